@@ -1,0 +1,152 @@
+"""The pages of data services: sources and the operations over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from adapters import adapter_class, missing_driver
+from dataservices.diagnosis import diagnose
+from dataservices.models import DataOperation, DataSource, engines
+from registry.admin import FieldInline, OperationAdmin, ParameterInline
+from registry.admin_base import (
+    ChoicesDropdownFilter,
+    ScopedAdmin,
+    ScopedFilter,
+    SecretsForm,
+    code_area,
+    display,
+    password_input,
+    select,
+    text_area,
+)
+
+
+def engine_choices() -> list[tuple[str, str]]:
+    """The engines, those without their driver marked."""
+    return [
+        (engine, f"{label} – {say('driver missing')}" if missing_driver(engine) else str(label))
+        for engine, label in engines()
+    ]
+
+
+def engine_help() -> Any:
+    """How to get what is missing, and the options that each engine takes."""
+    missing = [(label, missing_driver(engine)) for engine, label in engines() if missing_driver(engine)]
+    if not missing:
+        return _("The drivers of all these engines are installed.")
+    lines = format_html_join("", "<li>{}: <code>{}</code></li>", missing)
+    return format_html("{}<ul>{}</ul>", _("Not installed yet. The bus's operators get them so:"), lines)
+
+
+def options_help() -> Any:
+    """The further options that each engine knows."""
+    base = {field.name for field in DataSource._meta.get_fields()}
+    lines = []
+    for engine, label in engines():
+        known = [(each.name, each.help) for each in adapter_class(engine).settings if each.name not in base]
+        if known:
+            lines.append((label, format_html_join("; ", "<code>{}</code> ({})", known)))
+    return format_html(
+        "{}<ul>{}</ul>",
+        _('Further settings of the engine, as in {"sslmode": "require"}.'),
+        format_html_join("", "<li>{}: {}</li>", lines),
+    )
+
+
+class SourceForm(SecretsForm):
+    places = ("engine", "host", "port")
+
+    def clean_options(self) -> Any:
+        value = self.cleaned_data.get("options")
+        return {} if value is None else value
+
+
+@admin.register(DataSource)
+class DataSourceAdmin(ScopedAdmin):
+    form = SourceForm
+    list_display = ("code", "agency", "engine_label", "where", "database", "pool_size")
+    list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
+    list_select_related = ("agency",)
+    search_fields = ("code", "agency__code", "host", "database")
+    fieldsets = (
+        (None, {"fields": ("agency", "code", "engine")}),
+        (_("Where it is"), {"fields": (("host", "port"), "database")}),
+        (_("Login"), {"fields": (("user", "password"),)}),
+        (_("Further settings"), {"fields": ("options", "pool_size")}),
+    )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "password":
+            kwargs["widget"] = password_input()
+        elif db_field.name == "options":
+            kwargs["widget"] = code_area(4)
+        elif db_field.name == "engine":
+            kwargs["widget"] = select()
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "engine":
+            found.choices = [("", "---------"), *engine_choices()]
+            found.help_text = engine_help()
+        elif db_field.name == "options":
+            found.help_text = options_help()
+        elif db_field.name == "password":
+            found.strip = False
+            found.help_text = _("Kept encrypted and never shown again. A user that may only read is best.")
+        return found
+
+    @display(description=_("engine"), ordering="engine")
+    def engine_label(self, source: DataSource) -> str:
+        label = adapter_class(source.engine).label
+        return f"{label} – {say('driver missing')}" if missing_driver(source.engine) else label
+
+    @display(description=_("host"), ordering="host")
+    def where(self, source: DataSource) -> str:
+        return f"{source.host}:{source.port}" if source.host and source.port else source.host
+
+    def row_views(self) -> dict[str, Any]:
+        return {"test": self.test}
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        return [("test", _("Test the connection"), "")] if self.has_change_permission(request, obj) else []
+
+    @method_decorator(require_POST)
+    def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Connect with what is saved, and say how it went."""
+        source = self.one(request, object_id)
+        if not self.has_change_permission(request, source):
+            raise PermissionDenied
+        found = diagnose(source)
+        self.message_user(request, found.text, messages.SUCCESS if found.fine else messages.ERROR)
+        return self.back(request, source)
+
+
+@admin.register(DataOperation)
+class DataOperationAdmin(OperationAdmin):
+    list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
+    list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
+    list_select_related = ("service__agency", "source__agency")
+    inlines = (ParameterInline, FieldInline)
+    fieldsets = (
+        (None, {"fields": (("service", "code"), "title", "description")}),
+        (_("Query"), {"fields": ("source", "sql", ("row_cap", "time_cap_ms", "page_size"), "writes")}),
+        OperationAdmin.publication,
+    )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "sql":
+            kwargs["widget"] = code_area()
+        elif db_field.name == "description":
+            kwargs["widget"] = text_area()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        return rows.select_related("agency")

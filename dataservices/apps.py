@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class DataServicesConfig(AppConfig):
+    name = "dataservices"
+    verbose_name = _("Data services")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from dataservices import query  # models must be loaded first
+        from registry import snapshot
+
+        snapshot.PREPARERS["data"] = query.prepare

@@ -1,0 +1,262 @@
+"""What a data call does: the author's SQL on the author's source, as a stream of rows."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy.pool import PoolProxiedConnection
+
+from adapters.base import BATCH, ConnectFailed, Limits, QueryFailed, SourceError, Stream, TimedOut
+from dataservices import sources, sql
+from dataservices.models import DataOperation, DataSource
+from registry import faults
+from registry.calls import Affected, Call, Column, Result, Row, Rows
+from registry.faults import Fault
+from registry.models import Field, Parameter
+
+log = logging.getLogger("mantra.dataservices")
+
+_READS = ("GET", "HEAD", "POST")
+_WRITES = ("POST",)
+
+Project = Callable[[list[Row]], list[Row]]
+
+
+@dataclass(slots=True)
+class Plan:
+    """A data operation, ready to run."""
+
+    source: sources.Source
+    template: sql.Template
+    limits: Limits
+    page_size: int
+    #: Declared columns in their order, by name; empty when the provider declares none.
+    declared: dict[str, str]
+    methods: tuple[str, ...]
+    _shapes: dict[Any, tuple[tuple[Column, ...], Project | None]] = field(default_factory=dict)
+
+    def shape(
+        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
+    ) -> tuple[tuple[Column, ...], Project | None]:
+        """The columns that go out, and how to cut a batch to them (None: it is right as it is)."""
+        found = self._shapes.get((columns, allowed))
+        if found is None:
+            if len(self._shapes) > 256:
+                self._shapes.clear()
+            found = self._shapes[columns, allowed] = self._shape(columns, allowed)
+        return found
+
+    def _shape(
+        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
+    ) -> tuple[tuple[Column, ...], Project | None]:
+        kept = [
+            index
+            for index, (name, _type) in enumerate(columns)
+            if (not self.declared or name in self.declared) and (not allowed or name in allowed)
+        ]
+        out = tuple(Column(name, self.declared.get(name) or type) for name, type in (columns[i] for i in kept))
+        # A number that its provider calls text, as a NIK kept in a bigint, goes out as text.
+        retold = [at for at, index in enumerate(kept) if out[at].type == "text" and columns[index][1] != "text"]
+        return out, _project(kept, len(columns), retold)
+
+
+def _project(kept: list[int], width: int, retold: list[int]) -> Project | None:
+    """Cuts a batch to the columns at ``kept`` and makes text of those at ``retold`` (places in the cut row)."""
+    cut = None
+    if len(kept) != width:
+        cut = itemgetter(*kept) if len(kept) > 1 else lambda row: tuple(row[index] for index in kept)
+    if not retold:
+        return None if cut is None else lambda batch: [cut(row) for row in batch]
+
+    def project(batch: list[Row]) -> list[Row]:
+        made = []
+        for row in batch:
+            values = list(cut(row) if cut else row)
+            for at in retold:
+                value = values[at]
+                if value is not None and not isinstance(value, str):
+                    values[at] = _as_text(value)
+            made.append(tuple(values))
+        return made
+
+    return project
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def prepare(ids: Iterable[int]) -> dict[int, Plan]:
+    """The plans of data operations. One that cannot be made is left out and logged."""
+    plans: dict[int, Plan] = {}
+    declared: dict[int, dict[str, str]] = {}
+    parameters: dict[int, list[str]] = {}
+    for operation_id, name in Parameter.objects.values_list("operation_id", "name"):
+        parameters.setdefault(operation_id, []).append(name)
+    for row in Field.objects.filter(operation__kind="data").order_by("operation_id", "position", "id"):
+        declared.setdefault(row.operation_id, {})[row.name] = row.type
+    operations = DataOperation.objects.select_related("source").in_bulk(list(ids))
+    running: dict[int, sources.Source] = {}
+    for pk, operation in operations.items():
+        try:
+            source = running.get(operation.source_id)
+            if source is None:
+                source = running[operation.source_id] = _running(operation.source)
+            if operation.undeclared(parameters.get(pk, ())):
+                log.error("operation %s cannot be prepared: its SQL has marks that no parameter fills", pk)
+                continue
+            plans[pk] = _plan(operation, source, declared.get(pk, {}))
+        except Exception as error:  # a definition that broke must not take the others with it
+            log.error("operation %s cannot be prepared: %s", pk, type(error).__name__)
+    sources.forget(set(running))
+    return plans
+
+
+def _running(row: DataSource) -> sources.Source:
+    return sources.source(row.pk, row.engine, row.settings(), row.pool_size)
+
+
+def _plan(row: DataOperation, source: sources.Source, declared: dict[str, str]) -> Plan:
+    return Plan(
+        source=source,
+        template=row.template(),
+        limits=Limits(row.row_cap, row.time_cap_ms / 1000, row.writes),
+        page_size=row.page_size,
+        declared=declared,
+        methods=_WRITES if row.writes else _READS,
+    )
+
+
+def run(call: Call) -> Result:
+    """Run a data operation. Raises Fault; the rows that come back hold a connection until closed."""
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    arguments, limits = call.arguments, plan.limits
+    if call.per_page:
+        arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
+        limits = Limits(min(limits.rows, call.per_page), limits.seconds)
+    given = [name for name, value in arguments.items() if value is not None]
+    text, order = plan.template.render(given, plan.source.adapter.paramstyle)
+    bound = {name: arguments[name] for name in order}
+    held, stream = _open(call, plan, text, bound, limits)
+    if not stream.columns:
+        affected = stream.affected
+        _release(held, stream)
+        return Affected(affected)
+    allowed = call.grant.fields if call.grant is not None else frozenset()
+    columns, project = plan.shape(stream.columns, allowed)
+    return _rows(call, columns, project, held, stream, limits)
+
+
+def _open(
+    call: Call, plan: Plan, text: str, bound: Any, limits: Limits
+) -> tuple[PoolProxiedConnection, Stream]:
+    """Run the statement on a pooled connection. A read on a connection that had died is tried once more."""
+    source = plan.source
+    for attempt in (1, 2):
+        try:
+            held = source.checkout(limits.writes)
+        except sources.Busy:
+            raise Fault(faults.SOURCE_BUSY, retry_after=1) from None
+        except SourceError as error:
+            raise _fault(call, error, limits) from None
+        try:
+            return held, source.adapter.run(held.driver_connection, text, bound, limits)
+        except QueryFailed as error:
+            held.close()
+            raise _fault(call, error, limits) from None
+        except SourceError as error:
+            held.invalidate()
+            held.close()
+            if attempt == 2 or limits.writes or not isinstance(error, ConnectFailed):
+                raise _fault(call, error, limits) from None
+        except BaseException:
+            held.invalidate()
+            held.close()
+            raise
+    raise AssertionError
+
+
+def _release(held: PoolProxiedConnection, stream: Stream) -> None:
+    try:
+        stream.close()
+        if not stream.reusable:
+            held.invalidate()
+    except SourceError:
+        held.invalidate()
+    finally:
+        held.close()
+
+
+def _rows(
+    call: Call,
+    columns: tuple[Column, ...],
+    project: Project | None,
+    held: PoolProxiedConnection,
+    stream: Stream,
+    limits: Limits,
+) -> Rows:
+    batches = iter(stream)
+    try:
+        first = next(batches, [])
+    except SourceError as error:
+        _release(held, stream)
+        raise _fault(call, error, limits) from None
+    if len(first) < BATCH and len(first) <= limits.rows:
+        # All there is: the connection goes back before a byte is written.
+        _release(held, stream)
+        rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
+        rows.count = len(first)
+        return rows
+    rows = Rows(columns, iter(()), lambda: _release(held, stream))
+    rows.batches = _capped(call, rows, first, batches, project, limits)
+    return rows
+
+
+def _capped(
+    call: Call, rows: Rows, first: list[Row], batches: Iterator[list[Row]], project: Project | None, limits: Limits
+) -> Iterator[list[Row]]:
+    """The batches up to the row cap. One row more than the cap is how we know that there were more."""
+    left = limits.rows
+    batch = first
+    try:
+        while batch:
+            if len(batch) > left:
+                batch = batch[:left]
+                if call.per_page:
+                    rows.has_next = True
+                else:
+                    rows.truncated = True
+            left -= len(batch)
+            if batch:
+                rows.count += len(batch)
+                yield project(batch) if project else batch
+            if rows.truncated or rows.has_next:
+                break
+            batch = next(batches, [])
+    except SourceError as error:
+        raise _fault(call, error, limits) from None
+    finally:
+        rows.close()
+
+
+def _fault(call: Call, error: SourceError, limits: Limits) -> Fault:
+    log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
+    if isinstance(error, TimedOut):
+        return Fault(faults.SOURCE_SLOW, seconds=f"{limits.seconds:g}")
+    if isinstance(error, ConnectFailed):
+        return Fault(faults.SOURCE_DOWN, request_id=call.request_id)
+    return Fault(faults.SOURCE_REFUSED, request_id=call.request_id)

@@ -1,0 +1,115 @@
+"""How gunicorn serves the bus, for ./run and for the containers alike. docs/deployment.md explains each variable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+ROOT = Path(__file__).resolve().parent.parent
+
+bind = os.environ.get("BIND") or f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+chdir = str(ROOT)
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+# Each worker starts its own threads and connections, which would not survive a fork.
+preload_app = False
+
+# A worker that says nothing for this long is replaced; a long answer does not silence it.
+timeout = 60
+graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
+# Longer than nginx keeps its connections, so that nginx is the one who closes an idle one.
+keepalive = 75
+limit_request_line = 8190
+if os.access("/dev/shm", os.W_OK):
+    # The workers' heartbeat never waits for a disk.
+    worker_tmp_dir = "/dev/shm"
+
+# Only proxies of our own are believed, and none may set WSGI's SCRIPT_NAME.
+forwarded_allow_ips = "*" if int(os.environ.get("MANTRA_TRUSTED_PROXIES", "0")) else ""
+forwarder_headers = ""
+control_socket_disable = True
+
+# The journal is the record of calls. Addresses and query strings name persons: no log gets them.
+accesslog = None
+errorlog = "-"
+loglevel = os.environ.get("MANTRA_LOG_LEVEL", "info").lower()
+
+
+class logger_class(Logger):  # type: ignore[misc]  # gunicorn carries no types; the name is its setting
+    """Gunicorn's log without the request lines and exception texts that it would put in."""
+
+    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        if str(msg).startswith("Invalid request"):
+            msg, args = f"A malformed request was refused: {_kind()}", ()
+        super().warning(msg, *args, **kwargs)
+
+    def exception(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        if str(msg).startswith(("Error handling", "Socket error")):
+            super().error("A request broke off: %s", _kind())
+        else:
+            super().exception(msg, *args, **kwargs)
+
+
+def _kind() -> str:
+    kind = sys.exc_info()[0]
+    return kind.__name__ if kind else "?"
+
+
+# ------------------------------------------------------------- the embedded default: no second service
+
+
+class Shipper:
+    """``manage.py ship_journal --follow`` as a child of this server, started again when it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def watch(self) -> None:
+        """Keep one child running until end() is called. Blocks."""
+        parent = str(os.getpid())
+        while True:
+            with self._lock:
+                if self._ended.is_set():
+                    return
+                # A session of its own: Ctrl-C is for the server, which ends the child after the last call.
+                self._process = subprocess.Popen(
+                    [sys.executable, str(ROOT / "manage.py"), "ship_journal", "--follow", "--parent", parent],
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            self._process.wait()
+            self._ended.wait(1)
+
+    def end(self) -> None:
+        """End the child for good, by force after 10 seconds."""
+        with self._lock:
+            self._ended.set()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def when_ready(server: Any) -> None:
+    if os.environ.get("MANTRA_EMBEDDED") == "1":
+        # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the child.
+        server.shipper = Shipper()
+        threading.Thread(target=server.shipper.watch, name="shipper", daemon=True).start()
+
+
+def on_exit(server: Any) -> None:
+    if hasattr(server, "shipper"):
+        server.shipper.end()

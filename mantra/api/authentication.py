@@ -1,0 +1,45 @@
+"""Who is asking: a session of the admin, or a token issued there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from registry.models import ApiToken, User
+
+_WORDS = (b"token", b"bearer")
+
+
+class TokenAuthentication(BaseAuthentication):  # type: ignore[misc]
+    """``Authorization: Token …`` or ``Bearer …``, with a token whose digest the book holds."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        word, _space, rest = get_authorization_header(request).strip().partition(b" ")
+        if word.lower() not in _WORDS:
+            return None
+        plain = rest.strip()
+        user = ApiToken.owner(plain.decode("latin-1")) if plain.isascii() and plain else None
+        if user is None:
+            raise AuthenticationFailed(_("The token is unknown, expired or not in force."))
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Token"
+
+
+class _Described(OpenApiAuthenticationExtension):  # type: ignore[misc]
+    target_class = "mantra.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "Token, a space, and an API token issued in the admin.",
+        }

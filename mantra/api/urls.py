@@ -1,0 +1,27 @@
+"""Addresses under /manage/api/v1/."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import DefaultRouter
+
+from mantra.api import views
+
+router = DefaultRouter()
+router.include_format_suffixes = False
+router.include_root_view = False
+router.register("agencies", views.Agencies)
+router.register("users", views.Users)
+router.register("sources", views.Sources)
+router.register("services", views.Services)
+router.register("operations", views.Operations)
+router.register("applications", views.Applications)
+router.register("keys", views.Keys)
+router.register("grants", views.Grants)
+router.register("calls", views.Calls)
+
+app_name = "manage-api"
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="manage-api:schema"), name="docs"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,411 @@
+"""The views of the management API: one for each kind of thing in the book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError as Breach
+from django.db import IntegrityError, transaction
+from django.db.models import Model, ProtectedError, QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied, ValidationError
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.pagination import CursorPagination, PageNumberPagination
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import DjangoModelPermissions
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dataservices.models import DataOperation, DataSource
+from mantra.api import serializers
+from mantra.api.authentication import TokenAuthentication
+from proxyservices.models import ProxyOperation
+from registry import tenancy
+from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Operation, Service, User
+
+
+class Conflict(APIException):  # type: ignore[misc]
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = _("Something else in the book depends on it, or was written at the same moment.")
+    default_code = "conflict"
+
+
+# ---------------------------------------------------------------------------------- what may be
+
+
+class Rights(DjangoModelPermissions):  # type: ignore[misc]
+    """What the role allows (roles.py), and on which rows (tenancy.py)."""
+
+    perms_map: ClassVar[dict[str, list[str]]] = {
+        **DjangoModelPermissions.perms_map,
+        "GET": ["%(app_label)s.view_%(model_name)s"],
+        "HEAD": ["%(app_label)s.view_%(model_name)s"],
+    }
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not request.user.is_authenticated:
+            return False
+        method = view.acts_as.get(view.action, request.method)
+        return any(self.allowed(request, method, model) for model in view.kinds(request))
+
+    def has_object_permission(self, request: Request, view: Any, row: Any) -> bool:
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return True
+        method = view.acts_as.get(view.action, request.method)
+        return self.allowed(request, method, type(row)) and tenancy.may_change(request.user, row)
+
+    def allowed(self, request: Request, method: str, model: type[Model]) -> bool:
+        return bool(request.user.has_perms(self.get_required_permissions(method, model)))
+
+
+# -------------------------------------------------------------------------------------- filters
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError
+    return value
+
+
+def _number(value: str) -> int:
+    if len(value) > 15:
+        raise ValueError
+    return int(value)
+
+
+def _moment(value: str) -> datetime:
+    found = parse_datetime(value)
+    if found is None:
+        raise ValueError
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _truth(value: str) -> bool:
+    return {"true": True, "false": False}[value]
+
+
+Reader = Callable[[str], Any]
+_TYPES: dict[Reader, dict[str, str]] = {
+    _text: {"type": "string"},
+    _number: {"type": "integer"},
+    _moment: {"type": "string", "format": "date-time"},
+    _truth: {"type": "boolean"},
+}
+
+
+class Filter(BaseFilterBackend):  # type: ignore[misc]
+    """Filters by the view's ``filters``: query parameter → (lookup, reader of its value)."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        for name, (lookup, read) in view.filters.items():
+            if name in request.query_params:
+                try:
+                    queryset = queryset.filter(**{lookup: read(request.query_params[name])})
+                except (ValueError, KeyError):
+                    raise ValidationError({name: [_("This value does not fit.")]}) from None
+        return queryset
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "in": "query", "required": False, "schema": _TYPES[read]}
+            for name, (_lookup, read) in view.filters.items()
+        ]
+
+
+class Pages(PageNumberPagination):  # type: ignore[misc]
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+
+
+class HistoryPages(CursorPagination):  # type: ignore[misc]
+    """No count and no offset: the history is long."""
+
+    ordering = ("-started_at", "-id")
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+
+
+# ---------------------------------------------------------------------------------------- views
+
+
+class Book(viewsets.GenericViewSet):  # type: ignore[misc]
+    """The base of all: who may, whose rows, in which form."""
+
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    permission_classes = (Rights,)
+    renderer_classes = (JSONRenderer,)
+    parser_classes = (JSONParser,)
+    filter_backends = (Filter,)
+    pagination_class = Pages
+    lookup_value_regex = "[0-9]{1,15}"
+    filters: ClassVar[Mapping[str, tuple[str, Reader]]] = {}
+    #: An action that changes a row by POST asks for the right to change, not to add.
+    acts_as: ClassVar[Mapping[str, str]] = {"publish": "PATCH", "revoke": "PATCH", "approve": "PATCH"}
+
+    def kinds(self, request: Request) -> Sequence[type[Model]]:
+        """The models on which the request works: a right on any of them lets it in."""
+        return [self.queryset.model]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return tenancy.visible(super().get_queryset(), self.request.user)
+
+
+class Written(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin):  # type: ignore[misc]
+    """Making, changing and deleting, checked against whose row it becomes."""
+
+    def perform_create(self, serializer: Any) -> None:
+        self._save(serializer)
+
+    def perform_update(self, serializer: Any) -> None:
+        self._save(serializer)
+
+    def _save(self, serializer: Any) -> None:
+        if not tenancy.may_change(self.request.user, serializer.candidate):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        try:
+            with transaction.atomic():
+                serializer.save()
+        except IntegrityError:
+            raise Conflict from None
+
+    def perform_destroy(self, instance: Any) -> None:
+        try:
+            with transaction.atomic():
+                instance.delete()
+        except ProtectedError:
+            raise Conflict from None
+
+
+class Listed(mixins.ListModelMixin, mixins.RetrieveModelMixin):  # type: ignore[misc]
+    """A list and its members."""
+
+
+class Agencies(Listed, Written, Book):
+    queryset = Agency.objects.select_related("parent")
+    serializer_class = serializers.AgencySerializer
+    filters = {"code": ("code", _text)}
+
+
+class Users(Listed, Book):
+    queryset = User.objects.select_related("agency").prefetch_related("groups").order_by("username")
+    serializer_class = serializers.UserSerializer
+    filters = {"agency": ("agency__code", _text), "username": ("username", _text), "is_active": ("is_active", _truth)}
+
+
+class Sources(Listed, Written, Book):
+    queryset = DataSource.objects.select_related("agency")
+    serializer_class = serializers.SourceSerializer
+    filters = {"agency": ("agency__code", _text), "code": ("code", _text), "engine": ("engine", _text)}
+
+
+class Services(Listed, Written, Book):
+    queryset = Service.objects.select_related("agency")
+    serializer_class = serializers.ServiceSerializer
+    filters = {
+        "agency": ("agency__code", _text),
+        "code": ("code", _text),
+        "classification": ("classification", _text),
+    }
+
+
+class Applications(Listed, Written, Book):
+    queryset = Application.objects.select_related("agency")
+    serializer_class = serializers.ApplicationSerializer
+    filters = {"agency": ("agency__code", _text), "code": ("code", _text), "active": ("active", _truth)}
+
+
+OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationRow]]] = {
+    "data": (DataOperation, serializers.DataOperationSerializer),
+    "proxy": (ProxyOperation, serializers.ProxyOperationSerializer),
+}
+_RELATED = {
+    "data": (("service__agency", "source__agency"), ("parameters", "fields")),
+    "proxy": (("service__agency",), ("parameters", "fields", "upstreams")),
+}
+
+
+def _either(many: bool | None = None) -> PolymorphicProxySerializer:
+    return PolymorphicProxySerializer(
+        component_name="Operation",
+        serializers={kind: serializer for kind, (_model, serializer) in OPERATIONS.items()},
+        resource_type_field_name="kind",
+        many=many,
+    )
+
+
+@extend_schema_view(
+    list=extend_schema(responses=_either(many=True)),
+    retrieve=extend_schema(responses=_either()),
+    create=extend_schema(request=_either(), responses={201: _either()}),
+    update=extend_schema(request=_either(), responses=_either()),
+    partial_update=extend_schema(request=_either(), responses=_either()),
+)
+class Operations(Listed, Written, Book):
+    """Operations of both kinds. ``kind`` says which one is being made; it never changes."""
+
+    queryset = Operation.objects.all()
+    serializer_class = serializers.OperationRow
+    filters = {
+        "agency": ("service__agency__code", _text),
+        "service": ("service__code", _text),
+        "code": ("code", _text),
+        "kind": ("kind", _text),
+        "state": ("state", _text),
+        "access": ("access", _text),
+    }
+
+    def kinds(self, request: Request) -> Sequence[type[Model]]:
+        if request.method == "POST" and self.action == "create":
+            return [OPERATIONS[self._kind(request)][0]]
+        return [model for model, _serializer in OPERATIONS.values()]
+
+    def _kind(self, request: Request) -> str:
+        kind = request.data.get("kind") if isinstance(request.data, dict) else None
+        if not isinstance(kind, str) or kind not in OPERATIONS:
+            raise ValidationError({"kind": [_("Write one of data, proxy.")]})
+        return kind
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Those of the kinds that the role may view."""
+        rights, user = Rights(), self.request.user
+        seen = [kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)]
+        return tenancy.visible(Operation.objects.filter(kind__in=seen), user)
+
+    def _whole(self, rows: Sequence[Operation]) -> Sequence[Any]:
+        """The rows as their own kinds, with all that belongs to them, in few queries."""
+        found: dict[int, Any] = {}
+        for kind, (model, _serializer) in OPERATIONS.items():
+            joined, lists = _RELATED[kind]
+            ids = [row.pk for row in rows if row.kind == kind]
+            found.update(model._default_manager.select_related(*joined).prefetch_related(*lists).in_bulk(ids))
+        return [found[row.pk] for row in rows if row.pk in found]
+
+    def get_object(self) -> Any:
+        """The row as its own kind, once the rights on that kind are checked."""
+        found = self._whole(self.get_queryset().filter(pk=self.kwargs["pk"]))
+        if not found:
+            raise NotFound
+        self.check_object_permissions(self.request, found[0])
+        return found[0]
+
+    def _shown(self, row: Any) -> Any:
+        return OPERATIONS[row.kind][1](row, context=self.get_serializer_context()).data
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([self._shown(row) for row in self._whole(page)])
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self._shown(self.get_object()))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = OPERATIONS[self._kind(request)][1](data=request.data, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        self.perform_create(serializer)
+        return Response(serializer.data, status.HTTP_201_CREATED)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.get_object()
+        serializer = OPERATIONS[row.kind][1](
+            row, data=request.data, partial=kwargs.get("partial", False), context=self.get_serializer_context()
+        )
+        serializer.is_valid(raise_exception=True)
+        self.perform_update(serializer)
+        return Response(serializer.data)
+
+    @extend_schema(request=None, responses=_either())
+    @action(detail=True, methods=["post"])
+    def publish(self, request: Request, pk: str) -> Response:
+        """Let callers in. The whole definition is checked once more."""
+        row = self.get_object()
+        serializer = OPERATIONS[row.kind][1](
+            row, data={"state": "published", "sunset": None}, partial=True, context=self.get_serializer_context()
+        )
+        serializer.is_valid(raise_exception=True)
+        if row.kind == "proxy" and not row.upstreams.all():
+            raise ValidationError({"upstreams": [_("A proxy operation needs an upstream before it is published.")]})
+        self.perform_update(serializer)
+        return Response(serializer.data)
+
+
+class Keys(Listed, Written, Book):
+    queryset = AccessKey.objects.select_related("application__agency", "operation__service__agency")
+    serializer_class = serializers.KeySerializer
+    filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
+
+    def get_serializer_class(self) -> Any:
+        return serializers.NewKeySerializer if self.action == "create" else serializers.KeySerializer
+
+    def perform_destroy(self, instance: AccessKey) -> None:
+        # Deleting must not be the quiet way to cut off a caller.
+        if instance.is_live:
+            raise Conflict(_("A live key is revoked first."))
+        super().perform_destroy(instance)
+
+    @extend_schema(request=None, responses=serializers.KeySerializer)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:
+        """Shut the key out, in every worker within a second."""
+        key = self.get_object()
+        key.revoke()
+        return Response(self.get_serializer(key).data)
+
+
+class Grants(Listed, Written, Book):
+    queryset = Grant.objects.select_related("application__agency", "operation__service__agency")
+    serializer_class = serializers.GrantSerializer
+    filters = {
+        "agency": ("operation__service__agency__code", _text),
+        "consumer_agency": ("application__agency__code", _text),
+        "application": ("application__code", _text),
+        "operation": ("operation__code", _text),
+        "state": ("state", _text),
+    }
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:
+        """Take the leave back."""
+        return self._settle(self.get_object(), Grant.State.REVOKED)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Give a leave that was taken back again."""
+        grant = self.get_object()
+        try:
+            grant.full_clean()
+        except Breach as breach:
+            raise ValidationError(breach.message_dict) from None
+        return self._settle(grant, Grant.State.APPROVED)
+
+    def _settle(self, grant: Grant, state: str) -> Response:
+        grant.state = state
+        grant.save(update_fields=["state"])
+        return Response(self.get_serializer(grant).data)
+
+
+class Calls(Listed, Book):
+    queryset = CallRecord.objects.all()
+    serializer_class = serializers.CallSerializer
+    pagination_class = HistoryPages
+    filters = {
+        "request_id": ("request_id", _text),
+        "agency": ("agency", _text),
+        "service": ("service", _text),
+        "operation": ("operation", _text),
+        "consumer_agency": ("consumer_agency", _text),
+        "application": ("application", _text),
+        "outcome": ("outcome", _number),
+        "since": ("started_at__gte", _moment),
+        "until": ("started_at__lt", _moment),
+    }

@@ -1,0 +1,283 @@
+"""The try-it console: an operation run from its page in the admin, on the way that every call goes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+
+from dataservices.models import DataOperation
+from mantra.gateway import exchange
+from mantra.gateway.client_ip import client_ip
+from mantra.gateway.formats import FORMATS
+from mantra.gateway.formats.values import TEXT, columns_of, text_column, unique_names
+from mantra.gateway.rest import unwrapped
+from mantra.gateway.serve import serve, unforeseen
+from proxyservices.models import ProxyOperation
+from registry import snapshot
+from registry.admin_base import select, text_input
+from registry.calls import Affected, Call, Document, Result, Row, Rows
+from registry.faults import Fault
+from registry.models import Operation, Parameter
+
+#: Rows shown. What an operation yields beyond stays where it is.
+SHOWN = 100
+
+KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
+
+
+# ---------------------------------------------------------------------------------------- the form
+
+
+class TryForm(forms.Form):
+    """One field for each parameter. What is left empty is not given; the gateway itself judges the values."""
+
+    PREFIX = "p_"
+
+    def __init__(self, operation: Operation, parameters: list[Parameter], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in parameters:
+            self.fields[self.PREFIX + parameter.name] = self._field(parameter)
+        if getattr(operation, "page_size", 0):
+            self.fields["page"] = self._text(_("page"), _("Empty: the first."), inputmode="numeric")
+        if writes(operation):
+            self.fields["confirm"] = forms.BooleanField(
+                required=False, label=_("I know that this run writes into the data source")
+            )
+
+    def _field(self, parameter: Parameter) -> forms.Field:
+        hint = " · ".join(
+            str(part)
+            for part in (
+                parameter.get_type_display(),
+                _("may be left empty") if not parameter.required or parameter.default else "",
+                f"{say('default')}: {parameter.default}" if parameter.default else "",
+                parameter.description,
+            )
+            if part
+        )
+        choices = {
+            Parameter.Type.CHOICE: [(each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()],
+            Parameter.Type.BOOLEAN: [("true", say("yes")), ("false", say("no"))],
+        }.get(Parameter.Type(parameter.type))
+        if choices:
+            widget = select([("", "---------"), *choices])
+            return forms.CharField(required=False, label=parameter.name, help_text=hint, widget=widget, strip=False)
+        kinds = {Parameter.Type.INTEGER: "numeric", Parameter.Type.DECIMAL: "decimal", Parameter.Type.NIK: "numeric"}
+        attrs = {"inputmode": kinds.get(Parameter.Type(parameter.type), "text")}
+        if parameter.type == Parameter.Type.DATE:
+            attrs = {"placeholder": "2026-01-31"}
+        elif parameter.type == Parameter.Type.DATETIME:
+            attrs = {"placeholder": "2026-01-31T08:00:00"}
+        return self._text(parameter.name, hint, **attrs)
+
+    def _text(self, label: Any, hint: Any, **attrs: str) -> forms.CharField:
+        # A person's number in it must not come back as the browser's suggestion.
+        widget = text_input(autocomplete="off", **attrs)
+        return forms.CharField(required=False, label=label, help_text=hint, widget=widget, strip=False)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """What was filled in, under the names that callers use."""
+        return [
+            (name.removeprefix(self.PREFIX), value)
+            for name, value in self.cleaned_data.items()
+            if name != "confirm" and value != ""
+        ]
+
+
+def writes(operation: Operation) -> bool:
+    return bool(getattr(operation, "writes", False))
+
+
+# ----------------------------------------------------------------------------------------- the run
+
+
+@dataclass(slots=True)
+class Shown:
+    """What the panel shows of a result: at most SHOWN rows, in three dresses."""
+
+    json: bytes = b""
+    xml: bytes = b""
+    header: list[str] = field(default_factory=list)
+    table: list[tuple[str | None, ...]] = field(default_factory=list)
+    #: How many rows are shown; None where the result is no table.
+    rows: int | None = None
+    #: There are rows beyond those shown.
+    more: bool = False
+    #: Rows that a writing operation touched; -1 where the source does not say, None for other results.
+    affected: int | None = None
+
+    @property
+    def json_text(self) -> str:
+        return self.json.decode()
+
+    @property
+    def xml_text(self) -> str:
+        return self.xml.decode()
+
+
+def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
+    """Run an operation as it is saved, and say what came of it: the context of the result's template."""
+    snapshot.refresh()  # what was saved a moment ago, not what this worker read before
+    call = Call(
+        face="console",
+        method="POST" if writes(operation) else "GET",
+        address=client_ip(request.META),
+        request_id=exchange.request_id(),
+        format="json",
+        supply=lambda call: list(pairs),
+        agency=operation.service.agency.code,
+        service=operation.service.code,
+        code=operation.code,
+        keyed=False,
+        user=request.user.get_username(),
+    )
+    answer = serve(call)
+    shown, fault = Shown(), None
+    try:
+        shown = show(answer.result, operation.code)
+    except Fault as met:
+        fault = met
+    except Exception:
+        fault = unforeseen(call)
+    if fault is not None:
+        answer.fail(fault)
+    try:
+        answer.send(iter((shown.json,)))
+    except Fault as met:  # what is not on record is not shown either
+        shown, fault = Shown(), met
+    return {
+        "call": call,
+        "shown": shown,
+        "fault": fault,
+        "message": fault.message(get_language() or "id") if fault else "",
+        "milliseconds": round((time.perf_counter() - call.clock) * 1000),
+    }
+
+
+def show(result: Result, code: str) -> Shown:
+    """The result as callers get it, cut to what the panel can hold. Raises Fault."""
+    if isinstance(result, Fault):
+        raise result
+    if isinstance(result, Rows):
+        return _rows(result, code)
+    if isinstance(result, Affected):
+        json, xml = (FORMATS[name].render_affected(result, code) for name in ("json", "xml"))
+        return Shown(json, xml, affected=result.count)
+    assert isinstance(result, Document)
+    document = unwrapped(result)
+    records = _records(document.value)
+    header = list(dict.fromkeys(name for record in records for name in record))
+    return Shown(
+        json=FORMATS["json"].render_document(document),
+        xml=FORMATS["xml"].render_document(document),
+        header=header,
+        table=[tuple(_cell(record.get(name)) for name in header) for record in records[:SHOWN]],
+        rows=min(len(records), SHOWN) if records else None,
+        more=len(records) > SHOWN,
+    )
+
+
+def _rows(result: Rows, code: str) -> Shown:
+    taken: list[Row] = []
+    for batch in result.batches:
+        taken += batch
+        if len(taken) > SHOWN:
+            break
+    more = len(taken) > SHOWN or result.truncated or result.has_next
+    taken = taken[:SHOWN]
+    result.count = len(taken)
+
+    def part() -> Rows:
+        found = Rows(result.columns, iter((taken,)))
+        found.truncated = more and not result.has_next
+        return found
+
+    columns = [
+        text_column(values, column.type, TEXT)
+        for values, column in zip(columns_of(taken), result.columns, strict=True)
+    ] if taken else []  # fmt: skip
+    return Shown(
+        json=b"".join(FORMATS["json"].render(part(), code)),
+        xml=b"".join(FORMATS["xml"].render(part(), code)),
+        header=unique_names(result.columns),
+        table=list(zip(*columns, strict=True)),
+        rows=len(taken),
+        more=more,
+    )
+
+
+def _records(value: Any, depth: int = 4) -> list[dict[str, Any]]:
+    """The first list of objects in a document, or the object itself where it holds plain values only."""
+    if isinstance(value, list):
+        return value if value and all(isinstance(each, dict) for each in value) else []
+    if not isinstance(value, dict) or not depth:
+        return []
+    inner = [each for each in value.values() if isinstance(each, dict | list)]
+    if not inner and value:
+        return [value]
+    for each in inner:
+        found = _records(each, depth - 1)
+        if found:
+            return found
+    return []
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return FORMATS["json"].render_document(Document(value)).decode()
+
+
+# ---------------------------------------------------------------------------------------- the page
+
+
+def find(request: HttpRequest, operation_id: int) -> Operation:
+    """The operation with all of its kind, if the user may see it. Raises Http404."""
+    kind = Operation.objects.filter(pk=operation_id).values_list("kind", flat=True).first()
+    if kind not in KINDS:
+        raise Http404
+    page = admin.site.get_model_admin(KINDS[kind])
+    found = page.get_object(request, str(operation_id))
+    if found is None or not page.has_view_permission(request, found):
+        raise Http404
+    operation: Operation = found
+    return operation
+
+
+def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
+    """GET: the form. POST: run the operation and show what came of it. htmx asks for the part alone."""
+    operation = find(request, operation_id)
+    page = admin.site.get_model_admin(type(operation))
+    context: dict[str, Any] = {"operation": operation, "address": reverse("try_operation", args=(operation_id,))}
+    context["writes"] = writes(operation)
+    context["allowed"] = not context["writes"] or page.has_change_permission(request, operation)
+    posted = request.method == "POST"
+    form = TryForm(operation, list(operation.parameters.all()), request.POST if posted else None)
+    if posted:
+        if not context["allowed"]:
+            raise PermissionDenied
+        form.is_valid()
+        if context["writes"] and not form.cleaned_data.get("confirm"):
+            context["unconfirmed"] = True
+        else:
+            context |= run(operation, form.pairs(), request)
+    context["form"] = form
+    if request.headers.get("HX-Request"):
+        template = "mantra/try_result.html" if posted else "mantra/try_form.html"
+    else:
+        template = "mantra/try_page.html"
+        context |= admin.site.each_context(request) | {"title": _("Try"), "opts": operation._meta}
+    response = TemplateResponse(request, template, context)
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,129 @@
+"""What every face shares: reading a request's parts, and turning an answer into a response."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from mantra.gateway.journal import Answer
+from registry import faults
+from registry.faults import Fault
+
+#: Fields in one query string or form; more are refused before they are parsed.
+MAX_FIELDS = 500
+
+
+def request_id() -> str:
+    """32 hex digits, beginning with the time in milliseconds so that they sort by it."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def path(request: WSGIRequest) -> str:
+    """The address path, percent-decoded once; bytes that are no UTF-8 stay percent-encoded. Raises Fault."""
+    if "\x00" in request.path_info:
+        raise Fault(faults.ADDRESS_INVALID)
+    return request.path_info
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """The pairs of a query string or form, decoded once. Raises Fault."""
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:  # bad UTF-8 as well as too many fields
+        raise Fault(faults.ADDRESS_INVALID) from None
+
+
+def form_pairs(body: bytes) -> list[tuple[str, str]]:
+    """The pairs of a form's body. Raises Fault."""
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Fault(faults.BODY_INVALID, why_id="bukan formulir UTF-8", why_en="it is no UTF-8 form") from None
+
+
+def body(request: WSGIRequest) -> bytes:
+    """The request's body, at most settings.MAX_BODY_BYTES. Raises Fault."""
+    limit = settings.MAX_BODY_BYTES
+    stated = request.META.get("CONTENT_LENGTH") or ""
+    stream = request.META["wsgi.input"]
+    if not stated:
+        if "HTTP_TRANSFER_ENCODING" not in request.META:
+            return b""
+        size = limit + 1
+    elif not stated.isdigit() or int(stated) > limit:
+        raise Fault(faults.BODY_TOO_LARGE, limit=limit)
+    else:
+        size = int(stated)
+    try:
+        read: bytes = stream.read(size)
+    except OSError:
+        raise Fault(faults.BODY_INVALID, why_id="sambungan terputus", why_en="the connection broke") from None
+    if len(read) > limit:
+        raise Fault(faults.BODY_TOO_LARGE, limit=limit)
+    if stated and len(read) < size:
+        raise Fault(faults.BODY_INVALID, why_id="tidak lengkap", why_en="it is incomplete")
+    return read
+
+
+def key_of(meta: dict[str, Any]) -> str:
+    """The access key in a request's headers: AccessKey, or a bearer token; "" without one."""
+    key: str = meta.get("HTTP_ACCESSKEY", "")
+    if not key:
+        scheme, _, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() == "bearer":
+            key = token
+    return key.strip()
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What became of a whole body: HEAD and If-None-Match send less of it than there is."""
+
+    status: int
+    head: bool
+    #: The entity tags that the caller holds; None where the answer gets no tag.
+    held: list[str] | None
+    etag: str = ""
+    length: int = 0
+
+    def __call__(self, body: bytes) -> tuple[int, bytes]:
+        self.length = len(body)
+        if self.held is not None:
+            self.etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+            if self.etag in self.held or "*" in self.held:
+                self.status, body = 304, b""
+        return self.status, b"" if self.head else body
+
+
+def response(
+    answer: Answer, chunks: Iterator[bytes], status: int, media_type: str, held: list[str] | None = None
+) -> HttpResponseBase:
+    """Send an answer's bytes; with ``held``, under an entity tag. Raises Fault before the first byte is out."""
+    head = answer.call.method == "HEAD"
+    settled = _Settled(status, head, held) if head or held is not None else None
+    sent = answer.send(chunks, settled)
+    if not isinstance(sent, bytes):
+        return StreamingHttpResponse(sent, status=status, content_type=media_type)
+    found = HttpResponse(sent, status=settled.status if settled else status, content_type=media_type)
+    if settled is None:
+        found["Content-Length"] = str(len(sent))
+        return found
+    if settled.status == 304:
+        del found["Content-Type"]
+    elif settled.length:
+        found["Content-Length"] = str(settled.length)
+    if settled.etag:
+        found["ETag"] = settled.etag
+    return found
+
+

@@ -1,0 +1,70 @@
+"""CSV after RFC 4180: a header row, then the rows; CRLF ends each.
+
+NULL is an empty field, the empty string is ``""``: the two stay apart. A field is quoted when it holds
+a comma, a quote or a line break; nothing else is changed, and no value is guarded against being taken
+for a formula, because values are exact. Nothing in the body can say ``truncated``. An operation that
+writes answers the one column ``affected``. A nested document cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mantra.gateway.formats.values import (
+    TEXT,
+    Values,
+    batches_ahead,
+    columns_of,
+    text_column,
+    unique_names,
+    utf8,
+    weave,
+)
+from registry import faults
+from registry.calls import Affected, Document, Row, Rows
+
+
+def field(value: str | None) -> str:
+    if value is None:
+        return ""
+    if not value or "," in value or '"' in value or "\n" in value or "\r" in value:
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def fields(values: Values) -> Values:
+    """The fields of a column of texts; the column itself if none of it needs a quote."""
+    if None not in values and "" not in values:
+        joined = "\0".join(values)
+        if not ("," in joined or '"' in joined or "\n" in joined or "\r" in joined):
+            return values
+    return [field(value) for value in values]
+
+
+class Csv:
+    name = "csv"
+    media_type = "text/csv"
+    suffix = "csv"
+
+    def render(self, rows: Rows, operation_name: str = "") -> Iterator[bytes]:
+        kinds = [column.type for column in rows.columns]
+        pieces = ["", *[","] * (len(kinds) - 1), "\r\n"]
+        lead = ",".join(map(field, unique_names(rows.columns))) + "\r\n"
+        for batch, _ in batches_ahead(rows.batches):
+            yield utf8(lead + self._lines(batch, kinds, pieces) if batch else lead)
+            lead = ""
+
+    def _lines(self, batch: list[Row], kinds: list[str | None], pieces: list[str]) -> str:
+        columns = [
+            fields(text_column(values, kind, TEXT)) for values, kind in zip(columns_of(batch), kinds, strict=True)
+        ]
+        return weave(pieces, columns, len(batch))
+
+    def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
+        return b"affected\r\n%b\r\n" % (b"%d" % affected.count if affected.count >= 0 else b"")
+
+    def render_document(self, document: Document) -> bytes:
+        raise faults.Fault(faults.OUTPUT_FORMAT, format=self.name)
+
+
+FORMAT = Csv()

@@ -1,0 +1,305 @@
+"""The three answers of MANTRA 1.99y, byte for byte as PHP wrote them (no line break at the end).
+
+``{"response": {"status": 1, "code": 200, "message": "OK", "data": {"<operation>": rows}}}``: in the
+operation's key a space, ``.``, ``-`` and ``:`` read ``_``; every value of a row is a string or null,
+booleans are "1" and "0", a date and its time have a space between them. A failure has status 0, a
+code, a message and data "". An operation that writes answers one row with the column ``affected``. A
+document that is enveloped already passes as it is, any other becomes ``data``. Nothing here can say
+``truncated``. No rows are a failure on this wire; that is the face's to raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from mantra.gateway.formats.markup import escape, escape_column, is_tag, utf8
+from mantra.gateway.formats.php import STYLE as PHP_STYLE
+from mantra.gateway.formats.php import float_text, serialize
+from mantra.gateway.formats.php_serialize import RowSerializer, spooled
+from mantra.gateway.formats.values import (
+    Style,
+    Values,
+    batches_ahead,
+    canonical,
+    clean,
+    columns_of,
+    text_column,
+    unique_names,
+    weave,
+)
+from registry import faults
+from registry.calls import Affected, Column, Document, Row, Rows
+
+STYLE = Style(true="1", false="0", between=" ", clock=True)
+MEDIA_TYPE = "text/plain;charset=UTF-8"
+_KEY = str.maketrans(" .-:", "____")
+
+
+@lru_cache(4096)
+def operation_key(name: str) -> str:
+    return clean(name).translate(_KEY)
+
+
+def _envelope(status: int, code: int, message: str, data: Any) -> dict[str, Any]:
+    return {"response": {"status": status, "code": code, "message": message, "data": data}}
+
+
+def _affected(affected: Affected, operation_name: str) -> dict[str, Any]:
+    row = {"affected": str(affected.count) if affected.count >= 0 else None}
+    return _envelope(1, 200, "OK", {operation_key(operation_name): [row]})
+
+
+def _unwrapped(document: Document) -> Any:
+    value = _listed(canonical(document.value, None, PHP_STYLE))
+    return value if document.enveloped else _envelope(1, 200, "OK", value)
+
+
+def _listed(value: Any) -> Any:
+    """The value with each dict whose keys are "0", "1", … as the list that PHP would read from it."""
+    if isinstance(value, dict):
+        items = [_listed(each) for each in value.values()]
+        if value and list(value) == [str(place) for place in range(len(value))]:
+            return items
+        return dict(zip(value, items, strict=True))
+    return [_listed(each) for each in value] if isinstance(value, list) else value
+
+
+# JSON
+
+
+def json_string(text: str) -> str:
+    """A JSON string as PHP's json_encode() writes it: ASCII, with ``/`` escaped, but U+007F bare."""
+    if "\x7f" in text:
+        return '"' + "\x7f".join(json_string(part)[1:-1] for part in text.split("\x7f")) + '"'
+    return encode_basestring_ascii(clean(text)).replace("/", "\\/")
+
+
+_name = lru_cache(4096)(json_string)
+
+
+def _json_value(value: Any, indent: str) -> str:
+    if isinstance(value, str):
+        return json_string(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return float_text(value).replace("E", "e")
+    pairs = enumerate(value) if isinstance(value, list) else value.items()
+    deeper = indent + "    "
+    lines = [f"\n{deeper}{json_string(str(name))}: {_json_value(each, deeper)}" for name, each in pairs]
+    return "{" + ",".join(lines) + f"\n{indent}}}" if lines else "{}"
+
+
+def _json_strings(values: Values) -> Sequence[str]:
+    joined = "\0".join(values)
+    if "\x7f" not in joined:
+        parts = encode_basestring_ascii(clean(joined))[1:-1].replace("/", "\\/").split("\\u0000")
+        if len(parts) == len(values):
+            return [f'"{part}"' for part in parts]
+    return [json_string(value) for value in values]
+
+
+_ROW = " " * 16
+_CELL = " " * 20
+
+
+class JsonRows:
+    """Writes batches of rows as ``"0": {…},\\n"1": {…}``, numbered over all batches."""
+
+    __slots__ = ("count", "kinds", "names")
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.kinds = [column.type for column in columns]
+        self.names = [_name(name) for name in unique_names(columns)]
+        self.count = 0
+
+    def write(self, batch: list[Row]) -> str:
+        if not batch:
+            return ""
+        numbers = [str(number) for number in range(self.count, self.count + len(batch))]
+        pieces = [f',\n{_ROW}"', '": {']
+        cells: list[Sequence[str]] = [numbers]
+        comma = "\n"
+        for values, kind, name in zip(columns_of(batch), self.kinds, self.names, strict=True):
+            pieces[-1] += f"{comma}{_CELL}{name}: "
+            pieces.append("")
+            cells.append(self._cells(values, kind))
+            comma = ",\n"
+        pieces[-1] += f"\n{_ROW}}}"
+        text = weave(pieces, cells, len(batch))
+        first, self.count = not self.count, self.count + len(batch)
+        return text[1:] if first else text
+
+    def _cells(self, values: Values, kind: str | None) -> Sequence[str]:
+        texts = text_column(values, kind, STYLE)
+        if None in texts:
+            return ["null" if text is None else json_string(text) for text in texts]
+        return _json_strings(texts)
+
+
+@lru_cache(4096)
+def _json_around(operation: str) -> tuple[str, str]:
+    """What stands before and after the rows' braces."""
+    before, _, after = _json_value(_envelope(1, 200, "OK", {operation: {}}), "").rpartition("{}")
+    return before, after
+
+
+class LegacyJson:
+    name = "legacy_json"
+    media_type = MEDIA_TYPE
+    suffix = ""
+
+    def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
+        writer = JsonRows(rows.columns)
+        before, after = _json_around(operation_key(operation_name))
+        lead = before + "{"
+        for batch, last in batches_ahead(rows.batches):
+            text = lead + writer.write(batch)
+            lead = ""
+            if last:
+                text += f"\n{' ' * 12}}}{after}" if writer.count else "}" + after
+            yield text.encode()
+
+    def render_fault(self, code: int, message: str) -> bytes:
+        return _json_value(_envelope(0, code, message, ""), "").encode()
+
+    def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
+        return _json_value(_affected(affected, operation_name), "").encode()
+
+    def render_document(self, document: Document) -> bytes:
+        return _json_value(_unwrapped(document), "").encode()
+
+
+# XML
+
+
+@lru_cache(4096)
+def tag(name: str) -> str:
+    """A column's or member's name as a tag. Raises Fault where there is none."""
+    shown = name.replace(" ", "_")
+    if not is_tag(shown):
+        raise faults.Fault(faults.TAG_IMPOSSIBLE, column=clean(name))
+    return shown
+
+
+def _xml_lines(name: str, value: Any, indent: str, into: list[str]) -> None:
+    shown = tag(name)
+    if isinstance(value, list) and value:
+        for each in value:
+            # A list within a list has only its parent's name to go by.
+            _xml_lines(name, {name: each} if isinstance(each, list) else each, indent, into)
+    elif isinstance(value, dict) and value:
+        into.append(f"{indent}<{shown}>")
+        for key_, each in value.items():
+            _xml_lines(key_, each, indent + "  ", into)
+        into.append(f"{indent}</{shown}>")
+    else:
+        into.append(f"{indent}<{shown}>{escape(_xml_text(value))}</{shown}>")
+
+
+def _xml_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float):
+        return float_text(value)
+    return str(value) if isinstance(value, (str, int)) else ""
+
+
+_XML_HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
+
+
+def _xml(envelope: dict[str, Any]) -> bytes:
+    into: list[str] = []
+    _xml_lines("response", envelope["response"], "", into)
+    return utf8(_XML_HEAD + "\n".join(into))
+
+
+class XmlRows:
+    """Writes batches of rows as elements named after the operation."""
+
+    __slots__ = ("columns", "element", "tags")
+
+    def __init__(self, columns: Sequence[Column], operation_name: str) -> None:
+        self.columns = columns
+        self.element = tag(operation_key(operation_name))
+        self.tags = [tag(name) for name in unique_names(columns)]
+
+    def write(self, batch: list[Row]) -> str:
+        if not batch:
+            return ""
+        pieces = [f"    <{self.element}>\n"]
+        cells: list[Sequence[str]] = []
+        for values, column, name in zip(columns_of(batch), self.columns, self.tags, strict=True):
+            texts = text_column(values, column.type, STYLE)
+            pieces[-1] += f"      <{name}>"
+            pieces.append(f"</{name}>\n")
+            cells.append(escape_column(["" if text is None else text for text in texts] if None in texts else texts))
+        pieces[-1] += f"    </{self.element}>\n"
+        return weave(pieces, cells, len(batch))
+
+
+_XML_BEFORE = _xml(_envelope(1, 200, "OK", "")).decode().removesuffix("</data>\n</response>") + "\n"
+
+
+class LegacyXml:
+    name = "legacy_xml"
+    media_type = MEDIA_TYPE
+    suffix = ""
+
+    def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
+        writer = XmlRows(rows.columns, operation_name)
+        lead = _XML_BEFORE
+        for batch, last in batches_ahead(rows.batches):
+            text = lead + (writer.write(batch) or f"    <{writer.element}></{writer.element}>\n")
+            lead = ""
+            yield utf8(text + "  </data>\n</response>" if last else text)
+
+    def render_fault(self, code: int, message: str) -> bytes:
+        return _xml(_envelope(0, code, message, ""))
+
+    def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
+        return _xml(_affected(affected, operation_name))
+
+    def render_document(self, document: Document) -> bytes:
+        return _xml(_unwrapped(document))
+
+
+# PHP serialize()
+
+
+@lru_cache(4096)
+def _php_around(operation: str) -> tuple[bytes, bytes]:
+    before, _, after = serialize(_envelope(1, 200, "OK", {operation: None})).rpartition("N;")
+    return before.encode(), after.encode()
+
+
+class LegacyPhp:
+    name = "legacy_php"
+    media_type = MEDIA_TYPE
+    suffix = ""
+
+    def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
+        writer = RowSerializer(rows.columns, STYLE, texts_only=True)
+        before, after = _php_around(operation_key(operation_name))
+        return spooled(rows, writer, before, lambda: after)
+
+    def render_fault(self, code: int, message: str) -> bytes:
+        return serialize(_envelope(0, code, message, "")).encode()
+
+    def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
+        return serialize(_affected(affected, operation_name)).encode()
+
+    def render_document(self, document: Document) -> bytes:
+        return serialize(_unwrapped(document)).encode()
+
+
+JSON = LegacyJson()
+XML = LegacyXml()
+PHP = LegacyPhp()

@@ -1,0 +1,133 @@
+"""PHP serialize() text of the array that JSON's answer is: data (a list of rows), count, truncated.
+
+Integers are i: (strings beyond 64 bits), floats d: with the shortest digits that read back the same,
+decimals s: digit for digit, booleans b:, NULL N. A column of type json nests. An operation that writes
+answers the array with the one key ``affected``; a proxy's document is written as it is.
+serialize() wants the number of rows before the rows, so an answer of more than one batch is spooled,
+in memory up to SPOOL bytes and then on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from tempfile import SpooledTemporaryFile
+
+from mantra.gateway.formats.php import STYLE, key, serialize
+from mantra.gateway.formats.values import (
+    Style,
+    Values,
+    batches_ahead,
+    canonical,
+    canonical_column,
+    columns_of,
+    text_column,
+    unique_names,
+    weave,
+)
+from registry.calls import Affected, Column, Document, Row, Rows
+
+SPOOL = 4 * 1024 * 1024
+CHUNK = 128 * 1024
+
+_HEADS = tuple(f's:{length}:"' for length in range(512))
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def _strings(values: Values) -> list[Sequence[str]] | None:
+    """The heads and the texts of a column of nothing but str, or None where that cannot be said so shortly."""
+    joined = "".join(values)
+    try:
+        if joined.isascii():
+            return [[_HEADS[length] for length in map(len, values)], values]
+        return [[_HEADS[len(value.encode())] for value in values], values]
+    except (IndexError, UnicodeEncodeError):
+        return None
+
+
+@lru_cache(4096)
+def key_text(name: str) -> str:
+    return serialize(key(name))
+
+
+class RowSerializer:
+    """Writes batches of rows as the elements of a PHP array, numbered from 0 over all batches."""
+
+    __slots__ = ("columns", "count", "keys", "style", "texts_only")
+
+    def __init__(self, columns: Sequence[Column], style: Style, texts_only: bool = False) -> None:
+        self.columns = columns
+        self.keys = [key_text(name) for name in unique_names(columns)]
+        self.style = style
+        #: Whether every value is written as a string, as the legacy wire has it.
+        self.texts_only = texts_only
+        self.count = 0
+
+    def write(self, batch: list[Row]) -> bytes:
+        if not batch:
+            return b""
+        numbers = [str(number) for number in range(self.count, self.count + len(batch))]
+        self.count += len(batch)
+        pieces = ["i:", f";a:{len(self.columns)}:{{"]
+        cells: list[Sequence[str]] = [numbers]
+        for values, column, name in zip(columns_of(batch), self.columns, self.keys, strict=True):
+            pieces[-1] += name
+            found = self._cells(values, column)
+            cells += found
+            pieces += ["", '";'] if len(found) == 2 else [""]
+        pieces[-1] += "}"
+        return weave(pieces, cells, len(batch)).encode()
+
+    def _cells(self, values: Values, column: Column) -> list[Sequence[str]]:
+        prepare = text_column if self.texts_only else canonical_column
+        values = prepare(values, column.type, self.style)
+        types = set(map(type, values))
+        if types == {str} and (found := _strings(values)):
+            return found
+        if types == {int} and min(values) >= _LEAST and max(values) <= _MOST:
+            return [[f"i:{value};" for value in values]]
+        return [[serialize(value) for value in values]]
+
+
+def spooled(rows: Rows, writer: RowSerializer, before: bytes, after: Callable[[], bytes]) -> Iterator[bytes]:
+    """``before``, the rows as one array, and what ``after`` gives when they have run out.
+
+    All in one piece if the rows came in one batch.
+    """
+    batches = batches_ahead(rows.batches)
+    batch, last = next(batches)
+    body = writer.write(batch)
+    if last:
+        yield b"%ba:%d:{%b}%b" % (before, writer.count, body, after())
+        return
+    with SpooledTemporaryFile(SPOOL) as spool:
+        spool.write(body)
+        for batch, _ in batches:
+            spool.write(writer.write(batch))
+        spool.seek(0)
+        yield b"%ba:%d:{" % (before, writer.count)
+        yield from iter(lambda: spool.read(CHUNK), b"")
+    yield b"}" + after()
+
+
+class PhpSerialize:
+    name = "php"
+    media_type = "application/vnd.php.serialized"
+    suffix = "php"
+
+    def render(self, rows: Rows, operation_name: str = "") -> Iterator[bytes]:
+        writer = RowSerializer(rows.columns, STYLE)
+
+        def after() -> bytes:
+            return f"{serialize('count')}i:{writer.count};{serialize('truncated')}b:{rows.truncated:d};}}".encode()
+
+        return spooled(rows, writer, b'a:3:{s:4:"data";', after)
+
+    def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
+        return serialize({"affected": affected.count if affected.count >= 0 else None}).encode()
+
+    def render_document(self, document: Document) -> bytes:
+        return serialize(canonical(document.value, None, STYLE)).encode()
+
+
+FORMAT = PhpSerialize()

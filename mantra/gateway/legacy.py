@@ -1,0 +1,203 @@
+"""The wire of MANTRA 1.99x: /{mantra/}{api|json|xml}/{agency}/{service}/{operation}[/…].
+
+Every answer is HTTP 200 in text/plain: the stock client throws anything else away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http.response import HttpResponseBase
+
+from mantra.gateway import exchange, gate
+from mantra.gateway.client_ip import client_ip
+from mantra.gateway.formats import LEGACY, LegacyFormat
+from mantra.gateway.journal import Answer
+from mantra.gateway.serve import serve
+from registry import faults
+from registry.calls import Affected, Call, Document, Result, Row, Rows
+from registry.faults import Fault
+from registry.snapshot import Operation
+
+MEDIA_TYPE = "text/plain;charset=UTF-8"
+PREFIX = "mantra"
+FACES = {"api": "legacy_php", "json": "legacy_json", "xml": "legacy_xml"}
+_KEY = re.compile(r"[a-z0-9]{10}\Z")
+
+#: What 1.99y said in one word for things that the bus tells apart.
+_TOLD_AS = {
+    faults.KEY_UNKNOWN.code: faults.OPERATION_UNKNOWN,
+    faults.KEY_ELSEWHERE.code: faults.OPERATION_UNKNOWN,
+    faults.GRANT_MISSING.code: faults.OPERATION_UNKNOWN,
+    faults.PARAMETER_MISSING.code: faults.PARAMETERS_MISSING,
+}
+
+
+def face(request: WSGIRequest) -> HttpResponseBase:
+    """Answer one request of the legacy wire."""
+    answer = serve(read(request))
+    try:
+        return respond(answer)
+    except Fault as fault:
+        answer.fail(fault)
+        return _failure(answer)
+
+
+def read(request: WSGIRequest) -> Call:
+    """The request as a Call. What cannot be made sense of is its flaw."""
+    meta = request.META
+    rest: list[str] = []
+    call = Call(
+        face="legacy",
+        method=meta["REQUEST_METHOD"],
+        address=client_ip(meta),
+        request_id=exchange.request_id(),
+        format="legacy_json",
+        supply=lambda call: supplied(call, request, rest),
+        secret=meta.get("HTTP_ACCESSKEY", "").strip(),
+        lenient=True,
+    )
+    try:
+        parts = exchange.path(request).lstrip("/").split("/")
+        if parts[0].lower() == PREFIX:
+            parts = parts[1:]
+        call.format = FACES.get(parts[0].lower(), call.format)
+        if not parts[-1]:
+            parts.pop()
+        _address(call, parts, rest)
+    except Fault as fault:
+        call.flaw = fault
+    return call
+
+
+def _address(call: Call, parts: list[str], rest: list[str]) -> None:
+    """Find agency, service, operation, a key in the address, and what is left over for parameters."""
+    if not parts or parts[0].lower() not in FACES:
+        raise Fault(faults.ADDRESS_INCOMPLETE)
+    serialized = parts[0].lower() == "api"
+    names = parts[1:]
+    services = gate.picture().services
+    if serialized and not call.secret and len(names) > 2 and _KEY.match(names[0]):
+        # Generation 1 put the key before the agency and read XML.
+        if (names[0].lower(), names[1].lower()) not in services and (names[1].lower(), names[2].lower()) in services:
+            call.secret, call.key_in_path, call.format = names.pop(0), True, "legacy_xml"
+    if len(names) < 2 or not all(names[:2]):
+        raise Fault(faults.ADDRESS_INCOMPLETE)
+    if len(names) < 3 or not names[2]:
+        raise Fault(faults.OPERATION_UNNAMED)
+    call.agency, call.service, call.code = names[:3]
+    rest += names[3:]
+    if serialized and not call.secret and rest and _KEY.match(rest[0]) and _is_key(call, rest[0]):
+        # Generation 2 put it right behind the operation.
+        call.secret, call.key_in_path, call.format = rest.pop(0), True, "legacy_xml"
+
+
+def _is_key(call: Call, text: str) -> bool:
+    """Whether a segment of ten letters and digits is a key: on an open operation it may as well be a value."""
+    book = gate.picture()
+    operation = book.operation(call.agency, call.service, call.code)
+    return operation is None or not operation.open or book.key(text) is not None
+
+
+# ------------------------------------------------------------------------------------ parameters
+
+
+def supplied(call: Call, request: WSGIRequest, rest: list[str]) -> list[tuple[str, Any]]:
+    """The parameters, in whichever of the five caller styles they come. Raises Fault."""
+    operation = call.operation
+    assert operation is not None
+    query = request.META.get("QUERY_STRING", "")
+    if rest:
+        found = _from_path(rest, operation)
+    elif query:
+        found = exchange.pairs(query)
+    elif call.method == "POST":
+        found = exchange.form_pairs(exchange.body(request))
+    else:
+        found = []
+    # A column's spaces are underscores in the parameter's name.
+    return [(name.replace(" ", "_"), value) for name, value in found]
+
+
+def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
+    if "=" in rest[0]:  # REST: one query string, whose values may hold a bare slash
+        pairs = (piece.partition("=") for piece in "/".join(rest).split("&") if piece)
+        return [(_decoded(name), _decoded(value)) for name, _equals, value in pairs]
+    values = [_decoded(segment) for segment in rest]
+    names = [name.replace(" ", "_").lower() for name in values[0::2]]
+    if len(values) % 2 == 0 and all(name in operation.by_name for name in names):  # RESTFULLPAR
+        return list(zip(names, values[1::2], strict=True))
+    declared = [parameter.name for parameter in operation.parameters]  # RESTFULL
+    return list(zip(declared, values, strict=False))
+
+
+def _decoded(text: str) -> str:
+    """The second decoding: the stock client encodes what it puts into a path twice. Raises Fault."""
+    try:
+        return unquote_to_bytes(text.replace("+", " ")).decode()
+    except UnicodeDecodeError:
+        raise Fault(faults.ADDRESS_INVALID) from None
+
+
+# --------------------------------------------------------------------------------------- answers
+
+
+def respond(answer: Answer) -> HttpResponseBase:
+    """The response to a call that went well. Raises Fault, also where writing the result fails."""
+    call, result = answer.call, answer.result
+    if isinstance(result, Fault):
+        raise result
+    operation = call.operation
+    assert operation is not None
+    return _headers(
+        exchange.response(answer, _chunks(LEGACY[call.format], result, operation), 200, MEDIA_TYPE), call
+    )
+
+
+def _chunks(written: LegacyFormat, result: Result, operation: Operation) -> Iterator[bytes]:
+    if isinstance(result, Rows):
+        _some(result, operation)
+        return written.render(result, operation.code)
+    if isinstance(result, Affected):
+        return iter((written.render_affected(result, operation.code),))
+    assert isinstance(result, Document)
+    return iter((written.render_document(result),))
+
+
+def _some(rows: Rows, operation: Operation) -> None:
+    """On this wire no rows is a failure: look at the first batch before anything is written."""
+    first = next(rows.batches, None)
+    if not first:
+        raise Fault(faults.NO_ROWS, operation=operation.legacy_name)
+    rows.batches = _with(first, rows.batches)
+
+
+def _with(first: list[Row], others: Iterator[list[Row]]) -> Iterator[list[Row]]:
+    yield first
+    yield from others
+
+
+def _failure(answer: Answer) -> HttpResponseBase:
+    """Answer a call with the fault that it came to, still HTTP 200."""
+    call = answer.call
+    for _attempt in (1, 2):
+        fault = answer.result
+        assert isinstance(fault, Fault)
+        kind = _TOLD_AS.get(fault.code)
+        told = Fault(kind) if kind is not None else fault
+        content = LEGACY[call.format].render_fault(told.code, told.message("id"))
+        try:
+            return _headers(exchange.response(answer, iter((content,)), 200, MEDIA_TYPE), call)
+        except Fault as journal_down:  # without a record there is no answer but this
+            answer.fail(journal_down)
+    raise AssertionError
+
+
+def _headers(found: HttpResponseBase, call: Call) -> HttpResponseBase:
+    found["X-Request-Id"] = call.request_id
+    found["Cache-Control"] = "no-store"
+    return found

@@ -1,0 +1,83 @@
+"""A fault on the REST face: RFC 9457's problem, in the format that the caller asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+import orjson
+from django.core.handlers.wsgi import WSGIRequest
+from django.http.response import HttpResponseBase
+
+from mantra.gateway import exchange
+from mantra.gateway.formats import FORMATS
+from mantra.gateway.journal import Answer
+from registry.calls import Document
+from registry.faults import Fault
+
+_JSON = "application/problem+json"
+_XML = "application/problem+xml"
+
+
+def language(request: WSGIRequest) -> str:
+    """id, unless the caller likes English better."""
+    for part in request.META.get("HTTP_ACCEPT_LANGUAGE", "").split(","):
+        tag = part.partition(";")[0].strip().lower()
+        if tag[:2] in ("id", "en"):
+            return str(tag[:2])
+    return "id"
+
+
+def short(value: Any) -> str:
+    """An upstream's code, fit to be said on: digits only."""
+    text = str(value)
+    return text if text.isdigit() and len(text) <= 6 else "?"
+
+
+def members(fault: Fault, request_id: str, language: str) -> dict[str, Any]:
+    """The problem's members, the same in every format."""
+    return {
+        "type": f"urn:mantra:fault:{fault.code}",
+        "title": fault.kind.name,
+        "status": fault.status,
+        "detail": fault.message(language),
+        "code": fault.code,
+        "party": fault.kind.party,
+        "request_id": request_id,
+    }
+
+
+def written(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
+    """The problem's bytes and media type in a format."""
+    if format == "xml":
+        inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in problem.items())
+        text = f'<?xml version="1.0" encoding="utf-8"?><problem xmlns="urn:ietf:rfc:7807">{inner}</problem>'
+        return text.encode(), _XML
+    if format in ("php", "phpa"):
+        return FORMATS[format].render_document(Document(problem)), FORMATS[format].media_type
+    return orjson.dumps(problem), _JSON
+
+
+def _headers(found: HttpResponseBase, fault: Fault) -> HttpResponseBase:
+    found["Cache-Control"] = "no-store"
+    if fault.status == 401:
+        found["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
+    if fault.status == 405:
+        found["Allow"] = str(fault.details.get("allowed", ""))
+    if fault.retry_after is not None:
+        found["Retry-After"] = str(fault.retry_after)
+    return found
+
+
+def response(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
+    """Answer a call with the fault that it came to."""
+    call = answer.call
+    for _attempt in (1, 2):
+        fault = answer.result
+        assert isinstance(fault, Fault)
+        content, media_type = written(members(fault, call.request_id, language(request)), call.format)
+        try:
+            return _headers(exchange.response(answer, iter((content,)), fault.status, media_type), fault)
+        except Fault as journal_down:  # without a record there is no answer but this
+            answer.fail(journal_down)
+    raise AssertionError

@@ -1,0 +1,245 @@
+"""The REST face: /rest/{agency}/{service}/{operation}[.format]."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from datetime import time as day_time
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import http_date
+
+from mantra.gateway import exchange, gate, problem
+from mantra.gateway.client_ip import client_ip
+from mantra.gateway.formats import FORMATS, Format
+from mantra.gateway.journal import Answer
+from mantra.gateway.serve import serve
+from registry import faults
+from registry.calls import Affected, Call, Document, Result, Rows
+from registry.faults import Fault
+from registry.snapshot import Operation
+
+_DEFAULT = "json"
+_FORM = "application/x-www-form-urlencoded"
+#: Media types by which a format may be asked for beside its own.
+_ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "*/*": _DEFAULT, "text/*": "csv"}
+_BY_TYPE = {each.media_type.partition(";")[0]: name for name, each in FORMATS.items()} | _ALIASES
+
+
+def face(request: WSGIRequest) -> HttpResponseBase:
+    """Answer one REST request."""
+    call = read(request)
+    if call.method == "OPTIONS" and call.flaw is None:
+        found = options(call)
+        if found is not None:
+            return found
+    answer = serve(call)
+    try:
+        found = respond(answer, request)
+    except Fault as fault:
+        answer.fail(fault)
+        found = problem.response(answer, request)
+    found["X-Request-Id"] = call.request_id
+    found["X-Content-Type-Options"] = "nosniff"
+    return found
+
+
+def read(request: WSGIRequest) -> Call:
+    """The request as a Call. What cannot be made sense of is its flaw."""
+    meta = request.META
+    call = Call(
+        face="rest",
+        method=meta["REQUEST_METHOD"],
+        address=client_ip(meta),
+        request_id=exchange.request_id(),
+        format=_DEFAULT,
+        supply=lambda call: supplied(request),
+        secret=exchange.key_of(meta),
+    )
+    try:
+        call.agency, call.service, call.code, suffix = address(exchange.path(request))
+        call.format = suffix or accepted(meta.get("HTTP_ACCEPT", "*/*"))
+    except Fault as fault:
+        call.flaw = fault
+    return call
+
+
+def address(path: str) -> tuple[str, str, str, str]:
+    """Agency, service, operation and the format's suffix ("" without one). Raises Fault."""
+    parts = path.strip("/").split("/")[1:]
+    if len(parts) < 2 or not all(parts):
+        raise Fault(faults.ADDRESS_INCOMPLETE)
+    if len(parts) == 2:
+        raise Fault(faults.OPERATION_UNNAMED)
+    if len(parts) > 3:
+        raise Fault(faults.OPERATION_UNKNOWN)
+    agency, service, code = parts
+    stem, dot, suffix = code.rpartition(".")
+    if dot and suffix.lower() in FORMATS:
+        return agency, service, stem, suffix.lower()
+    return agency, service, code, ""
+
+
+@lru_cache(maxsize=1024)
+def accepted(header: str) -> str:
+    """The format that an Accept header likes best. Raises Fault when we have none that it takes."""
+    best, best_quality = "", 0.0
+    for part in header.split(",")[:50]:
+        media_type, *options = (piece.strip().lower() for piece in part.split(";"))
+        quality = 1.0
+        for option in options:
+            name, _, value = option.partition("=")
+            if name.strip() == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        name = _BY_TYPE.get(media_type, "")
+        if name and quality > best_quality:
+            best, best_quality = name, quality
+    if not best:
+        raise Fault(faults.NOT_ACCEPTABLE, formats=", ".join(each.media_type for each in FORMATS.values()))
+    return best
+
+
+def supplied(request: WSGIRequest) -> list[tuple[str, Any]]:
+    """The parameters in the query string and, with POST, in a form or JSON body. Raises Fault."""
+    found: list[tuple[str, Any]] = list(exchange.pairs(request.META.get("QUERY_STRING", "")))
+    if request.META["REQUEST_METHOD"] == "POST":
+        body = exchange.body(request)
+        if body:
+            found += _from_body(body, request.META.get("CONTENT_TYPE", ""))
+    return found
+
+
+def _from_body(body: bytes, content_type: str) -> list[tuple[str, Any]]:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == _FORM:
+        return list(exchange.form_pairs(body))
+    if media_type != "application/json":
+        raise Fault(faults.BODY_TYPE)
+    try:
+        # Checked for what orjson alone takes; then read with every name and digit that was written.
+        orjson.loads(body)
+        document = _json(body)
+    except (ValueError, RecursionError):
+        raise Fault(faults.BODY_INVALID, why_id="bukan JSON yang sah", why_en="it is not valid JSON") from None
+    if not isinstance(document, _Pairs):
+        raise Fault(
+            faults.BODY_INVALID,
+            why_id='harus objek, misalnya {"nip": "1980"}',
+            why_en='it must be an object such as {"nip": "1980"}',
+        )
+    return [(name, value) for name, value in document if value is not None]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written, repeated names included."""
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body, object_pairs_hook=_Pairs, parse_float=Decimal)
+
+
+# --------------------------------------------------------------------------------------- answers
+
+
+def respond(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
+    """The response to a call that went well. Raises Fault, also where writing the result fails."""
+    call, result = answer.call, answer.result
+    if isinstance(result, Fault):
+        raise result
+    operation = call.operation
+    assert operation is not None
+    written = FORMATS[call.format]
+    held = None
+    if operation.cache_seconds:
+        tags = request.META.get("HTTP_IF_NONE_MATCH", "").split(",")
+        held = [tag.strip().removeprefix("W/") for tag in tags]
+    found = exchange.response(answer, _chunks(written, result, operation), 200, written.media_type, held)
+    _describe(found, call, result, operation)
+    if "ETag" in found:
+        scope = "public" if operation.open else "private"
+        found["Cache-Control"] = f"{scope}, max-age={operation.cache_seconds}"
+        found["Vary"] = "Accept, AccessKey, Authorization"
+    else:
+        found["Cache-Control"] = "no-store"
+    return found
+
+
+def _chunks(written: Format, result: Result, operation: Operation) -> Iterator[bytes]:
+    if isinstance(result, Rows):
+        return written.render(result, operation.code)
+    if isinstance(result, Affected):
+        return iter((written.render_affected(result, operation.code),))
+    assert isinstance(result, Document)
+    return iter((written.render_document(unwrapped(result)),))
+
+
+def unwrapped(document: Document) -> Document:
+    """A document without the legacy envelope; what the upstream refused becomes a Fault."""
+    if not document.enveloped:
+        return document
+    envelope = document.value["response"]
+    if str(envelope.get("status")) != "1":
+        raise Fault(faults.UPSTREAM_REFUSED, upstream_code=problem.short(envelope.get("code")))
+    return Document(envelope.get("data"))
+
+
+def _describe(found: HttpResponseBase, call: Call, result: Result, operation: Operation) -> None:
+    """The headers that say more about the answer."""
+    if isinstance(result, Rows) and result.truncated:
+        found["X-Truncated"] = "true"
+    if call.page:
+        links = []
+        if call.page > 1:
+            links.append(f'<{_page(call, call.page - 1)}>; rel="prev"')
+        if isinstance(result, Rows) and result.has_next:
+            links.append(f'<{_page(call, call.page + 1)}>; rel="next"')
+        if links:
+            found["Link"] = ", ".join(links)
+    if call.quota is not None:
+        amount, window, remaining, reset = call.quota
+        found["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
+        found["RateLimit"] = f'"quota";r={remaining};t={reset}'
+    if operation.state == "deprecated":
+        found["Deprecation"] = "true"
+        if operation.sunset:
+            midnight = datetime.combine(operation.sunset, day_time(), UTC)
+            found["Sunset"] = http_date(midnight.timestamp())
+    if operation.open:
+        found["Access-Control-Allow-Origin"] = "*"
+
+
+def _page(call: Call, page: int) -> str:
+    """The address of another page of the same question."""
+    values = {name: value for name, value in call.arguments.items() if value is not None}
+    values |= {"page": page, "per_page": call.per_page}
+    path = quote(f"/rest/{call.agency}/{call.service}/{call.code}")
+    return f"{settings.BASE_URL}{path}.{call.format}?{urlencode(values)}"
+
+
+def options(call: Call) -> HttpResponse | None:
+    """What may be done at an address, for clients that ask before they call; None where nothing may."""
+    gate.find(call)
+    operation = call.operation
+    if operation is None or operation.plan is None:
+        return None
+    found = HttpResponse(status=204)
+    del found["Content-Type"]
+    found["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
+    found["X-Request-Id"] = call.request_id
+    if operation.open:
+        found["Access-Control-Allow-Origin"] = "*"
+        found["Access-Control-Allow-Methods"] = found["Allow"]
+        found["Access-Control-Allow-Headers"] = "Accept, Content-Type, If-None-Match"
+    return found

@@ -1,0 +1,46 @@
+"""Apply a YAML bundle of definitions, all or nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from mantra.definitions.apply import apply
+from mantra.definitions.reading import Surroundings
+
+
+class Command(BaseCommand):
+    help = "Apply a YAML bundle of agencies, sources, services and applications: all of it or nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", help="the bundle; - reads standard input")
+        parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        text, folder = _read(options["file"])
+        # A bundle may name a file source's place without knowing where the operator keeps such files.
+        environment = {"SOURCE_FILES": str(settings.SOURCE_FILE_DIRS[0]), **os.environ}
+        report = apply(text, Surroundings(environment, folder), options["dry_run"])
+        if report.problems:
+            for problem in report.problems:
+                self.stderr.write(str(problem))
+            raise CommandError(f"{len(report.problems)} errors: nothing was changed.")
+        self.stdout.write(str(report))
+        if options["dry_run"]:
+            self.stderr.write("A dry run: nothing was changed.")
+
+
+def _read(name: str) -> tuple[str, Path]:
+    try:
+        if name == "-":
+            return sys.stdin.read(), Path.cwd()
+        path = Path(name)
+        return path.read_text(encoding="utf-8"), path.resolve().parent
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.") from None

@@ -1,0 +1,26 @@
+"""Print the book as a YAML bundle without secrets."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from mantra.definitions.export import export
+from registry.models import Agency
+
+
+class Command(BaseCommand):
+    help = "Print the definitions as a YAML bundle that apply_definitions takes. It holds no secret."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--agency", metavar="CODE", help="only what this agency keeps")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        agency = None
+        if options["agency"]:
+            agency = Agency.objects.filter(code=options["agency"]).first()
+            if agency is None:
+                raise CommandError(f"There is no agency {options['agency']}.")
+        self.stdout.write(export(agency), ending="")

@@ -1,0 +1,54 @@
+"""Encrypt every stored secret anew with the first of MANTRA_FIELD_KEYS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, models, transaction
+
+from registry import secrets
+from registry.models import SnapshotVersion
+from registry.secrets import EncryptedField
+
+
+class Command(BaseCommand):
+    help = "Encrypt every stored secret anew with the first of MANTRA_FIELD_KEYS; the others may then be removed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with transaction.atomic():
+                count = sum(_rotate(model, field) for model, field in encrypted_fields())
+                SnapshotVersion.bump()
+        except ImproperlyConfigured as error:
+            raise CommandError(f"{error} Nothing was changed.") from None
+        self.stdout.write(
+            f"{count} secrets are encrypted with the first of MANTRA_FIELD_KEYS. The other keys may be removed."
+        )
+
+
+def encrypted_fields() -> list[tuple[type[models.Model], EncryptedField]]:
+    """Each column that holds secrets, once: of a model that extends another, only what is its own."""
+    return [
+        (model, field)
+        for model in apps.get_models(include_auto_created=True)
+        if not model._meta.proxy
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, EncryptedField)
+    ]
+
+
+def _rotate(model: type[models.Model], field: EncryptedField) -> int:
+    """Rewrite one column below the models: a new wrapping is no change of the definition."""
+    quote = connection.ops.quote_name
+    table, column = quote(model._meta.db_table), quote(field.column)
+    pk = quote(model._meta.pk.column)  # type: ignore[union-attr]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {pk}, {column} FROM {table} WHERE {column} <> ''")  # noqa: S608 (names of ours)
+        rows = cursor.fetchall()
+        for key, token in rows:
+            again = secrets.encrypt(secrets.decrypt(token))
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [again, key])  # noqa: S608
+    return len(rows)

@@ -1,0 +1,210 @@
+"""Every setting of the bus, read from the environment. docs/operations.md explains each one.
+
+A setting NAME may also be given as NAME_FILE, the path of a file that holds the value, as Docker and
+Kubernetes hand over secrets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+
+# ------------------------------------------------------------------------------------- the place
+
+#: Where the bus keeps what it must not lose: the journal, and by default its database and sources.
+VAR_DIR = Path(env("MANTRA_VAR_DIR", default=str(BASE_DIR / "var")))
+DEBUG = env.bool("MANTRA_DEBUG", default=False)
+ALLOWED_HOSTS = env.list("MANTRA_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+#: The address under which callers know the bus, as in https://bus.contoh.go.id; "" takes the request's.
+BASE_URL = env("MANTRA_BASE_URL", default="").rstrip("/")
+#: How many proxies of our own stand in front: their X-Forwarded-For entries are believed, no others.
+TRUSTED_PROXIES = env.int("MANTRA_TRUSTED_PROXIES", default=0)
+
+# --------------------------------------------------------------------------------------- secrets
+
+SECRET_KEY = env("MANTRA_SECRET_KEY")
+#: Fernet keys for stored passwords, the newest first.
+FIELD_KEYS = env.list("MANTRA_FIELD_KEYS")
+#: Peppers of the access keys' digests as number:secret, the newest first.
+KEY_PEPPERS: list[tuple[int, bytes]] = []
+for _pepper in env.list("MANTRA_KEY_PEPPERS"):
+    _number, _colon, _secret = _pepper.partition(":")
+    if not _number.isdigit() or len(_secret) < 16:
+        raise ImproperlyConfigured("MANTRA_KEY_PEPPERS must read number:secret with at least 16 characters each.")
+    KEY_PEPPERS.append((int(_number), _secret.encode()))
+#: The key of the journal's chain.
+JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
+
+# -------------------------------------------------------------------------------------- the path
+
+JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
+JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
+#: Days for which shipped segments are kept as evidence, and for which the history keeps records.
+JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
+HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
+#: Wait for the disk with every line, so that a power cut loses none either.
+AUDIT_FSYNC = env.bool("AUDIT_FSYNC", default=False)
+#: How often a worker asks whether the book has changed.
+SNAPSHOT_SECONDS = env.float("MANTRA_SNAPSHOT_SECONDS", default=0.3)
+#: How long a call waits for a connection of its source's pool.
+POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=5.0)
+MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
+#: Where quotas are counted: memory:// (one process) or redis://….
+QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
+#: What becomes of calls while that store is away: allow or refuse.
+QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")
+#: Directories below which file sources (SQLite) may lie. Nothing else on the disk can be offered.
+SOURCE_FILE_DIRS = env.list("MANTRA_SOURCE_FILE_DIRS", default=[str(VAR_DIR / "sources")])
+
+# ---------------------------------------------------------------------------------------- Django
+
+INSTALLED_APPS = [
+    "mantra",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "registry",
+    "dataservices",
+    "proxyservices",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "mantra.language.LanguageMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mantra.urls"
+WSGI_APPLICATION = "mantra.wsgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.db("MANTRA_DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'mantra.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        # Readers and the one writer do not wait for each other, and a writer queues from its start.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        "transaction_mode": "IMMEDIATE",
+    }
+
+AUTH_USER_MODEL = "registry.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "id"
+LANGUAGES = [("id", "Bahasa Indonesia"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env("MANTRA_TIME_ZONE", default="Asia/Jakarta")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+#: Serve the files from where the packages keep them: no collectstatic before the first start.
+WHITENOISE_USE_FINDERS = env.bool("MANTRA_STATIC_FROM_PACKAGES", default=True)
+WHITENOISE_AUTOREFRESH = False
+
+# Behind TLS, as in production, cookies travel by TLS only.
+_secure = env.bool("MANTRA_HTTPS", default=False)
+SESSION_COOKIE_SECURE = _secure
+CSRF_COOKIE_SECURE = _secure
+SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _secure and TRUSTED_PROXIES else None
+CSRF_TRUSTED_ORIGINS = env.list("MANTRA_CSRF_TRUSTED_ORIGINS", default=[BASE_URL] if BASE_URL else [])
+SESSION_COOKIE_AGE = 8 * 3600
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"] if not _secure else []
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env("MANTRA_LOG_LEVEL", default="INFO")},
+    # A failed request's report would hold its parameters and settings.
+    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "mantra.api.authentication.TokenAuthentication",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 100,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MANTRA management API",
+    "VERSION": "1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "OperationState": "registry.models.Operation.State",
+        "GrantState": "registry.models.Grant.State",
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "MANTRA",
+    "SITE_HEADER": "MANTRA",
+    "SITE_SYMBOL": "hub",
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_URL": None,
+    "STYLES": [f"{STATIC_URL}mantra/admin.css"],
+    "DASHBOARD_CALLBACK": "mantra.admin.first_page",
+    "SIDEBAR": {"navigation": "mantra.admin.navigation"},
+}
+

@@ -1,0 +1,13 @@
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from mantra import console
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/try/<int:operation_id>/", admin.site.admin_view(console.try_operation), name="try_operation"),
+    path("admin/", admin.site.urls),
+    path("manage/api/v1/", include("mantra.api.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+]

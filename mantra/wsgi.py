@@ -1,0 +1,64 @@
+"""The door: call addresses are answered here, everything else by Django.
+
+A call needs nothing of Django's middleware, URL resolver or signals, and they cost more than it does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mantra.settings")
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+
+django_application = get_wsgi_application()
+
+from mantra import health
+from mantra.gateway import legacy, rest
+from registry import snapshot
+
+log = logging.getLogger("mantra.wsgi")
+
+#: The first segment of an address → what answers it.
+FACES: dict[str, Callable[[WSGIRequest], HttpResponseBase]] = {
+    "rest": rest.face,
+    "mantra": legacy.face,
+    "api": legacy.face,
+    "json": legacy.face,
+    "xml": legacy.face,
+    "healthz": health.alive,
+    "readyz": health.ready,
+}
+
+# Gunicorn imports this after the fork, so that each worker has a thread of its own.
+snapshot.start()
+
+
+def _first(path: str) -> str:
+    """The first segment of an address. 1.99x minded neither case nor a missing slash."""
+    return path.lstrip("/").partition("/")[0].lower()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The WSGI application."""
+    face = FACES.get(_first(environ.get("PATH_INFO", "")))
+    if face is None:
+        found: Iterable[bytes] = django_application(environ, start_response)
+        return found
+    try:
+        response = face(WSGIRequest(environ))
+    except Exception as error:  # serve() lets nothing through: this is a defect in a face
+        log.error("a face failed: %s", type(error).__name__)
+        response = HttpResponse(status=500)
+    status = f"{response.status_code} {response.reason_phrase}"
+    headers = list(response.items())
+    start_response(status, headers)
+    if response.streaming:
+        return response
+    return (response.content,)

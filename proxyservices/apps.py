@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ProxyServicesConfig(AppConfig):
+    name = "proxyservices"
+    verbose_name = _("Proxy services")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from proxyservices import forward  # models must be loaded first
+        from registry import snapshot
+
+        snapshot.PREPARERS["proxy"] = forward.prepare

@@ -1,0 +1,301 @@
+"""The base of every admin page: whose rows a user meets there, and all that the rooms need of the theme.
+
+No other module of ours imports the theme, so that another can take its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from django import forms
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.core.exceptions import PermissionDenied
+from django.db.models import Field, ForeignKey, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+from unfold import admin as theme
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+    TextFilter,
+)
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from registry import tenancy
+from registry.secrets import EncryptedField
+
+__all__ = [
+    "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "RangeDateTimeFilter",
+    "ScopedAdmin", "ScopedFilter", "SecretsForm", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
+    "UserCreationForm", "code_area", "display", "password_input", "select", "text_area", "text_input",
+]  # fmt: skip
+
+Fieldsets = Sequence[tuple[Any, dict[str, Any]]]
+
+
+def code_area(rows: int = 16) -> forms.Textarea:
+    """A text area for SQL and the like: letters of one width, no wrapping, no spelling."""
+    attrs = {"rows": rows, "class": "mantra-code", "spellcheck": "false", "wrap": "off", "autocapitalize": "off"}
+    return UnfoldAdminTextareaWidget(attrs)
+
+
+def text_area(rows: int = 3) -> forms.Textarea:
+    return UnfoldAdminTextareaWidget({"rows": rows})
+
+
+def text_input(**attrs: str) -> forms.TextInput:
+    return UnfoldAdminTextInputWidget(attrs)
+
+
+def password_input() -> forms.PasswordInput:
+    """A field that never shows what is stored and that no browser fills in by itself."""
+    return UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "class": "max-w-2xl"})
+
+
+def select(choices: Iterable[tuple[str, Any]] = ()) -> forms.Select:
+    return UnfoldAdminSelectWidget(choices=choices)
+
+
+# -------------------------------------------------------------------------------------- whose rows
+
+
+def _without(fieldsets: Fieldsets, hidden: frozenset[str]) -> Fieldsets:
+    """The fieldsets less some fields."""
+    kept = []
+    for name, options in fieldsets:
+        fields = [
+            line if isinstance(line, str) else tuple(field for field in line if field not in hidden)
+            for line in options["fields"]
+            if line not in hidden
+        ]
+        kept.append((name, {**options, "fields": [line for line in fields if line]}))
+    return kept
+
+
+class _Scoped:
+    """What pages and the tables inside them have in common."""
+
+    model: type[Model]
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """A choice among the rows that the user may refer to; the user's own agency is chosen beforehand."""
+        rows = tenancy.referable(self.model, db_field.name, request.user)
+        admin = self.admin_site._registry.get(rows.model)  # type: ignore[attr-defined]
+        if admin is not None and admin.list_select_related:
+            rows = rows.select_related(*admin.list_select_related)
+        kwargs["queryset"] = self.choices(db_field.name, rows, request)
+        found = super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+        if found is not None and db_field.name == "agency" and not _sees_all(request):
+            found.queryset = found.queryset.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+            found.initial, found.empty_label = request.user.agency_id, None  # type: ignore[union-attr]
+        return found
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        """A page's own narrowing of what a foreign key offers."""
+        return rows
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if found is not None and isinstance(found.widget, RelatedFieldWidgetWrapper):
+            # Each thing has its own page; windows in windows only lose what was typed.
+            for way in ("add", "change", "delete", "view"):
+                setattr(found.widget, f"can_{way}_related", False)
+        return found
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Fieldsets:
+        """Without what is secret for whoever only reads: a page without a form prints plain values."""
+        found: Fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        if self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return found
+        return _without(found, frozenset(f.name for f in self.model._meta.get_fields() if isinstance(f, EncryptedField)))
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    return tenancy.is_administrator(request.user) or tenancy.is_supervisor(request.user)
+
+
+class ScopedAdmin(_Scoped, theme.ModelAdmin):
+    """A page that shows, offers and changes only what tenancy.py leaves to its user."""
+
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    show_full_result_count = False
+    list_select_related: tuple[str, ...] = ()
+    change_form_outer_before_template = "mantra/row_buttons.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return tenancy.visible(super().get_queryset(request), request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_view_permission(request, obj))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or tenancy.may_change(request.user, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or tenancy.may_change(request.user, obj))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        # The form offers no other agency's rows; what came past it stops here.
+        if not tenancy.may_change(request.user, obj):
+            raise PermissionDenied
+        super().save_model(request, obj, form, change)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
+        field = self._asked_by(request)
+        if field is not None:
+            rows = tenancy.referable(field.model, field.name, request.user)
+            asking = self.admin_site._registry.get(field.model)
+            if isinstance(asking, ScopedAdmin):
+                rows = asking.choices(field.name, rows, request)
+            queryset = rows.select_related(*self.list_select_related)
+        return super().get_search_results(request, queryset, term)
+
+    def _asked_by(self, request: HttpRequest) -> Any:
+        """The foreign key whose choices a request of the autocomplete is after, None for other requests."""
+        match = request.resolver_match
+        if match is None or match.url_name != "autocomplete":
+            return None
+        from_model = {
+            (model._meta.app_label, model._meta.model_name): model for model in self.admin_site._registry
+        }.get((request.GET.get("app_label", ""), request.GET.get("model_name", "")))
+        if from_model is None or not self.admin_site._registry[from_model].has_view_permission(request):
+            raise PermissionDenied
+        return from_model._meta.get_field(request.GET.get("field_name", ""))
+
+    def changeable(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """The rows of an action's choice that the user may change."""
+        return [row for row in queryset if self.has_change_permission(request, row)]
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+        # Not there and not yours look the same from outside.
+        raise Http404
+
+    def one(self, request: HttpRequest, object_id: str) -> Any:
+        """The row of a page of our own. Raises Http404."""
+        found = self.get_object(request, object_id)
+        if found is None or not self.has_view_permission(request, found):
+            raise Http404
+        return found
+
+    def get_urls(self) -> list[URLPattern]:
+        info = (self.opts.app_label, self.opts.model_name)
+        own = [
+            path(f"<path:object_id>/{word}/", self.admin_site.admin_view(view), name=f"{'_'.join(map(str, info))}_{word}")
+            for word, view in self.row_views().items()
+        ]
+        return own + super().get_urls()
+
+    def row_views(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Further views of one row: the last word of their address → view(request, object_id)."""
+        return {}
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        """What can be done with a row beside saving it: (word of row_views(), label, question or "")."""
+        return []
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+        obj = kwargs.get("obj")
+        if obj is not None:
+            name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
+            context["row_buttons"] = [
+                {"address": reverse(name + word, args=(obj.pk,)), "word": word, "label": label, "question": question}
+                for word, label, question in self.buttons(request, obj)
+            ]
+        found: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return found
+
+    def back(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """To the row's page, after a button."""
+        return redirect(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change", obj.pk)
+
+    def page(self, request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:
+        """A page of our own in the admin's frame, which no cache may keep."""
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        found = TemplateResponse(
+            request, template, {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context}
+        )
+        found["Cache-Control"] = "no-store"
+        return found
+
+
+class TabularInline(_Scoped, theme.TabularInline):
+    extra = 0
+    show_change_link = False
+
+
+class StackedInline(_Scoped, theme.StackedInline):
+    extra = 0
+    show_change_link = False
+
+
+class ScopedFilter(RelatedDropdownFilter):
+    """A list filter over a foreign key that names only rows which the user may know of."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        rows = tenancy.visible(field.related_model._default_manager.all(), request.user)
+        if field.name == "agency" and not _sees_all(request):
+            rows = rows.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+        admin = model_admin.admin_site._registry.get(field.related_model)
+        if admin is not None:
+            rows = rows.select_related(*admin.list_select_related)
+        return [(row.pk, str(row)) for row in rows]
+
+
+# ----------------------------------------------------------------------------------------- secrets
+
+
+class SecretsForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose secrets go in and never come out: left empty, a secret stays as it is.
+
+    A stored secret is not sent to a new place: when a field named in ``places`` changes, it must be
+    typed again, so that nobody can have it sent to a server of their own.
+    """
+
+    places: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self._secrets():
+            stored = bool(getattr(self.instance, name)) and self.instance.pk is not None
+            self.initial[name] = ""
+            if stored:
+                self.fields[name].widget.attrs["placeholder"] = _("stored – leave empty to keep it")
+
+    def _secrets(self) -> list[str]:
+        return [
+            field.name
+            for field in self._meta.model._meta.get_fields()
+            if isinstance(field, EncryptedField) and field.name in self.fields
+        ]
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if cleaned is None:
+            cleaned = self.cleaned_data
+        moved = self.instance.pk is not None and any(name in self.changed_data for name in self.places)
+        for name in self._secrets():
+            stored = getattr(self.instance, name) if self.instance.pk is not None else ""
+            if cleaned.get(name) or not stored:
+                continue
+            if moved:
+                self.add_error(name, _("The address has changed: type it again, so that it goes to no wrong place."))
+            else:
+                cleaned[name] = stored
+        return cleaned
+

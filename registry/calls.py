@@ -1,0 +1,130 @@
+"""The words that every room shares: a call on its way in, and what it comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from registry.faults import Fault
+    from registry.snapshot import Application, Grant, Key, Operation
+
+Row = tuple[Any, ...]
+
+#: What a column or a parameter can hold. Values travel as these Python types, or, for every type
+#: but text, as the text that a source already wrote exactly (a PostgreSQL numeric as "12.50").
+VALUE_TYPES = (
+    "text", "integer", "decimal", "float", "boolean", "date", "time", "datetime", "interval",
+    "bytes", "json", "uuid",
+)  # fmt: skip
+
+
+@dataclass(slots=True, frozen=True)
+class Column:
+    """One column of an answer. ``type`` is one of VALUE_TYPES, or None: judged value by value."""
+
+    name: str
+    type: str | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to the bus. A face fills the first half, the steps of serve() the second."""
+
+    face: str  # rest | legacy | soap | console
+    method: str
+    address: str  # the client's, decided by client_ip
+    request_id: str
+    format: str  # the name of the format that the answer will have
+    #: Reads what the caller supplied, as (name, value) pairs, once the call is admitted. It raises
+    #: Fault on a body that cannot be read.
+    supply: Callable[[Call], list[tuple[str, Any]]]
+    agency: str = ""
+    service: str = ""
+    code: str = ""
+    secret: str = field(default="", repr=False)
+    key_in_path: bool = False
+    #: The legacy wire pays no heed to names that nobody declared; every other face refuses them.
+    lenient: bool = False
+    #: What the face could not make sense of: raised once the call is on record.
+    flaw: Fault | None = None
+    #: False in the try-it console: its user's own right to the operation was checked instead.
+    keyed: bool = True
+    started: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+
+    operation: Operation | None = None
+    application: Application | None = None
+    key: Key | None = None
+    grant: Grant | None = None
+    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: The page asked for, from 1, and the rows in a page; both 0 where the operation does not page.
+    page: int = 0
+    per_page: int = 0
+    #: (quota, its window in seconds, calls left, seconds until the window ends), once it was counted.
+    quota: tuple[int, int, int, int] | None = None
+    #: Who is trying the operation in the admin; "" for calls by key.
+    user: str = ""
+    #: True between the journal's begin line and its end line.
+    recorded: bool = False
+
+
+class Result:
+    """What a runner hands back. A Fault is a result too."""
+
+    status: ClassVar[int] | int = 200
+
+    def close(self) -> None:
+        """Let go of what the answer still holds at its source. Safe to call twice."""
+
+
+class Rows(Result):
+    """A table. ``batches`` yields lists of row tuples; a batch is at most some hundred rows.
+
+    ``truncated`` and ``has_next`` are final only when the batches have run out: the row cap is met
+    while streaming. ``count`` is the number of rows handed out so far.
+    """
+
+    __slots__ = ("_close", "batches", "columns", "count", "has_next", "truncated")
+
+    def __init__(
+        self,
+        columns: tuple[Column, ...],
+        batches: Iterator[list[Row]],
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self.columns = columns
+        self.batches = batches
+        self.truncated = False
+        self.has_next = False
+        self.count = 0
+        self._close = close
+
+    def close(self) -> None:
+        if self._close is not None:
+            close, self._close = self._close, None
+            close()
+
+
+class Affected(Result):
+    """The outcome of an operation that writes: how many rows it touched (-1: the source won't say)."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+class Document(Result):
+    """A nested document (dict, list, str, int, float, bool, None), as a proxy brings it.
+
+    ``enveloped`` is true when it already carries the legacy envelope and must pass unchanged.
+    """
+
+    __slots__ = ("enveloped", "value")
+
+    def __init__(self, value: Any, enveloped: bool = False) -> None:
+        self.value = value
+        self.enveloped = enveloped

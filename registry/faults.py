@@ -1,0 +1,380 @@
+"""Every way a call can fail: one numbered table. A number, once given, is never used again.
+
+The wording of 10001 to 10018 is MANTRA 1.99y's and existing callers compare it, so those have one
+language. The others are the bus's own, in Indonesian and English.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from registry.calls import Result
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One row of the table. ``id`` and ``en`` may hold {names}, filled from the fault's details."""
+
+    code: int
+    name: str
+    status: int
+    id: str
+    en: str
+    #: Who has to act: the caller, the provider (or its source), or the bus itself.
+    party: str = "caller"
+
+
+class Fault(Result, Exception):
+    """A refusal or failure, raised anywhere on the path and answered like any other result."""
+
+    def __init__(self, kind: FaultKind, retry_after: int | None = None, **details: Any) -> None:
+        super().__init__(kind.name)
+        self.kind = kind
+        self.code = kind.code
+        self.status = kind.status
+        self.details = details
+        #: Seconds after which it makes sense to try again, where that is known.
+        self.retry_after = retry_after
+
+    def message(self, language: str = "id") -> str:
+        """The sentence for the caller in ``id`` or ``en``; never anything a driver said."""
+        template = self.kind.en if language == "en" else self.kind.id
+        return template.format_map(self.details) if self.details else template
+
+
+TABLE: dict[int, FaultKind] = {}
+
+
+def _row(code: int, name: str, status: int, id: str, en: str, party: str = "caller") -> FaultKind:
+    assert code not in TABLE, code
+    TABLE[code] = kind = FaultKind(code, name, status, id, en, party)
+    return kind
+
+
+# The legacy wire's own (LEGACY-WIRE.md), reused by every face where the meaning is the same.
+KEY_MISSING = _row(
+    10001,
+    "key-missing",
+    401,
+    "Operasi tidak memiliki izin, karena kunci akses tidak terdaftar (kosong)",
+    "This operation needs an access key: send it in the AccessKey header",
+)
+OPERATION_UNKNOWN = _row(
+    10002,
+    "operation-unknown",
+    404,
+    "Fungsi operasi tidak terdaftar",
+    "No such operation is published here: check agency, service and operation in the address",
+)
+ADDRESS_INCOMPLETE = _row(
+    10003,
+    "address-incomplete",
+    404,
+    "Alamat (URL) akses layanan tidak terdefinisi",
+    "The address names no service: it must read /rest/{{agency}}/{{service}}/{{operation}}",
+)
+OPERATION_UNNAMED = _row(
+    10004,
+    "operation-unnamed",
+    404,
+    "Nama fungsi operasi tidak terdefinisi",
+    "The address names no operation: add its name after the service",
+)
+PARAMETERS_MISSING = _row(
+    10005,
+    "parameters-missing",
+    400,
+    "Seluruh parameter fungsi operasi wajib diisi",
+    "All parameters of the operation must be given",
+)
+NO_ROWS = _row(
+    10012,
+    "no-rows",
+    404,
+    'Hasil operasi data "{operation}" tidak ada (kosong)',
+    'The data operation "{operation}" gave no rows',
+)
+TAG_IMPOSSIBLE = _row(
+    10018,
+    "tag-impossible",
+    500,
+    "Kolom {column}: Kunci indeks data tidak dapat digunakan sebagai Tag format XML",
+    "The column {column} cannot be an XML tag: ask the provider to rename it, or take JSON",
+    "provider",
+)
+
+# 11001 up: who may call.
+KEY_UNKNOWN = _row(
+    11001,
+    "key-unknown",
+    401,
+    "Kunci akses tidak dikenal atau sudah dicabut. Periksa kunci, atau minta kunci baru kepada pengelola aplikasi Anda",
+    "The access key is unknown or revoked. Check it, or ask your application's manager for a new one",
+)
+KEY_EXPIRED = _row(
+    11002,
+    "key-expired",
+    401,
+    "Kunci akses sudah kedaluwarsa. Minta kunci baru kepada pengelola aplikasi Anda",
+    "The access key has expired. Ask your application's manager for a new one",
+)
+KEY_NETWORK = _row(
+    11003,
+    "key-network",
+    403,
+    "Kunci akses ini tidak boleh dipakai dari alamat {address}. Minta pengelola aplikasi menambahkan jaringan Anda",
+    "This access key may not be used from {address}. Ask your application's manager to add your network",
+)
+KEY_ELSEWHERE = _row(
+    11004,
+    "key-of-another-operation",
+    403,
+    "Kunci akses ini milik operasi lain",
+    "This access key opens another operation, not this one",
+)
+GRANT_MISSING = _row(
+    11005,
+    "grant-missing",
+    403,
+    "Aplikasi Anda belum diberi izin atas operasi ini. Ajukan permintaan akses kepada instansi penyedia",
+    "Your application has no grant for this operation. Ask the providing agency for access",
+)
+GRANT_EXPIRED = _row(
+    11006,
+    "grant-expired",
+    403,
+    "Izin aplikasi Anda atas operasi ini sudah berakhir. Ajukan perpanjangan kepada instansi penyedia",
+    "Your application's grant for this operation has ended. Ask the providing agency to renew it",
+)
+GRANT_EARLY = _row(
+    11007,
+    "grant-not-yet-valid",
+    403,
+    "Izin aplikasi Anda atas operasi ini belum mulai berlaku",
+    "Your application's grant for this operation is not valid yet",
+)
+GRANT_NETWORK = _row(
+    11008,
+    "grant-network",
+    403,
+    "Izin ini tidak berlaku dari alamat {address}. Minta instansi penyedia menambahkan jaringan Anda",
+    "This grant does not hold from {address}. Ask the providing agency to add your network",
+)
+KEY_IN_PATH = _row(
+    11009,
+    "key-in-path",
+    401,
+    "Kunci akses tidak boleh ditulis di alamat. Kirimkan dalam header AccessKey",
+    "The access key may not be written in the address. Send it in the AccessKey header",
+)
+OPERATION_RETIRED = _row(
+    11010,
+    "operation-retired",
+    410,
+    "Operasi ini sudah dihentikan. Hubungi instansi penyedia untuk penggantinya",
+    "This operation has been retired. Ask the providing agency what replaces it",
+)
+QUOTA_SPENT = _row(
+    11011,
+    "quota-spent",
+    429,
+    "Kuota {quota} untuk operasi ini sudah habis. Coba lagi dalam {seconds} detik",
+    "The quota of {quota} for this operation is spent. Try again in {seconds} seconds",
+)
+QUOTA_UNKNOWN = _row(
+    11012,
+    "quota-store-down",
+    503,
+    "Kuota sedang tidak dapat dihitung. Coba lagi sebentar lagi",
+    "Quotas cannot be counted at the moment. Try again shortly",
+    "bus",
+)
+
+# 11101 up: what was asked.
+PARAMETER_MISSING = _row(
+    11101,
+    "parameter-missing",
+    400,
+    "Parameter {parameter} wajib diisi",
+    "The parameter {parameter} must be given",
+)
+PARAMETER_INVALID = _row(
+    11102,
+    "parameter-invalid",
+    400,
+    "Nilai parameter {parameter} tidak sesuai: {why_id}",
+    "The value of parameter {parameter} does not fit: {why_en}",
+)
+PARAMETER_UNKNOWN = _row(
+    11103,
+    "parameter-unknown",
+    400,
+    "Parameter {parameter} tidak dikenal. Yang tersedia: {known}",
+    "There is no parameter {parameter}. There are: {known}",
+)
+PARAMETER_REPEATED = _row(
+    11104,
+    "parameter-repeated",
+    400,
+    "Parameter {parameter} diberikan lebih dari sekali",
+    "The parameter {parameter} was given more than once",
+)
+BODY_INVALID = _row(
+    11105,
+    "body-invalid",
+    400,
+    "Isi permintaan tidak terbaca: {why_id}",
+    "The request's body cannot be read: {why_en}",
+)
+BODY_TOO_LARGE = _row(
+    11106,
+    "body-too-large",
+    413,
+    "Isi permintaan melebihi {limit} byte",
+    "The request's body is over {limit} bytes",
+)
+BODY_TYPE = _row(
+    11107,
+    "body-type",
+    415,
+    "Jenis isi permintaan tidak didukung. Kirim application/json atau application/x-www-form-urlencoded",
+    "This type of body is not supported. Send application/json or application/x-www-form-urlencoded",
+)
+METHOD_REFUSED = _row(
+    11108,
+    "method-not-allowed",
+    405,
+    "Metode {method} tidak berlaku di sini. Yang berlaku: {allowed}",
+    "The method {method} does not work here. These do: {allowed}",
+)
+NOT_ACCEPTABLE = _row(
+    11109,
+    "not-acceptable",
+    406,
+    "Tidak ada format yang diminta. Yang tersedia: {formats}",
+    "None of the formats asked for is offered. There are: {formats}",
+)
+ADDRESS_INVALID = _row(
+    11110,
+    "address-invalid",
+    400,
+    "Alamat permintaan tidak terbaca: periksa pengodean persen dan UTF-8",
+    "The address cannot be read: check its percent-encoding and UTF-8",
+)
+OUTPUT_FORMAT = _row(
+    11111,
+    "format-impossible",
+    406,
+    "Hasil operasi ini tidak dapat ditulis sebagai {format}. Pilih format lain",
+    "This operation's result cannot be written as {format}. Choose another format",
+)
+
+# 11201 up: what the provider's side did.
+SOURCE_DOWN = _row(
+    11201,
+    "source-unreachable",
+    502,
+    "Koneksi database gagal atau perintah SQL keliru. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The provider's database cannot be reached. Report request {request_id} to the providing agency",
+    "provider",
+)
+SOURCE_REFUSED = _row(
+    11202,
+    "query-failed",
+    502,
+    "Koneksi database gagal atau perintah SQL keliru. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The provider's database refused the query. Report request {request_id} to the providing agency",
+    "provider",
+)
+SOURCE_SLOW = _row(
+    11203,
+    "source-timeout",
+    504,
+    "Database penyedia tidak menjawab dalam {seconds} detik. Coba lagi, atau persempit permintaan",
+    "The provider's database did not answer within {seconds} seconds. Try again, or narrow the request",
+    "provider",
+)
+SOURCE_BUSY = _row(
+    11204,
+    "source-busy",
+    503,
+    "Semua sambungan ke database penyedia sedang terpakai. Coba lagi sebentar lagi",
+    "All connections to the provider's database are in use. Try again shortly",
+    "provider",
+)
+UPSTREAM_DOWN = _row(
+    11205,
+    "upstream-unreachable",
+    502,
+    "Layanan tujuan tidak dapat dihubungi. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream service cannot be reached. Report request {request_id} to the providing agency",
+    "provider",
+)
+UPSTREAM_SLOW = _row(
+    11206,
+    "upstream-timeout",
+    504,
+    "Layanan tujuan tidak menjawab dalam {seconds} detik. Coba lagi sebentar lagi",
+    "The upstream service did not answer within {seconds} seconds. Try again shortly",
+    "provider",
+)
+UPSTREAM_WRONG = _row(
+    11207,
+    "upstream-answer-unreadable",
+    502,
+    "Jawaban layanan tujuan tidak terbaca. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream service's answer cannot be read. Report request {request_id} to the providing agency",
+    "provider",
+)
+DEFINITION_BROKEN = _row(
+    11208,
+    "definition-broken",
+    502,
+    "Definisi operasi ini tidak dapat dijalankan. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "This operation's definition cannot be run. Report request {request_id} to the providing agency",
+    "provider",
+)
+
+UPSTREAM_REFUSED = _row(
+    11209,
+    "upstream-refused",
+    502,
+    "Layanan tujuan menolak permintaan dengan kode {upstream_code}",
+    "The upstream service refused the request with code {upstream_code}",
+    "provider",
+)
+
+# 11901 up: the bus itself.
+JOURNAL_DOWN = _row(
+    11901,
+    "journal-down",
+    503,
+    "Bus tidak dapat mencatat panggilan, sehingga tidak menjawabnya. Coba lagi sebentar lagi",
+    "The bus cannot record calls at the moment and so does not answer them. Try again shortly",
+    "bus",
+)
+NOT_READY = _row(
+    11902,
+    "not-ready",
+    503,
+    "Bus belum siap. Coba lagi sebentar lagi",
+    "The bus is not ready yet. Try again shortly",
+    "bus",
+)
+INTERRUPTED = _row(
+    11903,
+    "interrupted",
+    500,
+    "Proses bus berhenti sebelum panggilan ini selesai",
+    "The bus's process ended before this call did",
+    "bus",
+)
+INTERNAL = _row(
+    11999,
+    "internal",
+    500,
+    "Terjadi kesalahan di bus. Laporkan nomor permintaan {request_id} kepada pengelola",
+    "Something went wrong in the bus. Report request {request_id} to its operators",
+    "bus",
+)

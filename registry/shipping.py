@@ -1,0 +1,206 @@
+"""From the journal's segments to the history: in batches, each line once, in step with the segment's row.
+
+A batch of records and the place up to which its segment has been read are written in one database
+transaction, so that neither a crash nor an outage doubles or loses a line: what did not commit is
+read again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from registry import faults, journal
+from registry.models import AccessKey, CallRecord, JournalSegment
+
+log = logging.getLogger("mantra.journal")
+
+BATCH = 1000
+#: What of a record comes with the call's end.
+_ENDED = (
+    "consumer_agency", "application", "key", "key_ref", "format", "parameters", "subjects", "fields",
+    "outcome", "status", "rows", "bytes", "duration_us", "broken",
+)  # fmt: skip
+#: The outcome of a call whose worker died before it could say how the call ended.
+INTERRUPTED = faults.INTERRUPTED.code
+
+
+@contextmanager
+def only_one() -> Iterator[bool]:
+    """True for the one process that may ship from this journal now; false for any other."""
+    with (Path(settings.JOURNAL_DIR) / "ship.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def ship() -> int:
+    """Take in all that the journal holds by now. Returns the number of lines taken in."""
+    shipped = 0
+    known = {row.name: row for row in JournalSegment.objects.filter(closed=False)}
+    names = [path.name for path in journal.segments()]
+    closed = set(JournalSegment.objects.filter(closed=True, name__in=names).values_list("name", flat=True))
+    for path in journal.segments():
+        if path.name not in closed:
+            shipped += _segment(path, known.get(path.name) or JournalSegment(name=path.name))
+    return shipped
+
+
+def _segment(path: Path, row: JournalSegment) -> int:
+    # Looked at before the lines: a writer that is gone now will not have written since.
+    alive = journal.alive(path)
+    shipped = 0
+    lines = journal.lines(path, row.offset, row.lines)
+    while batch := list(islice(lines, BATCH)):
+        _batch(batch, row)
+        shipped += len(batch)
+    if not alive:
+        with transaction.atomic():
+            row.closed = True
+            row.save()
+            _interrupt(row)
+    return shipped
+
+
+def _batch(batch: list[journal.Line], row: JournalSegment) -> None:
+    begun: dict[str, CallRecord] = {}
+    ended: dict[str, dict[str, Any]] = {}
+    for line in batch:
+        try:
+            told = orjson.loads(line.body)
+        except orjson.JSONDecodeError:
+            log.error("line %d of %s is no JSON; verify_audit says more", line.number, row.name)
+            continue
+        if told.get("t") == "begin":
+            begun[told["id"]] = _begun(told, row.name)
+        elif told.get("t") == "end":
+            ended[told["id"]] = told
+    with transaction.atomic():
+        for id in list(ended):
+            if id in begun:
+                _end(begun[id], ended.pop(id))
+        CallRecord.objects.bulk_create(begun.values(), ignore_conflicts=True)
+        late: list[CallRecord] = []
+        if ended:
+            late = list(CallRecord.objects.filter(request_id__in=ended))
+            for record in late:
+                _end(record, ended[record.request_id])
+            CallRecord.objects.bulk_update(late, _ENDED)
+        _used([*begun.values(), *late])
+        last = batch[-1]
+        row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
+        row.save()
+
+
+def _begun(told: dict[str, Any], segment: str) -> CallRecord:
+    record = CallRecord(
+        request_id=told["id"],
+        started_at=datetime.fromtimestamp(told["at"], UTC),
+        face=told["face"],
+        method=told["method"][:10],
+        address=told["ip"] or None,
+        user=told.get("user", ""),
+        segment=segment,
+    )
+    if "op" in told:
+        record.agency, record.service, record.operation, record.operation_ref, record.revision = told["op"]
+    return record
+
+
+def _end(record: CallRecord, told: dict[str, Any]) -> None:
+    record.outcome, record.status = told["code"], told["status"]
+    record.bytes, record.duration_us, record.format = told["bytes"], told["us"], told["format"]
+    record.rows = told.get("rows")
+    record.broken = told.get("broken", False)
+    if "by" in told:
+        record.consumer_agency, record.application, record.key, record.key_ref = told["by"]
+    record.parameters = ", ".join(told.get("params", ()))
+    record.subjects = ", ".join(told.get("subjects", ()))
+    record.fields = ", ".join(told.get("fields", ()))
+
+
+def _used(records: list[CallRecord]) -> None:
+    """Note when keys were last used. To the minute is enough, so that few batches write at all."""
+    last: dict[int, datetime] = {}
+    for record in records:
+        if record.key_ref:
+            last[record.key_ref] = max(record.started_at, last.get(record.key_ref, record.started_at))
+    for key, moment in last.items():
+        stale = AccessKey.objects.filter(pk=key).exclude(last_used_at__gt=moment - timedelta(minutes=1))
+        stale.quietly(last_used_at=moment)
+
+
+def _interrupt(row: JournalSegment) -> None:
+    """Calls whose worker is gone and that never ended are over."""
+    CallRecord.objects.filter(segment=row.name, outcome=0).update(outcome=INTERRUPTED, broken=True)
+
+
+def prune() -> None:
+    """Let go of what has been kept long enough: records, and segments that were taken in whole."""
+    now = timezone.now()
+    CallRecord.objects.filter(started_at__lt=now - timedelta(days=settings.HISTORY_DAYS)).delete()
+    before = now - timedelta(days=settings.JOURNAL_DAYS)
+    old = JournalSegment.objects.filter(closed=True, updated_at__lt=before)
+    for row in old:
+        (Path(settings.JOURNAL_DIR) / row.name).unlink(missing_ok=True)
+    old.delete()
+
+
+# -------------------------------------------------------------------------------------- verifying
+
+
+def verify(path: Path, row: JournalSegment | None) -> tuple[int, str]:
+    """Prove one segment: (lines proved, what is wrong with the first broken line or "")."""
+    previous = path.name.encode()
+    number = 0
+    end = 0
+    shipped_hash = ""
+    for line in journal.lines(path):
+        if journal.chain(previous, line.body) != line.chain:
+            return number, f"line {line.number} was changed, or a line before it was taken out"
+        previous, number, end = line.chain, line.number, line.end
+        if row is not None and number == row.lines:
+            shipped_hash = line.chain.decode()
+    if row is not None and number < row.lines:
+        return number, f"line {number + 1} is missing: {row.lines} lines had been taken into the history"
+    if row is not None and row.lines and shipped_hash != row.last_hash:
+        return number, f"line {row.lines} is not the one that was taken into the history"
+    torn = path.stat().st_size - end
+    if torn and not journal.alive(path):
+        return number, f"line {number + 1} is torn: {torn} bytes without an end"
+    return number, ""
+
+
+def succession(path: Path) -> str:
+    """The name of the segment that this one follows on, "" for the first of a writer."""
+    first = next(journal.lines(path), None)
+    if first is None:
+        return ""
+    after = orjson.loads(first.body).get("after")
+    return str(after[0]) if after else ""
+
+
+def pid_alive(pid: int) -> bool:
+    """Whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

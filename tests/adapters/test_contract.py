@@ -1,0 +1,430 @@
+"""What every adapter promises, asked of each against the real thing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.base import BATCH, REASONS, ConnectFailed, Limits, QueryFailed, SourceError, TimedOut
+from tests.adapters.engines import LIMITS, WRITES, Engine, everything
+
+ANGKA = Decimal("1234567890123456789012345678.0123456789")
+BESAR, KECIL = 2**63 - 1, -(2**63)
+
+
+def refusal(kind: type[SourceError], reason: str, error: pytest.ExceptionInfo[SourceError]) -> None:
+    """The one shape of every failure: its kind and reason, and not a word of the driver's."""
+    assert type(error.value) is kind
+    assert error.value.reason == reason
+    assert reason in REASONS
+    assert str(error.value) == f"{reason} {error.value.sqlstate}".strip()
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+
+
+def test_it_works(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, "SELECT 1 AS satu, 'dua' AS dua", {}, LIMITS)
+        assert [name for name, _ in stream.columns] == ["satu", "dua"]
+        assert list(stream) == [[(1, "dua")]]
+        stream.close()
+        stream.close()
+        assert stream.reusable
+        assert stream.affected == -1
+        assert adapter.ping(connection)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'O\'Reilly \\ "x" % %s :nama -- /* 😀',
+        "",
+        7,
+        -7,
+        BESAR,
+        KECIL,
+        Decimal("12.50"),
+        Decimal("-0.1"),
+        True,
+        False,
+        date(2024, 2, 29),
+        datetime(2024, 2, 29, 13, 14, 15),
+        None,
+    ],
+)
+def test_a_value_is_bound_as_what_it_is(engine: Engine, value: Any) -> None:
+    column = {str: "teks", int: "besar", Decimal: "angka", bool: "benar", date: "tgl", datetime: "waktu"}
+    name = column.get(type(value), "teks")
+    engine.write(f"INSERT INTO exact (id, {name}) VALUES (1, :value)", {"value": value})
+    test = "IS NULL" if value is None else "= :value"
+    sql = f"SELECT id FROM exact WHERE {name} {test}"
+    if engine.name == "sqlite" and name == "angka":
+        sql = f"SELECT id FROM exact WHERE CAST({name} AS NUMERIC) {test}"
+    assert engine.query(sql, {"value": value}) == [(1,)]
+
+
+def test_a_text_of_marks_stays_text(engine: Engine) -> None:
+    assert engine.query("SELECT 'a%b' AS x, :value AS y", {"value": "100%"}) == [("a%b", "100%")]
+
+
+def test_percent_without_arguments(engine: Engine) -> None:
+    assert engine.query("SELECT 10 % 4") == [(2,)]
+
+
+def test_5000_rows_stream_in_batches(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        for _ in range(3):
+            stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 5000}, LIMITS)
+            batches = list(stream)
+            stream.close()
+            assert stream.reusable
+            assert max(map(len, batches)) <= BATCH
+            assert [int(row[0]) for batch in batches for row in batch] == list(range(1, 5001))
+
+
+@pytest.mark.parametrize("cap", [1, 10, BATCH - 1, BATCH, BATCH + 1, 1234])
+def test_the_row_cap_lets_one_more_through(engine: Engine, cap: int) -> None:
+    with engine.connection() as (adapter, connection):
+        for _ in range(3):
+            stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 100_000}, Limits(cap, 10))
+            assert len(everything(stream)) == cap + 1
+            assert stream.reusable
+
+
+def test_the_row_cap_holds_against_a_limit_of_the_statement(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        sql = engine.mark(engine.sql["series"] + " LIMIT 90000")
+        stream = adapter.run(connection, sql, {"last": 100_000}, Limits(700, 10))
+        assert len(everything(stream)) == 701
+        if not stream.reusable:
+            connection = adapter.connect()
+        assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+
+
+@pytest.mark.parametrize("rows", [0, 1, BATCH - 1, BATCH, BATCH + 1, BATCH + 2, 2 * BATCH])
+def test_no_row_is_lost_at_the_edges(engine: Engine, rows: int) -> None:
+    with engine.connection() as (adapter, connection):
+        for _ in range(3):
+            stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": rows}, LIMITS)
+            found = everything(stream)
+            if rows or engine.name != "sqlite":
+                assert [int(row[0]) for row in found] == list(range(1, rows + 1))
+
+
+def test_a_statement_that_was_small_may_become_large(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        for last in (3, 3, 5000, 3, 5000):
+            stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": last}, LIMITS)
+            assert len(everything(stream)) == last
+            assert stream.reusable
+
+
+def test_a_long_stream_needs_no_memory(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        before = most = _memory()
+        count = 0
+        for batch in adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 100_000}, Limits(10**6, 30)):
+            count += len(batch)
+            most = max(most, _memory())
+        assert count == 100_000
+        # All of it as tuples would be some 15 MiB.
+        assert most - before < 6 * 1024 * 1024
+
+
+def _memory() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_a_stream_left_early_says_whether_the_connection_is_good(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 100_000}, Limits(100_000, 10))
+        assert len(next(iter(stream))) == BATCH
+        stream.close()
+        if stream.reusable:
+            assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+        else:
+            with pytest.raises(ConnectFailed) as error:
+                adapter.run(connection, "SELECT 1", {}, LIMITS)
+            refusal(ConnectFailed, "broken", error)
+
+
+def test_the_time_cap_ends_a_statement(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as error:
+            everything(adapter.run(connection, engine.sql["slow"], {}, Limits(10, 0.3)))
+        refusal(TimedOut, "timeout", error)
+        assert time.monotonic() - began < 3
+
+
+def test_the_time_cap_ends_a_stream(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as error:
+            everything(adapter.run(connection, engine.sql["slow_rows"], {}, Limits(10**9, 1.5)))
+        refusal(TimedOut, "timeout", error)
+        assert time.monotonic() - began < 4
+
+
+def test_the_time_cap_follows_each_statement(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        everything(adapter.run(connection, "SELECT 1", {}, Limits(10, 0.2)))
+        stream = adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 5000}, Limits(10_000, 20))
+        time.sleep(0.4)
+        assert len(everything(stream)) == 5000
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO counter VALUES (1, 'a')",
+        "UPDATE counter SET nama = 'b'",
+        "DELETE FROM counter",
+        "CREATE TABLE lain (id integer)",
+        "DROP TABLE counter",
+    ],
+)
+def test_a_reading_connection_cannot_write(engine: Engine, sql: str) -> None:
+    with engine.connection() as (adapter, connection):
+        with pytest.raises(QueryFailed) as error:
+            everything(adapter.run(connection, sql, {}, LIMITS))
+        refusal(QueryFailed, "read-only", error)
+        assert everything(adapter.run(connection, "SELECT count(*) FROM counter", {}, LIMITS)) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELEKT 1", "syntax"),
+        ("SELECT * FROM counter WHERE", "syntax"),
+        ("SELECT * FROM tidak_ada", "object-unknown"),
+        ("SELECT tidak_ada FROM counter", "object-unknown"),
+    ],
+)
+def test_a_refused_statement_has_its_reason_and_harms_nothing(engine: Engine, sql: str, reason: str) -> None:
+    with engine.connection() as (adapter, connection):
+        for _ in range(2):
+            with pytest.raises(QueryFailed) as error:
+                adapter.run(connection, sql, {}, LIMITS)
+            refusal(QueryFailed, reason, error)
+        assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+
+
+def test_a_written_row_stays(engine: Engine) -> None:
+    stream = engine.write("INSERT INTO counter VALUES (:id, :nama)", {"id": 1, "nama": "satu"})
+    assert stream.affected == 1
+    assert list(stream) == []
+    assert engine.write("UPDATE counter SET nama = 'dua' WHERE id < :id", {"id": 5}).affected == 1
+    assert engine.query("SELECT id, nama FROM counter") == [(1, "dua")]
+    assert engine.write("DELETE FROM counter").affected == 1
+
+
+def test_returning_gives_rows(engine: Engine) -> None:
+    stream = engine.write("INSERT INTO counter VALUES (1, 'a'), (2, 'b') RETURNING id, nama")
+    assert [name for name, _ in stream.columns] == ["id", "nama"]
+    assert everything(stream) == [(1, "a"), (2, "b")]
+    assert engine.query("SELECT count(*) FROM counter") == [(2,)]
+
+
+def test_a_failed_write_leaves_nothing(engine: Engine) -> None:
+    with engine.connection(writes=True) as (adapter, connection):
+        with pytest.raises(QueryFailed) as error:
+            adapter.run(connection, "INSERT INTO counter VALUES (1, 'a'), (1, 'b')", {}, WRITES)
+        refusal(QueryFailed, "constraint", error)
+        assert everything(adapter.run(connection, "SELECT count(*) FROM counter", {}, WRITES)) == [(0,)]
+        with pytest.raises(QueryFailed) as error:
+            adapter.run(connection, "INSERT INTO counter VALUES (3, NULL)", {}, WRITES)
+        refusal(QueryFailed, "constraint", error)
+        assert adapter.run(connection, "INSERT INTO counter VALUES (1, 'a')", {}, WRITES).affected == 1
+
+
+def test_values_are_exact(engine: Engine) -> None:
+    row = {
+        "id": 1,
+        "angka": ANGKA,
+        "teks": "😀 é\n\t\r'\"\\",
+        "kosong": "",
+        "besar": BESAR,
+        "kecil": KECIL,
+        "nip": "000000000000000042",
+        "isi": bytes(range(256)),
+        "tgl": date(1, 1, 1) if engine.name != "mysql" else date(1000, 1, 1),
+        "waktu": datetime(9999, 12, 31, 23, 59, 59),
+        "benar": True,
+        "pecahan": 0.1 + 0.2,
+    }
+    engine.write(f"INSERT INTO exact VALUES ({', '.join(':' + name for name in row)})", row)
+    engine.write("INSERT INTO exact (id) VALUES (2)")
+    first, second = engine.query(f"SELECT {', '.join(row)} FROM exact ORDER BY id")
+    found = dict(zip(row, first, strict=True))
+    assert found["angka"] == str(ANGKA)
+    assert found["tgl"] == row["tgl"].isoformat()  # type: ignore[attr-defined]
+    assert found["waktu"] == "9999-12-31 23:59:59"
+    assert type(found["isi"]) is bytes
+    for name in ("id", "teks", "kosong", "besar", "kecil", "nip", "isi", "benar", "pecahan"):
+        assert found[name] == row[name]
+    assert second[1:] == (None,) * (len(row) - 1)
+
+
+def test_column_types_are_told(networked: Engine) -> None:
+    with networked.connection() as (adapter, connection):
+        stream = adapter.run(connection, "SELECT * FROM exact", {}, LIMITS)
+        assert dict(stream.columns) == {
+            "id": "integer",
+            "angka": "decimal",
+            "teks": "text",
+            "kosong": "text",
+            "besar": "integer",
+            "kecil": "integer",
+            "nip": "text",
+            "isi": "bytes",
+            "tgl": "date",
+            "waktu": "datetime",
+            "benar": "boolean" if networked.name == "postgresql" else "integer",
+            "pecahan": "float",
+        }
+        assert everything(stream) == []
+
+
+def test_a_value_that_does_not_fit_is_bad_data(networked: Engine) -> None:
+    with networked.connection(writes=True) as (adapter, connection):
+        for value in ("x" * 41, "nul\x00byte"):
+            if networked.name == "mysql" and "\x00" in value:
+                continue
+            sql = networked.mark("INSERT INTO counter VALUES (1, :nama)")
+            with pytest.raises(QueryFailed) as error:
+                adapter.run(connection, sql, {"nama": value}, WRITES)
+            refusal(QueryFailed, "data", error)
+        with pytest.raises(QueryFailed) as error:
+            adapter.run(connection, networked.mark("INSERT INTO counter VALUES (:id, 'a')"), {"id": 10**30}, WRITES)
+        refusal(QueryFailed, "data", error)
+        assert everything(adapter.run(connection, "SELECT 1", {}, WRITES)) == [(1,)]
+
+
+def test_a_number_that_is_none_is_bad_data(networked: Engine) -> None:
+    sql = networked.mark("SELECT id FROM exact WHERE besar = :n")
+    # PostgreSQL has a NaN; MySQL makes a number of any text.
+    value = "abc" if networked.name == "postgresql" else Decimal("NaN")
+    with networked.connection() as (adapter, connection), pytest.raises(QueryFailed) as error:
+        adapter.run(connection, sql, {"n": value}, LIMITS)
+    refusal(QueryFailed, "data", error)
+
+
+def test_what_is_in_the_source(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        assert adapter.schemas(connection)[0] == engine.schema
+        assert "information_schema" not in adapter.schemas(connection)
+        tables = adapter.tables(connection, engine.schema)
+        assert {("counter", "table"), ("exact", "table"), ("counter_view", "view")} <= set(tables)
+        columns = adapter.columns(connection, engine.schema, "counter")
+        assert [(c.name, c.kind, c.nullable, c.key) for c in columns] == [
+            ("id", "integer", False, True),
+            ("nama", "text", False, False),
+        ]
+        assert adapter.columns(connection, engine.schema, "tidak'ada") == []
+        assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+
+
+def test_a_wrong_password(networked: Engine) -> None:
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(password="salah").connect()
+    refusal(ConnectFailed, "login", error)
+
+
+def test_a_wrong_user(networked: Engine) -> None:
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(user="siapa").connect()
+    refusal(ConnectFailed, "login", error)
+
+
+def test_a_wrong_host(networked: Engine) -> None:
+    for host in ("tidak-ada.invalid", "/tmp", "a b", "x" * 300):
+        with pytest.raises(ConnectFailed) as error:
+            networked.adapter(host=host).connect()
+        refusal(ConnectFailed, "host-unknown", error)
+
+
+def test_an_unknown_database(networked: Engine) -> None:
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(database="tidak_ada").connect()
+    assert error.value.reason in ("database-unknown", "forbidden")
+    refusal(ConnectFailed, error.value.reason, error)
+
+
+def test_a_port_that_refuses(networked: Engine, refusing_port: int) -> None:
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(port=refusing_port).connect()
+    refusal(ConnectFailed, "refused", error)
+
+
+def test_a_server_that_never_answers(networked: Engine, silent_port: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(port=silent_port).connect()
+    assert time.monotonic() - began < 12
+    refusal(ConnectFailed, "unreachable", error)
+
+
+def test_encryption_that_the_server_does_not_offer(networked: Engine) -> None:
+    with pytest.raises(ConnectFailed) as error:
+        networked.adapter(sslmode="require", ssl_mode="REQUIRED").connect()
+    refusal(ConnectFailed, "tls", error)
+
+
+def test_a_restart_breaks_the_old_connection_only(networked: Engine) -> None:
+    assert networked.server is not None
+    adapter = networked.adapter()
+    old, idle = adapter.connect(), adapter.connect()
+    assert adapter.ping(idle)
+    networked.server.stop()
+    networked.server.start()
+    assert not adapter.ping(idle)
+    with pytest.raises(ConnectFailed) as error:
+        adapter.run(old, "SELECT 1", {}, LIMITS)
+    refusal(ConnectFailed, "broken", error)
+    fresh = adapter.connect()
+    assert everything(adapter.run(fresh, "SELECT 1", {}, LIMITS)) == [(1,)]
+    fresh.close()
+
+
+def test_a_closed_connection_is_broken(engine: Engine) -> None:
+    adapter = engine.adapter()
+    connection = adapter.connect()
+    connection.close()
+    assert not adapter.ping(connection)
+    with pytest.raises(ConnectFailed) as error:
+        adapter.run(connection, "SELECT 1", {}, LIMITS)
+    refusal(ConnectFailed, "broken", error)
+
+
+def test_a_server_that_hangs_is_cut_off(networked: Engine) -> None:
+    """A stopped server never ends a statement itself: the watch does."""
+    assert networked.server is not None
+    with networked.connection() as (adapter, connection):
+        everything(adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5)))
+        stopped = _stop(networked, connection)
+        try:
+            began = time.monotonic()
+            with pytest.raises(TimedOut) as error:
+                adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5))
+            refusal(TimedOut, "timeout", error)
+            assert time.monotonic() - began < 4
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
+def _stop(engine: Engine, connection: Any) -> int:
+    """Stop the process that serves the connection. Returns its id."""
+    assert engine.server is not None
+    assert engine.server.process is not None
+    process = connection.get_backend_pid() if engine.name == "postgresql" else engine.server.process.pid
+    os.kill(process, signal.SIGSTOP)
+    return int(process)

@@ -1,0 +1,186 @@
+"""Whose rows the API shows and changes, walked over every endpoint that there is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from dataservices.models import DataSource
+from mantra.api.urls import router
+from proxyservices.models import ProxyOperation, Upstream
+from registry.models import AccessKey, Agency, ApiToken, Application, CallRecord, Grant, Operation, Service, User
+from tests.api.conftest import ROOT, Person
+from tests.cast import Cast
+
+SECRETS = ("kata-sandi-sumber", "kunci-hulu-rahasia")
+#: All may read the directory of agencies; nobody but administrators writes it.
+PUBLIC = {"agencies"}
+
+
+@pytest.fixture
+def rows(cast: Cast) -> dict[str, Any]:
+    """One row for each endpoint, none of which is the stranger's."""
+    cast.source.password = SECRETS[0]
+    cast.source.save()
+    proxy = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
+    Upstream.objects.create(operation=proxy, url="http://hulu.contoh.go.id", credential=SECRETS[1])
+    record = CallRecord.objects.create(
+        request_id="r1", started_at=timezone.now(), face="rest", method="GET", agency="prov", consumer_agency="kons"
+    )
+    user = User.objects.create(username="orang", agency=cast.provider)
+    return {
+        "agencies": cast.provider,
+        "users": user,
+        "sources": cast.source,
+        "services": cast.service,
+        "operations": Operation.objects.get(code="satu"),
+        "applications": cast.application,
+        "keys": cast.key_row,
+        "grants": cast.grants["satu"],
+        "calls": record,
+    }
+
+
+def endpoints() -> list[tuple[str, Any]]:
+    return [(prefix, view) for prefix, view, _name in router.registry]
+
+
+def actions(view: Any) -> list[str]:
+    return [extra.url_path for extra in view.get_extra_actions()]
+
+
+def book() -> list[Any]:
+    models = (Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Upstream)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def writes(person: Person, prefix: str, view: Any, pk: int) -> list[tuple[str, Any]]:
+    """Every way to change a row, tried."""
+    place = f"{prefix}/{pk}/"
+    body = {"title": "diubah", "name": "diubah", "code": "diubah", "purpose": "diubah", "username": "diubah"}
+    tried = [
+        ("POST", person.post(f"{prefix}/", body)),
+        ("PATCH", person.patch(place, body)),
+        ("PUT", person.put(place, body)),
+        ("DELETE", person.delete(place)),
+    ]
+    return tried + [(f"POST {action}", person.post(f"{place}{action}/")) for action in actions(view)]
+
+
+def test_the_rows_cover_every_endpoint(rows: dict[str, Any]) -> None:
+    assert set(rows) == {prefix for prefix, _view in endpoints()}
+
+
+@pytest.mark.parametrize("prefix,view", endpoints(), ids=[prefix for prefix, _view in endpoints()])
+def test_a_stranger_sees_and_changes_nothing(
+    prefix: str, view: Any, rows: dict[str, Any], stranger: Person
+) -> None:
+    before = book()
+    place = f"{prefix}/{rows[prefix].pk}/"
+    listed = stranger.get(f"{prefix}/")
+    if prefix not in PUBLIC:
+        assert listed.status_code == 403 or not listed.json()["results"]
+        assert stranger.get(place).status_code in (403, 404)
+    for method, answer in writes(stranger, prefix, view, rows[prefix].pk):
+        wanted = (400, 403, 404, 405) if method == "POST" else (403, 404, 405)
+        assert answer.status_code in wanted, (method, answer.content)
+    assert book() == before
+
+
+@pytest.mark.parametrize("prefix,view", endpoints(), ids=[prefix for prefix, _view in endpoints()])
+def test_a_supervisor_sees_all_and_changes_nothing(
+    prefix: str, view: Any, rows: dict[str, Any], supervisor: Person
+) -> None:
+    before = book()
+    assert supervisor.get(f"{prefix}/{rows[prefix].pk}/").status_code == 200
+    assert supervisor.get(f"{prefix}/").json()["results"]
+    for method, answer in writes(supervisor, prefix, view, rows[prefix].pk):
+        wanted = (400, 403, 405) if method == "POST" and prefix == "operations" else (403, 405)
+        assert answer.status_code in wanted, (method, answer.content)
+    assert book() == before
+
+
+def test_a_supervisor_with_another_role_still_changes_nothing(rows: dict[str, Any], supervisor: Person) -> None:
+    from django.contrib.auth.models import Group
+
+    supervisor.user.agency = rows["agencies"]
+    supervisor.user.save()
+    supervisor.user.groups.add(Group.objects.get(name="Provider"))
+    assert supervisor.patch(f"services/{rows['services'].pk}/", {"title": "diubah"}).status_code == 403
+
+
+@pytest.mark.parametrize("prefix", [prefix for prefix, _view in endpoints()])
+def test_no_answer_holds_a_secret(
+    prefix: str, rows: dict[str, Any], cast: Cast, administrator: Person
+) -> None:
+    digests = list(AccessKey.objects.values_list("digest", flat=True)) + list(ApiToken.objects.values_list("digest", flat=True))
+    hashes = list(User.objects.values_list("password", flat=True))
+    for answer in (administrator.get(f"{prefix}/"), administrator.get(f"{prefix}/{rows[prefix].pk}/")):
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        for secret in (*SECRETS, cast.key, *digests, *(value for value in hashes if value)):
+            assert secret not in text
+    written = administrator.patch("sources/%d/" % rows["sources"].pk, {"password": "kata-sandi-baru"})
+    assert "kata-sandi-baru" not in written.content.decode()
+
+
+def test_without_a_token_nothing_is_told(rows: dict[str, Any]) -> None:
+    for prefix, _view in endpoints():
+        answer = Client().get(f"{ROOT}{prefix}/")
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Token"
+
+
+def test_tokens_that_are_wrong_old_or_of_somebody_gone_open_nothing(cast: Cast, provider: Person) -> None:
+    good, provider.token = provider.token, "mtr_salah"
+    assert provider.get("services/").status_code == 401
+    provider.token = good
+    ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert provider.get("services/").status_code == 401
+    ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=1))
+    assert provider.get("services/").status_code == 200
+    User.objects.filter(pk=provider.user.pk).update(is_active=False)
+    assert provider.get("services/").status_code == 401
+
+
+def test_nothing_is_moved_into_or_made_in_another_agencys_book(cast: Cast, provider: Person) -> None:
+    theirs = Service.objects.create(agency=cast.stranger, code="lain", title="Lain")
+    assert provider.post("services/", {"agency": "asing", "code": "baru", "title": "Baru"}).status_code == 403
+    assert provider.patch(f"services/{cast.service.pk}/", {"agency": "asing"}).status_code == 403
+    moved = provider.patch(f"operations/{cast.operations['satu'].pk}/", {"service": str(theirs)})
+    assert "service" in moved.json()
+    assert Service.objects.get(pk=cast.service.pk).agency == cast.provider
+
+
+def test_anothers_source_cannot_be_used_but_anybodys_application_can_be_granted(cast: Cast, provider: Person) -> None:
+    DataSource.objects.create(agency=cast.stranger, code="rahasia", engine="sqlite", database="x")
+    unknown = provider.patch(f"operations/{cast.operations['satu'].pk}/", {"source": "asing/rahasia"}).json()
+    nothing = provider.patch(f"operations/{cast.operations['satu'].pk}/", {"source": "asing/tidakada"}).json()
+    assert unknown["source"][0].replace("rahasia", "tidakada") == nothing["source"][0]
+    Application.objects.create(agency=cast.stranger, code="sistem", title="Sistem")
+    answer = provider.post("grants/", {"application": "asing/sistem", "operation": "prov/data/satu", "purpose": "uji"})
+    assert answer.status_code == 201
+
+
+def test_who_calls_reads_the_grant_and_cannot_change_it(cast: Cast, requester: Person) -> None:
+    place = f"grants/{cast.grants['satu'].pk}/"
+    assert requester.get(place).status_code == 200
+    assert requester.patch(place, {"quota": ""}).status_code == 403
+    assert requester.post(place + "revoke/").status_code == 403
+
+
+def test_a_session_works_and_its_writes_need_the_csrf_token(cast: Cast, provider: Person) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(provider.user)
+    place = f"{ROOT}services/{cast.service.pk}/"
+    assert client.get(place).status_code == 200
+    assert client.patch(place, {"title": "Baru"}, content_type="application/json").status_code == 403
+    client.get("/admin/")
+    token = client.cookies["csrftoken"].value if "csrftoken" in client.cookies else "a" * 32
+    client.cookies["csrftoken"] = token
+    answer = client.patch(place, {"title": "Baru"}, content_type="application/json", headers={"X-CSRFToken": token})
+    assert answer.status_code == 200, answer.content

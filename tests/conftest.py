@@ -1,0 +1,30 @@
+"""Fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from registry import journal, snapshot
+from tests import cast as cast_module
+from tests.cast import Cast
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_journal() -> Iterator[None]:
+    """Each test has the journal to itself, and takes no picture of the book from the one before."""
+    snapshot._holder.snapshot = None
+    yield
+    journal.close()
+    for path in Path(settings.JOURNAL_DIR).glob(f"*{journal.SUFFIX}"):
+        path.unlink()
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return cast_module.assemble()

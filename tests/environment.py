@@ -1,0 +1,25 @@
+"""What settings read from the environment, for the tests. Loaded before Django is."""
+
+import atexit
+import base64
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+var = Path(tempfile.mkdtemp(prefix="mantra-test-"))
+atexit.register(shutil.rmtree, var, ignore_errors=True)
+(var / "journal").mkdir()
+(var / "sources").mkdir()
+(var / "static").mkdir()
+
+for name in [name for name in os.environ if name.startswith(("MANTRA_", "AUDIT_"))]:
+    del os.environ[name]
+os.environ.update(
+    MANTRA_VAR_DIR=str(var),
+    MANTRA_SECRET_KEY=os.urandom(32).hex(),
+    MANTRA_FIELD_KEYS=base64.urlsafe_b64encode(os.urandom(32)).decode(),
+    MANTRA_KEY_PEPPERS="1:" + os.urandom(16).hex(),
+    MANTRA_JOURNAL_KEY=os.urandom(16).hex(),
+    MANTRA_SNAPSHOT_SECONDS="0",
+)
