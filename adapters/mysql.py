@@ -48,7 +48,8 @@ TYPES: dict[int, str] = {
     246: "decimal",
     255: "bytes",
 }
-_INTEGERS = (1, 2, 3, 8, 9, 13)
+_INTEGERS = (1, 2, 3, 8, 9)
+_YEAR = 13
 _STRINGS = (15, 249, 250, 251, 252, 253, 254)
 _AS_WRITTEN = (0, 7, 10, 11, 12, 14, 245, 246, 247, 248)
 _BIT, _GEOMETRY = 16, 255
@@ -112,7 +113,7 @@ class MySQL(Adapter):
         Setting("password", "Password", secret=True),
         Setting(
             "ssl_mode", "TLS", default="PREFERRED",
-            help="DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
+            help="DISABLED, PREFERRED, REQUIRED, VERIFY_CA (MariaDB's client checks the name too) or VERIFY_IDENTITY",
         ),
         Setting("ssl_ca", "CA file", help="PEM file with the authority, for VERIFY_CA and VERIFY_IDENTITY"),
     )  # fmt: skip
@@ -125,7 +126,7 @@ class MySQL(Adapter):
         host = "127.0.0.1" if host == "localhost" else host
         ssl_mode = source.get("ssl_mode") or "PREFERRED"
         try:
-            connection = mysqldb.connect(
+            connection = _connection_class()(
                 host=host,
                 port=port,
                 user=source.get("user") or "",
@@ -143,8 +144,6 @@ class MySQL(Adapter):
             )
         except (mysqldb.Error, ValueError, UnicodeError) as error:
             raise _why_not_connected(error, host, port) from None
-        connection.fresh = (None, None)
-        connection.is_mariadb = "mariadb" in connection.get_server_info().lower()
         try:
             _execute(connection, f"SET SESSION sql_mode = '{_SQL_MODE}'")
             _execute(connection, f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
@@ -279,8 +278,7 @@ class Unbuffered(Stream):
         if self._result is not None:
             self._first = []
             # In this order: a result let go of while its connection lives reads all that is left of it.
-            with suppress(Exception):
-                self._connection.close()
+            self._connection.close()
             self._result = None
 
 
@@ -324,8 +322,7 @@ def _roll_back(connection: Any) -> ConnectFailed | None:
         _drain(connection)
         _execute(connection, "ROLLBACK")
     except Exception:
-        with suppress(Exception):
-            connection.close()
+        connection.close()
         return ConnectFailed("broken")
     finally:
         watch.end(token)
@@ -354,7 +351,7 @@ def _set_caps(connection: Any, limits: Limits) -> None:
 
 def _cap_name(connection: Any) -> str | None:
     """The server's own time cap: MariaDB and MySQL 5.7 have one each, older ones none (the watch is left)."""
-    if connection.is_mariadb:
+    if "mariadb" in connection.get_server_info().lower():
         return "max_statement_time"
     version = connection.get_server_info().split(".")
     return "max_execution_time" if (int(version[0]), int(version[1])) >= (5, 7) else None
@@ -460,9 +457,24 @@ def _encrypted(connection: Any) -> bool:
 @cache
 def _driver() -> ModuleType:
     try:
+        importlib.import_module("MySQLdb.connections")
         return importlib.import_module("MySQLdb")
     except ImportError:
         raise ConnectFailed("driver-missing") from None
+
+
+@cache
+def _connection_class() -> type[Any]:
+    """mysqlclient's connection, which can be closed twice, with notes on it: the caps that its session has, and
+    the name of its server's time cap."""
+    driver = _driver()
+    base = driver.connections.Connection
+
+    def close(self: Any) -> None:
+        with suppress(driver.Error):
+            base.close(self)
+
+    return type("Connection", (base,), {"close": close, "fresh": (None, None), "cap": None})
 
 
 def _bit(value: bytes) -> int:
@@ -481,6 +493,7 @@ def _conversions() -> dict[Any, Any]:
         **dict.fromkeys(_AS_WRITTEN, str),
         4: float,
         5: float,
+        _YEAR: int,
         _BIT: _bit,
         _GEOMETRY: bytes,
     }

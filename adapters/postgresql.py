@@ -363,7 +363,6 @@ def _write(cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], 
     cursor.execute("BEGIN READ WRITE")
     cursor.execute(sql, arguments)
     stored = _whole(cursor, limits)
-    # COMMIT tells a failed transaction's ROLLBACK as success: deferred constraints do raise.
     cursor.execute("COMMIT")
     return stored
 

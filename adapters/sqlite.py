@@ -104,8 +104,9 @@ class SQLite(Adapter):
 
     def _path(self) -> Path:
         """The database file. Raises ConnectFailed unless it is there, under a folder of the source's roots."""
-        path = Path(os.path.realpath(self.source.get("database") or ""))
         roots = [Path(os.path.realpath(root)) for root in self.source.get("roots") or ()]
+        named = Path(self.source.get("database") or "")
+        path = Path(os.path.realpath(roots[0] / named if roots else named))
         if not any(root in path.parents for root in roots):
             raise ConnectFailed("file-forbidden")
         if not path.is_file():

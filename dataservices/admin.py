@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -34,7 +34,7 @@ from registry.admin_base import (
 def engine_choices() -> list[tuple[str, str]]:
     """The engines, those without their driver marked."""
     return [
-        (engine, f"{label} – {say('driver missing')}" if missing_driver(engine) else str(label))
+        (engine, f"{label} – {gettext('driver missing')}" if missing_driver(engine) else str(label))
         for engine, label in engines()
     ]
 
@@ -53,7 +53,7 @@ def options_help() -> Any:
     base = {field.name for field in DataSource._meta.get_fields()}
     lines = []
     for engine, label in engines():
-        known = [(each.name, each.help) for each in adapter_class(engine).settings if each.name not in base]
+        known = [(each.name, gettext(each.help)) for each in adapter_class(engine).settings if each.name not in base]
         if known:
             lines.append((label, format_html_join("; ", "<code>{}</code> ({})", known)))
     return format_html(
@@ -67,6 +67,7 @@ class SourceForm(SecretsForm):
     places = ("engine", "host", "port")
 
     def clean_options(self) -> Any:
+        # An empty box is no options; the model's default is not asked when a form has the field.
         value = self.cleaned_data.get("options")
         return {} if value is None else value
 
@@ -81,7 +82,7 @@ class DataSourceAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("agency", "code", "engine")}),
         (_("Where it is"), {"fields": (("host", "port"), "database")}),
-        (_("Login"), {"fields": (("user", "password"),)}),
+        (_("Login"), {"fields": ("user", "password")}),
         (_("Further settings"), {"fields": ("options", "pool_size")}),
     )
 
@@ -106,7 +107,7 @@ class DataSourceAdmin(ScopedAdmin):
     @display(description=_("engine"), ordering="engine")
     def engine_label(self, source: DataSource) -> str:
         label = adapter_class(source.engine).label
-        return f"{label} – {say('driver missing')}" if missing_driver(source.engine) else label
+        return f"{label} – {gettext('driver missing')}" if missing_driver(source.engine) else label
 
     @display(description=_("host"), ordering="host")
     def where(self, source: DataSource) -> str:
@@ -137,7 +138,7 @@ class DataOperationAdmin(OperationAdmin):
     inlines = (ParameterInline, FieldInline)
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("Query"), {"fields": ("source", "sql", ("row_cap", "time_cap_ms", "page_size"), "writes")}),
+        (_("Query"), {"fields": ("source", "sql", ("row_cap", "time_cap_ms"), "page_size", "writes")}),
         OperationAdmin.publication,
     )
 
@@ -150,3 +151,14 @@ class DataOperationAdmin(OperationAdmin):
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.select_related("agency")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """With a parameter for each mark that has none, as the text alone cannot be run."""
+        super().save_related(request, form, formsets, change)
+        missing = form.instance.declare_missing()
+        if missing:
+            self.message_user(
+                request,
+                gettext("Parameters were added for %(names)s: check their types.") % {"names": ", ".join(missing)},
+                messages.WARNING,
+            )

@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -23,8 +22,8 @@ ADVICE: dict[str, Any] = {
     "driver-missing": _("The driver for this engine is not installed on the bus. Ask its operators to install it."),
     "file-missing": _("There is no such file. Check the path as it is on the bus's own machine."),
     "file-forbidden": _(
-        "The file lies outside the folders that may be offered, or may not be read. Ask the operators of the bus "
-        "to put it below a folder of MANTRA_SOURCE_FILE_DIRS."
+        "The file lies outside the agency's own folder on the bus, or may not be read. Ask the bus's operators to put it "
+        "there."
     ),
     "host-unknown": _("No machine of this name is known. Check the host for a typing error, or give its IP address."),
     "refused": _("The machine answers, but nothing listens on this port. Check the port, and that the database runs."),
@@ -62,7 +61,7 @@ def diagnose(source: DataSource) -> Diagnosis:
     missing = missing_driver(source.engine)
     if missing:
         return Diagnosis(False, f"{ADVICE['driver-missing']} ({missing})")
-    adapter = cls({**source.settings(), "roots": settings.SOURCE_FILE_DIRS})
+    adapter = cls(source.settings())
     try:
         connection = adapter.connect()
         try:
@@ -76,6 +75,6 @@ def diagnose(source: DataSource) -> Diagnosis:
         return Diagnosis(False, f"{ADVICE[error.reason]}{code}")
     where = f"{source.host}:{source.port or cls.default_port}" if source.host else source.database
     found = ngettext("%d table or view", "%d tables and views", tables) % tables
-    return Diagnosis(True, say("Connected to %(engine)s at %(where)s: the user sees %(found)s.") % {
+    return Diagnosis(True, gettext("Connected to %(engine)s at %(where)s: the user sees %(found)s.") % {
         "engine": cls.label, "where": where, "found": found,
     })  # fmt: skip

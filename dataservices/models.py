@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -31,7 +33,7 @@ class DataSource(Definition):
         _("port"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
     database = models.CharField(
-        _("database"), max_length=500, blank=True, help_text=_("The database's name; for SQLite the file's path.")
+        _("database"), max_length=500, blank=True, help_text=_("The database's name; for SQLite the file's path below the agency's own folder on the bus.")
     )
     user = models.CharField(_("user"), max_length=128, blank=True)
     password = EncryptedField(_("password"), blank=True, default="")
@@ -58,22 +60,21 @@ class DataSource(Definition):
         super().clean()
         if self.engine not in ADAPTERS:
             return
+        if not isinstance(self.options, dict):
+            raise ValidationError({"options": _("Write the options as {…}.")})
         problems: dict[str, Any] = {}
         known = adapter_class(self.engine).settings
         for setting in known:
             if setting.required and not (getattr(self, setting.name, "") or self.options.get(setting.name)):
                 problems[setting.name if hasattr(self, setting.name) else "options"] = _("This engine needs it.")
-        if not isinstance(self.options, dict):
-            problems["options"] = _("Write the options as {…}.")
-        else:
-            secret = [setting.name for setting in known if setting.secret and setting.name in self.options]
-            unknown = sorted(set(self.options) - {setting.name for setting in known})
-            if secret:
-                problems["options"] = _("A secret does not belong here: it would lie in clear.")
-            elif unknown:
-                problems["options"] = format_lazy(
-                    "{} {}", _("This engine has no such option:"), ", ".join(unknown)
-                )
+        secret = [setting.name for setting in known if setting.secret and setting.name in self.options]
+        unknown = sorted(set(self.options) - {setting.name for setting in known})
+        if secret:
+            problems["options"] = _("A secret does not belong here: it would lie in clear.")
+        elif unknown:
+            problems["options"] = format_lazy(
+                "{} {}", _("This engine has no such option:"), ", ".join(unknown)
+            )
         if problems:
             raise ValidationError(problems)
 
@@ -81,6 +82,8 @@ class DataSource(Definition):
         """What the adapter is made from."""
         return {
             **self.options,
+            # An agency's files lie in a folder of its own, or one could offer another's.
+            "roots": [str(Path(folder) / self.agency.code) for folder in settings.SOURCE_FILE_DIRS],
             "host": self.host,
             "port": self.port,
             "database": self.database,

@@ -108,7 +108,7 @@ def prepare(ids: Iterable[int]) -> dict[int, Plan]:
         parameters.setdefault(operation_id, []).append(name)
     for row in Field.objects.filter(operation__kind="data").order_by("operation_id", "position", "id"):
         declared.setdefault(row.operation_id, {})[row.name] = row.type
-    operations = DataOperation.objects.select_related("source").in_bulk(list(ids))
+    operations = DataOperation.objects.select_related("source__agency").in_bulk(list(ids))
     running: dict[int, sources.Source] = {}
     for pk, operation in operations.items():
         try:

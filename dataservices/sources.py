@@ -26,7 +26,7 @@ class Source:
     def __init__(self, id: int, engine: str, values: dict[str, Any], pool_size: int) -> None:
         self.id = id
         self.identity = (engine, values, pool_size)
-        self.adapter: Adapter = adapter_class(engine)({**values, "roots": settings.SOURCE_FILE_DIRS})
+        self.adapter: Adapter = adapter_class(engine)(values)
         self._pools = {False: self._pool(False, pool_size)}
         self._size = pool_size
 

@@ -307,7 +307,7 @@ class _Reader:
         return start + 2
 
     def _error(self, code: str, start: int, **details: str) -> TemplateError:
-        return TemplateError(_problem(code, *_place(self.sql, start), **details))
+        return TemplateError(_problem(code, _place(self.sql, start), **details))
 
 
 def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str] = ()) -> list[Problem]:
@@ -438,9 +438,9 @@ class _Judge:
         at = start + len(gap) - len(gap.lstrip())
         near = self.text[at:end].strip()[:40]
         if near.startswith(("--", "/*", "#", "{#")):
-            return _problem("comment", *_place(self.text, at), near=near)
+            return _problem("comment", _place(self.text, at), near=near)
         name = next((f"U+{ord(char):04X}" for char in gap if char not in " \t\f\n"), "")
-        return _problem("character", *_place(self.text, start), name=name)
+        return _problem("character", _place(self.text, start), name=name)
 
     def _shape(self, tokens: Sequence[Token]) -> Iterator[Problem]:
         """What single words tell: the kind of statement, a second one, variables, other marks."""
@@ -559,7 +559,7 @@ class _Judge:
         return self.text[token.start : token.end + 1]
 
     def _at(self, code: str, token: Token, **details: str) -> Problem:
-        return _problem(code, *self._original_place(token.start), **details)
+        return _problem(code, self._original_place(token.start), **details)
 
     def _original_place(self, start: int) -> tuple[int, int]:
         """Line and column in the author's text, where CALL is two letters shorter than SELECT."""
@@ -572,7 +572,7 @@ class _Judge:
         line, column = first.get("line"), first.get("col")
         if not near or line is None or column is None:
             return _problem("unreadable")
-        return _problem("syntax", int(line), max(1, int(column) - len(near) + 1), near=near[:40])
+        return _problem("syntax", (int(line), max(1, int(column) - len(near) + 1)), near=near[:40])
 
 
 _BEFORE_INTO = frozenset(
@@ -612,8 +612,8 @@ def _place(text: str, start: int) -> tuple[int, int]:
     return before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
 
 
-def _problem(code: str, line: int | None = None, column: int | None = None, **details: str) -> Problem:
-    return Problem(code, _SENTENCES[code], details, line, column)
+def _problem(code: str, place: tuple[int | None, int | None] = (None, None), /, **details: str) -> Problem:
+    return Problem(code, _SENTENCES[code], details, *place)
 
 
 class _SQLiteMarks(SQLite.Tokenizer):
@@ -632,5 +632,5 @@ def _mark_tokens(sql: str, dialect: str) -> Sequence[Token]:
     # sqlglot takes what follows CALL, SHOW and the like for one text; no mark would be found in it.
     text = re.sub(rf"^({_GAPS.get(dialect, _GAPS['postgres'])})call(?=\s)", r"\1from", sql, flags=re.I | re.S)
     if dialect == "sqlite":
-        return _SQLiteMarks(dialect=Dialect.get_or_raise("sqlite")).tokenize(text)
-    return _tokenizer(dialect).tokenize(text)
+        return list(_SQLiteMarks(dialect=Dialect.get_or_raise("sqlite")).tokenize(text))
+    return list(_tokenizer(dialect).tokenize(text))

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import get_language
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
@@ -61,14 +61,14 @@ class TryForm(forms.Form):
             for part in (
                 parameter.get_type_display(),
                 _("may be left empty") if not parameter.required or parameter.default else "",
-                f"{say('default')}: {parameter.default}" if parameter.default else "",
+                f"{gettext('default')}: {parameter.default}" if parameter.default else "",
                 parameter.description,
             )
             if part
         )
         choices = {
             Parameter.Type.CHOICE: [(each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()],
-            Parameter.Type.BOOLEAN: [("true", say("yes")), ("false", say("no"))],
+            Parameter.Type.BOOLEAN: [("true", gettext("yes")), ("false", gettext("no"))],
         }.get(Parameter.Type(parameter.type))
         if choices:
             widget = select([("", "---------"), *choices])

@@ -60,7 +60,8 @@ MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
 #: What becomes of calls while that store is away: allow or refuse.
 QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")
-#: Directories below which file sources (SQLite) may lie. Nothing else on the disk can be offered.
+#: Directories in which file sources (SQLite) may lie, each agency's in the folder named by its code.
+#: Nothing else on the disk can be offered.
 SOURCE_FILE_DIRS = env.list("MANTRA_SOURCE_FILE_DIRS", default=[str(VAR_DIR / "sources")])
 
 # ---------------------------------------------------------------------------------------- Django
@@ -203,6 +204,12 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_URL": None,
+    "COLORS": {
+        "primary": {
+            "50": "#eff6ff", "100": "#dbeafe", "200": "#bfdbfe", "300": "#93c5fd", "400": "#60a5fa", "500": "#3b82f6",
+            "600": "#1d4ed8", "700": "#1e40af", "800": "#1e3a8a", "900": "#1e3a8a", "950": "#172554",
+        }
+    },
     "STYLES": [f"{STATIC_URL}mantra/admin.css"],
     "DASHBOARD_CALLBACK": "mantra.admin.first_page",
     "SIDEBAR": {"navigation": "mantra.admin.navigation"},

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 
 import urllib3
-from urllib3.exceptions import HTTPError, TimeoutError as SlowError
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as SlowError
 
 CONNECT_SECONDS = 5.0
 _CHUNK = 65536
@@ -34,6 +35,8 @@ def get(url: str, headers: Mapping[str, str], seconds: float, size_cap: int) -> 
         answer = _pools.request(
             "GET", url, headers=dict(headers), timeout=timeout, redirect=False, preload_content=False
         )
+    except NewConnectionError:  # which urllib3 counts among the slow ones
+        raise Unreachable from None
     except SlowError:
         raise TooSlow from None
     except (HTTPError, OSError, ValueError):

@@ -110,7 +110,8 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     form = UserEditForm
     add_form = UserAddForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "get_full_name", "role", "agency", "is_active", "last_login")
+    add_form_template = None
+    list_display = ("username", "person", "role", "agency", "is_active", "last_login")
     list_filter = (("agency", ScopedFilter), "is_active")
     list_select_related = ("agency",)
     search_fields = ("username", "first_name", "last_name", "email")
@@ -130,6 +131,10 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("groups")
+
+    @display(description=_("person"))
+    def person(self, user: User) -> str:
+        return user.get_full_name()
 
     @display(description=_("role"))
     def role(self, user: User) -> str:
@@ -252,8 +257,7 @@ class OperationAdmin(ScopedAdmin):
 
     @display(description=_("address"), ordering="code")
     def address(self, operation: Any) -> str:
-        service = operation.service
-        return f"{service.agency.code}/{service.code}/{operation.code}"
+        return str(operation.address)
 
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, operation: Any) -> tuple[str, str]:
@@ -322,19 +326,23 @@ class AccessKeyAdmin(ScopedAdmin):
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
             return [(None, {"fields": ("application",)}), limits]
-        made = ("public", "application", "state", "operation", ("created_at", "last_used_at", "revoked_at"))
+        made = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
         return [(None, {"fields": made}), limits]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ()
-        return ("public", "application", "state", "operation", "created_at", "last_used_at", "revoked_at")
+        return ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
 
     @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
     def state(self, key: AccessKey) -> tuple[str, Any]:
         if key.revoked_at is not None:
             return "revoked", _("revoked")
         return ("live", _("live")) if key.is_live else ("expired", _("expired"))
+
+    @display(description=_("state"))
+    def state_text(self, key: AccessKey) -> Any:
+        return self.state(key)[1]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A live key is revoked first: deleting must not be the quiet way to cut off a caller.
@@ -404,9 +412,9 @@ class GrantAdmin(ScopedAdmin):
     )  # fmt: skip
     autocomplete_fields = ("application",)
     actions = ("approve", "revoke")
-    readonly_fields = ("state_label", "created_at")
+    readonly_fields = ("state", "created_at")
     fieldsets = (
-        (None, {"fields": ("application", "operation", "state_label")}),
+        (None, {"fields": ("application", "operation", "state")}),
         (_("Why"), {"fields": ("purpose", "legal_basis", "agreement")}),
         (_("When and how much"), {"fields": (("valid_from", "valid_until"), "quota")}),
         (_("Limits"), {"fields": ("fields", "networks")}),
@@ -550,8 +558,8 @@ class OutcomeFilter(DropdownFilter):
 class CallRecordAdmin(ScopedAdmin):
     """Read only, for everybody."""
 
-    list_display = ("started_at", "outcome_label", "what", "who", "rows", "duration", "face", "request_id")
-    list_display_links = ("started_at", "request_id")
+    list_display = ("moment", "outcome_label", "what", "who", "rows", "duration", "face", "request_id")
+    list_display_links = ("moment", "request_id")
     list_filter = (
         ("started_at", RangeDateTimeFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
     )  # fmt: skip
@@ -562,7 +570,7 @@ class CallRecordAdmin(ScopedAdmin):
     paginator = InfinitePaginator
     actions = None
     fieldsets = (
-        (None, {"fields": ("request_id", ("started_at", "duration"), "outcome_label", "meaning", ("status", "broken"))}),
+        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
         (_("What was called"), {"fields": (("what", "revision"), ("face", "method", "format"), "parameters", "subjects")}),
         (_("Who called"), {"fields": ("who", ("key", "user"), "address")}),
         (_("What was answered"), {"fields": (("rows", "bytes"), "fields")}),
@@ -590,6 +598,14 @@ class CallRecordAdmin(ScopedAdmin):
         if record.outcome == 200:
             return "ok", _("answered")
         return ("failed" if (record.status or 500) >= 500 else "refused"), str(record.outcome)
+
+    @display(description=_("outcome"))
+    def outcome_text(self, record: CallRecord) -> Any:
+        return self.outcome_label(record)[1]
+
+    @display(description=_("time"), ordering="started_at")
+    def moment(self, record: CallRecord) -> str:
+        return f"{timezone.localtime(record.started_at):%Y-%m-%d %H:%M:%S}"
 
     @display(description=_("meaning"))
     def meaning(self, record: CallRecord) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from django import forms
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, Model, QuerySet
@@ -135,6 +136,7 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     list_fullwidth = True
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     list_select_related: tuple[str, ...] = ()
     change_form_outer_before_template = "mantra/row_buttons.html"
 
@@ -236,6 +238,7 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
 
 class TabularInline(_Scoped, theme.TabularInline):
     extra = 0
+    hide_title = True
     show_change_link = False
 
 

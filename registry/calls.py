@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from registry.faults import Fault
@@ -74,7 +74,7 @@ class Call:
 class Result:
     """What a runner hands back. A Fault is a result too."""
 
-    status: ClassVar[int] | int = 200
+    status: int = 200
 
     def close(self) -> None:
         """Let go of what the answer still holds at its source. Safe to call twice."""

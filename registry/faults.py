@@ -40,7 +40,7 @@ class Fault(Result, Exception):
     def message(self, language: str = "id") -> str:
         """The sentence for the caller in ``id`` or ``en``; never anything a driver said."""
         template = self.kind.en if language == "en" else self.kind.id
-        return template.format_map(self.details) if self.details else template
+        return template.format_map(self.details)
 
 
 TABLE: dict[int, FaultKind] = {}

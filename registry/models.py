@@ -108,6 +108,9 @@ class SnapshotVersion(models.Model):
     class Meta:
         verbose_name = "snapshot version"
 
+    def __str__(self) -> str:
+        return str(self.version)
+
     @classmethod
     def bump(cls) -> None:
         if not cls.objects.filter(pk=1).update(version=models.F("version") + 1):
@@ -156,7 +159,7 @@ class User(AbstractUser):
         help_text=_("Only administrators and supervisors may be without an agency."),
     )
 
-    class Meta(AbstractUser.Meta):
+    class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
 
@@ -276,10 +279,10 @@ class Operation(Definition):
         constraints = [models.UniqueConstraint(fields=["service", "code"], name="operation_code_once")]
 
     def __str__(self) -> str:
-        return self.path
+        return self.address
 
     @property
-    def path(self) -> str:
+    def address(self) -> str:
         return f"{self.service.agency.code}/{self.service.code}/{self.code}"
 
     def clean(self) -> None:

@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from registry import models, secrets
@@ -179,9 +179,9 @@ def _operations() -> dict[tuple[str, str, str], Operation]:
     broken: set[int] = set()
     parameters = _parameters(broken)
     fields: dict[int, list[Field]] = {}
-    for row in models.Field.objects.order_by("operation_id", "position", "id"):
-        fields.setdefault(row.operation_id, []).append(
-            Field(row.name, row.type, row.description, row.classification)
+    for column in models.Field.objects.order_by("operation_id", "position", "id"):
+        fields.setdefault(column.operation_id, []).append(
+            Field(column.name, column.type, column.description, column.classification)
         )
     rows = list(models.Operation.objects.select_related("service__agency"))
     plans: dict[int, Plan] = {}
@@ -268,6 +268,7 @@ class _Holder:
         self.checked = 0.0
         self.thread: threading.Thread | None = None
         self.stopping = threading.Event()
+        self.failing = False
 
 
 _holder = _Holder()
@@ -299,6 +300,7 @@ def start() -> None:
     """
     if settings.SNAPSHOT_SECONDS and (_holder.thread is None or not _holder.thread.is_alive()):
         _holder.stopping.clear()
+        _try()  # at once, so that a fresh worker turns no call away
         _holder.thread = threading.Thread(target=_watch, name="snapshot", daemon=True)
         _holder.thread.start()
 
@@ -312,19 +314,19 @@ def stop() -> None:
 
 
 def _watch() -> None:
-    silent = False
-    while True:
-        try:
-            refresh()
-            silent = False
-        except Exception as error:  # the thread must outlive whatever a reload meets
-            if not silent:
-                log.error("the book could not be read (%s); the last picture stays in force", type(error).__name__)
-            silent = True
-            if isinstance(error, DatabaseError | InterfaceError):
-                connection.close()
-        if _holder.stopping.wait(settings.SNAPSHOT_SECONDS):
-            close_old_connections()
-            connection.close()
-            return
+    while not _holder.stopping.wait(settings.SNAPSHOT_SECONDS):
+        _try()
+    connection.close()
 
+
+def _try() -> None:
+    """Refresh; while the database is away the last picture stays in force."""
+    try:
+        refresh()
+        _holder.failing = False
+    except Exception as error:  # the thread must outlive whatever a reload meets
+        if not _holder.failing:
+            log.error("the book could not be read (%s); the last picture stays in force", type(error).__name__)
+        _holder.failing = True
+        if isinstance(error, DatabaseError | InterfaceError):
+            connection.close()

@@ -89,9 +89,7 @@ def is_administrator(user: Visitor) -> bool:
 
 def is_supervisor(user: Visitor) -> bool:
     """Whether the user watches over every agency's book, and therefore changes nothing in any."""
-    return (
-        isinstance(user, User) and user.is_active and not is_administrator(user) and SUPERVISOR in _groups(user)
-    )
+    return isinstance(user, User) and user.is_active and not is_administrator(user) and SUPERVISOR in _groups(user)
 
 
 def visible(queryset: QuerySet[M], user: Visitor) -> QuerySet[M]:
@@ -112,7 +110,8 @@ def visible(queryset: QuerySet[M], user: Visitor) -> QuerySet[M]:
 def referable(model: type[Model], field: str, user: Visitor) -> QuerySet[Any]:
     """The rows to which ``user`` may point in the foreign key ``field`` of ``model``."""
     target = model._meta.get_field(field).related_model
-    assert isinstance(target, type) and issubclass(target, Model)
+    assert isinstance(target, type)
+    assert issubclass(target, Model)
     owner = model._meta.get_field(field).model
     rows = target._default_manager.all()
     foreign = (owner._meta.label_lower, field) in FOREIGN and isinstance(user, User) and user.is_active

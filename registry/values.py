@@ -170,7 +170,7 @@ class Reader:
         return value
 
     def _within(self, value: Any) -> None:
-        measured = len(value) if self.type == "text" else value
+        measured: Any = len(value) if self.type == "text" else value
         try:
             low = self.min is not None and measured < self.min
             high = self.max is not None and measured > self.max

@@ -122,8 +122,9 @@ class Cast:
 
 def make_table() -> Path:
     """A SQLite file with the table that most tests ask."""
-    path = Path(settings.SOURCE_FILE_DIRS[0]) / "uji.sqlite3"
+    path = Path(settings.SOURCE_FILE_DIRS[0]) / "prov" / "uji.sqlite3"
     if not path.exists():
+        path.parent.mkdir()
         with sqlite3.connect(path) as made:
             made.execute("CREATE TABLE orang (id INTEGER PRIMARY KEY, nama TEXT, unit TEXT, gaji TEXT, lahir TEXT)")
             made.executemany(

@@ -145,7 +145,7 @@ class Row(serializers.ModelSerializer):  # type: ignore[misc]
         """Set what the model's rules need and no caller gives."""
 
     def _kept_secrets(self, attrs: dict[str, Any]) -> None:
-        """A stored secret does not follow to a new place, or whoever may edit could have it sent to a server of theirs."""
+        """A stored secret does not follow to a new place: whoever may edit could have it sent to a server of theirs."""
         for secret, places in self.places.items():
             if self.instance is None or secret in attrs or not getattr(self.instance, secret):
                 continue
@@ -255,7 +255,7 @@ class OperationRow(Row):
     address = serializers.SerializerMethodField(help_text="agency/service/operation")
     parameters = ParameterSerializer(many=True, required=False)
     fields = FieldSerializer(many=True, required=False)
-    nested = ("parameters", "fields")
+    nested: tuple[str, ...] = ("parameters", "fields")
     kind_of_rows: ClassVar[str]
 
     def get_address(self, row: Operation) -> str:
@@ -303,7 +303,19 @@ class OperationRow(Row):
         return self.Meta.model.objects.get(pk=self.candidate.pk)
 
 
-_COMMON = ("id", "kind", "address", "service", "code", "title", "description", "access", "state", "sunset", "cache_seconds")
+_COMMON = (
+    "id",
+    "kind",
+    "address",
+    "service",
+    "code",
+    "title",
+    "description",
+    "access",
+    "state",
+    "sunset",
+    "cache_seconds",
+)
 _END = ("parameters", "fields", "revision", "updated_at")
 
 
@@ -353,7 +365,7 @@ class KeySerializer(Row):
 
     class Meta:
         model = AccessKey
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "application", "public", "operation", "expires_at", "networks", "in_path", "created_at", "revoked_at",
             "last_used_at",
         )  # fmt: skip
@@ -392,8 +404,8 @@ class GrantSerializer(Row):
     class Meta:
         model = Grant
         fields = (
-            "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from", "valid_until",
-            "fields", "quota", "networks", "created_at",
+            "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from",
+            "valid_until", "fields", "quota", "networks", "created_at",
         )  # fmt: skip
         read_only_fields = ("state", "created_at")
         validators: ClassVar[list[Any]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -280,7 +280,7 @@ class Operations(Listed, Written, Book):
         seen = [kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)]
         return tenancy.visible(Operation.objects.filter(kind__in=seen), user)
 
-    def _whole(self, rows: Sequence[Operation]) -> Sequence[Any]:
+    def _whole(self, rows: Iterable[Operation]) -> Sequence[Any]:
         """The rows as their own kinds, with all that belongs to them, in few queries."""
         found: dict[int, Any] = {}
         for kind, (model, _serializer) in OPERATIONS.items():

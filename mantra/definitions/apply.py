@@ -395,7 +395,8 @@ class _Run:
     def list_of(
         self, row: Operation, block: Block, path: str, label: str, model: type[Model], of: Shape, key: str
     ) -> Replacement:
-        wanted, places, met = [], [], set()
+        wanted, places = [], []
+        met: set[str] = set()
         for place, item in self.items(block, label, path):
             inner = self.block(item, place, of.names)
             if inner is None or not self.word(inner, place, key):
@@ -524,4 +525,4 @@ def _list_lines(label: str, found: Replacement) -> list[str]:
     for row, change in found.changed:
         for name, (old, new) in change.items():
             lines += _lines(f"{label}.{row}.{name}", old, new, by_name[name])
-    return lines or [_("%(list)s: in another order") % {"list": label}]
+    return lines or [f"{label}: in another order"]

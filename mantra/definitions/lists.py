@@ -52,9 +52,7 @@ def replacement(
     An attribute that is not given falls back to the model's default, except for those in ``kept``,
     which stay as stored: secrets, that whoever writes the list may not know.
     """
-    stored = (
-        list(model._default_manager.filter(operation=operation).order_by("position", "id")) if operation.pk else []
-    )
+    stored = list(model._default_manager.filter(operation=operation).order_by("position", "id")) if operation.pk else []
     by_key = {getattr(row, key): row for row in stored}
     found = Replacement([], [])
     for values in wanted:

@@ -42,7 +42,7 @@ def _block(loader: _Loader, node: yaml.MappingNode) -> Any:
     yield block
     names = [key.value for key, _value in node.value if isinstance(key, yaml.ScalarNode)]
     block.repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
-    block.update(loader.construct_mapping(node))
+    block.update({str(key): value for key, value in loader.construct_mapping(node).items()})
 
 
 def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Scalar:
@@ -65,7 +65,9 @@ def load(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = _("line %(line)d, column %(column)d") % {"line": mark.line + 1, "column": mark.column + 1} if mark else ""
+        where = (
+            _("line %(line)d, column %(column)d") % {"line": mark.line + 1, "column": mark.column + 1} if mark else ""
+        )
         raise Unreadable(f"{where}: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError):
         raise Unreadable(_("This is not a YAML file.")) from None

@@ -89,7 +89,8 @@ def test_a_stranger_in_the_middle_is_refused(offering: Any, tmp_path: Path) -> N
 
 def test_a_certificate_for_another_address_is_refused(offering: Any, tmp_path: Path) -> None:
     encrypted = Encrypted(offering, tmp_path, "192.0.2.1")
-    assert encrypted.connect(1, encrypted.authority.file)
+    if offering.name == "postgresql":  # MariaDB's client library looks at the name in any case
+        assert encrypted.connect(1, encrypted.authority.file)
     with pytest.raises(ConnectFailed) as error:
         encrypted.connect(2, encrypted.authority.file)
     assert error.value.reason == "tls"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils.translation import gettext
 
 from dataservices.models import DataOperation, DataSource
 from proxyservices.models import ProxyOperation, Upstream
@@ -89,8 +90,6 @@ def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(ca
 
 
 def _undeclared(name: str) -> str:
-    from django.utils.translation import gettext
-
     return gettext("No parameter is declared for %(marks)s.") % {"marks": f":{name}"}
 
 

@@ -8,7 +8,6 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from mantra.definitions.apply import apply
@@ -24,9 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         text, folder = _read(options["file"])
-        # A bundle may name a file source's place without knowing where the operator keeps such files.
-        environment = {"SOURCE_FILES": str(settings.SOURCE_FILE_DIRS[0]), **os.environ}
-        report = apply(text, Surroundings(environment, folder), options["dry_run"])
+        report = apply(text, Surroundings(os.environ, folder), options["dry_run"])
         if report.problems:
             for problem in report.problems:
                 self.stderr.write(str(problem))

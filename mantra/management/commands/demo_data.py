@@ -1,4 +1,4 @@
-"""Make the demo's data: a table of 100,000 civil servants that do not exist."""
+"""Make the demo's data: a table of 100,000 civil servants that do not exist. With --port, move its proxy along."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CREATE TABLE pegawai (
 
 
 def demo_file() -> Path:
-    return Path(settings.SOURCE_FILE_DIRS[0]) / "demo" / "simpeg.sqlite3"
+    return Path(settings.SOURCE_FILE_DIRS[0]) / "bkn" / "simpeg.sqlite3"
 
 
 class Command(BaseCommand):

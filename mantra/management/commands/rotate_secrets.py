@@ -43,8 +43,7 @@ def encrypted_fields() -> list[tuple[type[models.Model], EncryptedField]]:
 def _rotate(model: type[models.Model], field: EncryptedField) -> int:
     """Rewrite one column below the models: a new wrapping is no change of the definition."""
     quote = connection.ops.quote_name
-    table, column = quote(model._meta.db_table), quote(field.column)
-    pk = quote(model._meta.pk.column)  # type: ignore[union-attr]
+    table, column, pk = (quote(str(name)) for name in (model._meta.db_table, field.column, model._meta.pk.column))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {pk}, {column} FROM {table} WHERE {column} <> ''")  # noqa: S608 (names of ours)
         rows = cursor.fetchall()

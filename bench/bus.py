@@ -1,0 +1,231 @@
+"""A bus of the benchmark's own: its folder, its definitions, its gunicorn."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from tests.servers.postgresql import PostgreSQLServer
+from tests.servers.process import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS, MANY = 100_000, 1_000_000
+KEY = "abcdefghij"
+MANY_KEY = "bbbbbbbbbb"
+
+COLUMNS = ("nip", "nama", "golongan", "unit_kerja", "tmt", "gaji", "aktif", "lahir", "email", "catatan")
+
+_TABLE = """
+CREATE TABLE {name} (
+    nip varchar(18) PRIMARY KEY, nama varchar(100), golongan varchar(5), unit_kerja varchar(100), tmt date,
+    gaji decimal(12,2), aktif smallint, lahir timestamp, email varchar(100), catatan text
+);
+INSERT INTO {name}
+SELECT '1980' || lpad(n::text, 14, '0'), 'Pegawai ' || n, (ARRAY['II/a', 'III/a', 'III/b', 'IV/a'])[n % 4 + 1],
+    'Dinas ' || n % 37, date '2000-01-01' + n % 8000, 2500000 + n, n % 2,
+    timestamp '1970-01-01 08:00:00' + n % 18000 * interval '1 day', 'p' || n || '@contoh.go.id',
+    CASE WHEN n % 5 <> 0 THEN 'catatan & <uji> "' || n || '"' END
+FROM generate_series(1, {rows}) AS n;
+VACUUM ANALYZE {name};
+"""
+
+_BUNDLE = """
+agencies:
+  - {{code: bkn, name: BKN}}
+  - {{code: dukcapil, name: Dukcapil}}
+sources:
+  - {{agency: bkn, code: db, engine: postgresql, host: 127.0.0.1, port: {port}, database: {database}, user: {user},
+     password: "env:BENCH_PASSWORD", pool_size: 8}}
+services:
+  - agency: bkn
+    code: simpeg
+    title: Simpeg
+    operations:
+      - code: pegawai_by_nip
+        kind: data
+        title: One
+        source: db
+        access: restricted
+        state: published
+        row_cap: 10
+        time_cap_ms: 5000
+        sql: "SELECT {columns} FROM pegawai WHERE nip = :nip"
+        parameters:
+          - {{name: nip, subject: true}}
+      - code: semua
+        kind: data
+        title: All
+        source: db
+        access: restricted
+        state: published
+        row_cap: {many}
+        time_cap_ms: 600000
+        sql: "SELECT {columns} FROM pegawai_banyak"
+applications:
+  - agency: dukcapil
+    code: siak
+    title: Siak
+    keys:
+      - {{legacy: {key}, operation: bkn/simpeg/pegawai_by_nip}}
+      - {{legacy: {many_key}, operation: bkn/simpeg/semua}}
+    grants:
+      - {{operation: bkn/simpeg/pegawai_by_nip, purpose: bench}}
+      - {{operation: bkn/simpeg/semua, purpose: bench}}
+"""
+
+
+@dataclass
+class Gunicorn:
+    """A running gunicorn. ``environment`` is what it was given on top of the bus's own."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers: those children that are no shipper."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"ship_journal" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Bench:
+    """What every measurement needs: the database, and a registry that knows it."""
+
+    server: PostgreSQLServer
+    folder: Path
+    environment: dict[str, str]
+    _many: bool = False
+    _running: list[Gunicorn] = field(default_factory=list)
+
+    def connection(self) -> Any:
+        return psycopg2.connect(self.server.dsn())
+
+    def fill(self, name: str, rows: int) -> None:
+        connection = self.connection()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in _TABLE.format(name=name, rows=rows).split(";\n"):
+                if statement.strip():
+                    cursor.execute(statement)
+        connection.close()
+
+    def many(self) -> None:
+        """See to it that the table of a million rows is there."""
+        if not self._many:
+            self.fill("pegawai_banyak", MANY)
+            self._many = True
+
+    @contextmanager
+    def gunicorn(
+        self, application: str = "mantra.wsgi:application", workers: int = 2, threads: int = 8, **environment: str
+    ) -> Iterator[Gunicorn]:
+        """Serve an application with the bus's own gunicorn configuration. Each has a journal of its own."""
+        folder = Path(tempfile.mkdtemp(prefix="serve-", dir=self.folder))
+        (folder / "journal").mkdir()
+        port = free_port()
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", application],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={
+                    **self.environment,
+                    "HOST": "127.0.0.1",
+                    "PORT": str(port),
+                    "WEB_CONCURRENCY": str(workers),
+                    "WEB_THREADS": str(threads),
+                    "MANTRA_JOURNAL_DIR": str(folder / "journal"),
+                    **environment,
+                },
+            )
+        found = Gunicorn(port, process, folder)
+        try:
+            wait_until(lambda: process.poll() is not None or _ready(port), 60, application)
+            if process.poll() is not None:
+                raise RuntimeError((folder / "log").read_text(errors="replace")[-2000:])
+            yield found
+        finally:
+            found.end()
+
+
+def _ready(port: int) -> bool:
+    """Whether a worker answers, and has its picture of the book."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"http://127.0.0.1:{port}/readyz", timeout=5
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def manage(environment: dict[str, str], *words: str) -> None:
+    subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """The database and the registry, until the measurements are over."""
+    folder = Path(tempfile.mkdtemp(prefix="mantra-bench-"))
+    with PostgreSQLServer() as server:
+        try:
+            (folder / "journal").mkdir()
+            (folder / "sources").mkdir()
+            kept = {name: value for name, value in os.environ.items() if not name.startswith(("MANTRA_", "AUDIT_"))}
+            made = Bench(
+                server,
+                folder,
+                kept
+                | {
+                    "MANTRA_VAR_DIR": str(folder),
+                    "MANTRA_SECRET_KEY": secrets.token_urlsafe(48),
+                    "MANTRA_FIELD_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+                    "MANTRA_KEY_PEPPERS": "1:" + secrets.token_hex(32),
+                    "MANTRA_JOURNAL_KEY": secrets.token_hex(32),
+                    "BENCH_PASSWORD": server.password,
+                },
+            )
+            made.fill("pegawai", ROWS)
+            bundle = folder / "bench.yaml"
+            bundle.write_text(
+                _BUNDLE.format(
+                    port=server.port,
+                    database=server.database,
+                    user=server.user,
+                    columns=", ".join(COLUMNS),
+                    many=MANY,
+                    key=KEY,
+                    many_key=MANY_KEY,
+                )
+            )
+            manage(made.environment, "migrate", "--noinput", "--verbosity", "0")
+            manage(made.environment, "apply_definitions", str(bundle))
+            yield made
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,94 @@
+"""Calls for one row, at saturation: against the floor, and what the journal costs."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+from bench.bus import KEY, Bench, Gunicorn
+from bench.load import LEGACY, REST, Load, load
+
+ROUNDS = 7
+
+
+def alternate(spells: dict[str, Callable[[], Load]], rounds: int = ROUNDS) -> dict[str, list[Load]]:
+    """Each spell in turn, over and over, so that what else the machine does falls on all alike."""
+    for spell in spells.values():
+        spell()  # connections, caches and the interpreter's own specialising
+    found: dict[str, list[Load]] = {name: [] for name in spells}
+    for number in range(rounds):
+        names = list(spells) if number % 2 == 0 else list(reversed(spells))
+        for name in names:
+            found[name].append(spells[name]())
+    return found
+
+
+def against(found: dict[str, list[Load]], name: str, floor: str) -> float:
+    """The median, over the rounds, of one's throughput as a part of the other's."""
+    return median(one.per_second / other.per_second for one, other in zip(found[name], found[floor], strict=True))
+
+
+def told(name: str, target: float, found: dict[str, list[Load]], spell: str, floor: str, **more: Any) -> dict[str, Any]:
+    ratio = against(found, spell, floor)
+    return {
+        "bench": name,
+        "value": round(median(each.per_second for each in found[spell])),
+        "unit": "calls/s",
+        "ratio": round(ratio, 3),
+        "target": target,
+        "ok": ratio >= target,
+        f"{floor}_per_second": round(median(each.per_second for each in found[floor])),
+        "p50_ms": round(median(each.p50 for each in found[spell]), 2),
+        "p99_ms": round(median(each.p99 for each in found[spell]), 2),
+        f"{floor}_p50_ms": round(median(each.p50 for each in found[floor]), 2),
+        "rounds": len(found[spell]),
+        **more,
+    }
+
+
+def _answers(served: Gunicorn, path: str) -> int:
+    """That the address really answers with the person asked for: its size in bytes."""
+    request = urllib.request.Request(f"http://127.0.0.1:{served.port}{path % 11}", headers={"AccessKey": KEY})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as reply:
+        body: bytes = reply.read()
+    if b"Pegawai 11" not in body:
+        raise RuntimeError(f"not the answer: {body[:300]!r}")
+    return len(body)
+
+
+def _against_hello(bench: Bench, name: str, path: str, target: float) -> dict[str, Any]:
+    with bench.gunicorn("bench.hello:application") as hello, bench.gunicorn() as bus:
+        size = _answers(bus, path)
+        found = alternate({"bus": lambda: load(bus.port, path), "hello": lambda: load(hello.port, path)})
+    return told(name, target, found, "bus", "hello", body_bytes=size)
+
+
+def one_row(bench: Bench) -> Iterator[dict[str, Any]]:
+    """A REST call by key for one row over PostgreSQL, as JSON, against a WSGI application that says hello."""
+    yield _against_hello(bench, "one-row", REST, 0.40)
+
+
+def legacy(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The same over the legacy wire."""
+    yield _against_hello(bench, "legacy-one-row", LEGACY, 0.35)
+
+
+def journal(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The same with the journal and without it; then with the journal being shipped into the history meanwhile."""
+    with ExitStack() as stack:
+        on = stack.enter_context(bench.gunicorn())
+        off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
+        for each in (on, off):
+            _answers(each, REST)
+        found = alternate({"on": lambda: load(on.port, REST), "off": lambda: load(off.port, REST)}, 2 * ROUNDS)
+        yield told("journal", 0.95, found, "on", "off")
+    with ExitStack() as stack:
+        off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
+        shipped = stack.enter_context(bench.gunicorn(MANTRA_EMBEDDED="1"))
+        found = alternate({"shipped": lambda: load(shipped.port, REST), "off": lambda: load(off.port, REST)})
+        # The other process takes its share of these cores: no target, but worth knowing.
+        line = told("journal-shipped", 0.0, found, "shipped", "off")
+        yield line | {"target": None, "ok": None}

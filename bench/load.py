@@ -1,0 +1,62 @@
+"""Load from wrk: kept connections, each call for another person, at saturation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.bus import KEY, ROWS
+
+CONNECTIONS, SECONDS = 32, 4.0
+
+_SCRIPT = """
+math.randomseed(42)
+wrk.headers["AccessKey"] = "%(key)s"
+wrk.headers["User-Agent"] = "MANTRA"
+function request()
+    return wrk.format("GET", string.format("%(path)s", math.random(1, %(rows)d)))
+end
+function done(summary, latency, requests)
+    local errors = summary.errors
+    io.write(string.format('{"requests": %%d, "us": %%d, "p50": %%d, "p99": %%d, "bytes": %%d, "errors": %%d}\\n',
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.bytes,
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
+
+REST = "/rest/bkn/simpeg/pegawai_by_nip.json?nip=1980%014d"
+LEGACY = "/mantra/json/bkn/simpeg/pegawai_by_nip/nip=1980%014d"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One spell of load. Times in milliseconds."""
+
+    per_second: float
+    p50: float
+    p99: float
+    bytes: int
+
+
+def load(port: int, path: str, seconds: float = SECONDS, connections: int = CONNECTIONS) -> Load:
+    """``path`` has one %d, a number between 1 and ROWS. Raises RuntimeError unless every answer was a 2xx."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise FileNotFoundError("wrk is not installed: apt-get install wrk")
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        Path(script.name).write_text(_SCRIPT % {"key": KEY, "path": path, "rows": ROWS})
+        words = [program, "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, f"http://127.0.0.1:{port}/"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    if found["errors"] or not found["requests"]:
+        raise RuntimeError(f"the load met errors: {found}")
+    return Load(
+        found["requests"] / found["us"] * 1_000_000,
+        found["p50"] / 1000,
+        found["p99"] / 1000,
+        round(found["bytes"] / found["requests"]),
+    )

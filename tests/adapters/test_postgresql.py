@@ -1,0 +1,121 @@
+"""What is PostgreSQL's alone: types that Python cannot hold, and one message for a small answer."""
+
+from __future__ import annotations
+
+import psycopg2.extras
+import pytest
+
+from adapters.base import BATCH, Limits, QueryFailed
+from tests.adapters.engines import LIMITS, Engine, everything, postgresql_engine
+from tests.servers.postgresql import PostgreSQLServer
+
+
+@pytest.fixture
+def engine(postgresql: PostgreSQLServer) -> Engine:
+    return postgresql_engine(postgresql)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "kind"),
+    [
+        ("'infinity'::date", "infinity", "date"),
+        ("'0044-03-15 BC'::date", "0044-03-15 BC", "date"),
+        ("'2024-02-29 13:14:15.123456+00'::timestamptz AT TIME ZONE 'UTC'", "2024-02-29 13:14:15.123456", "datetime"),
+        ("'-infinity'::timestamptz", "-infinity", "datetime"),
+        ("'24:00'::time", "24:00:00", "time"),
+        ("'1 year 2 days 3 hours'::interval", "P1Y2DT3H", "interval"),
+        ("0.10::numeric", "0.10", "decimal"),
+        ("'NaN'::numeric", "NaN", "decimal"),
+        ('\'{"b": 1, "a": 1.10}\'::json', '{"b": 1, "a": 1.10}', "json"),
+        ("'{\"b\":1.10}'::jsonb", '{"b": 1.10}', "json"),
+        ("'8d1b3a5e-0000-4000-8000-000000000001'::uuid", "8d1b3a5e-0000-4000-8000-000000000001", "uuid"),
+        ("ARRAY[1, NULL, 3]", "{1,NULL,3}", "text"),
+        ("ARRAY['a,b', 'c\"d']", '{"a,b","c\\"d"}', "text"),
+        ("ARRAY[1.50]", "{1.50}", "text"),
+        ("'[1,5)'::int4range", "[1,5)", "text"),
+        ("'[2024-01-01,]'::daterange", "[2024-01-01,)", "text"),
+        ("'192.0.2.0/24'::inet", "192.0.2.0/24", "text"),
+        ("'a'::char(3)", "a  ", "text"),
+        ("true", True, "boolean"),
+        ("2::smallint", 2, "integer"),
+        ("0.1::real", 0.1, "float"),
+        ("'\\x00ff'::bytea", b"\x00\xff", "bytes"),
+        ("NULL", None, "text"),
+    ],
+)
+def test_a_value_arrives_as_it_was_written(engine: Engine, expression: str, value: object, kind: str) -> None:
+    psycopg2.extras.register_uuid()  # as other code in the process may have done
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, f"SELECT {expression} AS x".replace("%", "%%"), {}, LIMITS)
+        assert stream.columns == (("x", kind),)
+        (row,) = everything(stream)
+        assert row == (value,)
+        assert type(row[0]) is type(value)
+
+
+def test_a_statement_is_remembered_as_small_until_it_was_large(engine: Engine) -> None:
+    sql = "SELECT generate_series(1, %(last)s)"
+    with engine.connection() as (adapter, connection):
+        for last, small in ((1, True), (BATCH, True), (BATCH + 1, False), (1, False)):
+            assert len(everything(adapter.run(connection, sql, {"last": last}, LIMITS))) == last
+            assert adapter.small == {sql: small}  # type: ignore[attr-defined]
+
+
+def test_a_small_answer_comes_without_a_transaction_of_ours(engine: Engine) -> None:
+    """One message holds all: by its end the server has closed the transaction itself."""
+    with engine.connection() as (adapter, connection):
+        sql = "SELECT count(*) FROM pg_cursors WHERE statement LIKE '%%BEGIN%%' OR statement LIKE 'DECLARE%%'"
+        everything(adapter.run(connection, sql, {}, LIMITS))
+        sent: list[str] = []
+        original = connection.cursor
+
+        class Listening(type(original())):  # type: ignore[misc]
+            def execute(self, text: str, arguments: object = None) -> None:
+                sent.append(text.split()[0])
+                super().execute(text, arguments)
+
+        connection.cursor_factory = Listening
+        everything(adapter.run(connection, sql, {}, LIMITS))
+        assert sent == ["DECLARE"]
+
+
+def test_what_is_known_of_statements_does_not_pile_up(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        for number in range(600):
+            everything(adapter.run(connection, f"SELECT {number}", {}, LIMITS))
+        assert len(adapter.small) <= 501  # type: ignore[attr-defined]
+
+
+def test_no_transaction_stays_open(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        for sql in ("SELECT 1", "SELECT generate_series(1, 5000)", "SELECT 1"):
+            everything(adapter.run(connection, sql, {}, LIMITS))
+            assert connection.get_transaction_status() == 0
+        stream = adapter.run(connection, "SELECT generate_series(1, 5000)", {}, LIMITS)
+        assert connection.get_transaction_status() == 2
+        stream.close()
+        assert connection.get_transaction_status() == 0
+        for _ in range(3):
+            with pytest.raises(QueryFailed):
+                adapter.run(connection, "SELECT 1 / 0 AS x", {}, LIMITS)
+            assert connection.get_transaction_status() == 0
+
+
+def test_a_fault_in_the_middle_of_a_stream(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, "SELECT 1 / (3000 - n) FROM generate_series(1, 5000) AS s(n)", {}, LIMITS)
+        with pytest.raises(QueryFailed) as error:
+            everything(stream)
+        assert error.value.reason == "data"
+        assert not stream.reusable
+
+
+def test_statements_without_a_cursor(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        assert everything(adapter.run(connection, "SHOW default_transaction_read_only", {}, LIMITS)) == [("on",)]
+        assert len(everything(adapter.run(connection, "EXPLAIN SELECT 1", {}, Limits(1, 1)))) == 1
+
+
+def test_the_plan_is_that_of_a_plain_select(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        assert everything(adapter.run(connection, "SHOW cursor_tuple_fraction", {}, LIMITS)) == [("1",)]

@@ -1,0 +1,119 @@
+"""Who signs in to the admin, and a whole agency whose every word is marked, so that a leak can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.test import Client
+from django.utils import timezone
+
+from dataservices.models import DataOperation, DataSource
+from proxyservices.models import ProxyOperation, Upstream
+from registry.models import (
+    AccessKey,
+    Agency,
+    ApiToken,
+    Application,
+    CallRecord,
+    Field,
+    Grant,
+    Parameter,
+    Service,
+    User,
+)
+
+MARK = "zamrud"
+
+SignIn = Callable[..., Client]
+
+
+def make_user(role: str, agency: Agency | None = None, username: str = "", **more: Any) -> User:
+    user = User.objects.create(username=username or role.lower(), agency=agency, is_staff=True, **more)
+    user.groups.set([Group.objects.get(name=role)])
+    return user
+
+
+@pytest.fixture
+def sign_in(db: None) -> SignIn:
+    """Make a user of a role, or take one that is there, and return a client that is signed in."""
+
+    def signed_in(role: str, agency: Agency | None = None, **more: Any) -> Client:
+        username = more.get("username") or f"{role.lower()}-{agency.code if agency else 'semua'}"
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            user = make_user(role, agency, **{**more, "username": username})
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return signed_in
+
+
+@dataclass
+class Emerald:
+    """An agency with one of everything; every name in it holds MARK."""
+
+    agency: Agency
+    user: User
+    service: Service
+    source: DataSource
+    operation: DataOperation
+    proxy: ProxyOperation
+    application: Application
+    key: AccessKey
+    grant: Grant
+    record: CallRecord
+    token: ApiToken
+    rows: list[Model] = field(default_factory=list)
+
+
+def make_agency(mark: str) -> Emerald:
+    agency = Agency.objects.create(code=mark, name=f"Badan {mark}", email=f"{mark}@contoh.go.id")
+    user = make_user("Provider", agency, f"{mark}-orang", email=f"orang@{mark}.go.id")
+    service = Service.objects.create(agency=agency, code=f"{mark}-layanan", title=f"Layanan {mark}")
+    source = DataSource.objects.create(
+        agency=agency, code=f"{mark}-sumber", engine="postgresql", host=f"{mark}.internal", database=mark, user=mark,
+        password=f"sandi-{mark}",
+    )  # fmt: skip
+    operation = DataOperation.objects.create(
+        service=service, source=source, code=f"{mark}-data", title=f"Data {mark}", sql=f"SELECT '{mark}' AS {mark}"
+    )
+    proxy = ProxyOperation.objects.create(service=service, code=f"{mark}-proksi", title=f"Proksi {mark}")
+    Upstream.objects.create(operation=proxy, url=f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
+    for each in (operation, proxy):
+        Parameter.objects.create(operation=each, name=f"{mark}_masukan", required=False)
+        Field.objects.create(operation=each, name=f"{mark}_kolom")
+    application = Application.objects.create(agency=agency, code=f"{mark}-aplikasi", title=f"Aplikasi {mark}")
+    key, _plain = AccessKey.issue(application)
+    AccessKey.objects.filter(pk=key.pk).update(public=f"mtr_{mark}")
+    key.refresh_from_db()
+    grant = Grant.objects.create(application=application, operation=operation, purpose=f"Uji {mark}")
+    record = CallRecord.objects.create(
+        request_id=f"{mark}-{0:08d}", started_at=timezone.now(), face="rest", method="GET", agency=mark,
+        service=service.code, operation=operation.code, consumer_agency=mark, application=application.code,
+        outcome=200, status=200, rows=1, bytes=10, duration_us=1000,
+    )  # fmt: skip
+    token, _plain = ApiToken.issue(user, timezone.now() + timedelta(days=1))
+    ApiToken.objects.filter(pk=token.pk).update(public=f"mtr_{mark}t")
+    token.refresh_from_db()
+    found = Emerald(agency, user, service, source, operation, proxy, application, key, grant, record, token)
+    found.rows = [
+        agency, user, service, source, operation, proxy, application, key, grant, record, token,
+    ]  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def emerald(db: None) -> Emerald:
+    return make_agency(MARK)
+
+
+@pytest.fixture
+def stranger(db: None) -> Agency:
+    return Agency.objects.create(code="asing", name="Instansi Asing")

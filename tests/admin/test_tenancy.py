@@ -1,0 +1,210 @@
+"""One walk over every page of the admin, as somebody of another agency, who must find nothing of the first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core import serializers
+from django.db.models import ForeignKey, Model
+from django.test import Client
+from django.urls import reverse
+
+from dataservices.models import DataOperation, DataSource
+from registry.models import AccessKey, Agency, Application, Grant, Service
+from tests.admin.conftest import MARK, Emerald, SignIn
+
+ROLES = ("Provider", "Publisher", "Requester")
+PAGES = admin.site._registry
+#: Meant to be: a provider grants to the application of any agency.
+FOREIGN = {("registry", "grant", "application")}
+
+
+def address(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def nothing_in(response: Any) -> bool:
+    """Refused, or without the mark anywhere in its bytes (the search term in its box left out)."""
+    if response.status_code in (400, 403, 404):
+        return True
+    assert response.status_code == 200, response.status_code
+    text = response.content.decode().replace(f'value="{MARK}"', "").replace(f"q={MARK}", "")
+    return MARK not in text
+
+
+def book(emerald: Emerald) -> str:
+    """All that there is of the agency, as text."""
+    return serializers.serialize("json", [type(row).objects.get(pk=row.pk) for row in emerald.rows])
+
+
+@pytest.fixture(params=ROLES)
+def client(request: pytest.FixtureRequest, sign_in: SignIn, stranger: Agency) -> Client:
+    return sign_in(request.param, stranger)
+
+
+def test_the_walk_meets_every_page(emerald: Emerald) -> None:
+    assert {type(row) for row in emerald.rows} == set(PAGES)
+
+
+def test_its_own_people_find_it(emerald: Emerald, sign_in: SignIn) -> None:
+    owner = sign_in("Provider", emerald.agency)
+    for row in (emerald.service, emerald.source, emerald.operation, emerald.grant, emerald.record):
+        assert MARK in owner.get(address(type(row), "changelist")).content.decode()
+        assert owner.get(address(type(row), "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
+def test_lists_searches_and_forms_show_nothing(model: type[Model], client: Client, emerald: Emerald) -> None:
+    for query in ({}, {"q": MARK}, {"all": ""}, {"o": "1"}):
+        assert nothing_in(client.get(address(model, "changelist"), query))
+    assert nothing_in(client.get(address(model, "add")))
+
+
+def test_no_row_can_be_opened(client: Client, emerald: Emerald) -> None:
+    for row in emerald.rows:
+        for page in ("change", "delete", "history"):
+            for response in (
+                client.get(address(type(row), page, row.pk)),
+                client.post(address(type(row), page, row.pk), {"post": "yes"}),
+            ):
+                assert response.status_code in (403, 404, 405), (row, page, response.status_code)
+
+
+def test_no_row_can_be_touched_by_a_button_or_an_action(client: Client, emerald: Emerald) -> None:
+    before = book(emerald)
+    tried = 0
+    for row in emerald.rows:
+        page = PAGES[type(row)]
+        for word in page.row_views():
+            assert client.post(address(type(row), word, row.pk)).status_code in (403, 404)
+            tried += 1
+        for name in {"delete_selected", *(page.actions or ())}:
+            for across in ("0", "1"):
+                data = {"action": name, "_selected_action": [str(row.pk)], "select_across": across, "post": "yes"}
+                response = client.post(address(type(row), "changelist"), data, follow=True)
+                assert nothing_in(response)
+                tried += 1
+    assert tried > 20
+    assert book(emerald) == before
+
+
+def test_no_autocomplete_names_anything(client: Client, emerald: Emerald) -> None:
+    asked = answered = 0
+    for model in PAGES:
+        for field in model._meta.get_fields():
+            if not isinstance(field, ForeignKey):
+                continue
+            place = (model._meta.app_label, model._meta.model_name, field.name)
+            for term in ("", MARK):
+                query = dict(zip(("app_label", "model_name", "field_name"), place, strict=True)) | {"term": term}
+                response = client.get(reverse("admin:autocomplete"), query)
+                asked += 1
+                answered += response.status_code == 200
+                if place not in FOREIGN:
+                    assert nothing_in(response), place
+    assert asked > 20
+    assert answered
+
+
+def test_nothing_of_it_is_on_the_first_page_or_in_the_search(client: Client, emerald: Emerald) -> None:
+    assert nothing_in(client.get(reverse("admin:index")))
+    assert nothing_in(client.get(reverse("admin:search"), {"s": MARK, "extended": "1"}))
+    for app in ("registry", "dataservices", "proxyservices"):
+        assert nothing_in(client.get(reverse("admin:app_list", args=(app,))))
+
+
+def test_no_operation_of_it_can_be_tried(client: Client, emerald: Emerald) -> None:
+    for operation in (emerald.operation, emerald.proxy):
+        where = reverse("try_operation", args=(operation.pk,))
+        assert client.get(where).status_code == 404
+        assert client.post(where).status_code == 404
+
+
+def test_a_filter_names_no_other_agency(client: Client, emerald: Emerald) -> None:
+    for lookup in ("agency__id__exact", "service__agency__id__exact", "application__agency__id__exact"):
+        for model in PAGES:
+            response = client.get(address(model, "changelist"), {lookup: emerald.agency.pk}, follow=True)
+            assert nothing_in(response)
+
+
+FORMS: list[tuple[str, type[Model], dict[str, str]]] = [
+    ("Provider", Service, {"agency": "agency"}),
+    ("Provider", DataSource, {"agency": "agency"}),
+    ("Provider", DataOperation, {"service": "service", "source": "source"}),
+    ("Provider", Grant, {"operation": "operation", "application": "application"}),
+    ("Requester", Application, {"agency": "agency"}),
+    ("Requester", AccessKey, {"application": "application"}),
+]
+
+
+@pytest.mark.parametrize(("role", "model", "foreign"), FORMS, ids=lambda value: getattr(value, "__name__", ""))
+def test_no_form_takes_a_row_of_it(
+    role: str, model: type[Model], foreign: dict[str, str], sign_in: SignIn, stranger: Agency, emerald: Emerald
+) -> None:
+    data = {
+        "code": "baru", "title": "Baru", "classification": "limited", "engine": "sqlite", "database": "x",
+        "options": "{}", "pool_size": "5", "sql": "SELECT 1 AS a", "row_cap": "10", "time_cap_ms": "1000",
+        "page_size": "0", "state": "draft", "access": "restricted", "cache_seconds": "0", "purpose": "uji",
+        "parameters-TOTAL_FORMS": "0", "parameters-INITIAL_FORMS": "0",
+        "fields-TOTAL_FORMS": "0", "fields-INITIAL_FORMS": "0",
+    }  # fmt: skip
+    data |= {name: str(getattr(emerald, row).pk) for name, row in foreign.items()}
+    before = model.objects.count()
+    response = sign_in(role, stranger).post(address(model, "add"), data)
+    assert response.status_code == 200
+    errors = response.context["adminform"].form.errors
+    assert set(errors) & set(foreign), errors
+    assert model.objects.count() == before
+
+
+def test_somebody_without_an_agency_sees_nothing(emerald: Emerald, sign_in: SignIn) -> None:
+    client = sign_in("Provider", None, username="tanpa")
+    for row in emerald.rows:
+        assert nothing_in(client.get(address(type(row), "changelist")))
+        assert client.get(address(type(row), "change", row.pk)).status_code in (403, 404)
+
+
+def test_the_supervisor_sees_all_and_changes_nothing(emerald: Emerald, sign_in: SignIn) -> None:
+    client = sign_in("Supervisor")
+    before = book(emerald)
+    for row in emerald.rows:
+        if row == emerald.token:
+            continue
+        assert MARK in client.get(address(type(row), "changelist")).content.decode()
+        assert client.get(address(type(row), "change", row.pk)).status_code == 200
+        assert client.post(address(type(row), "change", row.pk), {"code": "x"}).status_code == 403
+        assert client.get(address(type(row), "add")).status_code == 403
+        assert client.post(address(type(row), "delete", row.pk), {"post": "yes"}).status_code == 403
+        for word in PAGES[type(row)].row_views():
+            assert client.post(address(type(row), word, row.pk)).status_code == 403
+    assert book(emerald) == before
+
+
+def test_the_administrator_sees_and_changes_all(emerald: Emerald, sign_in: SignIn) -> None:
+    client = sign_in("Administrator")
+    for row in emerald.rows:
+        if row != emerald.token:
+            assert client.get(address(type(row), "change", row.pk)).status_code == 200
+    data = {"code": emerald.agency.code, "name": "Nama Baru"}
+    assert client.post(address(Agency, "change", emerald.agency.pk), data).status_code == 302
+    emerald.agency.refresh_from_db()
+    assert emerald.agency.name == "Nama Baru"
+
+
+def test_a_provider_only_reads_its_own_agency(emerald: Emerald, sign_in: SignIn) -> None:
+    client = sign_in("Provider", emerald.agency)
+    assert client.get(address(Agency, "change", emerald.agency.pk)).status_code == 200
+    assert client.post(address(Agency, "change", emerald.agency.pk), {"code": "x", "name": "x"}).status_code == 403
+
+
+def test_nobody_adds_changes_or_deletes_history(emerald: Emerald, sign_in: SignIn) -> None:
+    record = type(emerald.record)
+    for client in (sign_in("Administrator"), sign_in("Administrator", username="root", is_superuser=True)):
+        assert client.get(address(record, "add")).status_code == 403
+        assert client.post(address(record, "change", emerald.record.pk), {"agency": "x"}).status_code == 403
+        assert client.post(address(record, "delete", emerald.record.pk), {"post": "yes"}).status_code == 403
+        data = {"action": "delete_selected", "_selected_action": [str(emerald.record.pk)], "post": "yes"}
+        client.post(address(record, "changelist"), data)
+        assert record.objects.filter(pk=emerald.record.pk).exists()

@@ -1,0 +1,173 @@
+"""The bus as production runs it: several workers over PostgreSQL and Redis, and what happens when one is away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+import urllib3
+from django.conf import settings
+
+from tests.cast import make_table
+from tests.servers.postgresql import PostgreSQLServer
+from tests.servers.process import free_port
+from tests.servers.redis import RedisServer
+
+BUNDLE = """
+agencies: [{code: prov, name: Penyedia}, {code: kons, name: Konsumen}]
+sources: [{agency: prov, code: uji, engine: sqlite, database: uji.sqlite3}]
+services:
+  - agency: prov
+    code: data
+    title: Data uji
+    operations:
+      - {code: satu, kind: data, source: uji, state: published, access: restricted,
+         sql: "SELECT id, nama FROM orang WHERE id = :id", parameters: [{name: id, type: integer}]}
+      - {code: jatah, kind: data, source: uji, state: published, access: restricted,
+         sql: "SELECT count(*) AS n FROM orang"}
+applications:
+  - agency: kons
+    code: app
+    title: Aplikasi
+    grants:
+      - {operation: prov/data/satu, purpose: uji}
+      - {operation: prov/data/jatah, purpose: uji, quota: 10/hour}
+"""
+
+
+@dataclass
+class Cluster:
+    registry: PostgreSQLServer
+    redis: RedisServer
+    environment: dict[str, str]
+    base: str
+    http: urllib3.PoolManager
+    key: str = ""
+
+    def manage(self, *words: str, given: str | None = None) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=settings.BASE_DIR, env=self.environment, input=given, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def get(self, path: str, key: str = "") -> urllib3.BaseHTTPResponse:
+        # A connection for each call, so that the workers take turns.
+        headers = {"AccessKey": key or self.key, "Connection": "close"}
+        return self.http.request("GET", self.base + path, headers=headers, retries=False, timeout=20)
+
+    def outcomes(self) -> dict[str, int]:
+        with psycopg2.connect(self.registry.dsn()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT request_id, outcome FROM registry_callrecord")
+            return dict(cursor.fetchall())
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    var = tmp_path_factory.mktemp("cluster")
+    for name in ("journal", "static", "sources"):
+        (var / name).mkdir()
+    (var / "sources" / "prov").symlink_to(make_table().parent)
+    port = free_port()
+    with PostgreSQLServer() as registry, RedisServer() as redis:
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "mantra.settings",
+            "MANTRA_VAR_DIR": str(var),
+            "MANTRA_SOURCE_FILE_DIRS": str(Path(settings.SOURCE_FILE_DIRS[0])),
+            "MANTRA_DATABASE_URL": f"postgres://mantra:mantra@127.0.0.1:{registry.port}/mantra",
+            "MANTRA_QUOTA_STORE": f"redis://127.0.0.1:{redis.port}/0",
+            "MANTRA_SNAPSHOT_SECONDS": "0.3",
+            "WEB_CONCURRENCY": "3",
+            "PORT": str(port),
+        }
+        made = Cluster(registry, redis, environment, f"http://127.0.0.1:{port}", urllib3.PoolManager())
+        made.manage("migrate", "--verbosity", "0")
+        made.manage("apply_definitions", "-", given=BUNDLE)
+        made.key = made.manage("issue_key", "kons/app").strip()
+        gunicorn = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "mantra.wsgi:application"]
+        shipper = [sys.executable, "manage.py", "ship_journal", "--follow"]
+        started = [subprocess.Popen(words, cwd=settings.BASE_DIR, env=environment) for words in (gunicorn, shipper)]
+        try:
+            wait_for(lambda: alive(made), 30)
+            yield made
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(timeout=60)
+
+
+def alive(cluster: Cluster) -> bool:
+    try:
+        return cluster.get("/readyz").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def wait_for(condition: object, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.05)
+
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+def test_it_works_over_postgresql(cluster: Cluster) -> None:
+    answer = cluster.get("/rest/prov/data/satu.json?id=7")
+    assert answer.json()["data"] == [{"id": 7, "nama": "Orang 7"}]
+    wait_for(lambda: cluster.outcomes().get(answer.headers["x-request-id"]) == 200, 15)
+
+
+def test_a_revoked_key_is_refused_by_every_worker_within_a_second(cluster: Cluster) -> None:
+    key = cluster.manage("issue_key", "kons/app").strip()
+    wait_for(lambda: cluster.get("/rest/prov/data/satu.json?id=7", key).status == 200, 5)
+    script = (
+        "import time; from registry.models import AccessKey; "
+        f"AccessKey.objects.get(public={key[:12]!r}).revoke(); print(time.time())"
+    )
+    revoked = float(cluster.manage("shell", "-v", "0", "-c", script).split()[-1])
+    time.sleep(max(0.0, revoked + 1.0 - time.time()))
+    statuses = {cluster.get("/rest/prov/data/satu.json?id=7", key).status for _ in range(60)}
+    assert statuses == {401}
+
+
+def test_a_quota_is_one_for_all_workers(cluster: Cluster) -> None:
+    statuses = [cluster.get("/rest/prov/data/jatah.json").status for _ in range(30)]
+    assert statuses.count(200) == 10
+    assert statuses.count(429) == 20
+
+
+def test_without_redis_calls_go_on(cluster: Cluster) -> None:
+    cluster.redis.stop()
+    try:
+        assert cluster.get("/rest/prov/data/jatah.json").status == 200
+        assert cluster.get("/rest/prov/data/satu.json?id=7").status == 200
+    finally:
+        cluster.redis.start()
+
+
+def test_without_the_registrys_database_calls_go_on_and_no_record_is_lost(cluster: Cluster) -> None:
+    cluster.registry.stop()
+    try:
+        answers = [cluster.get("/rest/prov/data/satu.json?id=7") for _ in range(30)]
+        assert {answer.status for answer in answers} == {200}
+        time.sleep(2)
+        assert cluster.get("/readyz").status == 200
+    finally:
+        cluster.registry.start()
+    ids = {answer.headers["x-request-id"] for answer in answers}
+    wait_for(lambda: ids <= {id for id, outcome in cluster.outcomes().items() if outcome == 200}, 30)
+    cluster.manage("verify_audit")
+    # The workers hear of changes again.
+    key = cluster.manage("issue_key", "kons/app").strip()
+    wait_for(lambda: cluster.get("/rest/prov/data/satu.json?id=7", key).status == 200, 5)

@@ -1,0 +1,153 @@
+"""Proxy operations towards a MANTRA 1.99x: its answers taken over, and its failures kept apart from ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from proxyservices.models import ProxyOperation, Upstream
+from registry import faults, snapshot
+from registry.models import Grant, Parameter
+from tests.cast import Cast, Reply, call
+
+ROWS = '{"response":{"status":1,"code":200,"message":"OK","data":{"asal":{"0":{"nip":"007","nama":null}}}}}'
+
+
+@pytest.fixture
+def publish(cast: Cast) -> Callable[..., ProxyOperation]:
+    def made(*urls: str, **more: object) -> ProxyOperation:
+        operation = ProxyOperation.objects.create(
+            service=cast.service, code="alias", path="asal", state="published", **more
+        )
+        Parameter.objects.create(operation=operation, name="nip")
+        for position, url in enumerate(urls):
+            upstream = Upstream(operation=operation, position=position, url=url, credential="kuncihulu1")
+            upstream.full_clean()
+            upstream.save()
+        Grant.objects.create(application=cast.application, operation=operation, purpose="uji")
+        snapshot.refresh()
+        return operation
+
+    return made
+
+
+def ask(cast: Cast, face: str = "json", nip: str = "007") -> Reply:
+    return call(f"/{face}/prov/data/alias/nip={nip}", accesskey=cast.key)
+
+
+def code_of(reply: Reply) -> int:
+    found: int = reply.json()["response"]["code"]
+    return found
+
+
+def test_it_works(cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer) -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request)
+        return Response(ROWS)
+
+    httpserver.expect_request("").respond_with_handler(answer)
+    publish(httpserver.url_for("/json/bkn/simpeg"))
+    reply = ask(cast, nip="a%252Fb+c")
+    assert reply.json()["response"]["data"] == {"asal": {"0": {"nip": "007", "nama": None}}}
+    (request,) = asked
+    # Encoded twice, as the stock client does.
+    assert request.environ["RAW_URI" if "RAW_URI" in request.environ else "REQUEST_URI"].endswith(
+        "/json/bkn/simpeg/asal/nip=a%252Fb%2Bc"
+    )
+    assert request.headers["AccessKey"] == "kuncihulu1"
+    assert request.headers["User-Agent"] == "MANTRA"
+    assert cast.key not in str(request.headers)
+
+
+@pytest.mark.parametrize("face", ["json", "xml", "api"])
+def test_the_answer_comes_in_the_callers_format(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer, face: str
+) -> None:
+    httpserver.expect_request("").respond_with_data(
+        '<?xml version="1.0"?><response><status>1</status><code>200</code><message>OK</message>'
+        "<data><asal><nip>007</nip></asal></data></response>"
+    )
+    publish(httpserver.url_for("/xml/bkn/simpeg"))
+    reply = ask(cast, face)
+    assert reply.status == 200
+    assert b"007" in reply.body
+    assert reply.body[:1] == {"json": b"{", "xml": b"<", "api": b"a"}[face]
+
+
+def test_a_document_without_the_envelope_becomes_data(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("").respond_with_data('{"valid_response": {"hasil": {"a": "1"}}}')
+    publish(httpserver.url_for("/"))
+    assert ask(cast).json()["response"]["data"] == {"hasil": {"a": "1"}}
+
+
+def test_rest_takes_the_envelope_off(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("").respond_with_data(ROWS)
+    publish(httpserver.url_for("/"))
+    assert cast.get("alias.json", "nip=007").json() == {"asal": {"0": {"nip": "007", "nama": None}}}
+
+
+def test_what_the_upstream_refuses_is_said(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer
+) -> None:
+    refused = '{"response":{"status":0,"code":10012,"message":"kosong","data":""}}'
+    httpserver.expect_request("").respond_with_data(refused)
+    publish(httpserver.url_for("/"))
+    assert code_of(ask(cast)) == 10012
+    reply = cast.get("alias.json", "nip=007")
+    assert (reply.status, reply.json()["code"]) == (502, faults.UPSTREAM_REFUSED.code)
+    assert "10012" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"{broken}", b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"\xff\xfe", b"x" * 2_000_000],
+    ids=["empty", "html", "json", "doctype", "bytes", "too large"],
+)  # fmt: skip
+def test_an_answer_that_cannot_be_read(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer, body: bytes
+) -> None:
+    httpserver.expect_request("").respond_with_data(body)
+    publish(httpserver.url_for("/"), size_cap=1_000_000)
+    assert code_of(ask(cast)) == faults.UPSTREAM_WRONG.code
+
+
+@pytest.mark.parametrize("status", [301, 404, 500])
+def test_a_status_that_is_no_success(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer, status: int
+) -> None:
+    other = httpserver.url_for("/lain")
+    httpserver.expect_request("/lain").respond_with_data(ROWS)
+    httpserver.expect_request("/a/asal/nip=007").respond_with_data(ROWS, status=status, headers={"Location": other})
+    publish(httpserver.url_for("/a"))
+    assert code_of(ask(cast)) == faults.UPSTREAM_WRONG.code
+
+
+def test_an_upstream_that_says_nothing_is_given_up(
+    cast: Cast, publish: Callable[..., ProxyOperation], silent_port: int
+) -> None:
+    publish(f"http://127.0.0.1:{silent_port}/json", time_cap_ms=500)
+    began = time.monotonic()
+    assert code_of(ask(cast)) == faults.UPSTREAM_SLOW.code
+    assert time.monotonic() - began < 5
+
+
+def test_the_next_address_is_tried_when_the_first_is_dead(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer, refusing_port: int
+) -> None:
+    httpserver.expect_request("").respond_with_data(ROWS)
+    dead = f"http://127.0.0.1:{refusing_port}/json"
+    operation = publish(dead)
+    assert code_of(ask(cast)) == faults.UPSTREAM_DOWN.code
+    Upstream.objects.create(operation=operation, position=1, url=httpserver.url_for("/"))
+    snapshot.refresh()
+    assert code_of(ask(cast)) == 200

@@ -1,0 +1,73 @@
+"""Keys that are shown once, and secrets that lie encrypted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import connection
+
+from dataservices.models import DataSource
+from registry import secrets, snapshot
+from registry.models import AccessKey
+from tests.cast import Cast
+
+
+def test_a_key_can_be_told_from_other_text() -> None:
+    key = secrets.new_key()
+    assert key.startswith("mtr_")
+    assert secrets.well_formed(key)
+    assert not secrets.well_formed(key[:-1] + ("a" if key[-1] != "a" else "b"))
+    assert not secrets.well_formed(key.replace("mtr_", "ghp_"))
+    assert not secrets.well_formed("abcdefghij")
+    assert len({secrets.new_key() for _ in range(1000)}) == 1000
+
+
+def test_the_database_holds_no_key(cast: Cast) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM registry_accesskey")
+        assert cast.key[12:] not in str(cursor.fetchall())
+
+
+def test_two_live_keys_at_a_time(cast: Cast) -> None:
+    second, _plain = AccessKey.issue(cast.application)
+    with pytest.raises(ValidationError):
+        AccessKey.issue(cast.application)
+    second.revoke()
+    AccessKey.issue(cast.application)
+
+
+def test_an_older_pepper_still_opens(cast: Cast, settings: Any) -> None:
+    settings.KEY_PEPPERS = [(2, b"another pepper altogether"), *settings.KEY_PEPPERS]
+    assert cast.get("satu.json", "id=7").status == 200
+    _row, fresh = AccessKey.issue(cast.application)
+    snapshot.refresh()
+    assert cast.get("satu.json", "id=7", accesskey=fresh).status == 200
+    settings.KEY_PEPPERS = settings.KEY_PEPPERS[:1]
+    assert cast.get("satu.json", "id=7").status == 401
+    assert cast.get("satu.json", "id=7", accesskey=fresh).status == 200
+
+
+def test_passwords_lie_encrypted(cast: Cast) -> None:
+    DataSource.objects.filter(pk=cast.source.pk).update(password="rahasia-sekali")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT password FROM dataservices_datasource")
+        (stored,) = cursor.fetchone()
+    assert "rahasia" not in stored
+    read = DataSource.objects.get(pk=cast.source.pk).password
+    assert read == "rahasia-sekali"
+    assert "rahasia" not in repr(read)
+
+
+def test_a_wrong_field_key_fails_loudly(cast: Cast, settings: Any) -> None:
+    DataSource.objects.filter(pk=cast.source.pk).update(password="rahasia")
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(ImproperlyConfigured, match="MANTRA_FIELD_KEYS"):
+        DataSource.objects.get(pk=cast.source.pk)
+
+
+def test_an_encrypted_column_cannot_be_searched(cast: Cast) -> None:
+    with pytest.raises(Exception, match="Unsupported lookup|unsupported"):
+        list(DataSource.objects.filter(password="rahasia"))
