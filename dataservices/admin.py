@@ -33,10 +33,14 @@ from registry.admin_base import (
 
 def engine_choices() -> list[tuple[str, str]]:
     """The engines, those without their driver marked."""
-    return [
-        (engine, f"{label} – {gettext('driver missing')}" if missing_driver(engine) else str(label))
-        for engine, label in engines()
-    ]
+    return [(engine, marked(engine)) for engine, _label in engines()]
+
+
+def marked(engine: str) -> str:
+    """An engine's name, and whether its driver is missing."""
+    label = adapter_class(engine).label
+    missing = gettext("driver missing")
+    return f"{label} – {missing}" if missing_driver(engine) else label
 
 
 def engine_help() -> Any:
@@ -106,8 +110,7 @@ class DataSourceAdmin(ScopedAdmin):
 
     @display(description=_("engine"), ordering="engine")
     def engine_label(self, source: DataSource) -> str:
-        label = adapter_class(source.engine).label
-        return f"{label} – {gettext('driver missing')}" if missing_driver(source.engine) else label
+        return marked(source.engine)
 
     @display(description=_("host"), ordering="host")
     def where(self, source: DataSource) -> str:

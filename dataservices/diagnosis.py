@@ -6,9 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from adapters import adapter_class, missing_driver
 from adapters.base import SourceError
@@ -22,8 +21,8 @@ ADVICE: dict[str, Any] = {
     "driver-missing": _("The driver for this engine is not installed on the bus. Ask its operators to install it."),
     "file-missing": _("There is no such file. Check the path as it is on the bus's own machine."),
     "file-forbidden": _(
-        "The file lies outside the agency's own folder on the bus, or may not be read. Ask the bus's operators to put it "
-        "there."
+        "The file lies outside the agency's own folder on the bus, or may not be read. Ask the bus's operators to "
+        "put it there."
     ),
     "host-unknown": _("No machine of this name is known. Check the host for a typing error, or give its IP address."),
     "refused": _("The machine answers, but nothing listens on this port. Check the port, and that the database runs."),
@@ -33,10 +32,13 @@ ADVICE: dict[str, Any] = {
     ),
     "tls": _("No secure connection came about. Check the TLS options and the server's certificate."),
     "login": _(
-        "The database refuses the user or the password. Check both, and that this user may log in from the bus's address."
+        "The database refuses the user or the password. Check both, and that this user may log in from the bus's "
+        "address."
     ),
     "database-unknown": _("The server has no database of this name. Check the name, capital letters included."),
-    "too-many-connections": _("The server has no connection left. Lower the number of connections here, or raise it there."),
+    "too-many-connections": _(
+        "The server has no connection left. Lower the number of connections here, or raise it there."
+    ),
     "broken": _("The server closed the connection. Check that the port belongs to this kind of database, and its log."),
     "forbidden": _("The login works, but the user may not read. Ask for the right to SELECT."),
     "object-unknown": _("Something that the server was asked for does not exist there. Check the database's name."),

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +26,8 @@ def engines() -> list[tuple[str, str]]:
 
 
 class DataSource(Definition):
+    once = ("code", "agency")
+
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="sources")
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     engine = models.CharField(_("engine"), max_length=20, choices=engines)
@@ -51,7 +54,7 @@ class DataSource(Definition):
         verbose_name = _("data source")
         verbose_name_plural = _("data sources")
         ordering = ("agency__code", "code")
-        constraints = [models.UniqueConstraint(fields=["agency", "code"], name="source_code_once")]
+        constraints = [models.UniqueConstraint("agency", Lower("code"), name="source_code_once")]
 
     def __str__(self) -> str:
         return f"{self.agency.code}/{self.code}"

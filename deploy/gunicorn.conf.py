@@ -27,9 +27,10 @@ graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 # Longer than nginx keeps its connections, so that nginx is the one who closes an idle one.
 keepalive = 75
 limit_request_line = 8190
-if os.access("/dev/shm", os.W_OK):
+memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
+if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.
-    worker_tmp_dir = "/dev/shm"
+    worker_tmp_dir = memory
 
 # Only proxies of our own are believed, and none may set WSGI's SCRIPT_NAME.
 forwarded_allow_ips = "*" if int(os.environ.get("MANTRA_TRUSTED_PROXIES", "0")) else ""
@@ -42,7 +43,7 @@ errorlog = "-"
 loglevel = os.environ.get("MANTRA_LOG_LEVEL", "info").lower()
 
 
-class logger_class(Logger):  # type: ignore[misc]  # gunicorn carries no types; the name is its setting
+class DiscreetLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
     """Gunicorn's log without the request lines and exception texts that it would put in."""
 
     def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
@@ -61,6 +62,8 @@ def _kind() -> str:
     kind = sys.exc_info()[0]
     return kind.__name__ if kind else "?"
 
+
+logger_class = DiscreetLogger
 
 # ------------------------------------------------------------- the embedded default: no second service
 

@@ -37,7 +37,8 @@ def key(entry: polib.POEntry) -> Key:
 def extracted() -> dict[Key, polib.POEntry]:
     """Every message in the sources."""
     theme = find_spec("unfold")
-    assert theme is not None and theme.origin is not None
+    assert theme is not None
+    assert theme.origin is not None
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for room in ROOMS:
@@ -102,10 +103,8 @@ def main() -> int:
         fresh.save(str(CATALOGUE))
         fresh.save_as_mofile(str(CATALOGUE.with_suffix(".mo")))
     missing = [entry.msgid for entry in fresh if not entry.translated()]
-    for text in missing:
-        print(f"untranslated: {text!r}")
-    for text in stale:
-        print(f"no longer used: {text!r}")
+    sys.stdout.writelines(f"untranslated: {text!r}\n" for text in missing)
+    sys.stdout.writelines(f"no longer used: {text!r}\n" for text in stale)
     return 1 if missing or (only_check and stale) else 0
 
 

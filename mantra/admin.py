@@ -75,9 +75,7 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
     context["steps"] = [
-        (text, reverse(f"admin:{page}_add"))
-        for text, page, permission in STEPS
-        if request.user.has_perm(permission)
+        (text, reverse(f"admin:{page}_add")) for text, page, permission in STEPS if request.user.has_perm(permission)
     ]
     return context
 

@@ -12,8 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import get_language
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
@@ -56,18 +55,14 @@ class TryForm(forms.Form):
             )
 
     def _field(self, parameter: Parameter) -> forms.Field:
-        hint = " · ".join(
-            str(part)
-            for part in (
-                parameter.get_type_display(),
-                _("may be left empty") if not parameter.required or parameter.default else "",
-                f"{gettext('default')}: {parameter.default}" if parameter.default else "",
-                parameter.description,
-            )
-            if part
-        )
+        optional = _("may be left empty") if not parameter.required or parameter.default else ""
+        default = gettext("default: %s") % parameter.default if parameter.default else ""
+        parts = (parameter.get_type_display(), optional, default, parameter.description)
+        hint = " · ".join(str(part) for part in parts if part)
         choices = {
-            Parameter.Type.CHOICE: [(each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()],
+            Parameter.Type.CHOICE: [
+                (each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()
+            ],
             Parameter.Type.BOOLEAN: [("true", gettext("yes")), ("false", gettext("no"))],
         }.get(Parameter.Type(parameter.type))
         if choices:

@@ -13,7 +13,7 @@ from registry import snapshot
 
 def alive(request: WSGIRequest) -> HttpResponse:
     """200 as long as the process answers at all."""
-    return HttpResponse("ok\n", content_type="text/plain")
+    return _said("ok", 200)
 
 
 def ready(request: WSGIRequest) -> HttpResponse:
@@ -24,5 +24,10 @@ def ready(request: WSGIRequest) -> HttpResponse:
     if settings.JOURNAL and not os.access(settings.JOURNAL_DIR, os.W_OK):
         missing.append("journal")
     if missing:
-        return HttpResponse("not ready: " + ", ".join(missing) + "\n", status=503, content_type="text/plain")
-    return HttpResponse("ready\n", content_type="text/plain")
+        return _said("not ready: " + ", ".join(missing), 503)
+    return _said("ready", 200)
+
+
+def _said(word: str, status: int) -> HttpResponse:
+    body = word.encode() + b"\n"
+    return HttpResponse(body, status=status, content_type="text/plain", headers={"Content-Length": str(len(body))})

@@ -14,7 +14,16 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
+
+class _Env(environ.FileAwareEnv):
+    """A secret's file ends in a line break that is no part of the secret."""
+
+    def get_value(self, *args: Any, **kwargs: Any) -> Any:
+        value = super().get_value(*args, **kwargs)
+        return value.strip() if isinstance(value, str) else value
+
+
+env = _Env()
 
 # ------------------------------------------------------------------------------------- the place
 

@@ -24,7 +24,7 @@ from registry.admin_base import (
     ChoicesDropdownFilter,
     DropdownFilter,
     InfinitePaginator,
-    RangeDateTimeFilter,
+    MomentFilter,
     ScopedAdmin,
     ScopedFilter,
     StackedInline,
@@ -54,6 +54,11 @@ class AgencyAdmin(ScopedAdmin):
     list_select_related = ("parent",)
     search_fields = ("code", "name")
     fields = ("code", "name", "parent", "website", "email")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "website":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request)
@@ -113,7 +118,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form_template = None
     list_display = ("username", "person", "role", "agency", "is_active", "last_login")
     list_filter = (("agency", ScopedFilter), "is_active")
-    list_select_related = ("agency",)
+    list_select_related = ("agency",)  # type: ignore[misc]
     search_fields = ("username", "first_name", "last_name", "email")
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
@@ -172,6 +177,7 @@ class ApiTokenAdmin(ScopedAdmin):
     ordering = ("-created_at",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        assert isinstance(request.user, User)
         return ApiToken.objects.filter(user=request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -220,6 +226,7 @@ class ServiceAdmin(ScopedAdmin):
     list_display_links = ("code", "title")
     list_filter = (("agency", ScopedFilter), ("classification", ChoicesDropdownFilter))
     list_select_related = ("agency",)
+    ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code", "tags")
     fieldsets = (
         (None, {"fields": ("agency", "code", "title", "description")}),
@@ -245,7 +252,7 @@ class OperationAdmin(ScopedAdmin):
         ("service__agency", ScopedFilter),
         ("service", ScopedFilter),
     )
-    list_select_related = ("service__agency",)
+    list_select_related: tuple[str, ...] = ("service__agency",)
     search_fields = ("code", "title", "service__code", "service__agency__code")
     readonly_fields = ("revision", "updated_at")
     change_form_outer_after_template = "mantra/try_panel.html"
@@ -292,6 +299,7 @@ class ApplicationAdmin(ScopedAdmin):
     list_display_links = ("code", "title")
     list_filter = (("agency", ScopedFilter), "active")
     list_select_related = ("agency",)
+    ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
     fields = ("agency", "code", "title", "contact", "active")
 
@@ -354,9 +362,7 @@ class AccessKeyAdmin(ScopedAdmin):
             return
         if not tenancy.may_change(request.user, obj):
             raise PermissionDenied
-        issued, obj.plain = AccessKey.issue(
-            obj.application, obj.expires_at, networks=obj.networks, in_path=obj.in_path
-        )
+        issued, obj.plain = AccessKey.issue(obj.application, obj.expires_at, networks=obj.networks, in_path=obj.in_path)
         obj.pk, obj.public = issued.pk, issued.public
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
@@ -561,7 +567,7 @@ class CallRecordAdmin(ScopedAdmin):
     list_display = ("moment", "outcome_label", "what", "who", "rows", "duration", "face", "request_id")
     list_display_links = ("moment", "request_id")
     list_filter = (
-        ("started_at", RangeDateTimeFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
+        ("started_at", MomentFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
     )  # fmt: skip
     search_fields = ("=request_id",)
     search_help_text = _("A request id, whole")
@@ -571,7 +577,10 @@ class CallRecordAdmin(ScopedAdmin):
     actions = None
     fieldsets = (
         (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
-        (_("What was called"), {"fields": (("what", "revision"), ("face", "method", "format"), "parameters", "subjects")}),
+        (
+            _("What was called"),
+            {"fields": (("what", "revision"), ("face", "method", "format"), "parameters", "subjects")},
+        ),
         (_("Who called"), {"fields": ("who", ("key", "user"), "address")}),
         (_("What was answered"), {"fields": (("rows", "bytes"), "fields")}),
     )

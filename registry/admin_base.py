@@ -6,6 +6,7 @@ No other module of ours imports the theme, so that another can take its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, time
 from typing import Any, NoReturn
 
 from django import forms
@@ -17,6 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold import admin as theme
 from unfold.contrib.filters.admin import (
@@ -40,7 +42,7 @@ from registry import tenancy
 from registry.secrets import EncryptedField
 
 __all__ = [
-    "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "RangeDateTimeFilter",
+    "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "MomentFilter",
     "ScopedAdmin", "ScopedFilter", "SecretsForm", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
     "UserCreationForm", "code_area", "display", "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
@@ -122,7 +124,9 @@ class _Scoped:
         found: Fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
         if self.has_change_permission(request, obj):  # type: ignore[attr-defined]
             return found
-        return _without(found, frozenset(f.name for f in self.model._meta.get_fields() if isinstance(f, EncryptedField)))
+        return _without(
+            found, frozenset(f.name for f in self.model._meta.get_fields() if isinstance(f, EncryptedField))
+        )
 
 
 def _sees_all(request: HttpRequest) -> bool:
@@ -158,27 +162,31 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
             raise PermissionDenied
         super().save_model(request, obj, form, change)
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
-        field = self._asked_by(request)
-        if field is not None:
-            rows = tenancy.referable(field.model, field.name, request.user)
-            asking = self.admin_site._registry.get(field.model)
-            if isinstance(asking, ScopedAdmin):
-                rows = asking.choices(field.name, rows, request)
-            queryset = rows.select_related(*self.list_select_related)
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        asking, name = self._asked_by(request)
+        if asking is not None:
+            # Beyond what the user sees in the list only where rows of other agencies may be meant.
+            if (asking.opts.label_lower, name) in tenancy.FOREIGN:
+                rows = tenancy.referable(asking.model, name, request.user)
+                queryset = rows.select_related(*self.list_select_related)
+            queryset = asking.choices(name, queryset, request)
         return super().get_search_results(request, queryset, term)
 
-    def _asked_by(self, request: HttpRequest) -> Any:
-        """The foreign key whose choices a request of the autocomplete is after, None for other requests."""
+    def _asked_by(self, request: HttpRequest) -> tuple[ScopedAdmin | None, str]:
+        """The page and the foreign key for which the autocomplete is asked; (None, "") for other requests."""
         match = request.resolver_match
         if match is None or match.url_name != "autocomplete":
-            return None
-        from_model = {
-            (model._meta.app_label, model._meta.model_name): model for model in self.admin_site._registry
-        }.get((request.GET.get("app_label", ""), request.GET.get("model_name", "")))
-        if from_model is None or not self.admin_site._registry[from_model].has_view_permission(request):
-            raise PermissionDenied
-        return from_model._meta.get_field(request.GET.get("field_name", ""))
+            return None, ""
+        wanted = (request.GET.get("app_label"), request.GET.get("model_name"))
+        for model, page in self.admin_site._registry.items():
+            if (model._meta.app_label, model._meta.model_name) != wanted:
+                continue
+            assert isinstance(page, ScopedAdmin)
+            if page.has_add_permission(request) or page.has_change_permission(request):
+                return page, request.GET.get("field_name", "")
+        raise PermissionDenied
 
     def changeable(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """The rows of an action's choice that the user may change."""
@@ -198,7 +206,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         info = (self.opts.app_label, self.opts.model_name)
         own = [
-            path(f"<path:object_id>/{word}/", self.admin_site.admin_view(view), name=f"{'_'.join(map(str, info))}_{word}")
+            path(
+                f"<path:object_id>/{word}/", self.admin_site.admin_view(view), name=f"{'_'.join(map(str, info))}_{word}"
+            )
             for word, view in self.row_views().items()
         ]
         return own + super().get_urls()
@@ -211,7 +221,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         """What can be done with a row beside saving it: (word of row_views(), label, question or "")."""
         return []
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         obj = kwargs.get("obj")
         if obj is not None:
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
@@ -260,6 +272,26 @@ class ScopedFilter(RelatedDropdownFilter):
         return [(row.pk, str(row)) for row in rows]
 
 
+class MomentFilter(RangeDateTimeFilter):
+    """A list filter from a moment to a moment. A day without an hour means from its beginning, or to its end."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for end, hour, lookup in (("from", time.min, "gte"), ("to", time.max, "lte")):
+            moment = self._moment(end, hour)
+            if moment is not None:
+                queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": moment})
+        return queryset
+
+    def _moment(self, end: str, hour: time) -> datetime | None:
+        day, clock = (self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "" for part in (0, 1))
+        try:
+            found = forms.DateField(localize=True).clean(day)
+            at = forms.TimeField(localize=True).clean(clock) if clock else hour
+        except forms.ValidationError:
+            return None
+        return timezone.make_aware(datetime.combine(found, at))
+
+
 # ----------------------------------------------------------------------------------------- secrets
 
 
@@ -301,4 +333,3 @@ class SecretsForm(forms.ModelForm):  # type: ignore[type-arg]
             else:
                 cleaned[name] = stored
         return cleaned
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import limits
 from django.contrib.auth.models import AbstractUser
@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -86,9 +87,25 @@ class Definition(models.Model):
     """Base of all that the workers hold in memory: saving or deleting it moves the version row on."""
 
     objects = DefinitionQuerySet.as_manager()
+    #: (field, the foreign key within which it names one row only). Addresses know no case, so neither does this.
+    once: ClassVar[tuple[str, str] | None] = None
 
     class Meta:
         abstract = True
+
+    def clean(self) -> None:
+        """The constraint says the same to whoever comes past this; here it is said at the field."""
+        super().clean()
+        if self.once is None:
+            return
+        name, within = self.once
+        value, scope = getattr(self, name), getattr(self, f"{within}_id", None) if within else None
+        if not value or (within and scope is None):
+            return
+        model = type(self)._meta.get_field(name).model
+        twins = model._default_manager.filter(**{f"{name}__iexact": value}).exclude(pk=self.pk)
+        if (twins.filter(**{within: scope}) if within else twins).exists():
+            raise ValidationError({name: _("There is one of this name already; capital letters make no difference.")})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
@@ -121,7 +138,10 @@ class SnapshotVersion(models.Model):
 
 
 class Agency(Definition):
-    code = models.CharField(_("code"), max_length=63, unique=True, validators=[code_validator])
+    once = ("code", "")
+
+    #: Addresses know no case: bkn and BKN are one.
+    code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     name = models.CharField(_("name"), max_length=200)
     website = models.URLField(_("website"), blank=True)
     email = models.EmailField(_("e-mail"), blank=True)
@@ -133,11 +153,13 @@ class Agency(Definition):
         verbose_name = _("agency")
         verbose_name_plural = _("agencies")
         ordering = ("code",)
+        constraints = [models.UniqueConstraint(Lower("code"), name="agency_code_once")]
 
     def __str__(self) -> str:
         return self.name or self.code
 
     def clean(self) -> None:
+        super().clean()
         above, seen = self.parent, {self.pk}
         while above is not None:
             if above.pk in seen:
@@ -212,6 +234,8 @@ class ApiToken(models.Model):
 
 
 class Service(Definition):
+    once = ("code", "agency")
+
     class Classification(models.TextChoices):
         OPEN = "open", _("open")
         LIMITED = "limited", _("limited")
@@ -231,7 +255,7 @@ class Service(Definition):
         verbose_name = _("service")
         verbose_name_plural = _("services")
         ordering = ("agency__code", "code")
-        constraints = [models.UniqueConstraint(fields=["agency", "code"], name="service_code_once")]
+        constraints = [models.UniqueConstraint("agency", Lower("code"), name="service_code_once")]
 
     def __str__(self) -> str:
         return f"{self.agency.code}/{self.code}"
@@ -239,6 +263,8 @@ class Service(Definition):
 
 class Operation(Definition):
     """What can be called. Data and proxy operations are rows of this and of a table of their own room."""
+
+    once = ("code", "service")
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -276,7 +302,7 @@ class Operation(Definition):
         verbose_name = _("operation")
         verbose_name_plural = _("operations")
         ordering = ("service__agency__code", "service__code", "code")
-        constraints = [models.UniqueConstraint(fields=["service", "code"], name="operation_code_once")]
+        constraints = [models.UniqueConstraint("service", Lower("code"), name="operation_code_once")]
 
     def __str__(self) -> str:
         return self.address
@@ -287,10 +313,6 @@ class Operation(Definition):
 
     def clean(self) -> None:
         super().clean()
-        if self.code and self.service_id:
-            twins = Operation.objects.filter(service=self.service, code__iexact=self.code).exclude(pk=self.pk)
-            if twins.exists():
-                raise ValidationError({"code": _("The service has an operation of this name already.")})
         if self.sunset and self.state in (self.State.DRAFT, self.State.PUBLISHED):
             raise ValidationError({"sunset": _("Only a deprecated operation has a sunset date: set the state too.")})
 
@@ -300,6 +322,8 @@ class Operation(Definition):
 
 
 class Parameter(Definition):
+    once = ("name", "operation")
+
     class Type(models.TextChoices):
         TEXT = "text", _("text")
         INTEGER = "integer", _("whole number")
@@ -332,7 +356,7 @@ class Parameter(Definition):
         verbose_name = _("parameter")
         verbose_name_plural = _("parameters")
         ordering = ("position", "id")
-        constraints = [models.UniqueConstraint(fields=["operation", "name"], name="parameter_name_once")]
+        constraints = [models.UniqueConstraint("operation", Lower("name"), name="parameter_name_once")]
 
     def __str__(self) -> str:
         return self.name
@@ -413,6 +437,8 @@ class Field(Definition):
 class Application(Definition):
     """A system of an agency that calls operations."""
 
+    once = ("code", "agency")
+
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="applications")
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     title = models.CharField(_("title"), max_length=200)
@@ -423,7 +449,7 @@ class Application(Definition):
         verbose_name = _("application")
         verbose_name_plural = _("applications")
         ordering = ("agency__code", "code")
-        constraints = [models.UniqueConstraint(fields=["agency", "code"], name="application_code_once")]
+        constraints = [models.UniqueConstraint("agency", Lower("code"), name="application_code_once")]
 
     def __str__(self) -> str:
         return f"{self.agency.code}/{self.code}"
@@ -498,14 +524,15 @@ class AccessKey(Definition):
 
     @classmethod
     def adopt(cls, application: Application, plain: str, operation: Operation) -> AccessKey:
-        """Take over a key of MANTRA 1.99x for one operation."""
+        """Take over a key of MANTRA 1.99x for one operation. Raises ValidationError when it opens something else."""
         digest = secrets.key_digest(plain)
-        key, _made = cls.objects.update_or_create(
-            digest=digest,
-            defaults={"application": application, "operation": operation, "public": secrets.public_part(plain)},
-        )
-        found: AccessKey = key
-        return found
+        key = cls.objects.filter(digest=digest).first()
+        if key is None:
+            key = cls(application=application, operation=operation, digest=digest, public=secrets.public_part(plain))
+            key.save()
+        elif (key.application_id, key.operation_id) != (application.pk, operation.pk):
+            raise ValidationError(_("This key opens another operation or belongs to another application already."))
+        return key
 
     def clean(self) -> None:
         super().clean()

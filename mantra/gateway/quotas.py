@@ -18,10 +18,15 @@ from registry.faults import Fault
 log = logging.getLogger("mantra.quotas")
 
 
-@lru_cache(maxsize=1)
-def _limiter(url: str) -> FixedWindowRateLimiter:
-    storage: Storage = storage_from_string(url, **({} if url.startswith("memory") else {"socket_timeout": 0.25}))
+def limiter(url: str) -> FixedWindowRateLimiter:
+    """Counts windows in the store at ``url``. Connects on first use only."""
+    timeouts = {} if url.startswith("memory") else {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
+    storage: Storage = storage_from_string(url, **timeouts)
     return FixedWindowRateLimiter(storage)
+
+
+# Made at import: the library imports its driver on the way, which threads must not do side by side.
+_limiter = limiter(settings.QUOTA_STORE)
 
 
 @lru_cache(maxsize=4096)
@@ -34,11 +39,10 @@ def spend(call: Call) -> None:
     grant = call.grant
     if grant is None or not grant.quota:
         return
-    limiter = _limiter(settings.QUOTA_STORE)
     try:
         for item in _items(grant.quota):
-            fine = limiter.hit(item, "grant", str(grant.id))
-            reset, remaining = limiter.get_window_stats(item, "grant", str(grant.id))
+            fine = _limiter.hit(item, "grant", str(grant.id))
+            reset, remaining = _limiter.get_window_stats(item, "grant", str(grant.id))
             seconds = max(1, int(reset - time.time()) + 1)
             if not fine:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)

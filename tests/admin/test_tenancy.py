@@ -17,6 +17,8 @@ from tests.admin.conftest import MARK, Emerald, SignIn
 
 ROLES = ("Provider", "Publisher", "Requester")
 PAGES = admin.site._registry
+#: Finds the mark without holding it: a page says back what was searched for.
+TERM = MARK[:5]
 #: Meant to be: a provider grants to the application of any agency.
 FOREIGN = {("registry", "grant", "application")}
 
@@ -26,12 +28,11 @@ def address(model: type[Model], page: str, *args: Any) -> str:
 
 
 def nothing_in(response: Any) -> bool:
-    """Refused, or without the mark anywhere in its bytes (the search term in its box left out)."""
+    """Refused, or without the mark anywhere in its bytes."""
     if response.status_code in (400, 403, 404):
         return True
     assert response.status_code == 200, response.status_code
-    text = response.content.decode().replace(f'value="{MARK}"', "").replace(f"q={MARK}", "")
-    return MARK not in text
+    return MARK not in response.content.decode()
 
 
 def book(emerald: Emerald) -> str:
@@ -57,7 +58,7 @@ def test_its_own_people_find_it(emerald: Emerald, sign_in: SignIn) -> None:
 
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
 def test_lists_searches_and_forms_show_nothing(model: type[Model], client: Client, emerald: Emerald) -> None:
-    for query in ({}, {"q": MARK}, {"all": ""}, {"o": "1"}):
+    for query in ({}, {"q": TERM}, {"all": ""}, {"o": "1"}):
         assert nothing_in(client.get(address(model, "changelist"), query))
     assert nothing_in(client.get(address(model, "add")))
 
@@ -97,7 +98,7 @@ def test_no_autocomplete_names_anything(client: Client, emerald: Emerald) -> Non
             if not isinstance(field, ForeignKey):
                 continue
             place = (model._meta.app_label, model._meta.model_name, field.name)
-            for term in ("", MARK):
+            for term in ("", TERM):
                 query = dict(zip(("app_label", "model_name", "field_name"), place, strict=True)) | {"term": term}
                 response = client.get(reverse("admin:autocomplete"), query)
                 asked += 1
@@ -110,7 +111,7 @@ def test_no_autocomplete_names_anything(client: Client, emerald: Emerald) -> Non
 
 def test_nothing_of_it_is_on_the_first_page_or_in_the_search(client: Client, emerald: Emerald) -> None:
     assert nothing_in(client.get(reverse("admin:index")))
-    assert nothing_in(client.get(reverse("admin:search"), {"s": MARK, "extended": "1"}))
+    assert nothing_in(client.get(reverse("admin:search"), {"s": TERM, "extended": "1"}))
     for app in ("registry", "dataservices", "proxyservices"):
         assert nothing_in(client.get(reverse("admin:app_list", args=(app,))))
 

@@ -14,6 +14,8 @@ from registry import shipping
 
 #: Seconds between two rounds, after a failure, and between two prunings.
 ROUND, PAUSE, PRUNING = 1.0, 5.0, 3600.0
+#: Seconds between two looks at whether the parent is still there.
+GLANCE = 0.25
 
 
 class Command(BaseCommand):
@@ -40,6 +42,16 @@ class Command(BaseCommand):
     def _wanted(self, parent: int | None) -> bool:
         return parent is None or shipping.pid_alive(parent)
 
+    def _rest(self, stop: threading.Event, seconds: float, parent: int | None) -> bool:
+        """Wait for the next round; true when there is to be none."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if stop.wait(min(left, GLANCE)):
+                return True
+            if not self._wanted(parent):
+                return True
+        return False
+
     def follow(self, parent: int | None) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,7 +70,7 @@ class Command(BaseCommand):
                     self.stderr.write(f"the history cannot be written ({type(error).__name__}); the journal waits")
                 failing = True
                 connection.close()
-            if stop.wait(PAUSE if failing else ROUND):
+            if self._rest(stop, PAUSE if failing else ROUND, parent):
                 break
         # What was written while we were told to stop.
         if not failing:

@@ -1,0 +1,168 @@
+"""The try panel: the same way as every call, for who may see the operation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_httpserver import HTTPServer
+
+from mantra import console
+from proxyservices.models import ProxyOperation, Upstream
+from registry import journal
+from registry.models import Operation
+from tests.admin.conftest import SignIn, make_user
+from tests.cast import Cast, ends_of, recorded
+
+
+def where(operation: Operation) -> str:
+    return reverse("try_operation", args=(operation.pk,))
+
+
+def run(client: Client, operation: Operation, **values: str) -> Any:
+    """Press the button, as htmx does."""
+    data = {f"p_{name}": value for name, value in values.items() if name not in ("page", "confirm")}
+    data |= {name: value for name, value in values.items() if name in ("page", "confirm")}
+    return client.post(where(operation), data, headers={"HX-Request": "true"})
+
+
+def request_id(text: str) -> str:
+    found = re.search(r"<code>([0-9a-f]{32})</code>", text)
+    assert found
+    return found.group(1)
+
+
+@pytest.fixture
+def provider(cast: Cast, sign_in: SignIn) -> Client:
+    return sign_in("Provider", cast.provider)
+
+
+def test_the_operations_page_fetches_the_form(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["cari"]
+    page = provider.get(reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))).content.decode()
+    assert f'hx-get="{where(operation)}"' in page
+    form = provider.get(where(operation), headers={"HX-Request": "true"}).content.decode()
+    assert 'name="p_nama"' in form
+    assert 'name="p_unit"' in form
+    assert "<html" not in form
+
+
+def test_it_shows_table_json_and_xml(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["satu"], id="5").content.decode()
+    assert "<td>Orang 5</td>" in text
+    assert "<em>NULL</em>" in text
+    assert "{&quot;id&quot;:5,&quot;nama&quot;:&quot;Orang 5&quot;,&quot;unit&quot;:null" in text
+    assert "&lt;nama&gt;Orang 5&lt;/nama&gt;" in text
+    assert "&lt;unit xsi:nil=&quot;true&quot;/&gt;" in text
+
+
+def test_a_run_is_on_record_with_its_user(cast: Cast, provider: Client) -> None:
+    id = request_id(run(provider, cast.operations["satu"], id="5").content.decode())
+    (end,) = ends_of(id)
+    begin = next(line for line in recorded() if line.get("id") == id and line["t"] == "begin")
+    assert (begin["face"], begin["user"]) == ("console", "provider-prov")
+    assert (end["code"], end["rows"], end["params"]) == (200, 1, ["id"])
+    assert "broken" not in end
+
+
+def test_what_is_left_empty_is_not_given(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["cari"], nama="", unit="Unit 3").content.decode()
+    assert "<td>Orang 3</td>" in text
+    text = run(provider, cast.operations["satu"], id="").content.decode()
+    assert "11101" in text
+
+
+def test_a_long_answer_is_cut_without_breaking_the_record(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["semua"]).content.decode()
+    assert text.count("<tr>") == console.SHOWN + 1
+    assert '<dd id="try_rows">100</dd>' in text
+    (end,) = ends_of(request_id(text))
+    assert "broken" not in end
+    assert end["code"] == 200
+
+
+def test_pages(cast: Cast, provider: Client) -> None:
+    assert "<td>11</td>" in run(provider, cast.operations["halaman"], page="2").content.decode()
+
+
+def test_a_fault_is_told_in_the_users_language(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["satu"], id="abc").content.decode()
+    assert "11102" in text
+    assert "Nilai parameter id tidak sesuai" in text
+    provider.cookies["django_language"] = "en"
+    assert "The value of parameter id does not fit" in run(provider, cast.operations["satu"], id="abc").content.decode()
+    (end,) = ends_of(request_id(text))
+    assert end["code"] == 11102
+
+
+def test_no_text_of_the_driver_is_shown(cast: Cast, provider: Client) -> None:
+    operation = cast.operation("rusak", "SELECT nama FROM tabel_yang_tidak_ada")
+    text = run(provider, operation).content.decode()
+    assert "11202" in text
+    assert "tabel_yang_tidak_ada" not in text
+
+
+def test_drafts_and_what_was_saved_just_now_are_tried(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["satu"]
+    operation.state, operation.sql = "draft", "SELECT 'baru' AS kata"
+    operation.parameters.all().delete()
+    operation.save()
+    assert "<td>baru</td>" in run(provider, operation).content.decode()
+
+
+def test_writing_asks_first(cast: Cast, provider: Client, sign_in: SignIn) -> None:
+    operation = cast.operation(
+        "hapus", "DELETE FROM orang WHERE id = :id", parameters=({"name": "id", "type": "integer"},), writes=True
+    )
+    count = len(recorded())
+    assert "Konfirmasikan dulu" in run(provider, operation, id="-1").content.decode()
+    assert len(recorded()) == count
+    text = run(provider, operation, id="-1", confirm="on").content.decode()
+    assert "<dd>0</dd>" in text
+    supervisor = sign_in("Supervisor")
+    assert supervisor.get(where(operation)).status_code == 200
+    assert run(supervisor, operation, id="-1", confirm="on").status_code == 403
+    assert run(supervisor, cast.operations["satu"], id="1").status_code == 200
+
+
+def test_only_who_may_see_the_operation_may_try_it(cast: Cast, sign_in: SignIn) -> None:
+    operation = cast.operations["terbuka"]
+    for client in (sign_in("Provider", cast.consumer), sign_in("Requester", cast.provider),
+                   sign_in("Publisher", cast.provider)):  # fmt: skip
+        assert client.get(where(operation)).status_code == 404
+        assert run(client, operation).status_code == 404
+    assert Client().get(where(operation)).status_code == 302
+
+
+def test_a_run_needs_the_sites_own_form(cast: Cast) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(make_user("Administrator"))
+    assert strict.post(where(cast.operations["terbuka"])).status_code == 403
+
+
+def test_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, tmp_path: Path, settings: Any) -> None:
+    journal.close()
+    settings.JOURNAL_DIR = tmp_path / "tidak-ada"
+    text = run(provider, cast.operations["satu"], id="5").content.decode()
+    assert "11901" in text
+    assert "Orang 5" not in text
+
+
+def test_a_proxys_answer(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/orang/id=5").respond_with_json({"data": [{"nama": "Siti", "umur": 40}]})
+    proxy = ProxyOperation.objects.create(service=cast.service, code="proksi", path="orang")
+    proxy.parameters.create(name="id")
+    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
+    text = run(sign_in("Publisher", cast.provider), proxy, id="5").content.decode()
+    assert "<td>Siti</td><td>40</td>" in text
+    assert "&lt;nama&gt;Siti&lt;/nama&gt;" in text
+
+
+def test_without_a_script_it_is_a_page(cast: Cast, provider: Client) -> None:
+    page = provider.post(where(cast.operations["satu"]), {"p_id": "5"}).content.decode()
+    assert "<html" in page
+    assert "Orang 5" in page

@@ -1,0 +1,98 @@
+"""Grants: made and taken back by who provides, read by who calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+
+from registry import snapshot
+from registry.models import Grant
+from tests.admin.conftest import SignIn
+from tests.cast import Cast
+
+LIST = "/admin/registry/grant/"
+
+
+def page(cast: Cast, what: str) -> str:
+    return reverse(f"admin:registry_grant_{what}", args=(cast.grants["satu"].pk,))
+
+
+def state(cast: Cast) -> str:
+    return Grant.objects.get(pk=cast.grants["satu"].pk).state
+
+
+def test_the_provider_grants_to_another_agencys_application(cast: Cast, sign_in: SignIn) -> None:
+    cast.grants["satu"].delete()
+    snapshot.refresh()
+    assert cast.get("satu", "id=1").status == 403
+    client = sign_in("Provider", cast.provider)
+    found = client.get(
+        "/admin/autocomplete/",
+        {"app_label": "registry", "model_name": "grant", "field_name": "application", "term": "app"},
+    ).json()
+    assert found["results"][0]["text"] == "kons/app"
+    data = {"application": found["results"][0]["id"], "operation": cast.operations["satu"].pk, "purpose": "Pemadanan"}
+    response = client.post(LIST + "add/", data)
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    snapshot.refresh()
+    assert cast.get("satu", "id=1").status == 200
+
+
+def test_revoke_and_approve(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Provider", cast.provider)
+    assert client.get(page(cast, "revoke")).status_code == 405
+    assert client.post(page(cast, "revoke")).status_code == 302
+    assert state(cast) == "revoked"
+    snapshot.refresh()
+    assert cast.get("satu", "id=1").status == 403
+    client.post(page(cast, "approve"))
+    assert state(cast) == "approved"
+    chosen = [cast.grants["satu"].pk]
+    client.post(LIST, {"action": "revoke", "_selected_action": chosen})
+    assert state(cast) == "revoked"
+    client.post(LIST, {"action": "approve", "_selected_action": chosen})
+    assert state(cast) == "approved"
+
+
+def test_the_consumer_reads_and_decides_nothing(cast: Cast, sign_in: SignIn) -> None:
+    cast.grants["satu"].state = "revoked"
+    cast.grants["satu"].save()
+    for role in ("Requester", "Provider", "Publisher"):
+        client = sign_in(role, cast.consumer)
+        assert "prov/data/satu" in client.get(LIST).content.decode()
+        assert client.get(page(cast, "change")).status_code == 200
+        assert client.post(page(cast, "change"), {"purpose": "lain"}).status_code == 403
+        assert client.post(page(cast, "approve")).status_code == 403
+        assert client.post(page(cast, "delete"), {"post": "yes"}).status_code == 403
+        client.post(LIST, {"action": "approve", "_selected_action": [cast.grants["satu"].pk]})
+        client.post(LIST, {"action": "delete_selected", "_selected_action": [cast.grants["satu"].pk], "post": "yes"})
+        assert state(cast) == "revoked"
+
+
+def test_the_consumer_makes_no_grant_for_itself(cast: Cast, sign_in: SignIn) -> None:
+    cast.grants["satu"].delete()
+    data = {"application": cast.application.pk, "operation": cast.operations["satu"].pk, "purpose": "untuk saya"}
+    assert sign_in("Requester", cast.consumer).post(LIST + "add/", data).status_code == 403
+    response = sign_in("Provider", cast.consumer).post(LIST + "add/", data)
+    assert "operation" in response.context["adminform"].form.errors
+
+
+def test_the_pair_of_a_grant_is_settled(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Provider", cast.provider)
+    data: dict[str, Any] = {"operation": cast.operations["cari"].pk, "purpose": "lain", "quota": "5/minute"}
+    assert client.post(page(cast, "change"), data).status_code == 302
+    grant = Grant.objects.get(pk=cast.grants["satu"].pk)
+    assert (grant.operation.code, grant.purpose, grant.quota) == ("satu", "lain", "5/minute")
+
+
+def test_what_the_model_refuses_is_told_at_its_field(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Provider", cast.provider)
+    data = {
+        "purpose": "x", "quota": "banyak", "networks": "rumah", "fields": "tidak_ada", "valid_from": "2027-01-02",
+        "valid_until": "2027-01-01",
+    }  # fmt: skip
+    response = client.post(page(cast, "change"), data)
+    assert {"quota", "networks"} <= set(response.context["adminform"].form.errors)
+    response = client.post(page(cast, "change"), {**data, "quota": "", "networks": ""})
+    assert {"valid_until"} <= set(response.context["adminform"].form.errors)

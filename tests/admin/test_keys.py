@@ -1,0 +1,128 @@
+"""Access keys and API tokens: shown once, then known by their beginning only."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from registry import secrets, snapshot
+from registry.models import AccessKey, ApiToken
+from tests.admin.conftest import Emerald, SignIn
+from tests.cast import Cast
+
+ADD = "/admin/registry/accesskey/add/"
+LIST = "/admin/registry/accesskey/"
+PLAIN = re.compile(r"mtr_[0-9A-Za-z]{8}_[0-9A-Za-z]{36}")
+
+
+def shown(response: Any) -> str:
+    """The secret on a page that shows one."""
+    found = set(PLAIN.findall(response.content.decode()))
+    assert len(found) == 1
+    return found.pop()
+
+
+def everything_stored() -> str:
+    """All text in every table of the database."""
+    words = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f'SELECT * FROM "{table}"')
+            words += [str(row) for row in cursor.fetchall()]
+    return "\n".join(words)
+
+
+def test_a_key_is_shown_once(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Requester", cast.consumer)
+    response = client.post(ADD, {"application": cast.application.pk})
+    plain = shown(response)
+    assert "no-store" in response["Cache-Control"]
+    assert secrets.well_formed(plain)
+    key = AccessKey.objects.get(digest=secrets.key_digest(plain))
+    for page in (LIST, reverse("admin:registry_accesskey_change", args=(key.pk,)), "/admin/",
+                 reverse("admin:registry_accesskey_history", args=(key.pk,))):  # fmt: skip
+        text = client.get(page).content.decode()
+        assert not PLAIN.search(text)
+    assert plain not in everything_stored()
+    snapshot.refresh()
+    assert cast.get("satu", "id=1", accesskey=plain).status == 200
+
+
+def test_the_log_names_the_key_by_its_beginning(cast: Cast, sign_in: SignIn) -> None:
+    plain = shown(sign_in("Requester", cast.consumer).post(ADD, {"application": cast.application.pk}))
+    entry = LogEntry.objects.get()
+    assert entry.object_repr == secrets.public_part(plain)
+    assert plain not in entry.change_message
+
+
+def test_an_application_has_two_live_keys_at_most(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Requester", cast.consumer)
+    shown(client.post(ADD, {"application": cast.application.pk}))
+    response = client.post(ADD, {"application": cast.application.pk})
+    assert response.context["adminform"].form.non_field_errors()
+    cast.key_row.revoke()
+    shown(client.post(ADD, {"application": cast.application.pk}))
+
+
+def test_revoking_by_button_and_by_action(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Requester", cast.consumer)
+    address = reverse("admin:registry_accesskey_revoke", args=(cast.key_row.pk,))
+    assert client.get(address).status_code == 405
+    assert client.post(address).status_code == 302
+    assert not AccessKey.objects.get(pk=cast.key_row.pk).is_live
+    snapshot.refresh()
+    assert cast.get("satu", "id=1").status == 401
+    second, _plain = AccessKey.issue(cast.application)
+    client.post(LIST, {"action": "revoke", "_selected_action": [second.pk]})
+    assert not AccessKey.objects.get(pk=second.pk).is_live
+    assert LogEntry.objects.count() == 2
+
+
+def test_a_live_key_is_not_deleted(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Requester", cast.consumer)
+    address = reverse("admin:registry_accesskey_delete", args=(cast.key_row.pk,))
+    assert client.post(address, {"post": "yes"}).status_code == 403
+    cast.key_row.revoke()
+    assert client.post(address, {"post": "yes"}).status_code == 302
+
+
+def test_a_key_cannot_change_its_application(cast: Cast, emerald: Emerald, sign_in: SignIn) -> None:
+    address = reverse("admin:registry_accesskey_change", args=(cast.key_row.pk,))
+    data = {"application": emerald.application.pk, "networks": "10.0.0.0/8"}
+    assert sign_in("Administrator").post(address, data).status_code == 302
+    key = AccessKey.objects.get(pk=cast.key_row.pk)
+    assert (key.application, key.networks) == (cast.application, "10.0.0.0/8")
+
+
+def test_keys_of_the_old_bus_are_listed_with_their_operation(cast: Cast, sign_in: SignIn) -> None:
+    AccessKey.adopt(cast.application, "abcdefghij", cast.operations["satu"])
+    text = sign_in("Requester", cast.consumer).get(LIST).content.decode()
+    assert "prov/data/satu" in text
+    assert "abcdefghij" not in text
+
+
+def test_everybody_has_tokens_of_his_own(cast: Cast, emerald: Emerald, sign_in: SignIn) -> None:
+    soon = timezone.localtime() + timedelta(days=3)
+    data = {"expires_at_0": soon.strftime("%Y-%m-%d"), "expires_at_1": "10:00:00", "user": emerald.user.pk}
+    for client in (sign_in("Provider", cast.provider), sign_in("Supervisor"), sign_in("Administrator")):
+        response = client.post("/admin/registry/apitoken/add/", data)
+        plain = shown(response)
+        owner = ApiToken.owner(plain)
+        assert owner is not None
+        assert owner.pk == int(client.session["_auth_user_id"])
+        assert plain not in everything_stored()
+        page = client.get("/admin/registry/apitoken/").content.decode()
+        assert plain[:12] in page
+        assert emerald.token.public not in page
+        assert client.get(reverse("admin:registry_apitoken_change", args=(emerald.token.pk,))).status_code in (403, 404)
+        own = ApiToken.objects.get(user=owner)
+        assert (
+            client.post(reverse("admin:registry_apitoken_delete", args=(own.pk,)), {"post": "yes"}).status_code == 302
+        )
+        assert ApiToken.owner(plain) is None

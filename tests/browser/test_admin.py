@@ -1,0 +1,145 @@
+"""The admin in a browser: from nothing to rows, as a provider does it, and a key, as a requester does it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from dataservices.models import DataOperation
+from registry.models import AccessKey, Agency, Application, User
+from tests.cast import make_table
+
+PASSWORD = "kata-sandi-panjang-1"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path, "chromium is missing: apt-get install chromium"
+    # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: LiveServer, transactional_db: None) -> Iterator[Page]:
+    """A page that fails the test when it asks another host for anything or a script on it fails."""
+    found = browser.new_page(base_url=live_server.url, locale="en-US", timezone_id=settings.TIME_ZONE)
+    troubles: list[str] = []
+    own = urlsplit(live_server.url).netloc
+    found.on(
+        "request",
+        lambda asked: None if urlsplit(asked.url).netloc in ("", own) else troubles.append(f"asked {asked.url}"),
+    )
+    found.on("pageerror", lambda error: troubles.append(str(error)))
+    yield found
+    found.close()
+    assert troubles == []
+
+
+def person(name: str, role: str, agency: Agency) -> None:
+    user = User.objects.create_user(name, password=PASSWORD, agency=agency, is_staff=True)
+    user.groups.set([Group.objects.get(name=role)])
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.goto("/admin/")
+    page.fill("#id_username", name)
+    page.fill("#id_password", PASSWORD)
+    page.get_by_role("button", name="Masuk").click()
+    expect(page.get_by_text("Mulai dari sini")).to_be_visible()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_from_a_source_to_rows(page: Page) -> None:
+    agency = Agency.objects.create(code="prov", name="Penyedia")
+    file = make_table()
+    person("penyedia", "Provider", agency)
+    sign_in(page, "penyedia")
+
+    page.get_by_role("link", name="Buat layanan").click()
+    page.fill("#id_code", "data")
+    page.fill("#id_title", "Data uji")
+    page.click("button[name=_save]")
+
+    page.goto("/admin/dataservices/datasource/add/")
+    page.fill("#id_code", "uji")
+    page.select_option("#id_engine", "sqlite")
+    page.fill("#id_database", str(file))
+    page.click("button[name=_continue]")
+    page.get_by_role("button", name="Uji koneksi").click()
+    expect(page.get_by_text("Terhubung ke SQLite")).to_be_visible()
+
+    page.goto("/admin/dataservices/dataoperation/add/")
+    page.select_option("#id_service", label="prov/data")
+    page.select_option("#id_source", label="prov/uji")
+    page.fill("#id_code", "cari")
+    page.fill("#id_sql", "DROP TABLE orang")
+    page.click("button[name=_continue]")
+    expect(page.locator(".field-sql .errornote, .field-sql .errors, .errors #id_sql").first).to_be_attached()
+
+    page.fill("#id_sql", "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id")
+    page.click("button[name=_continue]")
+    expect(page.get_by_text("Parameter ditambahkan untuk unit, nama")).to_be_visible()
+    assert DataOperation.objects.get().state == "draft"
+
+    page.locator("#id_p_unit").fill("Unit 3")
+    page.locator("#id_p_nama").fill("Orang 3")
+    page.get_by_role("button", name="Coba", exact=False).last.click()
+    expect(page.locator("#try_rows")).to_have_text("1")
+    expect(page.get_by_role("cell", name="Orang 3")).to_be_visible()
+    page.get_by_role("tab", name="JSON").click()
+    expect(page.locator("[data-format=json]")).to_contain_text('{"id":3,"nama":"Orang 3","unit":"Unit 3"}')
+    expect(page.get_by_role("cell", name="Orang 3")).to_be_hidden()
+    page.get_by_role("tab", name="XML").click()
+    expect(page.locator("[data-format=xml]")).to_contain_text("<nama>Orang 3</nama>")
+    page.locator("#id_p_unit").fill("")
+    page.locator("#try_button").click()
+    expect(page.get_by_role("alert")).to_contain_text("11101")
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_key_is_issued_once(page: Page) -> None:
+    agency = Agency.objects.create(code="kons", name="Konsumen")
+    Application.objects.create(agency=agency, code="app", title="Aplikasi")
+    person("pemohon", "Requester", agency)
+    sign_in(page, "pemohon")
+
+    page.goto("/admin/registry/accesskey/add/")
+    page.select_option("#id_application", label="kons/app")
+    page.click("button[name=_save]")
+    plain = page.locator("#issued").inner_text()
+    assert re.fullmatch(r"mtr_\w{8}_\w{36}", plain)
+    page.get_by_role("button", name="Salin").click()
+    expect(page.get_by_role("button", name="Tersalin")).to_be_visible()
+
+    page.reload()
+    assert page.url.endswith("/change/")
+    assert plain not in page.content()
+    assert AccessKey.objects.count() == 1
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cabut kunci ini").click()
+    expect(page.get_by_text("Kunci dicabut.")).to_be_visible()
+    assert not AccessKey.objects.get().is_live
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_english_by_switch(page: Page) -> None:
+    person("penyedia", "Provider", Agency.objects.create(code="prov", name="Penyedia"))
+    sign_in(page, "penyedia")
+    page.get_by_text("penyedia", exact=True).click()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_text("Where to begin")).to_be_visible()
