@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from adapters.base import (
     Stream,
     TimedOut,
 )
+from adapters.files import locate
 
 #: Milliseconds that SQLite itself waits for another's lock before we look at the clock again.
 _LOCK_MS = 200
@@ -104,11 +104,7 @@ class SQLite(Adapter):
 
     def _path(self) -> Path:
         """The database file. Raises ConnectFailed unless it is there, under a folder of the source's roots."""
-        roots = [Path(os.path.realpath(root)) for root in self.source.get("roots") or ()]
-        named = Path(self.source.get("database") or "")
-        path = Path(os.path.realpath(roots[0] / named if roots else named))
-        if not any(root in path.parents for root in roots):
-            raise ConnectFailed("file-forbidden")
+        path = locate(self.source)
         if not path.is_file():
             raise ConnectFailed("file-missing")
         return path

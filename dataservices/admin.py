@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -24,6 +24,7 @@ from registry.admin_base import (
     ScopedFilter,
     SecretsForm,
     code_area,
+    code_block,
     display,
     password_input,
     select,
@@ -139,6 +140,8 @@ class DataOperationAdmin(OperationAdmin):
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
     inlines = (ParameterInline, FieldInline)
+    #: For who only reads: SQL keeps its lines.
+    readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
         (_("Query"), {"fields": ("source", "sql", ("row_cap", "time_cap_ms"), "page_size", "writes")}),

@@ -123,6 +123,7 @@ class DataOperation(Operation):
     page_size = models.PositiveIntegerField(
         _("rows in a page"),
         default=0,
+        validators=[MaxValueValidator(10_000)],
         help_text=_("0: no paging. Otherwise the SQL must end in LIMIT :limit OFFSET :offset."),
     )
 

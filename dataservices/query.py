@@ -221,8 +221,36 @@ def _rows(
         rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
         rows.count = len(first)
         return rows
+    if call.per_page:
+        # A page is short, and whether there is a next one must be known before its headers go out.
+        return _page(call, columns, project, held, stream, first, batches, limits)
     rows = Rows(columns, iter(()), lambda: _release(held, stream))
     rows.batches = _capped(call, rows, first, batches, project, limits)
+    return rows
+
+
+def _page(
+    call: Call,
+    columns: tuple[Column, ...],
+    project: Project | None,
+    held: PoolProxiedConnection,
+    stream: Stream,
+    first: list[Row],
+    batches: Iterator[list[Row]],
+    limits: Limits,
+) -> Rows:
+    """A whole page at once. One row more than asked for is how we know of a next page."""
+    found = list(first)
+    try:
+        while len(found) <= limits.rows and (batch := next(batches, None)):
+            found += batch
+    except SourceError as error:
+        raise _fault(call, error, limits) from None
+    finally:
+        _release(held, stream)
+    page = found[: limits.rows]
+    rows = Rows(columns, iter((project(page) if project else page,)) if page else iter(()))
+    rows.count, rows.has_next = len(page), len(found) > len(page)
     return rows
 
 
@@ -236,15 +264,12 @@ def _capped(
         while batch:
             if len(batch) > left:
                 batch = batch[:left]
-                if call.per_page:
-                    rows.has_next = True
-                else:
-                    rows.truncated = True
+                rows.truncated = True
             left -= len(batch)
             if batch:
                 rows.count += len(batch)
                 yield project(batch) if project else batch
-            if rows.truncated or rows.has_next:
+            if rows.truncated:
                 break
             batch = next(batches, [])
     except SourceError as error:

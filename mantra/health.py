@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 
 from registry import snapshot
+
+
+#: Bytes that the journal's disk must have free: some minutes of a busy bus.
+MIN_FREE = 32 * 1024 * 1024
 
 
 def alive(request: WSGIRequest) -> HttpResponse:
@@ -21,11 +26,20 @@ def ready(request: WSGIRequest) -> HttpResponse:
     missing = []
     if snapshot.current() is None:
         missing.append("registry")
-    if settings.JOURNAL and not os.access(settings.JOURNAL_DIR, os.W_OK):
+    if settings.JOURNAL and not _room(settings.JOURNAL_DIR):
         missing.append("journal")
     if missing:
         return _said("not ready: " + ", ".join(missing), 503)
     return _said("ready", 200)
+
+
+def _room(folder: Path) -> bool:
+    """Whether the journal can be written, now and for some time."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize > MIN_FREE
 
 
 def _said(word: str, status: int) -> HttpResponse:

@@ -142,6 +142,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "id"
@@ -219,6 +220,7 @@ UNFOLD = {
             "600": "#1d4ed8", "700": "#1e40af", "800": "#1e3a8a", "900": "#1e3a8a", "950": "#172554",
         }
     },
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
     "STYLES": [f"{STATIC_URL}mantra/admin.css"],
     "DASHBOARD_CALLBACK": "mantra.admin.first_page",
     "SIDEBAR": {"navigation": "mantra.admin.navigation"},

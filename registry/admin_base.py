@@ -19,6 +19,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold import admin as theme
 from unfold.contrib.filters.admin import (
@@ -44,7 +46,7 @@ from registry.secrets import EncryptedField
 __all__ = [
     "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "MomentFilter",
     "ScopedAdmin", "ScopedFilter", "SecretsForm", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
-    "UserCreationForm", "code_area", "display", "password_input", "select", "text_area", "text_input",
+    "UserCreationForm", "code_area", "code_block", "display", "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
 
 Fieldsets = Sequence[tuple[Any, dict[str, Any]]]
@@ -54,6 +56,11 @@ def code_area(rows: int = 16) -> forms.Textarea:
     """A text area for SQL and the like: letters of one width, no wrapping, no spelling."""
     attrs = {"rows": rows, "class": "mantra-code", "spellcheck": "false", "wrap": "off", "autocapitalize": "off"}
     return UnfoldAdminTextareaWidget(attrs)
+
+
+def code_block(escaped: SafeString) -> SafeString:
+    """Code for reading only, as it was written."""
+    return format_html('<pre class="mantra-code-block">{}</pre>', escaped)
 
 
 def text_area(rows: int = 3) -> forms.Textarea:

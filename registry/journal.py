@@ -58,6 +58,7 @@ class Segment:
                 self._sync_folder(folder)
         except OSError:
             os.close(self.fd)
+            self.fd = -1
             raise
 
     def append(self, line: dict[str, Any]) -> None:

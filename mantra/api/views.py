@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as Breach
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, QuerySet
 from django.utils import timezone
@@ -158,6 +159,10 @@ class Book(viewsets.GenericViewSet):  # type: ignore[misc]
     def get_queryset(self) -> QuerySet[Any]:
         return tenancy.visible(super().get_queryset(), self.request.user)
 
+    def note(self, row: Any, flag: int, told: list[dict[str, Any]] | str) -> None:
+        """Who did what, where the admin notes it too: names of fields, never their values."""
+        LogEntry.objects.log_actions(self.request.user.pk, [row], flag, change_message=told, single_object=True)
+
 
 class Written(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin):  # type: ignore[misc]
     """Making, changing and deleting, checked against whose row it becomes."""
@@ -171,15 +176,19 @@ class Written(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyMo
     def _save(self, serializer: Any) -> None:
         if not tenancy.may_change(self.request.user, serializer.candidate):  # type: ignore[attr-defined]
             raise PermissionDenied
+        new = serializer.instance is None
+        told = {"added": {}} if new else {"changed": {"fields": sorted(serializer.validated_data)}}
         try:
             with transaction.atomic():
                 serializer.save()
+                self.note(serializer.instance, ADDITION if new else CHANGE, [told])  # type: ignore[attr-defined]
         except IntegrityError:
             raise Conflict from None
 
     def perform_destroy(self, instance: Any) -> None:
         try:
             with transaction.atomic():
+                self.note(instance, DELETION, "")  # type: ignore[attr-defined]
                 instance.delete()
         except ProtectedError:
             raise Conflict from None
@@ -356,7 +365,9 @@ class Keys(Listed, Written, Book):
     def revoke(self, request: Request, pk: str) -> Response:
         """Shut the key out, in every worker within a second."""
         key = self.get_object()
-        key.revoke()
+        with transaction.atomic():
+            key.revoke()
+            self.note(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
         return Response(self.get_serializer(key).data)
 
 
@@ -390,7 +401,9 @@ class Grants(Listed, Written, Book):
 
     def _settle(self, grant: Grant, state: str) -> Response:
         grant.state = state
-        grant.save(update_fields=["state"])
+        with transaction.atomic():
+            grant.save(update_fields=["state"])
+            self.note(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 
 

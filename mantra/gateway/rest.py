@@ -162,7 +162,7 @@ def respond(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
     assert operation is not None
     written = FORMATS[call.format]
     held = None
-    if operation.cache_seconds:
+    if operation.cache_seconds and call.method != "POST":
         tags = request.META.get("HTTP_IF_NONE_MATCH", "").split(",")
         held = [tag.strip().removeprefix("W/") for tag in tags]
     found = exchange.response(answer, _chunks(written, result, operation), 200, written.media_type, held)

@@ -106,6 +106,40 @@ def test_paging_out_of_range(cast: Cast, query: str) -> None:
     assert cast.get("halaman.json", query).json()["code"] == 11102
 
 
+def test_a_cut_csv_never_looks_whole(cast: Cast) -> None:
+    cast.operation("potong", "SELECT id FROM orang ORDER BY id", row_cap=1800)
+    for operation, rows in (("cari", 100), ("potong", 1800)):
+        lines = cast.get(f"{operation}.csv").text.split("\r\n")
+        assert lines[-2:] == ["# truncated", ""]
+        assert len(lines) == rows + 3
+
+
+def test_a_large_page_knows_of_the_next(cast: Cast) -> None:
+    made = cast.operations["halaman"]
+    made.page_size, made.row_cap = 2000, 2000
+    made.save()
+    snapshot.refresh()
+    first = cast.get("halaman.json")
+    assert (first.json()["count"], first.json()["truncated"]) == (2000, False)
+    assert "page=2" in first.headers["link"]
+    second = cast.get("halaman.json", "page=2")
+    assert second.json()["count"] == ROWS - 2000
+    assert 'rel="next"' not in second.headers["link"]
+
+
+def test_a_post_is_never_304(cast: Cast) -> None:
+    tag = call("/rest/prov/data/terbuka.json").headers["etag"]
+    assert call("/rest/prov/data/terbuka.json", "POST", if_none_match=tag).status == 200
+
+
+def test_the_same_workbook_has_the_same_etag(cast: Cast) -> None:
+    import time
+
+    first = call("/rest/prov/data/terbuka.xlsx").headers["etag"]
+    time.sleep(1.1)
+    assert call("/rest/prov/data/terbuka.xlsx").headers["etag"] == first
+
+
 def test_etag(cast: Cast) -> None:
     first = call("/rest/prov/data/terbuka.json")
     assert first.status == 200

@@ -2,8 +2,8 @@
 
 NULL is an empty field, the empty string is ``""``: the two stay apart. A field is quoted when it holds
 a comma, a quote or a line break; nothing else is changed, and no value is guarded against being taken
-for a formula, because values are exact. Nothing in the body can say ``truncated``. An operation that
-writes answers the one column ``affected``. A nested document cannot be written.
+for a formula, because values are exact. An answer that met its row cap ends in a line of one field,
+``# truncated``, so that it never looks whole. An operation that writes answers the one column ``affected``. A nested document cannot be written.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from mantra.gateway.formats.values import (
 )
 from registry import faults
 from registry.calls import Affected, Document, Row, Rows
+
+
+TRUNCATED = "# truncated\r\n"
 
 
 def field(value: str | None) -> str:
@@ -50,8 +53,9 @@ class Csv:
         kinds = [column.type for column in rows.columns]
         pieces = ["", *[","] * (len(kinds) - 1), "\r\n"]
         lead = ",".join(map(field, unique_names(rows.columns))) + "\r\n"
-        for batch, _ in batches_ahead(rows.batches):
-            yield utf8(lead + self._lines(batch, kinds, pieces) if batch else lead)
+        for batch, last in batches_ahead(rows.batches):
+            text = lead + self._lines(batch, kinds, pieces) if batch else lead
+            yield utf8(text + TRUNCATED if last and rows.truncated else text)
             lead = ""
 
     def _lines(self, batch: list[Row], kinds: list[str | None], pieces: list[str]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -126,6 +127,8 @@ class Xlsx:
         with TemporaryDirectory(prefix="mantra-xlsx-") as folder:
             path = Path(folder, "answer.xlsx")
             workbook = writer.Workbook(str(path), {**OPTIONS, "tmpdir": folder})
+            # The same rows make the same bytes, whenever they are written: an ETag depends on it.
+            workbook.set_properties({"created": datetime(2000, 1, 1)})
             sheet = Sheet(workbook, rows.columns)
             for batch in rows.batches:
                 sheet.write(batch)

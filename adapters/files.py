@@ -1,0 +1,57 @@
+"""Sources that are files: what their settings may point at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapters.base import ConnectFailed
+
+
+def locate(source: Mapping[str, Any], any_case: bool = False) -> Path:
+    """The real path that a source's ``database`` names, which need not be there.
+
+    A relative one starts at the first of the source's ``roots``. ``any_case`` finds a file whose name
+    differs in capital letters only. Raises ConnectFailed unless the path lies below one of the roots.
+    """
+    roots = real_roots(source)
+    named = Path(source.get("database") or "")
+    whole = roots[0] / named if roots else named
+    try:
+        path = Path(os.path.realpath(whole))
+        if any_case and not path.exists() and roots:
+            path = Path(os.path.realpath(_in_any_case(whole, roots[0])))
+    except ValueError:  # a NUL in the name
+        raise ConnectFailed("file-missing") from None
+    if not below(path, roots):
+        raise ConnectFailed("file-forbidden")
+    return path
+
+
+def real_roots(source: Mapping[str, Any]) -> list[Path]:
+    return [Path(os.path.realpath(root)) for root in source.get("roots") or ()]
+
+
+def below(path: Path, roots: list[Path]) -> bool:
+    """Whether a real path lies below one of the folders, themselves real paths."""
+    return any(root in path.parents for root in roots)
+
+
+def _in_any_case(path: Path, root: Path) -> Path:
+    """The path with each part below ``root`` as the file system writes it; unchanged where nothing fits."""
+    if root not in path.parents:
+        return path
+    found = root
+    for part in path.relative_to(root).parts:
+        found = found / (part if part == ".." or (found / part).exists() else _entry(found, part))
+    return found
+
+
+def _entry(folder: Path, name: str) -> str:
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return name
+    return next((entry for entry in entries if entry.casefold() == name.casefold()), name)
