@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
@@ -74,6 +76,15 @@ _OPTIONS = {
     # A cursor is the way rows arrive here, never a sign that only the first few are wanted.
     "cursor_tuple_fraction": "1",
 }
+
+_MARK = re.compile(r"%%|%\((\w+)\)s")
+
+#: Runs of a small statement in one session after which it is prepared there, and how many are counted at most.
+PREPARED_AFTER, MOST_PREPARED = 5, 100
+
+#: What psycopg2's literals of these classes are to PostgreSQL. Statements with others are not prepared: a
+#: Decimal's literal is an integer or a numeric, as it falls out.
+_LITERALS = {str: "unknown", type(None): "unknown", bool: "boolean", int: "integer", date: "date"}
 
 _CURSORABLE = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table)\b", re.I | re.S)
 
@@ -153,6 +164,8 @@ class PostgreSQL(Adapter):
         super().__init__(source)
         #: Whether a statement's answers have all fitted into one batch so far.
         self.small: dict[str, bool] = {}
+        #: Small statements that can't be prepared.
+        self.unprepared: set[str] = set()
 
     def connect(self, writes: bool = False) -> Any:
         psycopg2 = _driver()
@@ -200,7 +213,7 @@ class PostgreSQL(Adapter):
                 connection.time_cap = milliseconds
             if limits.writes:
                 return _write(cursor, sql, arguments, limits)
-            return _read(self.small, connection, cursor, sql, arguments, limits, deadline)
+            return self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
             cut, token = watch.end(token), None
             fault = _fault(error, connection, cut)
@@ -210,6 +223,82 @@ class PostgreSQL(Adapter):
         finally:
             if token is not None:
                 watch.end(token)
+
+    def _read(
+        self,
+        connection: Any,
+        cursor: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+        deadline: float,
+    ) -> Stream:
+        """At most a batch at once, and the rest through a cursor, so that no answer is ever in memory whole.
+
+        A statement whose answers have all fitted into one batch so far runs in one round trip, cut off
+        behind the batch. Any other opens a transaction, and what it brings decides about the next run.
+        """
+        small = self.small
+        count = min(limits.rows + 1, FIRST)
+        text = _cursor_text(sql, count)
+        if text is None:
+            cursor.execute(sql, arguments)
+            return _whole(cursor, limits)
+        if small.get(sql):
+            if not self._run_prepared(connection, cursor, sql, arguments, count):
+                # DECLARE and FETCH in one message: PostgreSQL runs it in a transaction of its own.
+                cursor.execute(text, arguments)
+            rows = cursor.fetchall()
+            if len(rows) < FIRST or limits.rows < FIRST:
+                return Stored(_columns(cursor), rows)
+            small[sql] = False
+        cursor.execute("BEGIN READ ONLY; " + text, arguments)
+        rows = cursor.fetchall()
+        stream = Cursor(connection, cursor, rows, limits, deadline)
+        if len(rows) < FIRST:
+            stream.close()
+            if len(small) > 500:
+                small.clear()
+                self.unprepared.clear()
+            small.setdefault(sql, True)
+            stored = Stored(stream.columns, rows)
+            stored.reusable = stream.reusable
+            return stored
+        small[sql] = False
+        return stream
+
+    def _run_prepared(self, connection: Any, cursor: Any, sql: str, arguments: Any, count: int) -> bool:
+        """Run a small statement prepared: parsed once in a session, which is half of what a look-up costs there.
+
+        False when it can't be: PostgreSQL may not know a parameter's type where it knew the literal's.
+        """
+        if sql in self.unprepared or not isinstance(arguments, Mapping):
+            return False
+        prepared = _preparing(sql, count, tuple(map(type, arguments.values())), tuple(arguments))
+        if prepared is None or any(type(value) is int and abs(value) >= 2**31 for value in arguments.values()):
+            return False
+        prepare, execute = prepared
+        driver = _driver()
+        runs = connection.runs.get(prepare, 0)
+        if runs <= PREPARED_AFTER:
+            if len(connection.runs) >= MOST_PREPARED:
+                cursor.execute("DEALLOCATE ALL")
+                connection.runs.clear()
+            connection.runs[prepare] = runs + 1
+            if runs < PREPARED_AFTER:
+                return False
+            try:
+                cursor.execute(prepare)
+            except (driver.ProgrammingError, driver.NotSupportedError, driver.DataError):
+                self.unprepared.add(sql)
+                return False
+        try:
+            cursor.execute(execute, arguments)
+        except (driver.errors.FeatureNotSupported, driver.errors.InvalidSqlStatementName):
+            # A table has changed under it, or a proxy has given the session to others meanwhile.
+            self.unprepared.add(sql)
+            return False
+        return True
 
     def ping(self, connection: Any) -> bool:
         if connection.closed:
@@ -311,47 +400,6 @@ class Cursor(Stream):
             self.reusable = _end_transaction(self._connection, self._cursor) is None
 
 
-def _read(
-    small: dict[str, bool],
-    connection: Any,
-    cursor: Any,
-    sql: str,
-    arguments: Mapping[str, Any] | Sequence[Any],
-    limits: Limits,
-    deadline: float,
-) -> Stream:
-    """Rows through a cursor, so that no answer is ever in memory whole.
-
-    A statement whose answers have all fitted into one batch so far goes out as one message, DECLARE and
-    FETCH together, which PostgreSQL runs in a transaction of its own: one round trip. Any other opens a
-    transaction, and what it brings decides about the next run.
-    """
-    count = min(limits.rows + 1, FIRST)
-    text = _cursor_text(sql, count)
-    if text is None:
-        cursor.execute(sql, arguments)
-        return _whole(cursor, limits)
-    if small.get(sql):
-        cursor.execute(text, arguments)
-        rows = cursor.fetchall()
-        if len(rows) < FIRST or limits.rows < FIRST:
-            return Stored(_columns(cursor), rows)
-        small[sql] = False
-    cursor.execute("BEGIN READ ONLY; " + text, arguments)
-    rows = cursor.fetchall()
-    stream = Cursor(connection, cursor, rows, limits, deadline)
-    if len(rows) < FIRST:
-        stream.close()
-        if len(small) > 500:
-            small.clear()
-        small.setdefault(sql, True)
-        stored = Stored(stream.columns, rows)
-        stored.reusable = stream.reusable
-        return stored
-    small[sql] = False
-    return stream
-
-
 def _whole(cursor: Any, limits: Limits) -> Stored:
     """What a statement that no cursor can be opened for has brought: EXPLAIN, SHOW, RETURNING, CALL."""
     if cursor.description is None:
@@ -387,7 +435,7 @@ def _end_transaction(connection: Any, cursor: Any) -> ConnectFailed | None:
 
 def _columns(cursor: Any) -> tuple[tuple[str, str | None], ...]:
     types = TYPES
-    return tuple([(column[0], types.get(column[1], "text")) for column in cursor.description])
+    return tuple([(column.name, types.get(column.type_code, "text")) for column in cursor.description])
 
 
 @lru_cache(maxsize=1000)
@@ -395,6 +443,32 @@ def _cursor_text(sql: str, count: int) -> str | None:
     if not _CURSORABLE.match(sql):
         return None
     return f"DECLARE mantra NO SCROLL CURSOR FOR\n{sql}\n;FETCH FORWARD {count} FROM mantra"
+
+
+@lru_cache(maxsize=1000)
+def _preparing(sql: str, count: int, classes: tuple[type, ...], names: tuple[str, ...]) -> tuple[str, str] | None:
+    """What prepares a statement cut off at ``count`` rows for arguments of these classes, and what runs it then.
+
+    Each mark becomes a parameter of its own, of the type that psycopg2's literal would have had.
+    """
+    given = dict(zip(names, classes, strict=True))
+    order: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return "%"
+        order.append(found[1])
+        return f" ${len(order)} "
+
+    text = _MARK.sub(place, sql.rstrip().rstrip(";"))
+    if any(given[name] not in _LITERALS for name in order):
+        return None
+    types = ", ".join(_LITERALS[given[name]] for name in order)
+    body = f"{f'({types}) ' if types else ''}AS SELECT * FROM (\n{text}\n) AS mantra LIMIT {count}"
+    # The same name is the same statement, in whosever session.
+    name = "mantra_" + hashlib.blake2b(body.encode(), digest_size=12).hexdigest()
+    values = ", ".join(f"%({each})s" for each in order)
+    return f"PREPARE {name} {body}", f"EXECUTE {name} {f'({values})' if values else ''}"
 
 
 def _descriptor(connection: Any) -> int:
@@ -454,9 +528,15 @@ def _driver() -> ModuleType:
 
 @cache
 def _connection_class() -> type[Any]:
-    """psycopg2's connection with a note on it: the time cap that its session has, in milliseconds."""
+    """psycopg2's connection with notes on it: its session's time cap in milliseconds, and how often what ran there."""
 
-    return type("Connection", (_driver().extensions.connection,), {"time_cap": 0})
+    class Connection(_driver().extensions.connection):  # type: ignore[misc,name-defined]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.time_cap = 0
+            self.runs: dict[str, int] = {}
+
+    return Connection
 
 
 @cache

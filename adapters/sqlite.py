@@ -92,13 +92,13 @@ class SQLite(Adapter):
         except sqlite3.Error as error:
             raise ConnectFailed(_reason(error)) from None
         try:
-            _prepare(connection, writes)
+            prepare(connection, writes)
         except sqlite3.Error as error:
             # Another's lock is the statement's affair: it waits as long as its own time cap allows.
             if _reason(error) != "timeout":
                 connection.close()
                 raise ConnectFailed(_reason(error)) from None
-        connection.set_authorizer(_authorize)
+        connection.set_authorizer(authorize)
         connection.set_progress_handler(connection.late, _STEPS)
         return connection
 
@@ -148,14 +148,14 @@ class SQLite(Adapter):
         try:
             rows = _look(connection, 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)', table)
         finally:
-            connection.set_authorizer(_authorize)
+            connection.set_authorizer(authorize)
         return [
             ColumnInfo(name, type_, _kind(type_), nullable=not notnull and not key, key=bool(key))
             for name, type_, notnull, key in rows
         ]
 
 
-def _prepare(connection: Connection, writes: bool) -> None:
+def prepare(connection: Connection, writes: bool) -> None:
     # This database works in our own memory: no statement may build a value of any size there.
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
     connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
@@ -255,7 +255,7 @@ def _number(value: Decimal) -> int | float | str:
     return near if Decimal(repr(near)) == value else format(value, "f")
 
 
-def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
     if action in _DENIED or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _DENIED_FUNCTIONS):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK

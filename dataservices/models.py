@@ -36,12 +36,18 @@ class DataSource(Definition):
         _("port"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
     database = models.CharField(
-        _("database"), max_length=500, blank=True, help_text=_("The database's name; for SQLite the file's path below the agency's own folder on the bus.")
+        _("database"),
+        max_length=500,
+        blank=True,
+        help_text=_("The database's name; for SQLite the file's path below the agency's own folder on the bus."),
     )
     user = models.CharField(_("user"), max_length=128, blank=True)
     password = EncryptedField(_("password"), blank=True, default="")
     options = models.JSONField(
-        _("options"), default=dict, blank=True, help_text=_('Further settings of the engine, as in {"sslmode": "require"}.')
+        _("options"),
+        default=dict,
+        blank=True,
+        help_text=_('Further settings of the engine, as in {"sslmode": "require"}.'),
     )
     pool_size = models.PositiveSmallIntegerField(
         _("connections"),
@@ -75,9 +81,7 @@ class DataSource(Definition):
         if secret:
             problems["options"] = _("A secret does not belong here: it would lie in clear.")
         elif unknown:
-            problems["options"] = format_lazy(
-                "{} {}", _("This engine has no such option:"), ", ".join(unknown)
-            )
+            problems["options"] = format_lazy("{} {}", _("This engine has no such option:"), ", ".join(unknown))
         if problems:
             raise ValidationError(problems)
 
@@ -105,7 +109,9 @@ def _told(problem: sql_text.Problem) -> str:
 
 
 class DataOperation(Operation):
-    source = models.ForeignKey(DataSource, models.PROTECT, verbose_name=_("data source"), related_name="data_operations")
+    source = models.ForeignKey(
+        DataSource, models.PROTECT, verbose_name=_("data source"), related_name="data_operations"
+    )
     sql = models.TextField(
         "SQL",
         help_text=_(

@@ -11,8 +11,6 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy.pool import PoolProxiedConnection
-
 from adapters.base import BATCH, ConnectFailed, Limits, QueryFailed, SourceError, Stream, TimedOut
 from dataservices import sources, sql
 from dataservices.models import DataOperation, DataSource
@@ -151,61 +149,65 @@ def run(call: Call) -> Result:
     given = [name for name, value in arguments.items() if value is not None]
     text, order = plan.template.render(given, plan.source.adapter.paramstyle)
     bound = {name: arguments[name] for name in order}
-    held, stream = _open(call, plan, text, bound, limits)
+    lease, stream = _open(call, plan, text, bound, limits)
     if not stream.columns:
         affected = stream.affected
-        _release(held, stream)
+        _release(lease, stream)
         return Affected(affected)
     allowed = call.grant.fields if call.grant is not None else frozenset()
     columns, project = plan.shape(stream.columns, allowed)
-    return _rows(call, columns, project, held, stream, limits)
+    return _rows(call, columns, project, lease, stream, limits)
 
 
-def _open(
-    call: Call, plan: Plan, text: str, bound: Any, limits: Limits
-) -> tuple[PoolProxiedConnection, Stream]:
+def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tuple[sources.Lease, Stream]:
     """Run the statement on a pooled connection. A read on a connection that had died is tried once more."""
     source = plan.source
     for attempt in (1, 2):
         try:
-            held = source.checkout(limits.writes)
+            lease = source.checkout(limits.writes)
         except sources.Busy:
             raise Fault(faults.SOURCE_BUSY, retry_after=1) from None
+        except sources.Tripped as tripped:
+            raise Fault(faults.SOURCE_TRIPPED, retry_after=tripped.seconds, seconds=tripped.seconds) from None
         except SourceError as error:
+            source.judge(error)
             raise _fault(call, error, limits) from None
         try:
-            return held, source.adapter.run(held.driver_connection, text, bound, limits)
+            stream = source.adapter.run(lease.connection, text, bound, limits)
         except QueryFailed as error:
-            held.close()
+            lease.give_back()
+            source.judge(error)
             raise _fault(call, error, limits) from None
         except SourceError as error:
-            held.invalidate()
-            held.close()
+            lease.drop()
             if attempt == 2 or limits.writes or not isinstance(error, ConnectFailed):
+                source.judge(error)
                 raise _fault(call, error, limits) from None
         except BaseException:
-            held.invalidate()
-            held.close()
+            lease.drop()
             raise
+        else:
+            source.judge(None)
+            return lease, stream
     raise AssertionError
 
 
-def _release(held: PoolProxiedConnection, stream: Stream) -> None:
+def _release(lease: sources.Lease, stream: Stream) -> None:
     try:
         stream.close()
-        if not stream.reusable:
-            held.invalidate()
+        if stream.reusable:
+            lease.give_back()
     except SourceError:
-        held.invalidate()
+        pass
     finally:
-        held.close()
+        lease.drop()  # does nothing where it was given back
 
 
 def _rows(
     call: Call,
     columns: tuple[Column, ...],
     project: Project | None,
-    held: PoolProxiedConnection,
+    lease: sources.Lease,
     stream: Stream,
     limits: Limits,
 ) -> Rows:
@@ -213,18 +215,18 @@ def _rows(
     try:
         first = next(batches, [])
     except SourceError as error:
-        _release(held, stream)
+        _release(lease, stream)
         raise _fault(call, error, limits) from None
     if len(first) < BATCH and len(first) <= limits.rows:
         # All there is: the connection goes back before a byte is written.
-        _release(held, stream)
+        _release(lease, stream)
         rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
         rows.count = len(first)
         return rows
     if call.per_page:
         # A page is short, and whether there is a next one must be known before its headers go out.
-        return _page(call, columns, project, held, stream, first, batches, limits)
-    rows = Rows(columns, iter(()), lambda: _release(held, stream))
+        return _page(call, columns, project, lease, stream, first, batches, limits)
+    rows = Rows(columns, iter(()), lambda: _release(lease, stream))
     rows.batches = _capped(call, rows, first, batches, project, limits)
     return rows
 
@@ -233,7 +235,7 @@ def _page(
     call: Call,
     columns: tuple[Column, ...],
     project: Project | None,
-    held: PoolProxiedConnection,
+    lease: sources.Lease,
     stream: Stream,
     first: list[Row],
     batches: Iterator[list[Row]],
@@ -247,7 +249,7 @@ def _page(
     except SourceError as error:
         raise _fault(call, error, limits) from None
     finally:
-        _release(held, stream)
+        _release(lease, stream)
     page = found[: limits.rows]
     rows = Rows(columns, iter((project(page) if project else page,)) if page else iter(()))
     rows.count, rows.has_next = len(page), len(found) > len(page)

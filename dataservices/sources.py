@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -10,14 +11,53 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from adapters import adapter_class
-from adapters.base import Adapter, ConnectFailed, SourceError
+from adapters.base import Adapter, ConnectFailed, SourceError, TimedOut
+from registry.breaker import Breaker
 
 #: Seconds after which a connection that lay idle is looked at before it is used.
 IDLE = 30.0
 
 
 class Busy(Exception):
-    """Every connection of the pool was in use for the whole wait."""
+    """As many calls as the source may hold are with it already."""
+
+
+class Tripped(Exception):
+    """The source has failed several times running and is left alone for ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Lease:
+    """A connection in the hands of one call. It must be ended with one of give_back() and drop()."""
+
+    __slots__ = ("_held", "_source", "connection")
+
+    def __init__(self, source: Source, held: PoolProxiedConnection) -> None:
+        self._source = source
+        self._held: PoolProxiedConnection | None = held
+        self.connection: Any = held.driver_connection
+
+    def give_back(self) -> None:
+        """The next call may use the connection."""
+        self._end(good=True)
+
+    def drop(self) -> None:
+        """Nobody may use the connection again."""
+        self._end(good=False)
+
+    def _end(self, good: bool) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            if not good:
+                held.invalidate()
+            held.close()
+        finally:
+            self._source.leave()
 
 
 class Source:
@@ -27,8 +67,12 @@ class Source:
         self.id = id
         self.identity = (engine, values, pool_size)
         self.adapter: Adapter = adapter_class(engine)(values)
+        self.breaker = Breaker()
         self._pools = {False: self._pool(False, pool_size)}
         self._size = pool_size
+        # Calls that run here or wait for a connection each hold a thread of the worker. However sick the
+        # source is, half of the threads stay with the others.
+        self._room = threading.Semaphore(min(2 * pool_size, max(1, settings.WEB_THREADS // 2)))
 
     def _pool(self, writes: bool, size: int) -> QueuePool:
         # No reset on return: a read leaves nothing behind, and a round trip costs more than the query.
@@ -41,8 +85,22 @@ class Source:
             reset_on_return=None,
         )
 
-    def checkout(self, writes: bool = False) -> PoolProxiedConnection:
-        """A good connection, to be closed (given back) or invalidated. Raises Busy or ConnectFailed."""
+    def checkout(self, writes: bool = False) -> Lease:
+        """A good connection. Raises Busy, Tripped or ConnectFailed."""
+        if not self.breaker.allows():
+            raise Tripped(self.breaker.retry_after())
+        if not self._room.acquire(blocking=False):
+            raise Busy
+        try:
+            return Lease(self, self._connection(writes))
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        self._room.release()
+
+    def _connection(self, writes: bool) -> PoolProxiedConnection:
         pool = self._pools.get(writes)
         if pool is None:
             pool = self._pools.setdefault(writes, self._pool(writes, self._size))
@@ -51,9 +109,10 @@ class Source:
                 held = pool.connect()
             except PoolTimeout:
                 raise Busy from None
-            idle = time.monotonic() - held.info.get("used", float("inf"))  # type: ignore[operator]
-            held.info["used"] = time.monotonic()
-            if idle < IDLE or idle == float("-inf") or self._good(held):
+            now = time.monotonic()
+            fresh = now - held.info.get("used", now) < IDLE
+            held.info["used"] = now
+            if fresh or self._good(held):
                 return held
             held.invalidate()
             held.close()
@@ -64,6 +123,13 @@ class Source:
             return self.adapter.ping(held.driver_connection)
         except SourceError:
             return False
+
+    def judge(self, error: SourceError | None) -> None:
+        """Tell the breaker how a run went. A server that refuses or ends a statement itself is well."""
+        if isinstance(error, ConnectFailed) or (isinstance(error, TimedOut) and not error.sqlstate):
+            self.breaker.failed()
+        elif self.breaker.failures:
+            self.breaker.succeeded()
 
     def dispose(self) -> None:
         """Close the idle connections; those in use close when they come back."""

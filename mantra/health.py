@@ -7,21 +7,20 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse
 
+from mantra.gateway.exchange import Response
 from registry import snapshot
-
 
 #: Bytes that the journal's disk must have free: some minutes of a busy bus.
 MIN_FREE = 32 * 1024 * 1024
 
 
-def alive(request: WSGIRequest) -> HttpResponse:
+def alive(request: WSGIRequest) -> Response:
     """200 as long as the process answers at all."""
     return _said("ok", 200)
 
 
-def ready(request: WSGIRequest) -> HttpResponse:
+def ready(request: WSGIRequest) -> Response:
     """200 when calls can be admitted and recorded, else 503 with what is missing."""
     missing = []
     if snapshot.current() is None:
@@ -42,6 +41,6 @@ def _room(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize > MIN_FREE
 
 
-def _said(word: str, status: int) -> HttpResponse:
+def _said(word: str, status: int) -> Response:
     body = word.encode() + b"\n"
-    return HttpResponse(body, status=status, content_type="text/plain", headers={"Content-Length": str(len(body))})
+    return Response(status, body, {"Content-Type": "text/plain", "Content-Length": str(len(body))})

@@ -63,7 +63,9 @@ AUDIT_FSYNC = env.bool("AUDIT_FSYNC", default=False)
 #: How often a worker asks whether the book has changed.
 SNAPSHOT_SECONDS = env.float("MANTRA_SNAPSHOT_SECONDS", default=0.3)
 #: How long a call waits for a connection of its source's pool.
-POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=5.0)
+POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=2.0)
+#: Threads of a worker process; gunicorn starts so many. No source may hold more than half of them.
+WEB_THREADS = env.int("WEB_THREADS", default=16)
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: Where quotas are counted: memory:// (one process) or redis://….
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
@@ -216,8 +218,17 @@ UNFOLD = {
     "SITE_URL": None,
     "COLORS": {
         "primary": {
-            "50": "#eff6ff", "100": "#dbeafe", "200": "#bfdbfe", "300": "#93c5fd", "400": "#60a5fa", "500": "#3b82f6",
-            "600": "#1d4ed8", "700": "#1e40af", "800": "#1e3a8a", "900": "#1e3a8a", "950": "#172554",
+            "50": "#eff6ff",
+            "100": "#dbeafe",
+            "200": "#bfdbfe",
+            "300": "#93c5fd",
+            "400": "#60a5fa",
+            "500": "#3b82f6",
+            "600": "#1d4ed8",
+            "700": "#1e40af",
+            "800": "#1e3a8a",
+            "900": "#1e3a8a",
+            "950": "#172554",
         }
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
@@ -225,4 +236,3 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "mantra.admin.first_page",
     "SIDEBAR": {"navigation": "mantra.admin.navigation"},
 }
-

@@ -8,25 +8,25 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mantra.settings")
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 
 django_application = get_wsgi_application()
 
 from mantra import health
 from mantra.gateway import legacy, rest
+from mantra.gateway.exchange import Response
 from registry import snapshot
 
 log = logging.getLogger("mantra.wsgi")
 
 #: The first segment of an address → what answers it.
-FACES: dict[str, Callable[[WSGIRequest], HttpResponseBase]] = {
+FACES: dict[str, Callable[[WSGIRequest], Response]] = {
     "rest": rest.face,
     "mantra": legacy.face,
     "api": legacy.face,
@@ -35,6 +35,8 @@ FACES: dict[str, Callable[[WSGIRequest], HttpResponseBase]] = {
     "healthz": health.alive,
     "readyz": health.ready,
 }
+
+_STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 
 # Gunicorn imports this after the fork, so that each worker has a thread of its own.
 snapshot.start()
@@ -55,10 +57,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         response = face(WSGIRequest(environ))
     except Exception as error:  # serve() lets nothing through: this is a defect in a face
         log.error("a face failed: %s", type(error).__name__)
-        response = HttpResponse(status=500)
-    status = f"{response.status_code} {response.reason_phrase}"
-    headers = list(response.items())
-    start_response(status, headers)
-    if response.streaming:
-        return response
-    return (response.content,)
+        response = Response(500)
+    start_response(_STATUS[response.status], list(response.headers.items()))
+    body = response.body
+    return (body,) if isinstance(body, bytes) else body

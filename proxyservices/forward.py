@@ -61,9 +61,7 @@ def run(call: Call) -> Document:
     failure = Fault(faults.UPSTREAM_DOWN, request_id=call.request_id)
     for address in plan.addresses:
         try:
-            body = client.get(
-                _question(address, plan, call.arguments), _headers(address), plan.seconds, plan.size_cap
-            )
+            body = client.get(_question(address, plan, call.arguments), _headers(address), plan.seconds, plan.size_cap)
         except client.Unreachable:
             log.warning("request %s: upstream unreachable", call.request_id)
             continue
@@ -110,9 +108,7 @@ def _document(body: bytes, call: Call) -> Document:
         (name, inner), *_ = value.items()
         if name in _WRAPPERS:
             value = inner
-    enveloped = (
-        isinstance(value, dict) and isinstance(value.get("response"), dict) and "status" in value["response"]
-    )
+    enveloped = isinstance(value, dict) and isinstance(value.get("response"), dict) and "status" in value["response"]
     return Document(value, enveloped)
 
 

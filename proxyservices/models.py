@@ -56,9 +56,7 @@ class ProxyOperation(Operation):
 class Upstream(Definition):
     """An address at which a proxy operation's service is to be had."""
 
-    operation = models.ForeignKey(
-        ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="upstreams"
-    )
+    operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="upstreams")
     position = models.PositiveSmallIntegerField(_("priority"), default=0, help_text=_("The lowest is tried first."))
     url = models.CharField(_("address"), max_length=500, validators=[validate_address])
     credential = EncryptedField(

@@ -274,10 +274,13 @@ class OperationAdmin(ScopedAdmin):
 class ParameterInline(StackedInline):
     model = Parameter
     fields = (
-        ("name", "type", "required", "subject"), ("description", "position"), ("default", "pattern"),
-        ("min", "max", "choices"),
-    )  # fmt: skip
-    collapsible = True
+        ("name", "type"),
+        ("required", "subject"),
+        ("description", "position"),
+        ("default", "pattern"),
+        ("min", "max"),
+        "choices",
+    )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "choices":

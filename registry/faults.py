@@ -303,6 +303,14 @@ SOURCE_BUSY = _row(
     "All connections to the provider's database are in use. Try again shortly",
     "provider",
 )
+SOURCE_TRIPPED = _row(
+    11210,
+    "source-resting",
+    503,
+    "Database penyedia sedang terganggu dan diistirahatkan. Coba lagi dalam {seconds} detik",
+    "The provider's database is failing and is left alone for now. Try again in {seconds} seconds",
+    "provider",
+)
 UPSTREAM_DOWN = _row(
     11205,
     "upstream-unreachable",

@@ -169,7 +169,7 @@ class Agency(Definition):
 
 
 class User(AbstractUser):
-    """Somebody who signs in to the admin. What the user sees is decided by the agency, what the user may do by the role."""
+    """Somebody who signs in to the admin: the agency decides what the user sees, the role what the user may do."""
 
     agency = models.ForeignKey(
         Agency,
@@ -189,9 +189,7 @@ class User(AbstractUser):
     def sees_all(self) -> bool:
         """Administrators and supervisors see every agency's book."""
         if not hasattr(self, "_sees_all"):
-            self._sees_all = (
-                self.is_superuser or self.groups.filter(name__in=("Administrator", "Supervisor")).exists()
-            )
+            self._sees_all = self.is_superuser or self.groups.filter(name__in=("Administrator", "Supervisor")).exists()
         return self._sees_all
 
 
@@ -670,4 +668,3 @@ class JournalSegment(models.Model):
 
     def __str__(self) -> str:
         return self.name
-

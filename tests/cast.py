@@ -98,10 +98,16 @@ class Cast:
     operations: dict[str, DataOperation] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
 
-    def operation(self, code: str, sql: str, *, parameters: tuple[dict[str, Any], ...] = (), **more: Any) -> DataOperation:
+    def operation(
+        self, code: str, sql: str, *, parameters: tuple[dict[str, Any], ...] = (), **more: Any
+    ) -> DataOperation:
         """Publish an operation and grant it to the application."""
         made = DataOperation(
-            service=self.service, code=code, sql=sql, source=more.pop("source", self.source), **{"state": "published", **more}
+            service=self.service,
+            code=code,
+            sql=sql,
+            source=more.pop("source", self.source),
+            **{"state": "published", **more},
         )
         made.full_clean()
         made.save()
@@ -160,7 +166,5 @@ def assemble() -> Cast:
         row_cap=100,
     )
     cast.operation("terbuka", "SELECT count(*) AS jumlah FROM orang", access="open", cache_seconds=60)
-    cast.operation(
-        "halaman", "SELECT id FROM orang ORDER BY id LIMIT :limit OFFSET :offset", page_size=10
-    )
+    cast.operation("halaman", "SELECT id FROM orang ORDER BY id LIMIT :limit OFFSET :offset", page_size=10)
     return cast

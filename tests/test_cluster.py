@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +24,10 @@ from tests.servers.redis import RedisServer
 
 BUNDLE = """
 agencies: [{code: prov, name: Penyedia}, {code: kons, name: Konsumen}]
-sources: [{agency: prov, code: uji, engine: sqlite, database: uji.sqlite3}]
+sources:
+  - {agency: prov, code: uji, engine: sqlite, database: uji.sqlite3}
+  - {agency: prov, code: sakit, engine: postgresql, host: 127.0.0.1, port: "${SICK_PORT}", database: mantra,
+     user: mantra, password: "env:SICK_PASSWORD"}
 services:
   - agency: prov
     code: data
@@ -32,6 +37,8 @@ services:
          sql: "SELECT id, nama FROM orang WHERE id = :id", parameters: [{name: id, type: integer}]}
       - {code: jatah, kind: data, source: uji, state: published, access: restricted,
          sql: "SELECT count(*) AS n FROM orang"}
+      - {code: sakit, kind: data, source: sakit, state: published, access: restricted, time_cap_ms: 2000,
+         sql: "SELECT 1 AS n"}
 applications:
   - agency: kons
     code: app
@@ -39,6 +46,7 @@ applications:
     grants:
       - {operation: prov/data/satu, purpose: uji}
       - {operation: prov/data/jatah, purpose: uji, quota: 10/hour}
+      - {operation: prov/data/sakit, purpose: uji}
 """
 
 
@@ -46,6 +54,7 @@ applications:
 class Cluster:
     registry: PostgreSQLServer
     redis: RedisServer
+    sick: PostgreSQLServer
     environment: dict[str, str]
     base: str
     http: urllib3.PoolManager
@@ -77,7 +86,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         (var / name).mkdir()
     (var / "sources" / "prov").symlink_to(make_table().parent)
     port = free_port()
-    with PostgreSQLServer() as registry, RedisServer() as redis:
+    with PostgreSQLServer() as registry, RedisServer() as redis, PostgreSQLServer() as sick:
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "mantra.settings",
             "MANTRA_VAR_DIR": str(var),
@@ -85,10 +94,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             "MANTRA_DATABASE_URL": f"postgres://mantra:mantra@127.0.0.1:{registry.port}/mantra",
             "MANTRA_QUOTA_STORE": f"redis://127.0.0.1:{redis.port}/0",
             "MANTRA_SNAPSHOT_SECONDS": "0.3",
+            "SICK_PORT": str(sick.port),
+            "SICK_PASSWORD": sick.password,
             "WEB_CONCURRENCY": "3",
             "PORT": str(port),
         }
-        made = Cluster(registry, redis, environment, f"http://127.0.0.1:{port}", urllib3.PoolManager())
+        made = Cluster(registry, redis, sick, environment, f"http://127.0.0.1:{port}", urllib3.PoolManager(maxsize=64))
         made.manage("migrate", "--verbosity", "0")
         made.manage("apply_definitions", "-", given=BUNDLE)
         made.key = made.manage("issue_key", "kons/app").strip()
@@ -171,3 +182,45 @@ def test_without_the_registrys_database_calls_go_on_and_no_record_is_lost(cluste
     # The workers hear of changes again.
     key = cluster.manage("issue_key", "kons/app").strip()
     wait_for(lambda: cluster.get("/rest/prov/data/satu.json?id=7", key).status == 200, 5)
+
+
+def test_a_hung_source_hurts_only_its_own_operations(cluster: Cluster) -> None:
+    assert cluster.get("/rest/prov/data/sakit.json").status == 200
+    family = [cluster.sick.process.pid, *children(cluster.sick.process.pid)]  # type: ignore[union-attr]
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    times: list[tuple[float, int]] = []
+
+    def ask() -> None:
+        for _ in range(3):
+            began = time.monotonic()
+            status = cluster.get("/rest/prov/data/sakit.json").status
+            times.append((time.monotonic() - began, status))
+
+    threads = [threading.Thread(target=ask) for _ in range(60)]
+    try:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        others = []
+        for _ in range(60):
+            began = time.monotonic()
+            assert cluster.get("/rest/prov/data/satu.json?id=7").status == 200
+            others.append(time.monotonic() - began)
+            time.sleep(0.05)
+        for thread in threads:
+            thread.join()
+    finally:
+        for pid in family:
+            os.kill(pid, signal.SIGCONT)
+    assert sorted(others)[-1] < 1.5, "another operation waited for the hung source"
+    # Whoever is let in waits for the time cap at most; the others are told at once.
+    assert max(seconds for seconds, _status in times) < 2 + 2
+    assert {status for _seconds, status in times} <= {502, 503, 504}
+    assert sum(status == 503 for _seconds, status in times) > 60
+    wait_for(lambda: cluster.get("/rest/prov/data/sakit.json").status == 200, 20)
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]

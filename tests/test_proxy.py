@@ -110,7 +110,10 @@ def test_what_the_upstream_refuses_is_said(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"{broken}", b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"\xff\xfe", b"x" * 2_000_000],
+    [
+        b"", b"<html>", b"{broken}", b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+        b"\xff\xfe", b"x" * 2_000_000,
+    ],
     ids=["empty", "html", "json", "doctype", "bytes", "too large"],
 )  # fmt: skip
 def test_an_answer_that_cannot_be_read(

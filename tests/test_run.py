@@ -45,7 +45,9 @@ class Bus:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str, key: str = "abcdefghij", **headers: str) -> urllib3.BaseHTTPResponse:
-        return self.http.request("GET", self.base + path, headers={"AccessKey": key, **headers}, retries=False, timeout=20)
+        return self.http.request(
+            "GET", self.base + path, headers={"AccessKey": key, **headers}, retries=False, timeout=20
+        )
 
     def manage(self, *words: str) -> str:
         """manage.py in the environment of this bus."""
@@ -63,7 +65,9 @@ class Bus:
 
     def workers(self) -> list[int]:
         """The server's worker processes."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f", "gunicorn"], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid), "-f", "gunicorn"], capture_output=True, text=True, check=False
+        )
         return [int(pid) for pid in found.stdout.split()]
 
     def stop(self) -> None:
@@ -245,7 +249,9 @@ def test_kill_9_in_the_middle_of_a_load_loses_no_answered_call(bus: Bus) -> None
 
     def all_there() -> bool:
         with sqlite3.connect(f"file:{bus.var / 'mantra.sqlite3'}?mode=ro", uri=True, timeout=10) as database:
-            there = {row[0] for row in database.execute("SELECT request_id FROM registry_callrecord WHERE outcome = 200")}
+            there = {
+                row[0] for row in database.execute("SELECT request_id FROM registry_callrecord WHERE outcome = 200")
+            }
         missing.clear()
         missing.update(set(answered) - there)
         return not missing

@@ -1,4 +1,4 @@
-"""What the head of a DBF file says: its fields, its records and its code page. dBase II to VII, FoxPro, Visual FoxPro."""
+"""What the head of a DBF file says, from dBase II to VII and Visual FoxPro: its fields, records and code page."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ class Header:
     width: int
     fields: tuple[Field, ...]
     encoding: str
+    #: Whether nobody named the code page, neither the file nor the source.
+    assumed: bool = False
     #: Place and width of the null flags in a record; a width of 0 where there are none.
     flags: tuple[int, int] = (0, 0)
     warnings: tuple[str, ...] = field(default=())
@@ -123,14 +125,16 @@ def _stranger(start: bytes) -> str:
 def _header(
     version: int, records: int, length: int, width: int, found: list[_Descriptor], encoding: str, warnings: list[str]
 ) -> Header:
+    assumed, encoding = not encoding, encoding or DEFAULT_ENCODING
     if not found:
         raise Refused("the file has no field")
     _fit(found, width)
     fields, flags = _fields(found, version, encoding)
     for column in fields:
         if column.kind == "bytes" and not column.memo and column.type not in "CVQ":
-            warnings.append(f"field {column.name} has the unknown type {column.type!r}: its bytes are given as they are")
-    return Header(version, records, length, width, _named(fields, warnings), encoding, flags, tuple(warnings))
+            warnings.append(f"field {column.name} has the unknown type {column.type!r}: its bytes are given as is")
+    named = _named(fields, warnings)
+    return Header(version, records, length, width, named, encoding, assumed, flags, tuple(warnings))
 
 
 def _fit(found: list[_Descriptor], width: int) -> None:
@@ -153,9 +157,8 @@ def _descriptors(data: bytes) -> Iterator[_Descriptor]:
         if data[offset] in b"\r\n\0":
             return
         found = DBFField.unpack(data[offset : offset + 32])
-        yield _Descriptor(
-            found.name.split(b"\0")[0], found.type.decode("latin-1"), found.length, found.decimal_count, data[offset + 18]
-        )
+        name, type_ = found.name.split(b"\0")[0], found.type.decode("latin-1")
+        yield _Descriptor(name, type_, found.length, found.decimal_count, data[offset + 18])
 
 
 def _descriptors7(data: bytes) -> Iterator[_Descriptor]:
@@ -260,7 +263,7 @@ def _named(fields: list[Field], warnings: list[str]) -> tuple[Field, ...]:
 
 
 def _encoding(driver: int, driver_name: bytes, wanted: str) -> tuple[str, list[str]]:
-    """The code page to read with, and what is doubtful about it. Raises Refused for one that is none."""
+    """The code page to read with ("" when nobody names one), and what is doubtful about it. Raises Refused."""
     if wanted:
         return known_encoding(wanted), []
     name = driver_name.split(b"\0")[0].decode("latin-1").upper()
@@ -268,7 +271,7 @@ def _encoding(driver: int, driver_name: bytes, wanted: str) -> tuple[str, list[s
         found = _driver_encoding(name)
         return (found, []) if found else (DEFAULT_ENCODING, [_doubt(f"language driver {name!r}")])
     if not driver:
-        return DEFAULT_ENCODING, []
+        return "", []
     try:
         return known_encoding(guess_encoding(driver)), []
     except (LookupError, Refused):

@@ -11,6 +11,7 @@ from dbfread.memo import DB4MemoHeader, VFPFileHeader, VFPMemoHeader
 #: The longest memo that is given out; a longer one is a warning.
 MAX_BYTES = 24 * 1024 * 1024
 
+_DB4 = (0x04, 0x7B, 0x8B, 0x8C, 0x8E, 0xCB)
 _DB4_MARK = b"\xff\xff\x08\x00"
 _BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -37,14 +38,16 @@ def find(dbf: Path, foxpro: bool) -> Path | None:
 
 
 class MemoFile:
-    """An open memo file. ``text_ends`` tells that memos end at a mark, so that bytes cannot be had from it."""
+    """An open memo file. ``text_ends`` tells that memos end at a mark, so that bytes cannot be had from it;
+    ``wrapped`` that its text may hold the line ends of dBase's editor."""
 
     def __init__(self, path: Path, version: int) -> None:
         self._file = path.open("rb", buffering=0)
         self._descriptor = self._file.fileno()
         self._size = os.fstat(self._descriptor).st_size
         self._fpt = path.suffix.lower() == ".fpt"
-        self.text_ends = not self._fpt and version & 0x8F in (0x83, 0x03) and version != 0xFB
+        self.wrapped = not self._fpt
+        self.text_ends = not self._fpt and version not in _DB4
         head = self._at(0, 512)
         if self._fpt:
             block = VFPFileHeader.unpack(head.ljust(512, b"\0")).blocksize or 1

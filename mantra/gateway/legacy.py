@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.core.handlers.wsgi import WSGIRequest
-from django.http.response import HttpResponseBase
 
 from mantra.gateway import exchange, gate
 from mantra.gateway.client_ip import client_ip
+from mantra.gateway.exchange import Response
 from mantra.gateway.formats import LEGACY, LegacyFormat
 from mantra.gateway.journal import Answer
 from mantra.gateway.serve import serve
@@ -37,7 +37,7 @@ _TOLD_AS = {
 }
 
 
-def face(request: WSGIRequest) -> HttpResponseBase:
+def face(request: WSGIRequest) -> Response:
     """Answer one request of the legacy wire."""
     answer = serve(read(request))
     try:
@@ -82,8 +82,8 @@ def _address(call: Call, parts: list[str], rest: list[str]) -> None:
     names = parts[1:]
     services = gate.picture().services
     if serialized and not call.secret and len(names) > 2 and _KEY.match(names[0]):
-        # Generation 1 put the key before the agency and read XML.
-        if (names[0].lower(), names[1].lower()) not in services and (names[1].lower(), names[2].lower()) in services:
+        first, second = ((names[at].lower(), names[at + 1].lower()) for at in (0, 1))
+        if first not in services and second in services:  # generation 1: the key before the agency, and XML
             call.secret, call.key_in_path, call.format = names.pop(0), True, "legacy_xml"
     if len(names) < 2 or not all(names[:2]):
         raise Fault(faults.ADDRESS_INCOMPLETE)
@@ -146,16 +146,14 @@ def _decoded(text: str) -> str:
 # --------------------------------------------------------------------------------------- answers
 
 
-def respond(answer: Answer) -> HttpResponseBase:
+def respond(answer: Answer) -> Response:
     """The response to a call that went well. Raises Fault, also where writing the result fails."""
     call, result = answer.call, answer.result
     if isinstance(result, Fault):
         raise result
     operation = call.operation
     assert operation is not None
-    return _headers(
-        exchange.response(answer, _chunks(LEGACY[call.format], result, operation), 200, MEDIA_TYPE), call
-    )
+    return _headers(exchange.response(answer, _chunks(LEGACY[call.format], result, operation), 200, MEDIA_TYPE), call)
 
 
 def _chunks(written: LegacyFormat, result: Result, operation: Operation) -> Iterator[bytes]:
@@ -181,7 +179,7 @@ def _with(first: list[Row], others: Iterator[list[Row]]) -> Iterator[list[Row]]:
     yield from others
 
 
-def _failure(answer: Answer) -> HttpResponseBase:
+def _failure(answer: Answer) -> Response:
     """Answer a call with the fault that it came to, still HTTP 200."""
     call = answer.call
     for _attempt in (1, 2):
@@ -197,7 +195,7 @@ def _failure(answer: Answer) -> HttpResponseBase:
     raise AssertionError
 
 
-def _headers(found: HttpResponseBase, call: Call) -> HttpResponseBase:
-    found["X-Request-Id"] = call.request_id
-    found["Cache-Control"] = "no-store"
+def _headers(found: Response, call: Call) -> Response:
+    found.headers["X-Request-Id"] = call.request_id
+    found.headers["Cache-Control"] = "no-store"
     return found

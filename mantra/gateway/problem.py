@@ -7,9 +7,9 @@ from xml.sax.saxutils import escape
 
 import orjson
 from django.core.handlers.wsgi import WSGIRequest
-from django.http.response import HttpResponseBase
 
 from mantra.gateway import exchange
+from mantra.gateway.exchange import Response
 from mantra.gateway.formats import FORMATS
 from mantra.gateway.journal import Answer
 from registry.calls import Document
@@ -58,18 +58,18 @@ def written(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
     return orjson.dumps(problem), _JSON
 
 
-def _headers(found: HttpResponseBase, fault: Fault) -> HttpResponseBase:
-    found["Cache-Control"] = "no-store"
+def _headers(found: Response, fault: Fault) -> Response:
+    found.headers["Cache-Control"] = "no-store"
     if fault.status == 401:
-        found["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
+        found.headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
     if fault.status == 405:
-        found["Allow"] = str(fault.details.get("allowed", ""))
+        found.headers["Allow"] = str(fault.details.get("allowed", ""))
     if fault.retry_after is not None:
-        found["Retry-After"] = str(fault.retry_after)
+        found.headers["Retry-After"] = str(fault.retry_after)
     return found
 
 
-def response(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
+def response(answer: Answer, request: WSGIRequest) -> Response:
     """Answer a call with the fault that it came to."""
     call = answer.call
     for _attempt in (1, 2):

@@ -14,12 +14,11 @@ from urllib.parse import quote, urlencode
 import orjson
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils.http import http_date
 
 from mantra.gateway import exchange, gate, problem
 from mantra.gateway.client_ip import client_ip
+from mantra.gateway.exchange import Response
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.journal import Answer
 from mantra.gateway.serve import serve
@@ -35,21 +34,19 @@ _ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "
 _BY_TYPE = {each.media_type.partition(";")[0]: name for name, each in FORMATS.items()} | _ALIASES
 
 
-def face(request: WSGIRequest) -> HttpResponseBase:
+def face(request: WSGIRequest) -> Response:
     """Answer one REST request."""
     call = read(request)
-    if call.method == "OPTIONS" and call.flaw is None:
-        found = options(call)
-        if found is not None:
-            return found
+    if call.method == "OPTIONS" and call.flaw is None and (allowed := options(call)) is not None:
+        return allowed
     answer = serve(call)
     try:
         found = respond(answer, request)
     except Fault as fault:
         answer.fail(fault)
         found = problem.response(answer, request)
-    found["X-Request-Id"] = call.request_id
-    found["X-Content-Type-Options"] = "nosniff"
+    found.headers["X-Request-Id"] = call.request_id
+    found.headers["X-Content-Type-Options"] = "nosniff"
     return found
 
 
@@ -153,7 +150,7 @@ def _json(body: bytes) -> Any:
 # --------------------------------------------------------------------------------------- answers
 
 
-def respond(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
+def respond(answer: Answer, request: WSGIRequest) -> Response:
     """The response to a call that went well. Raises Fault, also where writing the result fails."""
     call, result = answer.call, answer.result
     if isinstance(result, Fault):
@@ -167,12 +164,12 @@ def respond(answer: Answer, request: WSGIRequest) -> HttpResponseBase:
         held = [tag.strip().removeprefix("W/") for tag in tags]
     found = exchange.response(answer, _chunks(written, result, operation), 200, written.media_type, held)
     _describe(found, call, result, operation)
-    if "ETag" in found:
+    if "ETag" in found.headers:
         scope = "public" if operation.open else "private"
-        found["Cache-Control"] = f"{scope}, max-age={operation.cache_seconds}"
-        found["Vary"] = "Accept, AccessKey, Authorization"
+        found.headers["Cache-Control"] = f"{scope}, max-age={operation.cache_seconds}"
+        found.headers["Vary"] = "Accept, AccessKey, Authorization"
     else:
-        found["Cache-Control"] = "no-store"
+        found.headers["Cache-Control"] = "no-store"
     return found
 
 
@@ -195,10 +192,10 @@ def unwrapped(document: Document) -> Document:
     return Document(envelope.get("data"))
 
 
-def _describe(found: HttpResponseBase, call: Call, result: Result, operation: Operation) -> None:
+def _describe(found: Response, call: Call, result: Result, operation: Operation) -> None:
     """The headers that say more about the answer."""
     if isinstance(result, Rows) and result.truncated:
-        found["X-Truncated"] = "true"
+        found.headers["X-Truncated"] = "true"
     if call.page:
         links = []
         if call.page > 1:
@@ -206,18 +203,18 @@ def _describe(found: HttpResponseBase, call: Call, result: Result, operation: Op
         if isinstance(result, Rows) and result.has_next:
             links.append(f'<{_page(call, call.page + 1)}>; rel="next"')
         if links:
-            found["Link"] = ", ".join(links)
+            found.headers["Link"] = ", ".join(links)
     if call.quota is not None:
         amount, window, remaining, reset = call.quota
-        found["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
-        found["RateLimit"] = f'"quota";r={remaining};t={reset}'
+        found.headers["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
+        found.headers["RateLimit"] = f'"quota";r={remaining};t={reset}'
     if operation.state == "deprecated":
-        found["Deprecation"] = "true"
+        found.headers["Deprecation"] = "true"
         if operation.sunset:
             midnight = datetime.combine(operation.sunset, day_time(), UTC)
-            found["Sunset"] = http_date(midnight.timestamp())
+            found.headers["Sunset"] = http_date(midnight.timestamp())
     if operation.open:
-        found["Access-Control-Allow-Origin"] = "*"
+        found.headers["Access-Control-Allow-Origin"] = "*"
 
 
 def _page(call: Call, page: int) -> str:
@@ -228,18 +225,17 @@ def _page(call: Call, page: int) -> str:
     return f"{settings.BASE_URL}{path}.{call.format}?{urlencode(values)}"
 
 
-def options(call: Call) -> HttpResponse | None:
+def options(call: Call) -> Response | None:
     """What may be done at an address, for clients that ask before they call; None where nothing may."""
     gate.find(call)
     operation = call.operation
     if operation is None or operation.plan is None:
         return None
-    found = HttpResponse(status=204)
-    del found["Content-Type"]
-    found["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
-    found["X-Request-Id"] = call.request_id
+    found = Response(204)
+    found.headers["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
+    found.headers["X-Request-Id"] = call.request_id
     if operation.open:
-        found["Access-Control-Allow-Origin"] = "*"
-        found["Access-Control-Allow-Methods"] = found["Allow"]
-        found["Access-Control-Allow-Headers"] = "Accept, Content-Type, If-None-Match"
+        found.headers["Access-Control-Allow-Origin"] = "*"
+        found.headers["Access-Control-Allow-Methods"] = found.headers["Allow"]
+        found.headers["Access-Control-Allow-Headers"] = "Accept, Content-Type, If-None-Match"
     return found

@@ -19,7 +19,9 @@ from registry import faults
 from registry.calls import Affected, Document, Row
 from tests.formats.oracle import Php, answer
 
-RECORDED = [json.loads(line) for line in (Path(__file__).parent.parent / "golden" / "legacy.jsonl").read_text().splitlines()]
+RECORDED = [
+    json.loads(line) for line in (Path(__file__).parent.parent / "golden" / "legacy.jsonl").read_text().splitlines()
+]
 FORMAT_OF = {"json": "legacy_json", "xml": "legacy_xml", "api": "legacy_php"}
 COLUMNS: list[tuple[str, str | None]] = [
     ("nip", "text"), ("nama", "text"), ("golongan", "text"), ("unit_kerja", "text"), ("tmt", "date"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ def test_the_chain_is_proved(cast: Cast, capsys: pytest.CaptureFixture[str]) -> 
     ],
     ids=["changed", "taken out", "swapped", "beheaded", "shortened", "repeated"],
 )
-def test_what_was_done_to_the_journal_is_found(cast: Cast, capsys: pytest.CaptureFixture[str], damage, line: int) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_done_to_the_journal_is_found(
+    cast: Cast, capsys: pytest.CaptureFixture[str], damage, line: int
+) -> None:  # type: ignore[no-untyped-def]
     for number in range(5):
         cast.get("satu.json", f"id={number}")
     shipping.ship()
@@ -149,7 +152,7 @@ def test_segments_follow_on_each_other(cast: Cast, monkeypatch: pytest.MonkeyPat
         cast.get("satu.json", f"id={number}")
     paths = journal.segments()
     assert len(paths) > 3
-    for before, after in zip(paths, paths[1:], strict=False):
+    for before, after in pairwise(paths):
         assert shipping.succession(after) == before.name
     shipping.ship()
     assert CallRecord.objects.filter(outcome=200).count() == 10

@@ -148,7 +148,14 @@ def test_new_keys_open_this_wire_too(legacy: Cast) -> None:
     assert code_of(call("/json/prov/data/satu/id=7", accesskey=legacy.key)) == 200
 
 
-@pytest.mark.parametrize("path", ["/mantra/api/prov/data/satu/aaaaaaaaaa/id=7", "/mantra/api/prov/data/satu/aaaaaaaaaa?id=7", "/api/aaaaaaaaaa/prov/data/satu/id=7"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/mantra/api/prov/data/satu/aaaaaaaaaa/id=7",
+        "/mantra/api/prov/data/satu/aaaaaaaaaa?id=7",
+        "/api/aaaaaaaaaa/prov/data/satu/id=7",
+    ],
+)
 def test_a_key_in_the_address_is_off_by_default(legacy: Cast, path: str) -> None:
     refused = call(path)
     assert refused.body.startswith(b"<?xml")

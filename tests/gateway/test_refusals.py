@@ -322,8 +322,19 @@ _texts = st.text(max_size=30)
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    face=st.sampled_from(["/rest/prov/data/", "/json/prov/data/", "/mantra/api/", "/xml/", "/rest/", "/rest/prov/data/cari?", "/rest/prov/data/satu.json?id="]),
-    rest=st.text(st.characters(blacklist_characters="?#"), max_size=60) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")),
+    face=st.sampled_from(
+        [
+            "/rest/prov/data/",
+            "/json/prov/data/",
+            "/mantra/api/",
+            "/xml/",
+            "/rest/",
+            "/rest/prov/data/cari?",
+            "/rest/prov/data/satu.json?id=",
+        ]
+    ),
+    rest=st.text(st.characters(blacklist_characters="?#"), max_size=60)
+    | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")),
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "OPTIONS", "X"]),
     body=st.binary(max_size=60),
     content_type=st.sampled_from(["application/json", FORM, "text/plain", "", "multipart/form-data"]),

@@ -228,7 +228,9 @@ def test_a_writing_operation_by_post_only(cast: Cast) -> None:
     twice = cast.get("tambah.json", method="POST", body=body, content_type="application/json")
     assert (twice.status, twice.json()["code"]) == (502, 11202)
     assert "UNIQUE" not in twice.text
-    cast.operation("hapus", "DELETE FROM orang WHERE id > :id", writes=True, parameters=({"name": "id", "type": "integer"},))
+    cast.operation(
+        "hapus", "DELETE FROM orang WHERE id > :id", writes=True, parameters=({"name": "id", "type": "integer"},)
+    )
     gone = cast.get("hapus.json", method="POST", body="id=900000", content_type="application/x-www-form-urlencoded")
     assert gone.json() == {"affected": 1}
 

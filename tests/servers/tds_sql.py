@@ -96,7 +96,20 @@ def _fails_late(values: dict[str, Any]) -> Iterator[Event]:
     yield Fault(SqlError(8134, "Divide by zero error encountered."))
 
 
+def _types(values: dict[str, Any]) -> Iterator[Event]:
+    """What drivers ask for before their first statement: the largest size of a type, by ODBC's number."""
+    name, size = _LARGEST.get(int(values["data_type"] or 0), ("sql_variant", 8000))
+    columns = [("TYPE_NAME", Type("nvarchar", length=128)), ("DATA_TYPE", Type("smallint")), ("PRECISION", Type("int"))]
+    yield Rows(columns, iter([(name, values["data_type"], size)]))
+    yield Done(1, 0xC1)
+
+
+_LARGEST = {12: ("varchar", 8000), -9: ("nvarchar", 4000), -3: ("varbinary", 8000), 93: ("datetime2", 27)}
+_TYPE_INFO = Procedure((("data_type", "int", False), ("odbcver", "tinyint", False)), _types)
+
 PROCEDURES = {
+    "sp_datatype_info_100": _TYPE_INFO,
+    "sp_datatype_info": _TYPE_INFO,
     "hitung": Procedure(
         (("a", "int", False), ("b", "int", False), ("jumlah", "int", True), ("kali", "bigint", True)), _sums
     ),
@@ -217,6 +230,8 @@ class Session:
             yield Done()
         elif word in ("exec", "execute"):
             yield from self._execute(text)
+        elif word.startswith("sp_"):
+            yield from self._execute(f"exec {text}")
         elif word == "print":
             yield Said(0, text[5:].strip(" '"))
         elif word == "raiserror":
@@ -273,9 +288,6 @@ class Session:
         into, name, rest = found.groups()
         procedure = PROCEDURES.get(name.lower())
         if procedure is None:
-            if name.lower().startswith("sp_datatype_info"):
-                yield Done()
-                return
             raise SqlError(2812, f"Could not find stored procedure '{name}'.")
         values: dict[str, Any] = {parameter: None for parameter, _, _ in procedure.parameters}
         outputs: dict[str, str] = {}
@@ -481,7 +493,7 @@ def _checked(text: str, sybase: bool) -> str:
     word = text.split(None, 1)[0].lower()
     if text.count("'") % 2:
         raise SqlError(105, "Unclosed quotation mark after the character string.", 15)
-    if word in _WORDS or _CREATE.fullmatch(text):
+    if word in _WORDS or word.startswith("sp_") or _CREATE.fullmatch(text):
         return text
     if word not in ("select", "with", "insert", "update", "delete", "create", "drop", "merge", "(", "alter"):
         raise SqlError(102, f"Incorrect syntax near '{word}'.", 15)

@@ -36,7 +36,7 @@ _LONG = {"text": 0x23, "ntext": 0x63, "image": 0x22}
 _CLOCKS = {"time": 0x29, "datetime2": 0x2A, "datetimeoffset": 0x2B}
 _ALIASES = {
     "integer": "int", "dec": "decimal", "float": "float", "double": "float", "character": "char", "sysname": "nvarchar",
-    "rowversion": "binary", "timestamp": "binary", "univarchar": "nvarchar", "unichar": "nchar", "unitext": "ntext",
+    "rowversion": "binary", "timestamp": "binary", "univarchar": "nvarchar", "unichar": "nchar",
     "bigdatetime": "datetime2", "bigtime": "time",
 }  # fmt: skip
 
@@ -115,6 +115,8 @@ def stored(value: Any, kind: Type) -> Any:
         return data
     if kind.name == "uniqueidentifier":
         return str(uuid.UUID(value)).upper()
+    if kind.name == "sql_variant":
+        return value
     return _moment(str(value), kind)
 
 
@@ -532,8 +534,8 @@ def described5(kind: Type) -> bytes:
         return _five(34 if name == "nchar" else 35, b"\xe1" + struct.pack("<I", 2 * kind.length))
     if name in ("binary", "varbinary"):
         return _five(4, b"\xe1" + struct.pack("<I", kind.length))
-    code = {"text": 0x23, "image": 0x22, "ntext": 0xAE}[name]
-    return _five({"text": 19, "image": 20, "ntext": 36}[name], bytes((code,)) + struct.pack("<IH", 2**31 - 1, 1) + b"t")
+    code, user_type = {"text": (0x23, 19), "image": (0x22, 20)}[name]
+    return _five(user_type, bytes((code,)) + struct.pack("<IH", 2**31 - 1, 1) + b"t")
 
 
 def _five(user_type: int, rest: bytes) -> bytes:
@@ -544,7 +546,7 @@ def encoded5(value: Any, kind: Type) -> bytes:
     name = kind.name
     if name == "bit":
         return bytes((int(value or 0),))
-    if name in ("text", "ntext", "image"):
+    if name in ("text", "image"):
         if value is None:
             return b"\x00"
         data = _data5(value, kind)

@@ -3,7 +3,8 @@
 NULL is an empty field, the empty string is ``""``: the two stay apart. A field is quoted when it holds
 a comma, a quote or a line break; nothing else is changed, and no value is guarded against being taken
 for a formula, because values are exact. An answer that met its row cap ends in a line of one field,
-``# truncated``, so that it never looks whole. An operation that writes answers the one column ``affected``. A nested document cannot be written.
+``# truncated``, so that it never looks whole. An operation that writes answers the one column
+``affected``. A nested document cannot be written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from mantra.gateway.formats.values import (
 )
 from registry import faults
 from registry.calls import Affected, Document, Row, Rows
-
 
 TRUNCATED = "# truncated\r\n"
 

@@ -1,0 +1,304 @@
+"""dBase and FoxPro: DBF files, alone or a folder of them, with the SQL of SQLite over what was read from them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from adapters.base import Adapter, ColumnInfo, ConnectFailed, Limits, QueryFailed, Row, Setting, Stream, TimedOut
+from adapters.dbf import generation, keeper, statement
+from adapters.dbf.generation import Column, Generation
+from adapters.dbf.header import Refused
+from adapters.dbf.tables import Table, tables
+from adapters.sqlite import Connection as SQLiteConnection
+from adapters.sqlite import SQLite, authorize, prepare
+
+#: Tables that one statement may join: SQLite attaches no more files to a connection.
+MAX_TABLES = 10
+
+Convert = Callable[[Any], Any]
+
+
+class Connection(SQLiteConnection):
+    """A connection of SQLite to nothing yet; the files of a statement's tables are attached when it runs."""
+
+    #: By table: the alias under which its file is attached, and which of its generations that is.
+    attached: dict[str, tuple[str, tuple[int, int]]]
+    count = 0
+
+
+class DBase(Adapter):
+    engine = "dbase"
+    label = "dBase, FoxPro"
+    driver = "dbfread"
+    install = "pip install dbfread"
+    dialect = "sqlite"
+    paramstyle = "named"
+    settings = (
+        Setting(
+            "database",
+            "File or folder",
+            required=True,
+            help="a .dbf file, or a folder whose .dbf files are the tables, in the folder that the operator has opened;"
+            " . for that folder itself",
+        ),
+        Setting(
+            "encoding",
+            "Code page",
+            help="such as cp850, cp437, cp1252; without it the code page that the file names, else cp850",
+        ),
+        Setting("index", "Indices", help="columns to index from the start, with commas between; others follow the SQL"),
+    )
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        super().__init__(source)
+        #: The folder, its time of change, until when that may be relied on, and its tables.
+        self._known: tuple[Path | None, int | None, float, dict[str, Table]] = (None, None, 0.0, {})
+
+    def connect(self, writes: bool = False) -> Any:
+        """A connection to the source's files. Raises ConnectFailed, for a single file also when it is no DBF file."""
+        found, _ = tables(self.source)
+        if len(found) == 1:
+            self._look(next(iter(found.values())))
+        connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, factory=Connection, cached_statements=64
+        )
+        connection.attached = {}
+        connection.create_collation(generation.COLLATION, generation.compare)
+        prepare(connection, writes=False)
+        connection.set_authorizer(_authorize)
+        connection.set_progress_handler(connection.late, 10_000)
+        return connection
+
+    def _tables(self) -> dict[str, Table]:
+        """The tables of the source. A folder is looked through again when it changed, and every second."""
+        known = self._known
+        stamp = known[0] and _stamp(known[0])
+        if known[1] is None or known[1] != stamp or time.monotonic() > known[2]:
+            found, _ = tables(self.source)
+            folder = next(iter(found.values())).path.parent if found else None
+            known = self._known = (folder, folder and _stamp(folder), time.monotonic() + 1, found)
+        return known[3]
+
+    def _look(self, table: Table) -> None:
+        try:
+            table.header()
+        except Refused:
+            raise ConnectFailed("file-format") from None
+        except FileNotFoundError:
+            raise ConnectFailed("file-missing") from None
+        except OSError:
+            raise ConnectFailed("file-forbidden") from None
+
+    def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
+        """As in the base class. The stream's ``as_of`` is the epoch second at which the files were last seen as the
+        answer shows them; None when no table was asked."""
+        deadline = time.monotonic() + limits.seconds
+        if not self.ping(connection):
+            raise ConnectFailed("broken")
+        if limits.writes:
+            raise QueryFailed("read-only")
+        told = statement.understand(sql)
+        found = self._tables()
+        used = {name: found[name] for name in sorted(told.tables & set(found))}
+        if len(used) > MAX_TABLES:
+            raise QueryFailed("other")
+        readings = self._readings(used, told, deadline)
+        while not self._attach(connection, {name: reading for name, (reading, _) in readings.items()}):
+            readings = self._readings(used, told, deadline)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut("timeout")
+        stream = SQLite.run(SQLite({}), connection, sql, arguments, Limits(limits.rows, left))
+        as_of = min((seen for _, seen in readings.values()), default=None)
+        schemas = {name: reading.meta.columns for name, (reading, _) in readings.items()}
+        return Answer(stream, statement.outputs(told, schemas), as_of)
+
+    def _readings(
+        self, used: dict[str, Table], told: statement.Statement, deadline: float
+    ) -> dict[str, tuple[Generation, float]]:
+        """A finished reading of each table. All that have none are begun before the first is waited for."""
+        named = {index.strip().lower() for index in str(self.source.get("index") or "").split(",") if index.strip()}
+        wanted = {}
+        for name, table in used.items():
+            columns = self._columns_of(table)
+            wanted[name] = told.indices(name, {name: columns}) | (named & set(columns))
+            if len(used) > 1 and keeper.known(table) is None:
+                keeper.begin(table, wanted[name])
+        readings = {}
+        for name, table in used.items():
+            readings[name] = keeper.current(table, wanted[name], deadline)
+            if readings[name][0].meta.refused:
+                raise QueryFailed(readings[name][0].meta.refused)
+        return readings
+
+    def _columns_of(self, table: Table) -> list[str]:
+        found = keeper.known(table)
+        if found is not None:
+            return [column.name.lower() for column in found.meta.columns]
+        try:
+            return [field.name.lower() for field in table.header().fields]
+        except Refused:
+            raise QueryFailed("file-format") from None
+        except OSError:
+            raise ConnectFailed("file-missing") from None
+
+    def _attach(self, connection: Connection, readings: dict[str, Generation]) -> bool:
+        """Attach the files of these readings, and let go of those that they replace. False when one was replaced
+        meanwhile by a newer one, so that what we know of it may not be what is attached."""
+        changed = {
+            name: reading
+            for name, reading in readings.items()
+            if name not in connection.attached or connection.attached[name][1] != reading.identity
+        }
+        if not changed:
+            return True
+        connection.deadline = float("inf")
+        connection.set_authorizer(None)
+        try:
+            room = MAX_TABLES - len(readings)
+            spare = [name for name in connection.attached if name not in readings]
+            for name in [*spare[: max(len(spare) - room, 0)], *(set(changed) & set(connection.attached))]:
+                connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
+            for name, reading in changed.items():
+                connection.count += 1
+                alias = f"dbf_{connection.count}"
+                uri = f"file:{quote(os.fsencode(reading.path))}?mode=ro&immutable=1"
+                connection.execute(f"ATTACH ? AS {alias}", (uri,))
+                connection.attached[name] = (alias, reading.identity)
+                if generation.identity(reading.path) != reading.identity:
+                    connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
+                    return False
+            return True
+        except sqlite3.Error:
+            raise ConnectFailed("broken") from None
+        finally:
+            connection.set_authorizer(_authorize)
+
+    def ping(self, connection: Any) -> bool:
+        return SQLite.ping(SQLite({}), connection)
+
+    def schemas(self, connection: Any) -> list[str]:
+        return ["main"]
+
+    def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
+        """The files that can be read. Why others cannot, problems() tells."""
+        found, _ = tables(self.source)
+        return [(name, "table") for name, table in found.items() if not _trouble(table)]
+
+    def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
+        found, _ = tables(self.source)
+        if table.lower() not in found:
+            return []
+        try:
+            fields = found[table.lower()].header().fields
+        except (Refused, OSError):
+            return []
+        return [ColumnInfo(field.name, field.described(), field.kind) for field in fields]
+
+
+def _authorize(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
+    """As for any SQLite file; and what a reading notes of itself is not for callers."""
+    if action == sqlite3.SQLITE_READ and first == generation.NOTES:
+        return sqlite3.SQLITE_DENY
+    return authorize(action, first, second, *rest)
+
+
+def _stamp(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+class Answer(Stream):
+    """A result whose plain columns are what the file says that they are."""
+
+    def __init__(self, stream: Stream, origins: Sequence[Column | None] | None, as_of: float | None) -> None:
+        self._stream = stream
+        self.as_of = as_of
+        self.affected = stream.affected
+        self.columns = stream.columns
+        self._converts: list[tuple[int, Convert]] = []
+        if origins is not None and len(origins) == len(stream.columns):
+            self.columns = tuple(
+                (name, origin.kind or None if origin else None)
+                for (name, _), origin in zip(stream.columns, origins, strict=True)
+            )
+            self._converts = [
+                (place, convert) for place, origin in enumerate(origins) if origin and (convert := _convert(origin))
+            ]
+
+    @property
+    def reusable(self) -> bool:  # type: ignore[override]
+        return self._stream.reusable
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        for batch in self._stream:
+            yield self._converted(batch) if self._converts else batch
+
+    def _converted(self, batch: list[Row]) -> list[Row]:
+        columns: list[Any] = list(zip(*batch, strict=True))
+        for place, convert in self._converts:
+            columns[place] = [None if value is None else convert(value) for value in columns[place]]
+        return list(zip(*columns, strict=True))
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _convert(column: Column) -> Convert | None:
+    if column.kind == "boolean":
+        return lambda value: bool(value) if isinstance(value, int) else value
+    if column.kind == "decimal" and not column.exact:
+        return lambda value: digits(value, column.scale) if isinstance(value, (int, float)) else value
+    return None
+
+
+def digits(value: float, scale: int) -> str:
+    """The digits that the double was made from, at most 15: with ``scale`` of them behind the point, or more."""
+    text = f"{value:.{scale}f}"
+    if abs(value) < 1e15 and float(text) == value:
+        return text
+    exact = Decimal(repr(float(value)))
+    return format(exact if -int(exact.as_tuple().exponent) > scale else exact.quantize(Decimal(1).scaleb(-scale)), "f")
+
+
+def _trouble(table: Table) -> str:
+    """Why a file cannot be read, as far as its header and its last reading tell; "" when nothing is wrong."""
+    try:
+        table.header()
+    except Refused as error:
+        return str(error)
+    except OSError:
+        return "it cannot be opened"
+    found = keeper.known(table)
+    return found.meta.warnings[0] if found is not None and found.meta.refused else ""
+
+
+def problems(source: Mapping[str, Any]) -> list[str]:
+    """Why files of a source are no tables, "name: reason". Raises ConnectFailed."""
+    found, lines = tables(source)
+    return [*lines, *(f"{table.path.name}: {why}" for table in found.values() if (why := _trouble(table)))]
+
+
+def warnings(source: Mapping[str, Any]) -> list[str]:
+    """What the readings of a source's tables met: "table: record 5, field TGL: …". Raises ConnectFailed."""
+    found, _ = tables(source)
+    readings = {name: keeper.known(table) for name, table in found.items()}
+    return [f"{name}: {line}" for name, reading in readings.items() if reading for line in reading.meta.warnings]
+
+
+def progress(source: Mapping[str, Any]) -> list[tuple[str, int, int, str]]:
+    """(table, records read, records in all, state) of each table. Raises ConnectFailed.
+
+    States: "none" (not read yet), "reading", "ready", "old" (the file has changed since), "refused".
+    """
+    found, _ = tables(source)
+    return [(name, *keeper.progress(table)) for name, table in found.items()]

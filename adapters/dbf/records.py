@@ -1,0 +1,331 @@
+"""The records of a DBF file as rows for SQLite, some thousand at a time and column by column."""
+
+from __future__ import annotations
+
+import codecs
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, BinaryIO
+
+from adapters.dbf import cells
+from adapters.dbf.cells import BadCell
+from adapters.dbf.header import Field, Header
+from adapters.dbf.memo import BadMemo, MemoFile, looks_binary
+
+#: Bytes of records that are worked on together.
+_CHUNK = 1024 * 1024
+_MOST = 4096
+
+#: Warnings that name a record, for one field; the others are counted.
+_PER_FIELD = 20
+
+_LIVE, _DELETED, _END = b" *\x1a"
+
+
+@dataclass
+class Warnings:
+    """What a reader of the table should know. Cells are named by record and field, never by what they hold."""
+
+    lines: list[str] = field(default_factory=list)
+    _cells: Counter[str] = field(default_factory=Counter)
+
+    def cell(self, record: int, name: str, text: str) -> None:
+        """A cell that became NULL. Records count from 1, deleted ones included, as in dBase."""
+        self._cells[name] += 1
+        if self._cells[name] <= _PER_FIELD:
+            self.lines.append(f"record {record}, field {name}: {text}; it is given as NULL")
+
+    def all(self) -> list[str]:
+        more = [
+            f"field {name}: {count - _PER_FIELD} more cells are given as NULL"
+            for name, count in self._cells.items()
+            if count > _PER_FIELD
+        ]
+        return [*dict.fromkeys(self.lines), *more]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Records that are not deleted, on end, and their numbers in the file."""
+
+    data: bytes
+    numbers: Sequence[int]
+    width: int
+    text: str | None
+
+    def column(self, field: Field) -> Sequence[bytes]:
+        return self._slices(self.data, field.offset, field.width)
+
+    def texts(self, field: Field) -> Sequence[str]:
+        assert self.text is not None
+        return self._slices(self.text, field.offset, field.width)
+
+    def _slices(self, whole: Any, offset: int, width: int) -> Sequence[Any]:
+        end = len(self.numbers) * self.width
+        if len(self.numbers) < 2:
+            return [whole[offset : offset + width]] if end else []
+        got: Sequence[Any] = itemgetter(
+            *[slice(start, start + width) for start in range(offset, end, self.width)]
+        )(whole)
+        return got
+
+
+class Reader:
+    """Reads a file's records. ``exact`` names the columns whose numbers are kept as text.
+
+    ``progress`` is called with the number of records behind us. Raises cells.Inexact (with the field's name
+    as its argument) for a number that its column cannot keep.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        header: Header,
+        memo: MemoFile | None,
+        exact: Iterable[str] = (),
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        self.header = header
+        self.warnings = Warnings(list(header.warnings))
+        self.mixed: set[str] = set()
+        self._file = file
+        self._memo = memo
+        self._progress = progress
+        self._at_once = single_byte(header.encoding)
+        self._certain = not header.assumed
+        self._maybe_utf8 = codecs.lookup(header.encoding).name != "utf-8"
+        self._seems_utf8 = False
+        named = frozenset(exact)
+        self._parsers = {
+            column.name: cells.parsers(column, header, column.name in named)
+            for column in header.fields
+            if not column.memo and column.kind != "text"
+        }
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        if self._memo is None:
+            for column in self.header.fields:
+                if column.memo:
+                    self.warnings.lines.append(f"the memo file is missing: field {column.name} is given as NULL")
+        for chunk in self._chunks():
+            yield from zip(*self._columns(chunk), strict=True)
+        if self._maybe_utf8 and self._seems_utf8:
+            self.warnings.lines.append(
+                f"the text looks like UTF-8, but was read as {self.header.encoding}; set the source's encoding"
+            )
+
+    def _chunks(self) -> Iterator[Chunk]:
+        header = self.header
+        at_once = max(1, min(_MOST, _CHUNK // header.width))
+        self._file.seek(header.length)
+        for first in range(0, header.records, at_once):
+            count = min(at_once, header.records - first)
+            data = self._file.read(count * header.width)
+            chunk, ended = self._live(data, first, count)
+            yield chunk
+            if ended:
+                return
+            self._progress(first + count)
+        behind = self._file.read(header.width)
+        if len(behind) == header.width and behind[0] in (_LIVE, _DELETED):
+            self.warnings.lines.append(
+                f"there is more behind the {header.records} records that the header tells of: it is left out"
+            )
+
+    def _live(self, data: bytes, first: int, count: int) -> tuple[Chunk, bool]:
+        """The records that count, and whether the file ended with them."""
+        width = self.header.width
+        whole = len(data) // width
+        marks = data[0 : whole * width : width]
+        end = marks.find(_END)
+        whole = whole if end < 0 else end
+        marks = marks[:whole]
+        if whole < count:
+            self.warnings.lines.append(
+                f"the file ends after {first + whole} records, though its header tells of {self.header.records}"
+            )
+        numbers: Sequence[int] = range(first + 1, first + whole + 1)
+        if marks.count(_LIVE) < whole:
+            kept = [place for place in range(whole) if marks[place] != _DELETED]
+            for place in kept:
+                if marks[place] != _LIVE:
+                    self.warnings.lines.append(
+                        f"record {first + place + 1} is marked neither as deleted nor as not deleted: it is given"
+                    )
+            data = b"".join([data[place * width : (place + 1) * width] for place in kept])
+            numbers = [first + place + 1 for place in kept]
+        else:
+            data = data[: whole * width]
+        text = data.decode(self.header.encoding, "replace") if self._at_once else None
+        return Chunk(data, numbers, width, text), whole < count
+
+    def _columns(self, chunk: Chunk) -> list[Iterable[Any]]:
+        flags = self._flags(chunk)
+        return [self._column(column, chunk, flags) for column in self.header.fields]
+
+    def _flags(self, chunk: Chunk) -> list[int] | None:
+        """Each record's null flags as a number, or None when no bit is set in any."""
+        offset, width = self.header.flags
+        if not width:
+            return None
+        flags = [int.from_bytes(chunk.data[at : at + width], "little") for at in _starts(chunk, offset)]
+        return flags if any(flags) else None
+
+    def _column(self, field: Field, chunk: Chunk, flags: list[int] | None) -> Iterable[Any]:
+        nulls = None
+        if flags is not None and field.null_bit is not None:
+            bit = 1 << field.null_bit
+            nulls = [bool(flag & bit) for flag in flags]
+        if field.memo:
+            return self._memos(field, chunk, nulls)
+        if field.length_bit is not None:
+            return self._varying(field, chunk, flags, nulls)
+        if field.kind == "text":
+            return self._filled(self._texts(field, chunk, nulls), nulls)
+        raw = chunk.column(field)
+        column, cell = self._parsers[field.name]
+        try:
+            return self._filled(column(raw), nulls)
+        except cells.Inexact:
+            raise cells.Inexact(field.name) from None
+        except ValueError:
+            return self._carefully(field, raw, cell, chunk, nulls)
+
+    def _filled(self, values: Sequence[Any], nulls: list[bool] | None) -> Sequence[Any]:
+        if nulls is None:
+            return values
+        return [None if null else value for value, null in zip(values, nulls, strict=True)]
+
+    def _carefully(
+        self, field: Field, raw: Iterable[Any], cell: Callable[[Any], Any], chunk: Chunk, nulls: list[bool] | None
+    ) -> Iterator[Any]:
+        """Cell by cell: a bad one is NULL and a warning."""
+        out = []
+        for place, value in enumerate(raw):
+            out.append(None if nulls and nulls[place] else self._safely(field, value, cell, chunk.numbers[place]))
+        return iter(out)
+
+    def _safely(self, field: Field, raw: Any, cell: Callable[[Any], Any], number: int) -> Any:
+        try:
+            return cell(raw)
+        except cells.Inexact:
+            raise cells.Inexact(field.name) from None
+        except (BadCell, BadMemo) as error:
+            self.warnings.cell(number, field.name, str(error))
+        except UnicodeDecodeError:
+            self.warnings.cell(number, field.name, f"it is no {self.header.encoding} text")
+        return None
+
+    def _texts(self, field: Field, chunk: Chunk, nulls: list[bool] | None) -> Sequence[str | None]:
+        if chunk.text is None:
+            return list(self._carefully(field, chunk.column(field), self._text, chunk, nulls))
+        padded = chunk.texts(field)
+        values = list(map(str.rstrip, padded))
+        whole, short = "".join(padded), "".join(values)
+        if not whole.isascii():
+            self._assume(b"".join(chunk.column(field)))
+        if "\ufffd" in whole or "\0" in short:
+            return list(self._carefully(field, chunk.column(field), self._text, chunk, nulls))
+        # str.rstrip() is three times as fast as rstrip(" "), but takes more than blanks.
+        if len(whole) - len(short) != whole.count(" ") - short.count(" "):
+            return [value.rstrip(" ") for value in padded]
+        return values
+
+    def _text(self, raw: bytes) -> str:
+        return self._decoded(raw.rstrip(b" \0"))
+
+    def _decoded(self, raw: bytes) -> str:
+        if b"\0" in raw:
+            raise BadCell("it holds a NUL where its text should be")
+        if not raw.isascii():
+            self._assume(raw)
+        return raw.decode(self.header.encoding)
+
+    def _assume(self, raw: bytes) -> None:
+        """Letters beyond ASCII in a code page that nobody named, or that is not theirs, are worth a word."""
+        if not self._certain:
+            self._certain = True
+            self.warnings.lines.append(
+                f"nobody says which code page the file is in: it was read as {self.header.encoding};"
+                " set the source's encoding if that is wrong"
+            )
+        if self._maybe_utf8:
+            try:
+                raw.decode()
+            except UnicodeDecodeError:
+                self._maybe_utf8 = False
+            else:
+                self._seems_utf8 = True
+
+    def _varying(
+        self, field: Field, chunk: Chunk, flags: list[int] | None, nulls: list[bool] | None
+    ) -> Iterable[Any]:
+        """Varchar and Varbinary: with its bit set, the last byte says how many of the others count."""
+        assert field.length_bit is not None
+        bit = 1 << field.length_bit
+        short = [bool(flag & bit) for flag in flags] if flags else [False] * len(chunk.numbers)
+
+        def cell(pair: tuple[bytes, bool]) -> Any:
+            raw, counted = pair
+            if counted:
+                if raw[-1] >= field.width:
+                    raise BadCell("its length is more than its field holds")
+                raw = raw[: raw[-1]]
+            return self._decoded(raw) if field.kind == "text" else raw
+
+        return self._carefully(field, zip(chunk.column(field), short, strict=True), cell, chunk, nulls)
+
+    def _memos(self, field: Field, chunk: Chunk, nulls: list[bool] | None) -> Iterator[Any]:
+        """One at a time as SQLite takes the rows: a few thousand pictures would not fit in memory."""
+        memo = self._memo
+        for place, raw in enumerate(chunk.column(field)):
+            if memo is None or (nulls and nulls[place]):
+                yield None
+            else:
+                yield self._safely(field, raw, lambda raw: self._memo_value(field, memo, raw), chunk.numbers[place])
+
+    def _memo_value(self, field: Field, memo: MemoFile, raw: bytes) -> str | bytes | None:
+        block = _block(raw)
+        if not block:
+            return None
+        data = memo.read(block)
+        if field.kind == "bytes":
+            if memo.text_ends:
+                raise BadMemo("this kind of memo file does not tell where binary data ends")
+            return data
+        if looks_binary(data.rstrip(b"\0")):
+            if field.name not in self.mixed:
+                self.mixed.add(field.name)
+                self.warnings.lines.append(f"field {field.name} holds binary data besides text: it is given as bytes")
+            return data
+        if self._at_once and memo.wrapped:
+            # 8Dh 0Ah is where an editor of dBase wrapped the line, not a letter of any code page.
+            data = data.replace(b"\x8d\n", b"\r\n")
+        return self._decoded(data.rstrip(b"\0"))
+
+
+def _starts(chunk: Chunk, offset: int) -> range:
+    return range(offset, len(chunk.numbers) * chunk.width, chunk.width)
+
+
+def _block(raw: bytes) -> int:
+    if len(raw) == 4:
+        return int.from_bytes(raw, "little")
+    text = raw.strip(b" \0")
+    if not text:
+        return 0
+    if not text.isdigit():
+        raise BadCell("it holds no place in the memo file")
+    return int(text)
+
+
+def single_byte(encoding: str) -> bool:
+    """Whether a byte is a character in this code page, so that many fields can be read in one go."""
+    alone = 0
+    for byte in range(128, 256):
+        if len(bytes((byte, 0x41)).decode(encoding, "replace")) != 2:
+            return False
+        alone += "\ufffd" not in bytes((byte,)).decode(encoding, "replace")
+    return alone > 0

@@ -1,0 +1,169 @@
+"""What a statement tells before it runs: its tables, the columns that it compares, and where its result comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from adapters.dbf.generation import NOCASE, Column
+
+#: A relation as a query sees it: names in lower case, and what is known of each.
+Relation = list[tuple[str, Column | None]]
+
+_COMPARING = (exp.EQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is, exp.NullSafeEQ)
+_MIXED = Column("", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """``tables`` are all names that may be a table's, in lower case. ``compared`` are (table or "", index name)."""
+
+    tables: frozenset[str]
+    compared: frozenset[tuple[str, str]]
+    tree: exp.Expression | None
+
+    def indices(self, table: str, schemas: Mapping[str, Sequence[str]]) -> set[str]:
+        """The indices of one table that this statement could use. ``schemas`` are column names in lower case."""
+        return {
+            index
+            for owner, index in self.compared
+            if owner == table or (not owner and index.removesuffix(NOCASE) in schemas[table])
+        }
+
+
+@lru_cache(512)
+def understand(sql: str) -> Statement:
+    """Read a statement. What cannot be parsed has its words for tables: SQLite will say what is wrong with it."""
+    text = re.sub(r"^\s*explain(\s+query\s+plan)?\s", "", sql, flags=re.I)
+    try:
+        tree = sqlglot.parse_one(text, dialect="sqlite")
+    except (SqlglotError, RecursionError):
+        return Statement(frozenset(word.lower() for word in re.findall(r"\w+", sql)), frozenset(), None)
+    names = frozenset(table.name.lower() for table in tree.find_all(exp.Table))
+    return Statement(names, frozenset(_compared(tree)), tree if text == sql else None)
+
+
+def _compared(tree: exp.Expression) -> set[tuple[str, str]]:
+    aliases = {table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)}
+    found = set()
+    for node in tree.find_all(*_COMPARING, exp.Like, exp.Glob):
+        for side in (node.this, node.args.get("expression")):
+            nocase = NOCASE if isinstance(node, exp.Like) or isinstance(side, exp.Collate) else ""
+            column = side.this if isinstance(side, exp.Collate) else side
+            if isinstance(column, exp.Column) and column.name:
+                owner = column.table.lower()
+                found.add((aliases.get(owner, owner), column.name.lower() + nocase))
+    for join in tree.find_all(exp.Join):
+        for name in join.args.get("using") or ():
+            found.add(("", name.name.lower()))
+    return found
+
+
+class _Unknown(Exception):
+    """The result's columns cannot be told from the statement."""
+
+
+def outputs(statement: Statement, schemas: Mapping[str, Sequence[Column]]) -> list[Column | None] | None:
+    """What the columns of the result are where they are plain columns of tables; None when nothing is sure."""
+    if statement.tree is None:
+        return None
+    tables: dict[str, Relation] = {
+        name: [(column.name.lower(), column) for column in columns] for name, columns in schemas.items()
+    }
+    try:
+        return [column for _, column in _query(statement.tree, tables)]
+    except (_Unknown, RecursionError):
+        return None
+
+
+def _query(node: exp.Expression | None, tables: Mapping[str, Relation]) -> Relation:
+    if isinstance(node, (exp.Subquery, exp.Paren)):
+        return _query(node.this, tables)
+    if not isinstance(node, (exp.Select, exp.SetOperation)):
+        raise _Unknown
+    known = dict(tables)
+    for cte in node.ctes:
+        # A name that a WITH gives hides a table, also for a query that names itself.
+        known.pop(cte.alias.lower(), None)
+        columns = _query(cte.this, known)
+        known[cte.alias.lower()] = _renamed(columns, cte.args["alias"])
+    if isinstance(node, exp.SetOperation):
+        left, right = _query(node.left, known), _query(node.right, known)
+        if len(left) != len(right):
+            raise _Unknown
+        return [(name, _common(first, second)) for (name, first), (_, second) in zip(left, right, strict=True)]
+    return _select(node, known)
+
+
+def _common(first: Column | None, second: Column | None) -> Column | None:
+    if first is None or second is None:
+        return None
+    same = (first.kind, first.scale, first.exact) == (second.kind, second.scale, second.exact)
+    return first if same else None
+
+
+def _renamed(columns: Relation, alias: exp.Expression | None) -> Relation:
+    names = [column.name.lower() for column in alias.args.get("columns") or ()] if alias else []
+    if not names:
+        return columns
+    if len(names) != len(columns):
+        raise _Unknown
+    return [(name, column) for name, (_, column) in zip(names, columns, strict=True)]
+
+
+def _select(node: exp.Select, tables: Mapping[str, Relation]) -> Relation:
+    sources: dict[str, Relation] = {}
+    merged = False
+    first = node.args.get("from_")
+    for source in [first.this] if first else []:
+        sources.update(_source(source, tables))
+    for join in node.args.get("joins") or ():
+        merged |= bool(join.args.get("using")) or join.method.upper() == "NATURAL"
+        sources.update(_source(join.this, tables))
+    out: Relation = []
+    for item in node.expressions:
+        if isinstance(item, exp.Star):
+            if merged:
+                raise _Unknown
+            out += [column for relation in sources.values() for column in relation]
+        elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+            out += _relation(sources, item.table.lower())
+        else:
+            out.append((item.alias_or_name.lower(), _value(item.unalias(), sources, tables)))
+    return out
+
+
+def _source(node: exp.Expression, tables: Mapping[str, Relation]) -> dict[str, Relation]:
+    name = node.alias_or_name.lower()
+    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and not node.args.get("joins"):
+        return {name: _renamed(_relation(tables, node.name.lower()), node.args.get("alias"))}
+    if isinstance(node, exp.Subquery) and not node.args.get("joins"):
+        return {name or f" {id(node)}": _renamed(_query(node.this, tables), node.args.get("alias"))}
+    raise _Unknown
+
+
+def _relation(relations: Mapping[str, Relation], name: str) -> Relation:
+    if name not in relations:
+        raise _Unknown
+    return relations[name]
+
+
+def _value(node: exp.Expression, sources: Mapping[str, Relation], tables: Mapping[str, Relation]) -> Column | None:
+    """The column that a value is one of, or None. The least and the greatest of a column are its own too."""
+    if isinstance(node, exp.Paren) or (isinstance(node, (exp.Min, exp.Max)) and not node.expressions):
+        return _value(node.this, sources, tables)
+    if isinstance(node, exp.Subquery):
+        columns = _query(node.this, tables)
+        return columns[0][1] if len(columns) == 1 else None
+    if not isinstance(node, exp.Column):
+        return None
+    wanted = node.name.lower()
+    relations = [_relation(sources, node.table.lower())] if node.table else list(sources.values())
+    found = [column for relation in relations for name, column in relation if name == wanted]
+    return found[0] if len(found) == 1 else None
