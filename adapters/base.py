@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 
 Row = tuple[Any, ...]
 
+#: Seconds that opening a connection may take, over all addresses of a name.
+CONNECT_SECONDS = 10
+
 #: Rows in a batch. Large enough to make the per-batch cost vanish, small enough that a batch of
 #: wide rows stays some hundred KiB.
 BATCH = 500
@@ -88,12 +91,14 @@ class Stream:
 
     ``columns`` is ((name, type), …): types are the bus's words or None. ``affected`` is the number of
     rows that a statement without a result touched, else -1. ``reusable`` says, after close(), whether
-    the connection may go back to its pool.
+    the connection may go back to its pool. ``as_of`` is set where rows come from a copy of the source:
+    the epoch second at which the source was last seen as they show it.
     """
 
     columns: tuple[tuple[str, str | None], ...] = ()
     affected: int = -1
     reusable: bool = True
+    as_of: float | None = None
 
     def __iter__(self) -> Iterator[list[Row]]:
         raise NotImplementedError
@@ -140,8 +145,8 @@ class Adapter(ABC):
         self.source = source
 
     @abstractmethod
-    def connect(self, writes: bool = False) -> Any:
-        """Open a DB-API connection; read-only unless ``writes``. Raises ConnectFailed within 10 s."""
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
+        """Open a DB-API connection; read-only unless ``writes``. Raises ConnectFailed within about ``seconds``."""
 
     @abstractmethod
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import Adapter, ColumnInfo, ConnectFailed, Limits, QueryFailed, Row, Setting, Stream, TimedOut
+from adapters.base import (
+    CONNECT_SECONDS,
+    Adapter,
+    ColumnInfo,
+    ConnectFailed,
+    Limits,
+    QueryFailed,
+    Row,
+    Setting,
+    Stream,
+    TimedOut,
+)
 from adapters.dbf import generation, keeper, statement
+from adapters.dbf.cells import DOUBLE_DIGITS as _DOUBLE_DIGITS
 from adapters.dbf.generation import Column, Generation
 from adapters.dbf.header import Refused
 from adapters.dbf.tables import Table, tables
@@ -22,7 +34,15 @@ from adapters.sqlite import SQLite, authorize, prepare
 #: Tables that one statement may join: SQLite attaches no more files to a connection.
 MAX_TABLES = 10
 
-Convert = Callable[[Any], Any]
+#: Makes a whole column of a batch what the bus gives out.
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
+Columns = tuple[tuple[str, str | None], ...]
+Shape = tuple[Columns, list[tuple[int, Convert]]]
+
+#: Results whose columns are remembered.
+_MEMO = 256
+
+_BOOLEANS = {None: None, 0: False, 1: True}
 
 
 class Connection(SQLiteConnection):
@@ -58,11 +78,12 @@ class DBase(Adapter):
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
-        #: The folder, its time of change, until when that may be relied on, and its tables.
+        # The folder, its time of change, until when that may be relied on, and its tables.
+        self._shapes: dict[Any, Shape] = {}
         self._known: tuple[Path | None, int | None, float, dict[str, Table]] = (None, None, 0.0, {})
 
-    def connect(self, writes: bool = False) -> Any:
-        """A connection to the source's files. Raises ConnectFailed, for a single file also when it is no DBF file."""
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
+        """As in the base class, but always read-only. A single file must be a DBF file to be connected to."""
         found, _ = tables(self.source)
         if len(found) == 1:
             self._look(next(iter(found.values())))
@@ -78,13 +99,12 @@ class DBase(Adapter):
 
     def _tables(self) -> dict[str, Table]:
         """The tables of the source. A folder is looked through again when it changed, and every second."""
-        known = self._known
-        stamp = known[0] and _stamp(known[0])
-        if known[1] is None or known[1] != stamp or time.monotonic() > known[2]:
+        folder, stamp, until, found = self._known
+        if folder is None or time.monotonic() > until or _stamp(folder) != stamp:
             found, _ = tables(self.source)
             folder = next(iter(found.values())).path.parent if found else None
-            known = self._known = (folder, folder and _stamp(folder), time.monotonic() + 1, found)
-        return known[3]
+            self._known = (folder, _stamp(folder) if folder else None, time.monotonic() + 1, found)
+        return found
 
     def _look(self, table: Table) -> None:
         try:
@@ -110,15 +130,27 @@ class DBase(Adapter):
         if len(used) > MAX_TABLES:
             raise QueryFailed("other")
         readings = self._readings(used, told, deadline)
-        while not self._attach(connection, {name: reading for name, (reading, _) in readings.items()}):
+        while not self._attach(connection, {name: reading for name, (reading, _) in readings.items()}, found):
             readings = self._readings(used, told, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut("timeout")
         stream = SQLite.run(SQLite({}), connection, sql, arguments, Limits(limits.rows, left))
         as_of = min((seen for _, seen in readings.values()), default=None)
-        schemas = {name: reading.meta.columns for name, (reading, _) in readings.items()}
-        return Answer(stream, statement.outputs(told, schemas), as_of)
+        return Answer(stream, self._shape_of(stream, sql, told, readings), as_of)
+
+    def _shape_of(
+        self, stream: Stream, sql: str, told: statement.Statement, readings: dict[str, tuple[Generation, float]]
+    ) -> Shape:
+        """What the columns of the result are. The same statement on the same readings has the same."""
+        key = (sql, tuple([reading.identity for reading, _ in readings.values()]))
+        found = self._shapes.get(key)
+        if found is None:
+            schemas = {name: reading.meta.columns for name, (reading, _) in readings.items()}
+            if len(self._shapes) >= _MEMO:
+                self._shapes.clear()
+            found = self._shapes[key] = _shape(stream.columns, statement.outputs(told, schemas))
+        return found
 
     def _readings(
         self, used: dict[str, Table], told: statement.Statement, deadline: float
@@ -149,22 +181,25 @@ class DBase(Adapter):
         except OSError:
             raise ConnectFailed("file-missing") from None
 
-    def _attach(self, connection: Connection, readings: dict[str, Generation]) -> bool:
-        """Attach the files of these readings, and let go of those that they replace. False when one was replaced
-        meanwhile by a newer one, so that what we know of it may not be what is attached."""
+    def _attach(self, connection: Connection, readings: dict[str, Generation], known: Collection[str]) -> bool:
+        """Attach the files of these readings, and let go of those that they replace and of tables not ``known`` now.
+
+        False when one was replaced meanwhile by a newer one, so that what we know of it may not be what is attached.
+        """
+        gone = set(connection.attached).difference(known)
         changed = {
             name: reading
             for name, reading in readings.items()
             if name not in connection.attached or connection.attached[name][1] != reading.identity
         }
-        if not changed:
+        if not changed and not gone:
             return True
         connection.deadline = float("inf")
         connection.set_authorizer(None)
         try:
             room = MAX_TABLES - len(readings)
             spare = [name for name in connection.attached if name not in readings]
-            for name in [*spare[: max(len(spare) - room, 0)], *(set(changed) & set(connection.attached))]:
+            for name in gone.union(spare[: max(len(spare) - room, 0)], set(changed) & set(connection.attached)):
                 connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
             for name, reading in changed.items():
                 connection.count += 1
@@ -217,23 +252,24 @@ def _stamp(folder: Path) -> int | None:
         return None
 
 
+def _shape(columns: Columns, origins: Sequence[Column | None] | None) -> Shape:
+    """The columns with their types, and how those are made whose values SQLite keeps otherwise."""
+    if origins is None or len(origins) != len(columns):
+        return columns, []
+    typed = tuple(
+        [(name, (origin.kind or None) if origin else None) for (name, _), origin in zip(columns, origins, strict=True)]
+    )
+    return typed, [(at, convert) for at, origin in enumerate(origins) if origin and (convert := _convert(origin))]
+
+
 class Answer(Stream):
     """A result whose plain columns are what the file says that they are."""
 
-    def __init__(self, stream: Stream, origins: Sequence[Column | None] | None, as_of: float | None) -> None:
+    def __init__(self, stream: Stream, shape: Shape, as_of: float | None) -> None:
         self._stream = stream
         self.as_of = as_of
         self.affected = stream.affected
-        self.columns = stream.columns
-        self._converts: list[tuple[int, Convert]] = []
-        if origins is not None and len(origins) == len(stream.columns):
-            self.columns = tuple(
-                (name, origin.kind or None if origin else None)
-                for (name, _), origin in zip(stream.columns, origins, strict=True)
-            )
-            self._converts = [
-                (place, convert) for place, origin in enumerate(origins) if origin and (convert := _convert(origin))
-            ]
+        self.columns, self._converts = shape
 
     @property
     def reusable(self) -> bool:  # type: ignore[override]
@@ -246,7 +282,7 @@ class Answer(Stream):
     def _converted(self, batch: list[Row]) -> list[Row]:
         columns: list[Any] = list(zip(*batch, strict=True))
         for place, convert in self._converts:
-            columns[place] = [None if value is None else convert(value) for value in columns[place]]
+            columns[place] = convert(columns[place])
         return list(zip(*columns, strict=True))
 
     def close(self) -> None:
@@ -255,19 +291,21 @@ class Answer(Stream):
 
 def _convert(column: Column) -> Convert | None:
     if column.kind == "boolean":
-        return lambda value: bool(value) if isinstance(value, int) else value
+        return lambda values: [_BOOLEANS.get(value, value) for value in values]
     if column.kind == "decimal" and not column.exact:
-        return lambda value: digits(value, column.scale) if isinstance(value, (int, float)) else value
+        return lambda values: [digits(value, column.scale) if isinstance(value, float) else value for value in values]
     return None
 
 
 def digits(value: float, scale: int) -> str:
     """The digits that the double was made from, at most 15: with ``scale`` of them behind the point, or more."""
-    text = f"{value:.{scale}f}"
-    if abs(value) < 1e15 and float(text) == value:
-        return text
+    # Formatting shows what the double is instead; the same, as long as no more than 15 digits are asked for.
+    if abs(value) < 10.0 ** (_DOUBLE_DIGITS - scale):
+        text = f"{value:.{scale}f}"
+        if float(text) == value:
+            return text
     exact = Decimal(repr(float(value)))
-    return format(exact if -int(exact.as_tuple().exponent) > scale else exact.quantize(Decimal(1).scaleb(-scale)), "f")
+    return format(exact, f".{max(scale, -int(exact.as_tuple().exponent))}f")
 
 
 def _trouble(table: Table) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.base import (
     BATCH,
+    CONNECT_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -25,7 +26,7 @@ from adapters.base import (
     Stream,
     TimedOut,
 )
-from adapters.network import CONNECT_SECONDS, addresses, refuses, silent, watch
+from adapters.network import addresses, refuses, silent, watch
 
 #: Protocol type codes, as the bus calls them.
 TYPES: dict[int, str] = {
@@ -118,7 +119,7 @@ class MySQL(Adapter):
         Setting("ssl_ca", "CA file", help="PEM file with the authority, for VERIFY_CA and VERIFY_IDENTITY"),
     )  # fmt: skip
 
-    def connect(self, writes: bool = False) -> Any:
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         mysqldb = _driver()
         source = self.source
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
@@ -134,7 +135,7 @@ class MySQL(Adapter):
                 database=source.get("database") or "",
                 charset="utf8mb4",
                 conv=_conversions(),
-                connect_timeout=max(2, CONNECT_SECONDS // addresses(host, port)),
+                connect_timeout=max(2, int(seconds) // addresses(host, port)),
                 # A server could ask for any file of ours otherwise.
                 local_infile=0,
                 multi_statements=False,

@@ -11,9 +11,6 @@ from contextlib import suppress
 
 from adapters.base import ConnectFailed
 
-#: Seconds that opening a connection may take, over all addresses of a name.
-CONNECT_SECONDS = 10
-
 #: Seconds past the time cap after which the watch cuts a connection whose server did not end the
 #: statement itself.
 GRACE = 1.0

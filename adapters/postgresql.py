@@ -16,6 +16,7 @@ from typing import Any
 
 from adapters.base import (
     BATCH,
+    CONNECT_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -28,7 +29,7 @@ from adapters.base import (
     Stream,
     TimedOut,
 )
-from adapters.network import CONNECT_SECONDS, addresses, silent, watch
+from adapters.network import addresses, silent, watch
 
 #: Rows asked for in one round trip of a large answer.
 FETCH = 4 * BATCH
@@ -167,10 +168,13 @@ class PostgreSQL(Adapter):
         #: Small statements that can't be prepared.
         self.unprepared: set[str] = set()
 
-    def connect(self, writes: bool = False) -> Any:
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         psycopg2 = _driver()
         source = self.source
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
+        sslmode = source.get("sslmode") or "prefer"
+        # libpq counts the time of each attempt by itself, and makes a second one where TLS may be missing.
+        attempts = addresses(host, port) * (2 if sslmode in ("prefer", "allow") else 1)
         options = _OPTIONS if writes else {**_OPTIONS, "default_transaction_read_only": "on"}
         try:
             connection = psycopg2.connect(
@@ -182,9 +186,9 @@ class PostgreSQL(Adapter):
                 # Never the bus's own password file or tickets: the source's settings are all there is.
                 passfile=os.devnull,
                 gssencmode="disable",
-                sslmode=source.get("sslmode") or "prefer",
+                sslmode=sslmode,
                 **({"sslrootcert": source["sslrootcert"]} if source.get("sslrootcert") else {}),
-                connect_timeout=max(2, CONNECT_SECONDS // addresses(host, port)),
+                connect_timeout=max(2, int(seconds) // attempts),
                 tcp_user_timeout=CONNECT_SECONDS * 1000,
                 keepalives_idle=30,
                 keepalives_interval=5,

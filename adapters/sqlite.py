@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from adapters.base import (
     BATCH,
+    CONNECT_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -79,7 +80,7 @@ class SQLite(Adapter):
         Setting("database", "File", required=True, help="the database file, in a folder that the operator has opened"),
     )
 
-    def connect(self, writes: bool = False) -> Any:
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         try:
             connection = sqlite3.connect(
                 f"file:{quote(str(self._path()))}?mode={'rw' if writes else 'ro'}",

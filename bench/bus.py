@@ -139,7 +139,7 @@ class Bench:
 
     @contextmanager
     def gunicorn(
-        self, application: str = "mantra.wsgi:application", workers: int = 2, threads: int = 8, **environment: str
+        self, application: str = "mantra.wsgi:application", workers: int = 2, threads: int = 16, **environment: str
     ) -> Iterator[Gunicorn]:
         """Serve an application with the bus's own gunicorn configuration. Each has a journal of its own."""
         folder = Path(tempfile.mkdtemp(prefix="serve-", dir=self.folder))

@@ -49,7 +49,7 @@ def told(name: str, target: float, found: dict[str, list[Load]], spell: str, flo
     }
 
 
-def _answers(served: Gunicorn, path: str) -> int:
+def answers(served: Gunicorn, path: str) -> int:
     """That the address really answers with the person asked for: its size in bytes."""
     request = urllib.request.Request(f"http://127.0.0.1:{served.port}{path % 11}", headers={"AccessKey": KEY})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as reply:
@@ -61,7 +61,7 @@ def _answers(served: Gunicorn, path: str) -> int:
 
 def _against_hello(bench: Bench, name: str, path: str, target: float) -> dict[str, Any]:
     with bench.gunicorn("bench.hello:application") as hello, bench.gunicorn() as bus:
-        size = _answers(bus, path)
+        size = answers(bus, path)
         found = alternate({"bus": lambda: load(bus.port, path), "hello": lambda: load(hello.port, path)})
     return told(name, target, found, "bus", "hello", body_bytes=size)
 
@@ -82,7 +82,7 @@ def journal(bench: Bench) -> Iterator[dict[str, Any]]:
         on = stack.enter_context(bench.gunicorn())
         off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
         for each in (on, off):
-            _answers(each, REST)
+            answers(each, REST)
         found = alternate({"on": lambda: load(on.port, REST), "off": lambda: load(off.port, REST)}, 2 * ROUNDS)
         yield told("journal", 0.95, found, "on", "off")
     with ExitStack() as stack:

@@ -116,11 +116,7 @@ class _Memory:
 
     def now(self) -> int:
         me = os.getpid()
-        children = [
-            int(path.name)
-            for path in Path("/proc").iterdir()
-            if path.name.isdigit() and _parent(path) == me
-        ]
+        children = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _parent(path) == me]
         return sum(_resident(pid) for pid in (me, *children))
 
 

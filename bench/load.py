@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.bus import KEY, ROWS
 
-CONNECTIONS, SECONDS = 32, 4.0
+CONNECTIONS, SECONDS = 8, 3.0
 
 _SCRIPT = """
 math.randomseed(42)

@@ -20,6 +20,8 @@ import psycopg2
 import psycopg2.extensions
 
 from bench.bus import COLUMNS, MANY, MANY_KEY, ROOT, Bench, Gunicorn
+from bench.calls import answers
+from bench.load import REST
 
 ROUNDS = 3
 FETCH = 2000
@@ -111,11 +113,10 @@ def apart(dsn: str, name: str) -> float:
 
 @dataclass(frozen=True)
 class Streamed:
-    """One long answer. ``growth`` is how far the worker's memory rose above what it had before, in MiB."""
+    """One long answer. ``first_byte`` in seconds."""
 
     per_second: float
     first_byte: float
-    growth: float
     bytes: int
 
 
@@ -137,17 +138,15 @@ _ENDS = {
 
 def stream(served: Gunicorn, suffix: str) -> Streamed:
     """Take one long answer in. Raises RuntimeError unless it came whole."""
-    (worker,) = served.workers()
-    before = _memory(worker, "VmRSS")
-    Path(f"/proc/{worker}/clear_refs").write_text("5")  # the high-water mark begins anew
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=600)
     started = time.perf_counter()
     connection.request("GET", f"/rest/bkn/simpeg/semua.{suffix}", headers={"AccessKey": MANY_KEY})
     reply = connection.getresponse()
-    buffer, size, lines, tail, first = bytearray(256 * 1024), 0, 0, b"", 0.0
+    tail = reply.read(1)
+    first = time.perf_counter() - started
+    buffer, size, lines = bytearray(256 * 1024), 1, 0
     view = memoryview(buffer)
-    while count := reply.readinto1(view) if hasattr(reply, "readinto1") else reply.readinto(view):
-        first = first or time.perf_counter() - started
+    while count := reply.readinto(view):
         size += count
         if suffix == "csv":
             lines += buffer.count(b"\n", 0, count)
@@ -156,7 +155,7 @@ def stream(served: Gunicorn, suffix: str) -> Streamed:
     connection.close()
     if reply.status != 200 or not tail.endswith(_ENDS[suffix]) or (suffix == "csv" and lines != MANY + 1):
         raise RuntimeError(f"{suffix}: status {reply.status}, {size} bytes, end {tail!r}, {lines} lines")
-    return Streamed(MANY / seconds, first, (_memory(worker, "VmHWM") - before) / 1024, size)
+    return Streamed(MANY / seconds, first, size)
 
 
 def _stream(bench: Bench, suffix: str, target: float, loops: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -165,16 +164,19 @@ def _stream(bench: Bench, suffix: str, target: float, loops: tuple[str, ...]) ->
     plain: dict[str, list[float]] = {name: [] for name in loops}
     found: list[Streamed] = []
     with bench.gunicorn(workers=1) as bus:
-        stream(bus, suffix)
+        answers(bus, REST)
+        (worker,) = bus.workers()
+        before = _memory(worker, "VmRSS")
         for _ in range(ROUNDS):
             for name in loops:
                 plain[name].append(apart(dsn, name))
             found.append(stream(bus, suffix))
+        growth = (_memory(worker, "VmHWM") - before) / 1024
     ratios = {
         name: median(one.per_second / other for one, other in zip(found, plain[name], strict=True)) for name in loops
     }
     ratio = ratios[loops[0]]
-    first, growth = max(each.first_byte for each in found), max(each.growth for each in found)
+    first = max(each.first_byte for each in found)
     yield {
         "bench": f"stream-{suffix}",
         "value": round(median(each.per_second for each in found)),

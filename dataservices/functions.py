@@ -93,10 +93,29 @@ _MYSQL = _words("""
     st_geomfromgeojson st_geomfromtext st_intersects st_length st_srid st_within st_x st_y x y
 """)
 
+_TSQL = _words("""
+    app_name approx_count_distinct apply ascii at atn2 biginttohex binary_checksum bit_count ceiling char char_length
+    charindex checksum checksum_agg choose col_length compress concat_ws convert count_big cume_dist dateadd
+    date_bucket datediff datediff_big datefromparts datename datepart datetime2fromparts datetimefromparts
+    datetimeoffsetfromparts datetrunc day decompress degrees difference edit_distance eomonth exist format
+    generate_series getbit getdate getutcdate greatest grouping grouping_id hash hashbytes hextobigint hextoint iif
+    index inttohex isdate isjson isnull isnumeric json_array json_arrayagg json_contains json_modify json_object
+    json_objectagg json_path_exists json_query json_value len log10 lower newid nodes nolock nullif openjson option
+    output parse parsename patindex percentile_cont percentile_disc pivot quotename rand readpast regexp_count
+    regexp_instr regexp_like regexp_replace regexp_substr replicate reverse root round rtrim scope_identity sign
+    smalldatetimefromparts soundex space square stddev stdev stdevp str str_replace string_agg string_escape
+    string_split stuff substring switchoffset sysdatetime sysdatetimeoffset sysutcdatetime textptr tinyint
+    timefromparts to_unichar todatetimeoffset top translate trim try_cast try_convert try_parse uhighsurr ulowsurr
+    unicode unpivot upper user_name uscalar value var varp within year month path raw auto explicit
+    datalength date datetime datetime2 datetimeoffset image money ntext real smalldatetime smallmoney sql_variant
+    text uniqueidentifier univarchar unichar unitext xml hierarchyid
+""")
+
 FUNCTIONS: dict[str, frozenset[str]] = {
     "sqlite": _COMMON | _SQLITE,
     "postgres": _COMMON | _POSTGRESQL,
     "mysql": _COMMON | _MYSQL,
+    "tsql": _COMMON | _TSQL,
 }
 
 #: Words that may stand before "(" without being called: the grammar's own, and types that take a size.
@@ -119,6 +138,14 @@ SCHEMAS: dict[str, frozenset[str]] = {
     "sqlite": frozenset(),
     "postgres": _words("pg_catalog pg_toast"),
     "mysql": _words("mysql performance_schema sys"),
+    "tsql": _words("sys sybsecurity"),
+}
+#: Databases that hold the server's own.
+CATALOGS: dict[str, frozenset[str]] = {
+    "sqlite": frozenset(),
+    "postgres": frozenset(),
+    "mysql": frozenset(),
+    "tsql": _words("master model msdb tempdb distribution resource sybsecurity sybsystemdb sybsystemprocs saptools"),
 }
 RELATIONS: dict[str, frozenset[str]] = {
     "sqlite": _words("dbstat sqlite_dbpage sqlite_stmt sqlite_memstat bytecode tables_used completion fsdir"),
@@ -128,11 +155,22 @@ RELATIONS: dict[str, frozenset[str]] = {
     user_statistics client_statistics user_attributes applicable_roles enabled_roles innodb_trx innodb_locks
     all_plugins plugins wsrep_membership
 """),
+    "tsql": _words("""
+    sysalternates sysaltfiles sysattributes syscacheobjects syscharsets syscomments sysconfigures sysconstraints
+    syscurconfigs sysdatabases sysdepends sysdevices sysencryptkeys sysengines sysfilegroups sysfiles
+    sysforeignkeys sysfulltextcatalogs sysindexes sysindexkeys sysjars syskeys syslanguages syslisteners syslockinfo
+    syslocks sysloginroles syslogins syslogs syslogshold sysmembers sysmessages sysmonitors sysobjects sysoledbusers
+    sysopentapes sysperfinfo syspermissions sysprocedures sysprocesses sysprotects sysqueryplans sysreferences
+    sysremotelogins sysresourcelimits sysroles syssecmechs syssegments sysservers syssessions syssrvroles
+    syssyspartitions systabstats systestlog systhresholds systimeranges systransactions systypes sysusages
+    sysusermessages sysusers sysxtypes
+"""),
 }
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "sqlite": ("pragma_",),
     "postgres": ("pg_", "_pg_"),
     "mysql": (),
+    "tsql": ("fn_", "dm_"),
 }
 
 #: What only a statement that writes may call besides: the next number of a sequence, and the last one.
@@ -140,4 +178,5 @@ WRITING: dict[str, frozenset[str]] = {
     "sqlite": _words("changes last_insert_rowid"),
     "postgres": _words("currval nextval"),
     "mysql": _words("currval last_insert_id lastval nextval"),
+    "tsql": frozenset(),
 }

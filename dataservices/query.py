@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import date, time
+from dataclasses import dataclass, field, replace
+from datetime import date
+from datetime import time as day_time
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
@@ -43,7 +45,10 @@ class Plan:
     def shape(
         self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
     ) -> tuple[tuple[Column, ...], Project | None]:
-        """The columns that go out, and how to cut a batch to them (None: it is right as it is)."""
+        """The columns that go out, and how to cut a batch to them (None: it is right as it is).
+
+        Raises Fault where a declared column is not among them: an answer without it would look whole.
+        """
         found = self._shapes.get((columns, allowed))
         if found is None:
             if len(self._shapes) > 256:
@@ -54,6 +59,10 @@ class Plan:
     def _shape(
         self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
     ) -> tuple[tuple[Column, ...], Project | None]:
+        there = {name for name, _type in columns}
+        for name in self.declared:
+            if name not in there:
+                raise Fault(faults.FIELD_MISSING, column=name)
         kept = [
             index
             for index, (name, _type) in enumerate(columns)
@@ -90,7 +99,7 @@ def _project(kept: list[int], width: int, retold: list[int]) -> Project | None:
 def _as_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
-    if isinstance(value, date | time):
+    if isinstance(value, date | day_time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
@@ -155,16 +164,21 @@ def run(call: Call) -> Result:
         _release(lease, stream)
         return Affected(affected)
     allowed = call.grant.fields if call.grant is not None else frozenset()
-    columns, project = plan.shape(stream.columns, allowed)
+    try:
+        columns, project = plan.shape(stream.columns, allowed)
+    except Fault:
+        _release(lease, stream)
+        raise
     return _rows(call, columns, project, lease, stream, limits)
 
 
 def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tuple[sources.Lease, Stream]:
     """Run the statement on a pooled connection. A read on a connection that had died is tried once more."""
     source = plan.source
+    deadline = time.monotonic() + limits.seconds
     for attempt in (1, 2):
         try:
-            lease = source.checkout(limits.writes)
+            lease = source.checkout(limits.writes, deadline - time.monotonic())
         except sources.Busy:
             raise Fault(faults.SOURCE_BUSY, retry_after=1) from None
         except sources.Tripped as tripped:
@@ -173,14 +187,15 @@ def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tupl
             source.judge(error)
             raise _fault(call, error, limits) from None
         try:
-            stream = source.adapter.run(lease.connection, text, bound, limits)
+            stream = source.adapter.run(lease.connection, text, bound, _left(limits, deadline))
         except QueryFailed as error:
             lease.give_back()
             source.judge(error)
             raise _fault(call, error, limits) from None
         except SourceError as error:
             lease.drop()
-            if attempt == 2 or limits.writes or not isinstance(error, ConnectFailed):
+            final = attempt == 2 or limits.writes or time.monotonic() > deadline
+            if final or not isinstance(error, ConnectFailed):
                 source.judge(error)
                 raise _fault(call, error, limits) from None
         except BaseException:
@@ -190,6 +205,12 @@ def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tupl
             source.judge(None)
             return lease, stream
     raise AssertionError
+
+
+def _left(limits: Limits, deadline: float) -> Limits:
+    """The limits less the time that was spent on getting a connection, where that was worth speaking of."""
+    left = deadline - time.monotonic()
+    return limits if left > limits.seconds * 0.9 else replace(limits, seconds=max(left, 0.1))
 
 
 def _release(lease: sources.Lease, stream: Stream) -> None:
@@ -282,8 +303,8 @@ def _capped(
 
 def _fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
+    # The reason is for the author in the try panel; no message to a caller names it.
     if isinstance(error, TimedOut):
-        return Fault(faults.SOURCE_SLOW, seconds=f"{limits.seconds:g}")
-    if isinstance(error, ConnectFailed):
-        return Fault(faults.SOURCE_DOWN, request_id=call.request_id)
-    return Fault(faults.SOURCE_REFUSED, request_id=call.request_id)
+        return Fault(faults.SOURCE_SLOW, seconds=f"{limits.seconds:g}", reason=error.reason)
+    kind = faults.SOURCE_DOWN if isinstance(error, ConnectFailed) else faults.SOURCE_REFUSED
+    return Fault(kind, request_id=call.request_id, reason=error.reason)

@@ -11,11 +11,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from adapters import adapter_class
-from adapters.base import Adapter, ConnectFailed, SourceError, TimedOut
+from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError, TimedOut
 from registry.breaker import Breaker
 
 #: Seconds after which a connection that lay idle is looked at before it is used.
 IDLE = 30.0
+
+#: Seconds within which a call must have left a full source for another to wait there, and for how long it does.
+MOVING = 0.25
 
 
 class Busy(Exception):
@@ -68,16 +71,19 @@ class Source:
         self.identity = (engine, values, pool_size)
         self.adapter: Adapter = adapter_class(engine)(values)
         self.breaker = Breaker()
+        #: How long the calling thread may wait for a new connection: the pool hands nothing on to its maker.
+        self._patience = threading.local()
         self._pools = {False: self._pool(False, pool_size)}
         self._size = pool_size
         # Calls that run here or wait for a connection each hold a thread of the worker. However sick the
-        # source is, half of the threads stay with the others.
+        # source is, half of the threads stay with the others: only a quick one may have more, in waiting.
         self._room = threading.Semaphore(min(2 * pool_size, max(1, settings.WEB_THREADS // 2)))
+        self._left = float("-inf")
 
     def _pool(self, writes: bool, size: int) -> QueuePool:
         # No reset on return: a read leaves nothing behind, and a round trip costs more than the query.
         return QueuePool(
-            lambda: self.adapter.connect(writes),
+            lambda: self.adapter.connect(writes, self._patience.seconds),
             pool_size=size,
             max_overflow=0,
             use_lifo=True,
@@ -85,19 +91,25 @@ class Source:
             reset_on_return=None,
         )
 
-    def checkout(self, writes: bool = False) -> Lease:
-        """A good connection. Raises Busy, Tripped or ConnectFailed."""
+    def checkout(self, writes: bool, seconds: float) -> Lease:
+        """A good connection within about ``seconds``. Raises Busy, Tripped or ConnectFailed."""
         if not self.breaker.allows():
             raise Tripped(self.breaker.retry_after())
-        if not self._room.acquire(blocking=False):
+        if not (self._room.acquire(blocking=False) or self._wait()):
             raise Busy
+        self._patience.seconds = min(seconds, CONNECT_SECONDS)
         try:
             return Lease(self, self._connection(writes))
         except BaseException:
             self.leave()
             raise
 
+    def _wait(self) -> bool:
+        """Wait for room at a source whose calls come and go. One that lets none go is not waited for."""
+        return time.monotonic() - self._left < MOVING and self._room.acquire(timeout=MOVING)
+
     def leave(self) -> None:
+        self._left = time.monotonic()
         self._room.release()
 
     def _connection(self, writes: bool) -> PoolProxiedConnection:

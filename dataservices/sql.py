@@ -17,10 +17,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.sqlite import SQLite
+from sqlglot.dialects.tsql import TSQL
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import Token, Tokenizer, TokenType
 
-from dataservices import functions
+from dataservices import functions, tsql
 
 #: Characters of a definition's SQL. A longer text is no query that anybody wrote.
 MAX_LENGTH = 100_000
@@ -119,6 +120,18 @@ _SENTENCES = {
         " count rows."
     ),
     "placeholder": gettext_noop("Write :nama for a value instead of {near}."),
+    "declare": gettext_noop(
+        "Variables are written DECLARE @name type = value, or SET @name = value. Near {near} they are not."
+    ),
+    "undeclared": gettext_noop("{near} is followed by no variable that is declared above: DECLARE @name type."),
+    "word": gettext_noop(
+        "{near} would begin another statement here. Take it away, or write [{near}] in brackets if it is a name."
+    ),
+    "exec": gettext_noop(
+        "A procedure is called EXEC name value, @variable OUTPUT, …; an expression such as {near} goes into a"
+        " variable first."
+    ),
+    "procedure": gettext_noop("The server's own procedures and those of other databases cannot be called: {near}."),
     "table": gettext_noop("{name} tells of accounts or settings of the server and cannot be read here."),
 }  # fmt: skip
 
@@ -313,7 +326,7 @@ class _Reader:
 def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str] = ()) -> list[Problem]:
     """Everything that keeps a text from running; an empty list lets it pass.
 
-    ``dialect`` is "sqlite", "postgres" or "mysql". ``allowed`` are function names (lower case) that the
+    ``dialect`` is "sqlite", "postgres", "mysql" or "tsql". ``allowed`` are function names (lower case) that the
     operator permits besides the dialect's list. The text is judged with all its blocks and with none.
     """
     try:
@@ -322,9 +335,39 @@ def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str]
         return [error.problem]
     problems: dict[Problem | tuple[Any, ...], Problem] = {}
     for given in dict.fromkeys((template.marks, ())):
-        for problem in _Judge(template.sample(given), dialect, writes, allowed).judge():
+        judge = _judge_batch if dialect == "tsql" else _judge_statement
+        for problem in judge(template.sample(given), dialect, writes, allowed):
             problems[problem.code, problem.line, problem.column, tuple(problem.details.items())] = problem
     return list(problems.values())
+
+
+def _judge_statement(text: str, dialect: str, writes: bool, allowed: Collection[str]) -> list[Problem]:
+    return _Judge(text, dialect, writes, allowed).judge()
+
+
+def _judge_batch(text: str, dialect: str, writes: bool, allowed: Collection[str]) -> list[Problem]:
+    """A batch of T-SQL: what begins with DECLARE and SET, each value of a variable, and the one statement."""
+    judge = _Judge(text, dialect, writes, allowed)
+    try:
+        tokens = list(_tokenizer(dialect).tokenize(text))
+    except (SqlglotError, RecursionError):
+        return [_problem("unreadable")]
+    problems = list(judge._lexical(tokens))
+    if problems:
+        return problems
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens:
+        return [_problem("empty")]
+    try:
+        batch = tsql.cut(text, tokens, writes)
+    except tsql.Refusal as refusal:
+        return [judge._at(refusal.code, refusal.token, near=judge._raw(refusal.token)[:40])]
+    for read in batch.reads:
+        problems += _judge_statement(read, dialect, False, allowed)
+    if batch.write:
+        problems += _judge_statement(batch.write, dialect, True, allowed)
+    return problems
 
 
 _BLANK = r"(?:[ \t\f]|\r?\n)"
@@ -338,6 +381,7 @@ _BACKTICK = r"`(?:[^`]|``)+`"
 _GAPS = {
     "sqlite": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
     "postgres": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "tsql": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
     "mysql": rf"(?:{_BLANK}|--(?=[ \t]|\r?\n|$)[^\r\n]*(?:\r?\n|$)|#[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
 }
 
@@ -345,6 +389,7 @@ _GAPS = {
 _QUOTED = {
     "sqlite": rf"[xX]?{_STRING}|{_DOUBLE}|{_BACKTICK}|\[[^\]\[]+\]",
     "postgres": rf"[nNbBxX]?{_STRING}|[eE]{_ESCAPED}|{_DOUBLE}|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$",
+    "tsql": rf"[nN]?{_STRING}|{_DOUBLE}|\[[^\]\[]+\]",
     "mysql": rf'[nNbBxX]?{_ESCAPED}|"(?:[^"\\]|\\.|"")*"|{_BACKTICK}',
 }
 _WORDS = re.compile(rf"[^\W\d][\w$]*(?:{_BLANK}+[^\W\d][\w$]*)*")
@@ -355,6 +400,9 @@ _QUOTING = {
     TokenType.STRING, TokenType.IDENTIFIER, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING,
     TokenType.UNICODE_STRING, TokenType.BIT_STRING, TokenType.HEX_STRING, TokenType.BYTE_STRING,
 }  # fmt: skip
+
+#: Where a procedure is called by CALL.
+_CALLING = frozenset(("postgres", "mysql"))
 
 _READS = frozenset(("select", "with", "values", "("))
 _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))
@@ -377,7 +425,7 @@ class _Judge:
         self.writes = writes
         self.functions = functions.FUNCTIONS[dialect].union(allowed, functions.WRITING[dialect] if writes else ())
         # sqlglot takes what follows CALL for a text without structure; a SELECT's list reads its arguments.
-        start = re.match(rf"{_GAPS[dialect]}call(?=\s)", text, re.I | re.S) if writes and dialect != "sqlite" else None
+        start = re.match(rf"{_GAPS[dialect]}call(?=\s)", text, re.I | re.S) if writes and dialect in _CALLING else None
         self.call_at = start.end() - 4 if start else -1
         self.text = text if start is None else text[: self.call_at] + "SELECT" + text[start.end() :]
 
@@ -500,6 +548,9 @@ class _Judge:
         for node in tree.walk():
             if isinstance(node, forbidden):
                 yield _problem(code, near=node.key.upper())
+            elif isinstance(node, exp.Parameter) and self.dialect == "tsql":
+                # Declared above, or it would not have come as far as here.
+                continue
             elif isinstance(node, (exp.Placeholder, exp.Parameter)):
                 yield _problem("placeholder", near=node.sql(self.dialect))
             elif isinstance(node, (exp.Update, exp.Delete)) and _touches_every_row(node):
@@ -507,8 +558,10 @@ class _Judge:
 
     def _tables(self, tree: exp.Expression) -> Iterator[Problem]:
         for table in tree.find_all(exp.Table):
-            if isinstance(table.this, exp.Identifier) and self._tells_of_the_server(
-                table.db.lower(), table.name.lower()
+            elsewhere = isinstance(table.this, exp.Dot) or table.catalog.lower() in functions.CATALOGS[self.dialect]
+            if elsewhere or (
+                isinstance(table.this, exp.Identifier)
+                and self._tells_of_the_server(table.db.lower(), table.name.lower())
             ):
                 yield _problem("table", name=".".join(part.name for part in table.parts))
 
@@ -517,7 +570,8 @@ class _Judge:
         beginnings = functions.BEGINNINGS[dialect]
         if schema in functions.SCHEMAS[dialect] or (dialect == "postgres" and schema.startswith("pg_")):
             return True
-        if name in functions.RELATIONS[dialect] and (dialect == "sqlite" or schema == "information_schema"):
+        homes = {"sqlite": (schema,), "tsql": ("", "dbo")}.get(dialect, ("information_schema",))
+        if name in functions.RELATIONS[dialect] and schema in homes:
             return True
         return name.startswith(beginnings) and schema in ("", "main", "temp", "information_schema")
 
@@ -548,6 +602,8 @@ class _Judge:
         word = raw.split()[-1].lower()
         if index and tokens[index - 1].token_type is TokenType.DOT:
             schema = self._raw(tokens[index - 2]).lower() if index > 1 else ""
+            if self.dialect == "tsql" and (f"{schema.strip('[]')}.{word}" in self.functions or word in _XML_METHODS):
+                return
             if self.dialect != "postgres" or schema != "pg_catalog":
                 yield self._at("function-qualified", name, name=raw)
             elif word not in self.functions:
@@ -574,6 +630,9 @@ class _Judge:
             return _problem("unreadable")
         return _problem("syntax", (int(line), max(1, int(column) - len(near) + 1)), near=near[:40])
 
+
+#: What T-SQL calls behind a column of type xml.
+_XML_METHODS = frozenset(("exist", "nodes", "query", "value"))
 
 _BEFORE_INTO = frozenset(
     ("insert", "merge", "ignore", "abort", "fail", "replace", "rollback", "low_priority", "delayed")
@@ -622,8 +681,21 @@ class _SQLiteMarks(SQLite.Tokenizer):
     IDENTIFIERS = ['"', "`"]
 
 
+class _TSQLMarks(TSQL.Tokenizer):
+    IDENTIFIERS = ['"']
+    COMMANDS: set[TokenType] = set()
+
+
+class _TSQLTokens(TSQL.Tokenizer):
+    """T-SQL's tokens, without the words behind which sqlglot takes all that follows for one text."""
+
+    COMMANDS: set[TokenType] = set()
+
+
 @cache
 def _tokenizer(dialect: str) -> Tokenizer:
+    if dialect == "tsql":
+        return _TSQLTokens(dialect=Dialect.get_or_raise(dialect))
     found: Tokenizer = Dialect.get_or_raise(dialect).tokenizer()
     return found
 
@@ -633,4 +705,6 @@ def _mark_tokens(sql: str, dialect: str) -> Sequence[Token]:
     text = re.sub(rf"^({_GAPS.get(dialect, _GAPS['postgres'])})call(?=\s)", r"\1from", sql, flags=re.I | re.S)
     if dialect == "sqlite":
         return list(_SQLiteMarks(dialect=Dialect.get_or_raise("sqlite")).tokenize(text))
+    if dialect == "tsql":
+        return list(_TSQLMarks(dialect=Dialect.get_or_raise("tsql")).tokenize(sql))
     return list(_tokenizer(dialect).tokenize(text))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -106,7 +108,15 @@ class Shipper:
             self._process.kill()
 
 
+#: Seconds for which a thread waits for the next byte from a caller, or for one to take the next bytes of an answer.
+STALL = int(os.environ.get("WEB_STALL_SECONDS", "30"))
+
+
 def when_ready(server: Any) -> None:
+    for listener in server.LISTENERS:
+        # Connections inherit it. Without it a handful of callers who say nothing hold every thread for ever.
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STALL, 0))
     if os.environ.get("MANTRA_EMBEDDED") == "1":
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the child.
         server.shipper = Shipper()

@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import escape
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -58,7 +59,8 @@ class TryForm(forms.Form):
         optional = _("may be left empty") if not parameter.required or parameter.default else ""
         default = gettext("default: %s") % parameter.default if parameter.default else ""
         parts = (parameter.get_type_display(), optional, default, parameter.description)
-        hint = " · ".join(str(part) for part in parts if part)
+        # The theme shows a field's help as it is, and this one is a provider's own words.
+        hint = escape(" · ".join(str(part) for part in parts if part))
         choices = {
             Parameter.Type.CHOICE: [
                 (each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()

@@ -6,21 +6,20 @@ import os
 from pathlib import Path
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
 
-from mantra.gateway.exchange import Response
+from mantra.gateway.exchange import Environ, Response
 from registry import snapshot
 
 #: Bytes that the journal's disk must have free: some minutes of a busy bus.
 MIN_FREE = 32 * 1024 * 1024
 
 
-def alive(request: WSGIRequest) -> Response:
+def alive(environ: Environ) -> Response:
     """200 as long as the process answers at all."""
     return _said("ok", 200)
 
 
-def ready(request: WSGIRequest) -> Response:
+def ready(environ: Environ) -> Response:
     """200 when calls can be admitted and recorded, else 503 with what is missing."""
     missing = []
     if snapshot.current() is None:

@@ -560,7 +560,7 @@ class OutcomeFilter(DropdownFilter):
         value = self.value() or ""
         if value in OUTCOMES:
             return queryset.filter(OUTCOMES[value][1])
-        return queryset.filter(outcome=int(value)) if value.isdigit() else queryset
+        return queryset.filter(outcome=int(value)) if value.isascii() and value.isdigit() else queryset
 
 
 @admin.register(CallRecord)

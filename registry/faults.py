@@ -311,6 +311,14 @@ SOURCE_TRIPPED = _row(
     "The provider's database is failing and is left alone for now. Try again in {seconds} seconds",
     "provider",
 )
+FIELD_MISSING = _row(
+    11211,
+    "field-missing",
+    502,
+    "Kolom {column} dinyatakan oleh penyedia, tetapi tidak ada dalam hasil SQL-nya. Laporkan kepada instansi penyedia",
+    "The provider declares the column {column}, but its SQL does not give it. Report it to the providing agency",
+    "provider",
+)
 UPSTREAM_DOWN = _row(
     11205,
     "upstream-unreachable",

@@ -364,7 +364,12 @@ class Parameter(Definition):
         problems: dict[str, Any] = {}
         if self.pattern:
             try:
-                re.compile(self.pattern)
+                values.compiled(self.pattern)
+            except values.Hazard:
+                problems["pattern"] = _(
+                    "This pattern could keep the bus busy for ever: repeat nothing that itself repeats or has "
+                    "alternatives, and use at most four * and + in all."
+                )
             except re.error:
                 problems["pattern"] = _("This is not a regular expression.")
         if self.type == self.Type.CHOICE and not self.choices.strip():

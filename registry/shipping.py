@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -113,13 +114,21 @@ def _begun(told: dict[str, Any], segment: str) -> CallRecord:
         started_at=datetime.fromtimestamp(told["at"], UTC),
         face=told["face"],
         method=told["method"][:10],
-        address=told["ip"] or None,
+        address=_address(told["ip"]),
         user=told.get("user", ""),
         segment=segment,
     )
     if "op" in told:
         record.agency, record.service, record.operation, record.operation_ref, record.revision = told["op"]
     return record
+
+
+def _address(text: str) -> str | None:
+    """An address as every database takes it: a link-local one's zone (fe80::1%eth0) is of this machine only."""
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _end(record: CallRecord, told: dict[str, Any]) -> None:

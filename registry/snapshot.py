@@ -11,7 +11,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
@@ -145,6 +146,11 @@ def _version() -> int:
     return found or 0
 
 
+def _after(day: date | None) -> float:
+    """The end of a last day; the calendar's own last day, which people write for "for ever", has none."""
+    return float("inf") if day is None or day == date.max else _midnight(day + timedelta(days=1))
+
+
 def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=timezone.get_default_timezone()).timestamp()
 
@@ -219,30 +225,41 @@ def _keys() -> dict[str, Key]:
     for row in live.select_related("application__agency"):
         owner = row.application
         application = applications.setdefault(owner.pk, Application(owner.pk, owner.agency.code, owner.code))
-        found[row.digest] = Key(
-            id=row.pk,
-            public=row.public,
-            application=application,
-            expires=row.expires_at.timestamp() if row.expires_at else float("inf"),
-            networks=tuple(models.networks(row.networks)),
-            operation_id=row.operation_id,
-            in_path=row.in_path,
-        )
+        with _left_out("key", row.pk):
+            found[row.digest] = Key(
+                id=row.pk,
+                public=row.public,
+                application=application,
+                expires=row.expires_at.timestamp() if row.expires_at else float("inf"),
+                networks=tuple(models.networks(row.networks)),
+                operation_id=row.operation_id,
+                in_path=row.in_path,
+            )
     return found
 
 
 def _grants() -> dict[tuple[int, int], Grant]:
     found = {}
     for row in models.Grant.objects.filter(state=models.Grant.State.APPROVED):
-        found[row.application_id, row.operation_id] = Grant(
-            id=row.pk,
-            begins=_midnight(row.valid_from) if row.valid_from else float("-inf"),
-            ends=_midnight(row.valid_until + timedelta(days=1)) if row.valid_until else float("inf"),
-            networks=tuple(models.networks(row.networks)),
-            fields=frozenset(models.names(row.fields)),
-            quota=row.quota,
-        )
+        with _left_out("grant", row.pk):
+            found[row.application_id, row.operation_id] = Grant(
+                id=row.pk,
+                begins=_midnight(row.valid_from) if row.valid_from else float("-inf"),
+                ends=_after(row.valid_until),
+                networks=tuple(models.networks(row.networks)),
+                fields=frozenset(models.names(row.fields)),
+                quota=row.quota,
+            )
     return found
+
+
+@contextmanager
+def _left_out(noun: str, pk: int) -> Iterator[None]:
+    """A row that cannot be read opens nothing, and must not keep all the others' changes from coming into force."""
+    try:
+        yield
+    except (ValueError, OverflowError):
+        log.error("%s %s cannot be read: it opens nothing", noun, pk)
 
 
 def take() -> Snapshot:

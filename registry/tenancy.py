@@ -59,6 +59,11 @@ SCOPES: dict[str, Scope] = {
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 
+#: The label of what hangs on an operation → the reference to it. Who may not change that kind of operation decides
+#: nothing about it either: a publisher lets nobody at the agency's data.
+HANGING = {"registry.grant": "operation"}
+KINDS = {"data": "dataservices.change_dataoperation", "proxy": "proxyservices.change_proxyoperation"}
+
 #: References to rows of other agencies that are meant to be: a provider grants to anybody's application.
 FOREIGN = {("registry.grant", "application")}
 
@@ -115,7 +120,12 @@ def referable(model: type[Model], field: str, user: Visitor) -> QuerySet[Any]:
     owner = model._meta.get_field(field).model
     rows = target._default_manager.all()
     foreign = (owner._meta.label_lower, field) in FOREIGN and isinstance(user, User) and user.is_active
-    return rows if foreign else visible(rows, user)
+    if foreign:
+        return rows
+    rows = visible(rows, user)
+    if HANGING.get(owner._meta.label_lower) == field and isinstance(user, User):
+        rows = rows.filter(kind__in=[kind for kind, right in KINDS.items() if user.has_perm(right)])
+    return rows
 
 
 def may_change(user: Visitor, row: Model) -> bool:
@@ -129,7 +139,10 @@ def may_change(user: Visitor, row: Model) -> bool:
         return True
     if is_supervisor(user) or user.agency_id is None:
         return False
-    return any(_owner(row, path) == user.agency_id for path in scope(type(row)).changed)
+    if not any(_owner(row, path) == user.agency_id for path in scope(type(row)).changed):
+        return False
+    hanging = HANGING.get(row._meta.label_lower)
+    return hanging is None or user.has_perm(KINDS[getattr(row, hanging).kind])
 
 
 def _owner(row: Model, path: str) -> Any:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import re._parser as regex_parser  # type: ignore[import-not-found]  # the only one that knows how re reads a pattern
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from math import factorial
 from typing import Any, Protocol
 
 from stdnum.exceptions import ValidationError as BadNumber
 from stdnum.id import nik, npwp
 
 MAX_TEXT = 10_000
+#: The longest text that a pattern is held against, and one with FEW or more repeats without a small bound.
+MATCHED, MATCHED_BY_MANY, FEW = 1000, 120, 3
+#: Steps that matching may take at worst: less than a second.
+MAX_STEPS = 10**7
+#: Up to here a repeat counts as written out so many times.
+_SMALL = 10
+_REPEATS = frozenset(("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"))
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}\Z")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})\Z")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -25,6 +34,10 @@ class Unfit(ValueError):
     def __init__(self, id: str, en: str) -> None:
         super().__init__(en)
         self.id, self.en = id, en
+
+
+class Hazard(ValueError):
+    """A pattern that some values would keep busy for ever. While it is, the whole worker stands still."""
 
 
 class ParameterLike(Protocol):
@@ -139,15 +152,70 @@ def bound(type: str, text: str) -> Any:
     return int(text) if type == "text" else CONVERTERS[type](text)
 
 
+def compiled(pattern: str) -> tuple[re.Pattern[str], int]:
+    """A pattern, and how long a text it may be held against. Raises re.error, or Hazard."""
+    try:
+        found = re.compile(pattern)
+        repeats, ways = _weight(regex_parser.parse(pattern))
+    except (OverflowError, RecursionError) as error:
+        raise re.error(str(error)) from None
+    length = MATCHED if repeats < FEW else MATCHED_BY_MANY
+    if ways * length**repeats > MAX_STEPS * factorial(repeats):
+        raise Hazard
+    return found, length
+
+
+def _weight(node: Any) -> tuple[int, int]:
+    """How many repeats without a small bound a parsed pattern holds, and in how many ways the rest of it can match.
+
+    Raises Hazard for what can split a text in very many ways: a repeat of what repeats or has alternatives itself.
+    """
+    if isinstance(node, tuple) and node:
+        name = str(node[0])
+        if name in _REPEATS:
+            least, most, body = node[1]
+            repeats, ways = _weight(body)
+            if most <= _SMALL:
+                return int(most) * repeats, min(ways ** int(most) * (int(most) - int(least) + 1), MAX_STEPS + 1)
+            if _varies(body):
+                raise Hazard
+            return 1, 1
+        if name == "BRANCH":
+            weights = [_weight(each) for each in node[1][1]]
+            return max(repeats for repeats, _ways in weights), min(
+                sum(ways for _repeats, ways in weights), MAX_STEPS + 1
+            )
+    repeats, ways = 0, 1
+    if isinstance(node, (tuple, list, regex_parser.SubPattern)):
+        for each in node:
+            more, others = _weight(each)
+            repeats, ways = repeats + more, min(ways * others, MAX_STEPS + 1)
+    return repeats, ways
+
+
+def _varies(node: Any) -> bool:
+    """Whether a parsed pattern holds a repeat of no fixed number, alternatives, or a reference to a group."""
+    if isinstance(node, tuple) and node:
+        name = str(node[0])
+        if name in ("BRANCH", "GROUPREF", "GROUPREF_EXISTS"):
+            return True
+        if name in _REPEATS and node[1][0] != node[1][1]:
+            return True
+    return isinstance(node, (tuple, list, regex_parser.SubPattern)) and any(_varies(each) for each in node)
+
+
 class Reader:
     """Reads one declared parameter's values. Made once per definition, called once per call."""
 
-    __slots__ = ("choices", "convert", "max", "min", "pattern", "type")
+    __slots__ = ("choices", "convert", "matched", "max", "min", "pattern", "type")
 
     def __init__(self, type: str, pattern: str = "", min: str = "", max: str = "", choices: str = "") -> None:
         self.type = type
         self.convert = CONVERTERS[type]
-        self.pattern = re.compile(pattern) if pattern else None
+        self.pattern: re.Pattern[str] | None = None
+        self.matched = 0
+        if pattern:
+            self.pattern, self.matched = compiled(pattern)
         self.min = bound(type, min) if min else None
         self.max = bound(type, max) if max else None
         self.choices = frozenset(line.strip() for line in choices.splitlines() if line.strip())
@@ -160,6 +228,8 @@ class Reader:
         """The value to bind. ``supplied`` is text, or what JSON holds: a number or a truth. Raises Unfit."""
         text = supplied if isinstance(supplied, str) else _as_text(supplied)
         value = self.convert(text)
+        if self.pattern is not None and len(text) > self.matched:
+            raise Unfit(f"paling banyak {self.matched} karakter", f"at most {self.matched} characters")
         if self.pattern is not None and not self.pattern.fullmatch(text):
             raise Unfit(f"harus cocok dengan pola {self.pattern.pattern}", f"it must match {self.pattern.pattern}")
         if self.choices and text not in self.choices:
@@ -192,7 +262,11 @@ def _as_text(value: Any) -> str:
         return str(value)
     if isinstance(value, float | Decimal):
         try:
-            return format(Decimal(repr(value) if isinstance(value, float) else value), "f")
-        except (InvalidOperation, ValueError):
+            number = Decimal(repr(value) if isinstance(value, float) else value)
+            # 1e-999999999 is twelve characters that written out would be a thousand million.
+            if number.is_finite() and abs(number.adjusted()) <= MAX_TEXT:
+                return format(number, "f")
+            raise Unfit("di luar jangkauan", "it is out of range")
+        except InvalidOperation:
             pass
     raise Unfit("harus satu nilai, bukan daftar atau objek", "it must be one value, not a list or an object")

@@ -84,11 +84,12 @@ def fpt(path: Path, memos: Sequence[tuple[int, bytes]], block: int = 64) -> list
     """A FoxPro memo file of (kind, bytes); kind 1 is text. Returns the block number of each memo."""
     body = b""
     places = []
-    first = 512
+    first = 512 + -512 % block
     for kind, data in memos:
         places.append((first + len(body)) // block)
         body += _filled(struct.pack(">II", kind, len(data)) + data, block)
-    path.write_bytes(struct.pack(">IHH504x", (first + len(body)) // block, 0, block) + body)
+    head = struct.pack(">IHH504x", (first + len(body)) // block, 0, block)
+    path.write_bytes(head.ljust(first, b"\0") + body)
     return places
 
 
@@ -105,10 +106,12 @@ def dbt3(path: Path, memos: Sequence[bytes]) -> list[int]:
 def dbt4(path: Path, memos: Sequence[bytes], block: int = 512) -> list[int]:
     """A memo file of dBase IV: a mark and the length, which counts mark and length too."""
     body, places = b"", []
+    first = 512 + -512 % block
     for data in memos:
-        places.append((512 + len(body)) // block)
+        places.append((first + len(body)) // block)
         body += _filled(b"\xff\xff\x08\x00" + struct.pack("<I", len(data) + 8) + data, block)
-    path.write_bytes(struct.pack("<I16xH490x", (512 + len(body)) // block, block) + body)
+    head = struct.pack("<I16xH490x", (first + len(body)) // block, block)
+    path.write_bytes(head.ljust(first, b"\0") + body)
     return places
 
 

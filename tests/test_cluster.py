@@ -37,7 +37,7 @@ services:
          sql: "SELECT id, nama FROM orang WHERE id = :id", parameters: [{name: id, type: integer}]}
       - {code: jatah, kind: data, source: uji, state: published, access: restricted,
          sql: "SELECT count(*) AS n FROM orang"}
-      - {code: sakit, kind: data, source: sakit, state: published, access: restricted, time_cap_ms: 2000,
+      - {code: sakit, kind: data, source: sakit, state: published, access: restricted, time_cap_ms: 4000,
          sql: "SELECT 1 AS n"}
 applications:
   - agency: kons
@@ -215,7 +215,7 @@ def test_a_hung_source_hurts_only_its_own_operations(cluster: Cluster) -> None:
             os.kill(pid, signal.SIGCONT)
     assert sorted(others)[-1] < 1.5, "another operation waited for the hung source"
     # Whoever is let in waits for the time cap at most; the others are told at once.
-    assert max(seconds for seconds, _status in times) < 2 + 2
+    assert max(seconds for seconds, _status in times) < 4 + 1 + 0.5  # the cap, a second, and a busy machine
     assert {status for _seconds, status in times} <= {502, 503, 504}
     assert sum(status == 503 for _seconds, status in times) > 60
     wait_for(lambda: cluster.get("/rest/prov/data/sakit.json").status == 200, 20)

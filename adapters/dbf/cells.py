@@ -84,7 +84,7 @@ def _remembered(cell: Parse) -> tuple[ParseAll, Parse]:
 
 def _numbers(field: Field, exact: bool) -> tuple[ParseAll, Parse]:
     if exact:
-        return _each(_digits)
+        return _each(lambda raw: _digits(raw, field.decimals))
     if field.decimals:
         return _doubles(field.width), _decimal
     return _wholes(field.width), _whole
@@ -146,9 +146,9 @@ def _decimal(raw: bytes) -> float | None:
     return float(value)
 
 
-def _digits(raw: bytes) -> str | None:
+def _digits(raw: bytes, scale: int) -> str | None:
     value = _number(raw)
-    return None if value is None else format(value, "f")
+    return None if value is None else format(value, f".{max(scale, -int(value.as_tuple().exponent))}f")
 
 
 def _number(raw: bytes) -> Decimal | None:

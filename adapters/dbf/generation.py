@@ -27,6 +27,10 @@ _VERSION = 1
 #: Seconds within which a file system may give two changes one and the same time.
 RACY = 2.0
 
+#: Seconds without a change that a file is waited for, and how long at most: who writes now may be half-way.
+_QUIET = 0.1
+_QUIET_MOST = 1.0
+
 #: Seconds for which a file that somebody writes to without a pause is tried.
 _PATIENCE = 60.0
 
@@ -156,6 +160,7 @@ def build(
 
 def _attempt(table: Table, indices: list[str], progress: Progress, began: _Begin, copied: bool) -> Meta | None:
     """One reading of the file as it is now, or None when it changed under our hands."""
+    _wait_for_quiet(table)
     first = table.state(None)
     try:
         header = table.header()
@@ -181,14 +186,21 @@ def _attempt(table: Table, indices: list[str], progress: Progress, began: _Begin
         return meta
 
 
+def _wait_for_quiet(table: Table) -> None:
+    until = time.monotonic() + _QUIET_MOST
+    while 0 <= (age := time.time() - table.path.stat().st_mtime) < _QUIET and time.monotonic() < until:
+        time.sleep(_QUIET - age)
+
+
 def _refuse(table: Table, why: str, state: State, began: _Begin) -> Meta | None:
     """A generation that says why there is none."""
     if table.state(None) != state:
         return None
-    with _aside(table.cache) as path, closing(_writer(path)) as connection:
-        meta = Meta([], 0, False, 0, warnings=[why], refused="file-format")
-        connection.execute("CREATE TABLE mantra_meta (about)")
-        connection.commit()
+    meta = Meta([], 0, False, 0, warnings=[why], refused="file-format")
+    with _aside(table.cache) as path:
+        with closing(_writer(path)) as connection:
+            connection.execute("CREATE TABLE mantra_meta (about)")
+            connection.commit()
         _finish(path, meta, state, began)
         os.replace(path, table.cache)
     return meta

@@ -211,9 +211,7 @@ def _fields(found: list[_Descriptor], version: int, encoding: str) -> tuple[list
     return fields, flags
 
 
-def _field(
-    each: _Descriptor, offset: int, version: int, encoding: str, bits: tuple[int | None, int | None]
-) -> Field:
+def _field(each: _Descriptor, offset: int, version: int, encoding: str, bits: tuple[int | None, int | None]) -> Field:
     name = each.name.decode(encoding, "replace").strip() or f"field_{offset}"
     kind, memo = _kind(each, version)
     allowed = _WIDTHS.get(each.type)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import struct
 import subprocess
@@ -24,6 +25,8 @@ from adapters.base import ConnectFailed, SourceError, TimedOut
 from adapters.dbf import generation, memo
 from adapters.dbf.generation import FileBusy, Generation
 from adapters.dbf.tables import Table
+
+log = logging.getLogger("mantra.adapters")
 
 #: Bytes of table and memo from which on a process reads them.
 LARGE = 4 * 1024 * 1024
@@ -198,7 +201,8 @@ def _run(table: Table, indices: list[str], job: _Job) -> None:
         job.error = _unreadable(error)
     except FileBusy:
         job.error = ConnectFailed("file-busy")
-    except Exception:
+    except Exception as error:
+        log.error("the table %s cannot be read: %s", table.name, type(error).__name__)
         job.error = ConnectFailed("other")
     finally:
         job.ended = time.monotonic()

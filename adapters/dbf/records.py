@@ -66,9 +66,9 @@ class Chunk:
         end = len(self.numbers) * self.width
         if len(self.numbers) < 2:
             return [whole[offset : offset + width]] if end else []
-        got: Sequence[Any] = itemgetter(
-            *[slice(start, start + width) for start in range(offset, end, self.width)]
-        )(whole)
+        got: Sequence[Any] = itemgetter(*[slice(start, start + width) for start in range(offset, end, self.width)])(
+            whole
+        )
         return got
 
 
@@ -259,9 +259,7 @@ class Reader:
             else:
                 self._seems_utf8 = True
 
-    def _varying(
-        self, field: Field, chunk: Chunk, flags: list[int] | None, nulls: list[bool] | None
-    ) -> Iterable[Any]:
+    def _varying(self, field: Field, chunk: Chunk, flags: list[int] | None, nulls: list[bool] | None) -> Iterable[Any]:
         """Varchar and Varbinary: with its bit set, the last byte says how many of the others count."""
         assert field.length_bit is not None
         bit = 1 << field.length_bit

@@ -98,9 +98,9 @@ def _place(source: Mapping[str, Any], roots: list[Path]) -> Path:
     """The file or folder of the source. The agency's folder itself will do for a folder."""
     try:
         return locate(source, any_case=True)
-    except ConnectFailed:
+    except ConnectFailed as error:
         named = source.get("database")
-        if named and roots and Path(os.path.realpath(roots[0] / named)) in roots:
+        if error.reason == "file-forbidden" and named and roots and Path(os.path.realpath(roots[0] / named)) in roots:
             return Path(os.path.realpath(roots[0] / named))
         raise
 

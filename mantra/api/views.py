@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
@@ -87,7 +87,10 @@ def _moment(value: str) -> datetime:
     found = parse_datetime(value)
     if found is None:
         raise ValueError
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    try:
+        return (found if timezone.is_aware(found) else timezone.make_aware(found)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError from None
 
 
 def _truth(value: str) -> bool:
@@ -133,6 +136,15 @@ class HistoryPages(CursorPagination):  # type: ignore[misc]
     ordering = ("-started_at", "-id")
     page_size_query_param = "page_size"
     max_page_size = 1000
+
+    def decode_cursor(self, request: Request) -> Any:
+        cursor = super().decode_cursor(request)
+        try:
+            if cursor is not None and cursor.position is not None:
+                _moment(cursor.position)
+        except ValueError:
+            raise NotFound(self.invalid_cursor_message) from None
+        return cursor
 
 
 # ---------------------------------------------------------------------------------------- views

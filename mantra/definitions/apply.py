@@ -228,7 +228,7 @@ class _Run:
 
     def agency(self, block: Block, path: str, name: str = "agency") -> Agency | None:
         code = self.word(block, path, name)
-        found = Agency.objects.filter(code=code).first() if code else None
+        found = Agency.objects.filter(code__iexact=code).first() if code else None
         if code and found is None and ("agency", code) not in self.failed:
             self.problem(_at(path, name), _("There is no agency %(code)s.") % {"code": code})
         return found

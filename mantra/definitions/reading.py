@@ -14,6 +14,15 @@ from django.utils.translation import gettext as _
 _REFERENCE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 
 
+#: A bundle may have been written by an agency: what it says lands where that agency's people can read it.
+OWN = frozenset(
+    (
+        "MANTRA_SECRET_KEY", "MANTRA_FIELD_KEYS", "MANTRA_KEY_PEPPERS", "MANTRA_JOURNAL_KEY", "MANTRA_DATABASE_URL",
+        "MANTRA_QUOTA_STORE",
+    )
+)  # fmt: skip
+
+
 class Unreadable(ValueError):
     """What is written does not fit, with the reason in the reader's words."""
 
@@ -114,6 +123,8 @@ class Surroundings:
         return self.expand(text)
 
     def _variable(self, name: str, default: str | None) -> str:
+        if name.removesuffix("_FILE") in OWN:
+            raise Unreadable(_("%(name)s is the bus's own secret.") % {"name": name})
         found = self.environment.get(name, default)
         if found is None:
             raise Unreadable(_("The environment has no %(name)s.") % {"name": name})

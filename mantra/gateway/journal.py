@@ -103,9 +103,7 @@ class Answer:
         self.result.close()
         self.result = fault
 
-    def send(
-        self, chunks: Iterator[bytes], settle: Callable[[bytes], tuple[int, bytes]] | None = None
-    ) -> bytes | Body:
+    def send(self, chunks: Iterator[bytes], settle: Callable[[bytes], tuple[int, bytes]] | None = None) -> bytes | Body:
         """The body to answer with: bytes when it is all there, else an iterator.
 
         ``settle`` is shown a whole body and decides on the status and body that go out in its stead

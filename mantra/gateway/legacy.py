@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from django.core.handlers.wsgi import WSGIRequest
-
 from mantra.gateway import exchange, gate
 from mantra.gateway.client_ip import client_ip
-from mantra.gateway.exchange import Response
+from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import LEGACY, LegacyFormat
 from mantra.gateway.journal import Answer
 from mantra.gateway.serve import serve
@@ -37,9 +35,9 @@ _TOLD_AS = {
 }
 
 
-def face(request: WSGIRequest) -> Response:
+def face(environ: Environ) -> Response:
     """Answer one request of the legacy wire."""
-    answer = serve(read(request))
+    answer = serve(read(environ))
     try:
         return respond(answer)
     except Fault as fault:
@@ -47,22 +45,21 @@ def face(request: WSGIRequest) -> Response:
         return _failure(answer)
 
 
-def read(request: WSGIRequest) -> Call:
+def read(environ: Environ) -> Call:
     """The request as a Call. What cannot be made sense of is its flaw."""
-    meta = request.META
     rest: list[str] = []
     call = Call(
         face="legacy",
-        method=meta["REQUEST_METHOD"],
-        address=client_ip(meta),
+        method=environ["REQUEST_METHOD"],
+        address=client_ip(environ),
         request_id=exchange.request_id(),
         format="legacy_json",
-        supply=lambda call: supplied(call, request, rest),
-        secret=meta.get("HTTP_ACCESSKEY", "").strip(),
+        supply=lambda call: supplied(call, environ, rest),
+        secret=environ.get("HTTP_ACCESSKEY", "").strip(),
         lenient=True,
     )
     try:
-        parts = exchange.path(request).lstrip("/").split("/")
+        parts = exchange.path(environ).lstrip("/").split("/")
         if parts[0].lower() == PREFIX:
             parts = parts[1:]
         call.format = FACES.get(parts[0].lower(), call.format)
@@ -106,17 +103,17 @@ def _is_key(call: Call, text: str) -> bool:
 # ------------------------------------------------------------------------------------ parameters
 
 
-def supplied(call: Call, request: WSGIRequest, rest: list[str]) -> list[tuple[str, Any]]:
+def supplied(call: Call, environ: Environ, rest: list[str]) -> list[tuple[str, Any]]:
     """The parameters, in whichever of the five caller styles they come. Raises Fault."""
     operation = call.operation
     assert operation is not None
-    query = request.META.get("QUERY_STRING", "")
+    query = environ.get("QUERY_STRING", "")
     if rest:
         found = _from_path(rest, operation)
     elif query:
         found = exchange.pairs(query)
     elif call.method == "POST":
-        found = exchange.form_pairs(exchange.body(request))
+        found = exchange.form_pairs(exchange.body(environ))
     else:
         found = []
     # A column's spaces are underscores in the parameter's name.

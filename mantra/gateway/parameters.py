@@ -34,9 +34,7 @@ def read(call: Call) -> None:
         try:
             arguments[parameter.name] = parameter.read(value)
         except Unfit as unfit:
-            raise Fault(
-                faults.PARAMETER_INVALID, parameter=parameter.name, why_id=unfit.id, why_en=unfit.en
-            ) from None
+            raise Fault(faults.PARAMETER_INVALID, parameter=parameter.name, why_id=unfit.id, why_en=unfit.en) from None
     if plan.page_size:
         call.per_page = _number(given, "per_page", plan.page_size, plan.page_size)
         call.page = _number(given, "page", 1, MAX_PAGE)

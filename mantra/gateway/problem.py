@@ -6,10 +6,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
-from django.core.handlers.wsgi import WSGIRequest
 
 from mantra.gateway import exchange
-from mantra.gateway.exchange import Response
+from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import FORMATS
 from mantra.gateway.journal import Answer
 from registry.calls import Document
@@ -19,9 +18,9 @@ _JSON = "application/problem+json"
 _XML = "application/problem+xml"
 
 
-def language(request: WSGIRequest) -> str:
+def language(environ: Environ) -> str:
     """id, unless the caller likes English better."""
-    for part in request.META.get("HTTP_ACCEPT_LANGUAGE", "").split(","):
+    for part in environ.get("HTTP_ACCEPT_LANGUAGE", "").split(","):
         tag = part.partition(";")[0].strip().lower()
         if tag[:2] in ("id", "en"):
             return str(tag[:2])
@@ -69,13 +68,13 @@ def _headers(found: Response, fault: Fault) -> Response:
     return found
 
 
-def response(answer: Answer, request: WSGIRequest) -> Response:
+def response(answer: Answer, environ: Environ) -> Response:
     """Answer a call with the fault that it came to."""
     call = answer.call
     for _attempt in (1, 2):
         fault = answer.result
         assert isinstance(fault, Fault)
-        content, media_type = written(members(fault, call.request_id, language(request)), call.format)
+        content, media_type = written(members(fault, call.request_id, language(environ)), call.format)
         try:
             return _headers(exchange.response(answer, iter((content,)), fault.status, media_type), fault)
         except Fault as journal_down:  # without a record there is no answer but this

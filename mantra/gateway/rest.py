@@ -13,12 +13,11 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
 from django.utils.http import http_date
 
 from mantra.gateway import exchange, gate, problem
 from mantra.gateway.client_ip import client_ip
-from mantra.gateway.exchange import Response
+from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.journal import Answer
 from mantra.gateway.serve import serve
@@ -34,37 +33,36 @@ _ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "
 _BY_TYPE = {each.media_type.partition(";")[0]: name for name, each in FORMATS.items()} | _ALIASES
 
 
-def face(request: WSGIRequest) -> Response:
+def face(environ: Environ) -> Response:
     """Answer one REST request."""
-    call = read(request)
+    call = read(environ)
     if call.method == "OPTIONS" and call.flaw is None and (allowed := options(call)) is not None:
         return allowed
     answer = serve(call)
     try:
-        found = respond(answer, request)
+        found = respond(answer, environ)
     except Fault as fault:
         answer.fail(fault)
-        found = problem.response(answer, request)
+        found = problem.response(answer, environ)
     found.headers["X-Request-Id"] = call.request_id
     found.headers["X-Content-Type-Options"] = "nosniff"
     return found
 
 
-def read(request: WSGIRequest) -> Call:
+def read(environ: Environ) -> Call:
     """The request as a Call. What cannot be made sense of is its flaw."""
-    meta = request.META
     call = Call(
         face="rest",
-        method=meta["REQUEST_METHOD"],
-        address=client_ip(meta),
+        method=environ["REQUEST_METHOD"],
+        address=client_ip(environ),
         request_id=exchange.request_id(),
         format=_DEFAULT,
-        supply=lambda call: supplied(request),
-        secret=exchange.key_of(meta),
+        supply=lambda call: supplied(environ),
+        secret=exchange.key_of(environ),
     )
     try:
-        call.agency, call.service, call.code, suffix = address(exchange.path(request))
-        call.format = suffix or accepted(meta.get("HTTP_ACCEPT", "*/*"))
+        call.agency, call.service, call.code, suffix = address(exchange.path(environ))
+        call.format = suffix or accepted(environ.get("HTTP_ACCEPT", "*/*"))
     except Fault as fault:
         call.flaw = fault
     return call
@@ -108,13 +106,13 @@ def accepted(header: str) -> str:
     return best
 
 
-def supplied(request: WSGIRequest) -> list[tuple[str, Any]]:
+def supplied(environ: Environ) -> list[tuple[str, Any]]:
     """The parameters in the query string and, with POST, in a form or JSON body. Raises Fault."""
-    found: list[tuple[str, Any]] = list(exchange.pairs(request.META.get("QUERY_STRING", "")))
-    if request.META["REQUEST_METHOD"] == "POST":
-        body = exchange.body(request)
+    found: list[tuple[str, Any]] = list(exchange.pairs(environ.get("QUERY_STRING", "")))
+    if environ["REQUEST_METHOD"] == "POST":
+        body = exchange.body(environ)
         if body:
-            found += _from_body(body, request.META.get("CONTENT_TYPE", ""))
+            found += _from_body(body, environ.get("CONTENT_TYPE", ""))
     return found
 
 
@@ -150,7 +148,7 @@ def _json(body: bytes) -> Any:
 # --------------------------------------------------------------------------------------- answers
 
 
-def respond(answer: Answer, request: WSGIRequest) -> Response:
+def respond(answer: Answer, environ: Environ) -> Response:
     """The response to a call that went well. Raises Fault, also where writing the result fails."""
     call, result = answer.call, answer.result
     if isinstance(result, Fault):
@@ -160,7 +158,7 @@ def respond(answer: Answer, request: WSGIRequest) -> Response:
     written = FORMATS[call.format]
     held = None
     if operation.cache_seconds and call.method != "POST":
-        tags = request.META.get("HTTP_IF_NONE_MATCH", "").split(",")
+        tags = environ.get("HTTP_IF_NONE_MATCH", "").split(",")
         held = [tag.strip().removeprefix("W/") for tag in tags]
     found = exchange.response(answer, _chunks(written, result, operation), 200, written.media_type, held)
     _describe(found, call, result, operation)

@@ -244,6 +244,16 @@ def test_broken_sql(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
     assert "rahasia" not in reply.text + caplog.text
 
 
+def test_a_declared_column_that_the_sql_does_not_give(cast: Cast) -> None:
+    from registry.models import Field
+
+    Field.objects.create(operation=cast.operations["satu"], name="npns")
+    snapshot.refresh()
+    reply = cast.get("satu.json", "id=7")
+    assert_problem(reply, faults.FIELD_MISSING)
+    assert "npns" in reply.json()["detail"]
+
+
 def test_dead_database(cast: Cast) -> None:
     cast.source.database = cast.source.database.replace("uji", "hilang")
     cast.source.save()

@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import Server
+from tests.servers.process import Server, wait_until
 from tests.servers.tds_sql import PROCEDURES, Done, Event, Fault, Rows, Said, Session, SqlError, Wait
 from tests.servers.tds_types import COLLATIONS, Reader, Type, described, described5, encoded, encoded5, stored
 from tests.servers.tds_types import parse as parse_type
@@ -142,6 +143,8 @@ class Conversation:
     context: ssl.SSLContext | None = None
     session: Session = field(init=False)
     user: str = ""
+    #: What the client told of itself, for tests to ask by tds_fact('…').
+    facts: dict[str, str] = field(default_factory=dict)
     prepared: dict[int, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
 
     sybase = False
@@ -149,13 +152,13 @@ class Conversation:
     def talk(self) -> None:
         try:
             if self.log_in():
-                self.session = Session(self.path, self.user, self.sybase)
+                self.session = Session(self.path, self.user, self.sybase, facts=self.facts)
                 try:
                     while True:
                         self.serve(*self.wire.message())
                 finally:
                     self.session.close()
-        except (Gone, OSError, EOFError):
+        except (Gone, OSError):
             pass
         finally:
             self.wire.sock.close()
@@ -172,6 +175,9 @@ class Conversation:
         if not plain and self.encryption == OFF:
             # Only the log-in goes through TLS then.
             self.wire.tls = None
+        self.facts["encrypted"] = "no" if plain else "login" if self.encryption == OFF else "all"
+        self.facts["intent"] = "read" if data[26] & 0x20 else "write"
+        self.facts["version"] = data[4:8].hex()
         return self._admit(*_login7(data))
 
     def _agree(self, data: bytes) -> bool:
@@ -202,6 +208,7 @@ class Conversation:
             first = self.error(SqlError(4060, f'Cannot open database "{database}" requested by the login.', 11))
             return self._turn_away(SqlError(18456, f"Login failed for user '{user}'.", 14), first)
         self.user = user
+        self.facts["application"] = application
         self.wire.send(self.welcome(database or DATABASE))
         return True
 
@@ -210,13 +217,16 @@ class Conversation:
         return False
 
     def welcome(self, database: str) -> bytes:
+        version = bytes.fromhex({"74": "74000004", "73": "730b0003", "72": "72090002", "71": "71000001"}[
+            self.facts["version"][6:]
+        ])  # fmt: skip
         collation = COLLATIONS["sql_latin1_general_cp1_ci_as"][0]
         return b"".join(
             (
                 _token(0xE3, b"\x01" + _short(database) + _short("master")),
                 _token(0xE3, b"\x07\x05" + collation + b"\x00"),
                 _token(0xE3, b"\x04" + _short(str(PACKET)) + _short(str(PACKET))),
-                _token(0xAD, b"\x01\x74\x00\x00\x04" + _short("Microsoft SQL Server") + b"\x0f\x00\x10\x00"),
+                _token(0xAD, b"\x01" + version + _short("Microsoft SQL Server") + b"\x0f\x00\x10\x00"),
                 self.done(DONE, 0),
             )
         )
@@ -556,6 +566,18 @@ class TDSServer(Server):
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "tests.servers.tds", str(self.port), str(self.folder / "data.sqlite3")]
+
+    def start(self) -> None:
+        """Start under this account: the responder is ours, and its Python may live where another cannot read."""
+        with open(self.folder / "output.log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig=TERM", "--", *self.command(), *self.options],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[2],
+            )
+        wait_until(self._ready_or_dead, 60, self.name)
 
     def source(self, **changes: Any) -> dict[str, Any]:
         """The settings of a data source for this server."""

@@ -117,6 +117,60 @@ PROCEDURES = {
     "gagal_akhir": Procedure((), _fails_late),
 }
 
+def _part(kind: str, name: str) -> Any:
+    """A part of a declared type, as the catalogues tell it."""
+    found = tds_types.parse(kind)
+    exact = found.name in ("decimal", "numeric")
+    parts = {
+        "name": found.name,
+        "length": (-1 if found.length == tds_types.MAX else found.length) or None,
+        "precision": found.precision if exact else None,
+        "scale": found.scale if exact else None,
+        "fraction": found.scale if found.name in ("time", "datetime2", "datetimeoffset") else None,
+    }
+    return parts[name]
+
+
+_OBJECTS = (
+    "SELECT rowid AS id, name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sys%'"
+    " AND name NOT LIKE 'tds%' AND name NOT LIKE 'information%' AND name NOT LIKE 'sqlite%'"
+)
+_VIEWS = {
+    "sys_databases": "SELECT 'mantra' AS name UNION SELECT 'master'",
+    "sys_schemas": "SELECT 1 AS schema_id, 'dbo' AS name",
+    "sys_objects": f"SELECT id AS object_id, name, 1 AS schema_id FROM ({_OBJECTS})",
+    "sys_indexes": f"SELECT id AS object_id, 1 AS index_id, 'PK_' || name AS name, 1 AS is_unique, 1 AS is_primary_key"
+    f" FROM ({_OBJECTS}) WHERE name IN (SELECT tbl FROM tds_columns WHERE is_key)",
+    "sys_columns": f"SELECT o.id AS object_id, ordinal AS column_id, c.name FROM tds_columns c"
+    f" JOIN ({_OBJECTS}) o ON o.name = tbl",
+    "sys_index_columns": f"SELECT o.id AS object_id, 1 AS index_id, ordinal AS column_id, ordinal AS key_ordinal,"
+    f" 0 AS is_included_column FROM tds_columns c JOIN ({_OBJECTS}) o ON o.name = tbl WHERE is_key",
+    "information_schema_tables": "SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME,"
+    f" CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE FROM ({_OBJECTS})",
+    "information_schema_columns": "SELECT 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME, name AS COLUMN_NAME,"
+    " ordinal AS ORDINAL_POSITION, tds_part(type, 'name') AS DATA_TYPE, tds_part(type, 'length') AS"
+    " CHARACTER_MAXIMUM_LENGTH, tds_part(type, 'precision') AS NUMERIC_PRECISION, tds_part(type, 'scale') AS"
+    " NUMERIC_SCALE, tds_part(type, 'fraction') AS DATETIME_PRECISION,"
+    " CASE nullable WHEN 1 THEN 'YES' ELSE 'NO' END AS IS_NULLABLE FROM tds_columns",
+    "information_schema_table_constraints": "SELECT DISTINCT 'dbo' AS CONSTRAINT_SCHEMA, 'PK_' || tbl AS"
+    " CONSTRAINT_NAME, 'PRIMARY KEY' AS CONSTRAINT_TYPE, 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME FROM tds_columns"
+    " WHERE is_key",
+    "information_schema_key_column_usage": "SELECT 'dbo' AS CONSTRAINT_SCHEMA, 'PK_' || tbl AS CONSTRAINT_NAME,"
+    " name AS COLUMN_NAME FROM tds_columns WHERE is_key",
+}
+_SYBASE_VIEWS = {
+    "sysdatabases": "SELECT 'mantra' AS name UNION SELECT 'master'",
+    "sysobjects": f"SELECT id, name, CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type, 1 AS uid FROM ({_OBJECTS})",
+    "syscolumns": "SELECT o.id, ordinal AS colid, c.name, tds_part(c.type, 'name') AS usertype,"
+    " coalesce(tds_part(c.type, 'length'), 8) AS length, tds_part(c.type, 'precision') AS prec,"
+    " tds_part(c.type, 'scale') AS scale, nullable * 8 AS status FROM tds_columns c"
+    f" JOIN ({_OBJECTS}) o ON o.name = tbl",
+    "systypes": "SELECT DISTINCT tds_part(type, 'name') AS usertype, tds_part(type, 'name') AS name FROM tds_columns",
+    "sysindexes": f"SELECT id, 1 AS indid, 'pk_' || name AS name, 2050 AS status FROM ({_OBJECTS})"
+    " WHERE name IN (SELECT tbl FROM tds_columns WHERE is_key)",
+}
+
+_CONVERT = re.compile(r"\bconvert\s*\(\s*(\w+(?:\s*\([^()]*\))?)\s*,", re.I)
 _CAST = re.compile(r"\b(cast)\s*\(", re.I)
 _AS_TYPE = re.compile(r"\s+as\s+(\[?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)\s*$", re.I)
 _TRANSACTION = re.compile(
@@ -128,6 +182,7 @@ _ASSIGN = re.compile(r"(?:set|select)\s+@(\w+)\s*=\s*(.+)", re.I | re.S)
 _EXEC = re.compile(r"exec(?:ute)?\s+(?:@(\w+)\s*=\s*)?(?:\[?dbo\]?\.)?\[?(\w+)\]?\s*(.*)", re.I | re.S)
 _WAIT = re.compile(r"waitfor\s+(delay|time)\s+'(\d+):(\d+):([\d.]+)'", re.I)
 _CREATE = re.compile(r"create\s+table\s+(?:dbo\.)?\[?(#?\w+)\]?\s*\((.*)\)\s*", re.I | re.S)
+_DROP = re.compile(r"drop\s+table\s+(?:if\s+exists\s+)?(?:dbo\.)?\[?(\w+)\]?\s*;?\s*$", re.I)
 _COLUMN = re.compile(r"\s*\[?([\w ]+?)\]?\s+(\[?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)(.*)", re.I | re.S)
 _CONSTRAINT = re.compile(r"\s*(?:constraint|primary|unique|check|foreign)\b", re.I)
 _MESSAGES = (
@@ -155,6 +210,8 @@ class Session:
     options: dict[str, bool] = field(default_factory=dict)
     variables: dict[str, tuple[Type, Any]] = field(default_factory=dict)
     error: Misfit | None = None
+    #: What the client told at its log-in.
+    facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
@@ -166,6 +223,8 @@ class Session:
             " (tbl TEXT COLLATE NOCASE, ordinal INT, name TEXT COLLATE NOCASE, type TEXT, nullable INT, is_key INT)"
         )
         self._teach()
+        for name, select in (_SYBASE_VIEWS if self.sybase else _VIEWS).items():
+            self.db.execute(f"CREATE VIEW IF NOT EXISTS {name} AS {select}")
 
     def _teach(self) -> None:
         db = self.db
@@ -178,10 +237,20 @@ class Session:
             "suser_name": (0, lambda: self.user),
             "db_name": (0, lambda: "mantra"),
             "schema_name": (0, lambda: "dbo"),
-            "object_id": (1, lambda name: abs(hash(name))),
+            "tds_fact": (1, self.facts.get),
+            "has_dbaccess": (1, lambda name: 1),
+            "user_name": (1, lambda uid: "dbo"),
+            "index_col": (3, self._key_column),
+            "tds_part": (2, _part),
         }
         for name, (count, function) in functions.items():
             db.create_function(name, count, function)
+
+    def _key_column(self, table: str, index: int, place: int) -> str | None:
+        rows = self.db.execute(
+            "SELECT name FROM tds_columns WHERE tbl = ? AND is_key ORDER BY ordinal", (table,)
+        ).fetchall()
+        return rows[place - 1][0] if place <= len(rows) else None
 
     def _fitted(self, value: Any, kind: str) -> Any:
         try:
@@ -263,8 +332,8 @@ class Session:
             raise SqlError(3903 if verb == "rollback" else 3902, f"The {verb} request has no corresponding BEGIN.")
 
     def _option(self, text: str) -> None:
-        words = text.lower().rstrip(";").split()
-        self.options[words[1]] = words[-1] == "on"
+        for name, value in re.findall(r"set\s+(\w+)\s+(\w+)", text.lower()):
+            self.options[name] = value == "on"
 
     def _declare(self, text: str) -> Iterator[Event]:
         for piece in _pieces(text, ","):
@@ -338,6 +407,11 @@ class Session:
         self.db.executemany("INSERT INTO tds_columns VALUES (?, ?, ?, ?, ?, ?)", notes)
 
     def _query(self, text: str) -> Iterator[Event]:
+        if dropped := _DROP.match(text):
+            self._sqlite(_translated(text, self.sybase)[0], {})
+            self.db.execute("DELETE FROM tds_columns WHERE tbl = ?", (dropped[1],))
+            yield Done()
+            return
         found = self._select(text)
         command = {"insert": 0xC3, "delete": 0xC4, "update": 0xC5}.get(text.split(None, 1)[0].lower(), 0xC1)
         if not found.columns:
@@ -406,6 +480,8 @@ class Session:
         ]
 
     def _kind(self, expression: exp.Expression | None, name: str, known: dict[str, str], value: Any) -> Type:
+        while isinstance(expression, exp.Paren):
+            expression = expression.this
         if isinstance(expression, exp.Anonymous) and expression.name.lower() == "tds_cast":
             return tds_types.parse(expression.expressions[1].name)
         if isinstance(expression, exp.Parameter) and expression.name in self.variables:
@@ -444,6 +520,9 @@ def _storage(kind: Type) -> str:
     return "TEXT COLLATE tdsnumber" if exact else "TEXT"
 
 
+_QUOTED_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.S)
+
+
 def _pieces(text: str, separator: str) -> list[str]:
     """The text cut at a separator outside brackets, texts and comments."""
     pieces, depth, start, at = [], 0, 0, 0
@@ -460,7 +539,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 _SYBASE_WRAP = re.compile(r"\s*(begin\s+tran\w*)\s*\n(.*)\n\s*(rollback\s+tran\w*)\s*", re.I | re.S)
 _BEGINNING = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)+", re.S)
 _LEADING = re.compile(
-    r"((?:declare|set)\s+@.*?)\s*\n(?=\s*(?:declare|set|select|exec|execute|insert|update|delete|with)\b)", re.I | re.S
+    r"((?:(?:declare|set)\s+@|exec(?:ute)?\s).*?)\s*\n(?=\s*(?:declare|set|select|exec|execute|insert|update|delete|with)\b)", re.I | re.S
 )
 
 
@@ -491,7 +570,7 @@ _WORDS = ("begin", "commit", "rollback", "if", "declare", "set", "waitfor", "exe
 def _checked(text: str, sybase: bool) -> str:
     """The statement, if the server can compile it. Raises SqlError 102 or 105."""
     word = text.split(None, 1)[0].lower()
-    if text.count("'") % 2:
+    if "'" in _QUOTED_OR_COMMENT.sub("", text):
         raise SqlError(105, "Unclosed quotation mark after the character string.", 15)
     if word in _WORDS or word.startswith("sp_") or _CREATE.fullmatch(text):
         return text
@@ -505,7 +584,10 @@ def _checked(text: str, sybase: bool) -> str:
 def _translated(text: str, sybase: bool) -> tuple[str, exp.Expression]:
     text = _casts(re.sub(r"@@(\w+)", r"tds_global('\1')", text))
     try:
-        tree = sqlglot.parse_one(text, read="tsql").transform(_in_sqlite)
+        tree = sqlglot.parse_one(text, read="tsql")
+        if sybase:
+            _fill(tree)
+        tree = tree.transform(_in_sqlite)
     except SqlglotError as error:
         near = str(error).split("\n")[0][:80]
         raise SqlError(102, f"Incorrect syntax near '{near}'.", 15) from None
@@ -514,6 +596,7 @@ def _translated(text: str, sybase: bool) -> tuple[str, exp.Expression]:
 
 def _casts(text: str) -> str:
     """CAST(x AS type) as tds_cast(x, 'type'), which SQLite can be taught."""
+    text = _CONVERT.sub(r"tds_convert('\1',", text)
     while found := _CAST.search(text):
         depth, end = 1, found.end()
         while depth and end < len(text):
@@ -533,8 +616,16 @@ _GLOBALS = {"spid": 51, "version": "Tiruan T-SQL untuk pengujian", "trancount": 
 def _in_sqlite(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.National):
         return exp.Literal.string(node.name)
+    if isinstance(node, exp.Neg | exp.Literal) and (number := _exact(node)):
+        return number
     if isinstance(node, exp.Anonymous) and node.name.lower() == "tds_global":
         return exp.convert(_GLOBALS.get(node.expressions[0].name.lower(), 0))
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "tds_convert":
+        return exp.func("tds_cast", node.expressions[1], node.expressions[0])
+    if isinstance(node, exp.Table) and node.catalog:
+        node.set("catalog", None)
+        if not node.db:
+            node.set("db", None)
     if isinstance(node, exp.Table) and node.db:
         if node.db.lower() == "dbo":
             node.set("db", None)
@@ -544,10 +635,29 @@ def _in_sqlite(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Column) and node.table.lower() in ("inserted", "deleted"):
         node.set("table", None)
     if isinstance(node, exp.Add) and any(_is_text(side) for side in node.flatten()):
-        return exp.DPipe(this=node.left, expression=node.right)
+        return exp.DPipe(this=node.left.transform(_in_sqlite), expression=node.right.transform(_in_sqlite))
+    if isinstance(node, exp.CurrentSchema):
+        return exp.Literal.string("dbo")
     if isinstance(node, exp.CurrentTimestamp):
         return exp.Literal.string(datetime.now().isoformat(" ", "milliseconds"))
     return node
+
+
+def _fill(tree: exp.Expression) -> None:
+    """Sybase has no empty text: it takes one for a single blank."""
+    for literal in tree.find_all(exp.Literal):
+        if literal.is_string and not literal.name:
+            literal.set("this", " ")
+
+
+def _exact(node: exp.Expression) -> exp.Expression | None:
+    """A number with a point as the decimal that T-SQL takes it for; SQLite would make a float of it."""
+    sign, literal = ("-", node.this) if isinstance(node, exp.Neg) else ("", node)
+    if not isinstance(literal, exp.Literal) or literal.is_string or not re.fullmatch(r"\d*\.\d*", literal.name):
+        return None
+    whole, _, fraction = literal.name.partition(".")
+    kind = f"decimal({max(1, len(whole.lstrip('0')) + len(fraction))},{len(fraction)})"
+    return exp.func("tds_cast", exp.Literal.string(sign + literal.name), exp.Literal.string(kind))
 
 
 def _is_text(node: exp.Expression) -> bool:

@@ -162,7 +162,7 @@ def _text(value: Any, kind: Type) -> str:
     units = len(text.encode("utf-16-le")) // 2 if kind.wide else len(_encoded(text, kind))
     if kind.length and kind.length != MAX and units > kind.length:
         raise Misfit(2628, "String or binary data would be truncated.")
-    return text.ljust(kind.length) if kind.name in ("char", "nchar") else text
+    return text + " " * (kind.length - units) if kind.name in ("char", "nchar") else text
 
 
 def _encoded(text: str, kind: Type) -> bytes:
@@ -170,7 +170,7 @@ def _encoded(text: str, kind: Type) -> bytes:
 
 
 _MOMENT = re.compile(
-    r"(?:(\d{4})-(\d\d)-(\d\d))?[ T]?(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(?:([+-])(\d\d):(\d\d))?"
+    r"(?:(\d{4})-?(\d\d)-?(\d\d))?[ T]?(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(?:([+-])(\d\d):(\d\d))?"
 )
 
 

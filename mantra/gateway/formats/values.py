@@ -284,7 +284,8 @@ def _same(values: Values, style: Style) -> Values | None:
 def _numbers(values: Values, style: Style) -> Values | None:
     joined = ",".join(values)
     try:
-        if joined.encode().translate(None, b"0123456789.,-") or joined.count(",") != len(values) - 1:
+        # A lone empty text would make an empty list of it.
+        if not joined or joined.encode().translate(None, b"0123456789.,-") or joined.count(",") != len(values) - 1:
             return None
         # The parser proves that each is a plain JSON number, several times faster than a pattern would.
         orjson.loads(f"[{joined}]")

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         agency = None
         if options["agency"]:
-            agency = Agency.objects.filter(code=options["agency"]).first()
+            agency = Agency.objects.filter(code__iexact=options["agency"]).first()
             if agency is None:
                 raise CommandError(f"There is no agency {options['agency']}.")
         self.stdout.write(export(agency), ending="")

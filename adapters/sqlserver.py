@@ -1,0 +1,311 @@
+"""Microsoft SQL Server, over pyodbc and FreeTDS.
+
+A definition calls a procedure as T-SQL does, with its outputs selected at the end:
+
+    DECLARE @jumlah int
+    EXEC dbo.hitung :a, :b, @jumlah OUTPUT
+    SELECT @jumlah AS jumlah
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time as clock
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from adapters.base import ColumnInfo, ConnectFailed, Setting
+from adapters.network import watch
+from adapters.tds import Connection, TDSAdapter, fault_of, size_of
+
+#: Where SQL Server's browser tells the ports of named instances.
+BROWSER_PORT = 1434
+
+_MARK = re.compile(r"%(?:%|\(([A-Za-z_]\w*)\)s)")
+_WVARCHAR, _WLONGVARCHAR, _VARCHAR, _VARBINARY, _LONGVARBINARY = -9, -10, 12, -3, -4
+
+#: How many UTF-16 units and bytes a parameter holds before its type must be a (max) one.
+_WIDE, _NARROW = 4000, 8000
+
+#: FreeTDS 1.3 sends dates before the year 1600 a day or two away, so that these go as text.
+_FIRST_YEAR = 1753
+
+
+class SQLServer(TDSAdapter):
+    engine = "sqlserver"
+    label = "Microsoft SQL Server"
+    tds_version = "7.4"
+    default_port = 1433
+    settings = (
+        Setting("host", "Host", required=True),
+        Setting("port", "Port", default="1433", help="Left out for a named instance"),
+        Setting("instance", "Instance", help="The instance's name; its port is asked from the host, UDP 1434"),
+        Setting("database", "Database", required=True),
+        Setting("user", "User", required=True),
+        Setting("password", "Password", secret=True),
+        Setting("encryption", "TLS", default="request", help="off, request or require"),
+        Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3, 7.2 or 7.1 for servers older than 2012"),
+        Setting("application", "Application name", default="mantra", help="What the server's monitors show"),
+    )
+    opening = {
+        False: "SET NOCOUNT ON; SET XACT_ABORT ON; SET TEXTSIZE 2147483647",
+        True: "SET NOCOUNT OFF; SET XACT_ABORT ON; SET TEXTSIZE 2147483647",
+    }
+    around = ("BEGIN TRANSACTION;\n", "\n;ROLLBACK TRANSACTION")
+
+    def _place(self) -> tuple[str, int]:
+        source = self.source
+        host = source.get("host") or "localhost"
+        if source.get("instance") and not source.get("port"):
+            return host, instance_port(host, source["instance"])
+        return super()._place()
+
+    def _more_words(self, writes: bool) -> dict[str, str]:
+        # Lets an availability group send what reads to a copy that nobody can write to.
+        return {} if writes else {"ApplicationIntent": "ReadOnly"}
+
+    def _execute(
+        self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
+    ) -> None:
+        text, declared, values, sizes = bind(sql, arguments)
+        text = before + text + after
+        if not values:
+            cursor.execute(text)
+            return
+        cursor.setinputsizes([_size(text), _size(declared), *sizes])
+        marks = ",".join("?" * (2 + len(values)))
+        cursor.execute(f"{{call sp_executesql({marks})}}", text, declared, *values)
+
+    def databases(self, connection: Connection) -> list[str]:
+        rows = self._look(
+            connection,
+            "SELECT name FROM sys.databases WHERE HAS_DBACCESS(name) = 1 AND name NOT IN ('master', 'model', 'msdb',"
+            " 'tempdb') ORDER BY name",
+        )
+        return [name for (name,) in rows]
+
+    def schemas(self, connection: Connection) -> list[str]:
+        rows = self._look(
+            connection,
+            "SELECT SCHEMA_NAME() AS s, 0 AS n UNION SELECT TABLE_SCHEMA, 1 FROM INFORMATION_SCHEMA.TABLES"
+            " WHERE TABLE_SCHEMA <> SCHEMA_NAME() AND TABLE_SCHEMA NOT IN ('sys', 'INFORMATION_SCHEMA') ORDER BY n, s",
+        )
+        return [name for name, _ in rows]
+
+    def tables(self, connection: Connection, schema: str) -> list[tuple[str, str]]:
+        rows = self._look(
+            connection,
+            "SELECT TABLE_NAME, CASE WHEN TABLE_TYPE = 'VIEW' THEN 'view' ELSE 'table' END AS kind"
+            " FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s ORDER BY TABLE_NAME",
+            schema=schema,
+        )
+        return [(name, kind) for name, kind in rows]
+
+    def columns(self, connection: Connection, schema: str, table: str) -> list[ColumnInfo]:
+        rows = self._look(
+            connection,
+            "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE,"
+            " c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
+            " CASE WHEN EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS t"
+            " JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA"
+            " AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'PRIMARY KEY'"
+            " AND t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND k.COLUMN_NAME = c.COLUMN_NAME)"
+            " THEN 1 ELSE 0 END AS iskey"
+            " FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA = %(schema)s AND c.TABLE_NAME = %(table)s"
+            " ORDER BY c.ORDINAL_POSITION",
+            schema=schema,
+            table=table,
+        )
+        return self._columns([(name, _spelled(*rest[:5]), *rest[5:]) for name, *rest in rows])
+
+    def indexes(self, connection: Connection, schema: str, table: str) -> list[tuple[str, tuple[str, ...], bool]]:
+        rows = self._look(
+            connection,
+            "SELECT i.name AS iname, c.name AS cname, i.is_unique FROM sys.indexes i"
+            " JOIN sys.index_columns x ON x.object_id = i.object_id AND x.index_id = i.index_id"
+            " JOIN sys.columns c ON c.object_id = x.object_id AND c.column_id = x.column_id"
+            " JOIN sys.objects o ON o.object_id = i.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id"
+            " WHERE s.name = %(schema)s AND o.name = %(table)s AND x.is_included_column = 0"
+            " ORDER BY i.is_primary_key DESC, i.name, x.key_ordinal",
+            schema=schema,
+            table=table,
+        )
+        return gathered(rows)
+
+    def explain(self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
+        """SHOWPLAN_TEXT, which needs the right of that name. The values stand as variables, as when run."""
+        text, declared, _, _ = bind(sql, arguments)
+        token = connection.watch(time.monotonic() + 30)
+        cursor = connection.cursor(30)
+        try:
+            cursor.execute("SET SHOWPLAN_TEXT ON")
+            try:
+                cursor.execute((f"DECLARE {declared};\n" if declared else "") + text)
+                return "\n".join(_plan(cursor))
+            finally:
+                cursor.execute("SET SHOWPLAN_TEXT OFF")
+        except Exception as error:
+            cut, token = watch.end(token), None
+            raise fault_of(error, cut) from None
+        finally:
+            if token is not None:
+                watch.end(token)
+            cursor.close()
+
+
+def _plan(cursor: Any) -> list[str]:
+    lines: list[str] = []
+    while True:
+        if cursor.description is not None:
+            lines += [str(row[0]) for row in cursor.fetchall()]
+        if not cursor.nextset():
+            # The first is the statement itself.
+            return lines[1:] or lines
+
+
+def gathered(rows: Sequence[Sequence[Any]]) -> list[tuple[str, tuple[str, ...], bool]]:
+    """(index, column, unique) a row, as one entry for each index."""
+    found: dict[str, tuple[list[str], bool]] = {}
+    for name, column, unique in rows:
+        found.setdefault(name, ([], bool(unique)))[0].append(column)
+    return [(name, tuple(columns), unique) for name, (columns, unique) in found.items()]
+
+
+def _spelled(type_: str, length: int | None, precision: int | None, scale: int | None, fraction: int | None) -> str:
+    """A column's type as it is declared."""
+    if type_ in ("decimal", "numeric"):
+        return f"{type_}({precision},{scale})"
+    if length is not None and type_ not in ("text", "ntext", "image", "xml", "sql_variant"):
+        return f"{type_}({'max' if length == -1 else length})"
+    return f"{type_}({fraction})" if fraction is not None and type_ in ("time", "datetime2", "datetimeoffset") else type_
+
+
+def bind(
+    sql: str, arguments: Mapping[str, Any] | Sequence[Any]
+) -> tuple[str, str, list[Any], list[tuple[int, int, int] | None]]:
+    """The text with @P1, @P2, …, their declaration, their values, and pyodbc's input sizes for them.
+
+    A mark that occurs twice is one parameter. NULL is written out: as a parameter it would have a type, and
+    not every type goes into every column.
+    """
+    if not isinstance(arguments, Mapping):
+        raise TypeError("arguments go by name")
+    pieces, names = _cut(sql)
+    places: dict[str, str] = {}
+    declared: list[str] = []
+    values: list[Any] = []
+    sizes: list[tuple[int, int, int] | None] = []
+    text = [pieces[0]]
+    for name, piece in zip(names, pieces[1:], strict=True):
+        if name not in places:
+            type_, value, size, written = _parameter(arguments[name])
+            if type_:
+                declared.append(f"@P{len(values) + 1} {type_}")
+                values.append(value)
+                sizes.append(size)
+            places[name] = written.format(f"@P{len(values)}")
+        text += [places[name], piece]
+    return "".join(text), ", ".join(declared), values, sizes
+
+
+@lru_cache(maxsize=1000)
+def _cut(sql: str) -> tuple[list[str], list[str]]:
+    """The text cut at its %(name)s marks, and their names."""
+    pieces, names, position = [""], [], 0
+    for found in _MARK.finditer(sql):
+        pieces[-1] += sql[position : found.start()]
+        position = found.end()
+        if found[1] is None:
+            pieces[-1] += "%"
+        else:
+            names.append(found[1])
+            pieces.append("")
+    pieces[-1] += sql[position:]
+    return pieces, names
+
+
+def _parameter(value: Any) -> tuple[str, Any, tuple[int, int, int] | None, str]:
+    """A value's T-SQL type, the value and input size for pyodbc, and how the mark is written ({} is the variable)."""
+    if value is None:
+        return "", None, None, "NULL"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bool):
+        return "bit", value, None, "{}"
+    if isinstance(value, int):
+        if -(2**63) <= value < 2**63:
+            return "int" if -(2**31) <= value < 2**31 else "bigint", value, None, "{}"
+        value = Decimal(value)
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, float):
+        return "float", value, None, "{}"
+    if isinstance(value, datetime):
+        if value.tzinfo is not None:
+            # FreeTDS has no such parameter.
+            return "varchar(40)", value.isoformat(" "), (_VARCHAR, 40, 0), "CAST({} AS datetimeoffset(7))"
+        if value.year < _FIRST_YEAR:
+            return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS datetime2(7))"
+        return "datetime2(7)", value, None, "{}"
+    if isinstance(value, date):
+        if value.year < _FIRST_YEAR:
+            return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS date)"
+        return "date", value, None, "{}"
+    if isinstance(value, clock):
+        # pyodbc would leave its fraction behind.
+        return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS time(7))"
+    if isinstance(value, bytes | bytearray | memoryview):
+        data = bytes(value)
+        if len(data) > _NARROW:
+            return "varbinary(max)", data, (_LONGVARBINARY, 0, 0), "{}"
+        return "varbinary(8000)", data, (_VARBINARY, _NARROW, 0), "{}"
+    raise ValueError("SQL Server has no such value")
+
+
+def _text(value: str) -> tuple[str, Any, tuple[int, int, int], str]:
+    """ASCII goes as varchar: a Unicode parameter would keep the server from using a varchar column's index."""
+    if "\x00" in value:
+        raise ValueError("a text without NUL is asked for")
+    if value.isascii() and len(value) <= _NARROW:
+        return "varchar(8000)", value, (_VARCHAR, _NARROW, 0), "{}"
+    size = _size(value)
+    return "nvarchar(max)" if size[0] == _WLONGVARCHAR else "nvarchar(4000)", value, size, "{}"
+
+
+def _size(text: str) -> tuple[int, int, int]:
+    units = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    return (_WLONGVARCHAR, 0, 0) if units > _WIDE else (_WVARCHAR, _WIDE, 0)
+
+
+def _number(value: Decimal) -> tuple[str, Any, None, str]:
+    """As wide as the digits need, as a literal would be: a wider one would cost digits when multiplied."""
+    precision, scale = size_of(value)
+    return f"decimal({precision},{scale})", value, None, "{}"
+
+
+def instance_port(host: str, instance: str, seconds: float = 1.5) -> int:
+    """The TCP port of a named instance, asked from the host's browser service. Raises ConnectFailed."""
+    question = b"\x04" + instance.encode("ascii", "replace") + b"\x00"
+    try:
+        found = socket.getaddrinfo(host, BROWSER_PORT, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        raise ConnectFailed("host-unknown") from None
+    for family, kind, protocol, _, address in [*found, *found][:4]:
+        with socket.socket(family, kind, protocol) as asker:
+            asker.settimeout(seconds)
+            try:
+                asker.connect(address)
+                asker.send(question)
+                words = asker.recv(4096)[3:].decode("latin-1").split(";")
+            except OSError:
+                continue
+        told = dict(zip(words[::2], words[1::2], strict=False))
+        if told.get("InstanceName", "").lower() == instance.lower() and told.get("tcp", "").isdigit():
+            return int(told["tcp"])
+    raise ConnectFailed("unreachable")
+
+
