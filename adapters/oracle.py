@@ -98,6 +98,9 @@ _MAINTAINED = _words("""
     SYS$UMF SYSBACKUP SYSDG SYSKM SYSMAN SYSRAC SYSTEM TSMSYS VECSYS WK_TEST WKPROXY WKSYS WMSYS XDB XS$NULL
 """)
 
+#: What stands behind a :mark that a procedure, or RETURNING … INTO, fills: OUT or IN OUT, and a type or VARCHAR2.
+OUT_PARAMETER = rf"\s+(?P<both>in\s+)?out\b(?:\s+(?P<type>{'|'.join(_OUT_TYPES)})\b)?"
+
 _GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
 _READS = re.compile(rf"{_GAP}(?:select\b|with\b(?!{_GAP}(?:function|procedure)\b))", re.I | re.S)
 _CALL = re.compile(rf"({_GAP})call\b", re.I | re.S)
@@ -116,8 +119,8 @@ _PIECES = re.compile(
     r"""--[^\n]* | /\*.*?\*/
     | (?<![\w$\#]) n?q'(?: \[.*?\]' | \{.*?\}' | <.*?>' | \(.*?\)' | (?P<quote>\S).*?(?P=quote)' )
     | '(?:[^']|'')*' | "[^"]*"
-    | :(?P<name>[A-Za-z_]\w*) (?P<out>\s+(?P<both>in\s+)?out\b(?:\s+(?P<type>%s)\b)?)?
-    | (?P<end>;)""".replace("%s", "|".join(_OUT_TYPES)),
+    | :(?P<name>[A-Za-z_]\w*) (?P<out>%s)?
+    | (?P<end>;)""".replace("%s", OUT_PARAMETER),
     re.I | re.S | re.X,
 )
 
@@ -797,12 +800,12 @@ def _fault(error: Exception, connection: Any, cut: bool = False, deadline: float
 
 
 def _why_not_connected(error: Exception, hosts: Sequence[tuple[str, int]], encrypted: bool) -> ConnectFailed:
-    """Where the chain of causes ends is what went wrong; the driver's own words come first in it."""
+    """What went wrong is the first in the chain of causes that says more than that there is no connection."""
     reason, code = "other", ""
     cause: BaseException | None = error
-    while cause is not None:
-        found = _why(cause)
-        reason, code = found if found[0] != "other" else (reason, code or found[1])
+    while cause is not None and reason == "other":
+        reason, told = _why(cause)
+        code = told or code
         cause = cause.__cause__ or cause.__context__
     if reason == "broken" and encrypted:
         reason = "tls"

@@ -13,7 +13,8 @@ import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time as clock
+from datetime import date, datetime
+from datetime import time as clock
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -48,7 +49,7 @@ class SQLServer(TDSAdapter):
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),
         Setting("encryption", "TLS", default="request", help="off, request or require"),
-        Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3, 7.2 or 7.1 for servers older than 2012"),
+        Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3 for SQL Server 2008, 7.2 for 2005"),
         Setting("application", "Application name", default="mantra", help="What the server's monitors show"),
     )
     opening = {
@@ -181,7 +182,9 @@ def _spelled(type_: str, length: int | None, precision: int | None, scale: int |
         return f"{type_}({precision},{scale})"
     if length is not None and type_ not in ("text", "ntext", "image", "xml", "sql_variant"):
         return f"{type_}({'max' if length == -1 else length})"
-    return f"{type_}({fraction})" if fraction is not None and type_ in ("time", "datetime2", "datetimeoffset") else type_
+    return (
+        f"{type_}({fraction})" if fraction is not None and type_ in ("time", "datetime2", "datetimeoffset") else type_
+    )
 
 
 def bind(
@@ -307,5 +310,3 @@ def instance_port(host: str, instance: str, seconds: float = 1.5) -> int:
         if told.get("InstanceName", "").lower() == instance.lower() and told.get("tcp", "").isdigit():
             return int(told["tcp"])
     raise ConnectFailed("unreachable")
-
-

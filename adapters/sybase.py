@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time as clock
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
@@ -20,12 +21,6 @@ from adapters.tds import Connection, TDSAdapter, fault_of, size_of
 
 #: datetime begins with the Gregorian calendar in England; what is earlier or finer needs bigdatetime.
 _FIRST_YEAR = 1753
-
-_KEY = (
-    "(SELECT count(*) FROM sysindexes i WHERE i.id = c.id AND i.status & 2048 = 2048 AND c.name IN"
-    " (index_col(o.name, i.indid, 1), index_col(o.name, i.indid, 2), index_col(o.name, i.indid, 3),"
-    " index_col(o.name, i.indid, 4), index_col(o.name, i.indid, 5), index_col(o.name, i.indid, 6)))"
-)
 
 
 class Sybase(TDSAdapter):
@@ -97,7 +92,10 @@ class Sybase(TDSAdapter):
         rows = self._look(
             connection,
             "SELECT c.name, t.name AS type, c.length, c.prec, c.scale,"
-            " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable, " + _KEY + " AS iskey"
+            " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable,"
+            " (SELECT count(*) FROM sysindexes i WHERE i.id = c.id AND i.status & 2048 = 2048 AND c.name IN"
+            " (index_col(o.name, i.indid, 1), index_col(o.name, i.indid, 2), index_col(o.name, i.indid, 3),"
+            " index_col(o.name, i.indid, 4), index_col(o.name, i.indid, 5), index_col(o.name, i.indid, 6))) AS iskey"
             " FROM syscolumns c, sysobjects o, systypes t WHERE c.id = o.id AND t.usertype = c.usertype"
             " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY c.colid",
             schema=schema,
@@ -111,11 +109,12 @@ class Sybase(TDSAdapter):
         for place in range(1, 9):
             rows += self._look(
                 connection,
-                f"SELECT i.name, index_col(o.name, i.indid, {place}) AS col,"
+                "SELECT i.name, index_col(o.name, i.indid, %(place)s) AS col,"
                 " CASE WHEN i.status & 2 = 2 THEN 1 ELSE 0 END AS isunique, i.status & 2048 AS iskey"
                 " FROM sysindexes i, sysobjects o WHERE i.id = o.id AND i.indid BETWEEN 1 AND 254"
                 " AND user_name(o.uid) = %(schema)s AND o.name = %(table)s"
-                f" AND index_col(o.name, i.indid, {place}) IS NOT NULL ORDER BY i.status & 2048 DESC, i.name",
+                " AND index_col(o.name, i.indid, %(place)s) IS NOT NULL ORDER BY i.status & 2048 DESC, i.name",
+                place=place,
                 schema=schema,
                 table=table,
             )
@@ -226,7 +225,7 @@ def _bytes(value: bytes) -> str:
     return "0x" + bytes(value).hex()
 
 
-_LITERALS: dict[type, Any] = {
+_LITERALS: dict[type, Callable[[Any], str]] = {
     type(None): lambda value: "NULL",
     str: _text,
     bool: lambda value: "1" if value else "0",

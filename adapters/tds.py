@@ -25,7 +25,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime, time as clock
+from datetime import date, datetime
+from datetime import time as clock
 from decimal import Decimal
 from functools import cache
 from types import ModuleType
@@ -70,11 +71,13 @@ TYPES: dict[type, str] = {
 #: Names of types in the catalogues, as the bus calls them. Every other is text.
 KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint", "intn", "uintn"), "integer"),
-    **dict.fromkeys(("usmallint", "unsigned smallint", "uint", "unsigned int", "ubigint", "unsigned bigint"), "integer"),
+    **dict.fromkeys(("usmallint", "unsigned smallint", "uint", "unsigned int"), "integer"),
+    **dict.fromkeys(("ubigint", "unsigned bigint"), "integer"),
     **dict.fromkeys(("decimal", "numeric", "money", "smallmoney", "decimaln", "numericn", "moneyn"), "decimal"),
     **dict.fromkeys(("float", "real", "floatn"), "float"),
     **dict.fromkeys(("binary", "varbinary", "image", "timestamp", "rowversion"), "bytes"),
-    **dict.fromkeys(("datetime", "datetime2", "smalldatetime", "datetimeoffset", "datetimn", "bigdatetime"), "datetime"),
+    **dict.fromkeys(("datetime", "datetime2", "smalldatetime", "datetimeoffset"), "datetime"),
+    **dict.fromkeys(("datetimn", "bigdatetime"), "datetime"),
     "bit": "boolean",
     "date": "date",
     "time": "time",
@@ -114,7 +117,9 @@ _STATES = {
     "28000": "login",
     "08001": "unreachable",
 }
-_CONNECTING = frozenset(("broken", "refused", "unreachable", "login", "database-unknown", "too-many-connections", "tls"))
+_CONNECTING = frozenset(
+    ("broken", "refused", "unreachable", "login", "database-unknown", "too-many-connections", "tls")
+)
 _NATIVE = re.compile(r"\((\d{2,6})\)(?= \(SQL|;|$)")
 
 
@@ -226,7 +231,9 @@ class TDSAdapter(Adapter):
             if "};" in value or "\x00" in value or not _VALID.get(name, _ANYTHING).fullmatch(value):
                 raise ConnectFailed("login" if name in ("UID", "PWD") else "other")
         # FreeTDS reads a value in braces to the next "};", without any escapes, and only there.
-        return "".join([f"{name}={value};" if name in _BARE else f"{name}={{{value}}};" for name, value in words.items()])
+        return "".join(
+            [f"{name}={value};" if name in _BARE else f"{name}={{{value}}};" for name, value in words.items()]
+        )
 
     def _more_words(self, writes: bool) -> dict[str, str]:
         return {}
@@ -251,7 +258,8 @@ class TDSAdapter(Adapter):
             return ConnectFailed("refused")
         if not _reachable(host, port):
             return ConnectFailed("unreachable")
-        return ConnectFailed("tls" if self.source.get("encryption") else "broken")
+        # Someone is there and hangs up: over encryption, where one side insists and the other does not.
+        return ConnectFailed("tls" if self.source.get("encryption") in ("require", "off") else "broken")
 
     def _login_or_database(self, host: str, port: int, deadline: float) -> str:
         """Which of the two it was. FreeTDS lets the error of the log-in hide the one of the database before it.
@@ -287,7 +295,9 @@ class TDSAdapter(Adapter):
             if token is not None:
                 watch.end(token)
 
-    def _execute(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str) -> None:
+    def _execute(
+        self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
+    ) -> None:
         """Run ``before``, the author's SQL with its values, and ``after`` as one batch."""
         raise NotImplementedError
 
@@ -342,7 +352,7 @@ class TDSAdapter(Adapter):
             if not cursor.nextset():
                 break
         cursor.close()
-        connection.execute("IF @@TRANCOUNT > 0 COMMIT TRANSACTION" if self.engine == "sqlserver" else _COMMIT)
+        connection.execute(_COMMIT)
         if answer is None:
             return Stored(affected=affected)
         answer.affected = affected
@@ -369,7 +379,7 @@ class TDSAdapter(Adapter):
         """The server's plan of a statement, as it words it. Nothing is run."""
         raise NotImplementedError
 
-    def _look(self, connection: Connection, sql: str, **arguments: str) -> list[Row]:
+    def _look(self, connection: Connection, sql: str, **arguments: Any) -> list[Row]:
         stream = self.run(connection, sql, arguments, Limits(rows=100_000, seconds=30))
         try:
             return [row for batch in stream for row in batch]
@@ -386,13 +396,13 @@ class TDSAdapter(Adapter):
 _ANYTHING = re.compile(r".*", re.S)
 _VALID = {
     "SERVER": re.compile(r"[^;{}\\,]+"),
-    "TDS_Version": re.compile(r"5\.0|7\.[0-4]"),
+    "TDS_Version": re.compile(r"5\.0|7\.[2-4]"),
     "Encryption": re.compile(r"off|request|require"),
 }
 _BARE = frozenset(("DRIVER", "SERVER", "PORT", "TDS_Version", "ClientCharset", "Encryption", "ApplicationIntent"))
 
 _BEGINS_WITH_VARIABLES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:declare|set)\b", re.I | re.S)
-_COMMIT = "IF @@trancount > 0 COMMIT TRANSACTION"
+_COMMIT = "IF @@TRANCOUNT > 0 COMMIT TRANSACTION"
 _ROLL_BACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
 
 
@@ -416,11 +426,10 @@ class Fetching(Stream):
         self._deadline = deadline
 
     def __iter__(self) -> Iterator[list[Row]]:
-        rows, asked = self._first, BATCH
-        self._first = []
+        rows, self._first = self._first, []
         while rows:
             yield rows
-            rows, asked = self._fetch(min(BATCH, self._left)), BATCH
+            rows = self._fetch(min(BATCH, self._left))
         self.close()
 
     def _fetch(self, count: int) -> list[Row]:
@@ -544,7 +553,8 @@ def _fraction(nanoseconds: int) -> str:
 
 
 def _date(data: bytes) -> str:
-    return "%04d-%02d-%02d" % _DATE.unpack(data)
+    year, month, day = _DATE.unpack(data)
+    return f"{year:04}-{month:02}-{day:02}"
 
 
 def _time(data: bytes) -> str:
@@ -555,8 +565,7 @@ def _time(data: bytes) -> str:
 def _moment(data: bytes) -> str:
     """A timestamp structure, or datetime and smalldatetime in the server's own bytes."""
     if len(data) == 16:
-        *parts, nanoseconds = _STAMP.unpack(data)
-        return "%04d-%02d-%02d %02d:%02d:%02d" % tuple(parts) + _fraction(nanoseconds)
+        return _written(*_STAMP.unpack(data))
     if len(data) == 8:
         days, ticks = _DATETIME.unpack(data)
         # A tick is a 300th of a second, which the server shows in milliseconds ending in 0, 3 and 7.
@@ -569,10 +578,15 @@ def _moment(data: bytes) -> str:
 
 
 def _moment_with_offset(data: bytes) -> str:
-    *parts, nanoseconds, hours, minutes = _OFFSET.unpack(data)
+    *parts, hours, minutes = _OFFSET.unpack(data)
     sign = "-" if hours < 0 or minutes < 0 else "+"
     offset = f"{sign}{abs(hours):02}:{abs(minutes):02}"
-    return "%04d-%02d-%02d %02d:%02d:%02d" % tuple(parts) + _fraction(nanoseconds) + offset
+    return _written(*parts) + offset
+
+
+def _written(year: int, month: int, day: int, hour: int, minute: int, second: int, nanoseconds: int) -> str:
+    fraction = _fraction(nanoseconds)
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}"
 
 
 _CONVERTERS: dict[int, Callable[[bytes], Any]] = {

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from adapters import adapter_class, missing_driver
-from dataservices.diagnosis import diagnose
+from dataservices.diagnosis import diagnose, is_file
 from dataservices.models import DataOperation, DataSource, engines
 from registry.admin import FieldInline, OperationAdmin, ParameterInline
 from registry.admin_base import (
@@ -115,6 +115,8 @@ class DataSourceAdmin(ScopedAdmin):
 
     @display(description=_("host"), ordering="host")
     def where(self, source: DataSource) -> str:
+        if is_file(source.engine):
+            return ""
         return f"{source.host}:{source.port}" if source.host and source.port else source.host
 
     def row_views(self) -> dict[str, Any]:

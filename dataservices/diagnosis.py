@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.utils.translation import gettext, ngettext
@@ -19,10 +20,13 @@ MAX_SCHEMAS = 50
 #: A word of adapters.base.REASONS → what it means and what to do.
 ADVICE: dict[str, Any] = {
     "driver-missing": _("The driver for this engine is not installed on the bus. Ask its operators to install it."),
-    "file-missing": _("There is no such file. Check the path as it is on the bus's own machine."),
+    "file-missing": _(
+        "There is no such file in the agency's own folder on the bus, %(folder)s. Check the path, which begins in that "
+        "folder, or ask the bus's operators to put the file there."
+    ),
     "file-forbidden": _(
-        "The file lies outside the agency's own folder on the bus, or may not be read. Ask the bus's operators to "
-        "put it there."
+        "The file lies outside the agency's own folder on the bus, %(folder)s, or may not be read. Ask the bus's "
+        "operators to put it there."
     ),
     "host-unknown": _("No machine of this name is known. Check the host for a typing error, or give its IP address."),
     "refused": _("The machine answers, but nothing listens on this port. Check the port, and that the database runs."),
@@ -40,15 +44,44 @@ ADVICE: dict[str, Any] = {
         "The server has no connection left. Lower the number of connections here, or raise it there."
     ),
     "broken": _("The server closed the connection. Check that the port belongs to this kind of database, and its log."),
-    "forbidden": _("The login works, but the user may not read. Ask for the right to SELECT."),
-    "object-unknown": _("Something that the server was asked for does not exist there. Check the database's name."),
-    "syntax": _("The server did not understand the question. Check that the engine is the right one."),
+    "forbidden": _("The login works, but the user may not do this. Ask for the right, as to SELECT from the table."),
+    "object-unknown": _(
+        "Something that was asked for does not exist there. Check the names of tables and columns in the SQL, and the "
+        "database's name."
+    ),
+    "syntax": _("The database did not understand the statement. Check the SQL, and that the engine is the right one."),
     "read-only": _("The server takes no writing here. Choose the server that does, or a reading operation."),
-    "data": _("The server could not give out its data. Check the database's character set."),
-    "constraint": _("The server refused because of a rule of its own. Ask its keepers."),
-    "timeout": _("The server did not answer in time. Check its load and the network in between."),
-    "other": _("The server failed for a reason that it has no standard name for. Its own log says more."),
+    "data": _(
+        "The database could not work with a value. Check the conversions in the SQL, and the database's character set."
+    ),
+    "constraint": _("The database refused because of a rule of its own. Ask its keepers."),
+    "timeout": _("The database did not answer in time. Check its load, the network in between, and the SQL."),
+    "other": _("The database failed for a reason that has no standard name. Its own log says more."),
 }
+
+#: Where a source that is a file means something else by the same word.
+FILE_ADVICE: dict[str, Any] = {
+    "database-unknown": _("The file is there, but it is no %(engine)s database. Check that it is the right file."),
+    "broken": _("The file cannot be read to its end: it is damaged. Ask the bus's operators to put it there again."),
+}
+
+
+def advise(reason: str, source: DataSource) -> str:
+    """What a word of REASONS means for a source, and what to do."""
+    cls = adapter_class(source.engine)
+    advice = FILE_ADVICE.get(reason) if is_file(source.engine) else None
+    return str(advice or ADVICE.get(reason, ADVICE["other"])) % {"engine": cls.label, "folder": folder(source)}
+
+
+def is_file(engine: str) -> bool:
+    """Whether an engine's databases are files, not servers."""
+    return all(setting.name != "host" for setting in adapter_class(engine).settings)
+
+
+def folder(source: DataSource) -> str:
+    """Where an agency's files lie, as operators call the place: not where that is on the disk."""
+    roots = source.settings()["roots"]
+    return "/".join(Path(roots[0]).parts[-2:]) if roots else source.agency.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +107,8 @@ def diagnose(source: DataSource) -> Diagnosis:
                 connection.close()
     except SourceError as error:
         code = f" [{error.sqlstate}]" if error.sqlstate else ""
-        return Diagnosis(False, f"{ADVICE[error.reason]}{code}")
-    where = f"{source.host}:{source.port or cls.default_port}" if source.host else source.database
+        return Diagnosis(False, f"{advise(error.reason, source)}{code}")
+    where = source.database if is_file(source.engine) else f"{source.host}:{source.port or cls.default_port}"
     found = ngettext("%d table or view", "%d tables and views", tables) % tables
     return Diagnosis(True, gettext("Connected to %(engine)s at %(where)s: the user sees %(found)s.") % {
         "engine": cls.label, "where": where, "found": found,

@@ -111,11 +111,30 @@ _TSQL = _words("""
     text uniqueidentifier univarchar unichar unitext xml hierarchyid
 """)
 
+_ORACLE = _words("""
+    add_months any_value approx_count_distinct ascii asciistr avg bin_to_num bitand bit_and_agg bit_or_agg bit_xor_agg
+    checksum chr compose convert corr covar_pop covar_samp cosh cube decode decompose empty_blob empty_clob from_tz
+    group_id grouping grouping_id hextoraw initcap instr2 instr4 instrb instrc json json_arrayagg json_equal
+    json_exists json_mergepatch json_objectagg json_query json_scalar json_serialize json_table json_transform
+    json_value last_day lengthb lengthc listagg lnnvl median months_between nanvl nchr new_time next_day nls_initcap
+    nls_lower nls_upper nlssort numtodsinterval numtoyminterval nvl nvl2 ora_hash percentile_cont percentile_disc
+    ratio_to_report rawtohex rawtonhex regexp_count regexp_instr regexp_like regexp_replace regexp_substr regr_avgx
+    regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy remainder rollup rowidtochar
+    sinh soundex standard_hash stats_mode stddev stddev_pop stddev_samp substr2 substr4 substrb substrc
+    sys_connect_by_path sys_extract_utc sys_guid systimestamp tanh to_binary_double to_binary_float to_blob
+    to_boolean to_char to_clob to_date to_dsinterval to_lob to_multi_byte to_nchar to_nclob to_number to_single_byte
+    to_timestamp to_timestamp_tz to_yminterval translate treat trunc tz_offset unistr validate_conversion var_pop
+    var_samp variance vsize width_bucket wm_concat xmlagg xmlattributes xmlcast xmlcdata xmlcolattval xmlcomment
+    xmlconcat xmlelement xmlforest xmlpi xmlroot xmlserialize
+    connect keep nulls pivot prior raw sample start unpivot varchar2 nvarchar2
+""")
+
 FUNCTIONS: dict[str, frozenset[str]] = {
     "sqlite": _COMMON | _SQLITE,
     "postgres": _COMMON | _POSTGRESQL,
     "mysql": _COMMON | _MYSQL,
     "tsql": _COMMON | _TSQL,
+    "oracle": _COMMON | _ORACLE,
 }
 
 #: Words that may stand before "(" without being called: the grammar's own, and types that take a size.
@@ -139,6 +158,7 @@ SCHEMAS: dict[str, frozenset[str]] = {
     "postgres": _words("pg_catalog pg_toast"),
     "mysql": _words("mysql performance_schema sys"),
     "tsql": _words("sys sybsecurity"),
+    "oracle": _words("sys system public xdb ctxsys mdsys wmsys dbsnmp audsys dvsys lbsacsys outln sysbackup"),
 }
 #: Databases that hold the server's own.
 CATALOGS: dict[str, frozenset[str]] = {
@@ -146,6 +166,7 @@ CATALOGS: dict[str, frozenset[str]] = {
     "postgres": frozenset(),
     "mysql": frozenset(),
     "tsql": _words("master model msdb tempdb distribution resource sybsecurity sybsystemdb sybsystemprocs saptools"),
+    "oracle": frozenset(),
 }
 RELATIONS: dict[str, frozenset[str]] = {
     "sqlite": _words("dbstat sqlite_dbpage sqlite_stmt sqlite_memstat bytecode tables_used completion fsdir"),
@@ -165,12 +186,24 @@ RELATIONS: dict[str, frozenset[str]] = {
     syssyspartitions systabstats systestlog systhresholds systimeranges systransactions systypes sysusages
     sysusermessages sysusers sysxtypes
 """),
+    "oracle": _words("""
+    all_arguments all_context all_credentials all_db_links all_dependencies all_directories all_identifiers all_jobs
+    all_libraries all_objects all_policies all_procedures all_scheduler_jobs all_source all_synonyms all_tab_privs
+    all_triggers all_users all_views cat database_compatible_level dict dict_columns dictionary global_name
+    nls_database_parameters nls_instance_parameters nls_session_parameters plan_table product_component_version
+    proxy_users recyclebin resource_cost role_role_privs role_sys_privs role_tab_privs session_context session_privs
+    session_roles system_privilege_map tab user_arguments user_audit_trail user_col_privs user_credentials
+    user_db_links user_dependencies user_identifiers user_jobs user_objects user_password_limits user_policies
+    user_procedures user_proxies user_recyclebin user_resource_limits user_role_privs user_scheduler_jobs user_source
+    user_sys_privs user_tab_privs user_triggers user_users user_views
+"""),
 }
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "sqlite": ("pragma_",),
     "postgres": ("pg_", "_pg_"),
     "mysql": (),
     "tsql": ("fn_", "dm_"),
+    "oracle": ("dba_", "cdb_", "v$", "gv$", "v_$", "gv_$", "x$", "sys_", "ku$_", "logmnr"),
 }
 
 #: What only a statement that writes may call besides: the next number of a sequence, and the last one.
@@ -179,4 +212,8 @@ WRITING: dict[str, frozenset[str]] = {
     "postgres": _words("currval nextval"),
     "mysql": _words("currval last_insert_id lastval nextval"),
     "tsql": frozenset(),
+    "oracle": frozenset(),
 }
+
+#: How the names of Oracle's own packages begin. A function of one may be called without brackets.
+PACKAGES = ("dbms_", "utl_", "owa_", "wpg_", "apex_", "wwv_", "ctx_", "sdo_", "ords_", "xmltype", "httpuri")

@@ -29,6 +29,10 @@ _WRITES = ("POST",)
 Project = Callable[[list[Row]], list[Row]]
 
 
+class Unfit(Exception):
+    """A combination of optional blocks makes SQL that may not run."""
+
+
 @dataclass(slots=True)
 class Plan:
     """A data operation, ready to run."""
@@ -137,9 +141,17 @@ def _running(row: DataSource) -> sources.Source:
 
 
 def _plan(row: DataOperation, source: sources.Source, declared: dict[str, str]) -> Plan:
+    template = row.template()
+
+    def judge(given: frozenset[str]) -> None:
+        if sql.judged(template, given, source.adapter.dialect, row.writes):
+            raise Unfit
+
+    # Blocks that are harmless all together may not be so in part.
+    template.judge = judge if template.blocks else None
     return Plan(
         source=source,
-        template=row.template(),
+        template=template,
         limits=Limits(row.row_cap, row.time_cap_ms / 1000, row.writes),
         page_size=row.page_size,
         declared=declared,
@@ -156,7 +168,11 @@ def run(call: Call) -> Result:
         arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
         limits = Limits(min(limits.rows, call.per_page), limits.seconds)
     given = [name for name, value in arguments.items() if value is not None]
-    text, order = plan.template.render(given, plan.source.adapter.paramstyle)
+    try:
+        text, order = plan.template.render(given, plan.source.adapter.paramstyle)
+    except Unfit:
+        log.error("operation %s has blocks that may not run in this combination", call.operation.id)  # type: ignore[union-attr]
+        raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id) from None
     bound = {name: arguments[name] for name in order}
     lease, stream = _open(call, plan, text, bound, limits)
     if not stream.columns:

@@ -17,8 +17,8 @@ from registry.breaker import Breaker
 #: Seconds after which a connection that lay idle is looked at before it is used.
 IDLE = 30.0
 
-#: Seconds within which a call must have left a full source for another to wait there, and for how long it does.
-MOVING = 0.25
+#: Seconds for which a call waits at a full source, if another has come in or left there as lately as that.
+MOVING = 0.1
 
 
 class Busy(Exception):
@@ -76,9 +76,9 @@ class Source:
         self._pools = {False: self._pool(False, pool_size)}
         self._size = pool_size
         # Calls that run here or wait for a connection each hold a thread of the worker. However sick the
-        # source is, half of the threads stay with the others: only a quick one may have more, in waiting.
+        # source is, half of the threads stay with the others: only a quick one may have more, for a moment.
         self._room = threading.Semaphore(min(2 * pool_size, max(1, settings.WEB_THREADS // 2)))
-        self._left = float("-inf")
+        self._moved = 0.0
 
     def _pool(self, writes: bool, size: int) -> QueuePool:
         # No reset on return: a read leaves nothing behind, and a round trip costs more than the query.
@@ -97,6 +97,7 @@ class Source:
             raise Tripped(self.breaker.retry_after())
         if not (self._room.acquire(blocking=False) or self._wait()):
             raise Busy
+        self._moved = time.monotonic()
         self._patience.seconds = min(seconds, CONNECT_SECONDS)
         try:
             return Lease(self, self._connection(writes))
@@ -106,10 +107,10 @@ class Source:
 
     def _wait(self) -> bool:
         """Wait for room at a source whose calls come and go. One that lets none go is not waited for."""
-        return time.monotonic() - self._left < MOVING and self._room.acquire(timeout=MOVING)
+        return time.monotonic() - self._moved < MOVING and self._room.acquire(timeout=MOVING)
 
     def leave(self) -> None:
-        self._left = time.monotonic()
+        self._moved = time.monotonic()
         self._room.release()
 
     def _connection(self, writes: bool) -> PoolProxiedConnection:

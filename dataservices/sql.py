@@ -8,7 +8,7 @@ second wall; the first one is the read-only account and transaction.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -21,6 +21,7 @@ from sqlglot.dialects.tsql import TSQL
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import Token, Tokenizer, TokenType
 
+from adapters.oracle import OUT_PARAMETER
 from dataservices import functions, tsql
 
 #: Characters of a definition's SQL. A longer text is no query that anybody wrote.
@@ -132,6 +133,9 @@ _SENTENCES = {
         " variable first."
     ),
     "procedure": gettext_noop("The server's own procedures and those of other databases cannot be called: {near}."),
+    "link": gettext_noop(
+        "What lies behind a link to another database cannot be read here: {near}. Let its administrator make a view."
+    ),
     "table": gettext_noop("{name} tells of accounts or settings of the server and cannot be read here."),
 }  # fmt: skip
 
@@ -162,17 +166,22 @@ class Template:
     """A parsed text. ``marks`` are its names in order of appearance, each once; ``optional`` those of them that
     occur in optional blocks only."""
 
-    __slots__ = ("_memo", "_switches", "blocks", "marks", "optional", "places", "sql")
+    __slots__ = ("_memo", "_switches", "blocks", "judge", "marks", "optional", "outs", "places", "sql")
 
     def __init__(self, sql: str, places: Sequence[Mark], blocks: Sequence[Block]) -> None:
         self.sql = sql
         self.places = tuple(places)
         self.blocks = tuple(blocks)
+        #: The stretches that say what comes out of a statement: no parameters are to be given for them.
+        self.outs: tuple[tuple[int, int], ...] = ()
         self.marks = tuple(dict.fromkeys(mark.name for mark in places))
         inside = {mark for block in blocks for mark in block.marks}
         outside = {mark.name for mark in places if mark not in inside}
         self.optional = frozenset(self.marks) - outside
         self._switches = frozenset(mark.name for mark in inside)
+        #: Called with the given names of each combination of blocks that is rendered for the first time; it
+        #: raises to refuse it. Saving judges the text with all blocks and with none only.
+        self.judge: Callable[[frozenset[str]], None] | None = None
         self._memo: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
     def render(self, given: Collection[str], paramstyle: str) -> tuple[str, tuple[str, ...]]:
@@ -184,6 +193,8 @@ class Template:
         key = (paramstyle, self._switches.intersection(given))
         found = self._memo.get(key)
         if found is None:
+            if self.judge is not None:
+                self.judge(key[1])
             if len(self._memo) >= _MEMO:
                 self._memo.clear()
             found = self._memo[key] = self._render(*key)
@@ -232,7 +243,12 @@ class Template:
             instead = "''" if isinstance(piece, Mark) else ""
             pieces += [self.sql[position:start], instead, re.sub(r"[^\r\n]", " ", stretch)[len(instead) :]]
             position = end
-        return "".join([*pieces, self.sql[position:]])
+        text = "".join([*pieces, self.sql[position:]])
+        for start, end in self.outs:
+            # A mark that only comes out is still a value among others; the words behind one are none.
+            instead = "''" if text[start] == ":" else ""
+            text = text[:start] + instead.ljust(end - start) + text[end:]
+        return text
 
 
 def pages(template: Template) -> bool:
@@ -248,7 +264,10 @@ def parse(sql: str, dialect: str) -> Template:
         tokens = _mark_tokens(sql, dialect)
     except (SqlglotError, RecursionError):
         raise TemplateError(_problem("unreadable")) from None
-    return _Reader(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql")).read()
+    reader = _Reader(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql"))
+    if dialect == "oracle" and tokens and sql[tokens[0].start : tokens[0].end + 1].lower() in _OUT_STATEMENTS:
+        reader.out = re.compile(OUT_PARAMETER, re.I)
+    return reader.read()
 
 
 class _Reader:
@@ -263,6 +282,9 @@ class _Reader:
         self.opened: int | None = None
         self.first = 0
         self.depth = 0
+        #: What declares a mark as one that comes out, where there can be such, and where it was found.
+        self.out: re.Pattern[str] | None = None
+        self.outs: list[tuple[int, int]] = []
 
     def read(self) -> Template:
         behind = 0
@@ -277,7 +299,20 @@ class _Reader:
                 behind = self._right(token.start)
         if self.opened is not None:
             raise self._error("block-open", self.opened)
-        return Template(self.sql, self.marks, self.blocks)
+        if self.outs:
+            self.outs += self._returned()
+        template = Template(self.sql, self.marks, self.blocks)
+        template.outs = tuple(self.outs)
+        return template
+
+    def _returned(self) -> Iterator[tuple[int, int]]:
+        """RETURNING …'s INTO and all behind it."""
+        returning = False
+        for token in self.tokens:
+            returning = returning or token.token_type is TokenType.RETURNING
+            if returning and token.token_type is TokenType.INTO:
+                yield token.start, max(end for _, end in self.outs)
+                return
 
     def _colon(self, start: int) -> int:
         name = _NAME.match(self.sql, start + 1)
@@ -287,8 +322,12 @@ class _Reader:
             raise self._error("mark-adjacent", start, name=name[0])
         if name.end() < len(self.sql) and _is_word(self.sql[name.end()]):
             raise self._error("mark-name", start, near=self.sql[start : name.end() + 1])
-        self.marks.append(Mark(name[0], start, name.end()))
-        return name.end()
+        out = self.out.match(self.sql, name.end()) if self.out else None
+        if out:
+            self.outs.append((name.end() if out["both"] else start, out.end()))
+        if not out or out["both"]:
+            self.marks.append(Mark(name[0], start, name.end()))
+        return out.end() if out else name.end()
 
     def _left(self, start: int) -> int:
         if self.brackets_quote and self.depth:
@@ -326,8 +365,8 @@ class _Reader:
 def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str] = ()) -> list[Problem]:
     """Everything that keeps a text from running; an empty list lets it pass.
 
-    ``dialect`` is "sqlite", "postgres", "mysql" or "tsql". ``allowed`` are function names (lower case) that the
-    operator permits besides the dialect's list. The text is judged with all its blocks and with none.
+    ``dialect`` is "sqlite", "postgres", "mysql", "tsql" or "oracle". ``allowed`` are function names (lower case)
+    that the operator permits besides the dialect's list. The text is judged with all its blocks and with none.
     """
     try:
         template = parse(sql, dialect)
@@ -370,6 +409,11 @@ def _judge_batch(text: str, dialect: str, writes: bool, allowed: Collection[str]
     return problems
 
 
+def judged(template: Template, given: Collection[str], dialect: str, writes: bool) -> list[Problem]:
+    """What keeps one combination of a text's blocks from running: those of the ``given`` names."""
+    return _Judge(template.sample(given), dialect, writes, ()).judge()
+
+
 _BLANK = r"(?:[ \t\f]|\r?\n)"
 _BLOCK_COMMENT = r"/\*(?![!+]|M!)(?:(?!\*/|/\*).)*\*/"
 _STRING = r"'(?:[^']|'')*'"
@@ -382,6 +426,7 @@ _GAPS = {
     "sqlite": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
     "postgres": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
     "tsql": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "oracle": rf"(?:{_BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
     "mysql": rf"(?:{_BLANK}|--(?=[ \t]|\r?\n|$)[^\r\n]*(?:\r?\n|$)|#[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
 }
 
@@ -390,9 +435,12 @@ _QUOTED = {
     "sqlite": rf"[xX]?{_STRING}|{_DOUBLE}|{_BACKTICK}|\[[^\]\[]+\]",
     "postgres": rf"[nNbBxX]?{_STRING}|[eE]{_ESCAPED}|{_DOUBLE}|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$",
     "tsql": rf"[nN]?{_STRING}|{_DOUBLE}|\[[^\]\[]+\]",
+    "oracle": rf"[nN]?{_STRING}|{_DOUBLE}",
     "mysql": rf'[nNbBxX]?{_ESCAPED}|"(?:[^"\\]|\\.|"")*"|{_BACKTICK}',
 }
 _WORDS = re.compile(rf"[^\W\d][\w$]*(?:{_BLANK}+[^\W\d][\w$]*)*")
+_ORACLE_WORDS = re.compile(rf"[^\W\d][\w$#]*(?:{_BLANK}+[^\W\d][\w$#]*)*")
+_ORACLE_HINT = re.compile(r"/\*\+[\w\s(),.@\"$#]*\*/")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d[\d_]*)?\.?\d*(?:[eE][+-]?\d+)?")
 _SIGNS = re.compile(r"[-+*/%<>=!~^&|(),.;:?@#\[\]]+")
 
@@ -402,7 +450,10 @@ _QUOTING = {
 }  # fmt: skip
 
 #: Where a procedure is called by CALL.
-_CALLING = frozenset(("postgres", "mysql"))
+_CALLING = frozenset(("postgres", "mysql", "oracle"))
+
+#: Statements of Oracle's out of which parameters can come.
+_OUT_STATEMENTS = frozenset(("call", "insert", "update", "delete", "merge"))
 
 _READS = frozenset(("select", "with", "values", "("))
 _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))
@@ -463,6 +514,8 @@ class _Judge:
             raw = self._raw(token)
             if not self._plain(token, raw):
                 code = "literal" if token.token_type in _QUOTING or raw[:1] in "'\"`$" else "character"
+                if self.dialect == "oracle" and "@" in raw and token.token_type not in _QUOTING:
+                    code = "link"
                 yield self._at(code, token, near=raw[:40], name=raw[:40])
             position = token.end + 1
         if not gap.fullmatch(self.text, position):
@@ -476,9 +529,14 @@ class _Judge:
             before = self.text[token.start - 1] if token.start else " "
             if self.dialect == "postgres" and (_is_word(before) or before == "&"):
                 return False
+            # q'[…]' too: whatever letter is not part of the token, Oracle may take for a part of the literal.
+            if self.dialect == "oracle" and raw[0] != '"' and (_is_word(before) or before == "#"):
+                return False
             return re.fullmatch(_QUOTED[self.dialect], raw, re.S) is not None
         if _SIGNS.fullmatch(raw):
             return "--" not in raw and "/*" not in raw and not (raw.startswith("#") and self.dialect != "postgres")
+        if self.dialect == "oracle" and (_ORACLE_WORDS.fullmatch(raw) or _ORACLE_HINT.fullmatch(raw)):
+            return True
         return (_WORDS.fullmatch(raw) or _NUMBER.fullmatch(raw)) is not None
 
     def _gap_problem(self, start: int, end: int) -> Problem:
@@ -508,11 +566,28 @@ class _Judge:
             code = self._odd(token, body[index - 1] if index else None)
             if code:
                 yield self._at(code, token, near=self._raw(token), name=self._raw(token))
+        if self.dialect == "oracle":
+            yield from self._oracle_names(body)
+
+    def _oracle_names(self, body: Sequence[Token]) -> Iterator[Problem]:
+        """Packages of Oracle's own, whose functions need no brackets, and a sequence's next number."""
+        dots = {index for index, token in enumerate(body) if token.token_type is TokenType.DOT}
+        for index, token in enumerate(body):
+            raw = self._raw(token)
+            name = raw.strip('"').lower()
+            of_the_server = self.call_at >= 0 and index == 1 and name in functions.SCHEMAS["oracle"]
+            if index + 1 in dots and (of_the_server or name.startswith(functions.PACKAGES)):
+                yield self._at("function", token, name=raw)
+            elif index - 1 in dots and name in ("nextval", "currval") and not self.writes:
+                yield self._at("not-reading", token, near=raw)
 
     def _is_one_call(self, body: Sequence[Token]) -> bool:
         """CALL name(…) or CALL schema.name(…), and nothing behind the bracket that closes it."""
         head = [index for index, token in enumerate(body) if token.token_type is TokenType.L_PAREN][:1]
-        if head not in ([2], [4]) or (head == [4] and body[2].token_type is not TokenType.DOT):
+        # Oracle's procedures live in packages, and those in schemas.
+        if head not in ([2], [4]) and (head != [6] or self.dialect != "oracle"):
+            return False
+        if any(body[index].token_type is not TokenType.DOT for index in range(2, head[0], 2)):
             return False
         depth = 0
         for index, token in enumerate(body):
@@ -533,6 +608,8 @@ class _Judge:
             return "not-writing" if self.writes else "not-reading"
         if self.dialect == "mysql" and (raw.startswith("@") or kind is TokenType.COLON_EQ):
             return "variable"
+        if self.dialect == "oracle" and raw == "@":
+            return "link"
         if self.dialect == "sqlite" and raw[:1] in ("@", "$"):
             return "placeholder"
         if self.dialect != "postgres" and kind is TokenType.PLACEHOLDER:
@@ -570,7 +647,7 @@ class _Judge:
         beginnings = functions.BEGINNINGS[dialect]
         if schema in functions.SCHEMAS[dialect] or (dialect == "postgres" and schema.startswith("pg_")):
             return True
-        homes = {"sqlite": (schema,), "tsql": ("", "dbo")}.get(dialect, ("information_schema",))
+        homes = {"sqlite": (schema,), "tsql": ("", "dbo"), "oracle": ("",)}.get(dialect, ("information_schema",))
         if name in functions.RELATIONS[dialect] and schema in homes:
             return True
         return name.startswith(beginnings) and schema in ("", "main", "temp", "information_schema")
@@ -588,6 +665,9 @@ class _Judge:
                 continue
             if name.token_type in _QUOTING and not quoted:
                 continue
+            if self.dialect == "oracle" and [self._raw(each) for each in tokens[index + 1 : index + 3]] == ["+", ")"]:
+                # Oracle's own sign of an outer join, with blanks in it.
+                continue
             if procedure:
                 # The first name before a "(" is the procedure's, whatever its schema.
                 procedure = False
@@ -603,6 +683,8 @@ class _Judge:
         if index and tokens[index - 1].token_type is TokenType.DOT:
             schema = self._raw(tokens[index - 2]).lower() if index > 1 else ""
             if self.dialect == "tsql" and (f"{schema.strip('[]')}.{word}" in self.functions or word in _XML_METHODS):
+                return
+            if self.dialect == "oracle" and f"{schema}.{word}" in self.functions:
                 return
             if self.dialect != "postgres" or schema != "pg_catalog":
                 yield self._at("function-qualified", name, name=raw)

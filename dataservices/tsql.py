@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 
 from sqlglot.tokens import Token, TokenType
 
-#: What begins a statement of SQL Server or Sybase wherever it stands, or takes part in one that is not for here.
-STARTERS = frozenset("""
+_WORDS = """
     add alter backup begin bind break browse bulk checkpoint close commit compute connect continue create dbcc
     deallocate declare delete deny disconnect disk drop dump exec execute exit get goto grant holdlock if insert
     into kill lineno load lock merge mount move offline online open opendatasource openquery openrowset perm
     prepare print proc procedure quiesce raiserror readtext receive reconfigure remove reorg restore return revert
     revoke rollback save securityaudit send set setuser shutdown stats statistics tablockx temporary throw
     transaction tran transfer trigger truncate unmount update updatetext updlock use waitfor while writetext xlock
-""".split())
+"""
+
+#: What begins a statement of SQL Server or Sybase wherever it stands, or takes part in one that is not for here.
+STARTERS = frozenset(_WORDS.split())
 
 #: Where an expression ends, and a statement begins that is known here.
 _KNOWN = frozenset(("declare", "set", "select", "with", "exec", "execute", "insert", "update", "delete", "merge"))
@@ -143,7 +145,7 @@ class _Reader:
         return len(self.words)
 
     def _start(self, place: int) -> int:
-        return self.tokens[place].start if place < len(self.tokens) else self.tokens[-1].end + 1
+        return int(self.tokens[place].start if place < len(self.tokens) else self.tokens[-1].end + 1)
 
     def _main(self) -> None:
         if self.at == len(self.words):
@@ -188,7 +190,11 @@ class _Reader:
             if word not in STARTERS or self._quoted(place) or self._is_fetch(place):
                 continue
             branch = kind == "merge" and (before == "then" or (word == "set" and before == "update"))
-            own = word == kind or (word == "set" and kind == "update") or (word == "into" and before in ("insert", "merge"))
+            own = (
+                word == kind
+                or (word == "set" and kind == "update")
+                or (word == "into" and before in ("insert", "merge"))
+            )
             if not branch and (not own or word in seen):
                 raise Refusal("word", self.tokens[place])
             seen += [] if branch else [word]

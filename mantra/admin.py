@@ -82,6 +82,8 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 #: From nothing to an operation that is called.
 STEPS: tuple[tuple[Any, str, str], ...] = (
+    (_("Enter the agencies that offer or call."), "registry_agency", "registry.add_agency"),
+    (_("Give their people an account and a role."), "registry_user", "registry.add_user"),
     (_("Make a service: the name under which operations are found."), "registry_service", "registry.add_service"),
     (_("Add a data source and test the connection."), "dataservices_datasource", "dataservices.add_datasource"),
     (
@@ -92,7 +94,7 @@ STEPS: tuple[tuple[Any, str, str], ...] = (
         _("Or put a proxy operation in front of a service that exists already."), "proxyservices_proxyoperation",
         "proxyservices.add_proxyoperation",
     ),
-    (_("Grant it to the application that will call it."), "registry_grant", "registry.add_grant"),
     (_("Enter your application, the system that will call."), "registry_application", "registry.add_application"),
     (_("Issue the application an access key."), "registry_accesskey", "registry.add_accesskey"),
+    (_("Grant the operation to the application that will call it."), "registry_grant", "registry.add_grant"),
 )  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,6 +19,7 @@ from django.utils.html import escape
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
+from dataservices.diagnosis import advise
 from dataservices.models import DataOperation
 from mantra.gateway import exchange
 from mantra.gateway.client_ip import client_ip
@@ -158,8 +162,15 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         "shown": shown,
         "fault": fault,
         "message": fault.message(get_language() or "id") if fault else "",
+        "advice": advice(operation, fault) if fault else "",
         "milliseconds": round((time.perf_counter() - call.clock) * 1000),
     }
+
+
+def advice(operation: Operation, fault: Fault) -> str:
+    """What the author can do where the source failed, "" for other faults."""
+    reason = fault.details.get("reason", "")
+    return advise(reason, operation.source) if reason and isinstance(operation, DataOperation) else ""
 
 
 def show(result: Result, code: str) -> Shown:
@@ -236,6 +247,54 @@ def _cell(value: Any) -> str | None:
     return FORMATS["json"].render_document(Document(value)).decode()
 
 
+# ------------------------------------------------------------------------------------- the address
+
+#: A value of each type, to write where a caller's own goes.
+SAMPLES: dict[str, str] = {
+    Parameter.Type.INTEGER: "1",
+    Parameter.Type.DECIMAL: "1.5",
+    Parameter.Type.BOOLEAN: "true",
+    Parameter.Type.DATE: "2026-01-31",
+    Parameter.Type.DATETIME: "2026-01-31T08:00:00",
+    Parameter.Type.NIK: "3171234567890001",
+    Parameter.Type.NPWP: "012345678901234",
+}
+
+
+def sample(parameter: Parameter) -> str:
+    """A value to show a parameter with: its default, its first choice, its least, or one of its type."""
+    first = next((line.strip() for line in parameter.choices.splitlines() if line.strip()), "")
+    return parameter.default or first or parameter.min or SAMPLES.get(parameter.type, gettext("value"))
+
+
+def calling(operation: Operation, parameters: list[Parameter], request: HttpRequest) -> dict[str, Any]:
+    """How callers call an operation: the context of that part of the form."""
+    base = settings.BASE_URL or f"{request.scheme}://{request.get_host()}"
+    codes = (operation.service.agency.code, operation.service.code, operation.code)
+    url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}.json"
+    query = urlencode({each.name: sample(each) for each in parameters}, safe=":")
+    words = ["curl"]
+    if operation.access != Operation.Access.OPEN:
+        words += ["-H", "AccessKey: mtr_…"]
+    if writes(operation):
+        words += ["-X", "POST", *(("-d", query) if query else ()), url]
+    else:
+        words.append(f"{url}?{query}" if query else url)
+    return {
+        "url": url,
+        "suffixes": [f".{name}" for name in FORMATS],
+        # Always in quotes: what callers put in the place of a sample may need them.
+        "curl": " ".join(word if word.startswith("-") or word.isalnum() else quoted(word) for word in words),
+        "draft": operation.state == Operation.State.DRAFT,
+        "retired": operation.state == Operation.State.RETIRED,
+    }
+
+
+def quoted(word: str) -> str:
+    found = shlex.quote(word)
+    return found if found != word else f"'{word}'"
+
+
 # ---------------------------------------------------------------------------------------- the page
 
 
@@ -260,7 +319,9 @@ def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     context["writes"] = writes(operation)
     context["allowed"] = not context["writes"] or page.has_change_permission(request, operation)
     posted = request.method == "POST"
-    form = TryForm(operation, list(operation.parameters.all()), request.POST if posted else None)
+    parameters = list(operation.parameters.all())
+    form = TryForm(operation, parameters, request.POST if posted else None)
+    context["calling"] = calling(operation, parameters, request)
     if posted:
         if not context["allowed"]:
             raise PermissionDenied

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
 import orjson
+from django.conf import settings
 from lxml import etree
 
 from proxyservices import client
@@ -18,6 +20,10 @@ from registry.calls import Call, Document
 from registry.faults import Fault
 
 log = logging.getLogger("mantra.proxyservices")
+
+#: The header that counts the buses a call has come through, and how many it may be.
+HOPS = "Mantra-Hops"
+MAX_HOPS = 4
 
 _WRAPPERS = ("valid_response", "invalid_response", "error_response")
 
@@ -40,6 +46,8 @@ class Plan:
     size_cap: int
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     page_size: int = 0
+    #: Each call holds a thread of the worker: half of them stay with the other operations.
+    room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(1, settings.WEB_THREADS // 2)))
 
 
 def prepare(ids: Iterable[int]) -> dict[int, Plan]:
@@ -58,10 +66,23 @@ def run(call: Call) -> Document:
     """Ask the first address that answers. Raises Fault."""
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
+    if call.hops >= MAX_HOPS:
+        raise Fault(faults.LOOP, hops=call.hops)
+    if not plan.room.acquire(blocking=False):
+        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    try:
+        return _ask(call, plan)
+    finally:
+        plan.room.release()
+
+
+def _ask(call: Call, plan: Plan) -> Document:
     failure = Fault(faults.UPSTREAM_DOWN, request_id=call.request_id)
     for address in plan.addresses:
         try:
-            body = client.get(_question(address, plan, call.arguments), _headers(address), plan.seconds, plan.size_cap)
+            body = client.get(
+                _question(address, plan, call.arguments), _headers(address, call), plan.seconds, plan.size_cap
+            )
         except client.Unreachable:
             log.warning("request %s: upstream unreachable", call.request_id)
             continue
@@ -85,8 +106,8 @@ def _text(value: Any) -> str:
     return ("1" if value else "0") if isinstance(value, bool) else str(value)
 
 
-def _headers(address: Address) -> dict[str, str]:
-    headers = {"User-Agent": "MANTRA"}
+def _headers(address: Address, call: Call) -> dict[str, str]:
+    headers = {"User-Agent": "MANTRA", HOPS: str(call.hops + 1)}
     if address.key:
         headers["AccessKey"] = address.key
     return headers

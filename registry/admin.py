@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -212,7 +214,7 @@ class ApiTokenAdmin(ScopedAdmin):
             _("New API token"),
             issued=obj,
             plain=obj.plain,
-            header=f"Authorization: Bearer {obj.plain}",
+            header=f"Authorization: Token {obj.plain}",
             shown_at=str(self.back(request, obj)["Location"]),
         )
 
@@ -290,6 +292,7 @@ class ParameterInline(StackedInline):
 
 class FieldInline(TabularInline):
     model = Field
+    template_before = "mantra/fields_hint.html"
     fields = ("position", "name", "type", "classification", "description")
 
 
@@ -500,43 +503,75 @@ class GrantAdmin(ScopedAdmin):
 
 
 class CodeFilter(TextFilter):
-    """A filter by a code typed in, whole: a list of all codes would mean to read the whole history."""
+    """A filter by codes typed in, whole: a list of all codes would mean to read the whole history."""
 
-    columns: tuple[str, ...]
+    placeholder: Any = ""
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = (self.value() or "").strip()
-        if not value:
-            return queryset
-        wanted = Q()
-        for column in self.columns:
-            wanted |= Q(**{column: value})
-        return queryset.filter(wanted)
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            choice["form"].fields[self.parameter_name].widget.attrs["placeholder"] = self.placeholder
+            yield choice
+
+    def parts(self) -> list[str]:
+        """What was typed, parted at its slashes."""
+        return [part.strip() for part in (self.value() or "").split("/") if part.strip()]
+
+
+def of_agency(column: str, code: str) -> Q:
+    """Records of an agency, capital letters aside. As the book writes the code, so that the index serves."""
+    known = list(Agency.objects.filter(code__iexact=code).values_list("code", flat=True))
+    return Q(**{f"{column}__in": known}) if known else Q(**{f"{column}__iexact": code})
 
 
 class AgencyCodeFilter(CodeFilter):
     title = _("agency")
     parameter_name = "of_agency"
-    columns = ("agency", "consumer_agency")
+    placeholder = _("agency")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        parts = self.parts()
+        if not parts:
+            return queryset
+        return queryset.filter(of_agency("agency", parts[0]) | of_agency("consumer_agency", parts[0]))
 
 
 class ApplicationCodeFilter(CodeFilter):
+    """By application or agency/application."""
+
     title = _("application")
     parameter_name = "of_application"
-    columns = ("application",)
+    placeholder = _("agency/application")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.parts():
+            case []:
+                return queryset
+            case [application]:
+                return queryset.filter(application__iexact=application)
+            case [agency, application]:
+                return queryset.filter(of_agency("consumer_agency", agency), application__iexact=application)
+        return queryset.none()
 
 
-class OperationCodeFilter(TextFilter):
+class OperationCodeFilter(CodeFilter):
     """By operation, service/operation or agency/service/operation."""
 
     title = _("operation")
     parameter_name = "of_operation"
+    placeholder = _("agency/service/operation")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        parts = [part for part in (self.value() or "").strip().split("/") if part]
-        for column, part in zip(("operation", "service", "agency"), reversed(parts), strict=False):
-            queryset = queryset.filter(**{column: part})
-        return queryset
+        match self.parts():
+            case []:
+                return queryset
+            case [operation]:
+                return queryset.filter(operation__iexact=operation)
+            case [service, operation]:
+                return queryset.filter(service__iexact=service, operation__iexact=operation)
+            case [agency, service, operation]:
+                found = queryset.filter(service__iexact=service, operation__iexact=operation)
+                return found.filter(of_agency("agency", agency))
+        return queryset.none()
 
 
 OUTCOMES: dict[str, tuple[Any, Q]] = {
@@ -624,7 +659,8 @@ class CallRecordAdmin(ScopedAdmin):
         kind = faults.TABLE.get(record.outcome)
         if kind is None:
             return ""
-        return kind.en if get_language() == "en" else kind.id
+        # The history does not keep what a sentence was filled with.
+        return (kind.en if get_language() == "en" else kind.id).format_map(defaultdict(lambda: "…"))
 
     @display(description=_("operation"))
     def what(self, record: CallRecord) -> str:

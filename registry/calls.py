@@ -67,6 +67,8 @@ class Call:
     quota: tuple[int, int, int, int] | None = None
     #: Who is trying the operation in the admin; "" for calls by key.
     user: str = ""
+    #: Through how many buses the call has come already.
+    hops: int = 0
     #: True between the journal's begin line and its end line.
     recorded: bool = False
 

@@ -311,6 +311,22 @@ SOURCE_TRIPPED = _row(
     "The provider's database is failing and is left alone for now. Try again in {seconds} seconds",
     "provider",
 )
+LOOP = _row(
+    11212,
+    "loop",
+    508,
+    "Panggilan ini sudah melewati {hops} bus dan tampaknya berputar. Laporkan kepada instansi penyedia",
+    "This call has come through {hops} buses and seems to go in a circle. Report it to the providing agency",
+    "provider",
+)
+UPSTREAM_BUSY = _row(
+    11213,
+    "upstream-busy",
+    503,
+    "Terlalu banyak panggilan ke layanan tujuan sedang berjalan. Coba lagi sebentar lagi",
+    "Too many calls to the upstream service are under way. Try again shortly",
+    "provider",
+)
 FIELD_MISSING = _row(
     11211,
     "field-missing",

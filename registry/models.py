@@ -598,6 +598,10 @@ class Grant(Definition):
             raise ValidationError({"valid_until": _("The last day lies before the first.")})
         if self.fields and self.operation_id:
             declared = {field.name for field in self.operation.fields.all()}
+            if not declared:
+                raise ValidationError(
+                    {"fields": _("The operation declares no fields yet: fill in its Fields section first.")}
+                )
             unknown = [name for name in names(self.fields) if name not in declared]
             if unknown:
                 raise ValidationError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -142,6 +144,37 @@ def test_an_upstream_that_says_nothing_is_given_up(
     began = time.monotonic()
     assert code_of(ask(cast)) == faults.UPSTREAM_SLOW.code
     assert time.monotonic() - began < 5
+
+
+def test_a_call_that_goes_in_a_circle_is_ended(
+    cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer
+) -> None:
+    hops: list[str] = []
+
+    def answer(request: Request) -> Response:
+        hops.append(request.headers["Mantra-Hops"])
+        return Response(ROWS)
+
+    httpserver.expect_request("").respond_with_handler(answer)
+    publish(httpserver.url_for("/"))
+    path = "/json/prov/data/alias/nip=007"
+    codes = [code_of(call(path, accesskey=cast.key, mantra_hops=text)) for text in ("", "2", "3", "4", "99", "-1")]
+    assert codes == [200, 200, 200, faults.LOOP.code, faults.LOOP.code, 200]
+    assert hops == ["1", "3", "4", "1"]
+
+
+def test_a_slow_upstream_leaves_threads_to_the_others(
+    cast: Cast, publish: Callable[..., ProxyOperation], silent_port: int
+) -> None:
+    publish(f"http://127.0.0.1:{silent_port}/json", time_cap_ms=1500)
+    codes: list[int] = []
+    threads = [threading.Thread(target=lambda: codes.append(code_of(ask(cast)))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes.count(faults.UPSTREAM_BUSY.code) == 12 - settings.WEB_THREADS // 2
+    assert codes.count(faults.UPSTREAM_SLOW.code) == settings.WEB_THREADS // 2
 
 
 def test_the_next_address_is_tried_when_the_first_is_dead(

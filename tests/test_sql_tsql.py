@@ -170,7 +170,9 @@ def test_what_does_more_than_one_write_is_refused(sql: str, code: str) -> None:
     assert code in [problem.code for problem in check(sql, "tsql", writes=True)]
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT a FROM t", "SELECT a FROM t ORDER BY a", "DECLARE @x int SELECT @x"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1", "SELECT a FROM t", "SELECT a FROM t ORDER BY a", "DECLARE @x int SELECT @x"]
+)
 def test_no_word_begins_a_second_statement(sql: str) -> None:
     for tail in sorted(tsql.STARTERS):
         for joint in (" ", "\n", ";", "/**/"):

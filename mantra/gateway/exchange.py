@@ -94,6 +94,12 @@ def body(environ: Environ) -> bytes:
     return read
 
 
+def hops_of(environ: Environ) -> int:
+    """Through how many buses a request says that it has come."""
+    text = environ.get("HTTP_MANTRA_HOPS", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+
+
 def key_of(meta: dict[str, Any]) -> str:
     """The access key in a request's headers: AccessKey, or a bearer token; "" without one."""
     key: str = meta.get("HTTP_ACCESSKEY", "")

@@ -79,7 +79,9 @@ def check_grant(call: Call, grant: Grant, now: float) -> None:
 
 def _recognise(call: Call, key: Key | None, now: float) -> None:
     """An open operation asks for no key, but a good one is worth a name in the history."""
-    if key is not None and now < key.expires and (not call.key_in_path or key.in_path):
+    if key is None or now >= key.expires or (call.key_in_path and not key.in_path):
+        return
+    if not key.networks or within(call.address, key.networks):
         call.key = key
         call.application = key.application
 

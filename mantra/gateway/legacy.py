@@ -15,7 +15,7 @@ from mantra.gateway.client_ip import client_ip
 from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import LEGACY, LegacyFormat
 from mantra.gateway.journal import Answer
-from mantra.gateway.serve import serve
+from mantra.gateway.serve import serve, unforeseen
 from registry import faults
 from registry.calls import Affected, Call, Document, Result, Row, Rows
 from registry.faults import Fault
@@ -40,8 +40,8 @@ def face(environ: Environ) -> Response:
     answer = serve(read(environ))
     try:
         return respond(answer)
-    except Fault as fault:
-        answer.fail(fault)
+    except Exception as error:  # a format that met what it did not foresee is no reason to leave no record
+        answer.fail(error if isinstance(error, Fault) else unforeseen(answer.call))
         return _failure(answer)
 
 
@@ -57,14 +57,16 @@ def read(environ: Environ) -> Call:
         supply=lambda call: supplied(call, environ, rest),
         secret=environ.get("HTTP_ACCESSKEY", "").strip(),
         lenient=True,
+        hops=exchange.hops_of(environ),
     )
     try:
         parts = exchange.path(environ).lstrip("/").split("/")
         if parts[0].lower() == PREFIX:
             parts = parts[1:]
-        call.format = FACES.get(parts[0].lower(), call.format)
-        if not parts[-1]:
+        if parts and not parts[-1]:
             parts.pop()
+        if parts:
+            call.format = FACES.get(parts[0].lower(), call.format)
         _address(call, parts, rest)
     except Fault as fault:
         call.flaw = fault
@@ -195,4 +197,5 @@ def _failure(answer: Answer) -> Response:
 def _headers(found: Response, call: Call) -> Response:
     found.headers["X-Request-Id"] = call.request_id
     found.headers["Cache-Control"] = "no-store"
+    found.headers["X-Content-Type-Options"] = "nosniff"
     return found

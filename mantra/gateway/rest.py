@@ -20,7 +20,7 @@ from mantra.gateway.client_ip import client_ip
 from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.journal import Answer
-from mantra.gateway.serve import serve
+from mantra.gateway.serve import serve, unforeseen
 from registry import faults
 from registry.calls import Affected, Call, Document, Result, Rows
 from registry.faults import Fault
@@ -41,8 +41,8 @@ def face(environ: Environ) -> Response:
     answer = serve(call)
     try:
         found = respond(answer, environ)
-    except Fault as fault:
-        answer.fail(fault)
+    except Exception as error:  # a format that met what it did not foresee is no reason to leave no record
+        answer.fail(error if isinstance(error, Fault) else unforeseen(answer.call))
         found = problem.response(answer, environ)
     found.headers["X-Request-Id"] = call.request_id
     found.headers["X-Content-Type-Options"] = "nosniff"
@@ -59,6 +59,7 @@ def read(environ: Environ) -> Call:
         format=_DEFAULT,
         supply=lambda call: supplied(environ),
         secret=exchange.key_of(environ),
+        hops=exchange.hops_of(environ),
     )
     try:
         call.agency, call.service, call.code, suffix = address(exchange.path(environ))

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import BATCH, Limits, TimedOut
+from adapters.base import BATCH, ConnectFailed, Limits, TimedOut
 from tests.adapters import tds_engine, test_contract
 from tests.adapters.engines import LIMITS, everything
 from tests.adapters.tds_engine import TDSEngine, engine_of, from_variable
 from tests.adapters.test_contract import *  # noqa: F403
 from tests.servers.process import wait_until
 from tests.servers.tds import TDSServer
-
-pytestmark = pytest.mark.xdist_group("tds")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +104,14 @@ def test_encryption_that_the_server_does_not_offer(engine: TDSEngine) -> None:
     test_contract.test_encryption_that_the_server_does_not_offer(engine)
 
 
+def test_a_server_that_never_answers(engine: TDSEngine, silent_port: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(ConnectFailed) as error:
+        engine.adapter(port=silent_port).connect(seconds=3)
+    assert time.monotonic() - began < 4.5
+    test_contract.refusal(ConnectFailed, "unreachable", error)
+
+
 def test_a_restart_breaks_the_old_connection_only(stoppable: TDSEngine) -> None:
     test_contract.test_a_restart_breaks_the_old_connection_only(stoppable)
 
@@ -135,7 +141,6 @@ def _state(process: int) -> str:
 def test_a_batch_is_a_batch(engine: TDSEngine) -> None:
     with engine.connection() as (adapter, connection):
         sizes = [
-            len(batch)
-            for batch in adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 1234}, LIMITS)
+            len(batch) for batch in adapter.run(connection, engine.mark(engine.sql["series"]), {"last": 1234}, LIMITS)
         ]
         assert sizes == [BATCH, BATCH, 234]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +19,6 @@ from tests.adapters.engines import LIMITS, everything
 from tests.adapters.tds_engine import CLASSES, from_variable
 from tests.servers.tds import TDSServer
 
-pytestmark = pytest.mark.xdist_group("tds")
-
 GUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
 LONG = "é😀" * 5000
 
@@ -31,7 +29,12 @@ BOTH: list[tuple[str, str, Any, str]] = [
     ("int", "-2147483648", -(2**31), "integer"),
     ("bigint", "9223372036854775807", 2**63 - 1, "integer"),
     ("bigint", "-9223372036854775808", -(2**63), "integer"),
-    ("decimal(38,10)", "'1234567890123456789012345678.0123456789'", "1234567890123456789012345678.0123456789", "decimal"),
+    (
+        "decimal(38,10)",
+        "'1234567890123456789012345678.0123456789'",
+        "1234567890123456789012345678.0123456789",
+        "decimal",
+    ),
     ("decimal(38,38)", "'-0.00000000000000000000000000000000000001'", f"-0.{'0' * 37}1", "decimal"),
     ("decimal(38,10)", "0", "0.0000000000", "decimal"),
     ("numeric(5,2)", "'-0.05'", "-0.05", "decimal"),
@@ -158,8 +161,9 @@ BOUND = [
     "", "é😀", "O'Reilly; -- /* %s :x", "x" * 8000, "x" * 8001, "é" * 4000, "é" * 4001, LONG, 0, 2**31, -(2**63),
     Decimal("0.1"), Decimal("-12.50"), Decimal("1E+5"), Decimal("9" * 38), Decimal("0." + "0" * 37 + "1"), 0.1 + 0.2,
     True, False, None, b"", b"\x00\xff", b"a" * 8001, date(1, 1, 1), date(1599, 12, 31), date(2024, 2, 29),
-    date(9999, 12, 31), datetime(1, 1, 1), datetime(2024, 2, 29, 13, 14, 15, 123456), datetime(9999, 12, 31, 23, 59, 59),
-    time(13, 14, 15, 123456), datetime(2024, 2, 29, 13, 14, 15, 5, tzinfo=timezone(timedelta(hours=7))),
+    date(9999, 12, 31), datetime(1, 1, 1), datetime(2024, 2, 29, 13, 14, 15, 123456),
+    datetime(9999, 12, 31, 23, 59, 59), time(13, 14, 15, 123456),
+    datetime(2024, 2, 29, 13, 14, 15, 5, tzinfo=timezone(timedelta(hours=7))),
     datetime(2024, 2, 29, 13, 14, 15, tzinfo=timezone(-timedelta(hours=5, minutes=30))),
 ]  # fmt: skip
 
@@ -276,9 +280,9 @@ def test_a_text_arrives_at_the_server_as_it_is(reading: dict[str, tuple[Any, Any
         assert asked(reading, engine, sql, a=value)[1] == [(value, "{fn x}?")]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800", b"", datetime(2024, 1, 1, tzinfo=timezone.utc), [1], {}])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800", b"", datetime(2024, 1, 1, tzinfo=UTC), [1], {}])
 def test_what_sybase_cannot_write_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 UnicodeEncodeError is one
+    with pytest.raises(ValueError):
         literal(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,30 @@ def test_no_text_of_the_driver_is_shown(cast: Cast, provider: Client) -> None:
     operation = cast.operation("rusak", "SELECT nama FROM tabel_yang_tidak_ada")
     text = run(provider, operation).content.decode()
     assert "11202" in text
+    assert "Periksa nama tabel dan kolom dalam SQL" in text
     assert "tabel_yang_tidak_ada" not in text
+
+
+def test_the_address_is_told_with_a_line_to_copy(cast: Cast, provider: Client, settings: Any) -> None:
+    operation = cast.operations["satu"]
+    text = unescape(provider.get(where(operation)).content.decode())
+    assert "curl -H 'AccessKey: mtr_…' 'http://testserver/rest/prov/data/satu.json?id=1'" in text
+    assert "<code>.ndjson</code>" in text
+    assert "Setelah diterbitkan" not in text
+    settings.BASE_URL = "https://bus.contoh.go.id"
+    Operation.objects.filter(pk=operation.pk).update(state="draft", access="open")
+    text = unescape(provider.get(where(operation)).content.decode())
+    assert "curl 'https://bus.contoh.go.id/rest/prov/data/satu.json?id=1'" in text
+    assert "Setelah diterbitkan" in text
+
+
+def test_a_writing_operation_is_posted_to(cast: Cast, provider: Client) -> None:
+    operation = cast.operation(
+        "hapus", "DELETE FROM orang WHERE id = :id AND nama = :nama", writes=True,
+        parameters=({"name": "id", "type": "integer"}, {"name": "nama", "default": "O'ong"}),
+    )  # fmt: skip
+    text = unescape(provider.get(where(operation)).content.decode())
+    assert "-X POST -d 'id=1&nama=O%27ong' 'http://testserver/rest/prov/data/hapus.json'" in text
 
 
 def test_drafts_and_what_was_saved_just_now_are_tried(cast: Cast, provider: Client) -> None:

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from registry.models import CallRecord
+from registry.models import Agency, CallRecord
 from tests.admin.conftest import Emerald, SignIn, make_agency
 
 HISTORY = "/admin/registry/callrecord/"
@@ -74,6 +74,31 @@ def test_history_by_agency_operation_and_application(reader: Client) -> None:
     for name in ("dua", "data/dua", "lain/data/dua"):
         assert found(reader, of_operation=name) == {2}
     assert found(reader, of_operation="prov/data/dua") == set()
+    assert found(reader, of_operation="x/lain/data/dua") == set()
+
+
+def test_history_by_names_as_its_columns_show_them_and_in_any_case(reader: Client) -> None:
+    Agency.objects.create(code="lagi", name="Lagi")
+    assert found(reader, of_agency="LAIN") == {2}
+    assert found(reader, of_agency="LAGI") == {2}
+    assert found(reader, of_application="Siak") == {2}
+    assert found(reader, of_application="LAGI/siak") == {2}
+    assert found(reader, of_application="kons/siak") == set()
+    assert found(reader, of_operation="Lain/DATA/dua") == {2}
+    assert 'placeholder="instansi/aplikasi"' in reader.get(HISTORY).content.decode()
+
+
+def test_an_empty_history_asks_nobody_to_add_a_row(reader: Client) -> None:
+    text = reader.get(HISTORY, {"of_agency": "tidak-ada"}).content.decode()
+    assert "Tidak ada yang cocok" in text
+    assert "Tambahkan baris baru" not in text
+
+
+def test_a_meaning_has_no_marks_to_be_filled(reader: Client) -> None:
+    page = reverse("admin:registry_callrecord_change", args=(CallRecord.objects.get(outcome=11201).pk,))
+    text = reader.get(page).content.decode()
+    assert "Laporkan nomor permintaan … kepada" in text
+    assert "{request_id}" not in text
 
 
 def test_history_by_outcome(reader: Client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils.translation import override
@@ -15,7 +16,7 @@ import adapters
 from adapters.base import REASONS
 from dataservices import diagnosis
 from dataservices.admin import engine_choices, engine_help
-from dataservices.diagnosis import ADVICE, diagnose
+from dataservices.diagnosis import ADVICE, FILE_ADVICE, advise, diagnose
 from dataservices.models import DataSource
 from proxyservices.models import Upstream
 from tests.admin.conftest import Emerald, SignIn
@@ -136,7 +137,7 @@ def test_what_the_model_refuses_is_told_at_its_field(emerald: Emerald, sign_in: 
 
 def test_every_reason_has_its_advice_in_both_languages() -> None:
     assert set(ADVICE) == set(REASONS)
-    for advice in ADVICE.values():
+    for advice in (*ADVICE.values(), *FILE_ADVICE.values()):
         with override("id"):
             indonesian = str(advice)
         with override("en"):
@@ -179,10 +180,25 @@ def test_a_host_that_nobody_knows(emerald: Emerald, sign_in: SignIn) -> None:
 
 def test_a_file_that_is_not_there_or_not_ones_own(cast: Cast) -> None:
     cast.source.database = "hilang.sqlite3"
-    assert diagnose(cast.source).text == str(ADVICE["file-missing"])
+    assert diagnose(cast.source).text == advise("file-missing", cast.source)
+    assert "sources/prov" in diagnose(cast.source).text
     for path in ("/etc/passwd", "../../etc/passwd", str(Path(__file__))):
         cast.source.database = path
-        assert diagnose(cast.source).text == str(ADVICE["file-forbidden"])
+        assert diagnose(cast.source).text == advise("file-forbidden", cast.source)
+    assert "sources/prov" in diagnose(cast.source).text
+
+
+def test_a_file_is_told_of_as_a_file(cast: Cast) -> None:
+    cast.source.host = "localhost"
+    found = diagnose(cast.source)
+    assert found.fine
+    assert cast.source.database in found.text
+    assert "localhost" not in found.text
+    wrong = Path(settings.SOURCE_FILE_DIRS[0]) / cast.provider.code / "bukan.sqlite3"
+    wrong.write_text("nip;nama\n1;Siti\n" * 100)
+    cast.source.database = wrong.name
+    with override("id"):
+        assert diagnose(cast.source).text == "Berkas itu ada, tetapi bukan database SQLite. Pastikan berkasnya benar."
 
 
 def test_an_engine_without_its_driver_says_how_to_get_it(emerald: Emerald, monkeypatch: pytest.MonkeyPatch) -> None:

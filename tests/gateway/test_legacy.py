@@ -111,6 +111,8 @@ def test_a_value_may_hold_anything(legacy: Cast) -> None:
         ("/json/prov/data/satu/id=7", "bbbbbbbbbb", 10002),
         ("/json/prov/data/tidakada/id=7", "aaaaaaaaaa", 10002),
         ("/json", "aaaaaaaaaa", 10003),
+        ("/json/", "aaaaaaaaaa", 10003),
+        ("/mantra/json", "aaaaaaaaaa", 10003),
         ("/json/prov", "aaaaaaaaaa", 10003),
         ("/mantra/lain/prov/data/satu", "aaaaaaaaaa", 10003),
         ("/json/prov/data", "aaaaaaaaaa", 10004),
@@ -128,6 +130,11 @@ def test_refusals(legacy: Cast, path: str, key: str, code: int) -> None:
         reply = call(path.replace("/json", f"/{face}"), accesskey=key)
         assert code_of(reply) == code
     assert call(path, accesskey=key).json()["response"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/mantra", "/mantra/", "/MANTRA//"])
+def test_the_bare_prefix(legacy: Cast, path: str) -> None:
+    assert code_of(call(path)) == 10003
 
 
 def test_no_rows_names_the_operation(legacy: Cast) -> None:

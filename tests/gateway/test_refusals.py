@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry import faults, snapshot
-from registry.models import AccessKey, Operation
+from registry.models import AccessKey, Field, Operation
 from tests.cast import Cast, Reply, call, ends_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -245,13 +245,31 @@ def test_broken_sql(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_declared_column_that_the_sql_does_not_give(cast: Cast) -> None:
-    from registry.models import Field
-
     Field.objects.create(operation=cast.operations["satu"], name="npns")
     snapshot.refresh()
     reply = cast.get("satu.json", "id=7")
     assert_problem(reply, faults.FIELD_MISSING)
     assert "npns" in reply.json()["detail"]
+
+
+def test_blocks_that_are_harmless_together_only(cast: Cast) -> None:
+    sql = "SELECT id AS z [[ , :a AS q, load_extension ]] [[ , :b AS r, abs ]] [[ (2) AS x, :c AS e ]] FROM orang"
+    cast.operation(
+        "gabung", sql, row_cap=1, parameters=tuple({"name": name, "required": False} for name in ("a", "b", "c"))
+    )
+    assert cast.get("gabung.json", "b=1&c=1").status == 200
+    assert_problem(cast.get("gabung.json", "a=1&c=1"), faults.DEFINITION_BROKEN)
+
+
+def test_what_a_format_did_not_foresee_is_on_record(cast: Cast) -> None:
+    cast.operation("dalam", "SELECT :isi AS isi", parameters=({"name": "isi"},))
+    Field.objects.create(operation=cast.operations["dalam"], name="isi", type="json")
+    snapshot.refresh()
+    deep = "[" * 900 + "]" * 900
+    for suffix in ("php", "phpa", "json", "xml"):
+        reply = cast.get(f"dalam.{suffix}", method="POST", body=f"isi={deep}", content_type=FORM)
+        assert ends_of(reply.headers["x-request-id"])
+        assert reply.body
 
 
 def test_dead_database(cast: Cast) -> None:

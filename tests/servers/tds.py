@@ -145,6 +145,8 @@ class Conversation:
     user: str = ""
     #: What the client told of itself, for tests to ask by tds_fact('…').
     facts: dict[str, str] = field(default_factory=dict)
+    #: What a Sybase says of its bytes; with iso_1 they are cp1252 all the same.
+    charset: str = "utf8"
     prepared: dict[int, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
 
     sybase = False
@@ -217,7 +219,7 @@ class Conversation:
         return False
 
     def welcome(self, database: str) -> bytes:
-        version = bytes.fromhex({"74": "74000004", "73": "730b0003", "72": "72090002", "71": "71000001"}[
+        version = bytes.fromhex({"74": "74000004", "73": "730b0003", "72": "72090002"}[
             self.facts["version"][6:]
         ])  # fmt: skip
         collation = COLLATIONS["sql_latin1_general_cp1_ci_as"][0]
@@ -437,8 +439,14 @@ def _declarations(text: str) -> list[tuple[str, str]]:
 def _returned(name: str, kind: Type, value: Any) -> bytes:
     """RETURNVALUE: an output parameter."""
     label = _short(f"@{name}" if name else "")
-    return b"\xac" + struct.pack("<H", 0) + label + b"\x01" + struct.pack("<IH", 0, 0) + described(kind) + encoded(
-        value, kind
+    return (
+        b"\xac"
+        + struct.pack("<H", 0)
+        + label
+        + b"\x01"
+        + struct.pack("<IH", 0, 0)
+        + described(kind)
+        + encoded(value, kind)
     )
 
 
@@ -460,7 +468,7 @@ class Conversation5(Conversation):
         self.wire.send(
             _acknowledged(5)
             + capabilities
-            + _changed(3, "utf8", "iso_1")
+            + _changed(3, self.charset, "iso_1")
             + _changed(1, DATABASE, "master")
             + self.done(DONE, 0)
         )
@@ -475,7 +483,7 @@ class Conversation5(Conversation):
             self.wire.send(self.done(DONE, ATTENDED))
         elif kind == NORMAL5 and data[:1] == b"\x21":
             size = struct.unpack("<I", data[1:5])[0]
-            text = data[6 : 5 + size].decode()
+            text = data[6 : 5 + size].decode("utf-8" if self.charset == "utf8" else "cp1252")
             self.answer(self._language(text), DONE)
         elif kind == BATCH:
             self.answer(self._language(data.decode()), DONE)
@@ -508,7 +516,8 @@ class Conversation5(Conversation):
         return b"\x61" + struct.pack("<I", len(body)) + body
 
     def row(self, row: tuple[Any, ...], kinds: list[Type]) -> bytes:
-        return b"\xd1" + b"".join([encoded5(value, kind) for value, kind in zip(row, kinds, strict=True)])
+        page = "utf-8" if self.charset == "utf8" else "cp1252"
+        return b"\xd1" + b"".join([encoded5(value, kind, page) for value, kind in zip(row, kinds, strict=True)])
 
     def error(self, error: SqlError) -> bytes:
         return _extended(error.number, error.severity, error.message)
@@ -536,14 +545,14 @@ def _changed(kind: int, new: str, old: str) -> bytes:
     return _token(0xE3, bytes((kind, len(new))) + new.encode() + bytes((len(old),)) + old.encode())
 
 
-def serve(port: int, path: str, sybase: bool, encryption: int, context: ssl.SSLContext | None) -> None:
+def serve(given: argparse.Namespace, encryption: int, context: ssl.SSLContext | None) -> None:
     """Answer on the port for good."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=100)
+    listener = socket.create_server(("127.0.0.1", given.port), backlog=100)
     while True:
         sock = listener.accept()[0]
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        kind = Conversation5 if sybase else Conversation
-        conversation = kind(Wire(sock), path, encryption, context)
+        kind = Conversation5 if given.sybase else Conversation
+        conversation = kind(Wire(sock), given.path, encryption, context, charset=given.charset)
         threading.Thread(target=conversation.talk, daemon=True).start()
 
 
@@ -554,10 +563,12 @@ class TDSServer(Server):
     user = password = "mantra"
     database = DATABASE
 
-    def __init__(self, engine: str = "sqlserver", encryption: str = "none", certificate: str = "") -> None:
+    def __init__(
+        self, engine: str = "sqlserver", encryption: str = "none", certificate: str = "", charset: str = "utf8"
+    ) -> None:
         super().__init__()
         self.engine = engine
-        self.options = ["--encryption", encryption]
+        self.options = ["--encryption", encryption, "--charset", charset]
         if engine == "sybase":
             self.options.append("--sybase")
         if certificate:
@@ -592,6 +603,7 @@ def main() -> None:
     words.add_argument("--sybase", action="store_true")
     words.add_argument("--encryption", choices=("off", "on", "none", "required"), default="none")
     words.add_argument("--certificate", type=Path)
+    words.add_argument("--charset", choices=("utf8", "iso_1"), default="utf8")
     given = words.parse_args()
     context = None
     if given.certificate:
@@ -602,7 +614,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     encryption = {"off": OFF, "on": ON, "none": NOT_SUPPORTED, "required": REQUIRED}[given.encryption]
     with suppress(KeyboardInterrupt):
-        serve(given.port, given.path, given.sybase, encryption, context)
+        serve(given, encryption, context)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ PROCEDURES = {
     "gagal_akhir": Procedure((), _fails_late),
 }
 
+
 def _part(kind: str, name: str) -> Any:
     """A part of a declared type, as the catalogues tell it."""
     found = tds_types.parse(kind)
@@ -412,6 +413,9 @@ class Session:
             self.db.execute("DELETE FROM tds_columns WHERE tbl = ?", (dropped[1],))
             yield Done()
             return
+        if self.options.get("showplan_text") or self.options.get("noexec"):
+            yield from self._plan(text)
+            return
         found = self._select(text)
         command = {"insert": 0xC3, "delete": 0xC4, "update": 0xC5}.get(text.split(None, 1)[0].lower(), 0xC1)
         if not found.columns:
@@ -420,6 +424,19 @@ class Session:
             return
         yield found
         yield Done(found.shown, command)
+
+    def _plan(self, text: str) -> Iterator[Event]:
+        """SHOWPLAN: SQL Server's as rows, the statement first; Sybase's as messages."""
+        values = {name: value for name, (_, value) in self.variables.items()}
+        steps = self._sqlite("EXPLAIN QUERY PLAN " + _translated(text, self.sybase)[0], values).fetchall()
+        lines = [str(step[3]) for step in steps]
+        if self.sybase:
+            yield from (Said(6215, line) for line in lines)
+            yield Done()
+            return
+        for part in ([text], lines):
+            yield Rows([("StmtText", Type("nvarchar", length=4000))], iter([(line,) for line in part]))
+            yield Done(len(part), 0xC1)
 
     def _select(self, text: str) -> Rows:
         sql, tree = _translated(text, self.sybase)
@@ -539,7 +556,9 @@ def _pieces(text: str, separator: str) -> list[str]:
 _SYBASE_WRAP = re.compile(r"\s*(begin\s+tran\w*)\s*\n(.*)\n\s*(rollback\s+tran\w*)\s*", re.I | re.S)
 _BEGINNING = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)+", re.S)
 _LEADING = re.compile(
-    r"((?:(?:declare|set)\s+@|exec(?:ute)?\s).*?)\s*\n(?=\s*(?:declare|set|select|exec|execute|insert|update|delete|with)\b)", re.I | re.S
+    r"((?:(?:declare|set)\s+@|exec(?:ute)?\s).*?)\s*\n"
+    r"(?=\s*(?:declare|set|select|exec|execute|insert|update|delete|with)\b)",
+    re.I | re.S,
 )
 
 
@@ -681,7 +700,9 @@ def _plain_list(tree: exp.Expression) -> bool:
 
 
 def _projections(tree: exp.Expression) -> list[tuple[str, exp.Expression | None]]:
-    return [(item.alias_or_name if not isinstance(item, exp.Literal) else "", item.unalias()) for item in _returned(tree)]
+    return [
+        (item.alias_or_name if not isinstance(item, exp.Literal) else "", item.unalias()) for item in _returned(tree)
+    ]
 
 
 def _storing(tree: exp.Expression, tables: dict[str, dict[str, str]]) -> exp.Expression:
@@ -693,7 +714,9 @@ def _storing(tree: exp.Expression, tables: dict[str, dict[str, str]]) -> exp.Exp
         for setting in tree.expressions:
             setting.set("expression", _stored(setting.expression, kinds.get(setting.this.name.lower())))
         return tree
-    named = [column.name.lower() for column in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
+    named = (
+        [column.name.lower() for column in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
+    )
     if isinstance(tree.expression, exp.Values):
         for values in tree.expression.expressions:
             filled = [

@@ -542,30 +542,30 @@ def _five(user_type: int, rest: bytes) -> bytes:
     return struct.pack("<I", user_type) + rest + b"\x00"
 
 
-def encoded5(value: Any, kind: Type) -> bytes:
+def encoded5(value: Any, kind: Type, page: str) -> bytes:
     name = kind.name
     if name == "bit":
         return bytes((int(value or 0),))
     if name in ("text", "image"):
         if value is None:
             return b"\x00"
-        data = _data5(value, kind)
+        data = _data5(value, kind, page)
         return b"\x10" + b"\x01" * 16 + b"\x02" * 8 + struct.pack("<I", len(data)) + data
     long = kind.textual or kind.binary
     if value is None:
         return b"\x00\x00\x00\x00" if long else b"\x00"
-    data = _data5(value, kind)
+    data = _data5(value, kind, page)
     return (struct.pack("<I", len(data)) if long else bytes((len(data),))) + data
 
 
-def _data5(value: Any, kind: Type) -> bytes:
+def _data5(value: Any, kind: Type, page: str) -> bytes:
     name = kind.name
     if name in ("decimal", "numeric"):
         number = _scaled(Decimal(value), kind.scale)
         size = (len(f"{10**kind.precision:x}") + 1) // 2
         return bytes((int(number < 0),)) + abs(number).to_bytes(size, "big")
     if kind.textual and not kind.wide:
-        return str(value).encode()
+        return str(value).encode(page)
     if name == "date":
         return struct.pack("<i", _split(str(value), 0)[0] - _1900)
     if name == "time" and kind.scale <= 3:

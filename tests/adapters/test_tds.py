@@ -1,0 +1,438 @@
+"""SQL Server and Sybase beyond the contract: connecting, encryption, limits that hold, procedures, the catalogue."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import sqlserver, tds
+from adapters.base import ConnectFailed, Limits, QueryFailed, TimedOut
+from adapters.sqlserver import SQLServer
+from adapters.sybase import Sybase
+from tests.adapters.engines import LIMITS, WRITES, everything
+from tests.servers.certificates import Authority
+from tests.servers.tds import TDSServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TDSServer]:
+    with TDSServer() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ase() -> Iterator[TDSServer]:
+    with TDSServer("sybase") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tls")
+    files = Authority(folder).certificate("127.0.0.1")
+    joined = folder / "server.pem"
+    joined.write_bytes(b"".join(file.read_bytes() for file in files))
+    return str(joined)
+
+
+def asked(adapter: Any, sql: str, limits: Limits = LIMITS, **arguments: Any) -> list[Any]:
+    connection = adapter.connect(limits.writes)
+    try:
+        return everything(adapter.run(connection, sql, arguments, limits))
+    finally:
+        connection.close()
+
+
+def reason(adapter: Any, seconds: float = 5) -> str:
+    """Why there is no connection."""
+    with pytest.raises(ConnectFailed) as error:
+        adapter.connect(seconds=seconds).close()
+    return error.value.reason
+
+
+# Connecting.
+
+
+def test_the_server_hears_who_calls_and_for_what(server: TDSServer) -> None:
+    adapter = SQLServer(server.source(application="bus; {uji}"))
+    sql = "SELECT tds_fact('application') AS a, tds_fact('intent') AS i, tds_fact('version') AS v"
+    assert asked(adapter, sql) == [("bus; {uji}", "read", "04000074")]
+    assert asked(adapter, sql, WRITES) == [("bus; {uji}", "write", "04000074")]
+    assert asked(SQLServer(server.source()), sql)[0][0] == "mantra"
+
+
+@pytest.mark.parametrize(("version", "told"), [("7.2", "02000972"), ("7.3", "03000b73"), ("7.4", "04000074")])
+def test_the_version_is_the_sources(server: TDSServer, version: str, told: str) -> None:
+    adapter = SQLServer(server.source(tds_version=version))
+    assert asked(adapter, "SELECT tds_fact('version') AS v, %(a)s AS a", a="é😀") == [(told, "é😀")]
+
+
+@pytest.mark.parametrize("name", ["tds_version", "encryption"])
+def test_a_word_that_would_crash_the_driver_never_reaches_it(server: TDSServer, name: str) -> None:
+    for word in ("9.9", "ya", "};SERVER=x", "7.4}"):
+        assert reason(SQLServer(server.source(**{name: word}))) == "other"
+
+
+@pytest.mark.parametrize(
+    "password", ["salah;", "a}b", "{a}", "}", "a=b", "a'\"b", " ", "é😀", "};DATABASE=master", "a\x00b"]
+)
+def test_no_password_breaks_out_of_its_place(server: TDSServer, ase: TDSServer, password: str) -> None:
+    assert reason(SQLServer(server.source(password=password))) == "login"
+    assert reason(Sybase(ase.source(password=password))) == "login"
+
+
+@pytest.mark.parametrize("name", ["user", "password", "database", "application"])
+def test_nothing_is_too_long_for_the_driver(server: TDSServer, ase: TDSServer, name: str) -> None:
+    for adapter in (SQLServer(server.source(**{name: "x" * 600})), Sybase(ase.source(**{name: "x" * 600}))):
+        if name == "application":
+            assert asked(adapter, "SELECT 1 AS x") == [(1,)]
+        else:
+            assert reason(adapter) in ("login", "database-unknown", "broken")
+
+
+def test_a_full_server_says_so(server: TDSServer, ase: TDSServer) -> None:
+    assert reason(SQLServer(server.source(user="penuh"))) == "too-many-connections"
+    assert reason(Sybase(ase.source(user="penuh"))) == "too-many-connections"
+
+
+def test_a_wrong_password_knocks_twice_only_once(server: TDSServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second knock asks whether it was the database. Servers lock accounts that knock too often."""
+    knocks = []
+    dial = tds.dial
+
+    def counted(*words: Any) -> Any:
+        knocks.append(words)
+        return dial(*words)
+
+    monkeypatch.setattr(tds, "dial", counted)
+    adapter = SQLServer(server.source(password="salah"))
+    assert [reason(adapter) for _ in range(3)] == ["login"] * 3
+    assert len(knocks) == 4
+    assert reason(SQLServer(server.source(database="tidak_ada"))) == "database-unknown"
+
+
+@pytest.mark.parametrize("kind", [SQLServer, Sybase])
+def test_a_silent_server_costs_no_more_than_was_given(kind: Any, silent_port: int) -> None:
+    adapter = kind({"host": "127.0.0.1", "port": silent_port, "user": "x", "password": "x", "database": "x"})
+    began = time.monotonic()
+    assert reason(adapter, seconds=2) == "unreachable"
+    assert time.monotonic() - began < 3.5
+
+
+def test_a_server_that_falls_silent_amid_encryption() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    held = []
+
+    def accept() -> None:
+        held.append(listener.accept()[0])
+        held[0].recv(4096)
+        # A pre-login that agrees on encryption, and then no handshake.
+        held[0].sendall(bytes.fromhex("0401001a00330100 00000b000601001100 01ff0f0000000000 01".replace(" ", "")))
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        source = {"host": "127.0.0.1", "port": listener.getsockname()[1], "user": "x", "password": "x", "database": "x"}
+        began = time.monotonic()
+        assert reason(SQLServer(source), seconds=2) == "unreachable"
+        assert time.monotonic() - began < 4
+    finally:
+        listener.close()
+        for sock in held:
+            sock.close()
+
+
+def test_connections_that_come_about_together_each_know_their_own_socket(server: TDSServer) -> None:
+    adapter = SQLServer(server.source())
+    with ThreadPoolExecutor(8) as pool:
+        connections = list(pool.map(lambda _: adapter.connect(), range(16)))
+        descriptors = [os.fstat(connection.descriptor).st_ino for connection in connections]
+        assert len(set(descriptors)) == 16
+        began = time.monotonic()
+
+        def slow(connection: Any) -> str:
+            with pytest.raises(TimedOut):
+                adapter.run(connection, "WAITFOR TIME '00:00:20'", {}, Limits(1, 0.5))
+            return "cut"
+
+        assert list(pool.map(slow, connections[:8])) == ["cut"] * 8
+        assert time.monotonic() - began < 3
+        # The others were not touched.
+        for connection in connections[8:]:
+            assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+    for connection in connections:
+        connection.close()
+
+
+def test_a_closed_connection_leaves_no_socket(server: TDSServer) -> None:
+    adapter = SQLServer(server.source())
+    adapter.connect().close()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        connection = adapter.connect()
+        connection.close()
+        connection.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# Named instances.
+
+
+@pytest.fixture
+def browser(server: TDSServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """SQL Server's browser: it knows the instance KEPEGAWAIAN, which is the test server."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind(("127.0.0.1", 0))
+    monkeypatch.setattr(sqlserver, "BROWSER_PORT", listener.getsockname()[1])
+    text = f"ServerName;X;InstanceName;KEPEGAWAIAN;IsClustered;No;Version;15.0.2000.5;tcp;{server.port};;".encode()
+
+    def answer() -> None:
+        while True:
+            try:
+                question, address = listener.recvfrom(1000)
+            except OSError:
+                return
+            if question == b"\x04kepegawaian\x00":
+                listener.sendto(b"\x05" + len(text).to_bytes(2, "little") + text, address)
+            elif question == b"\x04aneh\x00":
+                listener.sendto(b"\x05\x01", address)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    yield
+    with suppress(OSError):
+        # An unconnected socket says no, and wakes who waits on it.
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+@pytest.mark.usefixtures("browser")
+def test_a_named_instance_is_found_by_its_name(server: TDSServer) -> None:
+    adapter = SQLServer(server.source(port="", instance="kepegawaian"))
+    assert asked(adapter, "SELECT 1 AS x") == [(1,)]
+
+
+@pytest.mark.usefixtures("browser")
+def test_an_unknown_instance_is_out_of_reach_soon(server: TDSServer) -> None:
+    for name in ("tidak_ada", "aneh"):
+        began = time.monotonic()
+        assert reason(SQLServer(server.source(port="", instance=name))) == "unreachable"
+        assert time.monotonic() - began < 5
+
+
+# Encryption.
+
+
+@pytest.mark.parametrize(
+    ("offered", "wished", "told"),
+    [
+        ("off", "request", "login"),
+        ("off", "", "login"),
+        ("off", "require", "all"),
+        ("on", "request", "all"),
+        ("on", "require", "all"),
+        ("required", "request", "all"),
+    ],
+)
+def test_what_goes_through_tls(certificate: str, offered: str, wished: str, told: str) -> None:
+    with TDSServer(encryption=offered, certificate=certificate) as server:
+        adapter = SQLServer(server.source(encryption=wished))
+        assert asked(adapter, "SELECT tds_fact('encrypted') AS e, %(a)s AS a", a="é" * 3000) == [(told, "é" * 3000)]
+
+
+def test_a_server_that_insists_on_encryption(certificate: str) -> None:
+    with TDSServer(encryption="required", certificate=certificate) as server:
+        assert reason(SQLServer(server.source(encryption="off"))) == "tls"
+
+
+def test_a_hung_encrypted_connection_is_cut_too(certificate: str) -> None:
+    with TDSServer(encryption="on", certificate=certificate) as server:
+        adapter = SQLServer(server.source(encryption="require"))
+        connection = adapter.connect()
+        began = time.monotonic()
+        with pytest.raises(TimedOut):
+            adapter.run(connection, "WAITFOR TIME '00:00:20'", {}, Limits(1, 0.5))
+        assert time.monotonic() - began < 1.5
+        connection.close()
+
+
+# Limits.
+
+
+@pytest.mark.parametrize("cap", [0.3, 1.0])
+def test_the_answer_comes_within_the_cap_and_a_second(server: TDSServer, ase: TDSServer, cap: float) -> None:
+    """WAITFOR TIME stands for a server that does not mind the driver's attention."""
+    adapters: list[Any] = [SQLServer(server.source()), Sybase(ase.source())]
+    cases = list(itertools.product(adapters, ("DELAY", "TIME"), (False, True)))
+
+    def seconds(case: tuple[Any, str, bool]) -> float:
+        adapter, wait, writes = case
+        connection = adapter.connect(writes)
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as error:
+            adapter.run(connection, f"WAITFOR {wait} '00:00:20'", {}, Limits(10, cap, writes))
+        taken = time.monotonic() - began
+        assert error.value.reason == "timeout"
+        connection.close()
+        return taken
+
+    with ThreadPoolExecutor(len(cases)) as pool:
+        assert all(cap <= taken < cap + 1 for taken in pool.map(seconds, cases))
+
+
+def test_a_timed_out_write_is_undone(server: TDSServer) -> None:
+    adapter = SQLServer(server.source())
+    asked(adapter, "CREATE TABLE undone (id int PRIMARY KEY)", WRITES)
+    connection = adapter.connect(writes=True)
+    sql = "INSERT INTO undone VALUES (1); WAITFOR DELAY '00:00:20'"
+    with pytest.raises(TimedOut):
+        adapter.run(connection, sql, {}, Limits(10, 0.5, writes=True))
+    connection.close()
+    assert asked(adapter, "SELECT count(*) AS c FROM undone") == [(0,)]
+
+
+# Batches and procedures.
+
+
+@pytest.fixture(params=["sqlserver", "sybase"])
+def adapter(request: pytest.FixtureRequest, server: TDSServer, ase: TDSServer) -> Any:
+    return SQLServer(server.source()) if request.param == "sqlserver" else Sybase(ase.source())
+
+
+def test_a_batch_may_begin_with_variables(adapter: Any) -> None:
+    sql = "DECLARE @x int, @y varchar(10)\nSET @x = %(a)s\nSET @y = 'b'\nSELECT @x AS x, @y AS y, @x AS z"
+    assert asked(adapter, sql, a=7) == [(7, "b", 7)]
+    assert asked(adapter, "-- komentar\n" + sql, a=7) == [(7, "b", 7)]
+    if adapter.engine == "sqlserver":
+        assert asked(adapter, "DECLARE @x int = %(a)s; SET @x = @x + 1; SELECT @x AS x;", a=7) == [(8,)]
+
+
+def test_a_procedure_gives_its_outputs(adapter: Any) -> None:
+    sql = (
+        "DECLARE @j int, @k bigint\nEXEC dbo.hitung %(a)s, %(b)s, @j OUTPUT, @k OUTPUT\nSELECT @j AS jumlah, @k AS kali"
+    )
+    connection = adapter.connect(writes=True)
+    for a, b in ((3, 4), (-3, 4)):
+        stream = adapter.run(connection, sql, {"a": a, "b": b}, WRITES)
+        assert stream.columns == (("jumlah", "integer"), ("kali", "integer"))
+        assert everything(stream) == [(a + b, a * b)]
+    named = "DECLARE @j int\nEXEC hitung @b = %(b)s, @a = %(a)s, @jumlah = @j OUTPUT\nSELECT @j AS jumlah"
+    assert everything(adapter.run(connection, named, {"a": 1, "b": 2}, WRITES)) == [(3,)]
+    connection.close()
+
+
+def test_of_several_results_the_first_is_the_answer(adapter: Any) -> None:
+    connection = adapter.connect(writes=True)
+    stream = adapter.run(connection, "EXEC dua_hasil", {}, WRITES)
+    assert [name for name, _ in stream.columns] == ["nomor", "satu"]
+    assert everything(stream) == [(1, "satu")]
+    assert everything(adapter.run(connection, "SELECT 5 AS x", {}, WRITES)) == [(5,)]
+    connection.close()
+
+
+def test_of_a_batch_with_variables_the_last_result_is(adapter: Any) -> None:
+    connection = adapter.connect(writes=True)
+    sql = "DECLARE @x int\nEXEC dua_hasil\nSELECT 9 AS x"
+    assert everything(adapter.run(connection, sql, {}, WRITES)) == [(9,)]
+    connection.close()
+
+
+def test_an_error_behind_the_answer_is_heard(adapter: Any) -> None:
+    connection = adapter.connect(writes=True)
+    with pytest.raises(QueryFailed) as error:
+        adapter.run(connection, "EXEC gagal_akhir", {}, WRITES)
+    assert (error.value.reason, error.value.sqlstate) == ("data", "8134")
+    assert everything(adapter.run(connection, "SELECT 5 AS x", {}, WRITES)) == [(5,)]
+    connection.close()
+
+
+def test_a_procedure_that_is_none(adapter: Any) -> None:
+    connection = adapter.connect(writes=True)
+    with pytest.raises(QueryFailed) as error:
+        adapter.run(connection, "EXEC tidak_ada", {}, WRITES)
+    assert (error.value.reason, error.value.sqlstate) == ("object-unknown", "2812")
+    connection.close()
+
+
+def test_a_read_is_undone_whatever_it_brings(server: TDSServer) -> None:
+    """SQL Server knows no session that only reads."""
+    adapter = SQLServer(server.source())
+    asked(adapter, "CREATE TABLE sly (id int PRIMARY KEY)", WRITES)
+    sql = "INSERT INTO sly (id) OUTPUT inserted.id VALUES (1)"
+    assert asked(adapter, sql) == [(1,)]
+    assert asked(adapter, "SELECT count(*) AS c FROM sly") == [(0,)]
+
+
+def test_a_stream_left_early_leaves_no_transaction(adapter: Any) -> None:
+    sql = "WITH s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000000) SELECT n FROM s"
+    connection = adapter.connect()
+    for _ in range(3):
+        stream = adapter.run(connection, sql, {}, Limits(10**6, 10))
+        assert len(next(iter(stream))) == 500
+        stream.close()
+        assert stream.reusable
+    connection.close()
+
+
+# What is in the source.
+
+
+def test_the_catalogue(adapter: Any) -> None:
+    connection = adapter.connect(writes=True)
+    adapter.run(
+        connection,
+        "CREATE TABLE pegawai (kantor int NOT NULL, nip char(18) NOT NULL, gaji decimal(12,2) NULL, nama univarchar(60)"
+        " NULL, foto image NULL, lahir date NULL, PRIMARY KEY (nip))",
+        {},
+        WRITES,
+    )
+    reading = adapter.connect()
+    columns = adapter.columns(reading, "dbo", "pegawai")
+    wide = "nvarchar(60)"
+    assert [(c.name, c.type, c.kind, c.nullable) for c in columns] == [
+        ("kantor", "int", "integer", False), ("nip", "char(18)", "text", False),
+        ("gaji", "decimal(12,2)", "decimal", True), ("nama", wide, "text", True), ("foto", "image", "bytes", True),
+        ("lahir", "date", "date", True),
+    ]  # fmt: skip
+    assert adapter.databases(reading) == ["mantra"]
+    adapter.run(connection, "CREATE TABLE kunci (a int PRIMARY KEY, b int NULL)", {}, WRITES)
+    assert [
+        name
+        for name, columns, unique in adapter.indexes(reading, "dbo", "kunci")
+        if (columns, unique) == (("a",), True)
+    ]
+    assert adapter.indexes(reading, "dbo", "tidak'ada") == []
+    for opened in (connection, reading):
+        opened.close()
+
+
+def test_the_plan_of_a_statement_is_shown_and_nothing_run(adapter: Any) -> None:
+    connection = adapter.connect()
+    plan = adapter.explain(connection, "SELECT 1 AS x WHERE 1 = %(a)s", {"a": "O'Reilly"})
+    assert "SCAN" in plan
+    assert everything(adapter.run(connection, "SELECT 5 AS x", {}, LIMITS)) == [(5,)]
+    with pytest.raises(QueryFailed) as error:
+        adapter.explain(connection, "SELEKT", {})
+    assert error.value.reason == "syntax"
+    assert everything(adapter.run(connection, "SELECT 5 AS x", {}, LIMITS)) == [(5,)]
+    connection.close()
+
+
+def test_a_code_page_that_the_server_does_not_tell(tmp_path: Path) -> None:
+    """A Sybase of the nineties: it says iso_1 of bytes that its clients wrote as cp1252."""
+    with TDSServer("sybase", charset="iso_1") as old:
+        adapter = Sybase(old.source(charset="cp1252"))
+        assert asked(adapter, "SELECT %(a)s AS x, CAST('Jum’at €' AS char(9)) AS y", a="“é”") == [("“é”", "Jum’at € ")]
+        with pytest.raises(QueryFailed) as error:
+            asked(adapter, "SELECT %(a)s AS x", a="Ж")
+        assert error.value.reason == "data"
