@@ -227,9 +227,15 @@ class TDSAdapter(Adapter):
             words["Encryption"] = source["encryption"]
         words.update(self._more_words(writes))
         for name, value in words.items():
-            # A wrong word crashes FreeTDS, and with it the process.
-            if "};" in value or "\x00" in value or not _VALID.get(name, _ANYTHING).fullmatch(value):
-                raise ConnectFailed("login" if name in ("UID", "PWD") else "other")
+            # A wrong word crashes FreeTDS and the process with it; a database's name that is too long for its
+            # first packet sends it round in circles.
+            if (
+                len(value) > _LONGEST
+                or "};" in value
+                or "\x00" in value
+                or not _VALID.get(name, _ANYTHING).fullmatch(value)
+            ):
+                raise ConnectFailed(_UNTOLD.get(name, "other"))
         # FreeTDS reads a value in braces to the next "};", without any escapes, and only there.
         return "".join(
             [f"{name}={value};" if name in _BARE else f"{name}={{{value}}};" for name, value in words.items()]
@@ -258,8 +264,8 @@ class TDSAdapter(Adapter):
             return ConnectFailed("refused")
         if not _reachable(host, port):
             return ConnectFailed("unreachable")
-        # Someone is there and hangs up: over encryption, where one side insists and the other does not.
-        return ConnectFailed("tls" if self.source.get("encryption") in ("require", "off") else "broken")
+        # Someone is there and hangs up: over encryption, where that is insisted on.
+        return ConnectFailed("tls" if self.source.get("encryption") == "require" else "broken")
 
     def _login_or_database(self, host: str, port: int, deadline: float) -> str:
         """Which of the two it was. FreeTDS lets the error of the log-in hide the one of the database before it.
@@ -393,9 +399,13 @@ class TDSAdapter(Adapter):
         ]
 
 
+#: Characters of a name or password: what the servers allow.
+_LONGEST = 128
+_UNTOLD = {"UID": "login", "PWD": "login", "DATABASE": "database-unknown", "SERVER": "host-unknown"}
+
 _ANYTHING = re.compile(r".*", re.S)
 _VALID = {
-    "SERVER": re.compile(r"[^;{}\\,]+"),
+    "SERVER": re.compile(r"[^;{}\\,\s/]+"),
     "TDS_Version": re.compile(r"5\.0|7\.[2-4]"),
     "Encryption": re.compile(r"off|request|require"),
 }

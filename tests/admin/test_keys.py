@@ -112,6 +112,7 @@ def test_everybody_has_tokens_of_his_own(cast: Cast, emerald: Emerald, sign_in: 
     data = {"expires_at_0": soon.strftime("%Y-%m-%d"), "expires_at_1": "10:00:00", "user": emerald.user.pk}
     for client in (sign_in("Provider", cast.provider), sign_in("Supervisor"), sign_in("Administrator")):
         response = client.post("/admin/registry/apitoken/add/", data)
+        assert "Authorization: Token mtr_" in response.content.decode()
         plain = shown(response)
         owner = ApiToken.owner(plain)
         assert owner is not None
