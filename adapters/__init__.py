@@ -13,6 +13,10 @@ ADAPTERS = {
     "sqlite": "adapters.sqlite.SQLite",
     "postgresql": "adapters.postgresql.PostgreSQL",
     "mysql": "adapters.mysql.MySQL",
+    "sqlserver": "adapters.sqlserver.SQLServer",
+    "sybase": "adapters.sybase.Sybase",
+    "oracle": "adapters.oracle.Oracle",
+    "dbase": "adapters.dbase.DBase",
 }
 
 

@@ -48,9 +48,9 @@ class TimedOut(SourceError):
 
 #: Why a source failed, in the order in which a connection comes about.
 REASONS = (
-    "driver-missing", "file-missing", "file-forbidden", "host-unknown", "refused", "unreachable", "tls",
-    "login", "database-unknown", "too-many-connections", "broken", "forbidden", "object-unknown", "syntax", "read-only",
-    "data", "constraint", "timeout", "other",
+    "driver-missing", "file-missing", "file-forbidden", "file-format", "file-busy", "host-unknown",
+    "refused", "unreachable", "tls", "login", "database-unknown", "too-many-connections", "broken",
+    "forbidden", "object-unknown", "syntax", "read-only", "data", "constraint", "timeout", "other",
 )  # fmt: skip
 
 

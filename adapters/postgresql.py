@@ -468,7 +468,7 @@ def _preparing(sql: str, count: int, classes: tuple[type, ...], names: tuple[str
     if any(given[name] not in _LITERALS for name in order):
         return None
     types = ", ".join(_LITERALS[given[name]] for name in order)
-    body = f"{f'({types}) ' if types else ''}AS SELECT * FROM (\n{text}\n) AS mantra LIMIT {count}"
+    body = f"{f'({types}) ' if types else ''}AS SELECT * FROM (\n{text}\n) AS mantra LIMIT {count}"  # noqa: S608 – the body is a checked definition, its values are parameters
     # The same name is the same statement, in whosever session.
     name = "mantra_" + hashlib.blake2b(body.encode(), digest_size=12).hexdigest()
     values = ", ".join(f"%({each})s" for each in order)

@@ -61,7 +61,8 @@ class SQLServer(TDSAdapter):
     def _place(self) -> tuple[str, int]:
         source = self.source
         host = source.get("host") or "localhost"
-        if source.get("instance") and not source.get("port"):
+        # The usual port is what a form fills in: it is the unnamed instance's.
+        if source.get("instance") and str(source.get("port") or self.default_port) == str(self.default_port):
             return host, instance_port(host, source["instance"])
         return super()._place()
 

@@ -19,6 +19,10 @@ MAX_SCHEMAS = 50
 
 #: A word of adapters.base.REASONS → what it means and what to do.
 ADVICE: dict[str, Any] = {
+    "file-format": _(
+        "The file is there, but it is no table that the bus can read. Save it anew as dBase III or Visual FoxPro."
+    ),
+    "file-busy": _("Another program keeps writing to the file. Try again when it has finished."),
     "driver-missing": _("The driver for this engine is not installed on the bus. Ask its operators to install it."),
     "file-missing": _(
         "There is no such file in the agency's own folder on the bus, %(folder)s. Check the path, which begins in that "

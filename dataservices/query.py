@@ -185,7 +185,10 @@ def run(call: Call) -> Result:
     except Fault:
         _release(lease, stream)
         raise
-    return _rows(call, columns, project, lease, stream, limits)
+    as_of = stream.as_of
+    rows = _rows(call, columns, project, lease, stream, limits)
+    rows.as_of = as_of
+    return rows
 
 
 def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tuple[sources.Lease, Stream]:

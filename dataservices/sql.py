@@ -374,8 +374,7 @@ def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str]
         return [error.problem]
     problems: dict[Problem | tuple[Any, ...], Problem] = {}
     for given in dict.fromkeys((template.marks, ())):
-        judge = _judge_batch if dialect == "tsql" else _judge_statement
-        for problem in judge(template.sample(given), dialect, writes, allowed):
+        for problem in judged(template, given, dialect, writes, allowed):
             problems[problem.code, problem.line, problem.column, tuple(problem.details.items())] = problem
     return list(problems.values())
 
@@ -409,9 +408,12 @@ def _judge_batch(text: str, dialect: str, writes: bool, allowed: Collection[str]
     return problems
 
 
-def judged(template: Template, given: Collection[str], dialect: str, writes: bool) -> list[Problem]:
+def judged(
+    template: Template, given: Collection[str], dialect: str, writes: bool, allowed: Collection[str] = ()
+) -> list[Problem]:
     """What keeps one combination of a text's blocks from running: those of the ``given`` names."""
-    return _Judge(template.sample(given), dialect, writes, ()).judge()
+    judge = _judge_batch if dialect == "tsql" else _judge_statement
+    return judge(template.sample(given), dialect, writes, allowed)
 
 
 _BLANK = r"(?:[ \t\f]|\r?\n)"

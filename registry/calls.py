@@ -89,7 +89,7 @@ class Rows(Result):
     while streaming. ``count`` is the number of rows handed out so far.
     """
 
-    __slots__ = ("_close", "batches", "columns", "count", "has_next", "truncated")
+    __slots__ = ("_close", "as_of", "batches", "columns", "count", "has_next", "truncated")
 
     def __init__(
         self,
@@ -102,6 +102,8 @@ class Rows(Result):
         self.truncated = False
         self.has_next = False
         self.count = 0
+        #: Where rows come from a copy of their source: the time (epoch seconds) at which it was known to be true.
+        self.as_of: float | None = None
         self._close = close
 
     def close(self) -> None:

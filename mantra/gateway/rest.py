@@ -193,6 +193,8 @@ def unwrapped(document: Document) -> Document:
 
 def _describe(found: Response, call: Call, result: Result, operation: Operation) -> None:
     """The headers that say more about the answer."""
+    if isinstance(result, Rows) and result.as_of is not None:
+        found.headers["X-Data-As-Of"] = datetime.fromtimestamp(result.as_of, UTC).isoformat(timespec="seconds")
     if isinstance(result, Rows) and result.truncated:
         found.headers["X-Truncated"] = "true"
     if call.page:

@@ -232,8 +232,10 @@ def browser(server: TDSServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("browser")
 def test_a_named_instance_is_found_by_its_name(server: TDSServer) -> None:
-    adapter = SQLServer(server.source(port="", instance="kepegawaian"))
-    assert asked(adapter, "SELECT 1 AS x") == [(1,)]
+    for port in ("", "1433", 1433):
+        adapter = SQLServer(server.source(port=port, instance="kepegawaian"))
+        assert asked(adapter, "SELECT 1 AS x") == [(1,)]
+    assert asked(SQLServer(server.source(instance="kepegawaian")), "SELECT 1 AS x") == [(1,)]
 
 
 @pytest.mark.usefixtures("browser")
