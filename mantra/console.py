@@ -317,7 +317,8 @@ def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     page = admin.site.get_model_admin(type(operation))
     context: dict[str, Any] = {"operation": operation, "address": reverse("try_operation", args=(operation_id,))}
     context["writes"] = writes(operation)
-    context["allowed"] = not context["writes"] or page.has_change_permission(request, operation)
+    # What an operation answers may be personal data: watching over its definition is no reason to see it.
+    context["allowed"] = page.has_change_permission(request, operation)
     posted = request.method == "POST"
     parameters = list(operation.parameters.all())
     form = TryForm(operation, parameters, request.POST if posted else None)

@@ -150,7 +150,7 @@ def test_writing_asks_first(cast: Cast, provider: Client, sign_in: SignIn) -> No
     supervisor = sign_in("Supervisor")
     assert supervisor.get(where(operation)).status_code == 200
     assert run(supervisor, operation, id="-1", confirm="on").status_code == 403
-    assert run(supervisor, cast.operations["satu"], id="1").status_code == 200
+    assert run(supervisor, cast.operations["satu"], id="1").status_code == 403
 
 
 def test_only_who_may_see_the_operation_may_try_it(cast: Cast, sign_in: SignIn) -> None:
