@@ -87,6 +87,15 @@ applications:
 """
 
 
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process's threads have used."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
 @dataclass
 class Gunicorn:
     """A running gunicorn. ``environment`` is what it was given on top of the bus's own."""
@@ -97,8 +106,12 @@ class Gunicorn:
 
     def workers(self) -> list[int]:
         """The process ids of its workers: those children that are no shipper."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"ship_journal" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        children = _children(self.process.pid)
+        return [pid for pid in children if b"ship_journal" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def cpu(self) -> float:
+        """Seconds of CPU that its workers have used."""
+        return sum(_cpu(pid) for pid in self.workers())
 
     def end(self) -> None:
         self.process.terminate()
@@ -121,6 +134,11 @@ class Bench:
 
     def connection(self) -> Any:
         return psycopg2.connect(self.server.dsn())
+
+    def cpu(self) -> float:
+        """Seconds of CPU that the database's sessions have used; a session that has ended takes its own with it."""
+        assert self.server.process is not None
+        return sum(_cpu(pid) for pid in _children(self.server.process.pid))
 
     def fill(self, name: str, rows: int) -> None:
         connection = self.connection()

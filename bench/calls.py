@@ -43,10 +43,16 @@ def told(name: str, target: float, found: dict[str, list[Load]], spell: str, flo
         f"{floor}_per_second": round(median(each.per_second for each in found[floor])),
         "p50_ms": round(median(each.p50 for each in found[spell]), 2),
         "p99_ms": round(median(each.p99 for each in found[spell]), 2),
+        "cpu_us": round(median(each.cpu for each in found[spell])),
+        f"{floor}_cpu_us": round(median(each.cpu for each in found[floor])),
         f"{floor}_p50_ms": round(median(each.p50 for each in found[floor]), 2),
         "rounds": len(found[spell]),
         **more,
     }
+
+
+def _spell(bench: Bench, served: Gunicorn, path: str) -> Callable[[], Load]:
+    return lambda: load(served.port, path, lambda: served.cpu() + bench.cpu())
 
 
 def answers(served: Gunicorn, path: str) -> int:
@@ -62,7 +68,7 @@ def answers(served: Gunicorn, path: str) -> int:
 def _against_hello(bench: Bench, name: str, path: str, target: float) -> dict[str, Any]:
     with bench.gunicorn("bench.hello:application") as hello, bench.gunicorn() as bus:
         size = answers(bus, path)
-        found = alternate({"bus": lambda: load(bus.port, path), "hello": lambda: load(hello.port, path)})
+        found = alternate({"bus": _spell(bench, bus, path), "hello": _spell(bench, hello, path)})
     return told(name, target, found, "bus", "hello", body_bytes=size)
 
 
@@ -83,12 +89,12 @@ def journal(bench: Bench) -> Iterator[dict[str, Any]]:
         off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
         for each in (on, off):
             answers(each, REST)
-        found = alternate({"on": lambda: load(on.port, REST), "off": lambda: load(off.port, REST)}, 2 * ROUNDS)
+        found = alternate({"on": _spell(bench, on, REST), "off": _spell(bench, off, REST)}, 2 * ROUNDS)
         yield told("journal", 0.95, found, "on", "off")
     with ExitStack() as stack:
         off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
         shipped = stack.enter_context(bench.gunicorn(MANTRA_EMBEDDED="1"))
-        found = alternate({"shipped": lambda: load(shipped.port, REST), "off": lambda: load(off.port, REST)})
+        found = alternate({"shipped": _spell(bench, shipped, REST), "off": _spell(bench, off, REST)})
         # The other process takes its share of these cores: no target, but worth knowing.
         line = told("journal-shipped", 0.0, found, "shipped", "off")
         yield line | {"target": None, "ok": None}
