@@ -130,9 +130,6 @@ def wait_for(condition: object, seconds: float) -> None:
         time.sleep(0.05)
 
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
-
 def test_it_works_over_postgresql(cluster: Cluster) -> None:
     answer = cluster.get("/rest/prov/data/satu.json?id=7")
     assert answer.json()["data"] == [{"id": 7, "nama": "Orang 7"}]

@@ -26,8 +26,6 @@ ROOT = Path(settings.BASE_DIR)
 GOLDEN = ROOT / "tests" / "golden" / "legacy.jsonl"
 NIP = "198000000000000011"
 
-pytestmark = pytest.mark.xdist_group("run")
-
 
 @dataclass
 class Bus:

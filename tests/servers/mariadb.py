@@ -24,7 +24,9 @@ class MariaDBServer(Server):
             "--skip-test-db",
             "--skip-name-resolve",
         ]
-        subprocess.run(as_nobody(install), check=True, capture_output=True, cwd=self.folder)
+        done = subprocess.run(as_nobody(install), capture_output=True, text=True, cwd=self.folder, check=False)
+        if done.returncode:
+            raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         self.start()
         self._make_account()
 
