@@ -649,10 +649,9 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
     try:
         peers = {found[4][:2] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
         before = {inode for inode, _ in _sockets(peers)}
-        late = threading.Event()
-        timer = threading.Timer(max(0.1, deadline - time.monotonic()), _cut_new, (peers, before, late))
-        timer.daemon = True
-        timer.start()
+        late, over = threading.Event(), threading.Event()
+        left = max(0.1, deadline - time.monotonic())
+        threading.Thread(target=_cut_late, args=(peers, before, left, late, over), daemon=True).start()
         try:
             raw = driver.connect(words, autocommit=True, timeout=max(2, int(seconds) // count))
         except driver.Error:
@@ -660,7 +659,7 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
                 raise ConnectFailed("unreachable") from None
             raise
         finally:
-            timer.cancel()
+            over.set()
         new = [descriptor for inode, descriptor in _sockets(peers) if inode not in before]
         if len(new) != 1:
             raw.close()
@@ -686,13 +685,23 @@ def _sockets(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
     return found
 
 
-def _cut_new(peers: set[tuple[Any, ...]], before: set[int], late: threading.Event) -> None:
-    """End a connection that does not come about: the driver returns when its socket closes."""
+def _cut_late(
+    peers: set[tuple[Any, ...]], before: set[int], seconds: float, late: threading.Event, over: threading.Event
+) -> None:
+    """End a connection that does not come about within ``seconds``: the driver returns when its socket closes.
+
+    Again and again until it has returned: it may have opened another socket, or none yet.
+    """
+    if over.wait(seconds):
+        return
     late.set()
-    for inode, descriptor in _sockets(peers):
-        if inode not in before:
-            with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
-                twin.shutdown(socket.SHUT_RDWR)
+    while True:
+        for inode, descriptor in _sockets(peers):
+            if inode not in before:
+                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
+                    twin.shutdown(socket.SHUT_RDWR)
+        if over.wait(0.1):
+            return
 
 
 def _reachable(host: str, port: int) -> bool:
