@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -73,39 +74,45 @@ logger_class = DiscreetLogger
 class Shipper:
     """``manage.py ship_journal --follow`` as a child of this server, started again when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, listeners: list[Any]) -> None:
+        #: What the child must not hold open: gunicorn lets its listening sockets be inherited.
+        self._listening = [listener.sock.fileno() for listener in listeners]
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._gone = threading.Event()
+        self._pid = 0
 
     def watch(self) -> None:
         """Keep one child running until end() is called. Blocks."""
-        parent = str(os.getpid())
+        command = [sys.executable, str(ROOT / "manage.py"), "ship_journal", "--follow", "--parent", str(os.getpid())]
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            *((os.POSIX_SPAWN_CLOSE, number) for number in self._listening),
+        ]
         while True:
             with self._lock:
                 if self._ended.is_set():
-                    return
+                    break
+                # Not subprocess: it waits for the end of a pipe that a worker forked meanwhile would hold open.
                 # A session of its own: Ctrl-C is for the server, which ends the child after the last call.
-                self._process = subprocess.Popen(
-                    [sys.executable, str(ROOT / "manage.py"), "ship_journal", "--follow", "--parent", parent],
-                    cwd=ROOT,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            self._process.wait()
+                self._pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
+            # The server collects its dead children itself and may be the first to hear of this one.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            self._pid = 0
             self._ended.wait(1)
+        self._gone.set()
 
     def end(self) -> None:
         """End the child for good, by force after 10 seconds."""
         with self._lock:
             self._ended.set()
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        for way, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 1)):
+            if self._pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, way)
+            if self._gone.wait(seconds):
+                return
 
 
 #: Seconds for which a thread waits for the next byte from a caller, or for one to take the next bytes of an answer.
@@ -119,7 +126,7 @@ def when_ready(server: Any) -> None:
             listener.sock.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STALL, 0))
     if os.environ.get("MANTRA_EMBEDDED") == "1":
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the child.
-        server.shipper = Shipper()
+        server.shipper = Shipper(server.LISTENERS)
         threading.Thread(target=server.shipper.watch, name="shipper", daemon=True).start()
 
 

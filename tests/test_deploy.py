@@ -347,9 +347,10 @@ def test_nginx_writes_down_no_person(nginx: Nginx, behind: Behind) -> None:
     nginx.process.send_signal(signal.SIGHUP)  # forgets the connections kept to the bus
     wait_until(lambda: nginx.ask(path)[0] == 503, 10, "nginx without its bus")
     nginx.ask("/x/../../nik=3201019001010001")
+    # nginx writes a request down after its answer has gone out.
+    wait_until(lambda: '"status":503' in nginx.logs() and '"status":400' in nginx.logs(), 10, "the access log")
     logs = nginx.logs()
     assert '"request_id":"r-1","method":"GET","status":200' in logs
-    assert '"status":503' in logs
     for person in ("3201019001010001", "Siti", "abcdefghij", "127.0.0.1 "):
         assert person not in logs
 
@@ -468,6 +469,16 @@ def test_the_shipping_is_started_again(bus: Bus) -> None:
     [shipping] = bus.children("ship_journal")
     os.kill(shipping, signal.SIGKILL)
     wait_until(lambda: bus.children("ship_journal") not in ([], [shipping]), 15, "a new shipping")
+
+
+def test_the_shipping_does_not_hold_the_port(bus: Bus) -> None:
+    [shipping] = bus.children("ship_journal")
+    for table in ("tcp", "tcp6"):
+        lines = Path(f"/proc/{shipping}/net/{table}").read_text().splitlines()[1:]
+        inodes = {f"socket:[{line.split()[9]}]" for line in lines if line.split()[1].endswith(f":{bus.port:04X}")}
+        assert not inodes & {
+            os.readlink(link) for link in Path(f"/proc/{shipping}/fd").glob("[0-9]*") if link.is_symlink()
+        }
 
 
 def test_gunicorn_writes_down_no_person(bus: Bus) -> None:
