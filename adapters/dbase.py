@@ -6,7 +6,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +18,7 @@ from adapters.base import (
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    Key,
     Limits,
     QueryFailed,
     Row,
@@ -42,6 +45,7 @@ Shape = tuple[Columns, list[tuple[int, Convert]]]
 #: Results whose columns are remembered.
 _MEMO = 256
 
+_DOUBLES = {float, type(None)}
 _BOOLEANS = {None: None, 0: False, 1: True}
 
 
@@ -125,6 +129,29 @@ class DBase(Adapter):
         if limits.writes:
             raise QueryFailed("read-only")
         told = statement.understand(sql)
+        readings = self._opened(connection, told, deadline)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut("timeout")
+        stream = SQLite.run(SQLite({}), connection, told.text, arguments, replace(limits, seconds=left))
+        as_of = min((seen for _, seen in readings.values()), default=None)
+        return Answer(stream, self._shape_of(stream, sql, told, readings), as_of)
+
+    def explain(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        """SQLite's plan over the readings of the files."""
+        deadline = time.monotonic() + limits.seconds
+        if not self.ping(connection):
+            raise ConnectFailed("broken")
+        told = statement.understand(sql)
+        self._opened(connection, told, deadline)
+        return SQLite.explain(SQLite({}), connection, told.text, arguments, limits)
+
+    def _opened(
+        self, connection: Any, told: statement.Statement, deadline: float
+    ) -> dict[str, tuple[Generation, float]]:
+        """The readings of a statement's tables, attached."""
         found = self._tables()
         used = {name: found[name] for name in sorted(told.tables & set(found))}
         if len(used) > MAX_TABLES:
@@ -132,12 +159,7 @@ class DBase(Adapter):
         readings = self._readings(used, told, deadline)
         while not self._attach(connection, {name: reading for name, (reading, _) in readings.items()}, found):
             readings = self._readings(used, told, deadline)
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimedOut("timeout")
-        stream = SQLite.run(SQLite({}), connection, sql, arguments, Limits(limits.rows, left))
-        as_of = min((seen for _, seen in readings.values()), default=None)
-        return Answer(stream, self._shape_of(stream, sql, told, readings), as_of)
+        return readings
 
     def _shape_of(
         self, stream: Stream, sql: str, told: statement.Statement, readings: dict[str, tuple[Generation, float]]
@@ -219,8 +241,12 @@ class DBase(Adapter):
     def ping(self, connection: Any) -> bool:
         return SQLite.ping(SQLite({}), connection)
 
+    def databases(self, connection: Any) -> list[str]:
+        """The file or folder."""
+        return [str(self.source.get("database") or "")]
+
     def schemas(self, connection: Any) -> list[str]:
-        return ["main"]
+        return [statement.SCHEMA]
 
     def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
         """The files that can be read. Why others cannot, problems() tells."""
@@ -236,6 +262,18 @@ class DBase(Adapter):
         except (Refused, OSError):
             return []
         return [ColumnInfo(field.name, field.described(), field.kind) for field in fields]
+
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        """The indexes of the table's reading. Its own of dBase or FoxPro are not used."""
+        found, _ = tables(self.source)
+        reading = keeper.known(found[table.lower()]) if table.lower() in found else None
+        if reading is None:
+            return []
+        names = {column.name.lower(): column.name for column in reading.meta.columns}
+        return [
+            Key(index, "index", (names.get(index.removesuffix(generation.NOCASE), index),))
+            for index in reading.meta.indices
+        ]
 
 
 def _authorize(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
@@ -269,6 +307,7 @@ class Answer(Stream):
         self._stream = stream
         self.as_of = as_of
         self.affected = stream.affected
+        self.whole = stream.whole
         self.columns, self._converts = shape
 
     @property
@@ -293,8 +332,20 @@ def _convert(column: Column) -> Convert | None:
     if column.kind == "boolean":
         return lambda values: [_BOOLEANS.get(value, value) for value in values]
     if column.kind == "decimal" and not column.exact:
-        return lambda values: [digits(value, column.scale) if isinstance(value, float) else value for value in values]
+        return partial(_decimals, column.scale)
     return None
+
+
+def _decimals(scale: int, values: Sequence[Any]) -> Sequence[Any]:
+    """A column's doubles as digits(), all at once where 15 digits hold them."""
+    if set(map(type, values)) <= _DOUBLES and (floats := [value for value in values if value is not None]):
+        texts = list(map(f"{{:.{scale}f}}".format, floats))
+        if max(map(abs, floats)) < 10.0 ** (_DOUBLE_DIGITS - scale) and list(map(float, texts)) == floats:
+            if len(floats) == len(values):
+                return texts
+            following = iter(texts)
+            return [None if value is None else next(following) for value in values]
+    return [digits(value, scale) if isinstance(value, float) else value for value in values]
 
 
 def digits(value: float, scale: int) -> str:
@@ -333,10 +384,14 @@ def warnings(source: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {line}" for name, reading in readings.items() if reading for line in reading.meta.warnings]
 
 
-def progress(source: Mapping[str, Any]) -> list[tuple[str, int, int, str]]:
-    """(table, records read, records in all, state) of each table. Raises ConnectFailed.
+def copies(source: Mapping[str, Any]) -> tuple[list[keeper.Status], list[str]]:
+    """How far the copy of each table is, and why other files of the source are no tables. Raises ConnectFailed."""
+    found, lines = tables(source)
+    return [_status(table) for table in found.values()], lines
 
-    States: "none" (not read yet), "reading", "ready", "old" (the file has changed since), "refused".
-    """
-    found, _ = tables(source)
-    return [(name, *keeper.progress(table)) for name, table in found.items()]
+
+def _status(table: Table) -> keeper.Status:
+    """A file that is plainly none of ours is refused before anybody has read it."""
+    found = keeper.status(table)
+    why = _trouble(table) if found.state == "none" else ""
+    return keeper.Status(table.name, "refused", warnings=[why]) if why else found

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
+from adapters import calls
 from adapters.base import (
     BATCH,
     CONNECT_SECONDS,
+    LOOK_SECONDS,
+    READING,
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    Fetching,
+    Key,
     Limits,
+    Piece,
     QueryFailed,
     Row,
     Setting,
@@ -25,6 +32,11 @@ from adapters.base import (
     Stored,
     Stream,
     TimedOut,
+    TooWide,
+    gather,
+    keys_of,
+    plannable,
+    quoted,
 )
 from adapters.network import addresses, refuses, silent, watch
 
@@ -73,6 +85,9 @@ _NAMES = {
 #: and a value that does not fit must fail instead of being cut.
 _SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
+#: The server's number for a procedure or function that is not there, and calls that are remembered as functions'.
+_NO_PROCEDURE, _MOST_FUNCTIONS = 1305, 100
+
 _NO_CAP = 18446744073709551615
 
 _NUMBERS = {
@@ -119,6 +134,11 @@ class MySQL(Adapter):
         Setting("ssl_ca", "CA file", help="PEM file with the authority, for VERIFY_CA and VERIFY_IDENTITY"),
     )  # fmt: skip
 
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        super().__init__(source)
+        #: Calls whose name is a function's.
+        self.functions: set[calls.Call] = set()
+
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         mysqldb = _driver()
         source = self.source
@@ -159,18 +179,19 @@ class MySQL(Adapter):
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         deadline = time.monotonic() + limits.seconds
-        token = watch.begin(_descriptor(connection), deadline)
+        token = watch.begin(_descriptor(connection), deadline, limits.width)
         try:
             _set_caps(connection, limits)
             if limits.writes:
-                return _write(connection, _bind(connection, sql, arguments), limits)
+                return self._write(connection, sql, arguments, limits)
             connection.query(_bind(connection, sql, arguments))
             return _read(connection, limits, deadline)
         except Exception as error:
             cut, token = watch.end(token), None
             fault = _fault(error, cut)
-            if cut:
-                self._kill(connection)
+            if cut and connection.cap is None:
+                # Not in the caller's time: a server that hangs takes no second connection either.
+                threading.Thread(target=self._kill, args=(connection.thread_id(),), daemon=True).start()
             if isinstance(fault, QueryFailed) and limits.writes:
                 fault = _roll_back(connection) or fault
             raise fault from None
@@ -187,19 +208,54 @@ class MySQL(Adapter):
             return False
         return True
 
-    def _kill(self, connection: Any) -> None:
+    def _write(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
+        """A statement in a transaction of its own."""
+        call = calls.understand(sql, True)
+        _execute(connection, "START TRANSACTION READ WRITE")
+        if call is None:
+            stored = _one_result(connection, _bind(connection, sql, arguments), limits)
+        else:
+            stored = self._call(connection, call, arguments, limits)
+        _execute(connection, "COMMIT")
+        return stored
+
+    def _call(
+        self, connection: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> Stored:
+        """A procedure, or a function of that name."""
+        if call not in self.functions:
+            try:
+                if call.outs:
+                    return _come_out(connection, call, arguments)
+                return _one_result(connection, _bind(connection, f"CALL {call.slotted}", arguments), limits)
+            except _driver().Error as error:
+                if error.args[0] != _NO_PROCEDURE:
+                    raise
+        name = quoted(call.outs[0].name if len(call.outs) == 1 else call.name, "`", "`")
+        statement = _bind(connection, f"SELECT {call.as_function()} AS {name}", arguments)
+        stored = _one_result(connection, statement, limits)
+        if len(self.functions) > _MOST_FUNCTIONS:
+            self.functions.clear()
+        self.functions.add(call)
+        return stored
+
+    def _kill(self, thread: int) -> None:
         """Tell the server, over another connection, to end what the watch has cut off.
 
         A server too old to have a time cap of its own would run the statement to its end for nobody.
         """
-        if connection.cap is not None:
-            return
         with suppress(Exception):
             other = self.connect()
+            token = watch.begin(_descriptor(other), time.monotonic() + CONNECT_SECONDS)
             try:
-                _execute(other, f"KILL {connection.thread_id()}")
+                _execute(other, f"KILL {thread}")
             finally:
+                watch.end(token)
                 other.close()
+
+    def databases(self, connection: Any) -> list[str]:
+        """As the schemas: MySQL does not tell the two apart."""
+        return self.schemas(connection)
 
     def schemas(self, connection: Any) -> list[str]:
         rows = _look(
@@ -232,48 +288,75 @@ class MySQL(Adapter):
             for name, type_, kind, nullable, key in rows
         ]
 
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        rows = _look(
+            connection,
+            "SELECT index_name, CASE WHEN index_name = 'PRIMARY' THEN 'primary' WHEN non_unique = 0 THEN 'unique'"
+            " ELSE 'index' END, coalesce(column_name, '(…)'), NULL, NULL, NULL, seq_in_index"
+            " FROM information_schema.statistics WHERE table_schema = %(schema)s AND table_name = %(table)s"
+            " UNION ALL SELECT constraint_name, 'foreign', column_name, referenced_table_schema,"
+            " referenced_table_name, referenced_column_name, ordinal_position FROM information_schema.key_column_usage"
+            " WHERE table_schema = %(schema)s AND table_name = %(table)s AND referenced_table_name IS NOT NULL"
+            " ORDER BY 1, 7",
+            schema=schema,
+            table=table,
+        )
+        return keys_of(rows)
 
-class Unbuffered(Stream):
+    def quoted(self, name: str) -> str:
+        return quoted(name, "`", "`")
+
+    def explain(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        """One line for each table of the plan: what the server says of it, without what it leaves open."""
+        # Even the plan of what writes is refused in a session that reads.
+        writes = plannable(sql) not in READING
+        stream = self.run(connection, f"EXPLAIN {sql}", arguments, Limits(10_000, limits.seconds, writes))
+        names = [name for name, _ in stream.columns]
+        return [
+            ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True) if value is not None)
+            for batch in stream
+            for row in batch
+        ]
+
+
+class Unbuffered(Fetching):
     """An answer that the server is still sending. Leaving it early costs the connection."""
 
-    def __init__(self, connection: Any, result: Any, first: list[Row], limits: Limits, deadline: float) -> None:
-        self.columns = _columns(result)
+    def __init__(self, connection: Any, result: Any, first: Piece, limits: Limits, deadline: float) -> None:
+        super().__init__(_columns(result), first, limits)
         self._connection = connection
         self._result = result
-        self._first = first
-        self._left = limits.rows + 1 - len(first)
         self._deadline = deadline
         self.reusable = False
 
-    def __iter__(self) -> Iterator[list[Row]]:
-        rows, self._first = self._first, []
-        while rows:
-            yield rows
-            rows = self._fetch()
-        self.close()
-
-    def _fetch(self) -> list[Row]:
-        """The next rows; none at the end, when the connection is free again, or at the row cap."""
-        result, token, count = self._result, None, min(BATCH, self._left)
+    def _fetch(self, count: int) -> list[Row]:
+        """At the end the connection is free again."""
+        result, token = self._result, None
         try:
-            if result is None or not count:
+            if result is None:
                 return []
             if time.monotonic() > self._deadline:
                 raise TimedOut("timeout")
-            token = watch.begin(_descriptor(self._connection), self._deadline)
+            token = watch.begin(_descriptor(self._connection), self._deadline, self._limits.width)
             rows: list[Row] = list(result.fetch_row(count, 0))
-            self._left -= len(rows)
-            if _at_end(result, rows, count, self._left):
+            if _at_end(result, rows, count, self._left - len(rows)):
                 _drain(self._connection)
                 self._result, self.reusable = None, True
             return rows
         except Exception as error:
-            cut, token = token is not None and watch.end(token), None
+            cut, token = watch.end(token) if token else None, None
             self.close()
             raise _fault(error, cut) from None
         finally:
             if token is not None:
                 watch.end(token)
+
+    def _give_up(self) -> None:
+        self.reusable = False
+        self.close()
+        self._connection.close()
 
     def close(self) -> None:
         if self._result is not None:
@@ -290,11 +373,16 @@ def _read(connection: Any, limits: Limits, deadline: float) -> Stream:
         _drain(connection)
         return Stored(affected=affected)
     count = min(limits.rows + 1, BATCH)
-    rows = list(result.fetch_row(count, 0))
-    if _at_end(result, rows, count, limits.rows + 1 - len(rows)):
+    try:
+        first = gather(lambda step: list(result.fetch_row(step, 0)), count, limits)
+    except TooWide:
+        # In this order, as when an answer is left early.
+        connection.close()
+        raise
+    if first.ended or _at_end(result, first.rows, len(first.rows), limits.rows + 1 - len(first.rows)):
         _drain(connection)
-        return Stored(_columns(result), rows)
-    return Unbuffered(connection, result, rows, limits, deadline)
+        return Stored(_columns(result), first.rows)
+    return Unbuffered(connection, result, first, limits, deadline)
 
 
 def _at_end(result: Any, rows: list[Row], asked: int, left: int) -> bool:
@@ -303,9 +391,25 @@ def _at_end(result: Any, rows: list[Row], asked: int, left: int) -> bool:
     return len(rows) < asked or (not left and not result.fetch_row(1, 0))
 
 
-def _write(connection: Any, statement: bytes, limits: Limits) -> Stored:
-    """A statement in a transaction of its own. A procedure may bring several results: the first is the answer."""
-    _execute(connection, "START TRANSACTION READ WRITE")
+def _come_out(connection: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any]) -> Stored:
+    """A procedure whose OUT parameters are the answer's row. Results that it brings besides are passed over."""
+    variables = [f"@mantra_{place}" for place in range(len(call.outs))]
+    values = [f"%({out.name})s" if out.given else "NULL" for out in call.outs]
+    assigned = ", ".join(f"{variable} = {value}" for variable, value in zip(variables, values, strict=True))
+    connection.query(_bind(connection, f"SET {assigned}", arguments))
+    connection.query(_bind(connection, f"CALL {call.text(lambda place, _: variables[place])}", arguments))
+    connection.discard_result()
+    _drain(connection)
+    connection.query(f"SELECT {', '.join(variables)}".encode())
+    result = connection.store_result()
+    columns = [
+        (out.name, out.kind or type_) for out, (_, type_) in zip(call.outs, _columns(result), strict=True)
+    ]  # fmt: skip
+    return Stored(tuple(columns), list(result.fetch_row(1, 0)))
+
+
+def _one_result(connection: Any, statement: bytes, limits: Limits) -> Stored:
+    """A procedure may bring several results: the first is the answer."""
     connection.query(statement)
     result = connection.store_result()
     if result is None:
@@ -313,7 +417,6 @@ def _write(connection: Any, statement: bytes, limits: Limits) -> Stored:
     else:
         stored = Stored(_columns(result), list(result.fetch_row(limits.rows + 1, 0)))
     _drain(connection)
-    _execute(connection, "COMMIT")
     return stored
 
 
@@ -383,12 +486,15 @@ def _execute(connection: Any, text: str) -> None:
 
 
 def _look(connection: Any, sql: str, **arguments: str) -> list[Row]:
+    token = watch.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
-        _set_caps(connection, Limits(rows=100_000, seconds=30))
+        _set_caps(connection, Limits(rows=100_000, seconds=LOOK_SECONDS))
         connection.query(_bind(connection, sql, arguments))
         return list(connection.store_result().fetch_row(0, 0))
     except Exception as error:
-        raise _fault(error) from None
+        raise _fault(error, watch.end(token)) from None
+    finally:
+        watch.end(token)
 
 
 def _columns(result: Any) -> tuple[tuple[str, str | None], ...]:
@@ -418,12 +524,12 @@ def _descriptor(connection: Any) -> int:
         raise ConnectFailed("broken") from None
 
 
-def _fault(error: Exception, cut: bool = False) -> Exception:
+def _fault(error: Exception, cut: SourceError | None = None) -> Exception:
     """The driver's error as one of ours; an error that is not the driver's stays itself."""
     if isinstance(error, SourceError):
         return error
-    if cut:
-        return TimedOut("timeout")
+    if cut is not None:
+        return cut
     if isinstance(error, (ValueError, UnicodeError, OverflowError)):
         return QueryFailed("data")
     driver = _driver()

@@ -10,9 +10,9 @@ import gc
 import importlib
 import inspect
 import re
+import secrets
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +27,14 @@ from typing import Any
 from adapters.base import (
     BATCH,
     CONNECT_SECONDS,
+    LOOK_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    Fetching,
+    Key,
     Limits,
+    Piece,
     QueryFailed,
     Row,
     Setting,
@@ -38,7 +42,13 @@ from adapters.base import (
     Stored,
     Stream,
     TimedOut,
+    TooWide,
+    fitting,
+    gather,
+    keys_of,
+    plannable,
 )
+from adapters.floats import single
 from adapters.network import addresses, refuses, silent, watch
 
 Columns = tuple[tuple[str, str | None], ...]
@@ -100,7 +110,7 @@ _MAINTAINED = _words("""
 """)
 
 #: What stands behind a :mark that a procedure, or RETURNING … INTO, fills: OUT or IN OUT, and a type or VARCHAR2.
-OUT_PARAMETER = rf"\s+(?P<both>in\s+)?out\b(?:\s+(?P<type>{'|'.join(_OUT_TYPES)})\b)?"
+OUT_PARAMETER = rf"\s+(?P<both>in\s*)?out\b(?:\s+(?P<type>{'|'.join(_OUT_TYPES)})\b)?"
 
 _GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
 _READS = re.compile(rf"{_GAP}(?:select\b|with\b(?!{_GAP}(?:function|procedure)\b))", re.I | re.S)
@@ -226,6 +236,8 @@ class Oracle(Adapter):
         super().__init__(source)
         #: Statements whose moments only the server can write in full: what is sent instead, and its columns.
         self.exact: dict[str, tuple[str, Columns]] = {}
+        #: By statement with columns that can hold much: how wide its rows have been, in bytes.
+        self.widths: dict[str, int] = {}
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         oracledb = _driver()
@@ -296,7 +308,7 @@ class Oracle(Adapter):
         statement = _statement(sql)
         if not connection.writes and (statement.locks or not statement.reads):
             raise QueryFailed("read-only" if statement.reads or _OTHER.match(sql) else "syntax")
-        token = watch.begin(connection.descriptor, deadline)
+        token = watch.begin(connection.descriptor, deadline, limits.width)
         try:
             connection.call_timeout = max(1, int(limits.seconds * 1000))
             if limits.writes:
@@ -305,6 +317,9 @@ class Oracle(Adapter):
         except Exception as error:
             cut, token = watch.end(token), None
             fault = _fault(error, connection, cut, deadline)
+            if isinstance(fault, TooWide):
+                # So that its rows come one by one, should this have been too many at once.
+                self.widths[statement.text] = limits.width
             if isinstance(fault, QueryFailed):
                 self.exact.pop(statement.text, None)
                 fault = _end_transaction(connection) or fault
@@ -329,8 +344,9 @@ class Oracle(Adapter):
         database, is rolled back at its end.
         """
         count = min(limits.rows + 1, FIRST)
-        known = self.exact.get(statement.text)
-        cursor = _execute(connection, known[0] if known else statement.text, statement, arguments, count)
+        known, width = self.exact.get(statement.text), self.widths.get(statement.text)
+        ahead = 1 if width is None else fitting(width, count)
+        cursor = _execute(connection, known[0] if known else statement.text, statement, arguments, ahead)
         if known:
             columns = known[1]
         else:
@@ -341,14 +357,22 @@ class Oracle(Adapter):
                 self.exact.clear()
             self.exact[statement.text] = known = _in_full(statement.text, described), columns
             cursor.close()
-            cursor = _execute(connection, known[0], statement, arguments, count)
-        rows = cursor.fetchmany(count)
-        if len(rows) < count or count > limits.rows:
+            cursor = _execute(connection, known[0], statement, arguments, ahead)
+
+        def fetch(step: int) -> list[Row]:
+            cursor.arraysize = step
+            return cursor.fetchmany(step)  # type: ignore[no-any-return]
+
+        first = gather(fetch, count, limits, width)
+        if len(self.widths) > 500:
+            self.widths.clear()
+        self.widths[statement.text] = max(first.widest, width or 0)
+        if first.ended or len(first.rows) > limits.rows:
             cursor.close()
             if connection.transaction_in_progress:
                 connection.rollback()
-            return Stored(columns, rows)
-        return Pieces(connection, cursor, columns, rows, limits, deadline)
+            return Stored(columns, first.rows)
+        return Pieces(connection, cursor, columns, first, limits, deadline)
 
     def ping(self, connection: Any) -> bool:
         if connection.closed:
@@ -365,6 +389,10 @@ class Oracle(Adapter):
         finally:
             watch.end(token)
         return True
+
+    def databases(self, connection: Any) -> list[str]:
+        """The one that the session is in: an account belongs to one database."""
+        return [name for (name,) in _look(connection, "SELECT sys_context('USERENV', 'DB_NAME') FROM dual")]
 
     def schemas(self, connection: Any) -> list[str]:
         rows = _look(
@@ -404,33 +432,78 @@ class Oracle(Adapter):
             for name, type_, precision, scale, length, nullable in rows
         ]
 
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        constraints = _look(
+            connection,
+            "SELECT c.constraint_name, CASE c.constraint_type WHEN 'P' THEN 'primary' WHEN 'U' THEN 'unique'"
+            " ELSE 'foreign' END, part.column_name, target.owner, target.table_name, target.column_name"
+            " FROM all_constraints c JOIN all_cons_columns part ON part.owner = c.owner"
+            " AND part.constraint_name = c.constraint_name LEFT JOIN all_cons_columns target"
+            " ON target.owner = c.r_owner AND target.constraint_name = c.r_constraint_name"
+            " AND target.position = part.position WHERE c.owner = :schema AND c.table_name = :name"
+            " AND c.constraint_type IN ('P', 'U', 'R') ORDER BY c.constraint_name, part.position",
+            schema=schema,
+            name=table,
+        )
+        indexes = _look(
+            connection,
+            "SELECT i.index_name, CASE i.uniqueness WHEN 'UNIQUE' THEN 'unique' ELSE 'index' END, part.column_name"
+            " FROM all_indexes i JOIN all_ind_columns part ON part.index_owner = i.owner"
+            " AND part.index_name = i.index_name WHERE i.table_owner = :schema AND i.table_name = :name"
+            " ORDER BY i.index_name, part.column_position",
+            schema=schema,
+            name=table,
+        )
+        keys = keys_of(constraints)
+        # What a key is kept by is not told twice.
+        kept = {key.columns for key in keys if key.kind != "foreign"}
+        return [*keys, *(index for index in keys_of(indexes) if index.columns not in kept)]
 
-class Pieces(Stream):
+    def first_rows(self, name: str, rows: int) -> str:
+        return f"SELECT * FROM {name} WHERE ROWNUM <= {rows:d}"  # noqa: S608 (the name is quoted)
+
+    def explain(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        """EXPLAIN PLAN, which the server writes into the session's PLAN_TABLE, and what DBMS_XPLAN makes of that.
+
+        Oracle takes no values here, but marks that stand for texts: a plan may come out otherwise for numbers.
+        """
+        plannable(sql)
+        name = f"mantra{secrets.token_hex(8)}"
+        # In a block's text, or the driver would insist on values for the marks.
+        planned = f"EXPLAIN PLAN SET STATEMENT_ID = '{name}' FOR {_statement(sql).text}"
+        token = watch.begin(connection.descriptor, time.monotonic() + limits.seconds)
+        try:
+            connection.call_timeout = max(1, int(limits.seconds * 1000))
+            cursor = connection.cursor()
+            cursor.execute("BEGIN EXECUTE IMMEDIATE :1; END;", [planned])
+            cursor.execute("SELECT plan_table_output FROM TABLE(DBMS_XPLAN.DISPLAY(NULL, :1, 'TYPICAL'))", [name])
+            return [str(line or "") for (line,) in cursor.fetchall()]
+        except Exception as error:
+            cut, token = watch.end(token), None
+            fault = _fault(error, connection, cut)
+            connection.lost = not isinstance(fault, QueryFailed)
+            raise fault from None
+        finally:
+            if token is not None:
+                watch.end(token)
+            _end_transaction(connection)
+
+
+class Pieces(Fetching):
     """An answer larger than a batch: the cursor stays open at the server, and each piece is asked for."""
 
+    most = FETCH
+
     def __init__(
-        self, connection: Any, cursor: Any, columns: Columns, first: list[Row], limits: Limits, deadline: float
+        self, connection: Any, cursor: Any, columns: Columns, first: Piece, limits: Limits, deadline: float
     ) -> None:
-        self.columns = columns
+        super().__init__(columns, first, limits)
         self._connection = connection
         self._cursor = cursor
-        self._first = first
-        self._left = limits.rows + 1 - len(first)
         self._deadline = deadline
         self._open = True
-
-    def __iter__(self) -> Iterator[list[Row]]:
-        rows, asked = self._first, len(self._first)
-        self._first = []
-        while rows:
-            for start in range(0, len(rows), BATCH):
-                yield rows[start : start + BATCH]
-            if len(rows) < asked or self._left <= 0:
-                break
-            asked = min(FETCH, self._left)
-            rows = self._fetch(asked)
-            self._left -= len(rows)
-        self.close()
 
     def _fetch(self, count: int) -> list[Row]:
         connection = self._connection
@@ -439,20 +512,23 @@ class Pieces(Stream):
         try:
             if not self._open or left <= 0:
                 raise TimedOut("timeout")
-            token = watch.begin(connection.descriptor, self._deadline)
+            token = watch.begin(connection.descriptor, self._deadline, self._limits.width)
             connection.call_timeout = max(1, int(left * 1000))
             self._cursor.arraysize = count
             return self._cursor.fetchmany(count)  # type: ignore[no-any-return]
         except Exception as error:
-            cut, token = token is not None and watch.end(token), None
+            cut, token = watch.end(token) if token else None, None
             fault = _fault(error, connection, cut, self._deadline)
-            self.reusable = self._open = False
-            connection.lost = True
-            connection.close()
+            self._give_up()
             raise fault from None
         finally:
             if token is not None:
                 watch.end(token)
+
+    def _give_up(self) -> None:
+        self.reusable = self._open = False
+        self._connection.lost = True
+        self._connection.close()
 
     def close(self) -> None:
         if self._open:
@@ -688,8 +764,8 @@ def _fetched_as() -> Any:
     """The driver's hook that says as what a column is fetched: always as something that holds it exactly."""
     oracledb = _driver()
     text, long_ = oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_LONG
+    # A DATE is whole seconds, which Python's own type holds; to make text of each takes longer than to fetch it.
     others: dict[Any, tuple[Any, Any]] = {
-        oracledb.DB_TYPE_DATE: (text, None),
         oracledb.DB_TYPE_TIMESTAMP: (text, None),
         oracledb.DB_TYPE_TIMESTAMP_TZ: (text, None),
         oracledb.DB_TYPE_TIMESTAMP_LTZ: (text, None),
@@ -698,13 +774,15 @@ def _fetched_as() -> Any:
         oracledb.DB_TYPE_BLOB: (oracledb.DB_TYPE_LONG_RAW, None),
         oracledb.DB_TYPE_JSON: (text, None),
         oracledb.DB_TYPE_VECTOR: (long_, None),
-        oracledb.DB_TYPE_BINARY_FLOAT: (oracledb.DB_TYPE_BINARY_FLOAT, _single),
+        oracledb.DB_TYPE_BINARY_FLOAT: (oracledb.DB_TYPE_BINARY_FLOAT, single),
         oracledb.DB_TYPE_INTERVAL_YM: (oracledb.DB_TYPE_INTERVAL_YM, _years_months),
     }
 
     def fetched_as(cursor: Any, column: Any) -> Any:
         if column.type_code is oracledb.DB_TYPE_NUMBER:
-            return None if _whole(column) else cursor.var(text, arraysize=cursor.arraysize)
+            # Of a scale below zero the driver would make floats.
+            whole = _whole(column) and not column.scale
+            return None if whole else cursor.var(text, arraysize=cursor.arraysize)
         if column.is_json and column.type_code is oracledb.DB_TYPE_BLOB:
             return cursor.var(oracledb.DB_TYPE_LONG_RAW, arraysize=cursor.arraysize, outconverter=bytes.decode)
         if column.is_json and column.type_code not in others:
@@ -716,16 +794,6 @@ def _fetched_as() -> Any:
     # The driver asks for it at each execution, and working it out costs a third of a look-up.
     fetched_as.__signature__ = inspect.signature(fetched_as)  # type: ignore[attr-defined]
     return fetched_as
-
-
-def _single(value: float) -> float:
-    """A four-byte number as the shortest that it stands for: 0.1, not 0.10000000149011612."""
-    for digits in (6, 7, 8):
-        found = float(f"{value:.{digits}g}")
-        with suppress(OverflowError):
-            if struct.pack("f", found) == struct.pack("f", value):
-                return found
-    return value
 
 
 def _years_months(value: Any) -> str:
@@ -757,9 +825,9 @@ def _say(connection: Any, text: str) -> None:
 
 
 def _look(connection: Any, sql: str, **arguments: str) -> list[Row]:
-    token = watch.begin(connection.descriptor, time.monotonic() + 30)
+    token = watch.begin(connection.descriptor, time.monotonic() + LOOK_SECONDS)
     try:
-        connection.call_timeout = 30_000
+        connection.call_timeout = 1000 * LOOK_SECONDS
         cursor = connection.cursor()
         cursor.prefetchrows = cursor.arraysize = FETCH
         cursor.execute(sql, arguments)
@@ -786,12 +854,14 @@ def _reason(error: BaseException) -> tuple[str, str]:
     return reason, f"{number:05}" if number else ""
 
 
-def _fault(error: Exception, connection: Any, cut: bool = False, deadline: float | None = None) -> Exception:
+def _fault(
+    error: Exception, connection: Any, cut: SourceError | None = None, deadline: float | None = None
+) -> Exception:
     """The driver's error as one of ours; an error that is not the driver's stays itself."""
     if isinstance(error, SourceError):
         return error
-    if cut:
-        return TimedOut("timeout")
+    if cut is not None:
+        return cut
     if isinstance(error, (ValueError, UnicodeError, OverflowError)):
         return QueryFailed("data")
     late = deadline is not None and time.monotonic() >= deadline

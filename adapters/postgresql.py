@@ -7,20 +7,25 @@ import importlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
+from adapters import calls
 from adapters.base import (
     BATCH,
     CONNECT_SECONDS,
+    LOOK_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    Fetching,
+    Key,
     Limits,
+    Piece,
     QueryFailed,
     Row,
     Setting,
@@ -28,6 +33,12 @@ from adapters.base import (
     Stored,
     Stream,
     TimedOut,
+    TooWide,
+    fitting,
+    gather,
+    keys_of,
+    plannable,
+    widest,
 )
 from adapters.network import addresses, silent, watch
 
@@ -88,6 +99,12 @@ PREPARED_AFTER, MOST_PREPARED = 5, 100
 _LITERALS = {str: "unknown", type(None): "unknown", bool: "boolean", int: "integer", date: "date"}
 
 _CURSORABLE = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table)\b", re.I | re.S)
+
+#: The type void of a function that gives nothing.
+_VOID = 2278
+
+#: Types that PostgreSQL calls otherwise than the words of calls.TYPES.
+_SQL_TYPES = {"DATETIME": "TIMESTAMP", "DOUBLE": "DOUBLE PRECISION"}
 
 _CLASSES = {
     "08": "broken",
@@ -165,8 +182,12 @@ class PostgreSQL(Adapter):
         super().__init__(source)
         #: Whether a statement's answers have all fitted into one batch so far.
         self.small: dict[str, bool] = {}
+        #: By statement: how wide its rows have been, in bytes.
+        self.widths: dict[str, int] = {}
         #: Small statements that can't be prepared.
         self.unprepared: set[str] = set()
+        #: Calls whose name is a function's.
+        self.functions: set[calls.Call] = set()
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         psycopg2 = _driver()
@@ -209,18 +230,18 @@ class PostgreSQL(Adapter):
         if connection.closed:
             raise ConnectFailed("broken")
         cursor = connection.cursor()
-        token = watch.begin(_descriptor(connection), deadline)
+        token = watch.begin(_descriptor(connection), deadline, limits.width)
         try:
-            milliseconds = max(1, int(limits.seconds * 1000))
-            if connection.time_cap != milliseconds:
-                cursor.execute(f"SET statement_timeout = {milliseconds}")
-                connection.time_cap = milliseconds
+            _cap(connection, cursor, limits.seconds)
             if limits.writes:
-                return _write(cursor, sql, arguments, limits)
+                return self._write(cursor, sql, arguments, limits)
             return self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
             cut, token = watch.end(token), None
             fault = _fault(error, connection, cut)
+            if isinstance(fault, TooWide):
+                # So that its rows come one by one, should this have been too many at once.
+                self.widths[sql] = limits.width
             if isinstance(fault, QueryFailed):
                 fault = _end_transaction(connection, cursor) or fault
             raise fault from None
@@ -242,34 +263,89 @@ class PostgreSQL(Adapter):
         A statement whose answers have all fitted into one batch so far runs in one round trip, cut off
         behind the batch. Any other opens a transaction, and what it brings decides about the next run.
         """
-        small = self.small
-        count = min(limits.rows + 1, FIRST)
+        small, count = self.small, min(limits.rows + 1, FIRST)
         text = _cursor_text(sql, count)
         if text is None:
             cursor.execute(sql, arguments)
             return _whole(cursor, limits)
-        if small.get(sql):
+        known = self.widths.get(sql)
+        if small.get(sql) and known is not None and fitting(known, count) == count:
             if not self._run_prepared(connection, cursor, sql, arguments, count):
                 # DECLARE and FETCH in one message: PostgreSQL runs it in a transaction of its own.
                 cursor.execute(text, arguments)
             rows = cursor.fetchall()
+            self._note(sql, known, rows, limits)
             if len(rows) < FIRST or limits.rows < FIRST:
                 return Stored(_columns(cursor), rows)
             small[sql] = False
-        cursor.execute("BEGIN READ ONLY; " + text, arguments)
-        rows = cursor.fetchall()
-        stream = Cursor(connection, cursor, rows, limits, deadline)
-        if len(rows) < FIRST:
+
+        def fetch(step: int) -> list[Row]:
+            if opened:
+                cursor.execute(f"FETCH FORWARD {step} FROM mantra")
+            else:
+                cursor.execute("BEGIN READ ONLY; " + (_cursor_text(sql, step) or ""), arguments)
+                opened.append(sql)
+            return cursor.fetchall()  # type: ignore[no-any-return]
+
+        opened: list[str] = []
+        first = gather(fetch, count, limits, known)
+        stream = Cursor(connection, cursor, first, limits, deadline)
+        self._widen(sql, first.widest)
+        if first.ended or (len(first.rows) == count and count < FIRST):
             stream.close()
-            if len(small) > 500:
-                small.clear()
-                self.unprepared.clear()
             small.setdefault(sql, True)
-            stored = Stored(stream.columns, rows)
+            stored = Stored(stream.columns, first.rows)
             stored.reusable = stream.reusable
             return stored
         small[sql] = False
         return stream
+
+    def _note(self, sql: str, known: int, rows: list[Row], limits: Limits) -> None:
+        """Remember how wide rows came that were taken for narrow ones. Raises TooWide."""
+        try:
+            found = widest(rows, limits)
+        except TooWide:
+            self.widths[sql] = limits.width
+            raise
+        if found > known:
+            self.widths[sql] = found
+
+    def _widen(self, sql: str, found: int) -> None:
+        if len(self.widths) > 500:
+            self.small.clear()
+            self.widths.clear()
+            self.unprepared.clear()
+        self.widths[sql] = max(found, self.widths.get(sql, 0))
+
+    def _write(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
+        cursor.execute("BEGIN READ WRITE")
+        call = calls.understand(sql, False)
+        if call is None:
+            cursor.execute(sql, arguments)
+            stored = _whole(cursor, limits)
+        else:
+            stored = self._call(cursor, call, arguments, limits)
+        cursor.execute("COMMIT")
+        return stored
+
+    def _call(
+        self, cursor: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> Stored:
+        """A procedure, whose OUT and IN OUT parameters are its row, or a function of that name."""
+        if call not in self.functions:
+            errors = _driver().errors
+            try:
+                cursor.execute(f"CALL {call.text(_called_with)}", arguments)
+                return _named(_whole(cursor, limits), call)
+            except (errors.WrongObjectType, errors.UndefinedFunction):
+                cursor.execute("ROLLBACK; BEGIN READ WRITE")
+        cursor.execute(f"SELECT * FROM {call.as_function()}", arguments)  # noqa: S608 (the definition's own text)
+        if len(self.functions) > MOST_PREPARED:
+            self.functions.clear()
+        self.functions.add(call)
+        if [column.type_code for column in cursor.description] == [_VOID]:
+            return Stored()
+        return _named(_whole(cursor, limits), call)
 
     def _run_prepared(self, connection: Any, cursor: Any, sql: str, arguments: Any, count: int) -> bool:
         """Run a small statement prepared: parsed once in a session, which is half of what a look-up costs there.
@@ -315,6 +391,14 @@ class PostgreSQL(Adapter):
             return False
         return True
 
+    def databases(self, connection: Any) -> list[str]:
+        rows = _look(
+            connection,
+            "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate"
+            " AND has_database_privilege(oid, 'CONNECT') ORDER BY datname <> current_database(), datname",
+        )
+        return [name for (name,) in rows]
+
     def schemas(self, connection: Any) -> list[str]:
         rows = _look(
             connection,
@@ -350,31 +434,51 @@ class PostgreSQL(Adapter):
             ColumnInfo(name, type_, TYPES.get(oid, "text"), nullable, key) for name, type_, oid, nullable, key in rows
         ]
 
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        rows = _look(
+            connection,
+            "SELECT c.conname, CASE c.contype WHEN 'p' THEN 'primary' WHEN 'u' THEN 'unique' ELSE 'foreign' END,"
+            " a.attname, fn.nspname, f.relname, fa.attname, k.place FROM pg_catalog.pg_constraint c"
+            " JOIN pg_catalog.pg_class t ON t.oid = c.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
+            " CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (col, target, place)"
+            " JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.col"
+            " LEFT JOIN pg_catalog.pg_class f ON f.oid = c.confrelid"
+            " LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace"
+            " LEFT JOIN pg_catalog.pg_attribute fa ON fa.attrelid = f.oid AND fa.attnum = k.target"
+            " WHERE n.nspname = %(schema)s AND t.relname = %(table)s AND c.contype IN ('p', 'u', 'f')"
+            " UNION ALL SELECT x.relname, CASE WHEN i.indisunique AND i.indpred IS NULL THEN 'unique' ELSE 'index' END,"
+            " pg_get_indexdef(x.oid, k.place, true), NULL, NULL, NULL, k.place FROM pg_catalog.pg_index i"
+            " JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
+            # One entry for each column of the key, without those that only lie beside it.
+            " CROSS JOIN LATERAL generate_series(1, array_length(i.indoption::int2[], 1)) AS k (place)"
+            " WHERE n.nspname = %(schema)s AND t.relname = %(table)s AND NOT EXISTS (SELECT FROM"
+            " pg_catalog.pg_constraint c WHERE c.conindid = x.oid AND c.contype IN ('p', 'u')) ORDER BY 1, 7",
+            schema=schema,
+            table=table,
+        )
+        return keys_of(rows)
 
-class Cursor(Stream):
+    def explain(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        plannable(sql)
+        # In brackets, or a statement that begins with ANALYZE would be run.
+        stream = self.run(connection, f"EXPLAIN (FORMAT TEXT) {sql}", arguments, Limits(10_000, limits.seconds))
+        return [line for batch in stream for (line,) in batch]
+
+
+class Cursor(Fetching):
     """An answer larger than a batch: a server-side cursor in a transaction of its own."""
 
-    def __init__(self, connection: Any, cursor: Any, first: list[Row], limits: Limits, deadline: float) -> None:
-        self.columns = _columns(cursor)
+    most = FETCH
+
+    def __init__(self, connection: Any, cursor: Any, first: Piece, limits: Limits, deadline: float) -> None:
+        super().__init__(_columns(cursor), first, limits)
         self._connection = connection
         self._cursor = cursor
-        self._first = first
-        self._left = limits.rows + 1 - len(first)
         self._deadline = deadline
         self._open = True
-
-    def __iter__(self) -> Iterator[list[Row]]:
-        rows, asked = self._first, len(self._first)
-        self._first = []
-        while rows:
-            for start in range(0, len(rows), BATCH):
-                yield rows[start : start + BATCH]
-            if len(rows) < asked or self._left <= 0:
-                break
-            asked = min(FETCH, self._left)
-            rows = self._fetch(asked)
-            self._left -= len(rows)
-        self.close()
 
     def _fetch(self, count: int) -> list[Row]:
         cursor, connection = self._cursor, self._connection
@@ -383,19 +487,22 @@ class Cursor(Stream):
         try:
             if not self._open or left <= 0:
                 raise TimedOut("timeout")
-            token = watch.begin(_descriptor(connection), self._deadline)
+            token = watch.begin(_descriptor(connection), self._deadline, self._limits.width)
             cap = max(1, int(left * 1000))
             cursor.execute(f"SET LOCAL statement_timeout = {cap}; FETCH FORWARD {count} FROM mantra")
             return cursor.fetchall()  # type: ignore[no-any-return]
         except Exception as error:
-            cut, token = token is not None and watch.end(token), None
+            cut, token = watch.end(token) if token else None, None
             fault = _fault(error, connection, cut)
-            self.reusable = self._open = False
-            connection.close()
+            self._give_up()
             raise fault from None
         finally:
             if token is not None:
                 watch.end(token)
+
+    def _give_up(self) -> None:
+        self.reusable = self._open = False
+        self._connection.close()
 
     def close(self) -> None:
         if self._open:
@@ -411,11 +518,16 @@ def _whole(cursor: Any, limits: Limits) -> Stored:
     return Stored(_columns(cursor), cursor.fetchmany(limits.rows + 1), cursor.rowcount)
 
 
-def _write(cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
-    cursor.execute("BEGIN READ WRITE")
-    cursor.execute(sql, arguments)
-    stored = _whole(cursor, limits)
-    cursor.execute("COMMIT")
+def _called_with(place: int, out: calls.Out) -> str:
+    """What comes out has no variable in PostgreSQL: any value stands there, of the type that was declared."""
+    value = f"%({out.name})s" if out.given else "NULL"
+    return f"CAST({value} AS {_SQL_TYPES.get(out.type, out.type)})" if out.type else value
+
+
+def _named(stored: Stored, call: calls.Call) -> Stored:
+    """What came out, under the names that the definition has for it."""
+    if call.outs and len(stored.columns) == len(call.outs):
+        stored.columns = tuple([(out.name, type_) for out, (_, type_) in zip(call.outs, stored.columns, strict=True)])
     return stored
 
 
@@ -475,6 +587,14 @@ def _preparing(sql: str, count: int, classes: tuple[type, ...], names: tuple[str
     return f"PREPARE {name} {body}", f"EXECUTE {name} {f'({values})' if values else ''}"
 
 
+def _cap(connection: Any, cursor: Any, seconds: float) -> None:
+    """Bring the session's time cap to these seconds; nothing is sent when it is already so."""
+    milliseconds = max(1, int(seconds * 1000))
+    if connection.time_cap != milliseconds:
+        cursor.execute(f"SET statement_timeout = {milliseconds}")
+        connection.time_cap = milliseconds
+
+
 def _descriptor(connection: Any) -> int:
     try:
         return connection.fileno()  # type: ignore[no-any-return]
@@ -484,19 +604,23 @@ def _descriptor(connection: Any) -> int:
 
 def _look(connection: Any, sql: str, **arguments: str) -> list[Row]:
     cursor = connection.cursor()
+    token = watch.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
+        _cap(connection, cursor, LOOK_SECONDS)
         cursor.execute(sql, arguments)
         return cursor.fetchall()  # type: ignore[no-any-return]
     except Exception as error:
-        raise _fault(error, connection) from None
+        raise _fault(error, connection, watch.end(token)) from None
+    finally:
+        watch.end(token)
 
 
-def _fault(error: Exception, connection: Any, cut: bool = False) -> Exception:
+def _fault(error: Exception, connection: Any, cut: SourceError | None = None) -> Exception:
     """The driver's error as one of ours; an error that is not the driver's stays itself."""
     if isinstance(error, SourceError):
         return error
-    if cut:
-        return TimedOut("timeout")
+    if cut is not None:
+        return cut
     if isinstance(error, (ValueError, UnicodeError, OverflowError)):
         return QueryFailed("data")
     if not isinstance(error, _driver().Error):

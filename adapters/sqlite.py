@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from datetime import time as clock_time
 from decimal import Decimal
@@ -15,10 +15,15 @@ from urllib.parse import quote
 from adapters.base import (
     BATCH,
     CONNECT_SECONDS,
+    LOOK_SECONDS,
+    ROW_BYTES,
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    Fetching,
+    Key,
     Limits,
+    Piece,
     QueryFailed,
     Row,
     Setting,
@@ -26,6 +31,11 @@ from adapters.base import (
     Stored,
     Stream,
     TimedOut,
+    TooWide,
+    gather,
+    keys_of,
+    plannable,
+    widest,
 )
 from adapters.files import locate
 
@@ -35,8 +45,8 @@ _LOCK_MS = 200
 #: Virtual machine steps between two looks at the clock: some 0.1 ms.
 _STEPS = 10_000
 
-#: The longest text or blob, and the longest statement.
-_VALUE_BYTES = 32 * 1024 * 1024
+#: The longest statement; SQLite has one limit for it and for the longest value.
+_STATEMENT_BYTES = 1024 * 1024
 
 _DENIED = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA))
 _DENIED_FUNCTIONS = frozenset(("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"))
@@ -49,7 +59,7 @@ _CODES = {
     sqlite3.SQLITE_CONSTRAINT: "constraint",
     sqlite3.SQLITE_AUTH: "forbidden",
     sqlite3.SQLITE_PERM: "forbidden",
-    sqlite3.SQLITE_TOOBIG: "data",
+    sqlite3.SQLITE_TOOBIG: "too-wide",
     sqlite3.SQLITE_MISMATCH: "data",
     sqlite3.SQLITE_RANGE: "data",
     sqlite3.SQLITE_CANTOPEN: "file-missing",
@@ -112,17 +122,20 @@ class SQLite(Adapter):
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         connection.deadline = time.monotonic() + limits.seconds
+        try:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limits.width, _STATEMENT_BYTES))
+        except sqlite3.Error as error:
+            raise _fault(error) from None
         if limits.writes:
             return _write(connection, sql, arguments, limits)
         try:
             cursor = _execute(connection, sql, _values(arguments))
             if cursor.description is None:
                 return Stored(affected=cursor.rowcount)
-            count = min(limits.rows + 1, BATCH)
-            rows = cursor.fetchmany(count)
-            if len(rows) < count:
-                return Stored(_columns(cursor), rows)
-            return Cursor(connection, cursor, rows, limits)
+            first = gather(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
+            if first.ended:
+                return Stored(_columns(cursor), first.rows)
+            return Cursor(connection, cursor, first, limits)
         except Exception as error:
             raise _fault(error) from None
 
@@ -145,43 +158,68 @@ class SQLite(Adapter):
         return [(name, kind) for name, kind in rows]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        connection.set_authorizer(None)
-        try:
-            rows = _look(connection, 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)', table)
-        finally:
-            connection.set_authorizer(authorize)
+        rows = _pragma(connection, 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)', table)
         return [
             ColumnInfo(name, type_, _kind(type_), nullable=not notnull and not key, key=bool(key))
             for name, type_, notnull, key in rows
         ]
 
+    def databases(self, connection: Any) -> list[str]:
+        """The file."""
+        return [str(self.source.get("database") or "")]
+
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        """SQLite names neither primary nor foreign keys: they are called by what they are."""
+        primary = _pragma(connection, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", table)
+        indexes = _pragma(
+            connection,
+            "SELECT l.name, CASE WHEN l.\"unique\" AND NOT l.partial THEN 'unique' ELSE 'index' END,"
+            " coalesce(i.name, '(…)') FROM pragma_index_list(?) l, pragma_index_info(l.name) i"
+            " WHERE l.origin <> 'pk' ORDER BY l.name, i.seqno",
+            table,
+        )
+        foreign = _pragma(
+            connection,
+            "SELECT 'foreign key ' || (f.id + 1), 'foreign', f.\"from\", 'main', f.\"table\", coalesce(f.\"to\","
+            ' (SELECT name FROM pragma_table_info(f."table") WHERE pk = f.seq + 1))'
+            " FROM pragma_foreign_key_list(?) f ORDER BY f.id, f.seq",
+            table,
+        )
+        return keys_of([*(("primary key", "primary", name) for (name,) in primary), *indexes, *foreign])
+
+    def explain(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        """EXPLAIN QUERY PLAN, each step behind what it belongs to."""
+        plannable(sql)
+        stream = self.run(connection, f"EXPLAIN QUERY PLAN {sql}", arguments, Limits(10_000, limits.seconds))
+        return tree([row for batch in stream for row in batch])
+
+
+def tree(steps: list[Row]) -> list[str]:
+    """The lines of EXPLAIN QUERY PLAN's (id, parent, –, text), two blanks for each step down."""
+    depth = {0: -1}
+    for id, parent, _, _ in steps:
+        depth[id] = depth.get(parent, -1) + 1
+    return ["  " * depth[id] + text for id, _, _, text in steps]
+
 
 def prepare(connection: Connection, writes: bool) -> None:
     # This database works in our own memory: no statement may build a value of any size there.
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, ROW_BYTES)
     connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
 
 
-class Cursor(Stream):
+class Cursor(Fetching):
     """An answer that is read as it is taken. It holds a read lock on the file until it is closed."""
 
-    def __init__(self, connection: Connection, cursor: sqlite3.Cursor, first: list[Row], limits: Limits) -> None:
-        self.columns = _columns(cursor)
+    def __init__(self, connection: Connection, cursor: sqlite3.Cursor, first: Piece, limits: Limits) -> None:
+        super().__init__(_columns(cursor), first, limits)
         self._connection = connection
         self._cursor = cursor
-        self._first = first
-        self._left = limits.rows + 1 - len(first)
-
-    def __iter__(self) -> Iterator[list[Row]]:
-        rows, self._first = self._first, []
-        while rows:
-            yield rows
-            rows = self._fetch(min(BATCH, self._left)) if self._left > 0 else []
-            self._left -= len(rows)
-        self.close()
 
     def _fetch(self, count: int) -> list[Row]:
         try:
@@ -189,9 +227,12 @@ class Cursor(Stream):
                 raise TimedOut("timeout")
             return self._cursor.fetchmany(count)
         except Exception as error:
-            self.reusable = False
-            self.close()
+            self._give_up()
             raise _fault(error) from None
+
+    def _give_up(self) -> None:
+        self.reusable = False
+        self.close()
 
     def close(self) -> None:
         self._first = []
@@ -206,8 +247,8 @@ def _write(connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequ
             stored = Stored(affected=cursor.rowcount)
         else:
             # SQLite makes the changes before the first row of RETURNING, and counts them after the last.
-            rows = cursor.fetchall()
-            stored = Stored(_columns(cursor), rows[: limits.rows + 1], cursor.rowcount)
+            rows = _returned(cursor, limits)
+            stored = Stored(_columns(cursor), rows, cursor.rowcount)
         _execute(connection, "COMMIT", ())
         return stored
     except Exception as error:
@@ -215,6 +256,18 @@ def _write(connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequ
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise _fault(error) from None
+
+
+def _returned(cursor: sqlite3.Cursor, limits: Limits) -> list[Row]:
+    """The rows up to one more than the cap; the others are passed over. Raises TooWide."""
+    kept: list[Row] = []
+    size = 0
+    while rows := cursor.fetchmany(100):
+        size += len(rows) * widest(rows, limits)
+        if size > 2 * limits.width:
+            raise TooWide
+        kept += rows[: limits.rows + 1 - len(kept)]
+    return kept
 
 
 def _execute(connection: Connection, sql: str, values: Any) -> sqlite3.Cursor:
@@ -285,8 +338,17 @@ def _kind(declared: str) -> str | None:
     return None
 
 
+def _pragma(connection: Connection, sql: str, *values: str) -> list[Row]:
+    """What a table-valued PRAGMA says: those are not for callers."""
+    connection.set_authorizer(None)
+    try:
+        return _look(connection, sql, *values)
+    finally:
+        connection.set_authorizer(authorize)
+
+
 def _look(connection: Connection, sql: str, *values: str) -> list[Row]:
-    connection.deadline = time.monotonic() + 30
+    connection.deadline = time.monotonic() + LOOK_SECONDS
     try:
         return _execute(connection, sql, values).fetchall()
     except Exception as error:
@@ -304,6 +366,8 @@ def _fault(error: Exception) -> Exception:
     reason = _reason(error)
     if reason == "timeout":
         return TimedOut(reason)
+    if reason == "too-wide":
+        return TooWide()
     return (ConnectFailed if reason in _CONNECTING else QueryFailed)(reason)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from datetime import time as clock
@@ -19,9 +18,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from adapters.base import ColumnInfo, ConnectFailed, Setting
-from adapters.network import watch
-from adapters.tds import Connection, TDSAdapter, fault_of, size_of
+from adapters.base import ConnectFailed, Key, Setting, keys_of, quoted
+from adapters.tds import Connection, TDSAdapter, size_of
 
 #: Where SQL Server's browser tells the ports of named instances.
 BROWSER_PORT = 1434
@@ -49,6 +47,7 @@ class SQLServer(TDSAdapter):
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),
         Setting("encryption", "TLS", default="request", help="off, request or require"),
+        Setting("authority", "Authority", help="PEM file, or system: the server's certificate is checked"),
         Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3 for SQL Server 2008, 7.2 for 2005"),
         Setting("application", "Application name", default="mantra", help="What the server's monitors show"),
     )
@@ -82,110 +81,84 @@ class SQLServer(TDSAdapter):
         marks = ",".join("?" * (2 + len(values)))
         cursor.execute(f"{{call sp_executesql({marks})}}", text, declared, *values)
 
-    def databases(self, connection: Connection) -> list[str]:
-        rows = self._look(
-            connection,
-            "SELECT name FROM sys.databases WHERE HAS_DBACCESS(name) = 1 AND name NOT IN ('master', 'model', 'msdb',"
-            " 'tempdb') ORDER BY name",
-        )
-        return [name for (name,) in rows]
+    databases_sql = (
+        "SELECT name FROM sys.databases WHERE HAS_DBACCESS(name) = 1 AND name NOT IN ('master', 'model', 'msdb',"
+        " 'tempdb') ORDER BY name"
+    )
+    schemas_sql = (
+        "SELECT SCHEMA_NAME() AS s, 0 AS n UNION SELECT TABLE_SCHEMA, 1 FROM INFORMATION_SCHEMA.TABLES"
+        " WHERE TABLE_SCHEMA <> SCHEMA_NAME() AND TABLE_SCHEMA NOT IN ('sys', 'INFORMATION_SCHEMA') ORDER BY n, s"
+    )
+    tables_sql = (
+        "SELECT TABLE_NAME, CASE WHEN TABLE_TYPE = 'VIEW' THEN 'view' ELSE 'table' END AS kind"
+        " FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s ORDER BY TABLE_NAME"
+    )
+    columns_sql = (
+        "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE,"
+        " c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
+        " CASE WHEN EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS t"
+        " JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA"
+        " AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'PRIMARY KEY'"
+        " AND t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND k.COLUMN_NAME = c.COLUMN_NAME)"
+        " THEN 1 ELSE 0 END AS iskey"
+        " FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA = %(schema)s AND c.TABLE_NAME = %(table)s"
+        " ORDER BY c.ORDINAL_POSITION"
+    )
+    # SHOWPLAN_TEXT needs the right of that name.
+    showing = (("SET SHOWPLAN_TEXT ON",), ("SET SHOWPLAN_TEXT OFF",))
 
-    def schemas(self, connection: Connection) -> list[str]:
-        rows = self._look(
+    def keys(self, connection: Connection, schema: str, table: str) -> list[Key]:
+        indexes = self._look(
             connection,
-            "SELECT SCHEMA_NAME() AS s, 0 AS n UNION SELECT TABLE_SCHEMA, 1 FROM INFORMATION_SCHEMA.TABLES"
-            " WHERE TABLE_SCHEMA <> SCHEMA_NAME() AND TABLE_SCHEMA NOT IN ('sys', 'INFORMATION_SCHEMA') ORDER BY n, s",
-        )
-        return [name for name, _ in rows]
-
-    def tables(self, connection: Connection, schema: str) -> list[tuple[str, str]]:
-        rows = self._look(
-            connection,
-            "SELECT TABLE_NAME, CASE WHEN TABLE_TYPE = 'VIEW' THEN 'view' ELSE 'table' END AS kind"
-            " FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s ORDER BY TABLE_NAME",
-            schema=schema,
-        )
-        return [(name, kind) for name, kind in rows]
-
-    def columns(self, connection: Connection, schema: str, table: str) -> list[ColumnInfo]:
-        rows = self._look(
-            connection,
-            "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE,"
-            " c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
-            " CASE WHEN EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS t"
-            " JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA"
-            " AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'PRIMARY KEY'"
-            " AND t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND k.COLUMN_NAME = c.COLUMN_NAME)"
-            " THEN 1 ELSE 0 END AS iskey"
-            " FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA = %(schema)s AND c.TABLE_NAME = %(table)s"
-            " ORDER BY c.ORDINAL_POSITION",
-            schema=schema,
-            table=table,
-        )
-        return self._columns([(name, _spelled(*rest[:5]), *rest[5:]) for name, *rest in rows])
-
-    def indexes(self, connection: Connection, schema: str, table: str) -> list[tuple[str, tuple[str, ...], bool]]:
-        rows = self._look(
-            connection,
-            "SELECT i.name AS iname, c.name AS cname, i.is_unique FROM sys.indexes i"
+            "SELECT i.name AS iname, CASE WHEN i.is_primary_key = 1 THEN 'primary' WHEN i.is_unique = 1"
+            " AND i.has_filter = 0 THEN 'unique' ELSE 'index' END AS kind, c.name AS cname FROM sys.indexes i"
             " JOIN sys.index_columns x ON x.object_id = i.object_id AND x.index_id = i.index_id"
             " JOIN sys.columns c ON c.object_id = x.object_id AND c.column_id = x.column_id"
             " JOIN sys.objects o ON o.object_id = i.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id"
             " WHERE s.name = %(schema)s AND o.name = %(table)s AND x.is_included_column = 0"
-            " ORDER BY i.is_primary_key DESC, i.name, x.key_ordinal",
+            " ORDER BY i.name, x.key_ordinal",
             schema=schema,
             table=table,
         )
-        return gathered(rows)
+        foreign = self._look(
+            connection,
+            "SELECT f.name AS fname, 'foreign' AS kind, c.name AS cname, ts.name AS tschema, t.name AS tname,"
+            " tc.name AS tcolumn FROM sys.foreign_keys f"
+            " JOIN sys.foreign_key_columns x ON x.constraint_object_id = f.object_id"
+            " JOIN sys.columns c ON c.object_id = x.parent_object_id AND c.column_id = x.parent_column_id"
+            " JOIN sys.objects o ON o.object_id = x.parent_object_id JOIN sys.schemas s ON s.schema_id = o.schema_id"
+            " JOIN sys.objects t ON t.object_id = x.referenced_object_id"
+            " JOIN sys.schemas ts ON ts.schema_id = t.schema_id"
+            " JOIN sys.columns tc ON tc.object_id = t.object_id AND tc.column_id = x.referenced_column_id"
+            " WHERE s.name = %(schema)s AND o.name = %(table)s ORDER BY f.name, x.constraint_column_id",
+            schema=schema,
+            table=table,
+        )
+        return keys_of([*indexes, *foreign])
 
-    def explain(self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
-        """SHOWPLAN_TEXT, which needs the right of that name. The values stand as variables, as when run."""
+    def quoted(self, name: str) -> str:
+        return quoted(name, "[", "]")
+
+    def _spelled(self, *parts: Any) -> str:
+        type_, length, precision, scale, fraction = parts
+        if type_ in ("decimal", "numeric"):
+            return f"{type_}({precision},{scale})"
+        if length is not None and type_ not in ("text", "ntext", "image", "xml", "sql_variant"):
+            return f"{type_}({'max' if length == -1 else length})"
+        of_fractions = fraction is not None and type_ in ("time", "datetime2", "datetimeoffset")
+        return f"{type_}({fraction})" if of_fractions else str(type_)
+
+    def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
+        """The values stand as variables, as when run."""
         text, declared, _, _ = bind(sql, arguments)
-        token = connection.watch(time.monotonic() + 30)
-        cursor = connection.cursor(30)
-        try:
-            cursor.execute("SET SHOWPLAN_TEXT ON")
-            try:
-                cursor.execute((f"DECLARE {declared};\n" if declared else "") + text)
-                return "\n".join(_plan(cursor))
-            finally:
-                cursor.execute("SET SHOWPLAN_TEXT OFF")
-        except Exception as error:
-            cut, token = watch.end(token), None
-            raise fault_of(error, cut) from None
-        finally:
-            if token is not None:
-                watch.end(token)
-            cursor.close()
-
-
-def _plan(cursor: Any) -> list[str]:
-    lines: list[str] = []
-    while True:
-        if cursor.description is not None:
-            lines += [str(row[0]) for row in cursor.fetchall()]
-        if not cursor.nextset():
-            # The first is the statement itself.
-            return lines[1:] or lines
-
-
-def gathered(rows: Sequence[Sequence[Any]]) -> list[tuple[str, tuple[str, ...], bool]]:
-    """(index, column, unique) a row, as one entry for each index."""
-    found: dict[str, tuple[list[str], bool]] = {}
-    for name, column, unique in rows:
-        found.setdefault(name, ([], bool(unique)))[0].append(column)
-    return [(name, tuple(columns), unique) for name, (columns, unique) in found.items()]
-
-
-def _spelled(type_: str, length: int | None, precision: int | None, scale: int | None, fraction: int | None) -> str:
-    """A column's type as it is declared."""
-    if type_ in ("decimal", "numeric"):
-        return f"{type_}({precision},{scale})"
-    if length is not None and type_ not in ("text", "ntext", "image", "xml", "sql_variant"):
-        return f"{type_}({'max' if length == -1 else length})"
-    return (
-        f"{type_}({fraction})" if fraction is not None and type_ in ("time", "datetime2", "datetimeoffset") else type_
-    )
+        cursor.execute((f"DECLARE {declared};\n" if declared else "") + text)
+        lines: list[str] = []
+        while True:
+            if cursor.description is not None:
+                lines += [str(row[0]) for row in cursor.fetchall()]
+            if not cursor.nextset():
+                # The first is the statement itself.
+                return lines[1:] or lines
 
 
 def bind(

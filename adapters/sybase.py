@@ -7,20 +7,21 @@ its type. Sybase knows one way out of a text, the quotation mark, and doubling i
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
-from adapters.base import CONNECT_SECONDS, ColumnInfo, Row, Setting
-from adapters.network import watch
-from adapters.sqlserver import gathered
-from adapters.tds import Connection, TDSAdapter, fault_of, size_of
+from adapters.base import CONNECT_SECONDS, Key, Setting, keys_of
+from adapters.tds import Connection, TDSAdapter, size_of
 
 #: datetime begins with the Gregorian calendar in England; what is earlier or finer needs bigdatetime.
 _FIRST_YEAR = 1753
+
+
+#: Columns of a key that are looked for: as many as a foreign key may have.
+MOST_COLUMNS = 16
 
 
 class Sybase(TDSAdapter):
@@ -57,96 +58,81 @@ class Sybase(TDSAdapter):
     def _execute(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
     ) -> None:
-        text = written(sql, arguments)
-        if page := self.source.get("charset"):
-            text = text.encode(page).decode("latin-1")
+        text = self._coded(written(sql, arguments))
         # A semicolon is no part of the language.
         cursor.execute(before + text.rstrip("; \t\r\n") + after)
 
-    def databases(self, connection: Connection) -> list[str]:
-        rows = self._look(
-            connection,
-            "SELECT name FROM master..sysdatabases WHERE name NOT IN ('master', 'model', 'tempdb', 'sybsystemprocs',"
-            " 'sybsystemdb', 'sybsecurity') ORDER BY name",
-        )
-        return [name for (name,) in rows]
+    databases_sql = (
+        "SELECT name FROM master..sysdatabases WHERE name NOT IN ('master', 'model', 'tempdb', 'sybsystemprocs',"
+        " 'sybsystemdb', 'sybsecurity') ORDER BY name"
+    )
+    schemas_sql = (
+        "SELECT DISTINCT user_name(uid) AS owner, CASE WHEN user_name(uid) = 'dbo' THEN 0 ELSE 1 END AS n"
+        " FROM sysobjects WHERE type IN ('U', 'V') ORDER BY n, owner"
+    )
+    tables_sql = (
+        "SELECT name, CASE WHEN type = 'V' THEN 'view' ELSE 'table' END AS kind FROM sysobjects"
+        " WHERE type IN ('U', 'V') AND user_name(uid) = %(schema)s ORDER BY name"
+    )
+    columns_sql = (
+        "SELECT c.name, t.name AS type, c.length, c.prec, c.scale,"
+        " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable,"
+        " (SELECT count(*) FROM sysindexes i WHERE i.id = c.id AND i.status & 2048 = 2048 AND c.name IN"
+        " (index_col(o.name, i.indid, 1), index_col(o.name, i.indid, 2), index_col(o.name, i.indid, 3),"
+        " index_col(o.name, i.indid, 4), index_col(o.name, i.indid, 5), index_col(o.name, i.indid, 6))) AS iskey"
+        " FROM syscolumns c, sysobjects o, systypes t WHERE c.id = o.id AND t.usertype = c.usertype"
+        " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY c.colid"
+    )
+    showing = (("set showplan on", "set noexec on"), ("set noexec off", "set showplan off"))
 
-    def schemas(self, connection: Connection) -> list[str]:
-        rows = self._look(
+    def keys(self, connection: Connection, schema: str, table: str) -> list[Key]:
+        places = range(1, MOST_COLUMNS + 1)
+        indexes = self._look(
             connection,
-            "SELECT DISTINCT user_name(uid) AS owner FROM sysobjects WHERE type IN ('U', 'V') ORDER BY owner",
-        )
-        found = [name for (name,) in rows if name]
-        return sorted(found, key=lambda name: (name != "dbo", name)) or ["dbo"]
-
-    def tables(self, connection: Connection, schema: str) -> list[tuple[str, str]]:
-        rows = self._look(
-            connection,
-            "SELECT name, CASE WHEN type = 'V' THEN 'view' ELSE 'table' END AS kind FROM sysobjects"
-            " WHERE type IN ('U', 'V') AND user_name(uid) = %(schema)s ORDER BY name",
-            schema=schema,
-        )
-        return [(name, kind) for name, kind in rows]
-
-    def columns(self, connection: Connection, schema: str, table: str) -> list[ColumnInfo]:
-        rows = self._look(
-            connection,
-            "SELECT c.name, t.name AS type, c.length, c.prec, c.scale,"
-            " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable,"
-            " (SELECT count(*) FROM sysindexes i WHERE i.id = c.id AND i.status & 2048 = 2048 AND c.name IN"
-            " (index_col(o.name, i.indid, 1), index_col(o.name, i.indid, 2), index_col(o.name, i.indid, 3),"
-            " index_col(o.name, i.indid, 4), index_col(o.name, i.indid, 5), index_col(o.name, i.indid, 6))) AS iskey"
-            " FROM syscolumns c, sysobjects o, systypes t WHERE c.id = o.id AND t.usertype = c.usertype"
-            " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY c.colid",
+            "SELECT i.name, CASE WHEN i.status & 2048 = 2048 THEN 'primary' WHEN i.status & 2 = 2 THEN 'unique'"  # noqa: S608 (numbers only)
+            f" ELSE 'index' END AS kind, {', '.join(f'index_col(o.name, i.indid, {at}) AS c{at}' for at in places)}"
+            " FROM sysindexes i, sysobjects o WHERE i.id = o.id AND i.indid BETWEEN 1 AND 254"
+            " AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY i.name",
             schema=schema,
             table=table,
         )
-        return self._columns([(name, _spelled(*rest[:4]), *rest[4:]) for name, *rest in rows])
+        pairs = ", ".join(
+            f"col_name(r.tableid, r.fokey{at}) AS f{at}, col_name(r.reftabid, r.refkey{at}) AS r{at}" for at in places
+        )
+        foreign = self._look(
+            connection,
+            f"SELECT object_name(r.constrid) AS name, user_name(t.uid) AS owner, t.name AS target, {pairs}"  # noqa: S608 (numbers only)
+            " FROM sysreferences r, sysobjects o, sysobjects t WHERE r.tableid = o.id AND r.reftabid = t.id"
+            " AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY name",
+            schema=schema,
+            table=table,
+        )
+        # index_col and col_name give NULL past the last.
+        return keys_of(
+            [(name, kind, column) for name, kind, *columns in indexes for column in columns if column is not None]
+            + [
+                (name, "foreign", column, owner, target, pointed)
+                for name, owner, target, *columns in foreign
+                for column, pointed in zip(columns[::2], columns[1::2], strict=True)
+                if column is not None
+            ]
+        )
 
-    def indexes(self, connection: Connection, schema: str, table: str) -> list[tuple[str, tuple[str, ...], bool]]:
-        rows: list[Row] = []
-        # index_col has the columns one by one; it gives NULL past the last.
-        for place in range(1, 9):
-            rows += self._look(
-                connection,
-                "SELECT i.name, index_col(o.name, i.indid, %(place)s) AS col,"
-                " CASE WHEN i.status & 2 = 2 THEN 1 ELSE 0 END AS isunique, i.status & 2048 AS iskey"
-                " FROM sysindexes i, sysobjects o WHERE i.id = o.id AND i.indid BETWEEN 1 AND 254"
-                " AND user_name(o.uid) = %(schema)s AND o.name = %(table)s"
-                " AND index_col(o.name, i.indid, %(place)s) IS NOT NULL ORDER BY i.status & 2048 DESC, i.name",
-                place=place,
-                schema=schema,
-                table=table,
-            )
-        return gathered([row[:3] for row in rows])
+    def _spelled(self, *parts: Any) -> str:
+        type_, length, precision, scale = parts
+        if precision is not None and type_.startswith(("decimal", "numeric")):
+            return f"{type_}({precision},{scale})"
+        return f"{type_}({length})" if type_.endswith(("char", "binary")) else str(type_)
 
-    def explain(self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
+    def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
         """What SHOWPLAN says, as the messages in which the server says it."""
-        token = connection.watch(time.monotonic() + 30)
-        cursor = connection.cursor(30)
-        try:
-            cursor.execute("set showplan on")
-            cursor.execute("set noexec on")
-            try:
-                cursor.execute(written(sql, arguments).rstrip("; \t\r\n"))
-                return "\n".join(str(text).rpartition("]")[2].strip() for _, text in cursor.messages or ())
-            finally:
-                cursor.execute("set noexec off")
-                cursor.execute("set showplan off")
-        except Exception as error:
-            cut, token = watch.end(token), None
-            raise fault_of(error, cut) from None
-        finally:
-            if token is not None:
-                watch.end(token)
-            cursor.close()
+        cursor.execute(self._coded(written(sql, arguments)).rstrip("; \t\r\n"))
+        return [str(text).rpartition("]")[2].rstrip() for _, text in cursor.messages or ()]
 
-
-def _spelled(type_: str, length: int | None, precision: int | None, scale: int | None) -> str:
-    """A column's type as it is declared."""
-    if precision is not None and type_.startswith(("decimal", "numeric")):
-        return f"{type_}({precision},{scale})"
-    return f"{type_}({length})" if type_.endswith(("char", "binary")) else type_
+    def _coded(self, text: str) -> str:
+        """Where the server's word of its code page is not trusted: the text's bytes, as letters."""
+        page = self.source.get("charset")
+        return text.encode(page).decode("latin-1") if page else text
 
 
 def written(sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:

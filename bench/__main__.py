@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import calls, streams
+from bench import calls, dbase, engines, proxy, soap, streams
 from bench.bus import Bench, bench
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
@@ -19,6 +19,10 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "stream-csv": streams.stream_csv,
     "stream-xml": streams.stream_xml,
     "stream-php": streams.stream_php,
+    "dbase": dbase.dbase,
+    "engines": engines.engines,
+    "proxy": proxy.proxy,
+    "soap": soap.soap,
 }
 
 

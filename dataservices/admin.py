@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -15,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from adapters import adapter_class, missing_driver
+from dataservices import copies, inside
 from dataservices.diagnosis import diagnose, is_file
 from dataservices.models import DataOperation, DataSource, engines
 from registry.admin import FieldInline, OperationAdmin, ParameterInline
@@ -70,6 +72,12 @@ def options_help() -> Any:
 
 class SourceForm(SecretsForm):
     places = ("engine", "host", "port")
+    #: Options that lead elsewhere, as a host does.
+    leading: ClassVar[tuple[str, ...]] = ("dsn", "instance", "service_name", "sid")
+
+    def moved(self) -> bool:
+        before, after = self.initial.get("options") or {}, self.cleaned_data.get("options") or {}
+        return super().moved() or any(before.get(name) != after.get(name) for name in self.leading)
 
     def clean_options(self) -> Any:
         # An empty box is no options; the model's default is not asked when a form has the field.
@@ -80,6 +88,7 @@ class SourceForm(SecretsForm):
 @admin.register(DataSource)
 class DataSourceAdmin(ScopedAdmin):
     form = SourceForm
+    change_form_outer_after_template = "mantra/source_after.html"
     list_display = ("code", "agency", "engine_label", "where", "database", "pool_size")
     list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
     list_select_related = ("agency",)
@@ -87,12 +96,12 @@ class DataSourceAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("agency", "code", "engine")}),
         (_("Where it is"), {"fields": (("host", "port"), "database")}),
-        (_("Login"), {"fields": ("user", "password")}),
+        (_("Login"), {"fields": ("user", "password", "wallet_password")}),
         (_("Further settings"), {"fields": ("options", "pool_size")}),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "password":
+        if db_field.name in ("password", "wallet_password"):
             kwargs["widget"] = password_input()
         elif db_field.name == "options":
             kwargs["widget"] = code_area(4)
@@ -104,6 +113,8 @@ class DataSourceAdmin(ScopedAdmin):
             found.help_text = engine_help()
         elif db_field.name == "options":
             found.help_text = options_help()
+        elif db_field.name == "wallet_password":
+            found.strip = False
         elif db_field.name == "password":
             found.strip = False
             found.help_text = _("Kept encrypted and never shown again. A user that may only read is best.")
@@ -120,10 +131,12 @@ class DataSourceAdmin(ScopedAdmin):
         return f"{source.host}:{source.port}" if source.host and source.port else source.host
 
     def row_views(self) -> dict[str, Any]:
-        return {"test": self.test}
+        return {"test": self.test, "copies": self.copies, "inside": self.inside}
 
     def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
-        return [("test", _("Test the connection"), "")] if self.has_change_permission(request, obj) else []
+        if not self.has_change_permission(request, obj):
+            return []
+        return [("inside", _("Look inside"), ""), ("test", _("Test the connection"), "")]
 
     @method_decorator(require_POST)
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -134,6 +147,42 @@ class DataSourceAdmin(ScopedAdmin):
         found = diagnose(source)
         self.message_user(request, found.text, messages.SUCCESS if found.fine else messages.ERROR)
         return self.back(request, source)
+
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        source = kwargs.get("obj")
+        if source is not None and source.engine == copies.ENGINE:
+            context["copies_address"] = reverse("admin:dataservices_datasource_copies", args=(source.pk,))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def copies(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """How far the copies of a dBase source's tables are; the source's page asks for it over and over."""
+        source = self.one(request, object_id)
+        if source.engine != copies.ENGINE:
+            raise Http404
+        template = "source_copies.html" if request.headers.get("HX-Request") else "source_copies_page.html"
+        context = {"source": source, "address": request.path, **copies.copies(source)}
+        return self.page(request, f"mantra/{template}", _("Copies of the tables"), **context)
+
+
+    def inside(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What the source's account sees there. Rows are shown by POST only, and who looked at them is noted."""
+        source = self.one(request, object_id)
+        if not self.has_change_permission(request, source):
+            raise PermissionDenied
+        asked = request.POST if request.method == "POST" else request.GET
+        context: dict[str, Any] = {"source": source}
+        try:
+            found = inside.look(source, asked.get("schema", ""), asked.get("table", ""), "sample" in request.POST)
+            context |= {"inside": found, "keys": [(key, inside.KINDS[key.kind]) for key in found.keys]}
+            if found.sample is not None:
+                name = f"{found.schema}.{found.table}"
+                self.log_change(request, source, gettext("Looked at the first rows of %s.") % name)
+        except inside.Unseen as why:
+            context["trouble"] = str(why)
+        return self.page(request, "mantra/inside.html", _("Look inside"), **context)
 
 
 @admin.register(DataOperation)

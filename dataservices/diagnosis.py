@@ -60,6 +60,10 @@ ADVICE: dict[str, Any] = {
     ),
     "constraint": _("The database refused because of a rule of its own. Ask its keepers."),
     "timeout": _("The database did not answer in time. Check its load, the network in between, and the SQL."),
+    "too-wide": _(
+        "A row is larger than the bus takes, or rows that are usually small came large. Take the large column out, or "
+        "offer it by an operation of its own, for one row."
+    ),
     "other": _("The database failed for a reason that has no standard name. Its own log says more."),
 }
 

@@ -43,6 +43,12 @@ class DataSource(Definition):
     )
     user = models.CharField(_("user"), max_length=128, blank=True)
     password = EncryptedField(_("password"), blank=True, default="")
+    wallet_password = EncryptedField(
+        _("wallet password"),
+        blank=True,
+        default="",
+        help_text=_("Oracle's only: what ewallet.pem in the wallet's folder is encrypted with."),
+    )
     options = models.JSONField(
         _("options"),
         default=dict,
@@ -77,6 +83,8 @@ class DataSource(Definition):
             if setting.required and not (getattr(self, setting.name, "") or self.options.get(setting.name)):
                 problems[setting.name if hasattr(self, setting.name) else "options"] = _("This engine needs it.")
         secret = [setting.name for setting in known if setting.secret and setting.name in self.options]
+        if self.wallet_password and "wallet_password" not in {setting.name for setting in known}:
+            problems["wallet_password"] = _("This engine has no wallet.")
         unknown = sorted(set(self.options) - {setting.name for setting in known})
         if secret:
             problems["options"] = _("A secret does not belong here: it would lie in clear.")
@@ -96,6 +104,7 @@ class DataSource(Definition):
             "database": self.database,
             "user": self.user,
             "password": str(self.password or ""),
+            "wallet_password": str(self.wallet_password or ""),
         }
 
 

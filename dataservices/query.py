@@ -7,13 +7,15 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from datetime import time as day_time
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from adapters.base import BATCH, ConnectFailed, Limits, QueryFailed, SourceError, Stream, TimedOut
+from django.conf import settings
+
+from adapters.base import ConnectFailed, Limits, QueryFailed, SourceError, Stream, TimedOut, TooWide, widest
 from dataservices import sources, sql
 from dataservices.models import DataOperation, DataSource
 from registry import faults
@@ -26,6 +28,10 @@ log = logging.getLogger("mantra.dataservices")
 _READS = ("GET", "HEAD", "POST")
 _WRITES = ("POST",)
 
+#: Seconds that the search for a plan may take.
+EXPLAIN_SECONDS = 10.0
+
+Found = TypeVar("Found")
 Project = Callable[[list[Row]], list[Row]]
 
 
@@ -45,6 +51,7 @@ class Plan:
     declared: dict[str, str]
     methods: tuple[str, ...]
     _shapes: dict[Any, tuple[tuple[Column, ...], Project | None]] = field(default_factory=dict)
+    passes: bool = False
 
     def shape(
         self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
@@ -103,6 +110,8 @@ def _project(kept: list[int], width: int, retold: list[int]) -> Project | None:
 def _as_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
     if isinstance(value, date | day_time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
@@ -152,7 +161,7 @@ def _plan(row: DataOperation, source: sources.Source, declared: dict[str, str]) 
     return Plan(
         source=source,
         template=template,
-        limits=Limits(row.row_cap, row.time_cap_ms / 1000, row.writes),
+        limits=Limits(row.row_cap, row.time_cap_ms / 1000, row.writes, settings.ROW_BYTES),
         page_size=row.page_size,
         declared=declared,
         methods=_WRITES if row.writes else _READS,
@@ -163,18 +172,9 @@ def run(call: Call) -> Result:
     """Run a data operation. Raises Fault; the rows that come back hold a connection until closed."""
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
-    arguments, limits = call.arguments, plan.limits
-    if call.per_page:
-        arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
-        limits = Limits(min(limits.rows, call.per_page), limits.seconds)
-    given = [name for name, value in arguments.items() if value is not None]
-    try:
-        text, order = plan.template.render(given, plan.source.adapter.paramstyle)
-    except Unfit:
-        log.error("operation %s has blocks that may not run in this combination", call.operation.id)  # type: ignore[union-attr]
-        raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id) from None
-    bound = {name: arguments[name] for name in order}
-    lease, stream = _open(call, plan, text, bound, limits)
+    text, bound, limits = _asked(call, plan)
+    adapter = plan.source.adapter
+    lease, stream = _open(call, plan, limits, lambda connection, left: adapter.run(connection, text, bound, left))
     if not stream.columns:
         affected = stream.affected
         _release(lease, stream)
@@ -191,8 +191,36 @@ def run(call: Call) -> Result:
     return rows
 
 
-def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tuple[sources.Lease, Stream]:
-    """Run the statement on a pooled connection. A read on a connection that had died is tried once more."""
+def explain(call: Call) -> list[str]:
+    """The lines of the source's plan for a call's statement, which is not run. Raises Fault."""
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    text, bound, limits = _asked(call, plan)
+    # A plan is looked for at once or not at all, and nothing is written by it.
+    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
+    adapter = plan.source.adapter
+    lease, lines = _open(call, plan, limits, lambda connection, left: adapter.explain(connection, text, bound, left))
+    lease.give_back()
+    return lines
+
+
+def _asked(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
+    """The statement of a call, its values and its limits. Raises Fault."""
+    arguments, limits = call.arguments, plan.limits
+    if call.per_page:
+        arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
+        limits = replace(limits, rows=min(limits.rows, call.per_page))
+    given = [name for name, value in arguments.items() if value is not None]
+    try:
+        text, order = plan.template.render(given, plan.source.adapter.paramstyle)
+    except Unfit:
+        log.error("operation %s has blocks that may not run in this combination", call.operation.id)  # type: ignore[union-attr]
+        raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id) from None
+    return text, {name: arguments[name] for name in order}, limits
+
+
+def _open(call: Call, plan: Plan, limits: Limits, work: Callable[[Any, Limits], Found]) -> tuple[sources.Lease, Found]:
+    """Do a statement's work on a pooled connection. A read on a connection that had died is tried once more."""
     source = plan.source
     deadline = time.monotonic() + limits.seconds
     for attempt in (1, 2):
@@ -206,7 +234,7 @@ def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tupl
             source.judge(error)
             raise _fault(call, error, limits) from None
         try:
-            stream = source.adapter.run(lease.connection, text, bound, _left(limits, deadline))
+            found = work(lease.connection, _left(limits, deadline))
         except QueryFailed as error:
             lease.give_back()
             source.judge(error)
@@ -222,7 +250,7 @@ def _open(call: Call, plan: Plan, text: str, bound: Any, limits: Limits) -> tupl
             raise
         else:
             source.judge(None)
-            return lease, stream
+            return lease, found
     raise AssertionError
 
 
@@ -257,7 +285,7 @@ def _rows(
     except SourceError as error:
         _release(lease, stream)
         raise _fault(call, error, limits) from None
-    if len(first) < BATCH and len(first) <= limits.rows:
+    if stream.whole and len(first) <= limits.rows:
         # All there is: the connection goes back before a byte is written.
         _release(lease, stream)
         rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
@@ -282,10 +310,13 @@ def _page(
     limits: Limits,
 ) -> Rows:
     """A whole page at once. One row more than asked for is how we know of a next page."""
-    found = list(first)
+    found, size = list(first), widest(first, limits) * len(first)
     try:
         while len(found) <= limits.rows and (batch := next(batches, None)):
             found += batch
+            size += widest(batch, limits) * len(batch)
+            if size > limits.width:
+                raise TooWide
     except SourceError as error:
         raise _fault(call, error, limits) from None
     finally:
@@ -323,6 +354,9 @@ def _capped(
 def _fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
     # The reason is for the author in the try panel; no message to a caller names it.
+    if isinstance(error, TooWide):
+        mib = f"{limits.width / 2**20:g}"
+        return Fault(faults.ANSWER_TOO_WIDE, request_id=call.request_id, mib=mib, reason=error.reason)
     if isinstance(error, TimedOut):
         return Fault(faults.SOURCE_SLOW, seconds=f"{limits.seconds:g}", reason=error.reason)
     kind = faults.SOURCE_DOWN if isinstance(error, ConnectFailed) else faults.SOURCE_REFUSED

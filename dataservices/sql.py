@@ -21,7 +21,7 @@ from sqlglot.dialects.tsql import TSQL
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import Token, Tokenizer, TokenType
 
-from adapters.oracle import OUT_PARAMETER
+from adapters import calls, oracle
 from dataservices import functions, tsql
 
 #: Characters of a definition's SQL. A longer text is no query that anybody wrote.
@@ -265,8 +265,9 @@ def parse(sql: str, dialect: str) -> Template:
     except (SqlglotError, RecursionError):
         raise TemplateError(_problem("unreadable")) from None
     reader = _Reader(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql"))
-    if dialect == "oracle" and tokens and sql[tokens[0].start : tokens[0].end + 1].lower() in _OUT_STATEMENTS:
-        reader.out = re.compile(OUT_PARAMETER, re.I)
+    first = sql[tokens[0].start : tokens[0].end + 1].lower() if tokens else ""
+    if first in _OUT_STATEMENTS.get(dialect, ()):
+        reader.out = re.compile(oracle.OUT_PARAMETER if dialect == "oracle" else calls.OUT_PARAMETER, re.I)
     return reader.read()
 
 
@@ -454,8 +455,12 @@ _QUOTING = {
 #: Where a procedure is called by CALL.
 _CALLING = frozenset(("postgres", "mysql", "oracle"))
 
-#: Statements of Oracle's out of which parameters can come.
-_OUT_STATEMENTS = frozenset(("call", "insert", "update", "delete", "merge"))
+#: Statements out of which parameters can come.
+_OUT_STATEMENTS = {
+    "oracle": frozenset(("call", "insert", "update", "delete", "merge")),
+    "postgres": frozenset(("call",)),
+    "mysql": frozenset(("call",)),
+}
 
 _READS = frozenset(("select", "with", "values", "("))
 _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))

@@ -2,11 +2,16 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mantra import console
+from mantra import console, explain
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/try/<int:operation_id>/", admin.site.admin_view(console.try_operation), name="try_operation"),
+    path(
+        "admin/explain/<int:operation_id>/",
+        admin.site.admin_view(explain.explain_operation),
+        name="explain_operation",
+    ),
     path("admin/", admin.site.urls),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -21,6 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold import admin as theme
 from unfold.contrib.filters.admin import (
@@ -34,10 +35,12 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from registry import tenancy
@@ -46,11 +49,12 @@ from registry.secrets import EncryptedField
 __all__ = [
     "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "MomentFilter",
     "ScopedAdmin", "ScopedFilter", "SecretsForm", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
-    "UserCreationForm", "code_area", "code_block", "display", "password_input", "select", "text_area", "text_input",
+    "UserCreationForm", "begin_large", "checkbox", "code_area", "code_block", "display", "file_input",
+    "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
 
 #: Columns that no page shows.
-UNSEEN = frozenset({"digest", "password", "credential"})
+UNSEEN = frozenset({"digest", "password", "wallet_password", "credential"})
 
 Fieldsets = Sequence[tuple[Any, dict[str, Any]]]
 
@@ -77,6 +81,25 @@ def text_input(**attrs: str) -> forms.TextInput:
 def password_input() -> forms.PasswordInput:
     """A field that never shows what is stored and that no browser fills in by itself."""
     return UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "class": "max-w-2xl"})
+
+
+def begin_large(form: forms.Form) -> None:
+    """Labels that begin with a capital letter, as those of models do in the admin."""
+    for field in form.fields.values():
+        field.label = capfirst(str(field.label))
+
+
+class _ManyFiles(UnfoldAdminFileFieldWidget):
+    allow_multiple_selected = True
+
+
+def file_input(accept: str) -> forms.ClearableFileInput:
+    """A field for one file or several."""
+    return _ManyFiles(attrs={"accept": accept, "multiple": True})
+
+
+def checkbox() -> forms.CheckboxInput:
+    return UnfoldBooleanWidget()
 
 
 def select(choices: Iterable[tuple[str, Any]] = ()) -> forms.Select:
@@ -333,11 +356,15 @@ class SecretsForm(forms.ModelForm):  # type: ignore[type-arg]
             if isinstance(field, EncryptedField) and field.name in self.fields
         ]
 
+    def moved(self) -> bool:
+        """Whether the secrets would be sent to another place than before."""
+        return any(name in self.changed_data for name in self.places)
+
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if cleaned is None:
             cleaned = self.cleaned_data
-        moved = self.instance.pk is not None and any(name in self.changed_data for name in self.places)
+        moved = self.instance.pk is not None and self.moved()
         for name in self._secrets():
             stored = getattr(self.instance, name) if self.instance.pk is not None else ""
             if cleaned.get(name) or not stored:

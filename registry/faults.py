@@ -42,6 +42,11 @@ class Fault(Result, Exception):
         template = self.kind.en if language == "en" else self.kind.id
         return template.format_map(self.details)
 
+    def bare(self) -> Fault:
+        """The fault without its trace, whose frames would keep the call and its body until the collector comes by."""
+        self.__traceback__ = self.__context__ = None
+        return self
+
 
 TABLE: dict[int, FaultKind] = {}
 
@@ -87,6 +92,29 @@ PARAMETERS_MISSING = _row(
     400,
     "Seluruh parameter fungsi operasi wajib diisi",
     "All parameters of the operation must be given",
+)
+SOAP_CONSTRUCTOR = _row(
+    10006,
+    "soap-constructor",
+    502,
+    "SOAP Constructor Error: WSDL layanan tujuan tidak dapat diperoleh atau tidak memuat operasi ini",
+    "The upstream's WSDL cannot be had, or does not have this operation",
+    "provider",
+)
+SOAP_CLIENT = _row(
+    10008,
+    "soap-client",
+    502,
+    "Layanan SOAP tujuan menolak permintaan dengan kode {upstream_code}",
+    "The upstream SOAP service refused the request with code {upstream_code}",
+    "provider",
+)
+SOAP_EMPTY = _row(
+    10009,
+    "soap-empty",
+    404,
+    'Hasil fungsi operasi SOAP "{operation}" tidak ada (kosong)',
+    'The SOAP operation "{operation}" gave nothing',
 )
 NO_ROWS = _row(
     10012,
@@ -270,6 +298,51 @@ OUTPUT_FORMAT = _row(
     "This operation's result cannot be written as {format}. Choose another format",
 )
 
+SOAP_INVALID = _row(
+    11114,
+    "soap-invalid",
+    400,
+    "Amplop SOAP tidak terbaca: {why_id}",
+    "The SOAP envelope cannot be read: {why_en}",
+)
+SOAP_DOCTYPE = _row(
+    11115,
+    "soap-doctype",
+    400,
+    "Amplop SOAP tidak boleh memuat DOCTYPE",
+    "A SOAP envelope may not hold a DOCTYPE",
+)
+SOAP_ATTACHMENTS = _row(
+    11116,
+    "soap-attachments",
+    415,
+    "MTOM dan lampiran tidak didukung. Kirim amplop SOAP saja, sebagai text/xml atau application/soap+xml",
+    "MTOM and attachments are not supported. Send the SOAP envelope alone, as text/xml or application/soap+xml",
+)
+VALUE_UNFIT = _row(
+    11117,
+    "value-not-of-its-type",
+    502,
+    "Kolom {column} berisi nilai yang bukan {type}, jenis yang dinyatakan penyedia. Laporkan kepada instansi penyedia",
+    "The column {column} holds a value that is no {type}, which its provider declares it to be. Report it to the "
+    "providing agency",
+    "provider",
+)
+SOAP_NOT_UNDERSTOOD = _row(
+    11118,
+    "soap-not-understood",
+    400,
+    "Header SOAP {header} wajib dipahami, tetapi tidak dikenal di sini",
+    "The SOAP header {header} must be understood, but is not known here",
+)
+SOAP_VERSION = _row(
+    11119,
+    "soap-version",
+    400,
+    "Versi SOAP ini tidak dikenal. Kirim amplop SOAP 1.1 atau 1.2",
+    "This version of SOAP is not known. Send an envelope of SOAP 1.1 or 1.2",
+)
+
 # 11201 up: what the provider's side did.
 SOURCE_DOWN = _row(
     11201,
@@ -327,6 +400,24 @@ UPSTREAM_BUSY = _row(
     "Too many calls to the upstream service are under way. Try again shortly",
     "provider",
 )
+FIELDS_INSEPARABLE = _row(
+    11214,
+    "fields-inseparable",
+    403,
+    "Izin Anda hanya mencakup sebagian kolom, dan jawaban operasi ini tidak dapat dipilah menurut kolom",
+    "Your grant covers only some fields, and this operation's answer cannot be cut down to them",
+    "provider",
+)
+ANSWER_TOO_WIDE = _row(
+    11215,
+    "answer-too-wide",
+    502,
+    "Satu baris atau satu halaman jawaban database penyedia melebihi {mib} MiB. Persempit permintaan, atau laporkan "
+    "nomor permintaan {request_id} kepada instansi penyedia",
+    "A row or a page of the provider's answer is over {mib} MiB. Narrow the request, or report request {request_id} to "
+    "the providing agency",
+    "provider",
+)
 FIELD_MISSING = _row(
     11211,
     "field-missing",
@@ -374,6 +465,88 @@ UPSTREAM_REFUSED = _row(
     502,
     "Layanan tujuan menolak permintaan dengan kode {upstream_code}",
     "The upstream service refused the request with code {upstream_code}",
+    "provider",
+)
+
+# 11220 up: the several ways in which an upstream fails its proxy operation.
+UPSTREAM_RESTING = _row(
+    11220,
+    "upstream-resting",
+    503,
+    "Semua alamat layanan tujuan sedang terganggu dan diistirahatkan. Coba lagi dalam {seconds} detik",
+    "Every address of the upstream service is failing and is left alone for now. Try again in {seconds} seconds",
+    "provider",
+)
+UPSTREAM_LARGE = _row(
+    11221,
+    "upstream-too-large",
+    502,
+    "Jawaban layanan tujuan melebihi {limit} byte",
+    "The upstream service's answer is over {limit} bytes",
+    "provider",
+)
+UPSTREAM_BROKE = _row(
+    11222,
+    "upstream-broke-off",
+    502,
+    "Layanan tujuan memutus jawabannya di tengah jalan. Laporkan nomor permintaan {request_id} kepada penyedia",
+    "The upstream service broke its answer off. Report request {request_id} to the providing agency",
+    "provider",
+)
+UPSTREAM_FORBIDDEN = _row(
+    11223,
+    "upstream-forbidden-address",
+    502,
+    "Alamat layanan tujuan tidak diizinkan oleh pengelola bus. Laporkan nomor permintaan {request_id}",
+    "The bus's operators do not allow the upstream service's address. Report request {request_id}",
+    "provider",
+)
+UPSTREAM_TLS = _row(
+    11224,
+    "upstream-tls",
+    502,
+    "Sertifikat layanan tujuan tidak dapat dipercaya. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream service's certificate cannot be trusted. Report request {request_id} to the providing agency",
+    "provider",
+)
+UPSTREAM_CREDENTIAL = _row(
+    11225,
+    "upstream-credential",
+    502,
+    "Bus tidak memperoleh akses ke layanan tujuan. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The bus was not let in by the upstream service. Report request {request_id} to the providing agency",
+    "provider",
+)
+NOT_CONVERTIBLE = _row(
+    11226,
+    "request-not-convertible",
+    400,
+    "Permintaan ini tidak dapat diteruskan ke layanan tujuan: {why_id}",
+    "This request cannot be handed on to the upstream service: {why_en}",
+)
+UPSTREAM_STATUS = _row(
+    11227,
+    "upstream-status",
+    502,
+    "Layanan tujuan menjawab dengan status HTTP {upstream_status}",
+    "The upstream service answered with HTTP status {upstream_status}",
+    "provider",
+)
+
+SOAP_FAULT = _row(
+    11228,
+    "soap-fault",
+    502,
+    "Layanan SOAP tujuan menolak permintaan dengan kode {upstream_code}",
+    "The upstream SOAP service refused the request with code {upstream_code}",
+    "provider",
+)
+SOAP_CONTRACT = _row(
+    11229,
+    "soap-contract",
+    502,
+    "WSDL layanan tujuan tidak dapat diperoleh atau tidak memuat operasi ini. Hubungi instansi penyedia",
+    "The upstream's WSDL cannot be had, or does not have this operation. Tell the providing agency",
     "provider",
 )
 

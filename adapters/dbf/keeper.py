@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -205,6 +205,8 @@ def _run(table: Table, indices: list[str], job: _Job) -> None:
         log.error("the table %s cannot be read: %s", table.name, type(error).__name__)
         job.error = ConnectFailed("other")
     finally:
+        if job.error is not None:
+            _tell_failure(table, job.error.reason)
         job.ended = time.monotonic()
         job.done.set()
 
@@ -277,6 +279,7 @@ def _locked(table: Table) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.ftruncate(descriptor, 0)
         _tell(descriptor, 0, 0)
         yield descriptor
     finally:
@@ -288,22 +291,64 @@ def _tell(descriptor: int, done: int, total: int) -> None:
     os.pwrite(descriptor, _PROGRESS.pack(done, total), 0)
 
 
-def progress(table: Table) -> tuple[int, int, str]:
-    """(records read, records in all, state): "reading", "ready", "old", "refused" or "none"."""
+def _tell_failure(table: Table, reason: str) -> None:
+    """Leave behind the progress why the last reading failed, unless another has begun meanwhile."""
+    with suppress(OSError), _lock_path(table).open("r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.pwrite(file.fileno(), reason.encode(), _PROGRESS.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far the copy of a table is. ``done`` of ``total`` records are read; before the header is, ``total`` is 0.
+
+    States: "none" (not read yet), "reading", "ready", "old" (the file has changed since), "failed" (the last
+    reading was, and ``reason`` is a word from REASONS), "refused" (``warnings`` has the sentence that says why).
+    ``as_of`` is the epoch second at which the file was last read as the copy shows it, None where there is none.
+    """
+
+    name: str
+    state: str
+    done: int = 0
+    total: int = 0
+    as_of: float | None = None
+    reason: str = ""
+    warnings: Sequence[str] = ()
+
+
+def status(table: Table) -> Status:
+    """What any process can know of a table's copy, whichever process makes it."""
+    found = _held(table).generation
+    warnings = found.meta.warnings if found else []
+    as_of = found.meta.read if found and not found.meta.refused else None
+    under_way, done, total, reason = _left(table)
+    if under_way:
+        return Status(table.name, "reading", done, total, as_of, "", warnings)
+    if found is None:
+        return Status(table.name, "failed" if reason else "none", reason=reason)
+    state = "refused" if found.meta.refused else "ready"
+    try:
+        if not fresh(table, found):
+            state = "failed" if reason else "old"
+    except SourceError as error:
+        state, reason = "failed", error.reason
+    if state != "failed":
+        reason = ""
+    return Status(table.name, state, found.meta.records, found.meta.records, as_of, reason, warnings)
+
+
+def _left(table: Table) -> tuple[bool, int, int, str]:
+    """What the lock file tells: whether a reading is under way, its progress, and why the last one failed."""
     with suppress(OSError), _lock_path(table).open("rb") as file:
+        under_way = False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            done, total = _PROGRESS.unpack(file.read(_PROGRESS.size).ljust(_PROGRESS.size, b"\0"))
-            return done, total, "reading"
-    found = _held(table).generation
-    if found is None:
-        return 0, 0, "none"
-    if found.meta.refused:
-        return 0, 0, "refused"
-    with suppress(SourceError):
-        return found.meta.records, found.meta.records, "ready" if fresh(table, found) else "old"
-    return found.meta.records, found.meta.records, "old"
+            under_way = True
+        said = file.read(_PROGRESS.size + 64)
+        done, total = _PROGRESS.unpack(said[: _PROGRESS.size].ljust(_PROGRESS.size, b"\0"))
+        return under_way, done, total, said[_PROGRESS.size :].decode("ascii", "replace")
+    return False, 0, 0, ""
 
 
 def begin(table: Table, indices: Iterable[str]) -> None:

@@ -16,17 +16,24 @@ from adapters.dbf.generation import NOCASE, Column
 #: A relation as a query sees it: names in lower case, and what is known of each.
 Relation = list[tuple[str, Column | None]]
 
+#: What the schema of all tables is called, as in every file of SQLite.
+SCHEMA = "main"
+
 _COMPARING = (exp.EQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is, exp.NullSafeEQ)
 _MIXED = Column("", "")
 
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """``tables`` are all names that may be a table's, in lower case. ``compared`` are (table or "", index name)."""
+    """``tables`` are all names that may be a table's, in lower case. ``compared`` are (table or "", index name).
+
+    ``text`` is what runs: the statement without the schema main, which the tables' own files stand for.
+    """
 
     tables: frozenset[str]
     compared: frozenset[tuple[str, str]]
     tree: exp.Expression | None
+    text: str
 
     def indices(self, table: str, schemas: Mapping[str, Sequence[str]]) -> set[str]:
         """The indices of one table that this statement could use. ``schemas`` are column names in lower case."""
@@ -44,9 +51,21 @@ def understand(sql: str) -> Statement:
     try:
         tree = sqlglot.parse_one(text, dialect="sqlite")
     except (SqlglotError, RecursionError):
-        return Statement(frozenset(word.lower() for word in re.findall(r"\w+", sql)), frozenset(), None)
+        return Statement(frozenset(word.lower() for word in re.findall(r"\w+", sql)), frozenset(), None, sql)
     names = frozenset(table.name.lower() for table in tree.find_all(exp.Table))
-    return Statement(names, frozenset(_compared(tree)), tree if text == sql else None)
+    plain = _without_schema(sql, tree) if text == sql else sql
+    return Statement(names, frozenset(_compared(tree)), tree if text == sql else None, plain)
+
+
+def _without_schema(sql: str, tree: exp.Expression) -> str:
+    """The text with blanks in the place of each ``main.`` before a table."""
+    for node in tree.find_all(exp.Table, exp.Column):
+        schema, name = node.args.get("db"), node.args.get("table" if isinstance(node, exp.Column) else "this")
+        if isinstance(schema, exp.Identifier) and isinstance(name, exp.Identifier) and not node.args.get("catalog"):
+            start, end = schema.meta.get("start"), name.meta.get("start")
+            if schema.name.lower() == SCHEMA and start is not None and end is not None:
+                sql = sql[:start] + re.sub(r"\S", " ", sql[start:end]) + sql[end:]
+    return sql
 
 
 def _compared(tree: exp.Expression) -> set[tuple[str, str]]:

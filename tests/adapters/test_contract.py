@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,17 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BATCH, REASONS, ConnectFailed, Limits, QueryFailed, SourceError, TimedOut
+from adapters.base import (
+    BATCH,
+    PIECE_BYTES,
+    REASONS,
+    ConnectFailed,
+    Limits,
+    QueryFailed,
+    SourceError,
+    TimedOut,
+    TooWide,
+)
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 
 ANGKA = Decimal("1234567890123456789012345678.0123456789")
@@ -427,4 +438,178 @@ def _stop(engine: Engine, connection: Any) -> int:
     assert engine.server.process is not None
     process = connection.get_backend_pid() if engine.name == "postgresql" else engine.server.process.pid
     os.kill(process, signal.SIGSTOP)
+    # Each thread stops when it is its turn: until then it would answer.
+    until = time.monotonic() + 5
+    while any(_state(task) != "T" for task in Path(f"/proc/{process}/task").iterdir()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
     return int(process)
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+# What a builder of queries looks at.
+
+
+#: Said alike by all: a key of two columns, one that points to it, a unique column and an index.
+INDUK = "CREATE TABLE induk (kode varchar(10) NOT NULL, urut int NOT NULL, PRIMARY KEY (kode, urut))"
+ANAK = (
+    "CREATE TABLE anak (id int PRIMARY KEY, nomor varchar(20) NOT NULL UNIQUE, kode varchar(10), urut int,"
+    " ket varchar(40), FOREIGN KEY (kode, urut) REFERENCES induk (kode, urut))"
+)
+
+
+@pytest.fixture
+def built(engine: Engine) -> Engine:
+    for table in ("anak", "induk"):
+        with suppress(SourceError):
+            engine.write(f"DROP TABLE {table}")
+    for statement in (INDUK, ANAK, "CREATE INDEX anak_ket ON anak (ket, kode)"):
+        engine.write(statement)
+    return engine
+
+
+def test_the_databases_are_told(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        assert engine.source.get("database", "mantra") in adapter.databases(connection)
+
+
+def test_the_keys_and_indexes_are_told(built: Engine) -> None:
+    with built.connection() as (adapter, connection):
+        induk = adapter.keys(connection, built.schema, "induk")
+        anak = adapter.keys(connection, built.schema, "anak")
+        assert adapter.keys(connection, built.schema, "tidak'ada") == []
+        assert adapter.keys(connection, built.schema, "counter_view") == []
+    assert [(key.kind, key.columns) for key in induk] == [("primary", ("kode", "urut"))]
+    told = {(key.kind, key.columns, key.target) for key in anak}
+    assert told >= {
+        ("primary", ("id",), None),
+        ("unique", ("nomor",), None),
+        ("foreign", ("kode", "urut"), (built.schema, "induk", ("kode", "urut"))),
+        ("index", ("ket", "kode"), None),
+    }
+    # MySQL makes an index of its own for a foreign key.
+    assert told <= {*told, ("index", ("kode", "urut"), None)} and len(anak) - (built.name == "mysql") == 4
+    assert [key.kind for key in anak] == sorted(
+        [key.kind for key in anak], key=["primary", "unique", "foreign", "index"].index
+    )
+    assert all(key.name for key in (*induk, *anak))
+
+
+def test_a_sample_is_the_first_rows_with_their_values(engine: Engine) -> None:
+    for number in range(1, 8):
+        engine.write("INSERT INTO counter (id, nama) VALUES (:id, :nama)", {"id": number, "nama": f"nama {number}"})
+    with engine.connection() as (adapter, connection):
+        for relation in ("counter", "counter_view"):
+            stream = adapter.sample(connection, engine.schema, relation, Limits(5, 10))
+            rows = everything(stream)
+            assert len(rows) == 5
+            assert [name for name, _ in stream.columns] == ["id", "nama"][: len(rows[0])]
+            assert rows[0][0] == 1 and stream.reusable
+        assert everything(adapter.sample(connection, engine.schema, "exact", Limits(5, 10))) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["counter; DROP TABLE counter", 'counter" --', "counter` --", "counter] --", "x%sy%(a)s", "'", ""]
+)
+def test_a_name_stays_a_name(engine: Engine, table: str) -> None:
+    engine.write("INSERT INTO counter (id, nama) VALUES (1, 'satu')")
+    with engine.connection() as (adapter, connection):
+        for schema in (engine.schema, table):
+            assert adapter.columns(connection, engine.schema, table) == []
+            assert adapter.keys(connection, engine.schema, table) == []
+            with pytest.raises(QueryFailed) as error:
+                adapter.sample(connection, schema, table, Limits(5, 10))
+            assert error.value.reason in ("object-unknown", "syntax", "forbidden")
+    assert engine.query("SELECT count(*) FROM counter") == [(1,)]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a`b", "a]b", "a b%s", "select"])
+def test_a_strange_name_is_quoted(engine: Engine, name: str) -> None:
+    adapter = engine.adapter()
+    quoted = adapter.quoted(name)
+    with suppress(SourceError):
+        engine.write(f"DROP TABLE {quoted}")
+    engine.write(f"CREATE TABLE {quoted} (id int PRIMARY KEY)")
+    engine.write(f"INSERT INTO {quoted} (id) VALUES (7)")
+    with engine.connection() as (adapter, connection):
+        assert everything(adapter.sample(connection, engine.schema, name, Limits(5, 10))) == [(7,)]
+    engine.write(f"DROP TABLE {quoted}")
+
+
+def test_a_plan_is_told_and_nothing_is_run(engine: Engine) -> None:
+    engine.write("INSERT INTO counter (id, nama) VALUES (1, 'satu')")
+    with engine.connection() as (adapter, connection):
+        for sql, arguments in (
+            ("SELECT nama FROM counter WHERE id = :id", {"id": 1}),
+            ("-- ANALYZE\n/* ANALYZE */ SELECT nama FROM counter WHERE nama = :nama", {"nama": "O'Reilly"}),
+        ):
+            lines = adapter.explain(connection, engine.mark(sql), arguments, LIMITS)
+            assert "counter" in "\n".join(lines).lower()
+        for sql in ("DELETE FROM counter WHERE id = 1", "INSERT INTO counter (id, nama) VALUES (2, 'dua')"):
+            adapter.explain(connection, sql, {}, LIMITS)
+        assert everything(adapter.run(connection, "SELECT id, nama FROM counter", {}, LIMITS)) == [(1, "satu")]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ANALYZE SELECT * FROM counter", "(ANALYZE) SELECT * FROM counter", "DROP TABLE counter", "", "nonsense",
+        "/*!50000 ANALYZE */ SELECT * FROM counter", "CALL x()", "SELECT FROM WHERE counter",
+    ],
+)  # fmt: skip
+def test_only_what_has_a_plan_is_planned(engine: Engine, sql: str) -> None:
+    with engine.connection(writes=True) as (adapter, connection):
+        with pytest.raises(QueryFailed) as error:
+            adapter.explain(connection, sql, {}, LIMITS)
+        refusal(QueryFailed, "syntax", error)
+        assert everything(adapter.run(connection, "SELECT count(*) FROM counter", {}, LIMITS)) == [(0,)]
+
+
+def test_a_plan_minds_the_time_cap(engine: Engine) -> None:
+    began = time.monotonic()
+    with engine.connection() as (adapter, connection), suppress(SourceError):
+        adapter.explain(connection, engine.mark(engine.sql["slow"]), {}, Limits(10, 1))
+    assert time.monotonic() - began < 5
+
+
+# How much may come at once.
+
+
+@pytest.fixture
+def wide(engine: Engine) -> Engine:
+    """Twenty rows of 300,000 bytes each."""
+    if engine.name == "sybase":
+        pytest.skip("its test table holds no such values; the way of rows is SQL Server's")
+    for number in range(1, 21):
+        engine.write("INSERT INTO exact (id, isi) VALUES (:id, :isi)", {"id": number, "isi": b"x" * 300_000})
+    return engine
+
+
+def test_wide_rows_come_a_few_at_a_time(wide: Engine) -> None:
+    with wide.connection() as (adapter, connection):
+        for _ in range(2):
+            stream = adapter.run(connection, "SELECT id, isi FROM exact ORDER BY id", {}, LIMITS)
+            batches = list(stream)
+            stream.close()
+            assert stream.reusable
+            assert [row[0] for batch in batches for row in batch] == list(range(1, 21))
+            assert max(map(len, batches)) <= PIECE_BYTES // 300_000
+
+
+def test_a_row_that_is_too_wide_is_refused(wide: Engine) -> None:
+    for sql, arguments in (
+        ("SELECT id, isi FROM exact ORDER BY id", {}),
+        ("SELECT isi FROM exact WHERE id = :id", {"id": 3}),
+    ):
+        with wide.connection() as (adapter, connection):
+            for _ in range(2):
+                with pytest.raises(TooWide) as error:
+                    adapter.run(connection, wide.mark(sql), arguments, Limits(100, 10, width=200_000))
+                refusal(TooWide, "too-wide", error)
+                connection.close()
+                connection = adapter.connect()
+            assert len(everything(adapter.run(connection, "SELECT id FROM exact", {}, LIMITS))) == 20
+            connection.close()

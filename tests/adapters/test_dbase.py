@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from adapters.base import BATCH, ConnectFailed, Limits, QueryFailed, SourceError, TimedOut
-from adapters.dbase import MAX_TABLES, DBase, problems, progress, warnings
+from adapters.dbase import MAX_TABLES, DBase, copies, problems, warnings
 from adapters.dbf import generation, keeper
 from adapters.dbf.tables import Table
 from tests.dbf_writer import F, fpt, write
@@ -33,6 +33,10 @@ PEGAWAI = [
     F("AKTIF", "L", 1),
     F("UNIT", "N", 4),
 ]
+
+
+def progress(source: dict[str, Any]) -> list[tuple[str, int, int, str]]:
+    return [(each.name, each.done, each.total, each.state) for each in copies(source)[0]]
 
 
 def pegawai(n: int) -> list[bytes]:
@@ -294,6 +298,46 @@ def test_column_types_are_told_where_they_are_sure(source: dict[str, Any], sql: 
     stream = adapter.run(adapter.connect(), sql, {}, LIMITS)
     assert [type for _, type in stream.columns] == types
     assert everything(stream)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT kode FROM main.unit WHERE kode = 3",
+        'SELECT main.unit.kode FROM "main"."unit" WHERE main.unit.kode = 3',
+        "SELECT u.kode FROM MAIN . unit AS u JOIN main.unit AS v ON v.kode = u.kode WHERE u.kode = :satu",
+        "SELECT main.kode FROM unit AS main WHERE main.kode = 3",
+        "SELECT kode FROM (SELECT * FROM main.unit) WHERE kode = 3 AND 'main.unit' = 'main.unit'",
+    ],
+)  # fmt: skip
+def test_the_schema_that_is_told_may_be_said(source: dict[str, Any], sql: str) -> None:
+    assert run(source, sql, satu=3) == run(source, "SELECT kode FROM unit WHERE kode = 3") != []
+
+
+def test_a_look_inside(source: dict[str, Any]) -> None:
+    adapter = DBase(source)
+    connection = adapter.connect()
+    assert (adapter.databases(connection), adapter.schemas(connection)) == (["."], ["main"])
+    assert adapter.keys(connection, "main", "unit") == adapter.keys(connection, "main", "tidak'ada") == []
+    rows = everything(adapter.sample(connection, "main", "unit", Limits(2, 10)))
+    assert rows == everything(adapter.run(connection, "SELECT * FROM unit LIMIT 2", {}, LIMITS))
+    assert len(rows) == 2
+    sql = "SELECT * FROM main.unit WHERE kode = :kode"
+    # An index that a statement could use is made behind its answer.
+    until = time.monotonic() + 10
+    while not (found := adapter.keys(connection, "main", "unit")) and time.monotonic() < until:
+        everything(adapter.run(connection, sql, {"kode": 3}, LIMITS))
+        time.sleep(0.05)
+    assert [(key.kind, key.columns) for key in found] == [("index", ("KODE",))]
+    plan = adapter.explain(connection, sql, {"kode": 3}, LIMITS)
+    assert len(plan) == 1 and "mantra kode" in plan[0]
+    for wrong in ("DROP TABLE unit", "SELECT FROM"):
+        with pytest.raises(QueryFailed):
+            adapter.explain(connection, wrong, {}, LIMITS)
+    for name in ("unit; x", 'unit" --', "", "x%s"):
+        with pytest.raises(QueryFailed):
+            adapter.sample(connection, "main", name, Limits(2, 10))
+    connection.close()
 
 
 def test_explain_works(source: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from seerdb.common import tns_consts
 from seerdb.server import ColumnMeta, Result
 
 import adapters
-from adapters.base import BATCH, ConnectFailed, Limits, QueryFailed, Stream, TimedOut
+from adapters.base import BATCH, PIECE_BYTES, ConnectFailed, Key, Limits, QueryFailed, Stream, TimedOut
 from adapters.oracle import Oracle
 from tests.adapters import test_contract as contract
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
@@ -71,6 +71,24 @@ class Said(Oracle):
         for column in found:
             object.__setattr__(column, "name", column.name.lower())
         return found
+
+    def databases(self, connection: Any) -> list[str]:
+        return [name.lower() for name in super().databases(connection)]
+
+    def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
+        return [
+            Key(
+                key.name,
+                key.kind,
+                tuple(map(str.lower, key.columns)),
+                key.target and (key.target[0].lower(), key.target[1].lower(), tuple(map(str.lower, key.target[2]))),
+            )
+            for key in super().keys(connection, schema.upper(), table.upper())
+        ]
+
+    def quoted(self, name: str) -> str:
+        plain = name in ("counter", "counter_view", "exact", self.source["user"])
+        return super().quoted(name.upper() if plain and REAL is not None else name)
 
 
 class OracleEngine(Engine):
@@ -128,6 +146,7 @@ def networked(engine: Engine, request: pytest.FixtureRequest) -> Engine:
 
 #: What the mirror, not being Oracle, cannot be asked as the others are; each is asked below in another way.
 _OTHERWISE = {
+    "test_a_plan_is_told_and_nothing_is_run",  # no DBMS_XPLAN
     "test_a_value_is_bound_as_what_it_is",  # '' is NULL
     "test_a_value_that_does_not_fit_is_bad_data",  # a NUL is a character like any other
     "test_an_unknown_database",  # any service name is accepted
@@ -137,6 +156,8 @@ _OTHERWISE = {
     "test_the_time_cap_ends_a_stream",  # whole answers are made before a row is sent
     "test_values_are_exact",  # both of these
 }
+
+built, wide = contract.built, contract.wide
 
 for _name in dir(contract):
     if _name.startswith("test_") and _name not in _OTHERWISE:
@@ -193,7 +214,7 @@ def test_values_are_exact_in_oracle(engine: Engine) -> None:
     engine.write("INSERT INTO exact (id) VALUES (2)")
     first, second = engine.query(f"SELECT {', '.join(row)} FROM exact ORDER BY id")
     found = dict(zip(row, first, strict=True))
-    expected = {**row, "angka": str(ANGKA), "tgl": "0001-01-01 00:00:00", "waktu": "9999-12-31 23:59:59.999999"}
+    expected = {**row, "angka": str(ANGKA), "tgl": datetime(1, 1, 1), "waktu": "9999-12-31 23:59:59.999999"}
     assert found == {**expected, "benar": 1}
     assert second[1:] == (None,) * (len(row) - 1)
 
@@ -449,6 +470,28 @@ def test_returning_gives_rows_of_oracle(engine: Engine) -> None:
     assert engine.query("SELECT nama FROM counter") == [("c",), ("c",)]
 
 
+def test_a_plan_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:
+    block = "BEGIN EXECUTE IMMEDIATE :1; END;"
+    shown = "SELECT plan_table_output FROM TABLE(DBMS_XPLAN.DISPLAY(NULL, :1, 'TYPICAL'))"
+    lines = ["Plan hash value: 272002086", "", "|  0 | SELECT STATEMENT |", "|  1 |  TABLE ACCESS FULL| COUNTER |"]
+    column = ColumnMeta(b"PLAN_TABLE_OUTPUT", tns_consts.TNS_TYPE_VARCHAR, 300, 300)
+    scripted.described = {block: Result(), shown: Result([column], [(line or None,) for line in lines])}
+    adapter = Oracle(scripted.source())
+    connection = adapter.connect()
+    del scripted.statements[:], scripted.given[:]
+    sql = "SELECT * FROM counter WHERE id = :id AND nama = ':id'"
+    assert adapter.explain(connection, sql, {"id": 1}, LIMITS) == lines
+    # The statement goes as a text that is explained, and is itself never executed.
+    assert [sql for sql in scripted.statements if sql not in ("COMMIT", "ROLLBACK")] == [block, shown]
+    (planned,), (name,) = scripted.given[:2]
+    assert planned.startswith(f"EXPLAIN PLAN SET STATEMENT_ID = '{name}' FOR SELECT * FROM counter WHERE id = :b1 ")
+    assert planned.endswith(" AND nama = ':id'")
+    scripted.described = {}
+    with pytest.raises(QueryFailed):
+        adapter.explain(connection, "SELECT 1 FROM dual", {}, LIMITS)
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("code", "kind", "reason"),
     [
@@ -508,10 +551,11 @@ def test_wide_rows_stream(scripted: ScriptedOracle) -> None:
     adapter = Oracle(scripted.source())
     connection = adapter.connect()
     batches = list(adapter.run(connection, "SELECT * FROM lebar", {}, LIMITS))
-    assert [len(batch) for batch in batches] == [BATCH, 1, BATCH, 99]
+    # 10,000 characters a row: a batch is what fits into some MiB.
+    assert [len(batch) for batch in batches] == [PIECE_BYTES // 10_000] * 2 + [1100 - 2 * (PIECE_BYTES // 10_000)]
     assert {each for batch in batches for each in batch} == {row}
     stream = adapter.run(connection, "SELECT * FROM lebar", {}, LIMITS)
-    assert len(next(iter(stream))) == BATCH
+    assert len(next(iter(stream))) == PIECE_BYTES // 10_000
     stream.close()
     assert stream.reusable
     assert everything(adapter.run(connection, "SELECT 'a' AS a FROM dual", {}, LIMITS)) == [("a",)]

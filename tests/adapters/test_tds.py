@@ -267,6 +267,48 @@ def test_what_goes_through_tls(encrypting: dict[str, TDSServer], offered: str, w
     assert asked(adapter, "SELECT tds_fact('encrypted') AS e, %(a)s AS a", a="é" * 3000) == [(told, "é" * 3000)]
 
 
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Authority, dict[str, TDSServer]]]:
+    """An authority, and servers by the name in the certificate of its that they show."""
+    folder = tmp_path_factory.mktemp("authority")
+    authority, made = Authority(folder), {}
+    for name in ("127.0.0.1", "localhost", "lain.contoh.go.id"):
+        joined = folder / f"{name}-all.pem"
+        joined.write_bytes(b"".join(file.read_bytes() for file in authority.certificate(name)))
+        made[name] = TDSServer(encryption="on", certificate=str(joined))
+    yield authority, made
+    for server in made.values():
+        server.remove()
+
+
+def test_a_certificate_is_checked_where_an_authority_is_named(
+    certified: tuple[Authority, dict[str, TDSServer]], tmp_path: Path
+) -> None:
+    authority, servers = certified
+    other = Authority(tmp_path, "other").file
+    for name, host in (("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")):
+        for _ in range(2):
+            adapter = SQLServer(servers[name].source(host=host, authority=str(authority.file)))
+            assert asked(adapter, "SELECT tds_fact('encrypted') AS e, 1 AS a") == [("all", 1)]
+    for name, file in (
+        ("lain.contoh.go.id", authority.file),
+        ("localhost", other),
+        ("localhost", "system"),
+        ("localhost", "/tidak/ada.pem"),
+        ("localhost", "x\n[global]"),
+    ):
+        assert reason(SQLServer(servers[name].source(host="localhost", authority=str(file)))) == "tls"
+    # Nobody else's connections mind.
+    adapter = SQLServer(servers["lain.contoh.go.id"].source(encryption="require"))
+    assert asked(adapter, "SELECT 1 AS a") == [(1,)]
+
+
+def test_an_authority_insists_on_encryption(server: TDSServer, certified: tuple[Authority, Any]) -> None:
+    assert reason(SQLServer(server.source(authority=str(certified[0].file)))) == "tls"
+    adapter = SQLServer(server.source(authority=str(certified[0].file), encryption="off"))
+    assert reason(adapter) == "tls"
+
+
 def test_a_hung_encrypted_connection_is_cut_too(encrypting: dict[str, TDSServer]) -> None:
     adapter = SQLServer(encrypting["on"].source(encryption="require"))
     connection = adapter.connect()
@@ -417,23 +459,20 @@ def test_the_catalogue(adapter: Any) -> None:
     ]  # fmt: skip
     assert adapter.databases(reading) == ["mantra"]
     adapter.run(connection, "CREATE TABLE kunci (a int PRIMARY KEY, b int NULL)", {}, WRITES)
-    assert [
-        name
-        for name, columns, unique in adapter.indexes(reading, "dbo", "kunci")
-        if (columns, unique) == (("a",), True)
-    ]
-    assert adapter.indexes(reading, "dbo", "tidak'ada") == []
+    assert [(key.kind, key.columns) for key in adapter.keys(reading, "dbo", "kunci")] == [("primary", ("a",))]
+    assert [(key.kind, key.columns) for key in adapter.keys(reading, "dbo", "pegawai")] == [("primary", ("nip",))]
+    assert adapter.keys(reading, "dbo", "tidak'ada") == []
     for opened in (connection, reading):
         opened.close()
 
 
 def test_the_plan_of_a_statement_is_shown_and_nothing_run(adapter: Any) -> None:
     connection = adapter.connect()
-    plan = adapter.explain(connection, "SELECT 1 AS x WHERE 1 = %(a)s", {"a": "O'Reilly"})
-    assert "SCAN" in plan
+    plan = adapter.explain(connection, "SELECT 1 AS x WHERE 1 = %(a)s", {"a": "O'Reilly"}, LIMITS)
+    assert "SCAN" in "".join(plan)
     assert everything(adapter.run(connection, "SELECT 5 AS x", {}, LIMITS)) == [(5,)]
     with pytest.raises(QueryFailed) as error:
-        adapter.explain(connection, "SELEKT", {})
+        adapter.explain(connection, "SELECT FROM WHERE", {}, LIMITS)
     assert error.value.reason == "syntax"
     assert everything(adapter.run(connection, "SELECT 5 AS x", {}, LIMITS)) == [(5,)]
     connection.close()

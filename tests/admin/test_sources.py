@@ -89,26 +89,6 @@ def test_a_stored_password_is_not_sent_to_a_new_address(source: DataSource, sign
     assert client.post(change(source), form(source, host="baru.internal", password=SECRET)).status_code == 302
 
 
-def test_a_stored_credential_is_not_sent_to_a_new_upstream(emerald: Emerald, sign_in: SignIn) -> None:
-    upstream = Upstream.objects.get()
-    client = sign_in("Publisher", emerald.agency)
-    data = {
-        "service": emerald.service.pk, "code": emerald.proxy.code, "style": "legacy-rest", "method": "GET", "path": "x",
-        "time_cap_ms": "1000", "size_cap": "1000", "state": "draft", "access": "restricted", "cache_seconds": "0",
-        "parameters-TOTAL_FORMS": "0", "parameters-INITIAL_FORMS": "0",
-        "fields-TOTAL_FORMS": "0", "fields-INITIAL_FORMS": "0",
-        "upstreams-TOTAL_FORMS": "1", "upstreams-INITIAL_FORMS": "1", "upstreams-0-id": upstream.pk,
-        "upstreams-0-operation": emerald.proxy.pk, "upstreams-0-position": "0", "upstreams-0-credential": "",
-    }  # fmt: skip
-    page = reverse("admin:proxyservices_proxyoperation_change", args=(emerald.proxy.pk,))
-    response = client.post(page, {**data, "upstreams-0-url": "https://penadah.example"})
-    assert response.status_code == 200
-    response = client.post(page, {**data, "upstreams-0-url": upstream.url, "upstreams-0-position": "3"})
-    assert response.status_code == 302
-    upstream.refresh_from_db()
-    assert (upstream.position, str(upstream.credential)) == (3, "kunci-zamrud")
-
-
 def test_the_log_holds_no_secret(source: DataSource, sign_in: SignIn) -> None:
     sign_in("Provider", source.agency).post(change(source), form(source, password="baru-lagi-88"))
     entry = LogEntry.objects.get()

@@ -25,12 +25,15 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
 
-    def certificate(self, address: str) -> tuple[Path, Path]:
-        """The files of a certificate for an IP address and of its key, readable by their owner."""
+    def certificate(self, address: str, days: tuple[int, int] = (-1, 1)) -> tuple[Path, Path]:
+        """The files of a certificate for an IP address or a name and of its key, readable by their owner.
+
+        ``days``: from when to when it is valid, seen from today.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
-        builder = _builder(subject, self._name, key.public_key())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        builder = _builder(subject, self._name, key.public_key(), days)
+        names = x509.SubjectAlternativeName([_alternative(address)])
         certificate = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
         files = self.folder / f"{address}.pem", self.folder / f"{address}.key"
         files[0].write_bytes(certificate.public_bytes(_PEM))
@@ -40,8 +43,17 @@ class Authority:
         return files
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _alternative(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: tuple[int, int] = (-1, 1)
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
+    first, last = (now + datetime.timedelta(days=day) for day in days)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
+    return builder.serial_number(x509.random_serial_number()).not_valid_before(first).not_valid_after(last)

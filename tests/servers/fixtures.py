@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers import faulty
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.mysql56 import MySQL56Server, NotToBeHad
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.redis import RedisServer
 
@@ -21,6 +22,17 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
     with MariaDBServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql56() -> Iterator[MySQL56Server]:
+    """A genuine MySQL, where it can be had."""
+    try:
+        server = MySQL56Server()
+    except NotToBeHad as error:
+        pytest.skip(str(error))
+    with server:
         yield server
 
 
@@ -39,4 +51,10 @@ def silent_port() -> Iterator[int]:
 @pytest.fixture
 def refusing_port() -> Iterator[int]:
     with faulty.refusing_port() as port:
+        yield port
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    with faulty.full_port() as port:
         yield port

@@ -155,6 +155,7 @@ class _Scripted:
 
     def execute(self, sql: str, binds: Sequence[Any] = ()) -> Result:
         self.server.statements.append(sql)
+        self.server.given.append(tuple([getattr(bind, "value", bind) for bind in binds]))
         command = _COMMAND.search(sql)
         if command and command["code"]:
             raise BackendError("as it was told", ora_code=int(command["code"]))
@@ -200,6 +201,8 @@ class ScriptedOracle:
 
     def __init__(self, tls: ssl.SSLContext | None = None, max_sessions: int | None = None) -> None:
         self.statements: list[str] = []
+        #: The values that came with each.
+        self.given: list[tuple[Any, ...]] = []
         self.described: dict[str, Result] = {}
         self.mirror = Mirror(
             port=0,

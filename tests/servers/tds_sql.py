@@ -136,16 +136,38 @@ _OBJECTS = (
     "SELECT rowid AS id, name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sys%'"
     " AND name NOT LIKE 'tds%' AND name NOT LIKE 'information%' AND name NOT LIKE 'sqlite%'"
 )
+#: A row for each column of a key: its table, the key's name, and the column's place in it.
+_KEYS = (
+    "WITH k AS MATERIALIZED (SELECT o.id, o.name AS tbl, 'PK_' || o.name AS name, 1 AS is_unique, 1 AS is_primary,"
+    f" i.name AS col, i.pk AS place FROM ({_OBJECTS}) o, pragma_table_info(o.name) i WHERE i.pk > 0"
+    ' UNION ALL SELECT o.id, o.name, l.name, l."unique", 0, c.name, c.seqno + 1'
+    f" FROM ({_OBJECTS}) o, pragma_index_list(o.name) l, pragma_index_info(l.name) c WHERE l.origin <> 'pk')"
+    " SELECT * FROM k"
+)
+_NUMBERED = f"SELECT *, dense_rank() OVER (PARTITION BY id ORDER BY is_primary DESC, name) AS indid FROM ({_KEYS})"
+#: A row for each column of a foreign key, columns by their numbers.
+_FOREIGN = (
+    "WITH f AS MATERIALIZED (SELECT o.id * 1000 + f.id AS constrid, 'FK_' || o.name || '_' || f.id AS name,"
+    " o.id, t.id AS target, f.seq + 1 AS place,"
+    ' (SELECT ordinal FROM tds_columns WHERE tbl = o.name AND name = f."from") AS col,'
+    ' (SELECT ordinal FROM tds_columns WHERE tbl = t.name AND name = f."to") AS pointed'
+    f' FROM ({_OBJECTS}) o, pragma_foreign_key_list(o.name) f JOIN ({_OBJECTS}) t ON t.name = f."table")'
+    " SELECT * FROM f"
+)
 _VIEWS = {
     "sys_databases": "SELECT 'mantra' AS name UNION SELECT 'master'",
     "sys_schemas": "SELECT 1 AS schema_id, 'dbo' AS name",
     "sys_objects": f"SELECT id AS object_id, name, 1 AS schema_id FROM ({_OBJECTS})",
-    "sys_indexes": f"SELECT id AS object_id, 1 AS index_id, 'PK_' || name AS name, 1 AS is_unique, 1 AS is_primary_key"
-    f" FROM ({_OBJECTS}) WHERE name IN (SELECT tbl FROM tds_columns WHERE is_key)",
+    "sys_indexes": "SELECT DISTINCT id AS object_id, name AS index_id, name, is_unique, is_primary AS is_primary_key,"
+    f" 0 AS has_filter FROM ({_KEYS})",
     "sys_columns": f"SELECT o.id AS object_id, ordinal AS column_id, c.name FROM tds_columns c"
     f" JOIN ({_OBJECTS}) o ON o.name = tbl",
-    "sys_index_columns": f"SELECT o.id AS object_id, 1 AS index_id, ordinal AS column_id, ordinal AS key_ordinal,"
-    f" 0 AS is_included_column FROM tds_columns c JOIN ({_OBJECTS}) o ON o.name = tbl WHERE is_key",
+    "sys_index_columns": "SELECT k.id AS object_id, k.name AS index_id, c.ordinal AS column_id, k.place AS key_ordinal,"
+    f" 0 AS is_included_column FROM ({_KEYS}) k JOIN tds_columns c ON c.tbl = k.tbl AND c.name = k.col",
+    "sys_foreign_keys": f"SELECT DISTINCT constrid AS object_id, name, id AS parent_object_id FROM ({_FOREIGN})",
+    "sys_foreign_key_columns": "SELECT constrid AS constraint_object_id, place AS constraint_column_id,"
+    f" id AS parent_object_id, col AS parent_column_id, target AS referenced_object_id, pointed AS referenced_column_id"
+    f" FROM ({_FOREIGN})",
     "information_schema_tables": "SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME,"
     f" CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE FROM ({_OBJECTS})",
     "information_schema_columns": "SELECT 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME, name AS COLUMN_NAME,"
@@ -153,11 +175,10 @@ _VIEWS = {
     " CHARACTER_MAXIMUM_LENGTH, tds_part(type, 'precision') AS NUMERIC_PRECISION, tds_part(type, 'scale') AS"
     " NUMERIC_SCALE, tds_part(type, 'fraction') AS DATETIME_PRECISION,"
     " CASE nullable WHEN 1 THEN 'YES' ELSE 'NO' END AS IS_NULLABLE FROM tds_columns",
-    "information_schema_table_constraints": "SELECT DISTINCT 'dbo' AS CONSTRAINT_SCHEMA, 'PK_' || tbl AS"
-    " CONSTRAINT_NAME, 'PRIMARY KEY' AS CONSTRAINT_TYPE, 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME FROM tds_columns"
-    " WHERE is_key",
-    "information_schema_key_column_usage": "SELECT 'dbo' AS CONSTRAINT_SCHEMA, 'PK_' || tbl AS CONSTRAINT_NAME,"
-    " name AS COLUMN_NAME FROM tds_columns WHERE is_key",
+    "information_schema_table_constraints": "SELECT DISTINCT 'dbo' AS CONSTRAINT_SCHEMA, name AS CONSTRAINT_NAME,"
+    f" 'PRIMARY KEY' AS CONSTRAINT_TYPE, 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME FROM ({_KEYS}) WHERE is_primary",
+    "information_schema_key_column_usage": "SELECT 'dbo' AS CONSTRAINT_SCHEMA, name AS CONSTRAINT_NAME,"
+    f" col AS COLUMN_NAME FROM ({_KEYS}) WHERE is_primary",
 }
 _SYBASE_VIEWS = {
     "sysdatabases": "SELECT 'mantra' AS name UNION SELECT 'master'",
@@ -167,13 +188,18 @@ _SYBASE_VIEWS = {
     " tds_part(c.type, 'scale') AS scale, nullable * 8 AS status FROM tds_columns c"
     f" JOIN ({_OBJECTS}) o ON o.name = tbl",
     "systypes": "SELECT DISTINCT tds_part(type, 'name') AS usertype, tds_part(type, 'name') AS name FROM tds_columns",
-    "sysindexes": f"SELECT id, 1 AS indid, 'pk_' || name AS name, 2050 AS status FROM ({_OBJECTS})"
-    " WHERE name IN (SELECT tbl FROM tds_columns WHERE is_key)",
+    "sysindexes": f"SELECT DISTINCT id, indid, name, is_primary * 2048 + is_unique * 2 AS status FROM ({_NUMBERED})",
+    "sysreferences": "SELECT constrid, id AS tableid, target AS reftabid, count(*) AS keycnt, "
+    + ", ".join(
+        f"max(CASE place WHEN {at} THEN col END) AS fokey{at}, max(CASE place WHEN {at} THEN pointed END) AS refkey{at}"
+        for at in range(1, 17)
+    )
+    + f" FROM ({_FOREIGN}) GROUP BY constrid, id, target",
 }
 
 _CONVERT = re.compile(r"\bconvert\s*\(\s*(\w+(?:\s*\([^()]*\))?)\s*,", re.I)
 _CAST = re.compile(r"\b(cast)\s*\(", re.I)
-_AS_TYPE = re.compile(r"\s+as\s+(\[?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)\s*$", re.I)
+_AS_TYPE = re.compile(r"\s+as\s+(\[?(?:unsigned\s+)?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)\s*$", re.I)
 _TRANSACTION = re.compile(
     r"(?:if\s+@@trancount\s*>\s*0\s+)?(begin|commit|rollback)\s+tran(?:saction)?|"
     r"if\s+@@trancount\s*>\s*0\s+(commit|rollback)",
@@ -184,7 +210,9 @@ _EXEC = re.compile(r"exec(?:ute)?\s+(?:@(\w+)\s*=\s*)?(?:\[?dbo\]?\.)?\[?(\w+)\]
 _WAIT = re.compile(r"waitfor\s+(delay|time)\s+'(\d+):(\d+):([\d.]+)'", re.I)
 _CREATE = re.compile(r"create\s+table\s+(?:dbo\.)?\[?(#?\w+)\]?\s*\((.*)\)\s*", re.I | re.S)
 _DROP = re.compile(r"drop\s+table\s+(?:if\s+exists\s+)?(?:dbo\.)?\[?(\w+)\]?\s*;?\s*$", re.I)
-_COLUMN = re.compile(r"\s*\[?([\w ]+?)\]?\s+(\[?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)(.*)", re.I | re.S)
+_COLUMN = re.compile(
+    r"\s*\[?([\w ]+?)\]?\s+(\[?(?:unsigned\s+)?\w+\]?\s*(?:\([^()]*\))?(?:\s+collate\s+\w+)?)(.*)", re.I | re.S
+)
 _CONSTRAINT = re.compile(r"\s*(?:constraint|primary|unique|check|foreign)\b", re.I)
 _MESSAGES = (
     (re.compile(r"no such table: (?:main\.)?(.+)"), 208, "Invalid object name '{0}'."),
@@ -242,16 +270,31 @@ class Session:
             "has_dbaccess": (1, lambda name: 1),
             "user_name": (1, lambda uid: "dbo"),
             "index_col": (3, self._key_column),
+            "col_name": (2, self._column),
+            "object_name": (1, self._object),
             "tds_part": (2, _part),
         }
         for name, (count, function) in functions.items():
             db.create_function(name, count, function)
 
     def _key_column(self, table: str, index: int, place: int) -> str | None:
-        rows = self.db.execute(
-            "SELECT name FROM tds_columns WHERE tbl = ? AND is_key ORDER BY ordinal", (table,)
-        ).fetchall()
-        return rows[place - 1][0] if place <= len(rows) else None
+        return self._one(
+            f"SELECT col FROM ({_NUMBERED}) WHERE tbl = ? AND indid = ? AND place = ?", table, index, place
+        )
+
+    def _column(self, table: int, place: int | None) -> str | None:
+        return self._one(
+            f"SELECT c.name FROM tds_columns c JOIN ({_OBJECTS}) o ON o.name = tbl WHERE o.id = ? AND ordinal = ?",
+            table,
+            place,
+        )
+
+    def _object(self, id: int) -> str | None:
+        return self._one(f"SELECT name FROM ({_FOREIGN}) WHERE constrid = ?", id)
+
+    def _one(self, sql: str, *values: Any) -> str | None:
+        row = self.db.execute(sql, values).fetchone()
+        return row[0] if row else None
 
     def _fitted(self, value: Any, kind: str) -> Any:
         try:
@@ -501,6 +544,8 @@ class Session:
             expression = expression.this
         if isinstance(expression, exp.Anonymous) and expression.name.lower() == "tds_cast":
             return tds_types.parse(expression.expressions[1].name)
+        if isinstance(expression, exp.Anonymous) and expression.name.lower() in _NAMING:
+            return Type("varchar", length=255)
         if isinstance(expression, exp.Parameter) and expression.name in self.variables:
             return self.variables[expression.name][0]
         column = expression.name if isinstance(expression, exp.Column) else name
@@ -517,6 +562,10 @@ class Session:
         return Type("bigint" if isinstance(value, int) and abs(value) >= 2**31 else "int")
 
 
+#: Functions that give names, or NULL.
+_NAMING = frozenset(("col_name", "index_col", "object_name", "user_name"))
+
+
 def _compare_numbers(left: str, right: str) -> int:
     try:
         one, other = Decimal(left), Decimal(right)
@@ -527,13 +576,13 @@ def _compare_numbers(left: str, right: str) -> int:
 
 def _storage(kind: Type) -> str:
     """What SQLite keeps a type's values as, without touching them."""
-    if kind.name in tds_types.INTEGERS or kind.name == "bit":
+    if (kind.name in tds_types.INTEGERS and kind.name != "ubigint") or kind.name == "bit":
         return "INT"
     if kind.name in ("float", "real"):
         return "REAL"
     if kind.binary:
         return "BLOB"
-    exact = kind.name in ("decimal", "numeric", "money", "smallmoney")
+    exact = kind.name in ("decimal", "numeric", "money", "smallmoney", "ubigint")
     return "TEXT COLLATE tdsnumber" if exact else "TEXT"
 
 

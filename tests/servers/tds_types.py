@@ -17,7 +17,9 @@ from typing import Any
 MAX = 0xFFFF
 _NULL_PLP = b"\xff" * 8
 
-_TEXT = re.compile(r"\s*\[?(\w+)\]?\s*(?:\(\s*(max|\d+)\s*(?:,\s*(\d+)\s*)?\))?(?:\s+collate\s+(\w+))?\s*", re.I)
+_TEXT = re.compile(
+    r"\s*\[?((?:unsigned\s+)?\w+)\]?\s*(?:\(\s*(max|\d+)\s*(?:,\s*(\d+)\s*)?\))?(?:\s+collate\s+(\w+))?\s*", re.I
+)
 
 #: Collations: their five bytes in a column's description, and the code page of char and varchar.
 COLLATIONS = {
@@ -28,7 +30,8 @@ COLLATIONS = {
 }
 _DEFAULT_COLLATION = "sql_latin1_general_cp1_ci_as"
 
-INTEGERS = {"tinyint": 1, "smallint": 2, "int": 4, "bigint": 8}
+INTEGERS = {"tinyint": 1, "smallint": 2, "int": 4, "bigint": 8, "usmallint": 2, "uint": 4, "ubigint": 8}
+UNSIGNED = ("tinyint", "usmallint", "uint", "ubigint")
 _SIZED = {
     "char": 0xAF, "varchar": 0xA7, "nchar": 0xEF, "nvarchar": 0xE7, "binary": 0xAD, "varbinary": 0xA5,
 }  # fmt: skip
@@ -77,7 +80,8 @@ def parse(text: str) -> Type:
     if found is None:
         raise Misfit(102, f"Incorrect syntax near '{text}'.")
     word, size, scale, collation = found.groups()
-    name = _ALIASES.get(word.lower(), word.lower())
+    word = re.sub(r"unsigned\s+", "u", word.lower())
+    name = _ALIASES.get(word, word)
     collation = (collation or _DEFAULT_COLLATION).lower()
     if name in ("decimal", "numeric"):
         return Type(name, precision=int(size or 18), scale=int(scale or 0))
@@ -96,7 +100,8 @@ def stored(value: Any, kind: Type) -> Any:
     if value is None:
         return None
     if kind.name in INTEGERS:
-        return _integer(value, kind)
+        # SQLite's own integers end at 63 bits.
+        return str(_integer(value, kind)) if kind.name == "ubigint" else _integer(value, kind)
     if kind.name == "bit":
         return int(bool(_integer(value, Type("bigint"))))
     if kind.name in ("float", "real"):
@@ -126,7 +131,7 @@ def _integer(value: Any, kind: Type) -> int:
     except InvalidOperation:
         raise Misfit(245, f"Conversion failed when converting the value '{value}' to {kind.name}.") from None
     bits = 8 * INTEGERS[kind.name]
-    low, high = (0, 255) if kind.name == "tinyint" else (-(1 << bits - 1), (1 << bits - 1) - 1)
+    low, high = (0, (1 << bits) - 1) if kind.name in UNSIGNED else (-(1 << bits - 1), (1 << bits - 1) - 1)
     if not low <= number <= high:
         raise Misfit(8115, f"Arithmetic overflow error converting expression to data type {kind.name}.")
     return number
@@ -288,7 +293,7 @@ def _variant(value: Any) -> bytes:
 def _data(value: Any, kind: Type) -> bytes:
     name = kind.name
     if name in INTEGERS:
-        return int(value).to_bytes(INTEGERS[name], "little", signed=name != "tinyint")
+        return int(value).to_bytes(INTEGERS[name], "little", signed=name not in UNSIGNED)
     if name == "bit":
         return bytes((int(value),))
     if name in ("float", "real"):
@@ -511,7 +516,7 @@ def described5(kind: Type) -> bytes:
     """A column's user type, type and length in a TDS 5.0 row format, with its empty locale."""
     name = kind.name
     if name in INTEGERS:
-        return _five(7, bytes((0x26, INTEGERS[name])))
+        return _five(7, bytes((0x44 if name in UNSIGNED[1:] else 0x26, INTEGERS[name])))
     if name == "bit":
         return _five(16, b"\x32")
     if name in ("float", "real"):

@@ -58,7 +58,7 @@ class RowTemplate:
         for values, kind, (start, end, nil) in zip(columns_of(batch), self.kinds, self.tags, strict=True):
             texts = text_column(values, kind, TEXT)
             if None in texts:
-                cells.append(_elements(texts, start, end, nil))
+                cells.append(elements(texts, start, end, nil))
                 pieces.append("")
             else:
                 cells.append(escape_column(texts))
@@ -68,7 +68,8 @@ class RowTemplate:
         return weave(pieces, cells, len(batch))
 
 
-def _elements(texts: Values, start: str, end: str, nil: str) -> list[str]:
+def elements(texts: Values, start: str, end: str, nil: str) -> list[str]:
+    """The elements of a column in which there are nulls."""
     escaped = escape_column(["" if text is None else text for text in texts])
     return [nil if text is None else f"{start}{data}{end}" for text, data in zip(texts, escaped, strict=True)]
 

@@ -1,0 +1,112 @@
+"""A proxy operation in a browser: the form shows what its style has a use for, and a move is three clicks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pytest_httpserver import HTTPServer
+
+from proxyservices.models import ProxyOperation, Sample, Upstream
+from registry.models import Agency, Parameter, Service
+from tests.browser.test_admin import browser, page, person, sign_in
+
+__all__ = ["browser", "page"]
+
+CONTRACTS = Path(__file__).parents[1] / "proxy" / "contracts"
+PHONE = {"width": 390, "height": 844}
+
+
+def operation(httpserver: HTTPServer) -> ProxyOperation:
+    agency = Agency.objects.create(code="prov", name="Penyedia")
+    service = Service.objects.create(agency=agency, code="data", title="Data uji")
+    made = ProxyOperation.objects.create(service=service, code="pegawai", style="rest", path="pegawai/{nip}")
+    Parameter.objects.create(operation=made, name="nip")
+    Upstream.objects.create(operation=made, url=httpserver.url_for("/lama"), credential_kind="none")
+    Sample.objects.create(operation=made, name="Siti", question=json.dumps({"nip": "1"}))
+    for place in ("lama", "baru"):
+        httpserver.expect_request(f"/{place}/pegawai/1").respond_with_json({"nama": place})
+    person("penerbit", "Publisher", agency)
+    return made
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing reaches beyond the screen of a phone."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.wait_for_timeout(300)
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: Page, httpserver: HTTPServer) -> None:
+    made = operation(httpserver)
+    sign_in(page, "penerbit")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
+    expect(page.locator("#id_method")).to_be_visible()
+    expect(page.locator("#mappings-group")).to_be_visible()
+    expect(page.locator("#id_request_headers")).to_be_hidden()
+    page.select_option("#id_style", "as-is")
+    expect(page.locator("#id_method")).to_be_hidden()
+    expect(page.locator("#mappings-group")).to_be_hidden()
+    expect(page.locator("#id_request_headers")).to_be_visible()
+    # What holds something stays in sight.
+    expect(page.locator("#parameters-group")).to_be_visible()
+    page.select_option("#id_style", "legacy-get")
+    expect(page.locator("#id_request_headers")).to_be_hidden()
+
+    kind = page.locator("#id_upstreams-0-credential_kind")
+    for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
+        kind.select_option(value)
+        expect(page.locator("#id_upstreams-0-credential_name")).to_be_visible(visible=name)
+        expect(page.locator("#id_upstreams-0-token_url")).to_be_visible(visible=token)
+    expect(page.locator("#proxy_live [data-upstream]")).to_be_visible()
+    assert fits(page)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver: HTTPServer) -> None:
+    made = operation(httpserver)
+    page.route("**/mantra/proxy.js", lambda route: route.abort())
+    sign_in(page, "penerbit")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
+    for name in ("#id_method", "#id_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
+        expect(page.locator(name)).to_be_visible()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
+    made = operation(httpserver)
+    sign_in(page, "penerbit")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/move/")
+    page.fill("#id_url", httpserver.url_for("/baru"))
+    page.locator("button[value=rehearse]").click()
+    pair = page.locator("[data-sample=Siti]")
+    expect(pair.locator(".mantra-old")).to_have_text('"lama"')
+    expect(pair.locator(".mantra-new")).to_have_text('"baru"')
+    assert fits(page)
+    page.locator("#rehearsal button[value=switch]").click()
+    expect(page.locator("[data-kind=switch]")).to_be_visible()
+    assert made.upstreams.get().url == httpserver.url_for("/baru")
+    page.locator("[data-kind=switch] button[value=back]").click()
+    expect(page.locator("[data-kind=back]")).to_be_visible()
+    assert made.upstreams.get().url == httpserver.url_for("/lama")
+    assert fits(page)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTTPServer) -> None:
+    operation(httpserver)
+    sign_in(page, "penerbit")
+    page.goto("/admin/proxyservices/proxyoperation/import/")
+    page.select_option("#id_service", label="prov/data")
+    page.set_input_files("#id_uploads", [str(CONTRACTS / name) for name in ("pegawai.wsdl", "tipe.xsd")])
+    page.locator("form[enctype] button").click()
+    expect(page.locator("#found_count")).to_have_text("1")
+    expect(page.locator("#found_left li")).to_have_count(3)
+    assert fits(page)
+    page.locator("input[name=draft]").check()
+    page.locator("form:has(input[name=packed]) button").click()
+    expect(page.get_by_role("link", name="prov/data/Cari")).to_be_visible()
+    assert ProxyOperation.objects.get(code="Cari").contracts.count() == 2

@@ -1,0 +1,91 @@
+"""docs/types.md, made of the tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.matrix import dbase, mysql, oracle, postgresql, sqlite, tds
+from tests.matrix.shown import NULL, Case, Engine, Shown, Type
+
+PATH = Path(__file__).resolve().parents[2] / "docs" / "types.md"
+ENGINES: tuple[Engine, ...] = (
+    postgresql.ENGINE, mysql.ENGINE, *tds.ENGINES, oracle.ENGINE, dbase.ENGINE, sqlite.ENGINE,
+)  # fmt: skip
+
+_HEAD = """\
+# Types
+
+*For whoever offers data, and for whoever reads it.* What each type of each engine becomes in an answer, and what
+JSON, XML, CSV and PHP show of its values. This page is made of the tables that the tests bring through the real
+drivers, adapters and formats: `python -m tests.matrix --write` writes it, and a test fails when it is stale.
+
+NULL is `null` in JSON, an element with `xsi:nil="true"` in XML, an empty field in CSV and `N;` in PHP. It was asked
+of every type here, except of those where *no NULL* stands behind the name. `ndjson`, `phpa` and `xlsx` write the
+same values ([wire-formats.md](wire-formats.md#formats)).
+
+In the tables *the bus* is the column's type as fields and the management API call it. XML and CSV share a column
+where they are alike, else XML comes first. Long values are cut (…). ␠ ␉ ␍ ␊ stand for a blank at an end, a tab, a
+carriage return and a line feed, ␀ and ␁ for the bytes 0 and 1. What a server or a driver itself does to a value is
+said below its table.
+"""
+
+_SIGNS = str.maketrans({**{number: 0x2400 + number for number in range(32)}, 0x7F: 0x2421})
+_LONGEST = 56
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:26]}…{text[-16:]}"
+
+
+def code(text: str) -> str:
+    """A text as it is, in a cell of a table."""
+    bare = text.strip(" ")
+    left = len(text) - len(text.lstrip(" ")) if bare else len(text)
+    right = len(text) - len(text.rstrip(" ")) if bare else 0
+    shown = _shortened(f"{'␠' * left}{bare}{'␠' * right}".translate(_SIGNS)).replace("|", "\\|")
+    if not shown:
+        return "*empty*"
+    return f"`` {shown} ``" if "`" in shown else f"`{shown}`"
+
+
+def _given(engine: Engine, case: Case) -> str:
+    """The value as it was put into the source."""
+    if engine.name == "dbase" and not case.literal.replace("\r", "").replace("\n", "").isprintable():
+        return code("0x" + case.literal.encode("latin-1").hex())
+    return code(case.literal)
+
+
+def _marked_up(shown: Shown) -> str:
+    """What XML and CSV show."""
+    if shown is NULL:
+        return "nil, *empty*"
+    assert shown.xml is not None
+    return code(shown.xml) if shown.xml == shown.csv else f"{code(shown.xml)}<br>{code(shown.csv)}"
+
+
+def _rows(engine: Engine, type_: Type) -> list[str]:
+    name = code(type_.ddl) + ("" if type_.null else " *no NULL*")
+    kind = type_.kind or "each its own"
+    lines = []
+    for case in type_.cases:
+        shown = case.shown
+        cells = (name, kind, case.label, _given(engine, case), code(shown.json), _marked_up(shown), code(shown.php))
+        lines.append(f"| {' | '.join(cells)} |")
+        name = kind = ""
+    return lines
+
+
+def _section(engine: Engine) -> str:
+    lines = [f"## {engine.label}", "", f"Engine `{engine.name}`. Asked: {engine.asked}", ""]
+    lines += ["| type | the bus | case | given | JSON | XML, CSV | PHP |", "|---|---|---|---|---|---|---|"]
+    for type_ in engine.types:
+        lines += _rows(engine, type_)
+    notes = [f"* {code(type_.ddl)}: {type_.note}." for type_ in engine.types if type_.note]
+    notes += [f"* {name}: {what}." for name, what in engine.without]
+    return "\n".join([*lines, "", *notes, ""] if notes else [*lines, ""])
+
+
+def page() -> str:
+    return "\n".join((_HEAD, *map(_section, ENGINES)))
