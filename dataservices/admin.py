@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from adapters import adapter_class, missing_driver
 from dataservices import copies, inside
@@ -157,6 +157,7 @@ class DataSourceAdmin(ScopedAdmin):
             context["copies_address"] = reverse("admin:dataservices_datasource_copies", args=(source.pk,))
         return super().render_change_form(request, context, *args, **kwargs)
 
+    @method_decorator(require_safe)
     def copies(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """How far the copies of a dBase source's tables are; the source's page asks for it over and over."""
         source = self.one(request, object_id)
@@ -165,7 +166,6 @@ class DataSourceAdmin(ScopedAdmin):
         template = "source_copies.html" if request.headers.get("HX-Request") else "source_copies_page.html"
         context = {"source": source, "address": request.path, **copies.copies(source)}
         return self.page(request, f"mantra/{template}", _("Copies of the tables"), **context)
-
 
     def inside(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the source's account sees there. Rows are shown by POST only, and who looked at them is noted."""

@@ -24,9 +24,13 @@ from dataservices.models import DataOperation
 from mantra.gateway import exchange
 from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import FORMATS
+from mantra.gateway.formats.soap import Writer
 from mantra.gateway.formats.values import TEXT, columns_of, text_column, unique_names
 from mantra.gateway.rest import unwrapped
 from mantra.gateway.serve import serve, unforeseen
+from mantra.gateway.soap import envelope, names
+from mantra.gateway.soap import fault as soap_fault
+from mantra.gateway.soap.face import chunks
 from proxyservices.models import ProxyOperation
 from registry import snapshot
 from registry.admin_base import select, text_input
@@ -105,10 +109,12 @@ def writes(operation: Operation) -> bool:
 
 @dataclass(slots=True)
 class Shown:
-    """What the panel shows of a result: at most SHOWN rows, in three dresses."""
+    """What the panel shows of a result: at most SHOWN rows, in four dresses."""
 
     json: bytes = b""
     xml: bytes = b""
+    #: The envelope of SOAP 1.1 that holds it; a fault where SOAP cannot tell it.
+    soap: bytes = b""
     header: list[str] = field(default_factory=list)
     table: list[tuple[str | None, ...]] = field(default_factory=list)
     #: How many rows are shown; None where the result is no table.
@@ -125,6 +131,10 @@ class Shown:
     @property
     def xml_text(self) -> str:
         return self.xml.decode()
+
+    @property
+    def soap_text(self) -> str:
+        return self.soap.decode()
 
 
 def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
@@ -146,7 +156,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
     answer = serve(call)
     shown, fault = Shown(), None
     try:
-        shown = show(answer.result, operation.code)
+        shown = show(answer.result, call)
     except Fault as met:
         fault = met
     except Exception:
@@ -157,9 +167,12 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         answer.send(iter((shown.json,)))
     except Fault as met:  # what is not on record is not shown either
         shown, fault = Shown(), met
+    if fault is not None:
+        shown.soap = _soap_fault(fault, call)
     return {
         "call": call,
         "shown": shown,
+        "soap_request": envelope.sample(call.operation, pairs) if call.operation else "",
         "fault": fault,
         "message": fault.message(get_language() or "id") if fault else "",
         "advice": advice(operation, fault) if fault else "",
@@ -173,15 +186,15 @@ def advice(operation: Operation, fault: Fault) -> str:
     return advise(reason, operation.source) if reason and isinstance(operation, DataOperation) else ""
 
 
-def show(result: Result, code: str) -> Shown:
+def show(result: Result, call: Call) -> Shown:
     """The result as callers get it, cut to what the panel can hold. Raises Fault."""
     if isinstance(result, Fault):
         raise result
     if isinstance(result, Rows):
-        return _rows(result, code)
+        return _rows(result, call)
     if isinstance(result, Affected):
-        json, xml = (FORMATS[name].render_affected(result, code) for name in ("json", "xml"))
-        return Shown(json, xml, affected=result.count)
+        json, xml = (FORMATS[name].render_affected(result, call.code) for name in ("json", "xml"))
+        return Shown(json, xml, _soap(result, call), affected=result.count)
     assert isinstance(result, Document)
     document = unwrapped(result)
     records = _records(document.value)
@@ -189,6 +202,7 @@ def show(result: Result, code: str) -> Shown:
     return Shown(
         json=FORMATS["json"].render_document(document),
         xml=FORMATS["xml"].render_document(document),
+        soap=_soap(document, call),
         header=header,
         table=[tuple(_cell(record.get(name)) for name in header) for record in records[:SHOWN]],
         rows=min(len(records), SHOWN) if records else None,
@@ -196,7 +210,7 @@ def show(result: Result, code: str) -> Shown:
     )
 
 
-def _rows(result: Rows, code: str) -> Shown:
+def _rows(result: Rows, call: Call) -> Shown:
     taken: list[Row] = []
     for batch in result.batches:
         taken += batch
@@ -216,13 +230,28 @@ def _rows(result: Rows, code: str) -> Shown:
         for values, column in zip(columns_of(taken), result.columns, strict=True)
     ] if taken else []  # fmt: skip
     return Shown(
-        json=b"".join(FORMATS["json"].render(part(), code)),
-        xml=b"".join(FORMATS["xml"].render(part(), code)),
+        json=b"".join(FORMATS["json"].render(part(), call.code)),
+        xml=b"".join(FORMATS["xml"].render(part(), call.code)),
+        soap=_soap(part(), call),
         header=unique_names(result.columns),
         table=list(zip(*columns, strict=True)),
         rows=len(taken),
         more=more,
     )
+
+
+def _soap(result: Result, call: Call) -> bytes:
+    """The envelope in which a SOAP caller gets a result."""
+    assert call.operation is not None
+    try:
+        return b"".join(chunks(Writer(call.operation, "1.1"), result))
+    except Fault as untold:
+        return _soap_fault(untold, call)
+
+
+def _soap_fault(fault: Fault, call: Call) -> bytes:
+    namespace = names.namespace(call.agency, call.service)
+    return soap_fault.written(fault, "1.1", namespace, call.request_id, get_language() or "id")
 
 
 def _records(value: Any, depth: int = 4) -> list[dict[str, Any]]:
@@ -272,6 +301,7 @@ def calling(operation: Operation, parameters: list[Parameter], request: HttpRequ
     base = settings.BASE_URL or f"{request.scheme}://{request.get_host()}"
     codes = (operation.service.agency.code, operation.service.code, operation.code)
     url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}.json"
+    wsdl = f"{base}/soap/{'/'.join(quote(code) for code in codes[:2])}?wsdl"
     query = urlencode({each.name: sample(each) for each in parameters}, safe=":")
     words = ["curl"]
     if operation.access != Operation.Access.OPEN:
@@ -282,6 +312,7 @@ def calling(operation: Operation, parameters: list[Parameter], request: HttpRequ
         words.append(f"{url}?{query}" if query else url)
     return {
         "url": url,
+        "wsdl": wsdl,
         "suffixes": [f".{name}" for name in FORMATS],
         # Always in quotes: what callers put in the place of a sample may need them.
         "curl": " ".join(word if word.startswith("-") or word.isalnum() else quoted(word) for word in words),

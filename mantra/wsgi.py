@@ -21,6 +21,8 @@ django_application = get_wsgi_application()
 from mantra import health
 from mantra.gateway import legacy, rest
 from mantra.gateway.exchange import Environ, Response
+from mantra.gateway.soap import face as soap
+from proxyservices import health as upstreams
 from registry import snapshot
 
 log = logging.getLogger("mantra.wsgi")
@@ -28,6 +30,7 @@ log = logging.getLogger("mantra.wsgi")
 #: The first segment of an address → what answers it.
 FACES: dict[str, Callable[[Environ], Response]] = {
     "rest": rest.face,
+    "soap": soap.face,
     "mantra": legacy.face,
     "api": legacy.face,
     "json": legacy.face,
@@ -38,8 +41,9 @@ FACES: dict[str, Callable[[Environ], Response]] = {
 
 _STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 
-# Gunicorn imports this after the fork, so that each worker has a thread of its own.
+# Gunicorn imports this after the fork, so that each worker has threads of its own.
 snapshot.start()
+upstreams.start()
 
 # What was imported stays: the collector need not look at it again, nor look as often as a small program's would.
 gc.collect()
@@ -63,6 +67,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     except Exception as error:  # serve() lets nothing through: this is a defect in a face
         log.error("a face failed: %s", type(error).__name__)
         response = Response(500)
-    start_response(_STATUS[response.status], list(response.headers.items()))
+    fields = list(response.headers.items())
+    if response.cookies:
+        fields += [("Set-Cookie", cookie) for cookie in response.cookies]
+    # An upstream's status may be one that no book has.
+    start_response(_STATUS.get(response.status) or f"{response.status} -", fields)
     body = response.body
     return (body,) if isinstance(body, bytes) else body

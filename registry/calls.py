@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,25 @@ class Column:
 
     name: str
     type: str | None = None
+
+
+@dataclass(slots=True)
+class Passage:
+    """A request as it came, for operations that hand it on untouched."""
+
+    #: What follows the operation in the address, percent-encoded as it came: "" or "/…".
+    tail: str
+    #: The query string as it came, without its "?".
+    query: str
+    headers: Mapping[str, str]
+    #: The body, to be read at most once: read(n) gives at most n bytes, b"" at its end.
+    body: Any = field(repr=False)
+    #: How many bytes the body has; None where the caller did not say (chunked), 0 without a body.
+    length: int | None = 0
+    #: Ends a wait for the body's next byte; None where the server does not let us.
+    cut: Callable[[], None] | None = field(default=None, repr=False)
+    scheme: str = "http"
+    host: str = ""
 
 
 @dataclass(slots=True)
@@ -69,6 +88,14 @@ class Call:
     user: str = ""
     #: Through how many buses the call has come already.
     hops: int = 0
+    #: What the address holds beyond the operation; only an operation that hands requests on has any there.
+    tail: str = ""
+    #: The request as it came, on the face that can hand one on; None on the others.
+    passage: Callable[[], Passage] | None = field(default=None, repr=False)
+    #: An nginx of ours stands before the bus that can fetch an upstream's answer itself.
+    by_nginx: bool = False
+    #: Headers that say more about the answer: how old it is, and why.
+    notes: dict[str, str] = field(default_factory=dict)
     #: True between the journal's begin line and its end line.
     recorded: bool = False
 
@@ -132,3 +159,32 @@ class Document(Result):
     def __init__(self, value: Any, enveloped: bool = False) -> None:
         self.value = value
         self.enveloped = enveloped
+
+
+class Relay(Result):
+    """An upstream's answer that goes out as it came: status, headers and body.
+
+    ``headers`` are those that may go on, without hop-by-hop ones; Content-Length is among them where the
+    upstream said so. ``chunks`` raises Fault when the upstream breaks off.
+    """
+
+    __slots__ = ("_close", "chunks", "headers", "status", "whole")
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        chunks: Iterator[bytes],
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.chunks = chunks
+        #: One chunk, or none, is all of it, and nothing is left to fetch.
+        self.whole = close is None
+        self._close = close
+
+    def close(self) -> None:
+        if self._close is not None:
+            close, self._close = self._close, None
+            close()

@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,11 @@ class Plan(Protocol):
 
     @property
     def page_size(self) -> int: ...
+
+    @property
+    def passes(self) -> bool:
+        """Whether requests are handed on as they come: then no parameters are read."""
+        ...
 
 
 #: kind → a function from the ids of that kind's operations to their plans. A room registers its own
@@ -95,6 +101,14 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    agency: str
+    code: str
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     id: int
     agency: str
@@ -128,7 +142,10 @@ class Snapshot:
     operations: dict[tuple[str, str, str], Operation]
     keys: dict[str, Key]
     grants: dict[tuple[int, int], Grant]
-    services: frozenset[tuple[str, str]]
+    #: By agency and code in small letters.
+    services: dict[tuple[str, str], Service]
+    #: What was written from this picture, such as WSDLs: kept as long as it is.
+    written: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
         return self.operations.get((agency.lower(), service.lower(), code.lower()))
@@ -267,13 +284,13 @@ def take() -> Snapshot:
     with transaction.atomic():
         # The version comes first: a change that lands while we read makes us read again.
         version = _version()
-        services = models.Service.objects.values_list("agency__code", "code")
+        services = models.Service.objects.values_list("agency__code", "code", "title", "description")
         return Snapshot(
             version=version,
             operations=_operations(),
             keys=_keys(),
             grants=_grants(),
-            services=frozenset((agency.lower(), code.lower()) for agency, code in services),
+            services={(row[0].lower(), row[1].lower()): Service(*row) for row in services},
         )
 
 

@@ -47,6 +47,7 @@ def call(path: str, method: str = "GET", body: bytes | str = b"", **headers: str
         "REQUEST_METHOD": method,
         "PATH_INFO": unquote_to_bytes(raw_path).decode("latin-1"),
         "QUERY_STRING": query,
+        "RAW_URI": path.encode().decode("latin-1"),
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from datetime import time as day_time
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from django.conf import settings
 from django.core.handlers.wsgi import get_path_info
+from django.utils.http import http_date
 
 from mantra.gateway.journal import Answer, Body
 from registry import faults
+from registry.calls import Call, Passage, Relay, Result, Rows
 from registry.faults import Fault
+from registry.snapshot import Operation
 
 #: A request, as PEP 3333 has it.
 Environ = dict[str, Any]
+
+_PATH = "/:@!$&'()*+,;=~-._"
 
 #: Fields in one query string or form; more are refused before they are parsed.
 MAX_FIELDS = 500
@@ -30,12 +39,14 @@ class Response:
     Django's own response costs as much as reading, admitting and checking the call.
     """
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "cookies", "headers", "status")
 
     def __init__(self, status: int, body: bytes | Body = b"", headers: dict[str, str] | None = None) -> None:
         self.status = status
         self.body = body
         self.headers = headers if headers is not None else {}
+        #: Set-Cookie's values: the one header that cannot be joined to one line.
+        self.cookies: list[str] = []
 
 
 def request_id() -> str:
@@ -94,6 +105,52 @@ def body(environ: Environ) -> bytes:
     return read
 
 
+@lru_cache(maxsize=512)
+def _title(name: str) -> str:
+    """A header's name as it is written, from the server's name for it."""
+    return name[5:].replace("_", "-").title()
+
+
+def _cutter(caller: socket.socket | None) -> Callable[[], None] | None:
+    """What ends a wait for the caller's next byte."""
+    return None if caller is None else lambda: caller.shutdown(socket.SHUT_RD)
+
+
+def passage(environ: Environ) -> Passage:
+    """The request as it came. Raises Fault on a length that is none."""
+    stated = environ.get("CONTENT_LENGTH") or ""
+    query = environ.get("QUERY_STRING", "")
+    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    proxied = environ.get("HTTP_X_FORWARDED_PROTO") if settings.TRUSTED_PROXIES else environ["wsgi.url_scheme"]
+    if stated and not (stated.isascii() and stated.isdigit()):
+        raise Fault(faults.ADDRESS_INVALID)
+    headers = {_title(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
+    if environ.get("CONTENT_TYPE"):
+        headers["Content-Type"] = environ["CONTENT_TYPE"]
+    return Passage(
+        tail=tail(environ),
+        query=query if query.isascii() else quote(query.encode("latin-1"), safe=_PATH + "%?"),
+        headers=headers,
+        body=environ["wsgi.input"],
+        length=int(stated) if stated else None if chunked else 0,
+        cut=_cutter(environ.get("gunicorn.socket")) if stated or chunked else None,
+        scheme="https" if proxied == "https" else "http",
+        host=environ.get("HTTP_HOST", ""),
+    )
+
+
+def tail(environ: Environ) -> str:
+    """What follows the operation in a REST address, percent-encoded as it came where the server tells."""
+    raw = environ.get("RAW_URI") or quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH)
+    raw = raw.partition("?")[0]
+    if not raw.isascii():
+        raw = quote(raw.encode("latin-1"), safe=_PATH + "%")
+    if "://" in raw[:8]:  # the absolute form of a request line
+        raw = "/" + raw.split("/", 3)[3] if raw.count("/") > 2 else "/"
+    parts = raw.lstrip("/").split("/", 4)
+    return "/" + parts[4] if len(parts) > 4 else ""
+
+
 def hops_of(environ: Environ) -> int:
     """Through how many buses a request says that it has come."""
     text = environ.get("HTTP_MANTRA_HOPS", "")
@@ -130,6 +187,40 @@ class _Settled:
         return self.status, b"" if self.head else body
 
 
+#: Cookies of the bus itself, which no upstream may set in its name.
+_OWN_COOKIES = (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+
+
+#: Headers' names as they are written; others keep to capitals after each dash.
+_NAMES = {name: name for name in ("Content-Type", "Content-Length", "ETag", "Cache-Control", "Vary", "Last-Modified")}
+_BY_LOWER = {name.lower(): name for name in (*_NAMES, "WWW-Authenticate")}
+
+
+def _named(name: str) -> str:
+    lower = name.lower()
+    return _BY_LOWER.get(lower) or lower.title()
+
+
+def relay(answer: Answer, found: Relay) -> Response:
+    """Send an upstream's answer as it came. Raises Fault before the first byte is out."""
+    headers: dict[str, str] = {}
+    cookies: list[str] = []
+    for name, value in found.headers:
+        title = _NAMES.get(name) or _named(name)
+        if title == "Set-Cookie":
+            if value.partition("=")[0].strip() not in _OWN_COOKIES:
+                cookies.append(value)
+        elif title in headers and title not in ("Content-Length", "Content-Type"):
+            headers[title] += ", " + value
+        else:
+            headers[title] = value
+    if found.status == 204:
+        headers.pop("Content-Length", None)
+    made = Response(found.status, answer.pass_on(found), headers)
+    made.cookies = cookies
+    return made
+
+
 def response(
     answer: Answer, chunks: Iterator[bytes], status: int, media_type: str, held: list[str] | None = None
 ) -> Response:
@@ -150,3 +241,22 @@ def response(
     if settled.etag:
         headers["ETag"] = settled.etag
     return Response(settled.status, sent, headers)
+
+
+def describe(found: Response, call: Call, result: Result, operation: Operation) -> None:
+    """The headers that say more about an answer, on every face that has true headers."""
+    if isinstance(result, Rows) and result.as_of is not None:
+        found.headers["X-Data-As-Of"] = datetime.fromtimestamp(result.as_of, UTC).isoformat(timespec="seconds")
+    if isinstance(result, Rows) and result.truncated:
+        found.headers["X-Truncated"] = "true"
+    if call.notes:
+        found.headers.update(call.notes)
+    if call.quota is not None:
+        amount, window, remaining, reset = call.quota
+        found.headers["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
+        found.headers["RateLimit"] = f'"quota";r={remaining};t={reset}'
+    if operation.state == "deprecated":
+        found.headers["Deprecation"] = "true"
+        if operation.sunset:
+            midnight = datetime.combine(operation.sunset, day_time(), UTC)
+            found.headers["Sunset"] = http_date(midnight.timestamp())

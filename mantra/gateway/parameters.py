@@ -22,6 +22,10 @@ def read(call: Call) -> None:
         raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id)
     if call.method not in plan.methods:
         raise Fault(faults.METHOD_REFUSED, method=call.method, allowed=", ".join(plan.methods))
+    if plan.passes and call.passage is not None:
+        return
+    if call.tail:
+        raise Fault(faults.OPERATION_UNKNOWN)
     given = _given(call, operation, plan.page_size)
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:

@@ -1,12 +1,20 @@
-"""Quotas of grants: counted in this process, or in Redis/Valkey where one is configured."""
+"""Quotas of grants: counted in this process, or in Redis/Valkey where one is configured.
+
+There one script counts and tells what is left, in one round trip and past redis-py's general way of asking: by
+limits' own storage a call's quota took longer than all the rest of the call.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import threading
 import time
 from functools import lru_cache
+from typing import Any, ClassVar
 
 import limits
+import redis
 from django.conf import settings
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
@@ -18,15 +26,123 @@ from registry.faults import Fault
 log = logging.getLogger("mantra.quotas")
 
 
+class _Window:
+    """How often something was done since a window began, and when the window ends (epoch seconds)."""
+
+    __slots__ = ("count", "ends", "lock")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ends = 0.0
+        self.lock = threading.Lock()
+
+
+class Memory(Storage):
+    """Windows in this process. The library's own store starts a thread after each count, to forget old ones;
+    here they are as many as there are grants with a quota, and stay.
+    """
+
+    STORAGE_SCHEME: ClassVar[list[str]] = ["process"]
+
+    def __init__(self, uri: str | None = None, **options: Any) -> None:
+        super().__init__(uri, **options)
+        self._windows: dict[str, _Window] = {}
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        window = self._windows.get(key) or self._windows.setdefault(key, _Window())
+        now = time.time()
+        with window.lock:  # of this grant's calls alone
+            if now >= window.ends:
+                window.count, window.ends = 0, now + expiry
+            window.count += amount
+            return window.count
+
+    def get(self, key: str) -> int:
+        window = self._windows.get(key)
+        return window.count if window is not None and time.time() < window.ends else 0
+
+    def get_expiry(self, key: str) -> float:
+        window = self._windows.get(key)
+        return window.ends if window is not None else time.time()
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int:
+        count = len(self._windows)
+        self._windows = {}
+        return count
+
+    def clear(self, key: str) -> None:
+        self._windows.pop(key, None)
+
+
 def limiter(url: str) -> FixedWindowRateLimiter:
     """Counts windows in the store at ``url``. Connects on first use only."""
-    timeouts = {} if url.startswith("memory") else {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
-    storage: Storage = storage_from_string(url, **timeouts)
+    if url.startswith("memory"):
+        return FixedWindowRateLimiter(Memory())
+    storage: Storage = storage_from_string(url, socket_timeout=0.25, socket_connect_timeout=0.25)
     return FixedWindowRateLimiter(storage)
+
+
+class Shared:
+    """Counts windows in Redis or Valkey, under the names that limits' storage gives them."""
+
+    #: Counts, and tells (count, seconds left). A window that lost its end gets one.
+    _SCRIPT = """
+local count = redis.call('INCR', KEYS[1])
+local left = redis.call('TTL', KEYS[1])
+if left < 0 then
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    left = tonumber(ARGV[1])
+end
+return {count, left}
+"""
+
+    def __init__(self, url: str) -> None:
+        self._pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
+        self._hash = hashlib.sha1(self._SCRIPT.encode()).hexdigest()  # noqa: S324  # Redis names scripts so
+
+    def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
+        """(whether it was still free, how many are left, seconds to the window's end). Raises redis.RedisError."""
+        key, seconds = f"LIMITS:{item.key_for('grant', grant)}", item.get_expiry()
+        connection = self._pool.get_connection()
+        try:
+            count, left = self._count(connection, key, seconds)
+        except BaseException:
+            # An answer that comes late must not be taken for the next one's.
+            connection.disconnect()
+            raise
+        finally:
+            self._pool.release(connection)
+        return count <= item.amount, max(0, item.amount - count), max(1, left)
+
+    def _count(self, connection: Any, key: str, seconds: int) -> tuple[int, int]:
+        connection.send_command("EVALSHA", self._hash, 1, key, seconds)
+        try:
+            count, left = connection.read_response()
+        except redis.exceptions.NoScriptError:
+            connection.send_command("EVAL", self._SCRIPT, 1, key, seconds)
+            count, left = connection.read_response()
+        return int(count), int(left)
 
 
 # Made at import: the library imports its driver on the way, which threads must not do side by side.
 _limiter = limiter(settings.QUOTA_STORE)
+_shared = Shared(settings.QUOTA_STORE) if settings.QUOTA_STORE.startswith(("redis://", "rediss://")) else None
+
+
+def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
+    """(whether it was still free, how many are left, seconds to the window's end)."""
+    if _shared is not None:
+        return _shared.hit(item, grant)
+    fine = _limiter.hit(item, "grant", grant)
+    reset, remaining = _limiter.get_window_stats(item, "grant", grant)
+    return fine, remaining, max(1, int(reset - time.time()) + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -41,9 +157,7 @@ def spend(call: Call) -> None:
         return
     try:
         for item in _items(grant.quota):
-            fine = _limiter.hit(item, "grant", str(grant.id))
-            reset, remaining = _limiter.get_window_stats(item, "grant", str(grant.id))
-            seconds = max(1, int(reset - time.time()) + 1)
+            fine, remaining, seconds = _hit(item, str(grant.id))
             if not fine:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)
                 raise Fault(faults.QUOTA_SPENT, retry_after=seconds, quota=str(item), seconds=seconds)

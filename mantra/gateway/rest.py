@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from datetime import time as day_time
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -13,16 +11,16 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from django.conf import settings
-from django.utils.http import http_date
 
-from mantra.gateway import exchange, gate, problem
+from mantra.gateway import accelerated, exchange, gate, problem
+from mantra.gateway.accelerated import Handed
 from mantra.gateway.client_ip import client_ip
 from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.journal import Answer
 from mantra.gateway.serve import serve, unforeseen
-from registry import faults
-from registry.calls import Affected, Call, Document, Result, Rows
+from registry import faults, snapshot
+from registry.calls import Affected, Call, Document, Relay, Result, Rows
 from registry.faults import Fault
 from registry.snapshot import Operation
 
@@ -60,29 +58,39 @@ def read(environ: Environ) -> Call:
         supply=lambda call: supplied(environ),
         secret=exchange.key_of(environ),
         hops=exchange.hops_of(environ),
+        passage=lambda: exchange.passage(environ),
+        by_nginx=accelerated.shown(environ),
     )
     try:
-        call.agency, call.service, call.code, suffix = address(exchange.path(environ))
+        call.agency, call.service, call.code, suffix, call.tail = address(exchange.path(environ))
         call.format = suffix or accepted(environ.get("HTTP_ACCEPT", "*/*"))
     except Fault as fault:
-        call.flaw = fault
+        if fault.code != faults.NOT_ACCEPTABLE.code or not _passes(call):
+            call.flaw = fault
     return call
 
 
-def address(path: str) -> tuple[str, str, str, str]:
-    """Agency, service, operation and the format's suffix ("" without one). Raises Fault."""
-    parts = path.strip("/").split("/")[1:]
-    if len(parts) < 2 or not all(parts):
+def _passes(call: Call) -> bool:
+    """Whether the operation hands requests on: then what the caller accepts is the upstream's business."""
+    book = snapshot.current()
+    operation = book.operation(call.agency, call.service, call.code) if book is not None else None
+    return operation is not None and operation.plan is not None and operation.plan.passes
+
+
+def address(path: str) -> tuple[str, str, str, str, str]:
+    """Agency, service, operation, the format's suffix ("" without one), and what follows. Raises Fault."""
+    parts = path.strip("/").split("/", 4)[1:]
+    if len(parts) < 2 or not all(parts[:2]):
         raise Fault(faults.ADDRESS_INCOMPLETE)
-    if len(parts) == 2:
+    if len(parts) == 2 or not parts[2]:
         raise Fault(faults.OPERATION_UNNAMED)
+    agency, service, code = parts[:3]
     if len(parts) > 3:
-        raise Fault(faults.OPERATION_UNKNOWN)
-    agency, service, code = parts
+        return agency, service, code, "", "/" + parts[3]
     stem, dot, suffix = code.rpartition(".")
     if dot and suffix.lower() in FORMATS:
-        return agency, service, stem, suffix.lower()
-    return agency, service, code, ""
+        return agency, service, stem, suffix.lower(), ""
+    return agency, service, code, "", ""
 
 
 @lru_cache(maxsize=1024)
@@ -156,6 +164,10 @@ def respond(answer: Answer, environ: Environ) -> Response:
         raise result
     operation = call.operation
     assert operation is not None
+    if isinstance(result, Relay):
+        return _relayed(answer, result, operation)
+    if isinstance(result, Handed):
+        return _handed(call, result, operation)
     written = FORMATS[call.format]
     held = None
     if operation.cache_seconds and call.method != "POST":
@@ -170,6 +182,45 @@ def respond(answer: Answer, environ: Environ) -> Response:
     else:
         found.headers["Cache-Control"] = "no-store"
     return found
+
+
+def _relayed(answer: Answer, result: Relay, operation: Operation) -> Response:
+    """An upstream's own answer. It is the bus's origin that it comes from: no page of it may act in its name."""
+    found = exchange.relay(answer, result)
+    headers = found.headers
+    headers["Content-Security-Policy"] = "sandbox"
+    _describe(found, answer.call, result, operation)
+    control = headers.get("Cache-Control", "")
+    if not control and operation.cache_seconds and "ETag" in headers and result.status in (200, 304):
+        left = max(0, operation.cache_seconds - int(answer.call.notes.get("Age", "0")))
+        control = f"{'public' if operation.open else 'private'}, max-age={left}"
+    headers["Cache-Control"] = control if operation.open and control else _own(control)
+    if headers["Cache-Control"] != "no-store":
+        vary = headers.get("Vary", "")
+        headers["Vary"] = f"{vary}, Accept, AccessKey, Authorization" if vary else "Accept, AccessKey, Authorization"
+    return found
+
+
+def _handed(call: Call, result: Handed, operation: Operation) -> Response:
+    """What nginx needs to fetch the answer, and what it is to add to it."""
+    told = Response(200)
+    exchange.describe(told, call, result, operation)
+    told.headers |= {"X-Request-Id": call.request_id, "X-Content-Type-Options": "nosniff"}
+    told.headers["Content-Security-Policy"] = "sandbox"
+    return accelerated.response(call, result, told.headers)
+
+
+@lru_cache(maxsize=1024)
+def _own(control: str) -> str:
+    """Cache-Control of an answer that is for its caller only, whatever its upstream would allow."""
+    kept = [
+        part.strip()
+        for part in control.split(",")
+        if part.strip().partition("=")[0].lower() not in ("", "public", "private", "s-maxage")
+    ]
+    if not kept or "no-store" in (part.lower() for part in kept):
+        return "no-store"
+    return ", ".join(["private", *kept])
 
 
 def _chunks(written: Format, result: Result, operation: Operation) -> Iterator[bytes]:
@@ -193,10 +244,7 @@ def unwrapped(document: Document) -> Document:
 
 def _describe(found: Response, call: Call, result: Result, operation: Operation) -> None:
     """The headers that say more about the answer."""
-    if isinstance(result, Rows) and result.as_of is not None:
-        found.headers["X-Data-As-Of"] = datetime.fromtimestamp(result.as_of, UTC).isoformat(timespec="seconds")
-    if isinstance(result, Rows) and result.truncated:
-        found.headers["X-Truncated"] = "true"
+    exchange.describe(found, call, result, operation)
     if call.page:
         links = []
         if call.page > 1:
@@ -205,15 +253,6 @@ def _describe(found: Response, call: Call, result: Result, operation: Operation)
             links.append(f'<{_page(call, call.page + 1)}>; rel="next"')
         if links:
             found.headers["Link"] = ", ".join(links)
-    if call.quota is not None:
-        amount, window, remaining, reset = call.quota
-        found.headers["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
-        found.headers["RateLimit"] = f'"quota";r={remaining};t={reset}'
-    if operation.state == "deprecated":
-        found.headers["Deprecation"] = "true"
-        if operation.sunset:
-            midnight = datetime.combine(operation.sunset, day_time(), UTC)
-            found.headers["Sunset"] = http_date(midnight.timestamp())
     if operation.open:
         found.headers["Access-Control-Allow-Origin"] = "*"
 

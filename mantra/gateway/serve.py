@@ -7,16 +7,15 @@ import sys
 from collections.abc import Callable
 
 from dataservices import query
-from mantra.gateway import gate, journal, parameters, quotas
+from mantra.gateway import accelerated, gate, journal, parameters, quotas
 from mantra.gateway.journal import Answer
-from proxyservices import forward
 from registry import faults
 from registry.calls import Call, Result
 from registry.faults import Fault
 
 log = logging.getLogger("mantra.gateway")
 
-RUNNERS: dict[str, Callable[[Call], Result]] = {"data": query.run, "proxy": forward.run}
+RUNNERS: dict[str, Callable[[Call], Result]] = {"data": query.run, "proxy": accelerated.run}
 
 
 def serve(call: Call) -> Answer:
@@ -32,7 +31,7 @@ def serve(call: Call) -> Answer:
         quotas.spend(call)  # 429
         result = RUNNERS[call.operation.kind](call)  # type: ignore[union-attr]  # 502 504
     except Fault as fault:
-        result = fault  # a fault is a result too: one exit
+        result = fault.bare()  # a fault is a result too: one exit
     except Exception:
         result = unforeseen(call)
     return journal.watch(call, result)  # the record closes when the last byte is out

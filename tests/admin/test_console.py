@@ -17,7 +17,7 @@ from proxyservices.models import ProxyOperation, Upstream
 from registry import journal
 from registry.models import Operation
 from tests.admin.conftest import SignIn, make_user
-from tests.cast import Cast, ends_of, recorded
+from tests.cast import Cast, call, ends_of, recorded
 
 
 def where(operation: Operation) -> str:
@@ -178,7 +178,7 @@ def test_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, tmp_
 
 def test_a_proxys_answer(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/api/orang/id=5").respond_with_json({"data": [{"nama": "Siti", "umur": 40}]})
-    proxy = ProxyOperation.objects.create(service=cast.service, code="proksi", path="orang")
+    proxy = ProxyOperation.objects.create(service=cast.service, code="proksi", path="orang", style="legacy-rest")
     proxy.parameters.create(name="id")
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
     text = run(sign_in("Publisher", cast.provider), proxy, id="5").content.decode()
@@ -190,3 +190,47 @@ def test_without_a_script_it_is_a_page(cast: Cast, provider: Client) -> None:
     page = provider.post(where(cast.operations["satu"]), {"p_id": "5"}).content.decode()
     assert "<html" in page
     assert "Orang 5" in page
+
+
+# ------------------------------------------------------------------------------------------- soap
+
+
+def envelopes(text: str) -> tuple[str, str]:
+    """The request and the answer in the SOAP tab."""
+    request, answer = (
+        re.search(rf'data-format="{name}">(.*?)</pre>', text, re.S) for name in ("soap-request", "soap")
+    )  # fmt: skip
+    assert request and answer
+    return unescape(request[1]), unescape(answer[1])
+
+
+def test_the_soap_tab_shows_what_a_caller_sends_and_gets(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["cari"], unit="Unit 3", nama="Orang 3<").content.decode()
+    request, answer = envelopes(text)
+    assert "<m:nama>Orang 3&lt;</m:nama>\n      <m:unit>Unit 3</m:unit>" in request
+    assert "<m:cariResponse" in answer
+    given = envelopes(run(provider, cast.operations["satu"], id="5").content.decode())
+    # What the tab shows can be sent as it is, and gets what the tab shows.
+    sent = call("/soap/prov/data", "POST", given[0], accesskey=cast.key, content_type="text/xml")
+    assert sent.text == given[1]
+
+
+def test_the_soap_tab_shows_a_fault(cast: Cast, provider: Client) -> None:
+    text = run(provider, cast.operations["satu"], id="lima").content.decode()
+    request, answer = envelopes(text)
+    assert "<m:id>lima</m:id>" in request
+    assert "<faultcode>soap:Client</faultcode>" in answer
+    assert f"<m:request_id>{request_id(text)}</m:request_id>" in answer
+
+
+def test_the_soap_tab_shows_where_soap_alone_fails(cast: Cast, provider: Client) -> None:
+    operation = cast.operation("nol", "SELECT '0000-00-00' AS hari")
+    operation.fields.create(name="hari", type="date")
+    text = run(provider, operation).content.decode()
+    assert "<td>0000-00-00</td>" in text
+    assert "<m:code>11117</m:code>" in envelopes(text)[1]
+
+
+def test_the_form_tells_the_wsdl(cast: Cast, provider: Client) -> None:
+    text = provider.get(where(cast.operations["satu"]), headers={"HX-Request": "true"}).content.decode()
+    assert re.search(r'id="call_wsdl">http://testserver/soap/prov/data\?wsdl<', text)

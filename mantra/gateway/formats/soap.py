@@ -1,0 +1,235 @@
+"""SOAP: what stands in the Body for an operation's result, valid against the service's WSDL.
+
+``<m:{operation}Response>`` with status, code and message, then for rows ``<m:data><m:row>…</m:row>…</m:data>``,
+``<m:count>`` and ``<m:truncated>`` (and ``<m:has_next>`` where the operation pages), for an operation that writes
+``<m:affected>``, for what a proxy brings ``<m:data>`` with its members or rows in no namespace.
+
+Declared fields come in their declared order, in the service's namespace, as the XSD types that the WSDL names; a
+value that is none of its type is Fault(VALUE_UNFIT). Columns of an operation that declares none are in no
+namespace, so that no declaration is ever theirs. NULL is xsi:nil; what XML 1.0 cannot carry becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from mantra.gateway.formats.markup import escape, escape_column, utf8
+from mantra.gateway.formats.values import (
+    TEXT,
+    Style,
+    Values,
+    batches_ahead,
+    canonical,
+    columns_of,
+    text_column,
+    text_of,
+    unique_names,
+    weave,
+)
+from mantra.gateway.formats.xml import elements
+from mantra.gateway.soap import names
+from registry import faults
+from registry.calls import Affected, Column, Document, Row, Rows
+from registry.faults import Fault
+from registry.snapshot import Operation
+
+#: What a column of each type is declared to be in the WSDL.
+XSD_TYPES = {
+    "text": "xs:string", "integer": "xs:integer", "decimal": "xs:decimal", "float": "xs:double",
+    "boolean": "xs:boolean", "date": "xs:date", "time": "xs:time", "datetime": "xs:dateTime",
+    "interval": "xs:duration", "bytes": "xs:base64Binary", "json": "xs:string", "uuid": "xs:string",
+}  # fmt: skip
+
+_ENVELOPES = {"1.1": names.ENVELOPE_11, "1.2": names.ENVELOPE_12}
+_DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+_ZONE = r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"
+#: What a value of each type may look like after XSD; a type that is not here may look like anything.
+_LEXICAL = {
+    "integer": r"[+-]?[0-9]+",
+    "decimal": r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)",
+    "float": r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-?INF|NaN",
+    "boolean": r"true|false|1|0",
+    "date": _DAY,
+    "time": _CLOCK + _ZONE,
+    "datetime": f"{_DAY}T{_CLOCK}{_ZONE}",
+    "interval": r"-?P(?=[0-9T])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?"
+    r"(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?)?",
+    "bytes": r"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
+}
+_ONE = {kind: re.compile(pattern) for kind, pattern in _LEXICAL.items()}
+#: A whole column at once, each value on a line.
+_MANY = {kind: re.compile(f"(?:(?:{pattern})\n)*+") for kind, pattern in _LEXICAL.items()}
+
+_NESTED = Style(nested=True)
+
+Tags = tuple[str, str, str]
+#: (place in the row, type, tags, the type to hold the values against or "")
+Cell = tuple[int, str | None, Tags, str, str]
+
+
+@lru_cache(4096)
+def _tags(name: str, prefix: str = "") -> Tags:
+    tag = prefix + names.element(name)
+    return f"<{tag}>", f"</{tag}>", f'<{tag} xsi:nil="true"/>'
+
+
+@lru_cache(1024)
+def _layout(columns: tuple[Column, ...], declared: tuple[tuple[str, str], ...]) -> list[Cell]:
+    """The columns that go out, in order. Of a declared name that the SQL gives twice the first counts."""
+    found = unique_names(columns)
+    if not declared:
+        return [(at, column.type, _tags(found[at]), "", column.name) for at, column in enumerate(columns)]
+    places = {name: at for at, name in reversed(list(enumerate(found)))}
+    return [
+        (places[name], columns[places[name]].type, _tags(name, "m:"), kind if kind in _LEXICAL else "", name)
+        for name, kind in declared
+        if name in places
+    ]
+
+
+def _fitting(texts: Values, kind: str, column: str) -> Values:
+    """The values as XSD writes their type. Raises Fault where one is no value of it."""
+    present = [text for text in texts if text is not None] if None in texts else texts
+    if present:
+        joined = "\n".join(present) + "\n"
+        if _MANY[kind].fullmatch(joined) and joined.count("\n") == len(present) and _on_calendar(present, kind):
+            return texts
+    return [None if text is None else _mended(text, kind, column) for text in texts]
+
+
+def _on_calendar(texts: Sequence[str], kind: str) -> bool:
+    """Whether every day is one: there is no 30 February."""
+    if kind not in ("date", "datetime"):
+        return True
+    try:
+        for day in {text[:10] for text in texts}:
+            if day[8:] > "28":
+                date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
+
+
+def _mended(text: str, kind: str, column: str) -> str:
+    """One value, in XSD's way of writing it where ours is another. Raises Fault."""
+    if kind == "float":
+        text = {"Infinity": "INF", "-Infinity": "-INF"}.get(text, text)
+    elif kind == "integer":
+        text = re.sub(r"\.0*\Z", "", text)
+    elif kind == "date":  # some sources know dates only with a time of day
+        text = re.sub(r"[T ]00:00:00(?:\.0+)?\Z", "", text)
+    elif kind == "datetime":
+        text = re.sub(rf"\A({_DAY}T[0-9]{{2}}:[0-9]{{2}})({_ZONE})\Z", r"\1:00\2", text)
+        text = text + "T00:00:00" if len(text) == 10 else text
+    if _ONE[kind].fullmatch(text) and _on_calendar([text], kind):
+        return text
+    raise Fault(faults.VALUE_UNFIT, column=column, type=XSD_TYPES[kind])
+
+
+class Writer:
+    """Writes the results of one operation, in an envelope of one version."""
+
+    __slots__ = ("_declared", "_head", "_open", "_pages", "_tail", "_writes", "name")
+
+    def __init__(self, operation: Operation, version: str) -> None:
+        response = names.response(operation.code)
+        self.name = f"soap{version}"
+        #: What an upstream answers is not for us to declare, even where it came as a table.
+        self._open = operation.kind != "data"
+        self._declared = () if self._open else tuple((field.name, field.type) for field in operation.fields)
+        self._pages = operation.plan is not None and operation.plan.page_size > 0
+        self._writes = operation.plan is not None and "GET" not in operation.plan.methods
+        self._head = (
+            f"{opening(version)}<soap:Body>"
+            f'<m:{response} xmlns:m="{names.namespace(operation.agency, operation.service)}">'
+            "<m:status>1</m:status><m:code>200</m:code><m:message>OK</m:message>"
+        )
+        self._tail = f"</m:{response}></soap:Body></soap:Envelope>"
+
+    def render(self, rows: Rows) -> Iterator[bytes]:
+        """One piece for an answer of one batch, and about one piece a batch beyond. Raises Fault."""
+        cells = _layout(rows.columns, self._declared)
+        tag = "row" if self._open else "m:row"
+        lead, count = self._head + "<m:data>", 0
+        for batch, last in batches_ahead(rows.batches):
+            count += len(batch)
+            text = lead + _rows(batch, cells, tag)
+            lead = ""
+            if last:
+                text += f"</m:data>{self._facts(rows, count)}{self._tail}"
+            yield utf8(text)
+
+    def _facts(self, rows: Rows, count: int) -> str:
+        """What is known of a table when its rows have run out."""
+        if self._open:
+            return ""
+        found = f"<m:count>{count}</m:count><m:truncated>{_truth(rows.truncated)}</m:truncated>"
+        return f"{found}<m:has_next>{_truth(rows.has_next)}</m:has_next>" if self._pages else found
+
+    def render_affected(self, affected: Affected) -> bytes:
+        if not self._writes:  # a reading operation whose source gave no table at all
+            return b"".join(self.render(Rows((), iter(()))))
+        start, end, nil = _tags("affected", "m:")
+        element = f"{start}{affected.count}{end}" if affected.count >= 0 else nil
+        return utf8(f"{self._head}{element}{self._tail}")
+
+    def render_document(self, document: Document) -> bytes:
+        into: list[str] = [self._head]
+        _nested(canonical(document.value, None, _NESTED), _tags("data", "m:"), into)
+        return utf8("".join([*into, self._tail]))
+
+
+def opening(version: str) -> str:
+    """The beginning of an envelope, up to its Body."""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<soap:Envelope xmlns:soap="{_ENVELOPES[version]}" xmlns:xsi="{names.XSI}">'
+    )
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _rows(batch: list[Row], cells: list[Cell], tag: str) -> str:
+    if not batch:
+        return ""
+    pieces: list[str] = [f"<{tag}>"]
+    texts_of: list[Sequence[str]] = []
+    columns = columns_of(batch)
+    for at, kind, (start, end, nil), checked, name in cells:
+        texts = text_column(columns[at], kind, TEXT)
+        if checked:
+            texts = _fitting(texts, checked, name)
+        if None in texts:
+            texts_of.append(elements(texts, start, end, nil))
+            pieces.append("")
+        else:
+            texts_of.append(texts if checked else escape_column(texts))
+            pieces[-1] += start
+            pieces.append(end)
+    pieces[-1] += f"</{tag}>"
+    return weave(pieces, texts_of, len(batch))
+
+
+def _nested(value: Any, tags: Tags, into: list[str]) -> None:
+    start, end, nil = tags
+    if value is None:
+        into.append(nil)
+        return
+    into.append(start)
+    if isinstance(value, dict):
+        for key, each in value.items():
+            # An upstream may call its members what it likes, as long as it likes: long names are not kept.
+            _nested(each, _tags(key) if len(key) <= 100 else _tags.__wrapped__(key), into)
+    elif isinstance(value, list):
+        for each in value:
+            _nested(each, _tags("item"), into)
+    else:
+        into.append(escape(text_of(value, TEXT)))
+    into.append(end)
