@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import struct
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.http.unreader import SocketUnreader
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "deploy"))
+
+from children import Children  # noqa: E402 (it lies beside this file)
 
 bind = os.environ.get("BIND") or f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 chdir = str(ROOT)
@@ -30,6 +31,9 @@ graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 # Longer than nginx keeps its connections, so that nginx is the one who closes an idle one.
 keepalive = 75
 limit_request_line = 8190
+# A body is handed on in pieces of 64 KiB. Gunicorn would read up to 1 MiB ahead and copy it at each piece, which
+# takes some 2 MiB more for each upload.
+SocketUnreader.max_body_chunk = 64 * 1024
 memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
 if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.
@@ -70,51 +74,6 @@ logger_class = DiscreetLogger
 
 # ------------------------------------------------------------- the embedded default: no second service
 
-
-class Shipper:
-    """``manage.py ship_journal --follow`` as a child of this server, started again when it ends."""
-
-    def __init__(self, listeners: list[Any]) -> None:
-        #: What the child must not hold open: gunicorn lets its listening sockets be inherited.
-        self._listening = [listener.sock.fileno() for listener in listeners]
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._gone = threading.Event()
-        self._pid = 0
-
-    def watch(self) -> None:
-        """Keep one child running until end() is called. Blocks."""
-        command = [sys.executable, str(ROOT / "manage.py"), "ship_journal", "--follow", "--parent", str(os.getpid())]
-        files = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            *((os.POSIX_SPAWN_CLOSE, number) for number in self._listening),
-        ]
-        while True:
-            with self._lock:
-                if self._ended.is_set():
-                    break
-                # Not subprocess: it waits for the end of a pipe that a worker forked meanwhile would hold open.
-                # A session of its own: Ctrl-C is for the server, which ends the child after the last call.
-                self._pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
-            # The server collects its dead children itself and may be the first to hear of this one.
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
-            self._pid = 0
-            self._ended.wait(1)
-        self._gone.set()
-
-    def end(self) -> None:
-        """End the child for good, by force after 10 seconds."""
-        with self._lock:
-            self._ended.set()
-        for way, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 1)):
-            if self._pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._pid, way)
-            if self._gone.wait(seconds):
-                return
-
-
 #: Seconds for which a thread waits for the next byte from a caller, or for one to take the next bytes of an answer.
 STALL = int(os.environ.get("WEB_STALL_SECONDS", "30"))
 
@@ -125,11 +84,12 @@ def when_ready(server: Any) -> None:
         for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             listener.sock.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STALL, 0))
     if os.environ.get("MANTRA_EMBEDDED") == "1":
-        # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the child.
-        server.shipper = Shipper(server.LISTENERS)
-        threading.Thread(target=server.shipper.watch, name="shipper", daemon=True).start()
+        # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the children.
+        # Gunicorn lets its listening sockets be inherited.
+        server.children = Children(closed=[listener.sock.fileno() for listener in server.LISTENERS])
+        server.children.start()
 
 
 def on_exit(server: Any) -> None:
-    if hasattr(server, "shipper"):
-        server.shipper.end()
+    if hasattr(server, "children"):
+        server.children.end()

@@ -1,14 +1,24 @@
-"""Whether a process is taking this journal into the history now: the worker's health check. Exits 0 or 1."""
+"""Whether a process is taking this journal into the history now, and one is probing: the worker's health check.
+
+Exits 0 or 1.
+"""
 
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
+
+#: Seconds after which a prober that gave no sign is taken for dead.
+SILENCE = 60
 
 folder = Path(os.environ.get("MANTRA_JOURNAL_DIR") or Path(os.environ["MANTRA_VAR_DIR"]) / "journal")
 with (folder / "ship.lock").open() as lock:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        sys.exit("nobody takes the journal in")
     except BlockingIOError:
-        sys.exit(0)
-sys.exit("nobody takes the journal in")
+        pass
+sign = folder / "probes.alive"
+if not sign.exists() or time.time() - sign.stat().st_mtime > SILENCE:
+    sys.exit("nobody probes the upstreams")

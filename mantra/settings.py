@@ -6,6 +6,7 @@ Kubernetes hand over secrets.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
+#: A secret that nginx shows with each request; it then fetches the answers of as-is operations itself. "": it does not.
+ACCELERATED = env("MANTRA_ACCELERATED", default="")
+#: Where nginx writes how those calls ended.
+ENDS_DIR = Path(env("MANTRA_ENDS_DIR", default=str(VAR_DIR / "ends")))
 #: Days for which shipped segments are kept as evidence, and for which the history keeps records.
 JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
 HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
@@ -66,6 +71,8 @@ SNAPSHOT_SECONDS = env.float("MANTRA_SNAPSHOT_SECONDS", default=0.3)
 POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=2.0)
 #: Threads of a worker process; gunicorn starts so many. No source may hold more than half of them.
 WEB_THREADS = env.int("WEB_THREADS", default=16)
+#: Bytes of a row, and of a page, that a data source may answer with.
+ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: Where quotas are counted: memory:// (one process) or redis://….
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
@@ -74,6 +81,16 @@ QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")
 #: Directories in which file sources (SQLite) may lie, each agency's in the folder named by its code.
 #: Nothing else on the disk can be offered.
 SOURCE_FILE_DIRS = env.list("MANTRA_SOURCE_FILE_DIRS", default=[str(VAR_DIR / "sources")])
+#: Networks in which upstreams may lie; those with "!" before them are denied. Empty: anywhere but in special ones,
+#: such as loopback and link-local, which only an entry of their own opens.
+UPSTREAM_NETWORKS = [entry.strip() for entry in env("MANTRA_UPSTREAM_NETWORKS", default="").split(",") if entry.strip()]
+for _entry in UPSTREAM_NETWORKS:
+    try:
+        ipaddress.ip_network(_entry.removeprefix("!").strip(), strict=False)
+    except ValueError:
+        raise ImproperlyConfigured(
+            "MANTRA_UPSTREAM_NETWORKS must be networks such as 10.0.0.0/8, with ! before those that are denied."
+        ) from None
 
 # ---------------------------------------------------------------------------------------- Django
 

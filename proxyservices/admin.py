@@ -4,45 +4,301 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices import check, health, rehearse
+from proxyservices.import_page import ImportPage
+from proxyservices.models import AddressChange, Contract, Mapping, ProxyOperation, Upstream
+from proxyservices.move_page import MovePage
 from registry.admin import FieldInline, OperationAdmin, ParameterInline
-from registry.admin_base import SecretsForm, TabularInline, password_input, text_area
+from registry.admin_base import (
+    SecretsForm,
+    StackedInline,
+    TabularInline,
+    display,
+    password_input,
+    text_area,
+    text_input,
+)
+
+#: How often the live state is looked at, in seconds, and how many changes of address are shown below it.
+LIVE_SECONDS, CHANGES = 5, 10
 
 
 class UpstreamForm(SecretsForm):
-    places = ("url",)
+    places = ("token_url", "credential_kind")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: What stood before the form: an address that is edited here can be gone back from as well.
+        self.before = (self.instance.url, str(self.instance.credential or ""))
+
+    def moved(self) -> bool:
+        url = self.cleaned_data.get("url", "")
+        return super().moved() or not rehearse.same_place(self.before[0], url)
 
 
-class UpstreamInline(TabularInline):
+class UpstreamInline(StackedInline):
     model = Upstream
     form = UpstreamForm
-    fields = ("position", "url", "credential")
+    fieldsets = (
+        (None, {"fields": ("url", ("position", "weight"), "active")}),
+        (
+            _("Credential"),
+            {"fields": (("credential_kind", "credential_name"), "credential", ("token_url", "scope"))},
+        ),
+        (
+            _("Certificates"),
+            {"classes": ("collapse",), "fields": ("client_certificate", "authority")},
+        ),
+        (
+            _("Probe"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("probe_seconds", "probe_method", "probe_path"), ("probe_statuses", "probe_text"),
+                ),
+            },
+        ),
+    )  # fmt: skip
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "credential":
             kwargs["widget"] = password_input()
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        elif db_field.name in ("client_certificate", "authority"):
+            kwargs["widget"] = text_area(4)
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in ("credential", "client_certificate"):
+            found.help_text = f"{found.help_text} {gettext('Kept encrypted and never shown again.')}".strip()
+        if db_field.name == "credential":
+            found.strip = False
+        return found
+
+
+class MappingForm(SecretsForm):
+    """A constant is shown again; a secret goes in and never comes out, and to no server that did not have it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.before = str(self.instance.value or "")
+        if "value" in self.fields and self._secrets():
+            widget = password_input()
+            widget.attrs |= self.fields["value"].widget.attrs
+            self.fields["value"].widget = widget
+
+    def _secrets(self) -> list[str]:
+        return ["value"] if "value" in self.fields and self.instance.pk and self.instance.secret else []
+
+    def moved(self) -> bool:
+        if not self.cleaned_data.get("secret"):
+            return True
+        held = [row.url for row in self.instance.operation.upstreams.all()]
+        posted = [value for name, value in self.data.items() if name[:10] == "upstreams-" and name[-4:] == "-url"]
+        return any(not any(rehearse.same_place(url, each) for each in held) for url in posted if url)
+
+    def clean(self) -> dict[str, Any] | None:
+        # A row that takes a parameter's value from now on has no use for the secret that it held.
+        return self.cleaned_data if self.cleaned_data.get("parameter") else super().clean()
+
+
+class MappingInline(TabularInline):
+    model = Mapping
+    form = MappingForm
+    template_before = "mantra/proxy_mapping_hint.html"
+    fields = ("position", "place", "name", "parameter", "value", "secret")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "value":
+            kwargs["widget"] = text_input(autocomplete="off")
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "value":
+            found.strip = False
+        return found
+
+
+class ContractInline(TabularInline):
+    """The documents that the operation was made from: kept for its calls, not to be written by hand."""
+
+    model = Contract
+    fields = ("url", "main", "fetched_at")
+    readonly_fields = ("url", "main", "fetched_at")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(ProxyOperation)
-class ProxyOperationAdmin(OperationAdmin):
-    list_display = ("address", "title", "state_label", "access", "style", "updated_at")
-    inlines = (UpstreamInline, ParameterInline, FieldInline)
+class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
+    list_display = ("address", "title", "state_label", "access", "style_label", "updated_at")
+    list_before_template = "mantra/proxy_list.html"
+    change_form_outer_before_template = "mantra/proxy_before.html"
+    change_form_outer_after_template = "mantra/proxy_after.html"
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("Upstream service"), {"fields": (("style", "method"), "path", ("time_cap_ms", "size_cap"))}),
+        (_("How it is called"), {"fields": ("style", "method", "path")}),
+        (
+            _("What is handed on"),
+            {
+                "classes": ("mantra-as-is",),
+                "fields": ("methods", "request_headers", "response_headers"),
+            },
+        ),
+        (
+            _("Limits"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("time_cap_ms", "connect_cap_ms", "read_cap_ms"),
+                    ("size_cap", "concurrency", "retries"),
+                    ("stale_seconds", "pass_credentials"),
+                ),
+            },
+        ),
         OperationAdmin.publication,
-    )
+    )  # fmt: skip
+
+    class Media:
+        js = ("mantra/proxy.js",)
+
+    @display(description=_("style"), ordering="style")
+    def style_label(self, operation: ProxyOperation) -> str:
+        """The style without what it does, which the form tells."""
+        name, colon, rest = operation.get_style_display().partition(":")
+        return f"{name}:{rest}" if colon and operation.style.startswith("legacy") else name
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        found: list[Any] = [UpstreamInline, ParameterInline, MappingInline, FieldInline]
+        if obj is not None and obj.contracts.exists():
+            found.append(ContractInline)
+        return found
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "description":
+        if db_field.name in ("description", "request_headers", "response_headers"):
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.select_related("agency")
+
+    def get_urls(self) -> list[URLPattern]:
+        name = "proxyservices_proxyoperation_import"
+        return [path("import/", self.admin_site.admin_view(self.import_view), name=name), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        more = {"may_import": self.has_add_permission(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """With a line in the history for each address that was changed here, so that it can be gone back from."""
+        forms = [each for formset in formsets for each in formset.forms if each.instance.pk]
+        moves = [
+            each for each in forms
+            if isinstance(each, UpstreamForm) and "url" in each.changed_data and not each.cleaned_data.get("DELETE")
+        ]  # fmt: skip
+        mappings = {
+            str(each.instance.pk): each.before for each in forms
+            if isinstance(each, MappingForm) and each.instance.secret and "value" in each.changed_data
+        }  # fmt: skip
+        super().save_related(request, form, formsets, change)
+        for each in moves:
+            old_url, credential = each.before
+            secrets = {**({"credential": credential} if "credential" in each.changed_data else {}), **mappings}
+            rehearse.record(
+                rehearse.Move(each.instance, each.instance.url), "switch", request.user, old_url, secrets  # type: ignore[arg-type]
+            )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------ live state
+
+    def row_views(self) -> dict[str, Any]:
+        return {"live": self.live, "test": self.test, "move": self.move}
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        operation = kwargs.get("obj")
+        if operation is not None:
+            context["live_address"] = reverse("admin:proxyservices_proxyoperation_live", args=(operation.pk,))
+            if self.has_change_permission(request, operation):
+                context["move_address"] = reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def live(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """How the operation's upstreams fare now; its page asks for it over and over."""
+        operation = self.one(request, object_id)
+        if request.method != "GET":
+            raise PermissionDenied
+        rows = list(operation.upstreams.all())
+        states = health.live([row.pk for row in rows])
+        alone = not request.headers.get("HX-Request")
+        context = {
+            "operation": operation,
+            "seconds": LIVE_SECONDS,
+            "live_address": request.path,
+            "upstreams": [_shown(row, states[row.pk]) for row in rows],
+            "changes": AddressChange.objects.filter(operation_ref=operation.pk)[:CHANGES],
+            "may_change": self.has_change_permission(request, operation),
+            "test_address": reverse("admin:proxyservices_proxyoperation_test", args=(operation.pk,)),
+            "move_address": reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,)),
+        }
+        template = "mantra/proxy_live_page.html" if alone else "mantra/proxy_live.html"
+        return self.page(request, template, _("Live state"), **context)
+
+    @method_decorator(require_POST)
+    def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask one upstream with what is saved, and say how it went."""
+        operation = self.one(request, object_id)
+        if not self.has_change_permission(request, operation):
+            raise PermissionDenied
+        rows = operation.upstreams.all()
+        chosen = request.POST.get("upstream", "")
+        if chosen:
+            rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() else 0)]
+        for row in rows:
+            found = check.diagnose(row)
+            level = messages.SUCCESS if found.fine else messages.ERROR
+            self.message_user(request, f"{row.url}: {found.text}", level)
+        if not rows:
+            self.message_user(request, _("The operation has no address yet."), messages.WARNING)
+        return self.back(request, operation)
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        if not self.has_change_permission(request, obj):
+            return []
+        return [("test", ngettext("Test the address", "Test the addresses", obj.upstreams.count()), "")]
+
+
+#: A word of health.Summary.state → how people call it, and the colour of its label.
+STATES: dict[str, tuple[Any, str]] = {
+    "healthy": (_("healthy"), "yes"),
+    "ejected": (_("put aside: others come first"), "warn"),
+    "open": (_("breaker open: not called for a while"), "no"),
+    "half-open": (_("breaker half-open: the next call is a trial"), "warn"),
+    "unknown": (_("not called lately"), "mute"),
+    "off": (_("not in use"), "mute"),
+}
+
+
+def _shown(row: Upstream, state: health.Summary) -> dict[str, Any]:
+    """An upstream and its state, in the page's words."""
+    label, colour = STATES["off" if not row.active else state.state]
+    failure = ""
+    if state.phase or state.reason:
+        failure = f"{check.phase_name(state.phase)}: {state.reason}" if state.phase else state.reason
+    return {
+        "row": row,
+        "state": state,
+        "label": label,
+        "colour": colour,
+        "milliseconds": None if state.latency_us is None else f"{state.latency_us / 1000:.1f}",
+        "failure": failure,
+        "advice": check.advise(state.phase, state.reason) if state.phase else "",
+    }

@@ -37,6 +37,10 @@ class Breaker:
         self._next_trial = now + self.pause
         return True
 
+    def due(self, delay: float = 0.0) -> bool:
+        """Whether a call may pass, without becoming the trial; an open breaker's not before ``delay`` seconds more."""
+        return self.failures < self.threshold or time.monotonic() >= self._next_trial + delay
+
     def succeeded(self) -> None:
         self.failures = 0
 

@@ -12,7 +12,9 @@ _VIEW = ("view",)
 
 _BOOK = ("registry.agency", "registry.service", "registry.operation", "registry.parameter", "registry.field")
 _DATA = ("dataservices.datasource", "dataservices.dataoperation")
-_PROXY = ("proxyservices.proxyoperation", "proxyservices.upstream")
+_PROXY = (
+    "proxyservices.proxyoperation", "proxyservices.upstream", "proxyservices.mapping", "proxyservices.contract",
+)  # fmt: skip
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _EVERYTHING = ("registry.user", *_BOOK, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY)

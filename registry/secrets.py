@@ -48,13 +48,54 @@ class Secret(str):
         return "'***'"
 
 
+class Sealed(Secret):
+    """A stored secret that no key opens: true as one that is there, and whoever reads it is told why he can't.
+
+    So a row can be listed, and saved with the same secret as before, though one of its secrets is lost; and the
+    other rows of a query do not suffer for it.
+    """
+
+    __slots__ = ("token",)
+    token: str
+
+    @classmethod
+    def of(cls, token: str) -> Sealed:
+        found = cls("?")
+        found.token = token
+        return found
+
+    def __str__(self) -> str:
+        return decrypt(self.token)  # which raises, unless the key is back
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return str(self).encode(encoding, errors)
+
+
+def readable(value: str | None) -> str:
+    """A secret in plain text; "" for one that no key opens."""
+    try:
+        return str(value or "")
+    except ImproperlyConfigured:
+        return ""
+
+
 class EncryptedField(models.TextField):  # type: ignore[type-arg]
-    """Text that lies encrypted in the database and comes back as a Secret."""
+    """Text that lies encrypted in the database and comes back as a Secret; Sealed where no key opens it."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Secret | None:
-        return None if value is None else Secret(decrypt(value))
+        if value is None:
+            return None
+        try:
+            return Secret(decrypt(value))
+        except ImproperlyConfigured:
+            return Sealed.of(value)
 
     def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, Sealed):
+            return value.token
         return None if value is None else encrypt(str(value))
 
     def get_lookup(self, lookup_name: str) -> Any:

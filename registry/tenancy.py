@@ -52,6 +52,9 @@ SCOPES: dict[str, Scope] = {
     "registry.field": _both("operation__service__agency"),
     "dataservices.datasource": _both("agency"),
     "proxyservices.upstream": _both("operation__service__agency"),
+    "proxyservices.mapping": _both("operation__service__agency"),
+    "proxyservices.contract": _both("operation__service__agency"),
+    "proxyservices.sample": _both("operation__service__agency"),
     "registry.application": _both("agency"),
     "registry.accesskey": _both("application__agency"),
     # Whoever calls may read the grant; whoever offers decides on it.

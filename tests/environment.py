@@ -22,4 +22,5 @@ os.environ.update(
     MANTRA_KEY_PEPPERS="1:" + os.urandom(16).hex(),
     MANTRA_JOURNAL_KEY=os.urandom(16).hex(),
     MANTRA_SNAPSHOT_SECONDS="0",
+    MANTRA_UPSTREAM_NETWORKS="127.0.0.0/8,::1/128,0.0.0.0/0,::/0",
 )

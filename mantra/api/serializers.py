@@ -16,9 +16,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions.lists import Replacement, replacement
+from mantra.definitions.lists import Replacement, identity, replacement
 from mantra.definitions.marks import undeclared
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream
 from registry import tenancy
 from registry.models import (
     AccessKey,
@@ -182,14 +182,17 @@ class UserSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 class SourceSerializer(Row):
     agency = agency()
     options = serializers.DictField(required=False)
-    places = {"password": ("engine", "host", "port")}
+    places = dict.fromkeys(("password", "wallet_password"), ("engine", "host", "port"))
 
     class Meta:
         model = DataSource
         fields = (
-            "id", "agency", "code", "engine", "host", "port", "database", "user", "password", "options", "pool_size",
+            "id", "agency", "code", "engine", "host", "port", "database", "user", "password", "wallet_password",
+            "options", "pool_size",
         )  # fmt: skip
-        extra_kwargs: ClassVar[dict[str, Any]] = {"password": {"write_only": True, "trim_whitespace": False}}
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            name: {"write_only": True, "trim_whitespace": False} for name in ("password", "wallet_password")
+        }
         validators: ClassVar[list[Any]] = []
 
 
@@ -235,16 +238,51 @@ class FieldSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 class UpstreamSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
         model = Upstream
-        fields = ("url", "credential")
-        extra_kwargs: ClassVar[dict[str, Any]] = {"credential": {"write_only": True, "trim_whitespace": False}}
+        fields = (
+            "url", "position", "weight", "active", "credential_kind", "credential_name", "credential", "token_url",
+            "scope", "client_certificate", "authority", "probe_seconds", "probe_method", "probe_path",
+            "probe_statuses", "probe_text",
+        )  # fmt: skip
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            name: {"write_only": True, "trim_whitespace": False} for name in ("credential", "client_certificate")
+        }
         validators: ClassVar[list[Any]] = []
 
 
-#: list → its rows' model, the column that tells them apart, and what stays where it is not given
-_LISTS: dict[str, tuple[type[Model], str, frozenset[str]]] = {
-    "parameters": (Parameter, "name", frozenset()),
-    "fields": (Field, "name", frozenset()),
-    "upstreams": (Upstream, "url", frozenset({"credential"})),
+class MappingSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    class Meta:
+        model = Mapping
+        fields = ("place", "name", "parameter", "value", "secret")
+        extra_kwargs: ClassVar[dict[str, Any]] = {"value": {"trim_whitespace": False}}
+        validators: ClassVar[list[Any]] = []
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # What is left out stays as it is only where it is a secret, which whoever writes the list may not know.
+        return attrs if attrs.get("secret") else {"value": "", **attrs}
+
+    def to_representation(self, instance: Mapping) -> dict[str, Any]:
+        found: dict[str, Any] = super().to_representation(instance)
+        if instance.secret:
+            del found["value"]
+        return found
+
+
+class ContractSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    class Meta:
+        model = Contract
+        fields = ("url", "main", "content")
+        # As large as it likes, and of use to the bus alone: it goes in and is not listed.
+        extra_kwargs: ClassVar[dict[str, Any]] = {"content": {"write_only": True, "required": False}}
+        validators: ClassVar[list[Any]] = []
+
+
+#: list → its rows' model, the columns that tell them apart, and what stays where it is not given
+_LISTS: dict[str, tuple[type[Model], tuple[str, ...], frozenset[str]]] = {
+    "parameters": (Parameter, ("name",), frozenset()),
+    "fields": (Field, ("name",), frozenset()),
+    "upstreams": (Upstream, ("url",), frozenset({"credential", "client_certificate"})),
+    "mappings": (Mapping, ("place", "name"), frozenset({"value"})),
+    "contracts": (Contract, ("url",), frozenset({"content"})),
 }
 
 
@@ -273,7 +311,7 @@ class OperationRow(Row):
 
     def _list(self, label: str, wanted: list[dict[str, Any]]) -> Replacement:
         model, key, kept = _LISTS[label]
-        lower = [item[key].lower() for item in wanted]
+        lower = [" ".join(identity(model, key, item)).lower() for item in wanted]
         if len(set(lower)) < len(lower):
             raise serializers.ValidationError({label: _("A name stands here more than once.")})
         attributes = list(self.get_fields()[label].child.get_fields())
@@ -345,13 +383,42 @@ class ProxyOperationSerializer(OperationRow):
     kind = serializers.ChoiceField(choices=["proxy"], default="proxy")
     kind_of_rows = "proxy"
     upstreams = UpstreamSerializer(many=True, required=False)
-    nested = ("parameters", "fields", "upstreams")
+    mappings = MappingSerializer(many=True, required=False)
+    contracts = ContractSerializer(many=True, required=False)
+    nested = ("parameters", "fields", "upstreams", "mappings", "contracts")
 
     class Meta:
         model = ProxyOperation
-        fields = (*_COMMON, "style", "method", "path", "time_cap_ms", "size_cap", "upstreams", *_END)
+        fields = (
+            *_COMMON, "style", "method", "methods", "path", "request_headers", "response_headers", "pass_credentials",
+            "time_cap_ms", "connect_cap_ms", "read_cap_ms", "size_cap", "concurrency", "retries", "stale_seconds",
+            "ignored", "upstreams", "mappings", "contracts", *_END,
+        )  # fmt: skip
         read_only_fields = ("revision", "updated_at")
         validators: ClassVar[list[Any]] = []
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        super().validate(attrs)
+        upstreams = self.lists.get("upstreams")
+        if upstreams and self.candidate.pk:
+            self._credentials(upstreams, {item["url"] for item in attrs["upstreams"] if "credential" in item})
+            if upstreams.added:
+                given = {(item["place"], item["name"]) for item in attrs.get("mappings", ()) if "value" in item}
+                self._secret_mappings(given)
+        return attrs
+
+    def _credentials(self, upstreams: Replacement, given: set[str]) -> None:
+        """A stored credential follows neither to another token server nor into another kind of header."""
+        for row, change in upstreams.changed:
+            moved = {"token_url", "credential_kind"} & set(change)
+            if moved and row.credential and row.url not in given:
+                raise serializers.ValidationError({"upstreams": _("The address has changed: give the secret again.")})
+
+    def _secret_mappings(self, given: set[tuple[str, str]]) -> None:
+        """What mappings keep secret is not sent to a new address either."""
+        rows = self.lists["mappings"].rows if "mappings" in self.lists else self.candidate.mappings.all()
+        if any(row.secret and row.value and (row.place, row.name) not in given for row in rows):
+            raise serializers.ValidationError({"mappings": _("The address has changed: give the secret again.")})
 
 
 # ----------------------------------------------------------------------------------- keys, grants

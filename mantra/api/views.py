@@ -250,7 +250,7 @@ OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationRow]]] = 
 }
 _RELATED = {
     "data": (("service__agency", "source__agency"), ("parameters", "fields")),
-    "proxy": (("service__agency",), ("parameters", "fields", "upstreams")),
+    "proxy": (("service__agency",), ("parameters", "fields", "upstreams", "mappings", "contracts")),
 }
 
 

@@ -14,15 +14,24 @@ from django.utils.translation import gettext as _
 
 from dataservices.models import DataOperation, DataSource
 from mantra.definitions import reading, shape
-from mantra.definitions.lists import Replacement, replacement
+from mantra.definitions.lists import Replacement, identity, replacement
 from mantra.definitions.marks import undeclared
 from mantra.definitions.reading import Block, Surroundings, Unreadable
-from mantra.definitions.shape import Key, Shape
-from proxyservices.models import ProxyOperation, Upstream
+from mantra.definitions.shape import Constant, Key, Shape
+from proxyservices.models import Contract, ProxyOperation, Upstream
+from proxyservices.models import Mapping as Placed
 from registry import secrets
 from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
 
 CREATED, CHANGED = "+", "~"
+#: A list inside an operation → its rows' model, their keys, and those that tell one row from another.
+_LISTS: dict[str, tuple[type[Model], Shape, tuple[str, ...]]] = {
+    "parameters": (Parameter, shape.PARAMETER, ("name",)),
+    "fields": (Field, shape.FIELD, ("name",)),
+    "upstreams": (Upstream, shape.UPSTREAM, ("url",)),
+    "mappings": (Placed, shape.MAPPING, ("name", "place")),
+    "contracts": (Contract, shape.CONTRACT, ("url",)),
+}
 _OPERATION_MODELS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
 
 
@@ -367,15 +376,9 @@ class _Run:
         return {"source": (old, str(found))}
 
     def lists(self, row: Operation, block: Block, path: str) -> dict[str, Replacement]:
-        """The parameters, fields and upstreams that the file gives the operation."""
-        found = {}
-        if "parameters" in block:
-            found["parameters"] = self.list_of(row, block, path, "parameters", Parameter, shape.PARAMETER, "name")
-        if "fields" in block:
-            found["fields"] = self.list_of(row, block, path, "fields", Field, shape.FIELD, "name")
-        if "upstreams" in block and isinstance(row, ProxyOperation):
-            found["upstreams"] = self.list_of(row, block, path, "upstreams", Upstream, shape.UPSTREAM, "url")
-        return found
+        """The lists that the file gives the operation."""
+        known = shape.OPERATIONS[row.kind].inside
+        return {label: self.list_of(row, block, path, label) for label in _LISTS if label in block and label in known}
 
     def marks(self, row: DataOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str) -> None:
         """Check that every :mark of the SQL, as it is going to be, has its parameter."""
@@ -392,17 +395,18 @@ class _Run:
         if problem:
             self.problem(_at(path, "sql"), problem)
 
-    def list_of(
-        self, row: Operation, block: Block, path: str, label: str, model: type[Model], of: Shape, key: str
-    ) -> Replacement:
+    def list_of(self, row: Operation, block: Block, path: str, label: str) -> Replacement:
+        model, of, key = _LISTS[label]
         wanted, places = [], []
         met: set[str] = set()
         for place, item in self.items(block, label, path):
             inner = self.block(item, place, of.names)
-            if inner is None or not self.word(inner, place, key):
+            if inner is None or not self.word(inner, place, key[0]):
                 continue
             values = self.values(inner, place, of.keys)
-            if key in values and not self.seen(place, of.noun, values[key], met):
+            if key[0] not in values or not self.settled(values, place, of):
+                continue
+            if not self.seen(place, of.noun, " ".join(identity(model, key, values)), met):
                 wanted.append(values)
                 places.append(place)
         by_name = {each.name: each for each in of.keys}
@@ -413,6 +417,17 @@ class _Run:
         for place, made in zip(places, found.rows, strict=True):
             self.sound(place, made, of, exclude={"operation"})
         return found
+
+    def settled(self, values: dict[str, Any], place: str, of: Shape) -> bool:
+        """Whether what one value means by another's word could be read; if not, that is noted."""
+        for key in of.keys:
+            if isinstance(key, Constant):
+                try:
+                    key.settle(values, self.around)
+                except Unreadable as error:
+                    self.problem(_at(place, key.name), str(error))
+                    return False
+        return True
 
     # ----------------------------------------------------------------------- keys and grants
 
@@ -519,8 +534,7 @@ def _lines(label: str, old: Any, new: Any, key: Key | None) -> list[str]:
 
 
 def _list_lines(label: str, found: Replacement) -> list[str]:
-    keys = {"parameters": shape.PARAMETER, "fields": shape.FIELD, "upstreams": shape.UPSTREAM}[label].keys
-    by_name: Mapping[str, Key] = {key.name: key for key in keys}
+    by_name: Mapping[str, Key] = {key.name: key for key in _LISTS[label][1].keys}
     lines = [f"+ {label}.{row}" for row in found.added] + [f"- {label}.{row}" for row in found.gone]
     for row, change in found.changed:
         for name, (old, new) in change.items():

@@ -9,13 +9,14 @@ from django.db.models import Model
 
 from dataservices.models import DataOperation, DataSource
 from mantra.definitions import shape
+from mantra.definitions.reading import escaped
 from mantra.definitions.shape import Shape
-from proxyservices.models import ProxyOperation
+from proxyservices.models import Mapping, ProxyOperation, Upstream
 from registry.models import AccessKey, Agency, Application, Operation, Service
 
 _HEAD = """\
 # Definitions of MANTRA. Secrets are not in this file: give each source its password (env:NAME or
-# file:PATH) and each upstream its credential before it is applied to another bus.
+# file:PATH), each upstream its credential and each secret mapping its value before it is applied to another bus.
 """
 
 
@@ -110,8 +111,22 @@ def _operation(row: Operation) -> dict[str, Any]:
         values["sql"] = _Sql(values["sql"])
         return {**head, "source": data.source.code, **values, **lists}
     proxy = ProxyOperation.objects.get(pk=row.pk)
-    upstreams = [_short(each, shape.UPSTREAM) for each in proxy.upstreams.all()]
-    return {**head, **_values(proxy, of), "upstreams": upstreams, **lists}
+    more = {
+        "upstreams": [_upstream(each) for each in proxy.upstreams.all()],
+        "mappings": [_mapping(each) for each in proxy.mappings.all()],
+        "contracts": [_short(each, shape.CONTRACT) for each in proxy.contracts.all()],
+    }
+    return {**head, **_values(proxy, of), **more, **lists}
+
+
+def _upstream(row: Upstream) -> dict[str, Any]:
+    # Several may share a priority, which their order in the file could not tell.
+    return {"url": "", "position": row.position, **_short(row, shape.UPSTREAM)}
+
+
+def _mapping(row: Mapping) -> dict[str, Any]:
+    constant = {} if row.secret or not row.value else {"value": escaped(str(row.value))}
+    return {"place": row.place, **_short(row, shape.MAPPING), **constant}
 
 
 def _application(row: Application) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The lists that belong to an operation (parameters, fields, upstreams), replaced as a whole."""
+"""The lists that belong to an operation (parameters, fields, upstreams and so on), replaced as a whole."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Replacement:
         for row in self.gone:
             row.delete()
         for position, row in enumerate(self.rows):
-            if self.moved or row.pk is None:
+            if self.moved:
                 row.position = position
         touched = self.rows if self.moved else [*self.added, *(row for row, _change in self.changed)]
         for row in touched:
@@ -41,22 +41,25 @@ class Replacement:
 def replacement(
     model: type[Model],
     operation: Operation,
-    key: str,
+    key: tuple[str, ...],
     wanted: Sequence[dict[str, Any]],
     attributes: Sequence[str],
     same: Same = lambda _name, old, new: bool(old == new),
     kept: frozenset[str] = frozenset(),
 ) -> Replacement:
-    """Match ``wanted`` (attribute → value) with the operation's rows by the attribute ``key``, in order.
+    """Match ``wanted`` (attribute → value) with the operation's rows by the attributes of ``key``, in order.
 
     An attribute that is not given falls back to the model's default, except for those in ``kept``,
     which stay as stored: secrets, that whoever writes the list may not know.
     """
-    stored = list(model._default_manager.filter(operation=operation).order_by("position", "id")) if operation.pk else []
-    by_key = {getattr(row, key): row for row in stored}
+    stored = list(model._default_manager.filter(operation=operation)) if operation.pk else []
+    by_key = {tuple(getattr(row, name) for name in key): row for row in stored}
     found = Replacement([], [])
+    if "position" in attributes:
+        # Several rows may share one; where none is given, the order of the list is meant.
+        wanted = [{"position": index, **values} for index, values in enumerate(wanted)]
     for values in wanted:
-        row = by_key.pop(values[key], None)
+        row = by_key.pop(identity(model, key, values), None)
         if row is None:
             row = model(operation=operation, **values)  # type: ignore[call-arg]
             found.added.append(row)
@@ -67,8 +70,14 @@ def replacement(
         found.rows.append(row)
     found.gone = list(by_key.values())
     left = [row for row in stored if row not in found.gone]
-    found.moved = bool(found.added) or left != found.rows
+    in_order = "position" not in attributes and any(each.name == "position" for each in model._meta.fields)
+    found.moved = in_order and (bool(found.added) or left != found.rows)
     return found
+
+
+def identity(model: type[Model], key: tuple[str, ...], values: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a row of the list from the others, as ``values`` have it."""
+    return tuple(values.get(name, model._meta.get_field(name).get_default()) for name in key)  # type: ignore[union-attr]
 
 
 def _change(

@@ -113,6 +113,16 @@ class Lines(Words):
     parts = staticmethod(lambda text: [line.strip() for line in text.splitlines() if line.strip()])
 
 
+class Names(Words):
+    """A list that the model keeps on one line, parted by commas."""
+
+    def read(self, value: Any, around: Surroundings) -> Any:
+        return ", ".join(self.parts(super().read(value, around)))
+
+    def write(self, stored: str) -> Any:
+        return ", ".join(self.parts(stored))
+
+
 class Mapped(Key):
     """A mapping whose keys are not ours."""
 
@@ -143,6 +153,28 @@ class Hidden(Key):
         return str(old or "") == str(new or "")
 
 
+class Constant(Hidden):
+    """A fixed value: plain text with ${NAME}, or a secret where the key beside it says so."""
+
+    def read(self, value: Any, around: Surroundings) -> Any:
+        return Key.read(self, value, around)
+
+    def settle(self, values: dict[str, Any], around: Surroundings) -> None:
+        """Read the text of a whole row. A constant that is not given is none; a secret is kept. Raises Unreadable."""
+        if not values.get("secret"):
+            values[self.name] = around.expand(values.get(self.name, ""))
+        elif self.name in values:
+            values[self.name] = Hidden.read(self, values[self.name], around)
+
+
+class Document(Key):
+    """A text of its own: as it stands, or file:PATH."""
+
+    def read(self, value: Any, around: Surroundings) -> Any:
+        text = super().read(value, around)
+        return around.secret(text) if text.startswith("file:") else text.strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """One kind of thing: how messages call it, and its keys. ``inside`` are keys with a handling of their own."""
@@ -167,7 +199,7 @@ SOURCE = Shape(
     "source",
     _keys(
         "engine", Expanded("host"), Port("port"), Expanded("database"), "user", Hidden("password"),
-        Mapped("options"), Number("pool_size"),
+        Hidden("wallet_password"), Mapped("options"), Number("pool_size"),
     ),
     ("agency", "code"),
 )  # fmt: skip
@@ -186,8 +218,27 @@ OPERATIONS: Mapping[str, Shape] = {
     ),
     "proxy": Shape(
         "proxy operation",
-        (*_COMMON, *_keys("style", "method", "path", Number("time_cap_ms"), Number("size_cap"))),
-        (*_PARTS, "upstreams"),
+        (
+            *_COMMON,
+            *_keys(
+                "style",
+                "method",
+                Names("methods"),
+                "path",
+                Names("request_headers"),
+                Names("response_headers"),
+                Truth("pass_credentials"),
+                Number("time_cap_ms"),
+                Number("connect_cap_ms"),
+                Number("read_cap_ms"),
+                Number("size_cap"),
+                Number("concurrency"),
+                Number("retries"),
+                Number("stale_seconds"),
+                Lines("ignored"),
+            ),
+        ),
+        (*_PARTS, "upstreams", "mappings", "contracts"),
     ),
 }
 PARAMETER = Shape(
@@ -198,7 +249,16 @@ PARAMETER = Shape(
     ),
 )  # fmt: skip
 FIELD = Shape("field", _keys("name", "type", "description", "classification"))
-UPSTREAM = Shape("upstream", _keys(Expanded("url"), Hidden("credential", literal=True)))
+UPSTREAM = Shape(
+    "upstream",
+    _keys(
+        Expanded("url"), Number("position"), Number("weight"), Truth("active"), "credential_kind", "credential_name",
+        Hidden("credential", literal=True), Expanded("token_url"), "scope", Hidden("client_certificate"), "authority",
+        Number("probe_seconds"), "probe_method", "probe_path", "probe_statuses", "probe_text",
+    ),
+)  # fmt: skip
+MAPPING = Shape("mapping", _keys("place", "name", "parameter", Constant("value"), Truth("secret")))
+CONTRACT = Shape("contract", _keys("url", Truth("main"), Document("content")))
 APPLICATION = Shape("application", _keys("title", "contact", Truth("active")), ("agency", "code", "keys", "grants"))
 LEGACY_KEY = Shape("legacy key", _keys(Words("networks"), Truth("in_path")), ("legacy", "operation"))
 GRANT = Shape(

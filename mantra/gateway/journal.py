@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from registry import faults, journal
-from registry.calls import Affected, Call, Result, Rows
+from registry.calls import Affected, Call, Relay, Result, Rows
 from registry.faults import Fault
 
 log = logging.getLogger("mantra.journal")
@@ -101,7 +101,7 @@ class Answer:
     def fail(self, fault: Fault) -> None:
         """The result could not be written after all, and nothing was sent: the fault takes its place."""
         self.result.close()
-        self.result = fault
+        self.result = fault.bare()
 
     def send(self, chunks: Iterator[bytes], settle: Callable[[bytes], tuple[int, bytes]] | None = None) -> bytes | Body:
         """The body to answer with: bytes when it is all there, else an iterator.
@@ -120,15 +120,28 @@ class Answer:
             self.result.close()
             end(self.call, self.result, 0)
             return b""
-        return Body(self, first, second, chunks)
+        return Body(self, (first, second), chunks)
+
+    def pass_on(self, relay: Relay) -> bytes | Body:
+        """The body of an upstream's answer, each piece as it comes. Raises Fault when the first does not."""
+        if self.call.method == "HEAD" or relay.status in (204, 304):
+            relay.close()
+            end(self.call, relay, 0)
+            return b""
+        first = next(relay.chunks, b"")
+        if not first or relay.whole:
+            relay.close()
+            end(self.call, relay, len(first))
+            return first
+        return Body(self, (first,), relay.chunks)
 
 
 class Body:
     """The bytes of a long answer. Closing it before its end marks the record as broken off."""
 
-    def __init__(self, answer: Answer, first: bytes, second: bytes, rest: Iterator[bytes]) -> None:
+    def __init__(self, answer: Answer, ready: tuple[bytes, ...], rest: Iterator[bytes]) -> None:
         self._answer = answer
-        self._ready = [second, first]
+        self._ready = list(reversed(ready))
         self._rest = rest
         self._sent = 0
         self._open = True

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import AddressChange, Contract, Mapping, ProxyOperation, Sample, Upstream, UpstreamState
 from registry.models import (
     AccessKey,
     Agency,
@@ -84,8 +84,18 @@ def make_agency(mark: str) -> Emerald:
     operation = DataOperation.objects.create(
         service=service, source=source, code=f"{mark}-data", title=f"Data {mark}", sql=f"SELECT '{mark}' AS {mark}"
     )
-    proxy = ProxyOperation.objects.create(service=service, code=f"{mark}-proksi", title=f"Proksi {mark}")
-    Upstream.objects.create(operation=proxy, url=f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
+    proxy = ProxyOperation.objects.create(
+        service=service, code=f"{mark}-proksi", title=f"Proksi {mark}", style="legacy-rest"
+    )
+    upstream = Upstream.objects.create(operation=proxy, url=f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
+    Mapping.objects.create(operation=proxy, place="header", name=f"X-{mark}", value=f"rahasia-{mark}", secret=True)
+    Contract.objects.create(operation=proxy, url=f"https://{mark}.go.id/api?wsdl", main=True, content=f"<{mark}/>")
+    Sample.objects.create(operation=proxy, name=f"contoh {mark}", question=f'{{"{mark}_masukan": "orang-{mark}"}}')
+    UpstreamState.objects.create(upstream=upstream, observer=f"web-{mark}:1", phase="connect", reason="refused")
+    AddressChange.objects.create(
+        upstream=upstream, operation=str(proxy), operation_ref=proxy.pk, old_url=f"https://lama.{mark}.go.id/",
+        new_url=upstream.url, kind="switch", user=user.username,
+    )  # fmt: skip
     for each in (operation, proxy):
         Parameter.objects.create(operation=each, name=f"{mark}_masukan", required=False)
         Field.objects.create(operation=each, name=f"{mark}_kolom")

@@ -76,7 +76,12 @@ def test_after_rotation_the_old_key_may_go(cast: Cast, settings: object) -> None
 
 def test_rotation_knows_every_column_with_secrets() -> None:
     assert {(model.__name__, field.name) for model, field in encrypted_fields()} == {
+        ("AddressChange", "secrets"),
         ("DataSource", "password"),
+        ("DataSource", "wallet_password"),
+        ("Mapping", "value"),
+        ("Sample", "question"),
+        ("Upstream", "client_certificate"),
         ("Upstream", "credential"),
     }
 

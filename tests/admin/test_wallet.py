@@ -1,0 +1,81 @@
+"""Oracle's second secret: kept as the first is, and handed to the adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.urls import reverse
+
+from adapters import adapter_class
+from dataservices.models import DataSource
+from tests.admin.conftest import Emerald, SignIn
+
+SECRET = "rahasia-dompet-93"
+
+
+@pytest.fixture
+def source(emerald: Emerald) -> DataSource:
+    made = DataSource(
+        agency=emerald.agency, code="ora", engine="oracle", host="db.internal", user="u", password="sandi",
+        options={"service_name": "X", "wallet": "/etc/wallet"}, wallet_password=SECRET,
+    )  # fmt: skip
+    made.full_clean()
+    made.save()
+    return made
+
+
+def form(source: DataSource, **changes: Any) -> dict[str, Any]:
+    base = {
+        "agency": source.agency_id, "code": "ora", "engine": "oracle", "host": "db.internal", "port": "",
+        "database": "", "user": "u", "password": "", "wallet_password": "", "pool_size": "5",
+        "options": '{"service_name": "X", "wallet": "/etc/wallet"}',
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def test_it_reaches_the_adapter_and_lies_encrypted(source: DataSource) -> None:
+    place = adapter_class("oracle")(DataSource.objects.get(pk=source.pk).settings())._place()  # type: ignore[attr-defined]
+    assert (place["wallet_location"], place["wallet_password"]) == ("/etc/wallet", SECRET)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT wallet_password FROM dataservices_datasource WHERE id = %s", [source.pk])
+        stored = cursor.fetchone()[0]
+    assert stored and SECRET not in str(stored)
+
+
+def test_the_form_keeps_it_and_never_shows_it(source: DataSource, sign_in: SignIn) -> None:
+    client = sign_in("Provider", source.agency)
+    page = reverse("admin:dataservices_datasource_change", args=(source.pk,))
+    assert SECRET not in client.get(page).content.decode()
+    assert client.post(page, form(source)).status_code == 302
+    source.refresh_from_db()
+    assert str(source.wallet_password) == SECRET
+    assert client.post(page, form(source, wallet_password="lain-44")).status_code == 302
+    source.refresh_from_db()
+    assert str(source.wallet_password) == "lain-44"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "jahat.example"},
+        {"options": '{"dsn": "jahat.example:1521/X", "wallet": "/etc/wallet"}'},
+        {"options": '{"service_name": "Y", "wallet": "/etc/wallet"}'},
+    ],
+)
+def test_no_secret_goes_to_another_place(changes: dict[str, str], source: DataSource, sign_in: SignIn) -> None:
+    client = sign_in("Provider", source.agency)
+    page = reverse("admin:dataservices_datasource_change", args=(source.pk,))
+    response = client.post(page, form(source, **changes))
+    assert {"password", "wallet_password"} <= set(response.context["adminform"].form.errors)
+    typed = {"password": "baru", "wallet_password": "baru"}
+    assert client.post(page, form(source, **changes, **typed)).status_code == 302
+
+
+def test_no_other_engine_has_one(emerald: Emerald) -> None:
+    emerald.source.wallet_password = SECRET
+    with pytest.raises(ValidationError) as error:
+        emerald.source.full_clean()
+    assert "wallet_password" in error.value.message_dict

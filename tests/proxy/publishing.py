@@ -1,0 +1,51 @@
+"""Proxy operations for tests, published and granted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxyservices import cache, health
+from proxyservices.models import Mapping, ProxyOperation, Upstream
+from registry import snapshot
+from registry.models import Field, Grant, Parameter
+from tests.cast import Cast
+
+Parameters = tuple[str | dict[str, Any], ...]
+
+
+def publish(
+    cast: Cast,
+    *urls: str,
+    style: str = "as-is",
+    code: str = "alias",
+    parameters: Parameters = (),
+    mappings: tuple[dict[str, Any], ...] = (),
+    fields: tuple[str, ...] = (),
+    grant: str = "",
+    upstream: dict[str, Any] | None = None,
+    **more: Any,
+) -> ProxyOperation:
+    """An operation of the cast's service with these upstreams, granted to its application (fields in ``grant``)."""
+    cache.answers.clear()
+    health._states.clear()
+    operation = ProxyOperation(service=cast.service, code=code, state="published", style=style, **more)
+    operation.full_clean()
+    operation.save()
+    for position, each in enumerate(parameters):
+        given = {"name": each} if isinstance(each, str) else each
+        Parameter.objects.create(operation=operation, position=position, **given)
+    for position, each in enumerate(mappings):
+        mapping = Mapping(operation=operation, position=position, **each)
+        mapping.full_clean()
+        mapping.save()
+    for position, name in enumerate(fields):
+        Field.objects.create(operation=operation, position=position, name=name, type="text")
+    for position, url in enumerate(urls):
+        row = Upstream(
+            operation=operation, position=position, url=url, **{"credential_kind": "none"} | (upstream or {})
+        )
+        row.full_clean()
+        row.save()
+    Grant.objects.create(application=cast.application, operation=operation, purpose="uji", fields=grant)
+    snapshot.refresh()
+    return operation

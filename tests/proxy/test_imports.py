@@ -1,0 +1,347 @@
+"""WSDL and OpenAPI documents as drafts: what is made, what is left out and why, and what no document may do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytest_httpserver import HTTPServer
+
+from proxyservices import described, imports
+from proxyservices.described import UPLOADED, VALUES, Documents, Draft, Found, Unusable
+from proxyservices.import_openapi import whole
+from proxyservices.models import ProxyOperation
+from tests.cast import Cast, call
+
+CONTRACTS = Path(__file__).parent / "contracts"
+
+
+def uploaded(*names: str) -> tuple[Documents, str]:
+    return Documents({UPLOADED + name: (CONTRACTS / name).read_bytes() for name in names}), UPLOADED + names[0]
+
+
+def read(document: dict[str, Any] | str, fetch: Any = None) -> Found:
+    text = document if isinstance(document, str) else json.dumps(document)
+    return imports.described(Documents({UPLOADED + "a.json": text.encode()}, fetch), UPLOADED + "a.json")
+
+
+def spec(**operation: Any) -> dict[str, Any]:
+    """An OpenAPI document of one operation."""
+    return {"openapi": "3.1.0", "servers": [{"url": "https://h.go.id/v1"}], "paths": {"/a": {"post": operation}}}
+
+
+def body(schema: Any, **more: Any) -> dict[str, Any]:
+    return spec(requestBody={"required": True, "content": {"application/json": {"schema": schema}}}, **more)
+
+
+def only(found: Found) -> Draft:
+    assert found.left == []
+    (draft,) = found.drafts
+    return draft
+
+
+def names(draft: Draft) -> dict[str, str]:
+    return {each["name"]: each["type"] for each in draft.parameters}
+
+
+# ---------------------------------------------------------------------------------------- OpenAPI
+
+
+def test_it_works() -> None:
+    found = imports.described(*uploaded("pegawai.yaml"))
+    assert (found.kind, found.title) == ("OpenAPI 3.0.3", "Pegawai")
+    one, _delete, post = found.drafts
+    assert (one.code, one.method, one.path) == ("ambilPegawai", "GET", "pegawai/{nomor_induk}")
+    assert one.address == "https://layanan.contoh.go.id/api/v1"
+    assert (one.credential_kind, one.credential_name) == ("header", "X-Kunci")
+    by_name = {each["name"]: each for each in one.parameters}
+    assert by_name["nomor_induk"]["required"]
+    assert (by_name["golongan"]["type"], by_name["golongan"]["choices"]) == ("choice", "I\nII\nIII\nIV")
+    assert (by_name["halaman"]["min"], by_name["halaman"]["default"]) == ("1", "1")
+    assert {(each["place"], each["name"], each["parameter"]) for each in one.mappings} == {
+        ("query", "filter[nama]", "filter_nama"), ("query", "golongan", "golongan"),
+        ("header", "X-Lacak", "X_Lacak"), ("query", "pola", "pola"), ("query", "halaman", "halaman"),
+    }  # fmt: skip
+    # A pattern that could keep the bus busy for ever is left out, the parameter is not.
+    assert "pattern" not in by_name["pola"]
+    assert any(note.startswith("pola") for note in one.notes)
+    assert any(note.startswith("sesi") for note in one.notes)
+    assert names(post) == {"nip": "text", "lahir": "date", "kode": "text", "nama": "text"}
+    assert {each["name"] for each in post.mappings} == {"nip", "lahir", "unit.kode", "unit.nama"}
+    assert next(each for each in post.parameters if each["name"] == "nip")["subject"]
+    assert any(note.startswith("diri") for note in post.notes)
+    assert [what for what, _why in found.left] == ["HEAD /pegawai/{nomor-induk}", "POST /unggah"]
+    assert all(why for _what, why in found.left)
+
+
+@pytest.mark.django_db
+def test_drafts_are_made_with_all_that_belongs_to_them(cast: Cast) -> None:
+    documents, main = uploaded("pegawai.yaml")
+    packed = json.loads(json.dumps(imports.pack(imports.described(documents, main), documents, main)))
+    drafts, texts, main = imports.unpack(packed)
+    ProxyOperation.objects.create(service=cast.service, code="AMBILPEGAWAI")
+    made = imports.make(cast.service, drafts, texts, main)
+    assert [each.code for each in made] == ["ambilPegawai_2", "delete_pegawai_nomor-induk", "post_pegawai"]
+    one = ProxyOperation.objects.get(code="ambilPegawai_2")
+    assert (one.state, one.style, one.kind) == ("draft", "rest", "proxy")
+    assert one.upstreams.get().url == "https://layanan.contoh.go.id/api/v1"
+    assert one.parameters.count() == 6
+    assert one.mappings.count() == 5
+    contract = one.contracts.get()
+    assert contract.main
+    assert contract.content == (CONTRACTS / "pegawai.yaml").read_text().strip()
+    for each in made:
+        each.full_clean()
+
+
+def test_swagger_2() -> None:
+    document = {
+        "swagger": "2.0", "host": "h.go.id:8443", "basePath": "/api", "schemes": ["http", "https"],
+        "securityDefinitions": {"k": {"type": "basic"}}, "security": [{"k": []}],
+        "definitions": {"A": {"type": "object", "required": ["x"], "properties": {"x": {"type": "number"}}}},
+        "paths": {
+            "/a/{id}": {
+                "put": {
+                    "parameters": [
+                        {"name": "id", "in": "path", "required": True, "type": "integer", "maximum": 9},
+                        {"name": "b", "in": "body", "required": True, "schema": {"$ref": "#/definitions/A"}},
+                    ]
+                },
+                "post": {
+                    "parameters": [
+                        {"name": "id", "in": "path", "required": True, "type": "string"},
+                        {"name": "f", "in": "formData", "type": "string"},
+                        {"name": "berkas", "in": "formData", "type": "file"},
+                    ]
+                },
+            }
+        },
+    }  # fmt: skip
+    found = read(document)
+    put, post = found.drafts
+    assert put.address == "https://h.go.id:8443/api"
+    assert names(put) == {"id": "integer", "x": "decimal"}
+    assert put.mappings == [{"place": "json", "name": "x", "parameter": "x"}]
+    assert put.credential_kind == "none"
+    assert any("k: basic" in note for note in put.notes)
+    assert post.mappings == [{"place": "form", "name": "f", "parameter": "f"}]
+    assert any(note.startswith("berkas") for note in post.notes)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "string"},
+        {"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}}},
+        {
+            "type": "object",
+            "required": ["a"],
+            "properties": {"a": {"oneOf": [{"type": "string"}, {"type": "integer"}]}},
+        },
+        {"type": "object", "required": ["a.b"], "properties": {"a.b": {"type": "string"}}},
+        {"$ref": "#/tidak/ada"},
+        {"$ref": "#/paths/~1a/post/requestBody/content/application~1json/schema"},
+        {"$ref": "lain.json#/A"},
+        {"$ref": "file:///etc/passwd"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_taken_over_is_left_whole_with_its_reason(schema: Any) -> None:
+    found = read(body(schema))
+    assert found.drafts == []
+    ((what, why),) = found.left
+    assert what == "POST /a"
+    assert why
+
+
+def test_types_of_3_1_and_what_lies_beside_null() -> None:
+    schema = {
+        "allOf": [{"type": "object", "properties": {"a": {"type": ["string", "null"]}}}],
+        "properties": {
+            "b": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "c": {"const": "tetap"},
+            "d": {"type": "string", "format": "date-time"},
+            "e": {"type": "boolean", "default": False},
+            "f": {"type": "string", "readOnly": True},
+            "g": {"type": "string", "default": "terlalu panjang", "maxLength": 3},
+        },
+    }
+    draft = only(read(body(schema)))
+    assert names(draft) == {
+        "a": "text", "b": "integer", "c": "choice", "d": "datetime", "e": "boolean", "g": "text",
+    }  # fmt: skip
+    assert next(each for each in draft.parameters if each["name"] == "e")["default"] == "false"
+    assert "default" not in next(each for each in draft.parameters if each["name"] == "g")
+
+
+def test_an_operation_without_its_paths_parameter_is_left() -> None:
+    document = spec()
+    document["paths"] = {"/a/{id}": {"get": {}}}
+    assert read(document).drafts == []
+
+
+def test_names_that_would_be_one_are_told_apart() -> None:
+    listed = [{"name": name, "in": "query", "schema": {}} for name in ("a-b", "a_b", "A b", "9", "é")]
+    assert [each["name"] for each in only(read(spec(parameters=listed))).parameters] == [
+        "a_b", "a_b_2", "A_b_3", "p_9", "p_",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "pattern,expected", [("^a+$", "a+"), ("a", ".*(?:a).*"), ("^a", "(?:a).*"), ("a$", ".*(?:a)")], ids=str
+)
+def test_a_pattern_that_is_searched_for_becomes_one_for_the_whole(pattern: str, expected: str) -> None:
+    assert whole(pattern) == expected
+
+
+def test_references_lead_to_documents_that_are_uploaded_or_fetched(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/v1/buku.json").respond_with_json(
+        {**body({"$ref": "../bentuk.yaml#/A"}), "servers": [{"url": "/layanan"}]}
+    )
+    bentuk = yaml.safe_dump({"A": {"type": "object", "properties": {"n": {"$ref": "#/B"}}}, "B": {"type": "integer"}})
+    httpserver.expect_request("/api/bentuk.yaml").respond_with_data(bentuk)
+    main = httpserver.url_for("/api/v1/buku.json")
+    documents = Documents({})
+    draft = only(imports.described(documents, main))
+    assert names(draft) == {"n": "integer"}
+    assert draft.address == httpserver.url_for("/layanan")
+    assert list(documents.used) == [main, httpserver.url_for("/api/bentuk.yaml")]
+
+
+# ------------------------------------------------------------------------------------------- WSDL
+
+
+def test_a_wsdl_and_the_schema_that_it_includes() -> None:
+    documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
+    found = imports.described(documents, main)
+    (draft,) = found.drafts
+    assert (draft.code, draft.style, draft.path) == ("Cari", "soap", "Cari")
+    assert draft.address == "http://pegawai.contoh.go.id/soap"
+    assert draft.description == "Cari seorang pegawai."
+    by_name = {each["name"]: each for each in draft.parameters}
+    assert names(draft) == {
+        "nip": "text", "golongan": "choice", "umur": "integer", "tanggal": "date", "kode": "text", "a": "boolean",
+        "b": "decimal",
+    }  # fmt: skip
+    assert (by_name["nip"]["pattern"], by_name["nip"]["required"]) == ("[0-9]{18}", True)
+    assert by_name["golongan"]["choices"] == "I\nII"
+    assert (by_name["umur"]["min"], by_name["umur"]["max"]) == ("17", "70")
+    assert not by_name["a"]["required"]
+    assert draft.mappings == [{"place": "json", "name": "unit.kode", "parameter": "kode"}]
+    for word in ("unit.versi", "unit.induk", "lain", "a ", "Cari"):
+        assert any(note.startswith(word) for note in draft.notes), word
+    assert [what for what, _why in found.left] == ["Layanan/P/Banyak", "Layanan/P12/Cari", "Layanan/PH"]
+    assert set(documents.used) == {UPLOADED + "pegawai.wsdl", UPLOADED + "tipe.xsd"}
+
+
+@pytest.mark.django_db
+def test_a_soap_draft_keeps_every_document(cast: Cast) -> None:
+    documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
+    found = imports.described(documents, main)
+    (made,) = imports.make(cast.service, found.drafts, documents.used, main)
+    assert [(each.url, each.main) for each in made.contracts.all()] == [
+        (UPLOADED + "pegawai.wsdl", True), (UPLOADED + "tipe.xsd", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_another_bus_describes_itself_well_enough(cast: Cast) -> None:
+    text = call("/soap/prov/data?wsdl").text
+    drafts = {draft.path: draft for draft in read(text).drafts}
+    assert set(drafts) == set(cast.operations)
+    assert names(drafts["satu"]) == {"id": "integer"}
+    assert drafts["satu"].parameters[0]["required"]
+    assert drafts["satu"].address.endswith("/soap/prov/data")
+    assert set(names(drafts["cari"])) == {"nama", "unit"}
+
+
+def test_rpc_and_what_soap_leaves_aside() -> None:
+    text = (CONTRACTS / "rpc.wsdl").read_text()
+    draft = only(read(text))
+    assert names(draft) == {"nip": "text", "jumlah": "integer"}
+    assert any("SOAP" in note for note in draft.notes)
+
+
+def test_a_schema_that_is_missing_is_named() -> None:
+    with pytest.raises(Unusable, match=r"tipe\.xsd"):
+        imports.described(*uploaded("pegawai.wsdl"))
+
+
+def test_a_wsdl_by_its_address(httpserver: HTTPServer) -> None:
+    for name in ("pegawai.wsdl", "tipe.xsd"):
+        httpserver.expect_request(f"/{name}").respond_with_data((CONTRACTS / name).read_bytes())
+    assert len(imports.described(Documents({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
+
+
+# ------------------------------------------------------------------------------ what no document may do
+
+
+def test_no_document_opens_a_file_or_an_address_past_the_door(settings: Any, httpserver: HTTPServer) -> None:
+    text = (CONTRACTS / "pegawai.wsdl").read_text()
+    for place in ("file:///etc/passwd", "/etc/passwd", "../../etc/passwd"):
+        with pytest.raises(Unusable):
+            read(text.replace("tipe.xsd", place))
+    settings.UPSTREAM_NETWORKS = ["!127.0.0.0/8"]
+    with pytest.raises(Unusable):
+        read(text.replace("tipe.xsd", httpserver.url_for("/tipe.xsd")), described.fetch)
+    with pytest.raises(Unusable):
+        imports.described(Documents({}), httpserver.url_for("/a.json"))
+    assert httpserver.log == []
+
+
+BOMBS = {
+    "entities": '<!DOCTYPE a [<!ENTITY b "cccccccccc"><!ENTITY d "&b;&b;&b;">]><definitions>&d;</definitions>',
+    "external": '<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
+    "aliases": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+    "merges": "a0: &a0 {x0: 1}\n"
+    + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}], x{n}: 1}}\n" for n in range(1, 12)),
+    "python": "!!python/object/apply:os.system ['true']",
+    "deep": "[" * 100_000,
+    "deep json": '{"a":' * 100_000,
+    "html": "<html><body>Masuk</body></html>",
+    "prose": "Dokumen ini bukan apa-apa.",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+@pytest.mark.timeout(20)
+def test_a_bomb_is_refused(bomb: str) -> None:
+    with pytest.raises(Unusable):
+        read(bomb)
+
+
+@pytest.mark.timeout(20)
+def test_a_document_that_refers_to_itself_without_end() -> None:
+    members = {f"m{n}": {"$ref": "#/components/schemas/A"} for n in range(50)}
+    others = {
+        f"S{level}": {
+            "type": "object",
+            "properties": {f"m{n}": {"$ref": f"#/components/schemas/S{level + 1}"} for n in range(60)},
+        }
+        for level in range(6)
+    }
+    document = body({"$ref": "#/components/schemas/S0"})
+    document["components"] = {"schemas": {"A": {"type": "object", "properties": members}, **others}}
+    wide = read(document)
+    assert all(len(draft.parameters) <= VALUES for draft in wide.drafts)
+    document["paths"] = body({"$ref": "#/components/schemas/A"})["paths"]
+    assert names(only(read(document))) == {}
+
+
+def test_a_description_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(described, "LARGE", 100)
+    with pytest.raises(Unusable):
+        read(body({"type": "object"}))
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_an_address_that_gives_no_document(httpserver: HTTPServer, status: int) -> None:
+    httpserver.expect_request("/a").respond_with_data("{}", status=status, headers={"Location": "/b"})
+    with pytest.raises(Unusable):
+        imports.described(Documents({}), httpserver.url_for("/a"))
+    assert len(httpserver.log) == 1

@@ -1,0 +1,245 @@
+"""Styles "soap" and "legacy-soap" towards PHP's SoapServer, and its WSDL at the alias of an as-is operation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from lxml import etree
+from zeep import Client
+from zeep.transports import Transport
+
+from proxyservices import soap
+from proxyservices.models import Contract, ProxyOperation
+from registry import faults, snapshot
+from tests.cast import Cast, Reply, call
+from tests.proxy.publishing import publish
+from tests.servers.soap_service import SoapService
+
+ALIAS = "http://localhost/rest/prov/data/alias"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[SoapService]:
+    with SoapService() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    soap.services.clear()
+
+
+def ask(cast: Cast, format: str = "json", **parameters: str) -> Reply:
+    query = "&".join(f"{name}={value}" for name, value in parameters.items())
+    return call(f"/rest/prov/data/alias.{format}?{query}", accesskey=cast.key)
+
+
+def people(cast: Cast, service: SoapService, **more: Any) -> ProxyOperation:
+    parameters = (
+        "nik",
+        {"name": "gaji", "type": "decimal", "required": False},
+        {"name": "aktif", "type": "boolean", "required": False},
+        {"name": "sejak", "type": "date", "required": False},
+        {"name": "kata", "required": False},
+    )
+    return publish(cast, service.url, style="soap", path="Cari", parameters=parameters, **more)
+
+
+def test_it_works(cast: Cast, service: SoapService) -> None:
+    people(cast, service)
+    reply = ask(cast, nik="3171")
+    assert reply.status == 200, reply.text
+    first, second = reply.json()["orang"]
+    assert first == {
+        "nik": "3171", "nama": "Siti & <Aminah> 😀", "umur": 41, "gaji": 2500000.5,
+        "lahir": "1985-02-28", "aktif": True,
+    }  # fmt: skip
+    assert b'"gaji":2500000.50' in reply.body
+    assert (second["nik"], second["nama"], second["aktif"]) == ("007", None, False)
+
+
+def test_every_type_of_parameter_arrives(cast: Cast, service: SoapService) -> None:
+    people(cast, service)
+    told = ask(cast, nik="0071", gaji="12.50", aktif="false", sejak="2024-02-29", kata="%F0%9F%98%80%26%3C").json()[
+        "gema"
+    ]
+    assert json.loads(told) == {"nik": "0071", "gaji": "12.50", "aktif": False, "sejak": "2024-02-29", "kata": "😀&<"}
+
+
+def test_it_goes_out_in_every_format(cast: Cast, service: SoapService) -> None:
+    people(cast, service)
+    xml = ElementTree.fromstring(ask(cast, "xml", nik="1").body)
+    assert [each.text for each in xml.iter("nik")] == ["1", "007"]
+    assert b"2500000.50" in ask(cast, "csv", nik="1").body
+    assert b'"2500000.50"' in ask(cast, "php", nik="1").body
+    envelope = (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        '<t:alias xmlns:t="urn:mantra:prov:data"><t:nik>5</t:nik></t:alias></s:Body></s:Envelope>'
+    )
+    reply = call("/soap/prov/data", "POST", envelope, accesskey=cast.key, content_type="text/xml")
+    assert reply.status == 200, reply.text
+    assert "2500000.50" in reply.text
+
+
+def test_only_the_fields_that_are_granted_go_out(cast: Cast, service: SoapService) -> None:
+    people(cast, service, fields=("nik", "nama"), grant="nik")
+    assert ask(cast, nik="1").json()["orang"] == [{"nik": "1"}, {"nik": "007"}]
+
+
+def test_a_fault_of_the_upstream_is_told_without_its_words(cast: Cast, service: SoapService) -> None:
+    people(cast, service)
+    for _time in range(5):  # a caller's mistake must not make the upstream look ill
+        reply = ask(cast, nik="galat")
+        assert (reply.status, reply.json()["code"]) == (502, faults.SOAP_FAULT.code)
+        assert "Client" in reply.json()["detail"]
+        assert "rahasia" not in reply.text
+    assert ask(cast, nik="1").status == 200
+
+
+def test_a_stored_contract_needs_no_upstream_to_be_read(cast: Cast, service: SoapService) -> None:
+    operation = people(cast, service)
+    Contract.objects.create(operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl)
+    Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
+    snapshot.refresh()
+    assert ask(cast, nik="9").json()["orang"][0]["nik"] == "9"
+    log = (service.folder / "output.log").read_text()
+    assert "asked" in log
+
+
+@pytest.mark.parametrize(
+    ("path", "wsdl"), [("TidakAda", None), ("Cari", "<html>bukan WSDL</html>"), ("Cari", "bukan XML")]
+)
+def test_a_contract_that_does_not_fit_is_a_clear_fault(
+    cast: Cast, service: SoapService, path: str, wsdl: str | None
+) -> None:
+    operation = publish(cast, service.url, style="soap", path=path, parameters=("nik",))
+    if wsdl is not None:
+        Contract.objects.create(operation=operation, url="https://x.invalid/a.wsdl", main=True, content=wsdl)
+        snapshot.refresh()
+    reply = ask(cast, nik="1")
+    if wsdl == "bukan XML":  # no WSDL is stored then: the upstream's own is asked for
+        assert reply.status == 200
+    else:
+        assert (reply.status, reply.json()["code"]) == (502, faults.SOAP_CONTRACT.code)
+
+
+def test_what_the_wsdl_does_not_take_is_the_callers_fault(cast: Cast, service: SoapService) -> None:
+    publish(cast, service.url, style="soap", path="Cari", parameters=("nik", "asing"))
+    reply = ask(cast, nik="1", asing="x")
+    assert (reply.status, reply.json()["code"]) == (400, faults.NOT_CONVERTIBLE.code)
+
+
+def test_constants_and_nested_values(cast: Cast, service: SoapService) -> None:
+    mappings = (
+        {"place": "json", "name": "permintaan.nik", "parameter": "nik"},
+        {"place": "header", "name": "Authorization", "value": "Rahasia abc"},
+    )
+    publish(cast, service.url, style="soap", path="Dalam", parameters=("nik",), mappings=mappings)
+    assert ask(cast, nik="77").json() == {"hasil": {"nama": "Untuk 77"}, "waktu": "kini"}
+    assert 'urn:warga#Dalam" Rahasia abc' in (service.folder / "output.log").read_text()
+
+
+# ------------------------------------------------------------------------------------------ 1.99x's soap
+
+
+def legacy(cast: Cast, nik: str) -> Any:
+    return call(f"/json/prov/data/alias/nik={nik}", accesskey=cast.key).json()["response"]
+
+
+def test_legacy_soap(cast: Cast, service: SoapService) -> None:
+    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    told = legacy(cast, "3171")
+    assert (told["status"], told["code"]) == (1, 200)
+    assert told["data"]["0"]["gaji"] == "2500000.50"
+
+
+def test_legacy_soap_wraps_the_parameters(cast: Cast, service: SoapService) -> None:
+    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Dalam#3#hasil", parameters=("nik",))
+    assert legacy(cast, "5")["data"] == {"nama": "Untuk 5"}
+
+
+def test_legacy_soap_fails_in_1_99xs_own_codes(cast: Cast, service: SoapService) -> None:
+    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    assert legacy(cast, "galat")["code"] == 10008
+    told = legacy(cast, "kosong")
+    assert told["code"] == 10009
+    assert told["message"] == 'Hasil fungsi operasi SOAP "prov:data.alias" tidak ada (kosong)'
+
+
+def test_legacy_soap_without_a_wsdl(cast: Cast, service: SoapService) -> None:
+    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Hilang#2#orang", parameters=("nik",))
+    assert legacy(cast, "1")["code"] == 10006
+
+
+# ---------------------------------------------------------------------------------- the WSDL at the alias
+
+
+class InProcess(Transport):  # type: ignore[misc]
+    """zeep's way to the bus in this process. Anything that is not the alias fails."""
+
+    def __init__(self, cast: Cast) -> None:
+        super().__init__()
+        self.cast = cast
+        self.asked: list[str] = []
+
+    def load(self, url: str) -> bytes:
+        self.asked.append(url)
+        assert url.startswith(ALIAS), url
+        return call(url.removeprefix("http://localhost"), accesskey=self.cast.key, host="localhost").body
+
+    def post(self, address: str, message: bytes, headers: dict[str, str]) -> Any:
+        assert address.startswith(ALIAS), address
+        path = address.removeprefix("http://localhost")
+        reply = call(
+            path, "POST", message, accesskey=self.cast.key, content_type=headers["Content-Type"],
+            soapaction=headers["SOAPAction"],
+        )  # fmt: skip
+        return type(
+            "Response",
+            (),
+            {"status_code": reply.status, "content": reply.body, "headers": reply.headers, "encoding": "utf-8"},
+        )
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["as it is there", "stored"])
+def test_a_soap_client_works_through_the_alias(cast: Cast, service: SoapService, kept: bool) -> None:
+    operation = publish(cast, service.url, style="as-is")
+    if kept:
+        Contract.objects.create(
+            operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl
+        )
+        Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
+        snapshot.refresh()
+    transport = InProcess(cast)
+    client = Client(f"{ALIAS}?wsdl", transport=transport)
+    found = client.service.Cari(nik="3171")
+    assert (found["orang"][0]["nama"], str(found["orang"][0]["gaji"])) == ("Siti & <Aminah> 😀", "2500000.50")
+    assert len(transport.asked) == 2
+
+
+def test_no_address_of_the_upstream_is_left(cast: Cast, service: SoapService) -> None:
+    publish(cast, service.url, style="as-is")
+    reply = call("/rest/prov/data/alias?wsdl", accesskey=cast.key, host="localhost")
+    assert reply.headers["content-type"].startswith("text/xml")
+    assert int(reply.headers["content-length"]) == len(reply.body)
+    root = etree.fromstring(reply.body)
+    places = [value for each in root.iter() for name, value in each.attrib.items() if "ocation" in name]
+    assert len(places) == 2
+    assert ALIAS in places
+    assert all(each.startswith(ALIAS) for each in places)
+    assert b"server-lama" not in reply.body
+
+
+def test_a_contract_that_is_not_there(cast: Cast, service: SoapService) -> None:
+    publish(cast, service.url, style="as-is")
+    for query in ("contract=0", "contract=http://127.0.0.1/", "contract=http%3A%2F%2F127.0.0.1%2F&mark=" + "a" * 24):
+        assert call(f"/rest/prov/data/alias?{query}", accesskey=cast.key).status == 404
+
+
+def test_the_description_needs_the_grant_like_any_call(cast: Cast, service: SoapService) -> None:
+    publish(cast, service.url, style="as-is")
+    assert call("/rest/prov/data/alias?wsdl").status == 401
