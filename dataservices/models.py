@@ -99,6 +99,8 @@ class DataSource(Definition):
             **self.options,
             # An agency's files lie in a folder of its own, or one could offer another's.
             "roots": [str(Path(folder) / self.agency.code) for folder in settings.SOURCE_FILE_DIRS],
+            # Where copies of tables go whose own folder is there for reading only. No agency's code begins with a dot.
+            "cache_dir": str(Path(settings.SOURCE_FILE_DIRS[0]) / ".copies" / self.agency.code),
             "host": self.host,
             "port": self.port,
             "database": self.database,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from dataservices.diagnosis import diagnose
@@ -42,3 +44,18 @@ def test_a_foxpro_table_is_a_web_service(cast: Cast) -> None:
     (folder / "RUSAK.DBF").write_bytes(b"bukan tabel")
     cast.operation("rusak", "SELECT * FROM rusak", source=source)
     assert cast.get("rusak.json").json()["code"] == 11202
+
+
+def test_a_folder_for_reading_only(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(settings.SOURCE_FILE_DIRS[0])
+    folder = root / "prov" / "hanya-baca"
+    folder.mkdir()
+    dbf_writer.write(folder / "PEGAWAI.DBF", FIELDS, [cells(1, "1.50")], version=0x03)
+    access = os.access
+    # The tests may run as root, whom no folder keeps out.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and access(path, mode))
+    source = DataSource.objects.create(agency=cast.provider, code="baca", engine="dbase", database="hanya-baca")
+    cast.operation("baca", "SELECT nama FROM pegawai", source=source)
+    assert cast.get("baca.json").json()["count"] == 1
+    assert os.listdir(folder) == ["PEGAWAI.DBF"]
+    assert [path.suffix for path in (root / ".copies" / "prov").glob("*.sqlite3")] == [".sqlite3"]

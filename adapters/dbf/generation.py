@@ -228,7 +228,7 @@ class _aside:  # noqa: N801
         self._target = target
 
     def __enter__(self) -> Path:
-        self._target.parent.mkdir(mode=0o700, exist_ok=True)
+        self._target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # mkstemp gives the file to us alone: it holds what the table holds.
         descriptor, name = tempfile.mkstemp(".tmp", self._target.name + "-", self._target.parent)
         os.close(descriptor)

@@ -275,7 +275,7 @@ def _lock_path(table: Table) -> Path:
 def _locked(table: Table) -> Iterator[int]:
     """Hold the table's lock against all other processes. The file stays: to remove it would break the lock."""
     path = _lock_path(table)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

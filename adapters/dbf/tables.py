@@ -17,7 +17,6 @@ from adapters.files import below, locate, real_roots
 #: Of each file: size, times of change in ns, and the bytes of its header that writers change.
 State = list[list[Any]]
 
-_CACHE_FOLDER = "mantra-dbase-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def tables(source: Mapping[str, Any]) -> tuple[dict[str, Table], list[str]]:
         elif name in found:
             problems.append(f"{file.name}: another file of the folder has this name in other capital letters")
         else:
-            found[name] = Table(name, real, encoding, _cache(source, roots, real, encoding))
+            found[name] = Table(name, real, encoding, _cache(source, real, encoding))
     return found, problems
 
 
@@ -109,10 +108,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder / name for name in os.listdir(folder) if name.lower().endswith(".dbf") and name[0] != ".")
 
 
-def _cache(source: Mapping[str, Any], roots: list[Path], path: Path, encoding: str) -> Path:
-    """Beside the file where one may write, else in a folder of the bus. The name tells settings apart."""
+def _cache(source: Mapping[str, Any], path: Path, encoding: str) -> Path:
+    """Beside the file where one may write, else in the source's ``cache_dir``. The name tells settings apart."""
     key = hashlib.sha256(f"{path}\0{encoding}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if os.access(path.parent, os.W_OK):
         return path.parent / f".mantra-{path.stem.lower()}-{key}.sqlite3"
-    folder = Path(source.get("cache_dir") or roots[0] / _CACHE_FOLDER)
-    return folder / f"{path.stem.lower()}-{key}.sqlite3"
+    return Path(source.get("cache_dir") or path.parent) / f"{path.stem.lower()}-{key}.sqlite3"
