@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "dbase": dbase.dbase,
     "engines": engines.engines,
     "proxy": proxy.proxy,
+    "proxy-composed": proxy.composed_only,
     "soap": soap.soap,
 }
 

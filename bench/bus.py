@@ -11,7 +11,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,12 @@ def _children(pid: int) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process's threads have used."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+    """Seconds of CPU that a process's threads have used; one that ends takes its own with it."""
+    used = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            used += int((task / "schedstat").read_text().split()[0])
+    return used / 1e9
 
 
 @dataclass

@@ -18,14 +18,33 @@ _SCRIPT = """
 math.randomseed(42)
 wrk.headers["AccessKey"] = "%(key)s"
 wrk.headers["User-Agent"] = "MANTRA"
+%(request)s
+%(delay)s
+function done(summary, latency, requests)
+    local errors = summary.errors
+    io.write(string.format(
+        '{"requests": %%d, "us": %%d, "p50": %%d, "p99": %%d, "errors": %%d, "status": %%d, "timeout": %%d}\\n',
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout, errors.status, errors.timeout))
+end
+"""
+
+#: Milliseconds between two calls of a connection: whole numbers, whose mean is right.
+_DELAY = """
+function delay()
+    return math.floor(%(mean)f + math.random())
+end
+"""
+
+_GET = """
 function request()
     return wrk.format("GET", string.format("%(path)s", math.random(1, %(rows)d)))
 end
-function done(summary, latency, requests)
-    local errors = summary.errors
-    io.write(string.format('{"requests": %%d, "us": %%d, "p50": %%d, "p99": %%d, "errors": %%d}\\n',
-        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-        errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+"""
+_POST = """
+wrk.headers["Content-Type"] = "text/xml; charset=utf-8"
+function request()
+    return wrk.format("POST", "%(path)s", nil, string.format([[%(body)s]], math.random(1, %(rows)d)))
 end
 """
 
@@ -44,17 +63,33 @@ class Load:
 
 
 def load(
-    port: int, path: str, cpu: Callable[[], float], seconds: int = SECONDS, connections: int = CONNECTIONS
+    port: int,
+    path: str,
+    cpu: Callable[[], float],
+    seconds: int = SECONDS,
+    connections: int = CONNECTIONS,
+    key: str = KEY,
+    rate: float = 0.0,
+    body: str = "",
 ) -> Load:
-    """``path`` has one %d, a number between 1 and ROWS. Raises RuntimeError unless every answer was a 2xx.
+    """``path``, or the ``body`` of a POST of XML, may have one %d, a number between 1 and ROWS.
 
-    ``cpu`` tells how many seconds of CPU the server has used by now.
+    Raises RuntimeError unless every answer was a 2xx.
+    ``cpu`` tells how many seconds of CPU the server has used by now. ``rate``: about so many calls per second, where
+    the server can do them; 0: as many as it can.
     """
     program = shutil.which("wrk")
     if program is None:
         raise FileNotFoundError("wrk is not installed: apt-get install wrk")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        Path(script.name).write_text(_SCRIPT % {"key": KEY, "path": path, "rows": ROWS})
+        Path(script.name).write_text(
+            _SCRIPT
+            % {
+                "key": key,
+                "request": (_POST if body else _GET) % {"path": path, "rows": ROWS, "body": body},
+                "delay": _DELAY % {"mean": 1000 * connections / rate} if rate else "",
+            }
+        )
         words = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}/"]
         before = cpu()
         done = subprocess.run(words, check=True, capture_output=True, text=True)

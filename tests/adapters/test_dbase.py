@@ -686,8 +686,9 @@ def test_a_writer_that_pauses_between_its_changes_is_read_between_them(tmp_path:
     writer.start()
     seen = set()
     try:
-        until = time.monotonic() + 4
-        while time.monotonic() < until:
+        began = time.monotonic()
+        # A busy machine may not come to a second reading in four seconds.
+        while (since := time.monotonic() - began) < 4 or (len(seen) <= 2 and since < 40):
             seen.add(run(source, "SELECT min(a), max(a), count(*) FROM t")[0])
     finally:
         writer.terminate()
