@@ -17,7 +17,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/dpkg.log /var/log/apt
 RUN groupadd --gid 10001 mantra \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mantra \
-    && install -d -o 10001 -g 10001 /var/lib/mantra /var/lib/mantra/journal /var/lib/mantra/sources
+    && install -d -o 10001 -g 10001 /var/lib/mantra /var/lib/mantra/journal /var/lib/mantra/sources \
+        /var/lib/mantra/ends
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -62,7 +62,10 @@ def options_help() -> Any:
     for engine, label in engines():
         known = [(each.name, gettext(each.help)) for each in adapter_class(engine).settings if each.name not in base]
         if known:
-            lines.append((label, format_html_join("; ", "<code>{}</code> ({})", known)))
+            words = [
+                format_html("<code>{}</code> ({})" if text else "<code>{}</code>", name, text) for name, text in known
+            ]
+            lines.append((label, format_html_join("; ", "{}", ((each,) for each in words))))
     return format_html(
         "{}<ul>{}</ul>",
         _('Further settings of the engine, as in {"sslmode": "require"}.'),
@@ -148,7 +151,6 @@ class DataSourceAdmin(ScopedAdmin):
         self.message_user(request, found.text, messages.SUCCESS if found.fine else messages.ERROR)
         return self.back(request, source)
 
-
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -173,7 +175,7 @@ class DataSourceAdmin(ScopedAdmin):
         if not self.has_change_permission(request, source):
             raise PermissionDenied
         asked = request.POST if request.method == "POST" else request.GET
-        context: dict[str, Any] = {"source": source}
+        context: dict[str, Any] = {"source": source, "own": str(self.back(request, source)["Location"])}
         try:
             found = inside.look(source, asked.get("schema", ""), asked.get("table", ""), "sample" in request.POST)
             context |= {"inside": found, "keys": [(key, inside.KINDS[key.kind]) for key in found.keys]}

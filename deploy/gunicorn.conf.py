@@ -11,6 +11,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers import gthread
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "deploy"))
@@ -34,6 +35,9 @@ limit_request_line = 8190
 # A body is handed on in pieces of 64 KiB. Gunicorn would read up to 1 MiB ahead and copy it at each piece, which
 # takes some 2 MiB more for each upload.
 SocketUnreader.max_body_chunk = 64 * 1024
+# A body that was refused unread is awaited for so many seconds before the connection is closed; gunicorn's own 5 would
+# let anybody hold every thread with requests that need no key.
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
 memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
 if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.

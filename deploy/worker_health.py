@@ -12,7 +12,9 @@ from pathlib import Path
 #: Seconds after which a prober that gave no sign is taken for dead.
 SILENCE = 60
 
-folder = Path(os.environ.get("MANTRA_JOURNAL_DIR") or Path(os.environ["MANTRA_VAR_DIR"]) / "journal")
+# Where nothing else is said, it lies where mantra/settings.py puts it.
+var = os.environ.get("MANTRA_VAR_DIR") or Path(__file__).parents[1] / "var"
+folder = Path(os.environ.get("MANTRA_JOURNAL_DIR") or Path(var) / "journal")
 with (folder / "ship.lock").open() as lock:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

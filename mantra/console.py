@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -40,6 +41,8 @@ from registry.models import Operation, Parameter
 
 #: Rows shown. What an operation yields beyond stays where it is.
 SHOWN = 100
+#: Columns shown of records that need not have the same.
+COLUMNS = 500
 
 KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
 
@@ -198,7 +201,7 @@ def show(result: Result, call: Call) -> Shown:
     assert isinstance(result, Document)
     document = unwrapped(result)
     records = _records(document.value)
-    header = list(dict.fromkeys(name for record in records for name in record))
+    header = list(dict.fromkeys(name for record in records[:SHOWN] for name in record))[:COLUMNS]
     return Shown(
         json=FORMATS["json"].render_document(document),
         xml=FORMATS["xml"].render_document(document),
@@ -255,25 +258,33 @@ def _soap_fault(fault: Fault, call: Call) -> bytes:
 
 
 def _records(value: Any, depth: int = 4) -> list[dict[str, Any]]:
-    """The first list of objects in a document, or the object itself where it holds plain values only."""
+    """The first list of objects in a document; without one, the outermost object that holds a plain value."""
+    return _listed(value, depth) or _single(value, depth)
+
+
+def _listed(value: Any, depth: int) -> list[dict[str, Any]]:
     if isinstance(value, list):
         return value if value and all(isinstance(each, dict) for each in value) else []
     if not isinstance(value, dict) or not depth:
         return []
-    inner = [each for each in value.values() if isinstance(each, dict | list)]
-    if not inner and value:
+    return next((found for each in value.values() if (found := _listed(each, depth - 1))), [])
+
+
+def _single(value: Any, depth: int) -> list[dict[str, Any]]:
+    """What stands around an object is not cut off: it would be missing from the table without a word."""
+    if not isinstance(value, dict) or not depth:
+        return []
+    if any(not isinstance(each, dict | list) for each in value.values()):
         return [value]
-    for each in inner:
-        found = _records(each, depth - 1)
-        if found:
-            return found
-    return []
+    return next((found for each in value.values() if (found := _single(each, depth - 1))), [])
 
 
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return FORMATS["json"].render_document(Document(value)).decode()
+    text = FORMATS["json"].render_document(Document(value)).decode()
+    # A date is a text in JSON, and is shown as CSV writes it.
+    return str(orjson.loads(text)) if text.startswith('"') else text
 
 
 # ------------------------------------------------------------------------------------- the address
@@ -296,11 +307,16 @@ def sample(parameter: Parameter) -> str:
     return parameter.default or first or parameter.min or SAMPLES.get(parameter.type, gettext("value"))
 
 
+def is_passage(operation: Operation) -> bool:
+    return isinstance(operation, ProxyOperation) and operation.style == ProxyOperation.Style.AS_IS
+
+
 def calling(operation: Operation, parameters: list[Parameter], request: HttpRequest) -> dict[str, Any]:
     """How callers call an operation: the context of that part of the form."""
     base = settings.BASE_URL or f"{request.scheme}://{request.get_host()}"
     codes = (operation.service.agency.code, operation.service.code, operation.code)
-    url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}.json"
+    passes = is_passage(operation)
+    url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}{'' if passes else '.json'}"
     wsdl = f"{base}/soap/{'/'.join(quote(code) for code in codes[:2])}?wsdl"
     query = urlencode({each.name: sample(each) for each in parameters}, safe=":")
     words = ["curl"]
@@ -312,6 +328,8 @@ def calling(operation: Operation, parameters: list[Parameter], request: HttpRequ
         words.append(f"{url}?{query}" if query else url)
     return {
         "url": url,
+        #: Operations that hand requests on as they are convert nothing, and stand in no WSDL.
+        "passes": passes,
         "wsdl": wsdl,
         "suffixes": [f".{name}" for name in FORMATS],
         # Always in quotes: what callers put in the place of a sample may need them.

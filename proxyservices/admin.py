@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -29,6 +30,7 @@ from registry.admin_base import (
     text_area,
     text_input,
 )
+from registry.secrets import readable
 
 #: How often the live state is looked at, in seconds, and how many changes of address are shown below it.
 LIVE_SECONDS, CHANGES = 5, 10
@@ -40,16 +42,39 @@ class UpstreamForm(SecretsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: What stood before the form: an address that is edited here can be gone back from as well.
-        self.before = (self.instance.url, str(self.instance.credential or ""))
+        self.before = (self.instance.url, readable(self.instance.credential))
 
     def moved(self) -> bool:
         url = self.cleaned_data.get("url", "")
         return super().moved() or not rehearse.same_place(self.before[0], url)
 
 
+class UpstreamFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The addresses of an operation. A new one may not slip past the mappings that keep secrets (MappingForm)."""
+
+    def clean(self) -> None:
+        super().clean()
+        held = [str(row.url) for row in self.instance.upstreams.all()] if self.instance.pk else []
+        posted = [str(each.cleaned_data.get("url") or "") for each in self.forms if hasattr(each, "cleaned_data")]
+        if all(any(rehearse.same_place(url, each) for each in held) for url in posted if url):
+            return
+        asked = {self.data.get(f"mappings-{place}-id", "") for place in range(self._mappings())}
+        secret = self.instance.mappings.filter(secret=True) if self.instance.pk else ()
+        if any(str(row.pk) not in asked for row in secret if row.value):
+            raise ValidationError(
+                gettext("The address has changed: type it again, so that it goes to no wrong place.")
+            )  # fmt: skip
+
+    def _mappings(self) -> int:
+        """How many mappings that are stored are in the form."""
+        given = str(self.data.get("mappings-INITIAL_FORMS", ""))
+        return min(int(given), 1000) if given.isdigit() and len(given) < 6 else 0
+
+
 class UpstreamInline(StackedInline):
     model = Upstream
     form = UpstreamForm
+    formset = UpstreamFormSet
     fieldsets = (
         (None, {"fields": ("url", ("position", "weight"), "active")}),
         (
@@ -78,7 +103,8 @@ class UpstreamInline(StackedInline):
             kwargs["widget"] = text_area(4)
         found = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name in ("credential", "client_certificate"):
-            found.help_text = f"{found.help_text} {gettext('Kept encrypted and never shown again.')}".strip()
+            kept = gettext("Kept encrypted and never shown again.")
+            found.help_text = f"{found.help_text} {kept}".strip()
         if db_field.name == "credential":
             found.strip = False
         return found
@@ -89,7 +115,7 @@ class MappingForm(SecretsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.before = str(self.instance.value or "")
+        self.before = readable(self.instance.value)
         if "value" in self.fields and self._secrets():
             widget = password_input()
             widget.attrs |= self.fields["value"].widget.attrs
@@ -198,7 +224,9 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
         return super().changelist_view(request, {**(extra_context or {}), **more})
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """With a line in the history for each address that was changed here, so that it can be gone back from."""
+        """With a parameter for each mark in the path that has none, and a line in the history for each address that
+        was changed here, so that it can be gone back from.
+        """
         forms = [each for formset in formsets for each in formset.forms if each.instance.pk]
         moves = [
             each for each in forms
@@ -209,6 +237,16 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             if isinstance(each, MappingForm) and each.instance.secret and "value" in each.changed_data
         }  # fmt: skip
         super().save_related(request, form, formsets, change)
+        missing = form.instance.declare_missing()
+        if missing:
+            self.message_user(
+                request,
+                gettext("Parameters were added for %(names)s: check their types.") % {"names": ", ".join(missing)},
+                messages.WARNING,
+            )
+        wrong = check.wrong(form.instance)
+        if wrong:
+            self.message_user(request, wrong, messages.WARNING)
         for each in moves:
             old_url, credential = each.before
             secrets = {**({"credential": credential} if "credential" in each.changed_data else {}), **mappings}
@@ -300,5 +338,6 @@ def _shown(row: Upstream, state: health.Summary) -> dict[str, Any]:
         "colour": colour,
         "milliseconds": None if state.latency_us is None else f"{state.latency_us / 1000:.1f}",
         "failure": failure,
-        "advice": check.advise(state.phase, state.reason) if state.phase else "",
+        # What was wrong stays in sight; what to do about it only as long as it is wrong.
+        "advice": check.advise(state.phase, state.reason) if state.phase and state.state != "healthy" else "",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -190,7 +191,10 @@ def _cut(call: Call, plan: Plan, value: Any, allowed: frozenset[str]) -> Result:
     if isinstance(value, Table):
         return _rows(value, plan.declared)
     if call.face == "rest" and call.format in TABULAR:
-        return _tabular(value, enveloped, plan) or Document(value, enveloped)
+        try:
+            return _tabular(value, enveloped, plan) or Document(value, enveloped)
+        except Unreadable:
+            raise Fault(faults.UPSTREAM_WRONG, request_id=call.request_id) from None
     return Document(value, enveloped)
 
 
@@ -265,8 +269,8 @@ def _restricted(value: Any, declared: dict[str, str], allowed: frozenset[str], e
         envelope = value["response"]
         if str(envelope.get("status")) != "1":
             # Codes and messages of the upstream's bus; it has no data then.
-            return {"response": {name: envelope.get(name) for name in ("status", "code", "message")} | {"data": ""}}
-        kept = {name: envelope[name] for name in ("status", "code", "message") if name in envelope}
+            return {"response": {name: _plain(envelope.get(name)) for name in _HEAD} | {"data": ""}}
+        kept = {name: _plain(envelope[name]) for name in _HEAD if name in envelope}
         return {"response": kept | {"data": _restricted(envelope.get("data"), declared, allowed, False)}}
     found = _filtered(value, declared, allowed)
     if found is _NOTHING:
@@ -279,13 +283,21 @@ def _restricted(value: Any, declared: dict[str, str], allowed: frozenset[str], e
 
 
 _NOTHING: Any = object()
+_HEAD = ("status", "code", "message")
+#: The names that say where records are. Others are data: systems list people by their numbers.
+_NAME = re.compile(r"[^\W\d][\w.:-]{0,62}")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, (dict, list)) else value
 
 
 def _filtered(value: Any, declared: dict[str, str], allowed: frozenset[str]) -> Any:
     """What may be seen of a value; _NOTHING for what is no record and holds none.
 
     A record is an object with at least one field that is declared or allowed. Of it those go out that are both, and
-    nothing that is nested under another name. Around the records only the way to them stays.
+    nothing that is nested under another name. Around the records only the way to them stays; where names are no
+    names but data, a list takes their place.
     """
     if isinstance(value, list):
         if not value:
@@ -305,7 +317,13 @@ def _filtered(value: Any, declared: dict[str, str], allowed: frozenset[str]) -> 
         for name, each in value.items()
         if isinstance(each, (dict, list)) and (found := _filtered(each, declared, allowed)) is not _NOTHING
     }
-    return inner or _NOTHING
+    if not inner:
+        return _NOTHING
+    return inner if all(_is_name(name) for name in inner) else list(inner.values())
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None and sum(map(str.isdigit, text)) < 5
 
 
 def _restricted_table(table: Table, declared: dict[str, str], allowed: frozenset[str]) -> Table:

@@ -74,10 +74,13 @@ class Terms:
     may_be_stale: bool
 
 
-def key(plan: Plan, asked: Asked, revision: int) -> Hashable:
-    """What an answer is the answer to: everything in the question that is the caller's."""
+def key(plan: Plan, asked: Asked, revision: int, alias: str = "") -> Hashable:
+    """What an answer is the answer to: everything in the question that is the caller's.
+
+    ``alias``: the scheme and host by which the caller came, of which upstreams make the addresses in their answers.
+    """
     headers = tuple((name, value) for name, value in asked.headers if name.lower() not in _OURS)
-    return plan.id, revision, asked.path, asked.body, _digest(headers)
+    return plan.id, revision, asked.path, asked.body, _digest((("", alias), *headers))
 
 
 def _digest(headers: tuple[tuple[str, str], ...]) -> bytes:

@@ -13,8 +13,8 @@ from lxml import etree
 
 from proxyservices import client, probes
 from proxyservices.client import Failed
-from proxyservices.models import Upstream
-from proxyservices.plan import address
+from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.plan import address, recipe_of
 
 #: How long a test may take at most, in seconds, whatever the operation allows, and how much of an answer it takes.
 SECONDS, SIZE = 15.0, 10_000_000
@@ -145,6 +145,32 @@ def diagnose(upstream: Upstream) -> Diagnosis:
     advice = STATUS_ADVICE.get(status) or (FAILING if status >= 500 else MOVED if 300 <= status < 400 else "")
     fine = status < 300 or status in (304, 404, 405)
     return Diagnosis(fine, "", f"{text} {advice}".strip())
+
+
+#: A word with which plan.recipe_of refuses an operation → what its author can do.
+BROKEN: dict[str, Any] = {
+    "path": _(
+        "It cannot be called yet: a place in the path has no value, a mapping names a place that the path does not "
+        "have, or the path is not one that this style takes."
+    ),
+    "parameter": _("It cannot be called yet: a mapping names a parameter that is not declared."),
+    "form and JSON": _(
+        "It cannot be called yet: mappings write into a form and into a JSON body. Take one of the two."
+    ),
+    "header": _("It cannot be called yet: a mapping names a header that the bus sets by itself."),
+}
+
+
+def wrong(operation: ProxyOperation) -> str:
+    """Why nobody can call the operation as it is saved, or an empty text."""
+    names = operation.parameters.order_by("position", "id").values_list("name", flat=True)
+    try:
+        recipe_of(operation, list(operation.mappings.all()), list(names))
+    except ValueError as error:
+        return str(BROKEN.get(str(error), BROKEN["path"]))
+    if not operation.upstreams.filter(active=True).exists():
+        return gettext("It cannot be called yet: it has no address that is in use.")
+    return ""
 
 
 def _failed(phase: str, reason: str) -> Diagnosis:

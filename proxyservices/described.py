@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from lxml import etree
 
-from proxyservices import client
+from proxyservices import client, documents
 from proxyservices.models import Mapping as Placed
 from proxyservices.models import ProxyOperation, Upstream
 from registry.models import Parameter
@@ -41,19 +41,20 @@ class Unusable(ValueError):
 Fetch = Callable[[str], bytes]
 
 
-def fetch(url: str) -> bytes:
-    """A document by its address, through the one door out. Raises Unusable."""
+def fetch(url: str, seconds: float = SECONDS) -> bytes:
+    """A document by its address, through the one door out, within ``seconds``. Raises Unusable."""
+    seconds = min(seconds, SECONDS)
     parts = urlsplit(url)
     try:
         target = client.Target.of(f"{parts.scheme}://{parts.netloc}")
     except ValueError:
         raise Unusable(_("%(url)s cannot be asked for: it is no http or https address.") % {"url": url}) from None
     asked = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    limits = client.Limits(connect=5.0, read=SECONDS, total=SECONDS, size=LARGE)
+    limits = client.Limits(connect=min(5.0, seconds), read=seconds, total=seconds, size=LARGE)
     headers = [("Accept", "*/*"), ("User-Agent", "MANTRA")]
     question = client.Question("GET", asked, headers, None, 0)
     try:
-        reply = client.ask(target, question, limits, time.monotonic() + SECONDS)
+        reply = client.ask(target, question, limits, time.monotonic() + seconds)
         try:
             body = reply.read()
         finally:
@@ -120,6 +121,7 @@ def decoded(raw: bytes, url: str) -> str:
 def xml_text(raw: bytes, url: str) -> str:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
+        documents.check_xml(raw)
         root = etree.fromstring(raw, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise Unusable(_("%(url)s is not well-formed XML.") % {"url": url}) from None

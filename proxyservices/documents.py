@@ -18,7 +18,17 @@ from lxml import etree
 MOST_BYTES = 32 * 1024 * 1024
 MOST_LEVELS = 100
 MOST_PARTS = 2_000_000
+#: Cells of a table that is made of records: those that share no name would make one as wide as it is long.
+MOST_CELLS = 5_000_000
 
+#: Attributes of one element.
+MOST_ATTRIBUTES = 500
+_ENCODING = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']""")
+_ENCODINGS = frozenset((
+    b"utf-8", b"utf8", b"utf-16", b"utf-16le", b"utf-16be", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15",
+    b"latin1", b"windows-1252",
+))  # fmt: skip
+_QUOTED = re.compile(rb"""\"[^"]*\"|'[^']*'""")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XMLNS_XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -117,6 +127,27 @@ def element(root: Any, attributes: bool = True) -> Any:
     return _element(root, attributes, MOST_LEVELS)
 
 
+def check_xml(body: bytes) -> None:
+    """Refuse what would take libxml2 minutes, or hide its marks in a strange encoding. Raises Unreadable.
+
+    Each attribute is compared with those before it in its element: 100,000 of them are five thousand million steps.
+    """
+    start = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if not start.startswith((b"<", b"\xff\xfe", b"\xfe\xff", b"\0<")):
+        raise Unreadable("xml")
+    encoding = _ENCODING.match(start)
+    if encoding is not None and encoding[1].lower() not in _ENCODINGS:
+        raise Unreadable("encoding")
+    if body.count(b"=") <= MOST_ATTRIBUTES:
+        return
+    for part in body.split(b"<"):
+        if (
+            part.count(b"=") > MOST_ATTRIBUTES
+            and _QUOTED.sub(b"", part).partition(b">")[0].count(b"=") > MOST_ATTRIBUTES
+        ):
+            raise Unreadable("attributes")
+
+
 def xml_root(body: bytes) -> Any:
     """The document's root, parsed without fetching or expanding anything. Raises Unreadable."""
     _bounded(body, b"<", b"=")
@@ -126,6 +157,7 @@ def xml_root(body: bytes) -> Any:
     )  # fmt: skip
     if b"<!DOCTYPE" in body:
         raise Unreadable("doctype")
+    check_xml(body)
     try:
         root = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError):
@@ -275,6 +307,8 @@ def table(records: list[Any]) -> Table:
     if not all(isinstance(each, dict) for each in records):
         raise Unreadable("rows")
     names = list(dict.fromkeys(name for each in records for name in each))
+    if len(names) * len(records) > MOST_CELLS:
+        raise Unreadable("size")
     return Table(names, [tuple(each.get(name) for name in names) for each in records])
 
 

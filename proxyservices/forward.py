@@ -6,7 +6,8 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from proxyservices.client import Failed, Question, Reply
 from proxyservices.described import Unusable, fetch
 from proxyservices.plan import Plan
 from proxyservices.room import Room
+from proxyservices.soap import Soap
 from proxyservices.styles import SAFE, Asked, Task, Upload, joined
 from registry import faults
 from registry.calls import Call, Passage, Relay, Result
@@ -41,6 +43,8 @@ _VISIBLE = re.compile(r"[ -~]{1,1000}\Z")
 #: Answers that another address may better.
 _POOR = frozenset((502, 503, 504))
 _FAILING = frozenset((500, 502, 503, 504))
+#: What is no illness of the upstream: a method or version that it does not know, a call that came a long way round.
+_CALLERS = frozenset((501, 505, 508))
 
 
 #: Takes a question off the bus's hands; None where it cannot.
@@ -62,13 +66,32 @@ def run(call: Call, hand: Hand | None = None) -> Result:
         if plan.passes and call.method in ("GET", "HEAD") and wsdl.asked(passage.query):
             return _description(call, plan, passage)
     task = _task(call, plan, passage)
-    asked = plan.recipe.make(task)
+    asked = _made(plan, task)
     if cache.cacheable(plan, asked):
         return _Cached(call, plan, task, passage, asked).run()
     asked.headers += told(plan, task, passage)
     if hand is not None and (handed := hand(call, plan, asked, task.deadline)) is not None:
         return handed
     return _result(call, plan, _fetch(call, plan, asked, task.deadline))
+
+
+@contextmanager
+def _place(plan: Plan) -> Iterator[None]:
+    """A place in the operation's room for what the bus fetches beside the call: it holds a thread as well."""
+    if not plan.room.enter():
+        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    try:
+        yield
+    finally:
+        plan.room.leave()
+
+
+def _made(plan: Plan, task: Task) -> Asked:
+    """The question. A WSDL that is not stored may have to be fetched for it."""
+    if isinstance(plan.recipe, Soap) and plan.contract is None:
+        with _place(plan):
+            return plan.recipe.make(task)
+    return plan.recipe.make(task)
 
 
 def _task(call: Call, plan: Plan, passage: Passage | None) -> Task:
@@ -92,11 +115,11 @@ def _description(call: Call, plan: Plan, passage: Passage) -> Result:
     alias = f"{base}/rest/{quote(call.agency)}/{quote(call.service)}/{quote(call.code)}"
     upstreams = [address.target.url for address in plan.addresses]
     try:
-        kept = wsdl.kept(passage.query, passage.tail, plan.contract)
+        kept = wsdl.kept(passage.query, passage.tail, plan.contract, plan.id)
         if kept is not None:
             url, text = kept
-            raw = text.encode() if text else fetch(url)
-            return _described(wsdl.rewritten(raw, url, alias, upstreams), call)
+            raw = text.encode() if text else _fetched(plan, url)
+            return _described(wsdl.rewritten(raw, url, alias, upstreams, plan.id), call)
     except LookupError:
         raise Fault(faults.OPERATION_UNKNOWN) from None
     except Unusable:
@@ -110,8 +133,13 @@ def _description(call: Call, plan: Plan, passage: Passage) -> Result:
         return _result(call, plan, found)
     raw = found.read()
     there = upstreams[0].partition("?")[0] + passage.tail
-    body = wsdl.rewritten(raw, f"{there}?{passage.query}", alias, upstreams)
+    body = wsdl.rewritten(raw, f"{there}?{passage.query}", alias, upstreams, plan.id)
     return answers.written(raw, content_type) if body is None else answers.written(body, wsdl.MEDIA_TYPE)
+
+
+def _fetched(plan: Plan, url: str) -> bytes:
+    with _place(plan):
+        return fetch(url, plan.limits.total)
 
 
 def _described(body: bytes | None, call: Call) -> Relay:
@@ -280,7 +308,7 @@ class _Attempts:
         except BaseException:
             self._leave(room)
             raise
-        if reply.status >= 500 and not _soap_fault(reply):
+        if reply.status >= 500 and reply.status not in _CALLERS and not _soap_fault(reply):
             health.failed(address, health.STATUS, began)
         else:
             health.succeeded(address, time.monotonic() - began)
@@ -407,7 +435,8 @@ class _Cached:
         self.held = passage.headers.get("If-None-Match", "") if passage is not None else ""
         asked.headers = cache.unconditional(asked.headers)
         revision = call.operation.revision if call.operation is not None else 0
-        self.key = cache.key(plan, asked, revision)
+        alias = f"{passage.scheme}://{passage.host}" if passage is not None else ""
+        self.key = cache.key(plan, asked, revision, alias)
         self.caller = f"{call.key.id}" if call.key is not None else ""
         asked.headers += told(plan, task, passage)
 

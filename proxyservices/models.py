@@ -12,11 +12,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registry.models import Definition, Operation
+from registry.models import Definition, Operation, Parameter
 from registry.secrets import EncryptedField
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+#: What stands for a parameter's value in a path.
+_MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 _STATUSES = RegexValidator(
     r"^\s*[1-5]\d\d(-[1-5]\d\d)?(\s*[,\s]\s*[1-5]\d\d(-[1-5]\d\d)?)*\s*$",
     _("Write statuses like 200 or 200-399, parted by commas."),
@@ -158,6 +160,22 @@ class ProxyOperation(Operation):
     def writes(self) -> bool:
         """Whether a call may change something at the upstream, and is therefore taken by POST alone."""
         return self.style == self.Style.REST and self.method != "GET"
+
+    def declare_missing(self) -> list[str]:
+        """Declare a text parameter for each mark in a ``rest`` path that nothing fills; gives their names."""
+        if self.style != self.Style.REST:
+            return []
+        taken = {name.lower() for name in self.parameters.values_list("name", flat=True)}
+        mapped = self.mappings.filter(place=Mapping.Place.PATH).values_list("name", flat=True)
+        filled = taken | {name.strip("{}").lower() for name in mapped}
+        missing: list[str] = []
+        for name in _MARK.findall(self.path):
+            if name.lower() not in filled:
+                filled.add(name.lower())
+                missing.append(name)
+        for position, name in enumerate(missing, start=len(taken)):
+            Parameter.objects.create(operation=self, position=position, name=name)
+        return missing
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.kind = Operation.Kind.PROXY

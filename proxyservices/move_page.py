@@ -228,7 +228,7 @@ class MovePage(_Page):
             form.add_error("sure", _("Confirm it first."))
             return None
         if not operation.samples.exists():
-            form.add_error(None, _("There is no sample yet: add one below."))
+            form.add_error(None, _("There is no sample yet: add one above."))
             return None
         move = form.move()
         move.upstream.operation = operation
@@ -277,7 +277,13 @@ class MovePage(_Page):
             text = _("The upstream has moved on since: there is no way back from here.")
             self.message_user(request, text, messages.ERROR)
             return self._again(request)
-        move = rehearse.Move(change.upstream, change.old_url, rehearse.secrets_of(change))
+        secrets = rehearse.secrets_of(change)
+        if set(rehearse.needed(change.upstream, change.old_url)) - set(secrets):
+            # A secret that came after the change was never there: it must not go there by a click.
+            text = _("Much has changed since this rehearsal. Rehearse the address anew.")
+            self.message_user(request, text, messages.ERROR)
+            return self._again(request)
+        move = rehearse.Move(change.upstream, change.old_url, secrets)
         return self._moved(request, operation, move, "back")
 
     def _moved(self, request: HttpRequest, operation: ProxyOperation, move: rehearse.Move, kind: str) -> HttpResponse:

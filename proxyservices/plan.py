@@ -29,10 +29,11 @@ _DESCRIBED = frozenset((ProxyOperation.Style.AS_IS, *_SOAP))
 #: What never goes back: it would command the bus's own server, or the caller's browser in the bus's name.
 _NEVER_BACK = styles.OWN | {
     "content-type", "content-security-policy", "x-request-id", "x-content-type-options", "server", "date",
-    "x-sendfile", "x-lighttpd-send-file", "x-accel-redirect", "x-accel-buffering", "x-accel-charset",
-    "x-accel-expires", "x-accel-limit-rate", "strict-transport-security", "clear-site-data", "alt-svc",
-    "service-worker-allowed", "refresh", "status",
+    "x-sendfile", "x-lighttpd-send-file", "x-sendfile2", "x-lighttpd-send-tempfile", "x-reproxy-url",
+    "strict-transport-security", "clear-site-data", "alt-svc", "service-worker-allowed", "refresh", "status", "nel",
+    "report-to", "reporting-endpoints", "public-key-pins", "expect-ct", "set-cookie2", "sourcemap", "x-sourcemap",
 }  # fmt: skip
+_NGINX = "x-accel-"
 
 
 @dataclass(slots=True)
@@ -131,6 +132,7 @@ def _made(operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Se
         size=operation.size_cap,
     )
     back = {name.lower() for name in header_names(operation.response_headers)} - _NEVER_BACK
+    back = {name for name in back if not name.startswith(_NGINX)}
     if not operation.pass_credentials:
         back.discard("set-cookie")
     return Plan(

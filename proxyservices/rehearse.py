@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from lxml import etree
 
-from proxyservices import check
+from proxyservices import check, documents
 from proxyservices.client import Failed
 from proxyservices.forward import trial
 from proxyservices.models import AddressChange, ProxyOperation, Sample, Upstream
@@ -154,6 +154,7 @@ def parsed(media_type: str, body: bytes) -> tuple[Any, str]:
     if "xml" in kind or start == "<":
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
         try:
+            documents.check_xml(body)
             root = etree.fromstring(body, parser)
         except (etree.XMLSyntaxError, ValueError):
             pass

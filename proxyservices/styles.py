@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, quote_plus, unquote
 
 import orjson
+from django.conf import settings
 
 from proxyservices import patience
 from proxyservices.models import Mapping, ProxyOperation, header_names
@@ -44,6 +45,11 @@ CONDITIONS = frozenset(
 )  # fmt: skip
 
 _TOKEN = re.compile(r"\{([^{}]*)\}")
+_END = re.compile(r"[;\x00-\x1f\x7f]")
+#: A cookie of the bus's own, also behind the comma of two headers that a server made one.
+_OWN_COOKIE = re.compile(
+    rf"(?:^|,)\s*(?:{re.escape(settings.SESSION_COOKIE_NAME)}|{re.escape(settings.CSRF_COOKIE_NAME)})\s*(?:=|$)", re.I
+)
 _ADDRESS = re.compile(r"[!-\"$-~]*\Z")
 _HEADER_VALUE = re.compile(r"[\t -~]*\Z")
 _MEDIA_TYPES = {
@@ -191,7 +197,8 @@ def climbs(path: str) -> bool:
         return False
     for _layer in range(4):
         for segment in re.split(r"[/\\]", path):
-            if segment.partition(";")[0].strip() in (".", ".."):
+            # Some servers take what stands before a control letter for the whole.
+            if _END.split(segment, 1)[0].strip() in (".", ".."):
                 return True
         inner = unquote(path)
         if inner == path:
@@ -291,8 +298,16 @@ class AsIs:
                 continue
             if secret and not self._credentials and secret in value:
                 continue
+            if lower == "cookie" and not (value := _others(value)):
+                continue
             found.append((name, value))
         return found
+
+
+def _others(cookies: str) -> str:
+    """The cookies but the bus's own: a browser that is signed in here would hand its session to an upstream."""
+    pairs = (pair.strip() for pair in cookies.split(";"))
+    return "; ".join(pair for pair in pairs if pair and not _OWN_COOKIE.search(pair))
 
 
 # -------------------------------------------------------------------------------------------- rest

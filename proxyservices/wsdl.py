@@ -36,7 +36,7 @@ def asked(query: str) -> bool:
     return _ASKED.match(query) is not None
 
 
-def kept(query: str, tail: str, contract: Stored | None) -> tuple[str, str] | None:
+def kept(query: str, tail: str, contract: Stored | None, operation: int) -> tuple[str, str] | None:
     """The address of the document that is asked for, and its text where it is stored ("" where it has to be fetched).
 
     None where the upstream itself has to answer. Raises LookupError for a document that no description of ours names.
@@ -46,7 +46,7 @@ def kept(query: str, tail: str, contract: Stored | None) -> tuple[str, str] | No
     if name.lower() == "contract":
         given = dict(parse_qsl(query, max_num_fields=5))
         url = given.get("contract", "")
-        if not hmac.compare_digest(given.get("mark", "").encode(), _mark(url).encode()):
+        if not hmac.compare_digest(given.get("mark", "").encode(), _mark(url, operation).encode()):
             raise LookupError
         return url, texts.get(url, "")
     if contract is None or tail or name.lower() not in ("wsdl", "singlewsdl") or value:
@@ -54,12 +54,12 @@ def kept(query: str, tail: str, contract: Stored | None) -> tuple[str, str] | No
     return contract.main, texts[contract.main]
 
 
-def _mark(url: str) -> str:
-    """Shows that an address was written by us: else the bus could be asked to fetch anything."""
-    return authenticate(settings.SECRET_KEY.encode(), f"contract {url}".encode())[:24]
+def _mark(url: str, operation: int) -> str:
+    """Shows that an address was written by us, for this operation: else the bus could be asked to fetch anything."""
+    return authenticate(settings.SECRET_KEY.encode(), f"contract {operation} {url}".encode())[:32]
 
 
-def rewritten(body: bytes, url: str, alias: str, upstreams: Sequence[str]) -> bytes | None:
+def rewritten(body: bytes, url: str, alias: str, upstreams: Sequence[str], operation: int) -> bytes | None:
     """A WSDL or schema that lies at ``url``, its addresses and imports those of the alias; None for anything else."""
     try:
         root = documents.xml_root(body)
@@ -71,7 +71,7 @@ def rewritten(body: bytes, url: str, alias: str, upstreams: Sequence[str]) -> by
         attribute = _IMPORTS.get(each.tag)
         if attribute is not None and each.get(attribute):
             whole = urldefrag(urljoin(url, str(each.get(attribute))))[0]
-            each.set(attribute, _below(whole, alias, upstreams) or _elsewhere(whole, alias))
+            each.set(attribute, _below(whole, alias, upstreams) or _elsewhere(whole, alias, operation))
         elif each.tag in _ADDRESSES and each.get("location"):
             each.set("location", _below(str(each.get("location")), alias, upstreams) or alias)
         elif each.tag == _WSA and (each.text or "").strip():
@@ -80,8 +80,8 @@ def rewritten(body: bytes, url: str, alias: str, upstreams: Sequence[str]) -> by
     return found
 
 
-def _elsewhere(url: str, alias: str) -> str:
-    return f"{alias}?{urlencode({'contract': url, 'mark': _mark(url)})}"
+def _elsewhere(url: str, alias: str, operation: int) -> str:
+    return f"{alias}?{urlencode({'contract': url, 'mark': _mark(url, operation)})}"
 
 
 def _below(address: str, alias: str, bases: Sequence[str]) -> str:

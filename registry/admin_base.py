@@ -23,6 +23,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
 from unfold import admin as theme
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
@@ -194,6 +195,21 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         if not tenancy.may_change(request.user, obj):
             raise PermissionDenied
         super().save_model(request, obj, form, change)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """What the history keeps: it is translated when it is shown, and only as it was written for translating."""
+        told = super().construct_change_message(request, form, formsets, add)
+        with override(None):
+            names = {
+                capfirst(str(each.verbose_name)): str(each.verbose_name)
+                for model in (self.model, *(formset.model for formset in formsets or ()))
+                for each in model._meta.fields
+            }
+        for each in told:
+            for change in each.values():
+                if "fields" in change:
+                    change["fields"] = [names.get(name, name) for name in change["fields"]]
+        return told
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str

@@ -24,6 +24,8 @@ from django.conf import settings
 from registry.secrets import authenticate
 
 SUFFIX = ".journal"
+#: The name of a thread that writes the ends of calls which others began. Its segments are read behind all others.
+ENDS = "ends"
 CHAIN = 64
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 3600.0
@@ -44,7 +46,8 @@ class Segment:
 
     def __init__(self, sequence: int, previous: tuple[str, str] | None) -> None:
         folder = Path(settings.JOURNAL_DIR)
-        writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident():x}"
+        mark = ENDS if threading.current_thread().name == ENDS else ""
+        writer = f"{socket.gethostname()}-{os.getpid()}-{mark}{threading.get_ident():x}"
         # Read once: a look at Django's settings costs a fifth of the digest.
         self.key, self.sync = settings.JOURNAL_KEY, settings.AUDIT_FSYNC
         self.name = f"{writer}-{time.time_ns()}-{sequence}{SUFFIX}"
@@ -155,6 +158,11 @@ def segments(folder: Path | None = None) -> list[Path]:
     """The segments in the journal's folder, oldest first."""
     found = Path(folder or settings.JOURNAL_DIR).glob(f"*{SUFFIX}")
     return sorted(found, key=lambda path: path.name.rsplit("-", 2)[-2:])
+
+
+def of_ends(path: Path) -> bool:
+    """Whether the segment holds ends of calls that began in others."""
+    return path.name.rsplit("-", 3)[1].startswith(ENDS)
 
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:

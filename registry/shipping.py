@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,28 @@ def ship() -> int:
     known = {row.name: row for row in JournalSegment.objects.filter(closed=False)}
     names = [path.name for path in journal.segments()]
     closed = set(JournalSegment.objects.filter(closed=True, name__in=names).values_list("name", flat=True))
+    # An end that is there now has its begin in what is read from now on, in whichever segment that is.
+    ends = [
+        (path, journal.alive(path), path.stat().st_size)
+        for path in journal.segments()
+        if journal.of_ends(path) and path.name not in closed
+    ]
     for path in journal.segments():
-        if path.name not in closed:
+        if path.name not in closed and not journal.of_ends(path):
             shipped += _segment(path, known.get(path.name) or JournalSegment(name=path.name))
+    for path, alive, size in ends:
+        shipped += _segment(path, known.get(path.name) or JournalSegment(name=path.name), alive, size)
     return shipped
 
 
-def _segment(path: Path, row: JournalSegment) -> int:
+def _segment(path: Path, row: JournalSegment, alive: bool | None = None, size: int | None = None) -> int:
+    """Take in a segment, at most up to ``size``. ``alive``: whether it had its writer when the size was taken."""
     # Looked at before the lines: a writer that is gone now will not have written since.
-    alive = journal.alive(path)
+    alive = journal.alive(path) if alive is None else alive
     shipped = 0
     lines = journal.lines(path, row.offset, row.lines)
+    if size is not None:
+        lines = takewhile(lambda line: line.end <= size, lines)
     while batch := list(islice(lines, BATCH)):
         _batch(batch, row)
         shipped += len(batch)

@@ -23,11 +23,13 @@ import yaml
 from cryptography.fernet import Fernet
 from django.conf import settings
 
-from tests.servers.process import answers, find_binary, free_port, wait_until
+from tests.servers.nginx import Nginx
+from tests.servers.process import free_port, wait_until
 
 ROOT = Path(settings.BASE_DIR)
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 TLS = (ROOT / "docker-compose.tls.yml").read_text()
+ACCELERATED = (ROOT / "docker-compose.accelerated.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
 #: Settings that the image or the compose file itself decides.
 FIXED = {
@@ -36,6 +38,7 @@ FIXED = {
     "MANTRA_VAR_DIR",
     "MANTRA_STATIC_FROM_PACKAGES",
     "MANTRA_JOURNAL_DIR",  # the volume's place
+    "MANTRA_ENDS_DIR",  # likewise
     "MANTRA_SOURCE_FILE_DIRS",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
@@ -46,7 +49,7 @@ COMPOSES_OWN = {"COMPOSE_FILE"}
 
 def asked_for() -> set[str]:
     """The variables that the compose files take from .env."""
-    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS))
+    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS + ACCELERATED))
     environments = [service.get("environment", {}) for service in SERVICES.values()]
     return found | {name for environment in environments for name, value in environment.items() if value is None}
 
@@ -150,6 +153,21 @@ def test_docker_compose_takes_the_files(tmp_path: Path, tls: bool) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_docker_compose_accelerates_only_when_told(tmp_path: Path) -> None:
+    make_env(tmp_path / "env", "http://10.1.2.3")
+    plain = yaml.safe_load(compose_config(tmp_path / "env").stdout)["services"]
+    assert not [each for each in plain["nginx"]["volumes"] if "accelerated" in str(each)]
+    done = compose_config(tmp_path / "env", accelerated=True)
+    assert "MANTRA_ACCELERATED is missing from .env" in done.stderr
+    with (tmp_path / "env").open("a") as file:
+        file.write("\nMANTRA_ACCELERATED=abc123\n")
+    services = yaml.safe_load(compose_config(tmp_path / "env", accelerated=True).stdout)["services"]
+    for name in ("nginx", "web"):
+        assert services[name]["environment"]["MANTRA_ACCELERATED"] == "abc123"
+        assert [each for each in services[name]["volumes"] if str(each).split(":")[0].endswith("ends")]
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
 @pytest.mark.parametrize("name", ["MANTRA_SECRET_KEY", "POSTGRES_PASSWORD", "MANTRA_BASE_URL"])
 def test_docker_compose_says_what_is_missing(tmp_path: Path, name: str) -> None:
     make_env(tmp_path / "env", "http://10.1.2.3")
@@ -160,9 +178,10 @@ def test_docker_compose_says_what_is_missing(tmp_path: Path, name: str) -> None:
     assert f"{name} is missing from .env" in done.stderr
 
 
-def compose_config(env: Path, tls: bool = False) -> subprocess.CompletedProcess[str]:
+def compose_config(env: Path, tls: bool = False, accelerated: bool = False) -> subprocess.CompletedProcess[str]:
     command = ["docker-compose", "--env-file", str(env), "-f", "docker-compose.yml"]
     command += ["-f", "docker-compose.tls.yml"] if tls else []
+    command += ["-f", "docker-compose.accelerated.yml"] if accelerated else []
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run([*command, "config"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
 
@@ -249,52 +268,6 @@ class Behind:
             # Wakes the thread that waits in accept().
             self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
-
-
-class Nginx:
-    """The shipped configuration, moved to free ports and a folder of its own."""
-
-    def __init__(self, folder: Path, behind: Behind, trusted_proxies: int = 1) -> None:
-        self.folder = folder
-        self.port = free_port()
-        texts = {
-            name: (ROOT / "deploy" / "nginx" / name).read_text()
-            for name in ("nginx.conf", "templates/bus.conf.template", "templates/server.conf.template")
-        }
-        for name, text in texts.items():
-            for old, new in {
-                "${MANTRA_TRUSTED_PROXIES}": str(trusted_proxies),
-                "/tmp/": f"{folder}/",
-                "/dev/stdout": f"{folder}/access.log",
-                "/etc/nginx/answers.conf": str(ROOT / "deploy" / "nginx" / "answers.conf"),
-                "listen 8080": f"listen 127.0.0.1:{self.port}",
-                "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
-                # Debian's nginx is older than the image's: no names are resolved while it runs.
-                "server web:8000 resolve": f"server 127.0.0.1:{behind.port}",
-            }.items():
-                text = text.replace(old, new)
-            (folder / Path(name).name.removesuffix(".template")).write_text(text)
-        (folder / "nginx.conf").rename(folder / "main.nginx")
-        account = "user root; " if os.geteuid() == 0 else ""
-        with (folder / "error.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [find_binary("nginx"), "-c", str(folder / "main.nginx"), "-g", f"{account}daemon off;"], stderr=log
-            )
-        wait_until(lambda: answers(self.port), 10, "nginx")
-
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        response = connection.getresponse()
-        self.headers = response.headers
-        return response.status, response.read()
-
-    def logs(self) -> str:
-        return (self.folder / "access.log").read_text() + (self.folder / "error.log").read_text()
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
 
 
 @pytest.fixture
@@ -408,6 +381,7 @@ class Bus:
             wait_until(lambda: self.status("/readyz") == 200, 60, "the bus")
             # Only then has the child set up its answer to signals.
             wait_until((var / "journal" / "ship.lock").exists, 60, "the shipping")
+            wait_until((var / "journal" / "probes.alive").exists, 60, "the prober")
         except TimeoutError:
             self.close()
             raise
@@ -450,7 +424,7 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
 def test_gunicorn_takes_the_shipping_with_it(bus: Bus, number: signal.Signals) -> None:
     bus.process.send_signal(number)
     assert bus.process.wait(30) == 0
-    assert bus.children("ship_journal") == []
+    assert bus.children("ship_journal") == bus.children("probe_upstreams") == []
 
 
 def test_the_shipping_outlives_a_worker_but_not_gunicorn(bus: Bus) -> None:
@@ -463,22 +437,106 @@ def test_the_shipping_outlives_a_worker_but_not_gunicorn(bus: Bus) -> None:
     bus.process.kill()
     bus.process.wait()
     wait_until(lambda: bus.children("ship_journal") == [], 15, "the shipping's end")
+    wait_until(lambda: bus.children("probe_upstreams") == [], 15, "the prober's end")
 
 
-def test_the_shipping_is_started_again(bus: Bus) -> None:
-    [shipping] = bus.children("ship_journal")
-    os.kill(shipping, signal.SIGKILL)
-    wait_until(lambda: bus.children("ship_journal") not in ([], [shipping]), 15, "a new shipping")
+@pytest.mark.parametrize("command", ["ship_journal", "probe_upstreams"])
+def test_a_child_is_started_again(bus: Bus, command: str) -> None:
+    [child] = bus.children(command)
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: bus.children(command) not in ([], [child]), 15, "a new child")
 
 
-def test_the_shipping_does_not_hold_the_port(bus: Bus) -> None:
-    [shipping] = bus.children("ship_journal")
+def test_the_children_outlive_a_reload(bus: Bus) -> None:
+    before = bus.children("ship_journal"), bus.children("probe_upstreams")
+    [worker] = bus.children("mantra.wsgi:application")
+    bus.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: worker not in bus.children("mantra.wsgi:application"), 40, "the reload")
+    assert (bus.children("ship_journal"), bus.children("probe_upstreams")) == before
+
+
+@pytest.mark.parametrize("command", ["ship_journal", "probe_upstreams"])
+def test_a_child_does_not_hold_the_port(bus: Bus, command: str) -> None:
+    [child] = bus.children(command)
     for table in ("tcp", "tcp6"):
-        lines = Path(f"/proc/{shipping}/net/{table}").read_text().splitlines()[1:]
+        lines = Path(f"/proc/{child}/net/{table}").read_text().splitlines()[1:]
         inodes = {f"socket:[{line.split()[9]}]" for line in lines if line.split()[1].endswith(f":{bus.port:04X}")}
         assert not inodes & {
-            os.readlink(link) for link in Path(f"/proc/{shipping}/fd").glob("[0-9]*") if link.is_symlink()
+            os.readlink(link) for link in Path(f"/proc/{child}/fd").glob("[0-9]*") if link.is_symlink()
         }
+
+
+# ---------------------------------------------------------------------------------------- worker
+
+
+class Worker:
+    """What the worker container runs, with a database and a journal of its own."""
+
+    def __init__(self, var: Path) -> None:
+        (var / "journal").mkdir(parents=True)
+        self.environment = {**os.environ, "MANTRA_VAR_DIR": str(var)}
+        self.log = var / "worker.log"
+        migrate = [sys.executable, "manage.py", "migrate", "--noinput", "--verbosity", "0"]
+        subprocess.run(migrate, cwd=ROOT, env=self.environment, check=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stderr=log)
+
+    @property
+    def command(self) -> list[str]:
+        """As the compose file has it."""
+        _, *words = SERVICES["worker"]["command"]
+        return [sys.executable, *words]
+
+    def healthy(self) -> bool:
+        _, _, *words = SERVICES["worker"]["healthcheck"]["test"]
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=self.environment, capture_output=True, check=False
+        )
+        return done.returncode == 0
+
+    def children(self) -> list[int]:
+        told = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in told.stdout.split()]
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    made = Worker(tmp_path / "var")
+    yield made
+    if made.process.poll() is None:
+        made.process.terminate()
+        made.process.wait(30)
+
+
+def test_the_worker_runs_all_that_goes_on_beside_the_calls(worker: Worker) -> None:
+    assert not worker.healthy()
+    wait_until(worker.healthy, 60, "the worker's health")
+    children = worker.children()
+    assert len(children) == 2
+    os.kill(children[0], signal.SIGKILL)
+    wait_until(lambda: len(worker.children()) == 2 and children[0] not in worker.children(), 15, "a new child")
+    children = worker.children()
+    time.sleep(5)  # until it answers to signals
+    worker.process.terminate()
+    assert worker.process.wait(15) == 0
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert worker.log.read_text() == ""
+    assert not worker.healthy()
+
+
+def test_the_workers_children_end_with_it(worker: Worker) -> None:
+    wait_until(worker.healthy, 60, "the worker's health")
+    children = worker.children()
+    worker.process.kill()
+    worker.process.wait()
+    wait_until(lambda: not [pid for pid in children if Path(f"/proc/{pid}").exists()], 15, "the children's end")
+
+
+def test_what_the_containers_run_is_in_the_image() -> None:
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!deploy/")]
+    said = COMPOSE + (ROOT / "Dockerfile").read_text()
+    ran = {*re.findall(r"\bdeploy/\w[\w.]*\.py\b", said), "deploy/children.py"}
+    assert set(kept) == ran
 
 
 def test_gunicorn_writes_down_no_person(bus: Bus) -> None:

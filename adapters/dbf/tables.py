@@ -18,7 +18,6 @@ from adapters.files import below, locate, real_roots
 State = list[list[Any]]
 
 
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """One DBF file. ``cache`` is the path of its SQLite file."""

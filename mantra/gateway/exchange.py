@@ -188,7 +188,14 @@ class _Settled:
 
 
 #: Cookies of the bus itself, which no upstream may set in its name.
-_OWN_COOKIES = (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+_OWN_COOKIES = (settings.SESSION_COOKIE_NAME.lower(), settings.CSRF_COOKIE_NAME.lower())
+
+
+def _is_own(cookie: str) -> bool:
+    """Whether a Set-Cookie may reach us as one of ours. One without a name is sent back as its value alone."""
+    name, equals, _value = cookie.partition(";")[0].partition("=")
+    name = name.strip()
+    return not name or not equals or name.lower() in _OWN_COOKIES
 
 
 #: Headers' names as they are written; others keep to capitals after each dash.
@@ -208,7 +215,7 @@ def relay(answer: Answer, found: Relay) -> Response:
     for name, value in found.headers:
         title = _NAMES.get(name) or _named(name)
         if title == "Set-Cookie":
-            if value.partition("=")[0].strip() not in _OWN_COOKIES:
+            if not _is_own(value):
                 cookies.append(value)
         elif title in headers and title not in ("Content-Length", "Content-Type"):
             headers[title] += ", " + value

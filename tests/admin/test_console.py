@@ -186,6 +186,25 @@ def test_a_proxys_answer(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) ->
     assert "&lt;nama&gt;Siti&lt;/nama&gt;" in text
 
 
+def test_nothing_around_a_nested_object_is_lost_from_the_table(
+    cast: Cast, sign_in: SignIn, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/orang").respond_with_json({"nama": "Siti", "alamat": {"kota": "Bandung"}})
+    proxy = ProxyOperation.objects.create(service=cast.service, code="satu-orang", path="orang", style="rest")
+    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    text = run(sign_in("Publisher", cast.provider), proxy).content.decode()
+    assert "<th>nama</th><th>alamat</th>" in text
+    assert "<td>Siti</td><td>{&quot;kota&quot;:&quot;Bandung&quot;}</td>" in text
+
+
+def test_a_passage_is_not_offered_in_formats_or_by_soap(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    proxy = ProxyOperation.objects.create(service=cast.service, code="terusan", style="as-is")
+    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    text = sign_in("Publisher", cast.provider).get(where(proxy)).content.decode()
+    assert 'id="call_url">http://testserver/rest/prov/data/terusan<' in text
+    assert "call_wsdl" not in text and "<code>.xlsx</code>" not in text
+
+
 def test_without_a_script_it_is_a_page(cast: Cast, provider: Client) -> None:
     page = provider.post(where(cast.operations["satu"]), {"p_id": "5"}).content.decode()
     assert "<html" in page

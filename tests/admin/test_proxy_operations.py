@@ -248,6 +248,62 @@ def test_nobody_elses_upstream_is_tested(operation: ProxyOperation, publisher: C
     assert publisher.get(page(operation, "test")).status_code == 405
 
 
+# ------------------------------------------------------------------------------ what cannot be called
+
+FORM, JSON = ({"place": place, "name": "nip", "value": "1"} for place in ("form", "json"))
+
+
+def test_a_place_in_the_path_gets_its_parameter(operation: ProxyOperation) -> None:
+    operation.path, operation.style = "pegawai/{nip}/{jenis}/{unit}", "rest"
+    operation.parameters.create(name="NIP")
+    operation.mappings.create(place="path", name="jenis", value="aktif")
+    operation.save()
+    assert operation.declare_missing() == ["unit"]
+    assert list(operation.parameters.values_list("name", "position", "required")) == [
+        ("NIP", 0, True), ("unit", 1, True),
+    ]  # fmt: skip
+    assert operation.declare_missing() == []
+    operation.path, operation.style = "pegawai#{lain}", "legacy-soap"
+    assert operation.declare_missing() == []
+
+
+def test_saving_says_what_was_declared(operation: ProxyOperation, publisher: Client) -> None:
+    data = form(operation, upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/"}]) | {"path": "warga/{nik}"}
+    told = [str(each) for each in publisher.post(page(operation), data, follow=True).context["messages"]]
+    assert any("nik" in each for each in told)
+    assert [each.name for each in operation.parameters.all()] == ["nik"]
+    assert check.wrong(operation) == ""
+
+
+@pytest.mark.parametrize(
+    "word,path,rows",
+    [
+        ("path", "x", [{"place": "path", "name": "nip", "value": "1"}]),
+        ("parameter", "x", [{"place": "query", "name": "nip", "parameter": "lain"}]),
+        ("form and JSON", "x", [FORM, JSON]),
+        ("header", "x", [{"place": "header", "name": "Host", "value": "lain"}]),
+        ("", "x", []),
+    ],
+    ids=str,
+)
+def test_saving_says_why_nobody_can_call(
+    operation: ProxyOperation, publisher: Client, word: str, path: str, rows: list[dict[str, str]]
+) -> None:
+    mappings = [{"position": 0, "parameter": "", "value": "", **row} for row in rows]
+    data = form(operation, upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/"}], mappings=mappings)
+    told = [
+        str(each) for each in publisher.post(page(operation), data | {"path": path}, follow=True).context["messages"]
+    ]
+    with override("id"):
+        assert (str(check.BROKEN[word]) in told) if word else len(told) == 1
+
+
+def test_saving_says_that_no_address_is_in_use(operation: ProxyOperation, publisher: Client) -> None:
+    told = [str(each) for each in publisher.post(page(operation), form(operation), follow=True).context["messages"]]
+    with override("id"):
+        assert check.wrong(operation) in told
+
+
 # --------------------------------------------------------------------------------------- the live state
 
 

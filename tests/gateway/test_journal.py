@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -44,6 +47,36 @@ def test_each_line_is_taken_in_once(cast: Cast) -> None:
     cast.get("satu.json", "id=8")
     assert shipping.ship() == 2
     assert CallRecord.objects.count() == 2
+
+
+def test_ends_that_another_thread_writes_find_their_calls(cast: Cast) -> None:
+    """The segment of ends is the older one here, and would come first by its age."""
+    pieces: list[dict[str, Any]] = []
+    more = threading.Event()
+    wrote = threading.Event()
+
+    def ends() -> None:
+        journal.write({"t": "note"})
+        wrote.set()
+        more.wait(10)
+        journal.write(pieces[0])
+        journal.close()
+
+    writer = threading.Thread(target=ends, name=journal.ENDS)
+    writer.start()
+    wrote.wait(10)
+    reply = cast.get("satu.json", "id=7")
+    path = next(path for path in journal.segments() if not journal.of_ends(path))
+    *head, end = path.read_bytes().splitlines(keepends=True)
+    pieces.append(orjson.loads(end[: -journal.CHAIN - 2]))
+    path.write_bytes(b"".join(head))
+    more.set()
+    writer.join()
+    assert journal.of_ends(journal.segments()[0])
+    shipping.ship()
+    record = CallRecord.objects.get()
+    assert (record.outcome, record.status, record.bytes) == (200, 200, len(reply.body))
+    assert JournalSegment.objects.get(name=journal.segments()[0].name).closed
 
 
 def test_a_call_that_ends_in_a_later_round(cast: Cast) -> None:

@@ -1,14 +1,19 @@
-"""Windows counted in this process."""
+"""Windows counted in this process, and in a store for all."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+import redis
 from limits import parse
 
 from mantra.gateway import quotas
+from tests.servers.process import free_port
+from tests.servers.redis import RedisServer
 
 
 def test_it_works() -> None:
@@ -37,3 +42,46 @@ def test_no_call_is_lost_and_no_thread_started() -> None:
         limiter.hit(item, "grant", "1")
         assert set(threading.enumerate()) <= threads
     assert limiter.get_window_stats(item, "grant", "1")[1] == 10_000 - 4001
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def test_the_shared_store_counts_for_all(store: RedisServer) -> None:
+    one, other, item = quotas.Shared(store.url), quotas.Shared(store.url), parse("3/minute")
+    found = [each.hit(item, "bersama") for each in (one, other, one, other)]
+    assert [(fine, left) for fine, left, _ in found] == [(True, 2), (True, 1), (True, 0), (False, 0)]
+    assert all(50 < seconds <= 60 for _, _, seconds in found)
+    assert one.hit(item, "lain")[0]
+    # Where the library itself had counted, the count goes on.
+    assert quotas.limiter(store.url).get_window_stats(item, "grant", "bersama")[1] == 0
+
+
+def test_a_shared_window_ends(store: RedisServer) -> None:
+    shared, item = quotas.Shared(store.url), parse("1/second")
+    assert [shared.hit(item, "sebentar")[0] for _ in range(2)] == [True, False]
+    time.sleep(1.1)
+    assert shared.hit(item, "sebentar")[0]
+
+
+def test_a_shared_store_that_forgot_the_script_counts_on(store: RedisServer) -> None:
+    shared, item = quotas.Shared(store.url), parse("9/minute")
+    assert shared.hit(item, "lupa")[1] == 8
+    redis.Redis.from_url(store.url).script_flush()
+    assert shared.hit(item, "lupa")[1] == 7
+
+
+def test_no_shared_call_is_lost(store: RedisServer) -> None:
+    shared, item = quotas.Shared(store.url), parse("10000/day")
+    with ThreadPoolExecutor(8) as pool:
+        left = list(pool.map(lambda _: shared.hit(item, "ramai")[1], range(800)))
+    assert sorted(left) == list(range(10_000 - 800, 10_000))
+
+
+def test_a_shared_store_that_is_away_is_told_in_time() -> None:
+    shared = quotas.Shared(f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(redis.RedisError):
+        shared.hit(parse("1/second"), "x")

@@ -50,6 +50,7 @@ class Bus:
     key: str
     pid: int
     var: Path
+    environment: dict[str, str] = field(repr=False)
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=64))
 
     @property
@@ -61,10 +62,18 @@ class Bus:
         more = {"retries": False, "timeout": 60, "redirect": False} | more
         return self.http.request(method, self.base + path, headers=headers, **more)
 
+    def manage(self, *words: str) -> str:
+        """What a command of this bus says."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=self.environment, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
     def memory(self) -> int:
         """KiB that its processes hold for themselves."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_held(int(pid)) for pid in (self.pid, *children))
+        return sum(_held(pid) for pid in (self.pid, *map(int, children)))
 
 
 def _held(pid: int) -> int:
@@ -100,7 +109,7 @@ def bus(folder: Path, operations: list[dict[str, Any]], key: str = "", **environ
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "mantra.wsgi:application"]
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=made)
-    found = Bus(f"http://127.0.0.1:{port}", done.stdout.strip(), process.pid, folder)
+    found = Bus(f"http://127.0.0.1:{port}", done.stdout.strip(), process.pid, folder, made)
     try:
         wait_until(lambda: _ready(found), 30, "the bus")
         yield found

@@ -68,11 +68,15 @@ def upstream(answer: Callable[[Asked], Answer] | Answer) -> Iterator[Upstream]:
                 self.send_header("Content-Type", found.content_type)
             for name, value in found.headers:
                 self.send_header(name, value)
-            if found.status not in (204, 304) and "content-length" not in {name.lower() for name, _ in found.headers}:
+            framed = {"content-length", "transfer-encoding"} & {name.lower() for name, _ in found.headers}
+            if found.status not in (204, 304) and not framed:
                 self.send_header("Content-Length", str(len(found.body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(found.body)
+                with suppress(OSError):
+                    self.wfile.write(found.body)
+            if ("Connection", "close") in found.headers:
+                self.close_connection = True
 
         def _body(self) -> bytes:
             if self.headers.get("Transfer-Encoding") != "chunked":

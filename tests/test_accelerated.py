@@ -1,0 +1,396 @@
+"""Calls of which nginx moves the bytes: nginx as shipped, gunicorn as deployed, a real upstream."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.proxy.bus import Bus, bus
+from tests.proxy.upstream import Answer, Asked, Upstream, upstream
+from tests.servers.nginx import Nginx
+from tests.servers.process import free_port, wait_until
+
+SECRET = "rahasia-antara-nginx-dan-bus"
+ALIAS = "/rest/prov/data"
+
+
+@dataclass
+class Row:
+    there: Upstream
+    bus: Bus
+    nginx: Nginx
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.port, timeout=30)
+        connection.request(method, ALIAS + path, body, {"AccessKey": self.bus.key} | (headers or {}))
+        answer = connection.getresponse()
+        found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def lines(self) -> list[dict[str, Any]]:
+        folder = self.bus.var / "journal"
+        found = b"".join(path.read_bytes() for path in folder.glob("*.journal")).splitlines()
+        return [json.loads(line.rpartition(b" ")[0]) for line in found]
+
+    def end(self, id: str) -> dict[str, Any]:
+        """The end of a call, once it is on record."""
+        ends: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            ends[:] = [line for line in self.lines() if line["t"] == "end" and line["id"] == id]
+            return bool(ends)
+
+        wait_until(there, 10, "the end of a call")
+        assert len(ends) == 1
+        return ends[0]
+
+    def waits(self, id: str) -> bool:
+        """Whether the end of the call was written by the thread that reads what nginx wrote."""
+        for path in (self.bus.var / "journal").glob("*.journal"):
+            if f'"end","id":"{id}"' in path.read_text():
+                return path.name.rsplit("-", 3)[1].startswith("ends")
+        return False
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def answer(asked: Asked) -> Answer:
+    """The stand-in for an agency's server."""
+    path = asked.path.partition("?")[0]
+    if path.startswith("/status/"):
+        return Answer(b"ya", "text/plain", int(path.rpartition("/")[2]), [("Location", "/lain")])
+    if path == "/slow":
+        time.sleep(0.5)
+    if path == "/broken":
+        return Answer(b"separuh", "text/plain", 200, [("Content-Length", "100"), ("Connection", "close")])
+    if path == "/chunked":
+        size = int(asked.path.partition("?")[2])
+        pieces = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in cut(b"x" * size, 50_000))
+        # A length that is none keeps the server from saying one of its own.
+        return Answer(pieces + b"0\r\n\r\n", "text/plain", 200, [("Transfer-Encoding", "chunked")])
+    if path == "/large":
+        return Answer(b"x" * 1_000_001, "application/octet-stream")
+    if path == "/commands":
+        commands = [
+            ("X-Accel-Redirect", "@bus"), ("X-Accel-Limit-Rate", "1"), ("X-Accel-Buffering", "no"),
+            ("Set-Cookie", "sessionid=jahat"), ("Server", "jahat"), ("Strict-Transport-Security", "max-age=1"),
+            ("X-Mantra-Target", "http://127.0.0.1:1/"), ("X-Lain", "tidak"), ("ETag", '"e"'),
+            ("Cache-Control", "public, max-age=60"), ("Vary", "Accept-Language"), ("X-Request-Id", "palsu"),
+            ("Connection", "Last-Modified"), ("Last-Modified", "x"),
+        ]  # fmt: skip
+        return Answer(b"perintah", "text/html", 200, commands)
+    return Answer(json.dumps([asked.method, asked.path]).encode())
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Row]:
+    folder = tmp_path_factory.mktemp("cepat")
+    ends = folder / "ends"
+    ends.mkdir()
+    with upstream(answer) as there:
+        as_is = {"style": "as-is", "connect_cap_ms": 5000, "read_cap_ms": 20_000, "time_cap_ms": 20_000}
+        one = {"url": there.url + "/", "credential_kind": "none"}
+        operations: list[dict[str, Any]] = [
+            {**as_is, "code": "alias", "upstreams": [one]},
+            {**as_is, "code": "kunci", "upstreams": [
+                {**one, "credential_kind": "bearer", "credential": "rahasia-hulu"}]},
+            {**as_is, "code": "mati", "upstreams": [{**one, "url": f"http://127.0.0.1:{free_port()}"}]},
+            {**as_is, "code": "sempit", "size_cap": 1_000_000, "upstreams": [one]},
+            {**as_is, "code": "dua", "upstreams": [one, {**one, "position": 2}]},
+        ]  # fmt: skip
+        environment = {
+            "MANTRA_TRUSTED_PROXIES": "1", "MANTRA_ACCELERATED": SECRET, "MANTRA_ENDS_DIR": str(ends),
+        }  # fmt: skip
+        with bus(folder / "bus", operations, **environment) as made:
+            web = folder / "nginx"
+            web.mkdir()
+            nginx = Nginx(web, made, secret=SECRET, ends=ends)
+            try:
+                yield Row(there, made, nginx)
+            finally:
+                nginx.close()
+
+
+def test_nginx_fetches_what_the_bus_admits(row: Row) -> None:
+    status, headers, body = row.ask(
+        "/alias/a%2Fb//c%20d/%C3%A9?q=a+b%26c&q=2", headers={"Accept": "image/png", "X-Lain": "tidak"}
+    )
+    assert (status, json.loads(body)) == (200, ["GET", "/a%2Fb//c%20d/%C3%A9?q=a+b%26c&q=2"])
+    asked = row.there.last
+    assert asked.header("Host") == row.there.url.removeprefix("http://")
+    assert asked.header("Accept") == "image/png"
+    assert asked.header("X-Request-Id") == headers["x-request-id"]
+    assert asked.header("X-Forwarded-For") == "127.0.0.1"
+    assert asked.header("Mantra-Hops") == "1"
+    assert "mantra-" in asked.header("Via")
+    assert asked.header("traceparent").startswith("00-")
+    # Neither what the caller's key is, nor what nginx and the bus have to say to each other.
+    assert not {name for name in asked.names if name.startswith(("x-mantra", "x-accel")) or name == "x-lain"}
+    assert row.bus.key not in str(asked.headers)
+    assert SECRET not in str(asked.headers)
+    assert "accesskey" not in asked.names
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert not {name for name in headers if name.startswith(("x-mantra", "x-accel"))}
+    end = row.end(headers["x-request-id"])
+    assert (end["code"], end["status"], end["bytes"], end["by"][:2]) == (200, 200, len(body), ["prov", "app"])
+    assert 0 <= end["us"] < 5_000_000
+    assert "broken" not in end
+    assert row.waits(end["id"])
+
+
+def test_the_record_has_the_time_that_it_took(row: Row) -> None:
+    _, headers, _ = row.ask("/alias/slow")
+    assert 400_000 <= row.end(headers["x-request-id"])["us"] < 5_000_000
+
+
+def test_the_upstreams_credential_goes_there_and_nowhere_else(row: Row) -> None:
+    status, headers, body = row.ask("/kunci/x")
+    assert status == 200
+    assert row.there.last.header("Authorization") == "Bearer rahasia-hulu"
+    assert "rahasia-hulu" not in str(headers) + body.decode() + row.nginx.logs()
+    assert row.waits(row.end(headers["x-request-id"])["id"])
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 304, 401, 404, 429, 500, 502, 503, 504])
+def test_every_status_of_the_upstream_comes_back(row: Row, status: int) -> None:
+    found, headers, body = row.ask(f"/alias/status/{status}")
+    assert (found, headers["location"]) == (status, "/lain")
+    assert body == (b"" if status in (204, 304) else b"ya")
+    end = row.end(headers["x-request-id"])
+    assert (end["code"], end["status"], end["bytes"]) == (200, status, len(body))
+    assert row.waits(end["id"])
+    row.ask("/alias/baik")  # so that no storm of bad answers opens the breaker
+
+
+def test_head_brings_no_body(row: Row) -> None:
+    status, headers, body = row.ask("/alias/large", "HEAD")
+    assert (status, body, headers["content-length"]) == (200, b"", "1000001")
+    assert row.there.last.method == "HEAD"
+    assert row.end(headers["x-request-id"])["bytes"] == 0
+
+
+def test_an_upstream_commands_nothing(row: Row) -> None:
+    status, headers, body = row.ask("/alias/commands")
+    assert (status, body) == (200, b"perintah")
+    assert set(headers) == {
+        "server", "date", "connection", "content-type", "content-length", "etag", "cache-control", "vary",
+        "x-request-id", "x-content-type-options", "content-security-policy",
+    }  # fmt: skip
+    assert headers["server"] == "nginx"
+    assert headers["cache-control"] == "private, max-age=60"
+    assert headers["vary"] == "Accept-Language, Accept, AccessKey, Authorization"
+    assert headers["x-request-id"] != "palsu"
+    assert headers["content-security-policy"] == "sandbox"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status", "code"),
+    [("/alias/x", "", 401, 11101), ("/alias/x", "salah", 401, 11102), ("/tidakada/x", None, 404, 11108)],
+)
+def test_who_is_not_admitted_reaches_nothing(row: Row, path: str, key: str | None, status: int, code: int) -> None:
+    row.there.asked.clear()
+    found, headers, body = row.ask(path, headers={} if key is None else {"AccessKey": key})
+    told = json.loads(body)
+    assert (found, told["status"]) == (status, status)
+    assert row.there.asked == []
+    assert row.end(headers["x-request-id"])["code"] == told["code"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Accel-Redirect", "X-Mantra-Target", "X-Mantra-Nginx", "X-Mantra-Ends", "X-Mantra-Id", "X-Mantra-Authorization"],
+)
+def test_a_caller_says_nothing_to_nginx_or_the_bus(row: Row, name: str) -> None:
+    with upstream(Answer(b"dicuri")) as elsewhere:
+        for value in (elsewhere.url + "/", "@upstream", SECRET + "x"):
+            status, headers, body = row.ask("/alias/x", headers={name: value})
+            assert (status, json.loads(body)) == (200, ["GET", "/x"])
+            assert row.end(headers["x-request-id"])["status"] == 200
+            assert name.lower() not in row.there.last.names
+        assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("secret", ["", "salah", SECRET + "x"])
+def test_the_bus_believes_nobody_but_nginx(row: Row, secret: str) -> None:
+    """Who reaches the bus past nginx gets the answer, and never what nginx is told."""
+    found = row.bus.ask(ALIAS + "/kunci/x", headers={"X-Mantra-Nginx": secret})
+    assert (found.status, json.loads(found.data)) == (200, ["GET", "/x"])
+    assert not [header for header in found.headers if header.lower().startswith(("x-accel", "x-mantra"))]
+    assert not row.waits(row.end(found.headers["X-Request-Id"])["id"])
+    assert "x-mantra-nginx" not in row.there.last.names
+
+
+@pytest.mark.parametrize("path", ["/@upstream", "/%40upstream", "/_upstream", "@upstream"])
+def test_the_location_is_closed_to_callers(row: Row, path: str) -> None:
+    row.there.asked.clear()
+    with socket.create_connection(("127.0.0.1", row.nginx.port), timeout=10) as link:
+        link.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Mantra-Target: {row.there.url}/\r\nConnection: close\r\n\r\n".encode()
+        )
+        said = b"".join(iter(lambda: link.recv(65536), b""))
+    assert said.split(b" ", 2)[1] in (b"400", b"404", b"302")
+    assert row.there.asked == []
+
+
+@pytest.mark.parametrize("tail", ["/../rahasia", "/%2e%2e/rahasia", "/a/..%2frahasia", "/.%252e/rahasia"])
+def test_no_path_climbs_out_of_the_upstreams(row: Row, tail: str) -> None:
+    row.there.asked.clear()
+    with socket.create_connection(("127.0.0.1", row.nginx.port), timeout=10) as link:
+        link.sendall(
+            f"GET {ALIAS}/alias{tail} HTTP/1.1\r\nHost: x\r\nAccessKey: {row.bus.key}\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        said = b"".join(iter(lambda: link.recv(65536), b""))
+    assert said.split(b" ", 2)[1] == b"400"
+    assert row.there.asked == []
+
+
+def test_an_upstream_that_is_down_is_a_fault(row: Row) -> None:
+    status, headers, body = row.ask("/mati/x")
+    told = json.loads(body)
+    assert (status, told["code"], told["status"]) == (502, 11205, 502)
+    assert headers["content-type"] == "application/problem+json"
+    assert told["request_id"] == headers["x-request-id"]
+    end = row.end(told["request_id"])
+    assert (end["code"], end["status"]) == (11205, 502)
+    assert row.waits(end["id"])
+    # What nginx met counts for the bus: after three times it does not ask there any more.
+    wait_until(lambda: json.loads(row.ask("/mati/x")[2])["code"] == 11220, 10, "the breaker")
+
+
+def test_an_answer_above_the_cap_does_not_come_through(row: Row) -> None:
+    with pytest.raises((http.client.HTTPException, OSError)):
+        row.ask("/sempit/large")
+    id = row.there.last.header("X-Request-Id")
+    end = row.end(id)
+    assert (end["code"], end["broken"], end["bytes"]) == (11221, True, 0)
+
+
+@pytest.mark.parametrize("size", [999_999, 2_000_000])
+def test_the_cap_holds_where_no_length_is_stated(row: Row, size: int) -> None:
+    if size < 1_000_000:
+        status, headers, body = row.ask(f"/sempit/chunked?{size}")
+        assert (status, len(body)) == (200, size)
+        assert row.end(headers["x-request-id"])["code"] == 200
+        return
+    with pytest.raises((http.client.HTTPException, OSError)):
+        row.ask(f"/sempit/chunked?{size}")
+    end = row.end(row.there.last.header("X-Request-Id"))
+    assert (end["code"], end["broken"]) == (11221, True)
+    assert end["bytes"] <= 1_100_000
+
+
+def test_an_answer_that_breaks_off_is_not_whole(row: Row) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        row.ask("/alias/broken")
+    end = row.end(row.there.last.header("X-Request-Id"))
+    assert end["broken"] is True
+    row.ask("/alias/baik")
+
+
+def test_a_caller_who_leaves_is_on_record(row: Row) -> None:
+    with socket.create_connection(("127.0.0.1", row.nginx.port)) as link:
+        link.sendall(f"GET {ALIAS}/alias/slow HTTP/1.1\r\nHost: x\r\nAccessKey: {row.bus.key}\r\n\r\n".encode())
+        time.sleep(0.15)
+    end = row.end(row.there.last.header("X-Request-Id"))
+    assert end["broken"] is True
+    assert end["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"), [("/alias/x", "POST", b"isi"), ("/alias/x", "DELETE", None), ("/dua/x", "GET", None)]
+)
+def test_what_cannot_go_this_way_goes_the_other(row: Row, path: str, method: str, body: bytes | None) -> None:
+    status, headers, said = row.ask(path, method, body)
+    assert (status, json.loads(said)) == (200, [method, "/x"])
+    assert row.there.last.body == (body or b"")
+    assert not row.waits(row.end(headers["x-request-id"])["id"])
+
+
+def test_nothing_is_lost_or_doubled_under_load(row: Row) -> None:
+    failures: list[object] = []
+
+    def many() -> None:
+        for _ in range(50):
+            status, _headers, _body = row.ask("/alias/banyak")
+            if status != 200:
+                failures.append(status)
+
+    threads = [threading.Thread(target=many) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    begun = {line["id"] for line in row.lines() if line["t"] == "begin"}
+
+    def settled() -> bool:
+        ended = [line["id"] for line in row.lines() if line["t"] == "end"]
+        return len(ended) == len(set(ended)) and set(ended) == begun
+
+    wait_until(settled, 10, "every end")
+
+
+def test_the_history_takes_it_in_and_the_journal_is_proven(row: Row) -> None:
+    _, headers, body = row.ask("/alias/riwayat")
+    row.end(headers["x-request-id"])
+    found = row.bus.manage(
+        "shell", "-c",
+        "from registry.models import CallRecord; from registry import shipping; shipping.ship(); "
+        "shipping.ship(); "
+        f"r = CallRecord.objects.get(request_id='{headers['x-request-id']}'); "
+        "print(r.outcome, r.status, r.bytes, r.broken, CallRecord.objects.filter(outcome=0).count())",
+    )  # fmt: skip
+    assert found.split()[-5:] == ["200", "200", str(len(body)), "False", "0"]
+    assert "broken" not in row.bus.manage("verify_audit").lower()
+
+
+def test_a_worker_that_stops_waits_for_what_is_under_way(row: Row) -> None:
+    """Last of all: the server is told to begin anew."""
+    said: list[tuple[int, dict[str, str], bytes]] = []
+    caller = threading.Thread(target=lambda: said.append(row.ask("/alias/slow")))
+    caller.start()
+    time.sleep(0.2)
+    os.kill(row.bus.pid, signal.SIGHUP)
+    caller.join()
+    ((status, headers, _body),) = said
+    assert status == 200
+    end = row.end(headers["x-request-id"])
+    assert (end["code"], end["status"]) == (200, 200)
+
+
+def test_a_call_whose_worker_is_killed_is_interrupted(row: Row) -> None:
+    """nginx goes on and the caller gets the answer, but nobody is left who could put its end on record."""
+    said: list[tuple[int, dict[str, str], bytes]] = []
+    caller = threading.Thread(target=lambda: said.append(row.ask("/alias/slow")))
+    wait_until(lambda: row.ask("/alias/x")[0] == 200, 30, "the new worker")
+    caller.start()
+    time.sleep(0.2)
+    for pid in Path(f"/proc/{row.bus.pid}/task/{row.bus.pid}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+    caller.join()
+    ((status, headers, _body),) = said
+    assert status == 200
+    found = row.bus.manage(
+        "shell", "-c",
+        "from registry.models import CallRecord; from registry import shipping; shipping.ship(); "
+        f"r = CallRecord.objects.get(request_id='{headers['x-request-id']}'); print(r.outcome, r.broken)",
+    )  # fmt: skip
+    assert found.split()[-2:] == ["11903", "True"]
