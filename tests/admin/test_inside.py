@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,19 +29,20 @@ def explain(operation: DataOperation) -> str:
 
 
 @pytest.fixture
-def provider(cast: Cast, sign_in: SignIn) -> Client:
+def provider(cast: Cast, sign_in: SignIn) -> Iterator[Client]:
     path = Path(settings.SOURCE_FILE_DIRS[0]) / cast.provider.code / cast.source.database
     connection = sqlite3.connect(path)
     connection.executescript(
-        "DROP TABLE IF EXISTS riwayat; DROP TABLE IF EXISTS golongan;"
         "CREATE TABLE golongan (kode TEXT PRIMARY KEY);"
         "CREATE TABLE riwayat (id INTEGER PRIMARY KEY, golongan TEXT NOT NULL REFERENCES golongan (kode),"
         " catatan TEXT, foto BLOB); CREATE INDEX riwayat_golongan ON riwayat (golongan);"
         "INSERT INTO golongan VALUES ('III/a');"
         "INSERT INTO riwayat VALUES (1, 'III/a', '<b>rahasia</b>', x'010203'), (2, 'III/a', NULL, NULL);"
     )
+    yield sign_in("Provider", cast.provider)
+    # Other tests count the tables of this file.
+    connection.executescript("DROP TABLE riwayat; DROP TABLE golongan;")
     connection.close()
-    return sign_in("Provider", cast.provider)
 
 
 def test_tables_columns_and_keys_are_shown_and_no_row(cast: Cast, provider: Client) -> None:

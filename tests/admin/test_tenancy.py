@@ -211,3 +211,9 @@ def test_nobody_adds_changes_or_deletes_history(emerald: Emerald, sign_in: SignI
         data = {"action": "delete_selected", "_selected_action": [str(emerald.record.pk)], "post": "yes"}
         client.post(address(record, "changelist"), data)
         assert record.objects.filter(pk=emerald.record.pk).exists()
+
+
+def test_what_is_not_theirs_has_a_way_back(emerald: Emerald, sign_in: SignIn, stranger: Agency) -> None:
+    response = sign_in("Publisher", stranger).get(address(type(emerald.proxy), "change", emerald.proxy.pk))
+    assert response.status_code == 404
+    assert f'<a href="{reverse("admin:index")}">' in response.content.decode()
