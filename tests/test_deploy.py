@@ -168,6 +168,19 @@ def test_docker_compose_accelerates_only_when_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_no_file_is_mounted_into_a_mounted_folder(tmp_path: Path) -> None:
+    # The engine has to make a place for it there, and the folder is for reading only: the container would not start.
+    make_env(tmp_path / "env", "https://bus.contoh.go.id", "--tls", str(tmp_path))
+    with (tmp_path / "env").open("a") as file:
+        file.write("\nMANTRA_ACCELERATED=abc123\n")
+    services = yaml.safe_load(compose_config(tmp_path / "env", tls=True, accelerated=True).stdout)["services"]
+    for name, service in services.items():
+        places = [volume.split(":")[1] for volume in service["volumes"]]
+        assert len(places) == len(set(places))
+        assert not [(name, place) for place in places for other in places if place.startswith(f"{other}/")]
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
 @pytest.mark.parametrize("name", ["MANTRA_SECRET_KEY", "POSTGRES_PASSWORD", "MANTRA_BASE_URL"])
 def test_docker_compose_says_what_is_missing(tmp_path: Path, name: str) -> None:
     make_env(tmp_path / "env", "http://10.1.2.3")
