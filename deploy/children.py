@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: What runs beside the server: takes the journal into the history, and asks upstreams whether they are well.
 COMMANDS = ("ship_journal", "probe_upstreams")
+#: How far they stand back where processors are short.
+NICE = 5
 
 
 class Child:
@@ -44,6 +46,9 @@ class Child:
                 # Not subprocess: it waits for the end of a pipe that a worker forked meanwhile would hold open.
                 # A session of its own: Ctrl-C is for the parent, which ends the child after the last call.
                 self._pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
+                # Calls come first, and so does the worker that starts at the same time.
+                with contextlib.suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, self._pid, NICE)
             # The server collects its dead children itself and may be the first to hear of this one.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
