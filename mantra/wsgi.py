@@ -22,7 +22,7 @@ from mantra import health
 from mantra.gateway import legacy, rest
 from mantra.gateway.exchange import Environ, Response
 from mantra.gateway.soap import face as soap
-from proxyservices import health as upstreams
+from proxyservices.health import sync
 from registry import snapshot
 
 log = logging.getLogger("mantra.wsgi")
@@ -43,7 +43,7 @@ _STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 
 # Gunicorn imports this after the fork, so that each worker has threads of its own.
 snapshot.start()
-upstreams.start()
+sync.start()
 
 # What was imported stays: the collector need not look at it again, nor look as often as a small program's would.
 gc.collect()

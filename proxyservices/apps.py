@@ -8,7 +8,7 @@ class ProxyServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from proxyservices import plan  # models must be loaded first
+        from proxyservices.forwarding import plan  # models must be loaded first
         from registry import snapshot
 
         snapshot.PREPARERS["proxy"] = plan.prepare

@@ -26,12 +26,14 @@ from django.conf import settings
 
 from mantra.gateway import journal
 from mantra.gateway.exchange import Environ, Response
-from proxyservices import forward, health, network
-from proxyservices.addresses import Address
-from proxyservices.client import Failed
-from proxyservices.plan import Plan
-from proxyservices.room import half
-from proxyservices.styles import Asked
+from proxyservices.forwarding import attempts, pipeline
+from proxyservices.forwarding.plan import Plan
+from proxyservices.health import balancer, tracker
+from proxyservices.styles.base import Asked
+from proxyservices.transport import allowlist, dial
+from proxyservices.transport.bulkhead import half
+from proxyservices.transport.endpoint import Address
+from proxyservices.transport.errors import Failed
 from registry import faults
 from registry import journal as segments
 from registry.calls import Call, Result
@@ -91,21 +93,21 @@ def shown(environ: Environ) -> bool:
 
 def run(call: Call) -> Result:
     """Ask the upstream, or have nginx ask it. Raises Fault."""
-    return forward.run(call, _hand if call.by_nginx else None)
+    return pipeline.run(call, _hand if call.by_nginx else None)
 
 
 def _hand(call: Call, plan: Plan, asked: Asked, deadline: float) -> Result | None:
     """The call as nginx can do it; None where it cannot. Raises Fault."""
     if not fits(call, plan, asked):
         return None
-    (address,) = health.order(plan.addresses)
+    (address,) = balancer.order(plan.addresses)
     target = address.target
     try:
         where = _where(target.origin.host, target.origin.port, min(deadline, time.monotonic() + plan.limits.connect))
-        question = forward.question(address, asked, deadline)
+        question = attempts.question(address, asked, deadline)
     except Failed as failure:
-        health.failed(address, failure, time.monotonic())
-        raise forward.fault_of(failure, plan, call.request_id, deadline) from None
+        tracker.failed(address, failure, time.monotonic())
+        raise attempts.fault_of(failure, plan, call.request_id, deadline) from None
     headers = {
         "X-Accel-Redirect": _LOCATION,
         "X-Mantra-Target": f"http://{where}{question.path}",
@@ -154,7 +156,7 @@ def _where(host: str, port: int, until: float) -> str:
     held = _named.get((host, port))
     if held is not None and now < held[0]:
         return held[1]
-    judged = [(family, found) for family, found in network.resolve(host, port, until) if network.allowed(found)]
+    judged = [(family, found) for family, found in dial.resolve(host, port, until) if allowlist.allowed(found)]
     if not judged:
         raise Failed("address", "forbidden")
     family, found = judged[0]
@@ -328,16 +330,16 @@ def ended(call: Call, handed: Handed, what: str, status: int, size: int, whole: 
     fault: Fault | None = None
     if what == "unreachable":
         fault = Fault(faults.UPSTREAM_DOWN, request_id=call.request_id)
-        health.failed(address, Failed("connect", "refused"), handed.began)
+        tracker.failed(address, Failed("connect", "refused"), handed.began)
     elif what == "late":
         fault = Fault(faults.UPSTREAM_SLOW, seconds=f"{READ:g}")
-        health.failed(address, Failed("first-byte", "slow", sent=True, slow=True), handed.began)
+        tracker.failed(address, Failed("first-byte", "slow", sent=True, slow=True), handed.began)
     elif what == "large":
         fault, whole = Fault(faults.UPSTREAM_LARGE, limit=handed.headers["X-Mantra-Most"]), False
     elif status >= 500:
-        health.failed(address, health.STATUS, handed.began)
+        tracker.failed(address, tracker.STATUS, handed.began)
     elif status != CALLER_LEFT:
-        health.succeeded(address, time.monotonic() - handed.began)
+        tracker.succeeded(address, time.monotonic() - handed.began)
     handed.status = status
     with suppress(Fault):  # it was logged; nobody waits for an answer any more
         journal.end(call, fault or result, size, broken=not whole, status=status)

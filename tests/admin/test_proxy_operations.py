@@ -12,11 +12,12 @@ from django.utils import timezone
 from django.utils.translation import override
 from pytest_httpserver import HTTPServer
 
-from proxyservices import check
-from proxyservices.admin import STATES
-from proxyservices.check import diagnose
-from proxyservices.client import PHASES
+from proxyservices.admin import operations
+from proxyservices.admin.operations import STATES
+from proxyservices.health import advice
+from proxyservices.health.connection_test import diagnose
 from proxyservices.models import AddressChange, Mapping, ProxyOperation, Upstream, UpstreamState
+from proxyservices.transport.errors import PHASES
 from registry.models import Parameter
 from tests.admin.conftest import Emerald, SignIn
 from tests.servers.faulty import once, scripted_server
@@ -191,7 +192,7 @@ def phase_of(row: Upstream) -> str:
     found = diagnose(row)
     assert not found.fine
     with override("id"):
-        assert str(check.phase_name(found.phase)) in diagnose(row).text
+        assert str(advice.phase_name(found.phase)) in diagnose(row).text
     return found.phase
 
 
@@ -237,8 +238,8 @@ def test_an_answer_that_is_no_http(operation: ProxyOperation) -> None:
 
 
 def test_every_phase_has_a_name_and_advice() -> None:
-    assert set(check.PHASE_NAMES) == set(PHASES)
-    assert {phase for phase, reason in check.ADVICE if not reason} == set(PHASES)
+    assert set(advice.PHASE_NAMES) == set(PHASES)
+    assert {phase for phase, reason in advice.ADVICE if not reason} == set(PHASES)
 
 
 def test_nobody_elses_upstream_is_tested(operation: ProxyOperation, publisher: Client, httpserver: HTTPServer) -> None:
@@ -272,7 +273,7 @@ def test_saving_says_what_was_declared(operation: ProxyOperation, publisher: Cli
     told = [str(each) for each in publisher.post(page(operation), data, follow=True).context["messages"]]
     assert any("nik" in each for each in told)
     assert [each.name for each in operation.parameters.all()] == ["nik"]
-    assert check.wrong(operation) == ""
+    assert operations.wrong(operation) == ""
 
 
 @pytest.mark.parametrize(
@@ -295,13 +296,13 @@ def test_saving_says_why_nobody_can_call(
         str(each) for each in publisher.post(page(operation), data | {"path": path}, follow=True).context["messages"]
     ]
     with override("id"):
-        assert (str(check.BROKEN[word]) in told) if word else len(told) == 1
+        assert (str(operations.BROKEN[word]) in told) if word else len(told) == 1
 
 
 def test_saving_says_that_no_address_is_in_use(operation: ProxyOperation, publisher: Client) -> None:
     told = [str(each) for each in publisher.post(page(operation), form(operation), follow=True).context["messages"]]
     with override("id"):
-        assert check.wrong(operation) in told
+        assert operations.wrong(operation) in told
 
 
 # --------------------------------------------------------------------------------------- the live state
@@ -320,7 +321,7 @@ def test_the_live_state_in_words(operation: ProxyOperation, publisher: Client) -
     for word in ('data-state="open"', "12,3 ms" if "12,3" in text else "12.3 ms", "refused"):
         assert word in text
     with override("id"):
-        assert str(check.ADVICE["connect", "refused"]) in text
+        assert str(advice.ADVICE["connect", "refused"]) in text
     assert "<html" not in text
 
 

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from proxyservices import rehearse
+from proxyservices.address_change import cutover
 from proxyservices.models import AddressChange, Contract, Mapping, ProxyOperation, Sample, Upstream, UpstreamState
 from registry.models import Agency, Field, Parameter
 from tests.admin.conftest import MARK, Emerald, SignIn, make_agency
@@ -75,7 +75,7 @@ def test_back_takes_no_secret_along_that_came_later(operation: ProxyOperation, p
         row.refresh_from_db()
         row.credential = "rahasia"
         row.save()
-    change = rehearse.way_back(row)
+    change = cutover.way_back(row)
     assert change is not None
     publisher.post(view("move", operation), {"action": "back", "change": change.pk})
     row.refresh_from_db()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyservices import cache, health
+from proxyservices.forwarding import cache
+from proxyservices.health import tracker
 from proxyservices.models import Mapping, ProxyOperation, Upstream
 from registry import snapshot
 from registry.models import Field, Grant, Parameter
@@ -27,7 +28,7 @@ def publish(
 ) -> ProxyOperation:
     """An operation of the cast's service with these upstreams, granted to its application (fields in ``grant``)."""
     cache.answers.clear()
-    health._states.clear()
+    tracker._states.clear()
     operation = ProxyOperation(service=cast.service, code=code, state="published", style=style, **more)
     operation.full_clean()
     operation.save()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mantra.wsgi import application
-from proxyservices import forward
+from proxyservices.forwarding import forwarded_headers
 from registry import faults
 from tests.cast import Cast, call, ends_of, recorded
 from tests.proxy.publishing import publish
@@ -203,7 +203,7 @@ def test_a_call_that_comes_round_is_ended(cast: Cast) -> None:
         assert via.endswith(f".{operation.pk}")
         reply = call("/rest/prov/data/alias/x", accesskey=cast.key, via=f"1.1 lain, {via}")
         assert (reply.status, reply.json()["code"]) == (508, faults.LOOP.code)
-        reply = call("/rest/prov/data/alias/x", accesskey=cast.key, mantra_hops=str(forward.MAX_HOPS))
+        reply = call("/rest/prov/data/alias/x", accesskey=cast.key, mantra_hops=str(forwarded_headers.MAX_HOPS))
         assert reply.json()["code"] == faults.LOOP.code
         assert len(there.asked) == 1
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.conf import settings
 
-from proxyservices import health
-from proxyservices.room import half
+from proxyservices.health import tracker
+from proxyservices.transport.bulkhead import half
 from registry import faults
 from tests.cast import Cast, Reply, call, ends_of
 from tests.proxy.publishing import publish
@@ -112,7 +112,7 @@ def test_a_read_is_tried_again_and_a_write_is_not(cast: Cast) -> None:
     with talking(says(b"")) as (url, heads):
         publish(cast, url, retries=2)
         for method, times in (("GET", 3), ("HEAD", 3), ("POST", 1), ("PUT", 1), ("DELETE", 1)):
-            health._states.clear()
+            tracker._states.clear()
             heads.clear()
             ask(cast, method)
             assert (method, len(heads)) == (method, times)
@@ -256,10 +256,10 @@ def test_a_place_is_given_back_whatever_happens(cast: Cast) -> None:
     with talking(says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\nzz")) as (url, _):
         publish(cast, url, concurrency=1, retries=0)
         for _ in range(3):
-            health._states.clear()
+            tracker._states.clear()
             assert ask(cast).broke is not None
         for method in ("HEAD", "GET", "DELETE"):
-            health._states.clear()
+            tracker._states.clear()
             assert ask(cast, method).status == 200
 
 

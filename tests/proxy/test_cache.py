@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxyservices import cache
+from proxyservices.forwarding import cache
 from registry import faults, snapshot
 from registry.models import AccessKey, Application, Grant
 from tests.cast import Cast, Reply, call

@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
-from proxyservices import client
-from proxyservices.client import Failed, Limits, Question, Reply, Target, ask, hop_by_hop
-from proxyservices.network import Networks
+from proxyservices.transport import errors, pool
+from proxyservices.transport.allowlist import Networks
+from proxyservices.transport.client import Limits, Question, Reply, ask, hop_by_hop
+from proxyservices.transport.errors import Failed
+from proxyservices.transport.pool import Target
 from registry import faults
 from registry.faults import Fault
 from tests.servers.certificates import Authority
@@ -61,7 +63,7 @@ def failing(phase: str, reason: str, sent: bool | None, slow: bool = False, with
     failed = caught.value
     expected = phase, reason, failed.sent if sent is None else sent, slow
     assert (failed.phase, failed.reason, failed.sent, failed.slow) == expected
-    assert failed.phase in client.PHASES
+    assert failed.phase in errors.PHASES
     assert time.monotonic() - began < within
 
 
@@ -458,10 +460,10 @@ def test_a_stale_answer_that_has_begun_is_none() -> None:
 def test_idle_connections_are_bounded_and_grow_old(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted_server(repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server:
         target = Target.of(server.url)
-        for reply in [ask(target, GET, QUICK) for _ in range(client.IDLE_MOST + 5)]:
+        for reply in [ask(target, GET, QUICK) for _ in range(pool.IDLE_MOST + 5)]:
             reply.read()
-        assert len(target.origin.idle) == client.IDLE_MOST
-        monkeypatch.setattr(client, "IDLE_SECONDS", 0.05)
+        assert len(target.origin.idle) == pool.IDLE_MOST
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
         time.sleep(0.1)
         target.origin.sweep()
         assert not target.origin.idle
@@ -469,8 +471,8 @@ def test_idle_connections_are_bounded_and_grow_old(monkeypatch: pytest.MonkeyPat
         time.sleep(0.1)
         # Nor is one taken that nobody has swept yet.
         assert target.origin.take() is None
-        monkeypatch.setattr(client, "IDLE_SECONDS", 30.0)
-        monkeypatch.setattr(client, "AGE_SECONDS", 0.0)
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 30.0)
+        monkeypatch.setattr(pool, "AGE_SECONDS", 0.0)
         fetch(target)
         assert not target.origin.idle
 
@@ -484,10 +486,10 @@ def test_the_sweeper_closes_what_nobody_needs(monkeypatch: pytest.MonkeyPatch) -
         peer.wait()
         gone.set()
 
-    monkeypatch.setattr(client, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.2)
     with scripted_server(script) as server:
         target = Target.of(server.url)
-        client._sweeper.forget()
+        pool._sweeper.forget()
         fetch(target)
         assert gone.wait(3)
         assert not target.origin.idle

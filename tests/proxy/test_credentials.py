@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 
-from proxyservices import credentials
-from proxyservices.client import Failed
-from proxyservices.credentials import Credential, NoToken
 from proxyservices.models import Upstream
+from proxyservices.transport import credentials
+from proxyservices.transport.credentials import Credential, NoToken
+from proxyservices.transport.errors import Failed
 from tests.servers.faulty import Asked, Peer, scripted_server
 
 

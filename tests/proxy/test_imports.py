@@ -10,9 +10,11 @@ import pytest
 import yaml
 from pytest_httpserver import HTTPServer
 
-from proxyservices import described, imports
-from proxyservices.described import UPLOADED, VALUES, Documents, Draft, Found, Unusable
-from proxyservices.import_openapi import whole
+from proxyservices.descriptions import documents
+from proxyservices.descriptions.documents import UPLOADED, Documents, Unusable
+from proxyservices.importing import create
+from proxyservices.importing.drafts import VALUES, Draft, Found
+from proxyservices.importing.openapi import whole
 from proxyservices.models import ProxyOperation
 from tests.cast import Cast, call
 
@@ -25,7 +27,7 @@ def uploaded(*names: str) -> tuple[Documents, str]:
 
 def read(document: dict[str, Any] | str, fetch: Any = None) -> Found:
     text = document if isinstance(document, str) else json.dumps(document)
-    return imports.described(Documents({UPLOADED + "a.json": text.encode()}, fetch), UPLOADED + "a.json")
+    return create.described(Documents({UPLOADED + "a.json": text.encode()}, fetch), UPLOADED + "a.json")
 
 
 def spec(**operation: Any) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def names(draft: Draft) -> dict[str, str]:
 
 
 def test_it_works() -> None:
-    found = imports.described(*uploaded("pegawai.yaml"))
+    found = create.described(*uploaded("pegawai.yaml"))
     assert (found.kind, found.title) == ("OpenAPI 3.0.3", "Pegawai")
     one, _delete, post = found.drafts
     assert (one.code, one.method, one.path) == ("ambilPegawai", "GET", "pegawai/{nomor_induk}")
@@ -80,10 +82,10 @@ def test_it_works() -> None:
 @pytest.mark.django_db
 def test_drafts_are_made_with_all_that_belongs_to_them(cast: Cast) -> None:
     documents, main = uploaded("pegawai.yaml")
-    packed = json.loads(json.dumps(imports.pack(imports.described(documents, main), documents, main)))
-    drafts, texts, main = imports.unpack(packed)
+    packed = json.loads(json.dumps(create.pack(create.described(documents, main), documents, main)))
+    drafts, texts, main = create.unpack(packed)
     ProxyOperation.objects.create(service=cast.service, code="AMBILPEGAWAI")
-    made = imports.make(cast.service, drafts, texts, main)
+    made = create.make(cast.service, drafts, texts, main)
     assert [each.code for each in made] == ["ambilPegawai_2", "delete_pegawai_nomor-induk", "post_pegawai"]
     one = ProxyOperation.objects.get(code="ambilPegawai_2")
     assert (one.state, one.style, one.kind) == ("draft", "rest", "proxy")
@@ -206,7 +208,7 @@ def test_references_lead_to_documents_that_are_uploaded_or_fetched(httpserver: H
     httpserver.expect_request("/api/bentuk.yaml").respond_with_data(bentuk)
     main = httpserver.url_for("/api/v1/buku.json")
     documents = Documents({})
-    draft = only(imports.described(documents, main))
+    draft = only(create.described(documents, main))
     assert names(draft) == {"n": "integer"}
     assert draft.address == httpserver.url_for("/layanan")
     assert list(documents.used) == [main, httpserver.url_for("/api/bentuk.yaml")]
@@ -217,7 +219,7 @@ def test_references_lead_to_documents_that_are_uploaded_or_fetched(httpserver: H
 
 def test_a_wsdl_and_the_schema_that_it_includes() -> None:
     documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
-    found = imports.described(documents, main)
+    found = create.described(documents, main)
     (draft,) = found.drafts
     assert (draft.code, draft.style, draft.path) == ("Cari", "soap", "Cari")
     assert draft.address == "http://pegawai.contoh.go.id/soap"
@@ -241,8 +243,8 @@ def test_a_wsdl_and_the_schema_that_it_includes() -> None:
 @pytest.mark.django_db
 def test_a_soap_draft_keeps_every_document(cast: Cast) -> None:
     documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
-    found = imports.described(documents, main)
-    (made,) = imports.make(cast.service, found.drafts, documents.used, main)
+    found = create.described(documents, main)
+    (made,) = create.make(cast.service, found.drafts, documents.used, main)
     assert [(each.url, each.main) for each in made.contracts.all()] == [
         (UPLOADED + "pegawai.wsdl", True), (UPLOADED + "tipe.xsd", False),
     ]  # fmt: skip
@@ -268,13 +270,13 @@ def test_rpc_and_what_soap_leaves_aside() -> None:
 
 def test_a_schema_that_is_missing_is_named() -> None:
     with pytest.raises(Unusable, match=r"tipe\.xsd"):
-        imports.described(*uploaded("pegawai.wsdl"))
+        create.described(*uploaded("pegawai.wsdl"))
 
 
 def test_a_wsdl_by_its_address(httpserver: HTTPServer) -> None:
     for name in ("pegawai.wsdl", "tipe.xsd"):
         httpserver.expect_request(f"/{name}").respond_with_data((CONTRACTS / name).read_bytes())
-    assert len(imports.described(Documents({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
+    assert len(create.described(Documents({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
 
 
 # ------------------------------------------------------------------------------ what no document may do
@@ -287,9 +289,9 @@ def test_no_document_opens_a_file_or_an_address_past_the_door(settings: Any, htt
             read(text.replace("tipe.xsd", place))
     settings.UPSTREAM_NETWORKS = ["!127.0.0.0/8"]
     with pytest.raises(Unusable):
-        read(text.replace("tipe.xsd", httpserver.url_for("/tipe.xsd")), described.fetch)
+        read(text.replace("tipe.xsd", httpserver.url_for("/tipe.xsd")), documents.fetch)
     with pytest.raises(Unusable):
-        imports.described(Documents({}), httpserver.url_for("/a.json"))
+        create.described(Documents({}), httpserver.url_for("/a.json"))
     assert httpserver.log == []
 
 
@@ -334,7 +336,7 @@ def test_a_document_that_refers_to_itself_without_end() -> None:
 
 
 def test_a_description_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(described, "LARGE", 100)
+    monkeypatch.setattr(documents, "LARGE", 100)
     with pytest.raises(Unusable):
         read(body({"type": "object"}))
 
@@ -343,5 +345,5 @@ def test_a_description_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_that_gives_no_document(httpserver: HTTPServer, status: int) -> None:
     httpserver.expect_request("/a").respond_with_data("{}", status=status, headers={"Location": "/b"})
     with pytest.raises(Unusable):
-        imports.described(Documents({}), httpserver.url_for("/a"))
+        create.described(Documents({}), httpserver.url_for("/a"))
     assert len(httpserver.log) == 1

@@ -22,10 +22,12 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from proxyservices import client, health, probes
-from proxyservices.addresses import Address
-from proxyservices.client import Failed, Limits, Question
+from proxyservices.health import balancer, probe, prober, summary, sync, tracker
 from proxyservices.models import Lease, ProxyOperation, Upstream, UpstreamState
+from proxyservices.transport import client
+from proxyservices.transport.client import Limits, Question
+from proxyservices.transport.endpoint import Address
+from proxyservices.transport.errors import Failed
 from registry.faults import Fault
 from registry.models import SnapshotVersion
 from tests.cast import Cast
@@ -41,8 +43,8 @@ LOOK = 0.3
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     yield
-    health._states.clear()
-    health._findings.clear()
+    tracker._states.clear()
+    tracker._findings.clear()
 
 
 @pytest.fixture
@@ -74,12 +76,12 @@ def publish(cast: Cast) -> Callable[..., Upstream]:
 # --------------------------------------------------------------------------------------------------------- one probe
 
 
-def probe(row: Upstream) -> probes.Outcome:
-    return probes.ask(probes.address_of(row))
+def probe_once(row: Upstream) -> probe.Outcome:
+    return probe.ask(prober.address_of(row))
 
 
 def test_it_works(publish: Callable[..., Upstream], first: Moody) -> None:
-    found = probe(publish(first.url, probe_path="sehat?x=1"))
+    found = probe_once(publish(first.url, probe_path="sehat?x=1"))
     assert found.healthy
     [(_, method, path, head)] = first.asked
     assert (method, path) == ("GET", "/api/sehat?x=1")
@@ -90,13 +92,13 @@ def test_it_works(publish: Callable[..., Upstream], first: Moody) -> None:
     ("written", "asked"), [("", "/api"), ("cek", "/api/cek"), ("/cek", "/cek")], ids=["none", "below", "root"]
 )
 def test_where_it_asks(publish: Callable[..., Upstream], first: Moody, written: str, asked: str) -> None:
-    probe(publish(first.url, probe_path=written))
+    probe_once(publish(first.url, probe_path=written))
     assert first.asked[0][2] == asked
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 def test_any_method(publish: Callable[..., Upstream], first: Moody, method: str) -> None:
-    assert probe(publish(first.url, probe_method=method)).healthy
+    assert probe_once(publish(first.url, probe_method=method)).healthy
     assert first.asked[0][1] == method
 
 
@@ -107,21 +109,21 @@ def test_any_method(publish: Callable[..., Upstream], first: Moody, method: str)
 def test_expected_statuses(
     publish: Callable[..., Upstream], first: Moody, statuses: str, status: int, well: bool
 ) -> None:
-    found = probe(publish(first.url, probe_path=f"/status/{status}", probe_statuses=statuses))
+    found = probe_once(publish(first.url, probe_path=f"/status/{status}", probe_statuses=statuses))
     assert found.healthy is well
     assert found.reason == ("" if well else "status")
 
 
 def test_an_expected_text(publish: Callable[..., Upstream], first: Moody) -> None:
     row = publish(first.url, probe_text="semua sehat")
-    assert probe(row).healthy
+    assert probe_once(row).healthy
     first.be("ill")
-    found = probe(row)
+    found = probe_once(row)
     assert (found.healthy, found.phase, found.reason) == (False, "body", "text")
 
 
 def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
-    assert probes._holds(iter([b"..se", b"ha", b"t.."]), b"sehat")
+    assert probe._holds(iter([b"..se", b"ha", b"t.."]), b"sehat")
     read: list[int] = []
 
     def endless() -> Iterator[bytes]:
@@ -129,8 +131,8 @@ def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
             read.append(65536)
             yield bytes(65536)
 
-    assert not probes._holds(endless(), b"sehat")
-    assert sum(read) <= probes.MOST + 65536
+    assert not probe._holds(endless(), b"sehat")
+    assert sum(read) <= probe.MOST + 65536
 
 
 @pytest.mark.parametrize(
@@ -139,13 +141,13 @@ def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
 )
 def test_what_fails_is_named(publish: Callable[..., Upstream], first: Moody, mood: str, phase: str, slow: bool) -> None:
     first.be(mood)
-    found = probe(publish(first.url))
+    found = probe_once(publish(first.url))
     assert (found.healthy, found.phase, found.slow) == (False, phase, slow)
     assert found.seconds < INTERVAL + 0.5
 
 
 def test_the_credential_goes_with_it(publish: Callable[..., Upstream], first: Moody) -> None:
-    probe(publish(first.url, credential_kind="header", credential_name="X-Kunci", credential="rahasia"))
+    probe_once(publish(first.url, credential_kind="header", credential_name="X-Kunci", credential="rahasia"))
     assert "X-Kunci: rahasia" in first.asked[0][3]
 
 
@@ -156,9 +158,9 @@ class Stage:
     """A prober and a worker process's view, turn by turn in one thread: one database connection serves both."""
 
     def __init__(self, *rows: Upstream) -> None:
-        self.prober = probes.Prober()
-        self.exchange = health.Exchange()
-        self.addresses = [probes.address_of(row) for row in rows]
+        self.prober = prober.Prober()
+        self.exchange = sync.Exchange()
+        self.addresses = [prober.address_of(row) for row in rows]
         self._ticked = 0.0
         #: The id of the address that answered each call, or 0.
         self.calls: list[int] = []
@@ -176,7 +178,7 @@ class Stage:
 
     def call(self) -> int:
         try:
-            addresses = health.order(self.addresses)
+            addresses = balancer.order(self.addresses)
         except Fault:
             return 0
         return next((each.id for each in addresses if self._answers(each)), 0)
@@ -188,12 +190,12 @@ class Stage:
             reply = client.ask(address.target, question, Limits(0.2, 0.2, 0.2, 1000), began + 0.2)
             reply.read()
         except Failed as failure:
-            health.failed(address, failure, began)
+            tracker.failed(address, failure, began)
             return False
         if reply.status >= 500:
-            health.failed(address, health.STATUS, began)
+            tracker.failed(address, tracker.STATUS, began)
             return False
-        health.succeeded(address, time.monotonic() - began)
+        tracker.succeeded(address, time.monotonic() - began)
         return True
 
     def until(self, condition: Callable[[], bool], seconds: float, calling: bool = True) -> float:
@@ -226,10 +228,10 @@ def test_what_the_prober_ejected_is_back_within_two_intervals(rows: list[Upstrea
     Upstream.objects.update(probe_text="semua sehat")
     rows = list(Upstream.objects.order_by("pk"))
     stage = Stage(*rows)
-    stage.until(lambda: UpstreamState.objects.filter(observer=health.PROBER, healthy=True).count() == 2, 3, False)
+    stage.until(lambda: UpstreamState.objects.filter(observer=tracker.PROBER, healthy=True).count() == 2, 3, False)
     first.be(mood)
     # No call is spent on finding out.
-    stage.until(lambda: health.ill(stage.addresses[0]), 2 * INTERVAL + 3, calling=False)
+    stage.until(lambda: tracker.ill(stage.addresses[0]), 2 * INTERVAL + 3, calling=False)
     assert stage.call() == rows[1].pk
     first.be("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
@@ -241,9 +243,9 @@ def test_what_failing_calls_ejected_is_back_within_two_intervals(rows: list[Upst
     stage = Stage(*rows)
     stage.during(0.5)
     first.be(mood)
-    while health.state_of(stage.addresses[0]).ejection.state == "closed":
+    while tracker.state_of(stage.addresses[0]).ejection.state == "closed":
         stage.call()
-    assert not health.ill(stage.addresses[0])
+    assert not tracker.ill(stage.addresses[0])
     first.be("well")
     assert stage.call() == rows[1].pk
     stage.until(stage.in_rotation, 2 * INTERVAL)
@@ -256,8 +258,8 @@ def test_the_only_address_with_its_breaker_open_is_back_within_two_intervals(
     stage = Stage(publish(first.url))
     stage.during(0.3)
     first.be(mood)
-    stage.until(lambda: health.state_of(stage.addresses[0]).breaker.state == "open", 15)
-    stage.until(lambda: health.ill(stage.addresses[0]), 5)
+    stage.until(lambda: tracker.state_of(stage.addresses[0]).breaker.state == "open", 15)
+    stage.until(lambda: tracker.ill(stage.addresses[0]), 5)
     first.be("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
@@ -269,9 +271,9 @@ def test_a_process_that_never_saw_it_takes_it_up_within_two_intervals(
     stage = Stage(*rows)
     first.be(mood)
     stage.until(lambda: UpstreamState.objects.filter(healthy=False).exists(), 5, calling=False)
-    health._findings.clear()
-    health._states.clear()
-    stage.exchange = health.Exchange()
+    tracker._findings.clear()
+    tracker._states.clear()
+    stage.exchange = sync.Exchange()
     stage.exchange.tick()
     assert stage.call() == rows[1].pk
     first.be("well")
@@ -288,16 +290,16 @@ def test_without_a_probe_it_is_back_within_two_pauses(
     mood: str,
     alone: bool,
 ) -> None:
-    monkeypatch.setattr(health, "PAUSE", 0.5)
+    monkeypatch.setattr(tracker, "PAUSE", 0.5)
     rows = [publish(first.url, probe_seconds=0)]
     if not alone:
         rows.append(publish(second.url, position=1, probe_seconds=0))
     stage = Stage(*rows)
     first.be(mood)
-    for _ in range(health.STORM + 5):
+    for _ in range(tracker.STORM + 5):
         stage.call()
     first.be("well")
-    stage.until(stage.in_rotation, 2 * health.PAUSE)
+    stage.until(stage.in_rotation, 2 * tracker.PAUSE)
 
 
 def test_flapping(rows: list[Upstream], first: Moody) -> None:
@@ -322,7 +324,7 @@ def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: Moody) 
     stage.during(3)
     assert 0 not in stage.calls
     tried = [path for _, _, path, _ in first.asked[before:] if path == "/api/panggil" or path == "/panggil"]
-    assert len(tried) <= health.THRESHOLD + 1
+    assert len(tried) <= tracker.THRESHOLD + 1
     first.be("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
@@ -331,7 +333,7 @@ def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: Moody) 
 
 
 def state(row: Upstream) -> UpstreamState:
-    return UpstreamState.objects.get(upstream=row, observer=health.PROBER)
+    return UpstreamState.objects.get(upstream=row, observer=tracker.PROBER)
 
 
 def test_what_it_finds_is_written(publish: Callable[..., Upstream], first: Moody) -> None:
@@ -356,7 +358,7 @@ def test_one_probe_that_fails_is_looked_at_again(publish: Callable[..., Upstream
     stage.until(lambda: watched.failures == 1, 3, False)
     assert state(row).healthy
     first.be("well")
-    stage.until(lambda: watched.failures == 0, probes.AGAIN + 1, False)
+    stage.until(lambda: watched.failures == 0, prober.AGAIN + 1, False)
     assert state(row).healthy
 
 
@@ -370,7 +372,7 @@ def test_probes_come_at_their_interval(publish: Callable[..., Upstream], first: 
 
 def test_one_that_hangs_holds_no_other_up(publish: Callable[..., Upstream], first: Moody) -> None:
     with contextlib.ExitStack() as stack:
-        hanging = [stack.enter_context(Moody("hanging")) for _ in range(probes.QUICK)]
+        hanging = [stack.enter_context(Moody("hanging")) for _ in range(prober.QUICK)]
         for each in hanging:
             publish(each.url, probe_seconds=5)
         stage = Stage(publish(first.url))
@@ -388,7 +390,7 @@ def test_when_many_begin_to_hang_at_once_the_others_are_asked_on(
     publish: Callable[..., Upstream], first: Moody
 ) -> None:
     with contextlib.ExitStack() as stack:
-        others = [stack.enter_context(Moody()) for _ in range(probes.QUICK + probes.SLOW + 10)]
+        others = [stack.enter_context(Moody()) for _ in range(prober.QUICK + prober.SLOW + 10)]
         for each in others:
             publish(each.url, probe_seconds=5)
         stage = Stage(publish(first.url))
@@ -434,12 +436,12 @@ def test_a_row_that_cannot_be_used_is_ill_and_harms_no_other(publish: Callable[.
 
 def test_rows_of_processes_that_are_gone_are_removed(publish: Callable[..., Upstream], first: Moody) -> None:
     row = publish(first.url)
-    old = timezone.now() - timedelta(seconds=health.GONE + 1)
+    old = timezone.now() - timedelta(seconds=summary.GONE + 1)
     UpstreamState.objects.create(upstream=row, observer="lama:1", seen_at=old)
     UpstreamState.objects.create(upstream=row, observer="baru:1")
     stage = Stage(row)
     stage.turn(False)
-    assert list(UpstreamState.objects.exclude(observer=health.PROBER).values_list("observer", flat=True)) == ["baru:1"]
+    assert list(UpstreamState.objects.exclude(observer=tracker.PROBER).values_list("observer", flat=True)) == ["baru:1"]
 
 
 def test_no_probes_no_writes(publish: Callable[..., Upstream], first: Moody) -> None:
@@ -453,14 +455,14 @@ def test_no_probes_no_writes(publish: Callable[..., Upstream], first: Moody) -> 
 # -------------------------------------------------------------------------------------------------------- the lease
 
 
-def as_holder(name: str) -> probes.Holder:
-    made = probes.Holder()
+def as_holder(name: str) -> prober.Holder:
+    made = prober.Holder()
     made._me = name
     return made
 
 
 def test_one_prober_at_a_time(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "PATIENCE", 0.3)
+    monkeypatch.setattr(prober, "PATIENCE", 0.3)
     one, two = as_holder("a:1"), as_holder("b:2")
     assert one.hold()
     assert not two.hold()
@@ -486,7 +488,7 @@ def test_a_lease_that_is_given_back_is_free_at_once(db: None) -> None:
 def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(db: None) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    host = health.observer().rpartition(":")[0]
+    host = sync.observer().rpartition(":")[0]
     assert as_holder(f"{host}:{gone.pid}").hold()
     assert as_holder("b:2").hold()
 

@@ -9,9 +9,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from proxyservices import rehearse
+from proxyservices.address_change import cutover, samples
+from proxyservices.address_change.compare import SHOWN, Answer, compare, differences, parsed
+from proxyservices.address_change.cutover import Move
 from proxyservices.models import AddressChange, Mapping, ProxyOperation, Sample, Upstream
-from proxyservices.rehearse import Answer, Move, compare, differences, parsed
 from registry.models import Parameter, User
 from registry.secrets import Secret
 from tests.cast import Cast
@@ -45,7 +46,7 @@ def test_it_works(operation: ProxyOperation, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/lama/pegawai/007", query_string="aktif=true").respond_with_json({"nama": "Siti"})
     httpserver.expect_request("/baru/pegawai/007", query_string="aktif=true").respond_with_json({"nama": "Siti A"})
     sample(operation, nip="007", aktif="ya")
-    (pair,) = rehearse.rehearse(Move(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Move(row(operation), httpserver.url_for("/baru")))
     assert (pair.old.status, pair.new.status) == (200, 200)
     assert [(each.path, each.old, each.new) for each in pair.differences] == [("nama", '"Siti"', '"Siti A"')]
     assert row(operation).url.endswith("/lama")
@@ -55,7 +56,7 @@ def test_answers_that_are_alike(operation: ProxyOperation, httpserver: HTTPServe
     httpserver.expect_request("/lama/pegawai/1").respond_with_data('{"a": 1, "b": 2}', content_type="application/json")
     httpserver.expect_request("/baru/pegawai/1").respond_with_data('{"b":2,"a":1}', content_type="application/json")
     sample(operation, nip="1")
-    (pair,) = rehearse.rehearse(Move(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Move(row(operation), httpserver.url_for("/baru")))
     assert pair.differences == []
 
 
@@ -66,7 +67,7 @@ def test_what_is_not_compared_is_counted(operation: ProxyOperation, httpserver: 
     operation.ignored = "meta\n data.*.cap \nheader:Vary"
     operation.save()
     sample(operation, nip="1")
-    (pair,) = rehearse.rehearse(Move(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Move(row(operation), httpserver.url_for("/baru")))
     assert (pair.differences, pair.ignored) == ([], 4)
 
 
@@ -75,7 +76,7 @@ def test_an_address_that_is_dead_says_in_which_phase(
 ) -> None:
     httpserver.expect_request("/lama/pegawai/1").respond_with_json({})
     sample(operation, nip="1")
-    (pair,) = rehearse.rehearse(Move(row(operation), f"http://127.0.0.1:{refusing_port}/baru"))
+    (pair,) = cutover.rehearse(Move(row(operation), f"http://127.0.0.1:{refusing_port}/baru"))
     assert pair.old.status == 200
     assert pair.new.failure
     assert len(pair.differences) == 1
@@ -84,10 +85,10 @@ def test_an_address_that_is_dead_says_in_which_phase(
 def test_a_sample_that_no_longer_fits_is_not_asked(operation: ProxyOperation, httpserver: HTTPServer) -> None:
     sample(operation, nip="1", aktif="mungkin")
     sample(operation, "kosong")
-    pairs = rehearse.rehearse(Move(row(operation), httpserver.url_for("/baru")))
+    pairs = cutover.rehearse(Move(row(operation), httpserver.url_for("/baru")))
     assert all(pair.unasked for pair in pairs)
     assert httpserver.log == []
-    change = rehearse.rehearsed(Move(row(operation), httpserver.url_for("/baru")), pairs, user())
+    change = cutover.rehearsed(Move(row(operation), httpserver.url_for("/baru")), pairs, user())
     assert (change.samples, change.differences) == (0, 0)
 
 
@@ -102,8 +103,8 @@ def test_a_request_that_is_handed_on(cast: Cast, httpserver: HTTPServer) -> None
     made = publish(cast, httpserver.url_for("/lama"), style="as-is")
     made = ProxyOperation.objects.get(pk=made.pk)
     sample(made, method="PUT", path="x/1", query="a=b%20c", headers={"Content-Type": "text/csv"}, body="a;b")
-    assert rehearse.may_write(made, list(made.samples.all()))
-    (pair,) = rehearse.rehearse(Move(row(made), httpserver.url_for("/baru")))
+    assert samples.may_write(made, list(made.samples.all()))
+    (pair,) = cutover.rehearse(Move(row(made), httpserver.url_for("/baru")))
     assert pair.differences == []
     assert [(each.method, each.path, each.query_string) for each in asked] == [
         ("PUT", "/lama/x/1", b"a=b%20c"), ("PUT", "/baru/x/1", b"a=b%20c"),
@@ -127,9 +128,9 @@ def test_secrets_go_to_the_new_server_only_when_they_are_given(
     mapping = Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kx", secret=True)
     sample(operation, nip="1")
     elsewhere = httpserver.url_for("/baru").replace("localhost", "127.0.0.1")
-    assert set(rehearse.needed(upstream, elsewhere)) == {"credential", str(mapping.pk)}
-    assert rehearse.needed(upstream, httpserver.url_for("/baru")) == {}
-    rehearse.rehearse(Move(upstream, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
+    assert set(cutover.needed(upstream, elsewhere)) == {"credential", str(mapping.pk)}
+    assert cutover.needed(upstream, httpserver.url_for("/baru")) == {}
+    cutover.rehearse(Move(upstream, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
     assert seen == [("/lama/pegawai/1", "Bearer lama", "kx"), ("/baru/pegawai/1", "Bearer baru", "ky")]
 
 
@@ -140,8 +141,8 @@ def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperati
     mapping = Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kx", secret=True)
     old_url, revision = upstream.url, operation.revision
     move = Move(row(operation), "https://baru.contoh.go.id/api", {"credential": "baru", str(mapping.pk): "ky"})
-    rehearsal = rehearse.rehearsed(move, [], user())
-    change = rehearse.switch(move, user())
+    rehearsal = cutover.rehearsed(move, [], user())
+    change = cutover.switch(move, user())
 
     def state() -> tuple[str, str, str]:
         mapping.refresh_from_db()
@@ -152,21 +153,21 @@ def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperati
     assert operation.revision > revision
     rehearsal.refresh_from_db()
     assert rehearsal.secrets == ""
-    assert rehearse.way_back(row(operation)) == change
-    back = rehearse.back(change, user())
+    assert cutover.way_back(row(operation)) == change
+    back = cutover.back(change, user())
     assert state() == (old_url, "lama", "kx")
     assert [each.kind for each in AddressChange.objects.all()] == ["back", "switch", "rehearse"]
     assert (back.old_url, back.new_url) == ("https://baru.contoh.go.id/api", old_url)
 
 
 def test_there_is_no_way_back_past_another_move(operation: ProxyOperation) -> None:
-    rehearse.switch(Move(row(operation), "https://baru.contoh.go.id/"), user())
+    cutover.switch(Move(row(operation), "https://baru.contoh.go.id/"), user())
     Upstream.objects.update(url="https://ketiga.contoh.go.id/")
-    assert rehearse.way_back(row(operation)) is None
+    assert cutover.way_back(row(operation)) is None
 
 
 def test_the_history_outlives_the_operation_and_keeps_no_secret_readable(operation: ProxyOperation) -> None:
-    rehearse.switch(Move(row(operation), "https://baru.contoh.go.id/", {"credential": "sangat-rahasia"}), user())
+    cutover.switch(Move(row(operation), "https://baru.contoh.go.id/", {"credential": "sangat-rahasia"}), user())
     operation.delete()
     change = AddressChange.objects.get()
     assert change.upstream is None
@@ -205,9 +206,9 @@ def test_bodies_are_compared_by_what_they_are() -> None:
 
 def test_a_flood_of_differences_is_cut() -> None:
     old, new = (Answer(200, value=[number + n for n in range(5000)]) for number in (0, 1))
-    assert len(compare(old, new, [])[0]) == rehearse.SHOWN
+    assert len(compare(old, new, [])[0]) == SHOWN
 
 
 def test_a_required_parameter_that_has_a_default_may_be_left_out(operation: ProxyOperation) -> None:
     Parameter.objects.filter(name="nip").update(default="9")
-    assert rehearse.read(operation, {}).arguments == {"nip": "9", "aktif": None}
+    assert samples.read(operation, {}).arguments == {"nip": "9", "aktif": None}

@@ -17,12 +17,15 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.db import connection
 
-from proxyservices import described, documents, imports, rehearse, soap
-from proxyservices.described import UPLOADED, Documents, Unusable
-from proxyservices.documents import Unreadable
+from proxyservices.address_change import compare
+from proxyservices.decoders import table, xml
+from proxyservices.decoders.limits import Unreadable
+from proxyservices.descriptions import documents, services
+from proxyservices.descriptions.documents import UPLOADED, Documents, Unusable
+from proxyservices.descriptions.rewrite import asked as asks_for_description
+from proxyservices.importing import create
 from proxyservices.models import Contract, Mapping, Upstream
-from proxyservices.room import half
-from proxyservices.wsdl import asked as asks_for_description
+from proxyservices.transport.bulkhead import half
 from registry import faults, snapshot
 from registry.secrets import Sealed
 from tests.cast import Cast, Reply, call
@@ -164,7 +167,7 @@ def test_records_without_a_name_in_common_make_no_table(cast: Cast) -> None:
     """20,000 records of one name each would be 400 million cells."""
     lines = [json.dumps({f"n{number}": 1}) for number in range(20_000)]
     with pytest.raises(Unreadable):
-        documents.from_ndjson("\n".join(lines).encode())
+        table.from_ndjson("\n".join(lines).encode())
     with upstream(Answer(f"[{','.join(lines)}]".encode())) as there:
         publish(cast, there.url, style="rest")
         began = time.monotonic()
@@ -184,17 +187,17 @@ def test_an_element_of_sixty_thousand_attributes_takes_no_time(cast: Cast, encod
     body = _attributes(encoding)
     began = time.monotonic()
     with pytest.raises(Unreadable):
-        documents.from_xml(body)
+        xml.from_xml(body)
     with pytest.raises(Unusable):
-        described.xml_text(body, "a.wsdl")
-    rehearse.parsed("text/xml", body)
+        documents.xml_text(body, "a.wsdl")
+    compare.parsed("text/xml", body)
     assert time.monotonic() - began < 2
 
 
 def test_letters_in_texts_and_values_are_no_attributes() -> None:
     many = "=" * 2_000
     body = f"<?xml version='1.0' encoding='utf-8'?><r a='{many}>' b=\"{many}\">{many}&gt;{many}</r>".encode()
-    assert documents.from_xml(body)["r"]["#text"] == f"{many}>{many}"
+    assert xml.from_xml(body)["r"]["#text"] == f"{many}>{many}"
 
 
 def test_laughter_in_a_description_is_not_written_out() -> None:
@@ -213,7 +216,7 @@ def test_laughter_in_a_description_is_not_written_out() -> None:
         text = "\n".join(['openapi: "3.0.0"', *laughs, place.format()])
         began = time.monotonic()
         with pytest.raises(Unusable):
-            imports.described(Documents({UPLOADED + "a.yaml": text.encode()}, None), UPLOADED + "a.yaml")
+            create.described(Documents({UPLOADED + "a.yaml": text.encode()}, None), UPLOADED + "a.yaml")
         assert time.monotonic() - began < 2
 
 
@@ -246,8 +249,8 @@ def test_groups_of_a_schema_that_grow_without_end_are_refused(cast: Cast, groups
     body = _of_groups(groups, named)
     began = time.monotonic()
     with pytest.raises(Unusable):
-        imports.described(Documents({UPLOADED + "a.wsdl": body}, None), UPLOADED + "a.wsdl")
-    soap.services.clear()
+        create.described(Documents({UPLOADED + "a.wsdl": body}, None), UPLOADED + "a.wsdl")
+    services.services.clear()
     with upstream(Answer(body, "text/xml")) as there:
         publish(cast, there.url, style="soap", path="Cari")
         assert ask(cast).json()["code"] == faults.SOAP_CONTRACT.code
@@ -256,7 +259,7 @@ def test_groups_of_a_schema_that_grow_without_end_are_refused(cast: Cast, groups
 
 def test_groups_that_end_are_taken() -> None:
     groups = _DOUBLING[: _DOUBLING.index('<xs:group name="G3"')]
-    found = imports.described(Documents({UPLOADED + "a.wsdl": _of_groups(groups, "G1")}, None), UPLOADED + "a.wsdl")
+    found = create.described(Documents({UPLOADED + "a.wsdl": _of_groups(groups, "G1")}, None), UPLOADED + "a.wsdl")
     assert [each["name"][:1] for each in found.drafts[0].parameters] == ["a", "a"]
 
 
@@ -287,7 +290,7 @@ def test_a_mark_is_good_for_its_own_operation_only(cast: Cast) -> None:
 @pytest.mark.parametrize("style", ["as-is", "soap"])
 def test_a_description_that_does_not_come_takes_no_more_than_the_operations_room(cast: Cast, style: str) -> None:
     """What the bus fetches beside the call holds a thread as well."""
-    soap.services.clear()
+    services.services.clear()
     with hanging() as dead, hanging() as other:
         if style == "as-is":
             operation = publish(cast, dead, time_cap_ms=1500)

@@ -12,7 +12,7 @@ from lxml import etree
 from zeep import Client
 from zeep.transports import Transport
 
-from proxyservices import soap
+from proxyservices.descriptions import services
 from proxyservices.models import Contract, ProxyOperation
 from registry import faults, snapshot
 from tests.cast import Cast, Reply, call
@@ -30,7 +30,7 @@ def service() -> Iterator[SoapService]:
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    soap.services.clear()
+    services.services.clear()
 
 
 def ask(cast: Cast, format: str = "json", **parameters: str) -> Reply:

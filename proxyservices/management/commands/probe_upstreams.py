@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from proxyservices import probes
+from proxyservices.health import probe, prober
 from proxyservices.models import Upstream
 from registry import shipping
 
@@ -31,16 +31,16 @@ class Command(BaseCommand):
             self.once()
 
     def once(self) -> None:
-        rows = list(probes.probed().select_related("operation__service__agency"))
+        rows = list(prober.probed().select_related("operation__service__agency"))
         ill = [row for row in rows if not self._well(row)]
         if ill:
             raise CommandError(f"{len(ill)} of {len(rows)} upstreams are not well")
 
     def _well(self, row: Upstream) -> bool:
         try:
-            found = probes.ask(probes.address_of(row))
+            found = probe.ask(prober.address_of(row))
         except ValueError as error:
-            found = probes.Outcome(False, 0.0, "address", str(error))
+            found = probe.Outcome(False, 0.0, "address", str(error))
         told = "well" if found.healthy else " ".join(("ill:", found.phase, found.reason))
         service = row.operation.service
         name = f"{service.agency.code}/{service.code}/{row.operation.code}"
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        probes.Prober().run(_Wanted(parent), stop.wait)
+        prober.Prober().run(_Wanted(parent), stop.wait)
 
 
 class _Wanted:

@@ -1,0 +1,5 @@
+"""The pages of proxy services."""
+
+from proxyservices.admin import operations
+
+__all__ = ["operations"]

@@ -1,0 +1,314 @@
+"""The page on which an address is rehearsed, switched to and gone back from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.html import escape
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from proxyservices.address_change import cutover, samples
+from proxyservices.health import advice
+from proxyservices.models import METHODS, AddressChange, ProxyOperation, Sample, validate_address
+from registry.admin_base import ScopedAdmin, begin_large, checkbox, password_input, select, text_area, text_input
+from registry.values import Unfit
+
+#: Of the history of addresses, so many lines are shown.
+CHANGES = 20
+
+
+class MoveForm(forms.Form):
+    """Where an upstream is to go. Secrets that would go to another server are typed again."""
+
+    upstream = forms.TypedChoiceField(label=_("address now"), coerce=int)
+    url = forms.CharField(
+        label=_("new address"), max_length=500, validators=[validate_address], widget=text_input(inputmode="url")
+    )
+    ignored = forms.CharField(label=_("not compared"), required=False, widget=text_area(3))
+    sure = forms.BooleanField(
+        required=False,
+        widget=checkbox(),
+        label=_("I know that each sample is sent to both addresses, and may change something at each"),
+    )
+
+    def __init__(self, operation: ProxyOperation, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = {row.pk: row for row in operation.upstreams.all()}
+        choices = [(str(pk), row.url) for pk, row in self.rows.items()]
+        self.fields["upstream"] = forms.TypedChoiceField(
+            label=self.fields["upstream"].label, coerce=int, choices=choices, widget=select(choices)
+        )
+        ignored = operation._meta.get_field("ignored")
+        self.fields["ignored"].help_text = str(ignored.help_text)  # type: ignore[union-attr]
+        self.initial.setdefault("ignored", operation.ignored)
+        if not samples.may_write(operation, list(operation.samples.all())):
+            del self.fields["sure"]
+        for row in self.rows.values():
+            # Whether it is needed shows when the address is known; who keeps the server need not type it.
+            for key, name in cutover.needed(row, "").items():
+                self.fields[f"secret_{key}"] = forms.CharField(
+                    label=gettext("secret for the new address: %(name)s") % {"name": name},
+                    required=False, strip=False, widget=password_input(),
+                    help_text=_("Only where the new address lies on another server."),
+                )  # fmt: skip
+        self.order_fields(["upstream", "url", *(name for name in self.fields if name[:7] == "secret_")])
+        begin_large(self)
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        row, url = self.rows.get(cleaned.get("upstream", 0)), cleaned.get("url")
+        if row is None or not url:
+            return cleaned
+        if url == row.url:
+            self.add_error("url", _("The upstream is at this address already."))
+        for key in cutover.needed(row, url):
+            if not cleaned.get(f"secret_{key}"):
+                self.add_error(
+                    f"secret_{key}", _("The address has changed: type it again, so that it goes to no wrong place.")
+                )
+        return cleaned
+
+    def move(self) -> cutover.Move:
+        row = self.rows[self.cleaned_data["upstream"]]
+        wanted = {key: self.cleaned_data[f"secret_{key}"] for key in cutover.needed(row, "")}
+        return cutover.Move(row, self.cleaned_data["url"], {key: text for key, text in wanted.items() if text})
+
+
+class SampleForm(forms.Form):
+    """One field for each parameter; for requests that are handed on, the request."""
+
+    name = forms.CharField(label=_("Name of the sample"), max_length=100, widget=text_input())
+
+    def __init__(self, operation: ProxyOperation, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.operation = operation
+        if operation.style == ProxyOperation.Style.AS_IS:
+            # What follows has labels of our own; a parameter's is its name.
+            choices = [(name, name) for name in METHODS]
+            self.fields["q_method"] = forms.ChoiceField(
+                label=_("HTTP method"), choices=choices, widget=select(choices)
+            )  # fmt: skip
+            self._text("q_path", _("path below the alias"))
+            self._text("q_query", _("query string"))
+            self.fields["q_headers"] = forms.CharField(
+                label=_("headers"), required=False, widget=text_area(2), help_text=_("One on a line: Name: value")
+            )
+            self.fields["q_body"] = forms.CharField(
+                label=_("body"), required=False, strip=False, widget=text_area(3)
+            )  # fmt: skip
+            begin_large(self)
+            return
+        for parameter in operation.parameters.all():
+            # The theme shows a field's help as it is, and this one is a publisher's own words.
+            self._text(f"q_{parameter.name}", parameter.name, escape(parameter.description))
+
+    def _text(self, name: str, label: Any, hint: str = "") -> None:
+        # A person's number in it must not come back as the browser's suggestion.
+        self.fields[name] = forms.CharField(
+            label=label, required=False, strip=False, help_text=hint, widget=text_input(autocomplete="off")
+        )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if self.operation.samples.filter(name=name).exists():
+            raise ValidationError(_("There is a sample of this name already."))
+        if self.operation.samples.count() >= cutover.SAMPLES:
+            raise ValidationError(_("An operation has %(most)d samples at most.") % {"most": cutover.SAMPLES})
+        return name
+
+    def clean_q_headers(self) -> dict[str, str]:
+        lines = [line.partition(":") for line in self.cleaned_data["q_headers"].splitlines() if line.strip()]
+        if not all(colon and name.strip() for name, colon, _value in lines):
+            raise ValidationError(_("Write one header on a line: Name: value"))
+        return {name.strip(): value.strip() for name, _colon, value in lines}
+
+    def question(self) -> dict[str, Any]:
+        return {
+            name.removeprefix("q_"): value for name, value in self.cleaned_data.items() if name[:2] == "q_" and value
+        }
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                samples.read(self.operation, self.question())
+            except Unfit as unfit:
+                raise ValidationError(unfit.id) from None
+        return cleaned
+
+
+if TYPE_CHECKING:
+    _Page = ScopedAdmin
+else:
+    _Page = object
+
+
+class MovePage(_Page):
+    """The page's views, for the admin of proxy operations."""
+
+    def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """GET: samples, the form and the history. POST: what its ``action`` says."""
+        operation = self.one(request, object_id)
+        # A sample may be a person's data: watching over the definition is no reason to see it.
+        if not self.has_change_permission(request, operation):
+            raise PermissionDenied
+        context: dict[str, Any] = {}
+        if request.method == "POST":
+            ways = {
+                "sample": self._add_sample, "forget": self._forget_sample, "rehearse": self._rehearse,
+                "switch": self._switch, "back": self._back,
+            }  # fmt: skip
+            way = ways.get(request.POST.get("action", ""))
+            if way is None:
+                raise PermissionDenied
+            done = way(request, operation, context)
+            if done is not None:
+                return done
+        return self._move_page(request, operation, context)
+
+    def _move_page(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
+        upstreams = list(operation.upstreams.all())
+        backs = {change.pk for change in map(cutover.way_back, upstreams) if change is not None}
+        samples = [(sample, json.loads(str(sample.question))) for sample in operation.samples.all()]
+        context = {
+            "operation": operation,
+            "upstreams": upstreams,
+            "samples": [(sample, _lines(question)) for sample, question in samples],
+            "changes": [
+                (change, change.pk in backs)
+                for change in AddressChange.objects.filter(operation_ref=operation.pk)[:CHANGES]
+            ],
+            "form": MoveForm(operation) if upstreams else None,
+            "sample_form": SampleForm(operation),
+            "own": str(self.back(request, operation)["Location"]),
+            **context,
+        }
+        return self.page(request, "mantra/proxy_move.html", _("Change of address"), **context)
+
+    def _again(self, request: HttpRequest) -> HttpResponse:
+        """The page anew, so that reloading it does nothing twice."""
+        return redirect(request.path)
+
+    def _add_sample(
+        self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]
+    ) -> HttpResponse | None:
+        form = SampleForm(operation, request.POST)
+        if not form.is_valid():
+            context["sample_form"] = form
+            return None
+        Sample.objects.create(
+            operation=operation, name=form.cleaned_data["name"], question=json.dumps(form.question())
+        )  # fmt: skip
+        # Without its name, which may be a person's: others read the log.
+        self.log_change(request, operation, gettext("A sample was added."))
+        return self._again(request)
+
+    def _forget_sample(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
+        sample = get_object_or_404(operation.samples, pk=_number(request, "sample"))
+        sample.delete()
+        self.log_change(request, operation, gettext("A sample was deleted."))
+        return self._again(request)
+
+    def _rehearse(
+        self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]
+    ) -> HttpResponse | None:
+        form = context["form"] = MoveForm(operation, request.POST)
+        if not form.is_valid():
+            return None
+        if operation.ignored != form.cleaned_data["ignored"]:
+            operation.ignored = form.cleaned_data["ignored"]
+            operation.save()
+        if "sure" in form.fields and not form.cleaned_data["sure"]:
+            form.add_error("sure", _("Confirm it first."))
+            return None
+        if not operation.samples.exists():
+            form.add_error(None, _("There is no sample yet: add one above."))
+            return None
+        move = form.move()
+        move.upstream.operation = operation
+        try:
+            pairs = cutover.rehearse(move)
+        except ValueError as error:
+            form.add_error("url", advice.advise("address", str(error)))
+            return None
+        change = cutover.rehearsed(move, pairs, request.user)  # type: ignore[arg-type]
+        words = {"old": change.old_url, "new": change.new_url}
+        self.log_change(request, operation, gettext("Rehearsed: %(old)s → %(new)s") % words)
+        differing = change.differences or 0
+        context |= {
+            "pairs": pairs,
+            "change": change,
+            "verdict": ngettext("%d sample differs.", "%d samples differ.", differing) % differing
+            if differing
+            else gettext("All samples are answered alike."),
+            "alike": not differing,
+        }
+        return None
+
+    def _switch(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse | None:
+        if not request.POST.get("change"):  # without a rehearsal
+            form = context["form"] = MoveForm(operation, request.POST)
+            if not form.is_valid():
+                return None
+            return self._moved(request, operation, form.move(), "switch")
+        change = get_object_or_404(
+            AddressChange, pk=_number(request, "change"), kind="rehearse", upstream__operation=operation
+        )
+        row = change.upstream
+        assert row is not None
+        secrets = cutover.secrets_of(change)
+        if row.url != change.old_url or set(cutover.needed(row, change.new_url)) - set(secrets):
+            self.message_user(
+                request, _("Much has changed since this rehearsal. Rehearse the address anew."), messages.ERROR
+            )
+            return self._again(request)
+        return self._moved(request, operation, cutover.Move(row, change.new_url, secrets), "switch")
+
+    def _back(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
+        change = get_object_or_404(AddressChange, pk=_number(request, "change"), upstream__operation=operation)
+        assert change.upstream is not None
+        if cutover.way_back(change.upstream) != change:
+            text = _("The upstream has moved on since: there is no way back from here.")
+            self.message_user(request, text, messages.ERROR)
+            return self._again(request)
+        secrets = cutover.secrets_of(change)
+        if set(cutover.needed(change.upstream, change.old_url)) - set(secrets):
+            # A secret that came after the change was never there: it must not go there by a click.
+            text = _("Much has changed since this rehearsal. Rehearse the address anew.")
+            self.message_user(request, text, messages.ERROR)
+            return self._again(request)
+        move = cutover.Move(change.upstream, change.old_url, secrets)
+        return self._moved(request, operation, move, "back")
+
+    def _moved(self, request: HttpRequest, operation: ProxyOperation, move: cutover.Move, kind: str) -> HttpResponse:
+        if not self.has_change_permission(request, move.upstream.operation):
+            raise PermissionDenied
+        made = cutover.switch(move, request.user, kind)  # type: ignore[arg-type]
+        words = {"old": made.old_url, "new": made.new_url}
+        text = gettext("Switched: %(old)s → %(new)s") if kind == "switch" else gettext("Back: %(old)s → %(new)s")
+        self.log_change(request, operation, text % words)
+        self.message_user(
+            request, gettext("Calls go to %(new)s from now on; no caller needs to change anything.") % words,
+            messages.SUCCESS,
+        )  # fmt: skip
+        return self._again(request)
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.POST.get(name, "")
+    return int(text) if text.isdigit() and len(text) < 18 else 0
+
+
+def _lines(question: dict[str, Any]) -> list[tuple[str, str]]:
+    """A sample's question for people to read."""
+    return [
+        (name, "; ".join(f"{key}: {text}" for key, text in value.items()) if isinstance(value, dict) else str(value))
+        for name, value in question.items()
+    ]
