@@ -167,9 +167,9 @@ def _many(execute: Execute, rows: int, encode: bool) -> dict[str, float]:
 
 def _door(task: dict[str, Any]) -> dict[str, float]:
     from mantra.wsgi import application
-    from registry import snapshot
+    from registry.snapshot import holder
 
-    snapshot.refresh()
+    holder.refresh()
 
     def once(number: int) -> None:
         environ = {

@@ -19,12 +19,12 @@ from adapters import adapter_class, missing_driver
 from dataservices import copies, inside
 from dataservices.diagnosis import diagnose, is_file
 from dataservices.models import DataOperation, DataSource, engines
-from registry.admin import FieldInline, OperationAdmin, ParameterInline
-from registry.admin_base import (
+from registry.admin.base import ScopedAdmin
+from registry.admin.filters import ScopedFilter
+from registry.admin.secrets_form import SecretsForm
+from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
+from registry.admin.theme import (
     ChoicesDropdownFilter,
-    ScopedAdmin,
-    ScopedFilter,
-    SecretsForm,
     code_area,
     code_block,
     display,

@@ -9,6 +9,6 @@ class DataServicesConfig(AppConfig):
 
     def ready(self) -> None:
         from dataservices import query  # models must be loaded first
-        from registry import snapshot
+        from registry.snapshot import loader
 
-        snapshot.PREPARERS["data"] = query.prepare
+        loader.PREPARERS["data"] = query.prepare

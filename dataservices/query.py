@@ -19,9 +19,9 @@ from adapters.base import ConnectFailed, Limits, QueryFailed, SourceError, Strea
 from dataservices import sources, sql
 from dataservices.models import DataOperation, DataSource
 from registry import faults
-from registry.calls import Affected, Call, Column, Result, Row, Rows
-from registry.faults import Fault
+from registry.calls import Call
 from registry.models import Field, Parameter
+from registry.results import Affected, Column, Fault, Result, Row, Rows
 
 log = logging.getLogger("mantra.dataservices")
 

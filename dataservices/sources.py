@@ -12,7 +12,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from adapters import adapter_class
 from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError, TimedOut
-from registry.breaker import Breaker
+from registry.circuit_breaker import Breaker
 
 #: Seconds after which a connection that lay idle is looked at before it is used.
 IDLE = 30.0

@@ -250,6 +250,6 @@ UNFOLD = {
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
     "STYLES": [f"{STATIC_URL}mantra/admin.css"],
-    "DASHBOARD_CALLBACK": "mantra.admin.first_page",
-    "SIDEBAR": {"navigation": "mantra.admin.navigation"},
+    "DASHBOARD_CALLBACK": "mantra.navigation.first_page",
+    "SIDEBAR": {"navigation": "mantra.navigation.navigation"},
 }

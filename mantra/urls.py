@@ -2,11 +2,11 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mantra import console, explain
+from mantra.tryout import explain, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/try/<int:operation_id>/", admin.site.admin_view(console.try_operation), name="try_operation"),
+    path("admin/try/<int:operation_id>/", admin.site.admin_view(views.try_operation), name="try_operation"),
     path(
         "admin/explain/<int:operation_id>/",
         admin.site.admin_view(explain.explain_operation),

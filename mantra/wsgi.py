@@ -18,31 +18,31 @@ from django.core.wsgi import get_wsgi_application
 
 django_application = get_wsgi_application()
 
-from mantra import health
-from mantra.gateway import legacy, rest
-from mantra.gateway.exchange import Environ, Response
-from mantra.gateway.soap import face as soap
+from mantra import probes
+from mantra.gateway.http import Environ, Response
+from mantra.gateway.protocols import legacy, rest
+from mantra.gateway.protocols.soap import handler
 from proxyservices.health import sync
-from registry import snapshot
+from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
 
 #: The first segment of an address → what answers it.
 FACES: dict[str, Callable[[Environ], Response]] = {
     "rest": rest.face,
-    "soap": soap.face,
+    "soap": handler.face,
     "mantra": legacy.face,
     "api": legacy.face,
     "json": legacy.face,
     "xml": legacy.face,
-    "healthz": health.alive,
-    "readyz": health.ready,
+    "healthz": probes.alive,
+    "readyz": probes.ready,
 }
 
 _STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 
 # Gunicorn imports this after the fork, so that each worker has threads of its own.
-snapshot.start()
+holder.start()
 sync.start()
 
 # What was imported stays: the collector need not look at it again, nor look as often as a small program's would.

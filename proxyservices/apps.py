@@ -9,6 +9,6 @@ class ProxyServicesConfig(AppConfig):
 
     def ready(self) -> None:
         from proxyservices.forwarding import plan  # models must be loaded first
-        from registry import snapshot
+        from registry.snapshot import loader
 
-        snapshot.PREPARERS["proxy"] = plan.prepare
+        loader.PREPARERS["proxy"] = plan.prepare

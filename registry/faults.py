@@ -6,47 +6,7 @@ language. The others are the bus's own, in Indonesian and English.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from registry.calls import Result
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """One row of the table. ``id`` and ``en`` may hold {names}, filled from the fault's details."""
-
-    code: int
-    name: str
-    status: int
-    id: str
-    en: str
-    #: Who has to act: the caller, the provider (or its source), or the bus itself.
-    party: str = "caller"
-
-
-class Fault(Result, Exception):
-    """A refusal or failure, raised anywhere on the path and answered like any other result."""
-
-    def __init__(self, kind: FaultKind, retry_after: int | None = None, **details: Any) -> None:
-        super().__init__(kind.name)
-        self.kind = kind
-        self.code = kind.code
-        self.status = kind.status
-        self.details = details
-        #: Seconds after which it makes sense to try again, where that is known.
-        self.retry_after = retry_after
-
-    def message(self, language: str = "id") -> str:
-        """The sentence for the caller in ``id`` or ``en``; never anything a driver said."""
-        template = self.kind.en if language == "en" else self.kind.id
-        return template.format_map(self.details)
-
-    def bare(self) -> Fault:
-        """The fault without its trace, whose frames would keep the call and its body until the collector comes by."""
-        self.__traceback__ = self.__context__ = None
-        return self
-
+from registry.results import FaultKind
 
 TABLE: dict[int, FaultKind] = {}
 

@@ -100,11 +100,16 @@ def is_supervisor(user: Visitor) -> bool:
     return isinstance(user, User) and user.is_active and not is_administrator(user) and SUPERVISOR in _groups(user)
 
 
+def sees_all_agencies(user: Visitor) -> bool:
+    """Return True if the user reads every agency's rows."""
+    return is_administrator(user) or is_supervisor(user)
+
+
 def visible(queryset: QuerySet[M], user: Visitor) -> QuerySet[M]:
     """The rows of ``queryset`` that ``user`` may know of."""
     if not isinstance(user, User) or not user.is_active:
         return queryset.none()
-    if is_administrator(user) or is_supervisor(user):
+    if sees_all_agencies(user):
         return queryset
     rule = scope(queryset.model)
     if rule.public:

@@ -14,8 +14,9 @@ import orjson
 from django.conf import settings
 
 from dataservices.models import DataOperation, DataSource
-from registry import journal, snapshot
+from registry.journal import reader
 from registry.models import AccessKey, Agency, Application, Grant, Parameter, Service
+from registry.snapshot import holder
 
 ROWS = 2500
 
@@ -77,7 +78,7 @@ def call(path: str, method: str = "GET", body: bytes | str = b"", **headers: str
 
 def recorded() -> list[dict[str, Any]]:
     """Every line of the journal, oldest first."""
-    return [orjson.loads(line.body) for path in journal.segments() for line in journal.lines(path)]
+    return [orjson.loads(line.body) for path in reader.segments() for line in reader.lines(path)]
 
 
 def ends_of(request_id: str) -> list[dict[str, Any]]:
@@ -118,7 +119,7 @@ class Cast:
             parameter.save()
         self.operations[code] = made
         self.grants[code] = Grant.objects.create(application=self.application, operation=made, purpose="uji")
-        snapshot.refresh()
+        holder.refresh()
         return made
 
     def get(self, operation: str, query: str = "", **headers: str) -> Reply:

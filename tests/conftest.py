@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from registry import journal, snapshot
+from registry.journal import chain, segments
+from registry.snapshot import holder
 from tests import cast as cast_module
 from tests.cast import Cast
 
@@ -18,10 +19,10 @@ pytest_plugins = ["tests.servers.fixtures"]
 @pytest.fixture(autouse=True)
 def _fresh_journal() -> Iterator[None]:
     """Each test has the journal to itself, and takes no picture of the book from the one before."""
-    snapshot._holder.snapshot = None
+    holder._holder.snapshot = None
     yield
-    journal.close()
-    for path in Path(settings.JOURNAL_DIR).glob(f"*{journal.SUFFIX}"):
+    segments.close()
+    for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):
         path.unlink()
 
 

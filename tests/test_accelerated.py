@@ -353,7 +353,7 @@ def test_the_history_takes_it_in_and_the_journal_is_proven(row: Row) -> None:
     row.end(headers["x-request-id"])
     found = row.bus.manage(
         "shell", "-c",
-        "from registry.models import CallRecord; from registry import shipping; shipping.ship(); "
+        "from registry.models import CallRecord; from registry.journal import shipping; shipping.ship(); "
         "shipping.ship(); "
         f"r = CallRecord.objects.get(request_id='{headers['x-request-id']}'); "
         "print(r.outcome, r.status, r.bytes, r.broken, CallRecord.objects.filter(outcome=0).count())",
@@ -390,7 +390,7 @@ def test_a_call_whose_worker_is_killed_is_interrupted(row: Row) -> None:
     assert status == 200
     found = row.bus.manage(
         "shell", "-c",
-        "from registry.models import CallRecord; from registry import shipping; shipping.ship(); "
+        "from registry.models import CallRecord; from registry.journal import shipping; shipping.ship(); "
         f"r = CallRecord.objects.get(request_id='{headers['x-request-id']}'); print(r.outcome, r.broken)",
     )  # fmt: skip
     assert found.split()[-2:] == ["11903", "True"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from registry.breaker import Breaker
+from registry.circuit_breaker import Breaker
 
 
 def test_it_opens_tries_and_closes() -> None:

@@ -31,15 +31,15 @@ from django.core.management.base import BaseCommand, CommandParser
 from adapters import ADAPTERS, adapter_class
 from adapters.base import Limits, QueryFailed
 from mantra.api.urls import router
-from mantra.definitions import shape
+from mantra.definitions import schema
 from mantra.definitions.apply import apply
 from mantra.definitions.reading import Surroundings
-from mantra.gateway import legacy, problem
+from mantra.gateway import http
 from mantra.gateway.formats import FORMATS, LEGACY
+from mantra.gateway.protocols import legacy, problem
 from mantra.wsgi import FACES
 from registry import checks, faults, models
-from registry.calls import Column, Rows
-from registry.faults import Fault, FaultKind
+from registry.results import Column, Fault, FaultKind, Rows
 from registry.roles import ROLES
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgresql import PostgreSQLServer
@@ -320,7 +320,7 @@ def test_the_samples_of_the_legacy_wire_are_true() -> None:
 @pytest.mark.parametrize("format", ["json", "xml"])
 def test_the_samples_of_a_problem_are_true(format: str) -> None:
     fault = Fault(faults.PARAMETER_REPEATED, parameter="nip")
-    members = problem.members(fault, "01a1ff54f0685e86924fbda95c247602", "id")
+    members = http.members(fault, "01a1ff54f0685e86924fbda95c247602", "id")
     (sample,) = blocks(section(text("docs/wire-formats.md"), "### Errors"), format)
     assert sample.strip() == problem.written(members, format)[0].decode()
 
@@ -355,12 +355,12 @@ def test_every_engine_is_told_with_its_settings(engine: str) -> None:
 def test_every_key_and_word_of_a_bundle_is_told() -> None:
     told = named(text("docs/definitions.md"))
     shapes = [
-        shape.AGENCY, shape.SOURCE, shape.SERVICE, *shape.OPERATIONS.values(), shape.PARAMETER, shape.FIELD,
-        shape.UPSTREAM, shape.APPLICATION, shape.LEGACY_KEY, shape.GRANT,
+        schema.AGENCY, schema.SOURCE, schema.SERVICE, *schema.OPERATIONS.values(), schema.PARAMETER, schema.FIELD,
+        schema.UPSTREAM, schema.APPLICATION, schema.LEGACY_KEY, schema.GRANT,
     ]  # fmt: skip
-    keys = {*shape.TOP, *(name for each in shapes for name in each.names)}
+    keys = {*schema.TOP, *(name for each in shapes for name in each.names)}
     assert not keys - told - {"agencies", "sources", "services", "applications"}
-    for heading in shape.TOP:
+    for heading in schema.TOP:
         section(text("docs/definitions.md"), f"### {heading}")
     for choices in (
         models.Parameter.Type, models.Field.Type, models.Field.Classification, models.Service.Classification,

@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from registry import faults
+from registry import faults, results
 
 #: The wording that callers of 1.99y compare.
 OLD = {
@@ -23,7 +23,7 @@ def names_in(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", faults.TABLE.values(), ids=lambda kind: kind.name)
-def test_every_row_is_whole(kind: faults.FaultKind) -> None:
+def test_every_row_is_whole(kind: results.FaultKind) -> None:
     assert 400 <= kind.status <= 599
     assert kind.party in ("caller", "provider", "bus")
     assert kind.id and kind.en and kind.id != kind.en
@@ -40,8 +40,8 @@ def test_names_are_used_once() -> None:
 
 @pytest.mark.parametrize("code", OLD)
 def test_old_wording_is_kept(code: int) -> None:
-    assert faults.Fault(faults.TABLE[code]).message("id") == OLD[code]
+    assert results.Fault(faults.TABLE[code]).message("id") == OLD[code]
 
 
 def test_braces_are_for_details_only() -> None:
-    assert "/rest/{agency}/{service}/{operation}" in faults.Fault(faults.ADDRESS_INCOMPLETE).message("en")
+    assert "/rest/{agency}/{service}/{operation}" in results.Fault(faults.ADDRESS_INCOMPLETE).message("en")

@@ -10,8 +10,9 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection
 
 from dataservices.models import DataSource
-from registry import secrets, snapshot
+from registry import secrets
 from registry.models import AccessKey
+from registry.snapshot import holder
 from tests.cast import Cast
 
 
@@ -43,7 +44,7 @@ def test_an_older_pepper_still_opens(cast: Cast, settings: Any) -> None:
     settings.KEY_PEPPERS = [(2, b"another pepper altogether"), *settings.KEY_PEPPERS]
     assert cast.get("satu.json", "id=7").status == 200
     _row, fresh = AccessKey.issue(cast.application)
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu.json", "id=7", accesskey=fresh).status == 200
     settings.KEY_PEPPERS = settings.KEY_PEPPERS[:1]
     assert cast.get("satu.json", "id=7").status == 401

@@ -20,8 +20,10 @@ from django.utils import timezone
 from mantra.definitions.apply import apply
 from mantra.definitions.reading import Surroundings
 from proxyservices.models import ProxyOperation
-from registry import shipping, snapshot, tenancy, values
+from registry import parameter_values, tenancy
+from registry.journal import shipping
 from registry.models import AccessKey, Agency, CallRecord, Grant, Parameter
+from registry.snapshot import holder, loader
 from tests.api.conftest import Person, person
 from tests.cast import Cast
 from tests.servers.process import free_port
@@ -46,10 +48,10 @@ def test_no_date_of_a_grant_keeps_a_revoked_key_alive(cast: Cast) -> None:
     grant = cast.grants["satu"]
     made = provider.patch(f"grants/{grant.pk}/", {"valid_from": "0001-01-01", "valid_until": "9999-12-31"})
     assert made.status_code == 200
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 200
     cast.key_row.revoke()
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 401
 
 
@@ -58,7 +60,7 @@ def test_a_row_that_cannot_be_read_opens_nothing_and_stops_nothing(cast: Cast) -
     Grant.objects.filter(pk=cast.grants["satu"].pk).update(networks="10.0.0.0/99")
     _row, other = AccessKey.issue(cast.application)
     AccessKey.objects.filter(application=cast.application).exclude(pk=cast.key_row.pk).update(networks="x")
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 403
     assert cast.get("semua").status == 200
     assert cast.get("semua", accesskey=other).status == 401
@@ -99,7 +101,7 @@ def test_a_pattern_that_could_run_for_ever_is_refused(cast: Cast, pattern: str) 
     assert "pattern" in answer.json()["parameters"][0]
     # And one that is stored already runs no more.
     Parameter.objects.filter(operation=cast.operations["satu"]).update(pattern=pattern)
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").json()["code"] == 11208
     assert cast.get("semua").status == 200
 
@@ -115,17 +117,17 @@ def test_a_pattern_that_could_run_for_ever_is_refused(cast: Cast, pattern: str) 
     ],
 )
 def test_plain_patterns_stay(pattern: str, fine: str) -> None:
-    assert values.Reader("text", pattern)(fine) == fine
+    assert parameter_values.Reader("text", pattern)(fine) == fine
 
 
 @pytest.mark.parametrize("pattern", ["a*a*a*a*b", "a*a*b", "a*b", "a?" * 22 + "a" * 22])
 def test_the_worst_pattern_that_is_taken_is_done_soon(pattern: str) -> None:
-    found, length = values.compiled(pattern)
+    found, length = parameter_values.compiled(pattern)
     began = time.monotonic()
     assert found.fullmatch("a" * length) is None
     assert time.monotonic() - began < 3
-    with pytest.raises(values.Unfit):
-        values.Reader("text", pattern)("a" * (length + 1))
+    with pytest.raises(parameter_values.Unfit):
+        parameter_values.Reader("text", pattern)("a" * (length + 1))
 
 
 # ---------------------------------------------------------------------------------------- whose book
@@ -276,4 +278,4 @@ def test_callers_who_stop_halfway_give_their_threads_back(tmp_path: Path, half: 
 
 @pytest.mark.parametrize(("last", "ends"), [(None, True), (date.max, True), (date(9999, 12, 30), False)])
 def test_the_calendars_last_day_never_ends(last: date | None, ends: bool) -> None:
-    assert (snapshot._after(last) == float("inf")) is ends
+    assert (loader._after(last) == float("inf")) is ends

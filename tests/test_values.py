@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.values import CONVERTERS, Reader, Unfit
+from registry.parameter_values import CONVERTERS, Reader, Unfit
 
 WIB = timezone(timedelta(hours=7))
 

@@ -16,10 +16,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions.lists import Replacement, identity, replacement
 from mantra.definitions.marks import undeclared
 from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream
 from registry import tenancy
+from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
     Agency,

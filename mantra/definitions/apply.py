@@ -13,24 +13,24 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions import reading, shape
-from mantra.definitions.lists import Replacement, identity, replacement
+from mantra.definitions import reading, schema
 from mantra.definitions.marks import undeclared
 from mantra.definitions.reading import Block, Surroundings, Unreadable
-from mantra.definitions.shape import Constant, Key, Shape
+from mantra.definitions.schema import Constant, Key, Shape
 from proxyservices.models import Contract, ProxyOperation, Upstream
 from proxyservices.models import Mapping as Placed
 from registry import secrets
+from registry.child_rows import Replacement, identity, replacement
 from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
 
 CREATED, CHANGED = "+", "~"
 #: A list inside an operation → its rows' model, their keys, and those that tell one row from another.
 _LISTS: dict[str, tuple[type[Model], Shape, tuple[str, ...]]] = {
-    "parameters": (Parameter, shape.PARAMETER, ("name",)),
-    "fields": (Field, shape.FIELD, ("name",)),
-    "upstreams": (Upstream, shape.UPSTREAM, ("url",)),
-    "mappings": (Placed, shape.MAPPING, ("name", "place")),
-    "contracts": (Contract, shape.CONTRACT, ("url",)),
+    "parameters": (Parameter, schema.PARAMETER, ("name",)),
+    "fields": (Field, schema.FIELD, ("name",)),
+    "upstreams": (Upstream, schema.UPSTREAM, ("url",)),
+    "mappings": (Placed, schema.MAPPING, ("name", "place")),
+    "contracts": (Contract, schema.CONTRACT, ("url",)),
 }
 _OPERATION_MODELS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
 
@@ -106,7 +106,7 @@ class _Run:
             document = reading.load(text)
         except Unreadable as error:
             return self.problem("", str(error))
-        block = self.block(document, "", shape.TOP)
+        block = self.block(document, "", schema.TOP)
         if block is None:
             return
         self.agencies(list(self.items(block, "agencies")))
@@ -249,7 +249,7 @@ class _Run:
         waiting: dict[str, tuple[str, Block]] = {}
         met: set[str] = set()
         for path, item in items:
-            block = self.block(item, path, shape.AGENCY.names)
+            block = self.block(item, path, schema.AGENCY.names)
             code = self.word(block, path, "code") if block is not None else ""
             if block is not None and code and not self.seen(path, "agency", code, met):
                 waiting[code] = (path, block)
@@ -268,45 +268,45 @@ class _Run:
             if (parent and parent.pk) != row.parent_id:
                 extra["parent"] = (row.parent and row.parent.code, parent and parent.code)
                 row.parent = parent
-        self.store(path, shape.AGENCY, code, row, self.values(block, path, shape.AGENCY.keys), extra)
+        self.store(path, schema.AGENCY, code, row, self.values(block, path, schema.AGENCY.keys), extra)
 
     def source(self, path: str, item: Any) -> None:
-        block = self.block(item, path, shape.SOURCE.names)
+        block = self.block(item, path, schema.SOURCE.names)
         if block is None:
             return
         agency, code = self.agency(block, path), self.word(block, path, "code")
-        values = self.values(block, path, shape.SOURCE.keys)
+        values = self.values(block, path, schema.SOURCE.keys)
         name = f"{block.get('agency')}/{code}"
         if agency is None or not code:
-            self.failed.add((shape.SOURCE.noun, name))
+            self.failed.add((schema.SOURCE.noun, name))
             return
         row = DataSource.objects.filter(agency=agency, code=code).first() or DataSource(agency=agency, code=code)
-        self.store(path, shape.SOURCE, name, row, values)
+        self.store(path, schema.SOURCE, name, row, values)
 
     def service(self, path: str, item: Any) -> None:
-        block = self.block(item, path, shape.SERVICE.names)
+        block = self.block(item, path, schema.SERVICE.names)
         if block is None:
             return
         agency, code = self.agency(block, path), self.word(block, path, "code")
-        values = self.values(block, path, shape.SERVICE.keys)
+        values = self.values(block, path, schema.SERVICE.keys)
         service = None
         if agency is not None and code:
             service = Service.objects.filter(agency=agency, code=code).first() or Service(agency=agency, code=code)
-            self.store(path, shape.SERVICE, f"{agency.code}/{code}", service, values)
+            self.store(path, schema.SERVICE, f"{agency.code}/{code}", service, values)
         met: set[str] = set()
         for place, inner in self.items(block, "operations", path):
             self.operation(place, inner, service, f"{block.get('agency')}/{code}", met)
 
     def application(self, path: str, item: Any) -> None:
-        block = self.block(item, path, shape.APPLICATION.names)
+        block = self.block(item, path, schema.APPLICATION.names)
         if block is None:
             return
         agency, code = self.agency(block, path), self.word(block, path, "code")
-        values = self.values(block, path, shape.APPLICATION.keys)
+        values = self.values(block, path, schema.APPLICATION.keys)
         row: Application | None = None
         if agency is not None and code:
             row = Application.objects.filter(agency=agency, code=code).first() or Application(agency=agency, code=code)
-            if not self.store(path, shape.APPLICATION, f"{agency.code}/{code}", row, values):
+            if not self.store(path, schema.APPLICATION, f"{agency.code}/{code}", row, values):
                 row = None
         for place, inner in self.items(block, "keys", path):
             self.legacy_key(place, inner, row)
@@ -329,7 +329,7 @@ class _Run:
         if kind is None or (code and self.seen(path, "operation", code, met)):
             self.failed.add(("operation", name))
             return
-        of = shape.OPERATIONS[kind]
+        of = schema.OPERATIONS[kind]
         self.block(item, path, of.names)
         model = _OPERATION_MODELS[kind]
         row = model._default_manager.get(pk=stored.pk) if stored is not None else model(code=code, kind=kind)
@@ -348,8 +348,8 @@ class _Run:
 
     def kind(self, block: Block, path: str, stored: Operation | None) -> str | None:
         named = self.word(block, path, "kind", required=stored is None)
-        if named and named not in shape.OPERATIONS:
-            self.problem(_at(path, "kind"), _("Write one of %(words)s.") % {"words": ", ".join(shape.OPERATIONS)})
+        if named and named not in schema.OPERATIONS:
+            self.problem(_at(path, "kind"), _("Write one of %(words)s.") % {"words": ", ".join(schema.OPERATIONS)})
         elif named and stored is not None and stored.kind != named:
             self.problem(_at(path, "kind"), _("The operation is of kind %(kind)s.") % {"kind": stored.kind})
         else:
@@ -366,7 +366,7 @@ class _Run:
             agency = row.service.agency.code
         found = DataSource.objects.filter(agency__code=agency, code=code).first() if name else None
         if found is None:
-            if name and row.service_id and (shape.SOURCE.noun, f"{agency}/{code}") not in self.failed:
+            if name and row.service_id and (schema.SOURCE.noun, f"{agency}/{code}") not in self.failed:
                 self.problem(_at(path, "source"), _("There is no source %(name)s.") % {"name": name})
             return {}
         if found.pk == row.source_id:
@@ -377,7 +377,7 @@ class _Run:
 
     def lists(self, row: Operation, block: Block, path: str) -> dict[str, Replacement]:
         """The lists that the file gives the operation."""
-        known = shape.OPERATIONS[row.kind].inside
+        known = schema.OPERATIONS[row.kind].inside
         return {label: self.list_of(row, block, path, label) for label in _LISTS if label in block and label in known}
 
     def marks(self, row: DataOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str) -> None:
@@ -448,7 +448,7 @@ class _Run:
         return found
 
     def legacy_key(self, path: str, item: Any, application: Application | None) -> None:
-        of = shape.LEGACY_KEY
+        of = schema.LEGACY_KEY
         block = self.block(item, path, of.names)
         if block is None:
             return
@@ -483,16 +483,16 @@ class _Run:
         return plain
 
     def grant(self, path: str, item: Any, application: Application | None, met: set[str]) -> None:
-        block = self.block(item, path, shape.GRANT.names)
+        block = self.block(item, path, schema.GRANT.names)
         if block is None:
             return
         operation = self.its_operation(block, path)
-        values = self.values(block, path, shape.GRANT.keys)
+        values = self.values(block, path, schema.GRANT.keys)
         if application is None or operation is None or self.seen(path, "grant", str(operation), met):
             return
         row = Grant.objects.filter(application=application, operation=operation).first()
         row = row or Grant(application=application, operation=operation)
-        self.store(path, shape.GRANT, f"{application} → {operation}", row, values)
+        self.store(path, schema.GRANT, f"{application} → {operation}", row, values)
 
 
 # ----------------------------------------------------------------------------------- the words

@@ -8,9 +8,9 @@ import yaml
 from django.db.models import Model
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions import shape
+from mantra.definitions import schema
 from mantra.definitions.reading import escaped
-from mantra.definitions.shape import Shape
+from mantra.definitions.schema import Shape
 from proxyservices.models import Mapping, ProxyOperation, Upstream
 from registry.models import AccessKey, Agency, Application, Operation, Service
 
@@ -82,18 +82,18 @@ def _short(row: Model, of: Shape) -> dict[str, Any]:
 
 
 def _agency(row: Agency) -> dict[str, Any]:
-    return {"code": row.code, **_values(row, shape.AGENCY), "parent": row.parent.code if row.parent else None}
+    return {"code": row.code, **_values(row, schema.AGENCY), "parent": row.parent.code if row.parent else None}
 
 
 def _source(row: DataSource) -> dict[str, Any]:
-    return {"agency": row.agency.code, "code": row.code, **_values(row, shape.SOURCE)}
+    return {"agency": row.agency.code, "code": row.code, **_values(row, schema.SOURCE)}
 
 
 def _service(row: Service) -> dict[str, Any]:
     return {
         "agency": row.agency.code,
         "code": row.code,
-        **_values(row, shape.SERVICE),
+        **_values(row, schema.SERVICE),
         "operations": [_operation(operation) for operation in row.operations.order_by("code")],
     }
 
@@ -101,10 +101,10 @@ def _service(row: Service) -> dict[str, Any]:
 def _operation(row: Operation) -> dict[str, Any]:
     head: dict[str, Any] = {"code": row.code, "kind": row.kind}
     lists = {
-        "parameters": [_short(each, shape.PARAMETER) for each in row.parameters.all()],
-        "fields": [_short(each, shape.FIELD) for each in row.fields.all()],
+        "parameters": [_short(each, schema.PARAMETER) for each in row.parameters.all()],
+        "fields": [_short(each, schema.FIELD) for each in row.fields.all()],
     }
-    of = shape.OPERATIONS[row.kind]
+    of = schema.OPERATIONS[row.kind]
     if row.kind == Operation.Kind.DATA:
         data = DataOperation.objects.select_related("source").get(pk=row.pk)
         values = _values(data, of)
@@ -114,19 +114,19 @@ def _operation(row: Operation) -> dict[str, Any]:
     more = {
         "upstreams": [_upstream(each) for each in proxy.upstreams.all()],
         "mappings": [_mapping(each) for each in proxy.mappings.all()],
-        "contracts": [_short(each, shape.CONTRACT) for each in proxy.contracts.all()],
+        "contracts": [_short(each, schema.CONTRACT) for each in proxy.contracts.all()],
     }
     return {**head, **_values(proxy, of), **more, **lists}
 
 
 def _upstream(row: Upstream) -> dict[str, Any]:
     # Several may share a priority, which their order in the file could not tell.
-    return {"url": "", "position": row.position, **_short(row, shape.UPSTREAM)}
+    return {"url": "", "position": row.position, **_short(row, schema.UPSTREAM)}
 
 
 def _mapping(row: Mapping) -> dict[str, Any]:
     constant = {} if row.secret or not row.value else {"value": escaped(str(row.value))}
-    return {"place": row.place, **_short(row, shape.MAPPING), **constant}
+    return {"place": row.place, **_short(row, schema.MAPPING), **constant}
 
 
 def _application(row: Application) -> dict[str, Any]:
@@ -134,9 +134,9 @@ def _application(row: Application) -> dict[str, Any]:
     return {
         "agency": row.agency.code,
         "code": row.code,
-        **_values(row, shape.APPLICATION),
+        **_values(row, schema.APPLICATION),
         "grants": [
-            {"operation": str(grant.operation), **_values(grant, shape.GRANT)}
+            {"operation": str(grant.operation), **_values(grant, schema.GRANT)}
             for grant in sorted(grants, key=lambda grant: str(grant.operation))
         ],
     }

@@ -6,9 +6,9 @@ from typing import Any
 
 from registry import faults
 from registry.calls import Call
-from registry.faults import Fault
-from registry.snapshot import Operation
-from registry.values import Unfit
+from registry.parameter_values import Unfit
+from registry.results import Fault
+from registry.snapshot.types import Operation
 
 MAX_PAGE = 1_000_000
 

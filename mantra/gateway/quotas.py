@@ -21,7 +21,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from registry import faults
 from registry.calls import Call
-from registry.faults import Fault
+from registry.results import Fault
 
 log = logging.getLogger("mantra.quotas")
 

@@ -20,7 +20,7 @@ from proxyservices.forwarding.plan import Plan
 from proxyservices.health import advice
 from proxyservices.transport.endpoint import Address
 from proxyservices.transport.errors import Failed
-from registry.faults import Fault
+from registry.results import Fault
 
 SHOWN = 100
 #: Of a value, and of a body, so many characters are shown.

@@ -19,7 +19,7 @@ from proxyservices.forwarding.plan import of
 from proxyservices.models import AddressChange, Sample, Upstream
 from proxyservices.models import Mapping as Placed
 from registry.models import User
-from registry.values import Unfit
+from registry.parameter_values import Unfit
 
 #: Samples that one rehearsal asks, seconds that it may take, differences that one sample shows.
 SAMPLES, SECONDS = 20, 60.0

@@ -11,7 +11,7 @@ from typing import Any
 from proxyservices.models import ProxyOperation, Sample
 from registry.calls import Passage
 from registry.models import Parameter
-from registry.values import Reader, Unfit
+from registry.parameter_values import Reader, Unfit
 
 _SAFE = frozenset({"GET", "HEAD"})
 

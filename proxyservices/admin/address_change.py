@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from proxyservices.address_change import cutover, samples
 from proxyservices.health import advice
 from proxyservices.models import METHODS, AddressChange, ProxyOperation, Sample, validate_address
-from registry.admin_base import ScopedAdmin, begin_large, checkbox, password_input, select, text_area, text_input
-from registry.values import Unfit
+from registry.admin.base import ScopedAdmin
+from registry.admin.theme import begin_large, checkbox, password_input, select, text_area, text_input
+from registry.parameter_values import Unfit
 
 #: Of the history of addresses, so many lines are shown.
 CHANGES = 20

@@ -20,7 +20,8 @@ from proxyservices.descriptions.documents import LARGE, UPLOADED, Documents, Unu
 from proxyservices.importing import create
 from proxyservices.models import ProxyOperation, validate_address
 from registry import tenancy
-from registry.admin_base import ScopedAdmin, begin_large, file_input, select, text_input
+from registry.admin.base import ScopedAdmin
+from registry.admin.theme import begin_large, file_input, select, text_input
 
 #: For how long what was looked at may be made, in seconds.
 FRESH = 3600

@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover
 from proxyservices.models import Contract, Mapping, Upstream
-from registry.admin_base import SecretsForm, StackedInline, TabularInline, password_input, text_area, text_input
+from registry.admin.base import StackedInline, TabularInline
+from registry.admin.secrets_form import SecretsForm
+from registry.admin.theme import password_input, text_area, text_input
 from registry.secrets import readable
 
 

@@ -22,8 +22,8 @@ from proxyservices.admin.inlines import ContractInline, MappingForm, MappingInli
 from proxyservices.health import advice, connection_test, summary
 from proxyservices.models import AddressChange, ProxyOperation, Upstream
 from proxyservices.styles import recipe_of
-from registry.admin import FieldInline, OperationAdmin, ParameterInline
-from registry.admin_base import display, text_area
+from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
+from registry.admin.theme import display, text_area
 
 #: A word with which plan.recipe_of refuses an operation → what its author can do.
 BROKEN: dict[str, Any] = {

@@ -23,7 +23,7 @@ from proxyservices.transport.response import Fetched
 from proxyservices.transport.upload import Upload
 from registry import faults
 from registry.calls import Call, Passage
-from registry.faults import Fault
+from registry.results import Fault
 
 log = logging.getLogger("mantra.proxyservices")
 

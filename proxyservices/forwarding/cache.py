@@ -18,8 +18,8 @@ from proxyservices.forwarding.response import _result
 from proxyservices.headers import CONDITIONS
 from proxyservices.styles.base import Asked, Task
 from proxyservices.transport.response import Fetched
-from registry.calls import Call, Passage, Relay, Result
-from registry.faults import Fault
+from registry.calls import Call, Passage
+from registry.results import Fault, Relay, Result
 
 log = logging.getLogger("mantra.proxyservices")
 

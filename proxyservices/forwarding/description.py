@@ -16,8 +16,8 @@ from proxyservices.forwarding.forwarded_headers import told
 from proxyservices.forwarding.plan import Plan
 from proxyservices.forwarding.response import _result
 from registry import faults
-from registry.calls import Call, Passage, Relay, Result
-from registry.faults import Fault
+from registry.calls import Call, Passage
+from registry.results import Fault, Relay, Result
 
 
 def _description(call: Call, plan: Plan, passage: Passage) -> Result:

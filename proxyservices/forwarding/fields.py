@@ -9,7 +9,7 @@ from typing import Any
 
 from proxyservices.decoders.table import Table
 from registry import faults
-from registry.faults import Fault
+from registry.results import Fault
 
 
 def records_of(value: Any, levels: int = 6) -> list[dict[str, Any]] | None:

@@ -12,7 +12,7 @@ from proxyservices.forwarding.plan import Plan
 from proxyservices.styles.base import Task
 from registry import faults
 from registry.calls import Passage
-from registry.faults import Fault
+from registry.results import Fault
 
 #: The header that counts the buses a call has come through, and how many it may be.
 HOPS = "Mantra-Hops"

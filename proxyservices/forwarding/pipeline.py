@@ -13,8 +13,8 @@ from proxyservices.forwarding.plan import Plan
 from proxyservices.forwarding.response import _result
 from proxyservices.styles.base import Asked
 from registry import faults
-from registry.calls import Call, Result
-from registry.faults import Fault
+from registry.calls import Call
+from registry.results import Fault, Result
 
 #: Takes a question off the bus's hands; None where it cannot.
 Hand = Callable[[Call, Plan, Asked, float], Result | None]

@@ -14,8 +14,8 @@ from proxyservices.forwarding.plan import Plan
 from proxyservices.styles.soap import Soap
 from proxyservices.transport.response import Fetched
 from registry import faults
-from registry.calls import Call, Column, Document, Relay, Result, Row, Rows
-from registry.faults import Fault
+from registry.calls import Call
+from registry.results import Column, Document, Fault, Relay, Result, Row, Rows
 
 
 def _result(call: Call, plan: Plan, found: Fetched) -> Result:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from proxyservices.health.tracker import PAUSE, THRESHOLD, State, ill, state_of
 from proxyservices.transport.endpoint import Address
 from registry import faults
-from registry.faults import Fault
+from registry.results import Fault
 
 
 def order(addresses: Sequence[Address], safe: bool = True) -> list[Address]:

@@ -30,7 +30,7 @@ from proxyservices.models import Lease, Upstream, UpstreamState
 from proxyservices.transport.credentials import Credential
 from proxyservices.transport.endpoint import Address
 from proxyservices.transport.pool import Target
-from registry import shipping
+from registry import processes
 from registry.models import Operation, SnapshotVersion
 
 log = logging.getLogger("mantra.proxyservices")
@@ -156,7 +156,7 @@ class Holder:
         host, _, pid = holder.rpartition(":")
         if not holder or time.monotonic() - self._since > PATIENCE:
             return True
-        return host == socket.gethostname()[:80] and pid.isdigit() and not shipping.pid_alive(int(pid))
+        return host == socket.gethostname()[:80] and pid.isdigit() and not processes.pid_alive(int(pid))
 
     def release(self) -> None:
         """Give it back, so that the next one need not wait."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from proxyservices.transport.endpoint import Address, Probe
 from proxyservices.transport.errors import Failed
-from registry.breaker import Breaker
+from registry.circuit_breaker import Breaker
 
 log = logging.getLogger("mantra.proxyservices")
 

@@ -20,7 +20,7 @@ import orjson
 from proxyservices.transport.upload import Upload
 from registry import faults
 from registry.calls import Passage
-from registry.faults import Fault
+from registry.results import Fault
 
 READS = ("GET", "HEAD", "POST")
 WRITES = ("POST",)

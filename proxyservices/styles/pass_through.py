@@ -15,7 +15,7 @@ from proxyservices.styles.rest import Rest
 from proxyservices.transport.upload import Upload
 from registry import faults
 from registry.calls import Passage
-from registry.faults import Fault
+from registry.results import Fault
 
 #: A cookie of the bus's own, also behind the comma of two headers that a server made one.
 _OWN_COOKIE = re.compile(

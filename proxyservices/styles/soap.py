@@ -24,7 +24,7 @@ from proxyservices.models import Mapping as Placed
 from proxyservices.models import ProxyOperation
 from proxyservices.styles.base import READS, Asked, Source, Task, header_value, nested, not_convertible, text_of
 from registry import faults
-from registry.faults import Fault
+from registry.results import Fault
 
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope": "{http://schemas.xmlsoap.org/soap/envelope/}",

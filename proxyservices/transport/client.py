@@ -20,7 +20,7 @@ from proxyservices.transport.connection import Headers, _Body, _Connection, _fra
 from proxyservices.transport.errors import Failed
 from proxyservices.transport.pool import _CONTROL, _PATH, Target, _Origin, _sweeper
 from proxyservices.transport.tls import tls_failure
-from registry.faults import Fault
+from registry.results import Fault
 
 CHUNK = 65_536
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))

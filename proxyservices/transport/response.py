@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from proxyservices.transport.client import Reply
 from proxyservices.transport.errors import Failed
-from registry.faults import Fault
+from registry.results import Fault
 
 
 class Fetched:

@@ -7,7 +7,7 @@ import time
 from proxyservices.transport import deadlines
 from registry import faults
 from registry.calls import Passage
-from registry.faults import Fault
+from registry.results import Fault
 
 
 class Upload:

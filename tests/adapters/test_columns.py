@@ -14,7 +14,7 @@ import pytest
 from adapters import dbase, tds
 from adapters.dbf.generation import Column
 from mantra.gateway.formats import json
-from registry.calls import Column as Out
+from registry.results import Column as Out
 
 
 def one_by_one(scale: int, values: Sequence[Any]) -> list[Any]:

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
-from mantra import console
+from mantra.tryout import rendering
 from proxyservices.models import ProxyOperation, Upstream
-from registry import journal
+from registry.journal import segments
 from registry.models import Operation
 from tests.admin.conftest import SignIn, make_user
 from tests.cast import Cast, call, ends_of, recorded
@@ -79,7 +79,7 @@ def test_what_is_left_empty_is_not_given(cast: Cast, provider: Client) -> None:
 
 def test_a_long_answer_is_cut_without_breaking_the_record(cast: Cast, provider: Client) -> None:
     text = run(provider, cast.operations["semua"]).content.decode()
-    assert text.count("<tr>") == console.SHOWN + 1
+    assert text.count("<tr>") == rendering.SHOWN + 1
     assert '<dd id="try_rows">100</dd>' in text
     (end,) = ends_of(request_id(text))
     assert "broken" not in end
@@ -169,7 +169,7 @@ def test_a_run_needs_the_sites_own_form(cast: Cast) -> None:
 
 
 def test_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, tmp_path: Path, settings: Any) -> None:
-    journal.close()
+    segments.close()
     settings.JOURNAL_DIR = tmp_path / "tidak-ada"
     text = run(provider, cast.operations["satu"], id="5").content.decode()
     assert "11901" in text

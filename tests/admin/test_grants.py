@@ -6,8 +6,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from registry import snapshot
 from registry.models import Grant
+from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
 
@@ -24,7 +24,7 @@ def state(cast: Cast) -> str:
 
 def test_the_provider_grants_to_another_agencys_application(cast: Cast, sign_in: SignIn) -> None:
     cast.grants["satu"].delete()
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 403
     client = sign_in("Provider", cast.provider)
     found = client.get(
@@ -35,7 +35,7 @@ def test_the_provider_grants_to_another_agencys_application(cast: Cast, sign_in:
     data = {"application": found["results"][0]["id"], "operation": cast.operations["satu"].pk, "purpose": "Pemadanan"}
     response = client.post(LIST + "add/", data)
     assert response.status_code == 302, response.context["adminform"].form.errors
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 200
 
 
@@ -44,7 +44,7 @@ def test_revoke_and_approve(cast: Cast, sign_in: SignIn) -> None:
     assert client.get(page(cast, "revoke")).status_code == 405
     assert client.post(page(cast, "revoke")).status_code == 302
     assert state(cast) == "revoked"
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 403
     client.post(page(cast, "approve"))
     assert state(cast) == "approved"

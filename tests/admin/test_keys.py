@@ -11,8 +11,9 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from registry import secrets, snapshot
+from registry import secrets
 from registry.models import AccessKey, ApiToken
+from registry.snapshot import holder
 from tests.admin.conftest import Emerald, SignIn
 from tests.cast import Cast
 
@@ -50,7 +51,7 @@ def test_a_key_is_shown_once(cast: Cast, sign_in: SignIn) -> None:
         text = client.get(page).content.decode()
         assert not PLAIN.search(text)
     assert plain not in everything_stored()
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1", accesskey=plain).status == 200
 
 
@@ -76,7 +77,7 @@ def test_revoking_by_button_and_by_action(cast: Cast, sign_in: SignIn) -> None:
     assert client.get(address).status_code == 405
     assert client.post(address).status_code == 302
     assert not AccessKey.objects.get(pk=cast.key_row.pk).is_live
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu", "id=1").status == 401
     second, _plain = AccessKey.issue(cast.application)
     client.post(LIST, {"action": "revoke", "_selected_action": [second.pk]})

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 
 from dataservices.models import DataOperation, DataSource
 from proxyservices.models import ProxyOperation, Upstream
-from registry import snapshot
 from registry.models import AccessKey, Grant, Operation
+from registry.snapshot import holder
 from tests.api.conftest import Person
 from tests.cast import Cast, call
 
@@ -45,11 +45,11 @@ def test_an_operation_is_made_published_granted_called_and_taken_away(
     key = requester.post("keys/", {"application": "kons/app"})
     assert key.status_code == 201, key.content
     plain = key.json()["key"]
-    snapshot.refresh()
+    holder.refresh()
     assert call("/rest/prov/data/baru?id=3", accesskey=plain).status == 200
 
     assert provider.post(f"grants/{grant.json()['id']}/revoke/").json()["state"] == "revoked"
-    snapshot.refresh()
+    holder.refresh()
     assert call("/rest/prov/data/baru?id=3", accesskey=plain).status == 403
     assert provider.delete(f"operations/{operation['id']}/").status_code == 204
     assert provider.get(f"operations/{operation['id']}/").status_code == 404

@@ -13,8 +13,8 @@ from dataservices.models import DataOperation, DataSource
 from mantra.definitions.apply import Report, apply
 from mantra.definitions.reading import Surroundings
 from proxyservices.models import ProxyOperation, Upstream
-from registry import snapshot
 from registry.models import AccessKey, Agency, Application, Grant, Operation, Parameter, SnapshotVersion
+from registry.snapshot import holder
 from tests.cast import call, make_table
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +100,7 @@ def test_a_bundle_makes_all_that_it_names_and_its_operation_can_be_called() -> N
     assert (source.host, source.port, str(source.password)) == ("db", 5433, "kata-sandi")
     parameter = Parameter.objects.get(operation__code="satu")
     assert (parameter.min, parameter.description) == ("1", "no")
-    snapshot.refresh()
+    holder.refresh()
     answer = call("/rest/prov/data/satu.json?id=7", accesskey="kunci12345")
     assert answer.json()["data"] == [{"id": 7}]
 

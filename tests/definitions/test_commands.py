@@ -19,8 +19,9 @@ from dataservices.models import DataSource
 from mantra.management.commands import demo_data
 from mantra.management.commands.rotate_secrets import encrypted_fields
 from proxyservices.models import ProxyOperation, Upstream
-from registry import secrets, snapshot
+from registry import secrets, tenancy
 from registry.models import AccessKey, Agency, Operation, Service, User
+from registry.snapshot import holder
 from tests.cast import Cast
 
 Caught = pytest.CaptureFixture[str]
@@ -36,7 +37,7 @@ def test_an_issued_key_alone_goes_to_standard_output_and_works(cast: Cast, capsy
     row = AccessKey.objects.get()
     assert row.networks == "127.0.0.0/8\n10.1.2.3"
     assert timedelta(days=29) < row.expires_at - timezone.now() < timedelta(days=31)
-    snapshot.refresh()
+    holder.refresh()
     cast.key = key
     assert cast.get("satu", "id=1").status == 200
 
@@ -94,7 +95,7 @@ def test_an_administrator_is_made_with_a_random_password(db: None, capsys: Caugh
     assert password not in caught.err
     user = authenticate(username="pengelola", password=password)
     assert isinstance(user, User)
-    assert user.sees_all
+    assert tenancy.sees_all_agencies(user)
     assert user.is_staff
     assert [group.name for group in user.groups.all()] == ["Administrator"]
     with pytest.raises(CommandError):

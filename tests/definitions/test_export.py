@@ -10,7 +10,7 @@ import yaml
 from django.db.models import Model
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions import shape
+from mantra.definitions import schema
 from mantra.definitions.apply import apply
 from mantra.definitions.export import export
 from mantra.definitions.reading import Surroundings
@@ -184,14 +184,14 @@ def test_a_secret_mapping_without_its_value_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "model,of",
     [
-        (Agency, shape.AGENCY), (DataSource, shape.SOURCE), (Service, shape.SERVICE), (Parameter, shape.PARAMETER),
-        (DataOperation, shape.OPERATIONS["data"]), (ProxyOperation, shape.OPERATIONS["proxy"]), (Field, shape.FIELD),
-        (Upstream, shape.UPSTREAM), (Mapping, shape.MAPPING), (Contract, shape.CONTRACT),
-        (Application, shape.APPLICATION), (AccessKey, shape.LEGACY_KEY),
-        (Grant, shape.GRANT),
+        (Agency, schema.AGENCY), (DataSource, schema.SOURCE), (Service, schema.SERVICE), (Parameter, schema.PARAMETER),
+        (DataOperation, schema.OPERATIONS["data"]), (ProxyOperation, schema.OPERATIONS["proxy"]), (Field, schema.FIELD),
+        (Upstream, schema.UPSTREAM), (Mapping, schema.MAPPING), (Contract, schema.CONTRACT),
+        (Application, schema.APPLICATION), (AccessKey, schema.LEGACY_KEY),
+        (Grant, schema.GRANT),
     ],
 )  # fmt: skip
-def test_every_column_of_the_book_has_its_key(model: type[Model], of: shape.Shape) -> None:
+def test_every_column_of_the_book_has_its_key(model: type[Model], of: schema.Shape) -> None:
     columns = {field.name for field in model._meta.concrete_fields}
     assert columns - LEFT_OUT == {key.name for key in of.keys} - LEFT_OUT
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mantra.gateway.formats import FORMATS, LEGACY
-from registry.calls import Column, Row, Rows
+from registry.results import Column, Row, Rows
 
 SCRIPT = r"""
 while (($line = fgets(STDIN)) !== false) {

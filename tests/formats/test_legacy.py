@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from mantra.gateway.formats import LEGACY
-from registry import faults
-from registry.calls import Affected, Document, Row
+from registry import faults, results
+from registry.results import Affected, Document, Row
 from tests.formats.oracle import Php, answer
 
 RECORDED = [
@@ -158,9 +158,9 @@ def test_tags() -> None:
     assert b"<daftar_pegawai_1_2_3>\n      <unit_kerja>a&#13;\n</unit_kerja>\n" in body
     assert "<é>\ufffd</é>".encode() in body
     for name in ("1x", "a:b", "a<b", "", "count(*)"):
-        with pytest.raises(faults.Fault) as refused:
+        with pytest.raises(results.Fault) as refused:
             answer("legacy_xml", [(name, "text")], [("x",)])
-        with pytest.raises(faults.Fault) as nested:
+        with pytest.raises(results.Fault) as nested:
             LEGACY["legacy_xml"].render_document(Document({name: "x"}))
         for fault in (refused.value, nested.value):
             assert fault.kind is faults.TAG_IMPOSSIBLE

@@ -17,8 +17,8 @@ from lxml import etree
 from openpyxl.utils.escape import unescape
 
 from mantra.gateway.formats import FORMATS, xlsx
-from registry import faults
-from registry.calls import Document
+from registry import faults, results
+from registry.results import Document
 from tests.formats.oracle import Php, answer
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=30)
@@ -209,7 +209,7 @@ def test_a_workbook_holds_as_numbers_what_its_digits_hold() -> None:
 
 def test_what_a_workbook_cannot_hold_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(columns: list[Any], rows: list[Any]) -> bool:
-        with pytest.raises(faults.Fault) as fault:
+        with pytest.raises(results.Fault) as fault:
             answer("xlsx", columns, rows)
         return fault.value.kind is faults.OUTPUT_FORMAT
 

@@ -12,8 +12,8 @@ import openpyxl
 import pytest
 
 from mantra.gateway.formats import FORMATS, LEGACY, php_serialize, xlsx
-from registry import faults
-from registry.calls import Affected, Document, Row
+from registry import faults, results
+from registry.results import Affected, Document, Row
 from tests.formats.oracle import Php, answer, pieces, table
 
 ALL = {**FORMATS, **LEGACY}
@@ -145,7 +145,7 @@ def test_rows_touched(php: Php) -> None:
 
 @pytest.mark.parametrize("name", ["csv", "ndjson", "xlsx"])
 def test_a_document_that_is_no_table_is_refused_where_only_tables_fit(name: str) -> None:
-    with pytest.raises(faults.Fault) as refused:
+    with pytest.raises(results.Fault) as refused:
         ALL[name].render_document(Document({"a": {"b": 1}}))
     assert refused.value.kind is faults.OUTPUT_FORMAT
     assert name in refused.value.message("en")

@@ -18,7 +18,7 @@ from lxml import etree
 
 from mantra.gateway.formats import legacy, php
 from mantra.gateway.formats.values import FEW, JSON, TEXT, canonical, canonical_column, text_column, unique_names
-from registry.calls import VALUE_TYPES, Column
+from registry.results import VALUE_TYPES, Column
 from tests.formats.oracle import Php, answer
 
 NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"

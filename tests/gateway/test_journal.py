@@ -15,13 +15,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from registry import faults, journal, shipping
+from registry import faults
+from registry.journal import chain, reader, segments, shipping, verifying
 from registry.models import AccessKey, CallRecord, JournalSegment
 from tests.cast import Cast, call
 
 
 def segment() -> Path:
-    (only,) = journal.segments()
+    (only,) = reader.segments()
     return only
 
 
@@ -56,27 +57,27 @@ def test_ends_that_another_thread_writes_find_their_calls(cast: Cast) -> None:
     wrote = threading.Event()
 
     def ends() -> None:
-        journal.write({"t": "note"})
+        segments.write({"t": "note"})
         wrote.set()
         more.wait(10)
-        journal.write(pieces[0])
-        journal.close()
+        segments.write(pieces[0])
+        segments.close()
 
-    writer = threading.Thread(target=ends, name=journal.ENDS)
+    writer = threading.Thread(target=ends, name=chain.ENDS)
     writer.start()
     wrote.wait(10)
     reply = cast.get("satu.json", "id=7")
-    path = next(path for path in journal.segments() if not journal.of_ends(path))
+    path = next(path for path in reader.segments() if not reader.of_ends(path))
     *head, end = path.read_bytes().splitlines(keepends=True)
-    pieces.append(orjson.loads(end[: -journal.CHAIN - 2]))
+    pieces.append(orjson.loads(end[: -chain.CHAIN - 2]))
     path.write_bytes(b"".join(head))
     more.set()
     writer.join()
-    assert journal.of_ends(journal.segments()[0])
+    assert reader.of_ends(reader.segments()[0])
     shipping.ship()
     record = CallRecord.objects.get()
     assert (record.outcome, record.status, record.bytes) == (200, 200, len(reply.body))
-    assert JournalSegment.objects.get(name=journal.segments()[0].name).closed
+    assert JournalSegment.objects.get(name=reader.segments()[0].name).closed
 
 
 def test_a_call_that_ends_in_a_later_round(cast: Cast) -> None:
@@ -102,23 +103,23 @@ def test_refused_calls_are_in_the_history_too(cast: Cast) -> None:
 
 def test_subjects_are_hashed(cast: Cast) -> None:
     cast.operations["satu"].parameters.update(subject=True)
-    from registry import snapshot
+    from registry.snapshot import holder
 
-    snapshot.refresh()
+    holder.refresh()
     cast.get("satu.json", "id=7")
     cast.get("satu.json", "id=7")
     cast.get("satu.json", "id=8")
     shipping.ship()
     hashes = list(CallRecord.objects.order_by("id").values_list("subjects", flat=True))
-    assert hashes[0] == hashes[1] == journal.subject_hash("7")
+    assert hashes[0] == hashes[1] == chain.subject_hash("7")
     assert hashes[0] != hashes[2]
 
 
 def test_a_dead_writers_open_calls_are_closed(cast: Cast) -> None:
     script = (
         "import os, django; django.setup()\n"
-        "from registry import journal\n"
-        "journal.write({'t': 'begin', 'id': 'a' * 32, 'at': 1.0, 'face': 'rest', 'method': 'GET', 'ip': ''})\n"
+        "from registry.journal import segments\n"
+        "segments.write({'t': 'begin', 'id': 'a' * 32, 'at': 1.0, 'face': 'rest', 'method': 'GET', 'ip': ''})\n"
         "os.kill(os.getpid(), 9)\n"
     )
     import os
@@ -180,13 +181,13 @@ def test_offline_needs_no_database(cast: Cast, capsys: pytest.CaptureFixture[str
 
 
 def test_segments_follow_on_each_other(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MAX_BYTES", 1000)
+    monkeypatch.setattr(segments, "MAX_BYTES", 1000)
     for number in range(10):
         cast.get("satu.json", f"id={number}")
-    paths = journal.segments()
+    paths = reader.segments()
     assert len(paths) > 3
     for before, after in pairwise(paths):
-        assert shipping.succession(after) == before.name
+        assert verifying.succession(after) == before.name
     shipping.ship()
     assert CallRecord.objects.filter(outcome=200).count() == 10
     call_command("verify_audit")
@@ -220,7 +221,7 @@ def test_pruning(cast: Cast) -> None:
     from django.utils import timezone
 
     cast.get("satu.json", "id=7")
-    journal.close()
+    segments.close()
     shipping.ship()
     path = segment()
     shipping.prune()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from registry import faults, snapshot
+from registry import faults
 from registry.models import AccessKey, Operation
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
 
 KEYS = {"satu": "aaaaaaaaaa", "dua": "bbbbbbbbbb", "terbuka": "cccccccccc"}
@@ -20,7 +21,7 @@ def legacy(cast: Cast) -> Cast:
     )
     for code, key in KEYS.items():
         AccessKey.adopt(cast.application, key, Operation.objects.get(code=code))
-    snapshot.refresh()
+    holder.refresh()
     return cast
 
 
@@ -93,7 +94,7 @@ def test_a_value_may_hold_anything(legacy: Cast) -> None:
     cast = legacy
     cast.operation("gema", "SELECT :a AS a, :b AS b", parameters=({"name": "a"}, {"name": "b"}))
     AccessKey.adopt(cast.application, "gggggggggg", cast.operations["gema"])
-    snapshot.refresh()
+    holder.refresh()
     for value in ("a/b", "a&b=c", "a%b", "a+b", "é ☃", "a=b", "%2B"):
         twice = quote_plus(quote_plus(value))
         for address in (f"a={twice}&b=x", f"a/{twice}/b/x", f"{twice}/x"):
@@ -168,7 +169,7 @@ def test_a_key_in_the_address_is_off_by_default(legacy: Cast, path: str) -> None
     assert refused.body.startswith(b"<?xml")
     assert code_of(refused) == faults.KEY_IN_PATH.code
     AccessKey.objects.filter(public__startswith="aa").update(in_path=True)
-    snapshot.refresh()
+    holder.refresh()
     assert code_of(call(path)) == 200
     assert call(path).body.startswith(b"<?xml")
 
@@ -176,7 +177,7 @@ def test_a_key_in_the_address_is_off_by_default(legacy: Cast, path: str) -> None
 def test_a_failing_database_keeps_its_first_sentence(legacy: Cast) -> None:
     legacy.operation("rusak", "SELECT kolom_rahasia FROM tabel_rahasia")
     AccessKey.adopt(legacy.application, "rrrrrrrrrr", legacy.operations["rusak"])
-    snapshot.refresh()
+    holder.refresh()
     reply = call("/json/prov/data/rusak", accesskey="rrrrrrrrrr")
     message = reply.json()["response"]["message"]
     assert message.startswith("Koneksi database gagal atau perintah SQL keliru.")

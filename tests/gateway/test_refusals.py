@@ -12,14 +12,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry import faults, snapshot
+from registry import faults, results
 from registry.models import AccessKey, Field, Operation
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
 
 FORM = "application/x-www-form-urlencoded"
 
 
-def assert_problem(reply: Reply, kind: faults.FaultKind, party: str | None = None) -> None:
+def assert_problem(reply: Reply, kind: results.FaultKind, party: str | None = None) -> None:
     """One shape for every refusal, and its record under the same request id."""
     told = reply.json()
     assert told["code"] == kind.code, told
@@ -50,14 +51,14 @@ def test_the_key_as_a_bearer_token(cast: Cast) -> None:
 
 def test_revoked_key(cast: Cast) -> None:
     cast.key_row.revoke()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.KEY_UNKNOWN)
 
 
 def test_expired_key(cast: Cast) -> None:
     cast.key_row.expires_at = timezone.now() - timedelta(seconds=1)
     cast.key_row.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.KEY_EXPIRED)
 
 
@@ -65,7 +66,7 @@ def test_key_from_another_network(cast: Cast) -> None:
     cast.key_row.networks = "10.1.0.0/16\n2001:db8::/32"
     cast.key_row.full_clean()
     cast.key_row.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.KEY_NETWORK)
     assert cast.get("satu.json", "id=7", address="10.1.2.3").status == 200
     assert cast.get("satu.json", "id=7", address="2001:db8::1").status == 200
@@ -74,14 +75,14 @@ def test_key_from_another_network(cast: Cast) -> None:
 def test_a_forwarded_address_is_not_believed(cast: Cast) -> None:
     cast.key_row.networks = "10.1.0.0/16"
     cast.key_row.save()
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu.json", "id=7", x_forwarded_for="10.1.2.3").status == 403
 
 
 def test_a_forwarded_address_from_our_own_proxy(cast: Cast, settings: Any) -> None:
     cast.key_row.networks = "10.1.0.0/16"
     cast.key_row.save()
-    snapshot.refresh()
+    holder.refresh()
     settings.TRUSTED_PROXIES = 1
     assert cast.get("satu.json", "id=7", x_forwarded_for="10.1.2.3").status == 200
     assert cast.get("satu.json", "id=7", x_forwarded_for="10.1.2.3, 192.168.0.9").status == 403
@@ -90,21 +91,21 @@ def test_a_forwarded_address_from_our_own_proxy(cast: Cast, settings: Any) -> No
 
 def test_key_of_another_operation(cast: Cast) -> None:
     AccessKey.adopt(cast.application, "zzzzzzzzzz", Operation.objects.get(code="cari"))
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(call("/rest/prov/data/satu.json?id=7", accesskey="zzzzzzzzzz"), faults.KEY_ELSEWHERE)
     assert call("/rest/prov/data/cari.json?nama=x", accesskey="zzzzzzzzzz").status == 200
 
 
 def test_no_grant(cast: Cast) -> None:
     cast.grants["satu"].delete()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.GRANT_MISSING)
 
 
 def test_revoked_grant(cast: Cast) -> None:
     cast.grants["satu"].state = "revoked"
     cast.grants["satu"].save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.GRANT_MISSING)
 
 
@@ -113,22 +114,22 @@ def test_grant_over_and_not_yet(cast: Cast) -> None:
     today = timezone.localdate()
     grant.valid_until = today - timedelta(days=1)
     grant.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.GRANT_EXPIRED)
     grant.valid_until, grant.valid_from = None, today + timedelta(days=1)
     grant.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.GRANT_EARLY)
     grant.valid_from = grant.valid_until = today
     grant.save()
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu.json", "id=7").status == 200
 
 
 def test_grant_from_another_network(cast: Cast) -> None:
     cast.grants["satu"].networks = "10.1.0.0/16"
     cast.grants["satu"].save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.GRANT_NETWORK)
 
 
@@ -136,7 +137,7 @@ def test_quota(cast: Cast) -> None:
     cast.grants["satu"].quota = "2/hour; 100/day"
     cast.grants["satu"].full_clean()
     cast.grants["satu"].save()
-    snapshot.refresh()
+    holder.refresh()
     first = cast.get("satu.json", "id=7")
     assert first.headers["ratelimit-policy"] == '"quota";q=2;w=3600'
     assert re.fullmatch(r'"quota";r=1;t=\d+', first.headers["ratelimit"])
@@ -159,7 +160,7 @@ def test_quota(cast: Cast) -> None:
         ("/rest/prov/data/%ff", faults.OPERATION_UNKNOWN),
     ],
 )
-def test_wrong_address(cast: Cast, path: str, kind: faults.FaultKind) -> None:
+def test_wrong_address(cast: Cast, path: str, kind: results.FaultKind) -> None:
     assert_problem(call(path, accesskey=cast.key), kind)
 
 
@@ -167,11 +168,11 @@ def test_a_draft_is_not_there_and_a_retired_one_is_gone(cast: Cast) -> None:
     made = cast.operations["satu"]
     made.state = Operation.State.DRAFT
     made.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.OPERATION_UNKNOWN)
     made.state = Operation.State.RETIRED
     made.save()
-    snapshot.refresh()
+    holder.refresh()
     assert_problem(cast.get("satu.json", "id=7"), faults.OPERATION_RETIRED)
 
 
@@ -192,7 +193,7 @@ def test_a_draft_is_not_there_and_a_retired_one_is_gone(cast: Cast) -> None:
         ("satu", "&".join(f"a{n}=1" for n in range(501)), faults.ADDRESS_INVALID),
     ],
 )
-def test_wrong_parameter(cast: Cast, operation: str, query: str, kind: faults.FaultKind) -> None:
+def test_wrong_parameter(cast: Cast, operation: str, query: str, kind: results.FaultKind) -> None:
     assert_problem(cast.get(f"{operation}.json", query), kind)
 
 
@@ -222,7 +223,7 @@ def test_wrong_method(cast: Cast, method: str) -> None:
         ("id=7&x=" + "y" * 1_000_000, FORM, faults.BODY_TOO_LARGE),
     ],
 )
-def test_wrong_body(cast: Cast, body: str, content_type: str, kind: faults.FaultKind) -> None:
+def test_wrong_body(cast: Cast, body: str, content_type: str, kind: results.FaultKind) -> None:
     assert_problem(cast.get("satu.json", method="POST", body=body, content_type=content_type), kind)
 
 
@@ -246,7 +247,7 @@ def test_broken_sql(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_declared_column_that_the_sql_does_not_give(cast: Cast) -> None:
     Field.objects.create(operation=cast.operations["satu"], name="npns")
-    snapshot.refresh()
+    holder.refresh()
     reply = cast.get("satu.json", "id=7")
     assert_problem(reply, faults.FIELD_MISSING)
     assert "npns" in reply.json()["detail"]
@@ -264,7 +265,7 @@ def test_blocks_that_are_harmless_together_only(cast: Cast) -> None:
 def test_what_a_format_did_not_foresee_is_on_record(cast: Cast) -> None:
     cast.operation("dalam", "SELECT :isi AS isi", parameters=({"name": "isi"},))
     Field.objects.create(operation=cast.operations["dalam"], name="isi", type="json")
-    snapshot.refresh()
+    holder.refresh()
     deep = "[" * 900 + "]" * 900
     for suffix in ("php", "phpa", "json", "xml"):
         reply = cast.get(f"dalam.{suffix}", method="POST", body=f"isi={deep}", content_type=FORM)
@@ -275,7 +276,7 @@ def test_what_a_format_did_not_foresee_is_on_record(cast: Cast) -> None:
 def test_dead_database(cast: Cast) -> None:
     cast.source.database = cast.source.database.replace("uji", "hilang")
     cast.source.save()
-    snapshot.refresh()
+    holder.refresh()
     reply = cast.get("satu.json", "id=7")
     assert_problem(reply, faults.SOURCE_DOWN)
     assert "hilang" not in reply.text
@@ -328,9 +329,9 @@ def test_a_client_that_leaves_is_recorded(cast: Cast) -> None:
 
 
 def test_no_record_no_answer(cast: Cast, settings: Any, tmp_path: Any) -> None:
-    from registry import journal
+    from registry.journal import segments
 
-    journal.close()
+    segments.close()
     settings.JOURNAL_DIR = tmp_path / "hilang"
     reply = cast.get("satu.json", "id=7")
     assert (reply.status, reply.json()["code"]) == (503, faults.JOURNAL_DOWN.code)
@@ -340,7 +341,7 @@ def test_no_record_no_answer(cast: Cast, settings: Any, tmp_path: Any) -> None:
 
 
 def test_before_the_book_is_read(cast: Cast) -> None:
-    snapshot._holder.snapshot = None
+    holder._holder.snapshot = None
     reply = cast.get("satu.json", "id=7")
     assert (reply.status, reply.json()["code"]) == (503, faults.NOT_READY.code)
 

@@ -9,8 +9,8 @@ from datetime import date
 import pytest
 from lxml import etree
 
-from registry import snapshot
 from registry.models import Operation
+from registry.snapshot import holder
 from tests.cast import ROWS, Cast, call, ends_of, recorded
 
 
@@ -118,7 +118,7 @@ def test_a_large_page_knows_of_the_next(cast: Cast) -> None:
     made = cast.operations["halaman"]
     made.page_size, made.row_cap = 2000, 2000
     made.save()
-    snapshot.refresh()
+    holder.refresh()
     first = cast.get("halaman.json")
     assert (first.json()["count"], first.json()["truncated"]) == (2000, False)
     assert "page=2" in first.headers["link"]
@@ -182,7 +182,7 @@ def test_a_deprecated_operation_says_so(cast: Cast) -> None:
     made.state, made.sunset = Operation.State.DEPRECATED, date(2027, 1, 31)
     made.full_clean()
     made.save()
-    snapshot.refresh()
+    holder.refresh()
     reply = cast.get("satu.json", "id=7")
     assert reply.status == 200
     assert reply.headers["deprecation"] == "true"
@@ -241,7 +241,7 @@ def test_a_grant_may_allow_some_fields_only(cast: Cast) -> None:
     made = cast.operations["satu"]
     for position, name in enumerate(("id", "nama", "gaji")):
         Field.objects.create(operation=made, position=position, name=name, type="decimal" if name == "gaji" else "text")
-    snapshot.refresh()
+    holder.refresh()
     declared = cast.get("satu.json", "id=7")
     assert declared.body == b'{"data":[{"id":"7","nama":"Orang 7","gaji":7.50}],"count":1,"truncated":false}'
     grant = cast.grants["satu"]
@@ -249,7 +249,7 @@ def test_a_grant_may_allow_some_fields_only(cast: Cast) -> None:
     grant.full_clean()
     grant.save()
     assert isinstance(grant, Grant)
-    snapshot.refresh()
+    holder.refresh()
     assert cast.get("satu.json", "id=7").json()["data"] == [{"nama": "Orang 7"}]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import Adapter, Limits
 from mantra.gateway.formats import FORMATS
-from registry.calls import Column, Rows
+from registry.results import Column, Rows
 from tests.matrix.shown import NULL, Case, Shown, Type
 
 LIMITS = Limits(rows=1000, seconds=20)

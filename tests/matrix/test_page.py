@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from adapters import ADAPTERS, adapter_class
-from registry.calls import VALUE_TYPES
+from registry.results import VALUE_TYPES
 from tests.matrix.page import ENGINES, PATH, page
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from proxyservices.forwarding import cache
 from proxyservices.health import tracker
 from proxyservices.models import Mapping, ProxyOperation, Upstream
-from registry import snapshot
 from registry.models import Field, Grant, Parameter
+from registry.snapshot import holder
 from tests.cast import Cast
 
 Parameters = tuple[str | dict[str, Any], ...]
@@ -48,5 +48,5 @@ def publish(
         row.full_clean()
         row.save()
     Grant.objects.create(application=cast.application, operation=operation, purpose="uji", fields=grant)
-    snapshot.refresh()
+    holder.refresh()
     return operation

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from proxyservices.health import tracker
 from proxyservices.transport.bulkhead import half
-from registry import faults
+from registry import faults, results
 from tests.cast import Cast, Reply, call, ends_of
 from tests.proxy.publishing import publish
 from tests.proxy.upstream import Answer, Asked, upstream
@@ -87,7 +87,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
     ],
     ids=["closes", "hangs", "cuts", "stalls", "two lengths", "large", "chunks", "no HTTP"],
 )
-def test_what_a_failure_is_called(cast: Cast, talk: Talk, fault: faults.FaultKind) -> None:
+def test_what_a_failure_is_called(cast: Cast, talk: Talk, fault: results.FaultKind) -> None:
     with talking(talk) as (url, _):
         publish(cast, url, time_cap_ms=700, read_cap_ms=500, retries=0)
         reply = ask(cast)
@@ -102,7 +102,7 @@ def test_a_large_answer_that_breaks_off_looks_broken(cast: Cast) -> None:
         publish(cast, url)
         reply = ask(cast)
     assert reply.status == 200
-    assert isinstance(reply.broke, faults.Fault)
+    assert isinstance(reply.broke, results.Fault)
     assert reply.broke.code == faults.UPSTREAM_BROKE.code
     (end,) = ends_of(reply.headers["x-request-id"])
     assert (end["broken"], end["code"]) == (True, faults.UPSTREAM_BROKE.code)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from proxyservices.forwarding import cache
-from registry import faults, snapshot
+from registry import faults
 from registry.models import AccessKey, Application, Grant
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 from tests.proxy.publishing import publish
 from tests.proxy.upstream import Answer, Asked, upstream
@@ -54,7 +55,7 @@ def test_a_change_of_the_operation_begins_anew(cast: Cast) -> None:
         operation.refresh_from_db()
         operation.revision += 1
         operation.save()
-        snapshot.refresh()
+        holder.refresh()
         assert ask(cast).body == b'{"n":2}'
 
 
@@ -141,7 +142,7 @@ def other_key(cast: Cast) -> str:
     _row, plain = AccessKey.issue(application)
     for grant in Grant.objects.filter(application=cast.application):
         Grant.objects.create(application=application, operation=grant.operation, purpose="uji")
-    snapshot.refresh()
+    holder.refresh()
     return plain
 
 

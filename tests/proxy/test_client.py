@@ -24,7 +24,7 @@ from proxyservices.transport.client import Limits, Question, Reply, ask, hop_by_
 from proxyservices.transport.errors import Failed
 from proxyservices.transport.pool import Target
 from registry import faults
-from registry.faults import Fault
+from registry.results import Fault
 from tests.servers.certificates import Authority
 from tests.servers.faulty import OK, Peer, Script, ScriptedServer, once, repeating, scripted_server
 from tests.servers.process import wait_until

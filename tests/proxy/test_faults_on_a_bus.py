@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from registry import faults, journal
-from registry.faults import FaultKind
+from registry import faults
+from registry.journal import reader
+from registry.results import FaultKind
 from tests.proxy.bus import Bus, bus
 from tests.proxy.upstream import Answer, upstream
 from tests.servers.certificates import Authority
@@ -132,7 +133,7 @@ def _secure(authority: Authority, address: str, days: tuple[int, int]):  # type:
 def ends(made: Bus) -> dict[str, dict[str, object]]:
     """The journal's end lines, by request id."""
     found = {}
-    for segment in journal.segments(made.var / "journal"):
+    for segment in reader.segments(made.var / "journal"):
         for line in segment.read_text().splitlines():
             said = json.loads(line.rpartition(" ")[0])
             if said.get("t") == "end":

@@ -20,7 +20,7 @@ from proxyservices.transport.endpoint import Address, Probe
 from proxyservices.transport.errors import Failed
 from proxyservices.transport.pool import Target
 from registry import faults
-from registry.faults import Fault
+from registry.results import Fault
 from tests.cast import Cast
 
 #: Short enough for a test, long against the time that a line takes.

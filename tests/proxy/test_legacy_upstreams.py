@@ -12,8 +12,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from proxyservices.models import ProxyOperation, Upstream
-from registry import faults, snapshot
+from registry import faults
 from registry.models import Grant, Parameter
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 
 ROWS = '{"response":{"status":1,"code":200,"message":"OK","data":{"asal":{"0":{"nip":"007","nama":null}}}}}'
@@ -31,7 +32,7 @@ def publish(cast: Cast) -> Callable[..., ProxyOperation]:
             upstream.full_clean()
             upstream.save()
         Grant.objects.create(application=cast.application, operation=operation, purpose="uji")
-        snapshot.refresh()
+        holder.refresh()
         return operation
 
     return made
@@ -195,5 +196,5 @@ def test_the_next_address_is_tried_when_the_first_is_dead(
     operation = publish(dead)
     assert code_of(ask(cast)) == faults.UPSTREAM_DOWN.code
     Upstream.objects.create(operation=operation, position=1, url=httpserver.url_for("/"))
-    snapshot.refresh()
+    holder.refresh()
     assert code_of(ask(cast)) == 200

@@ -28,8 +28,8 @@ from proxyservices.transport import client
 from proxyservices.transport.client import Limits, Question
 from proxyservices.transport.endpoint import Address
 from proxyservices.transport.errors import Failed
-from registry.faults import Fault
 from registry.models import SnapshotVersion
+from registry.results import Fault
 from tests.cast import Cast
 from tests.proxy.moody import Moody
 from tests.servers.process import free_port

@@ -26,8 +26,9 @@ from proxyservices.descriptions.rewrite import asked as asks_for_description
 from proxyservices.importing import create
 from proxyservices.models import Contract, Mapping, Upstream
 from proxyservices.transport.bulkhead import half
-from registry import faults, snapshot
+from registry import faults
 from registry.secrets import Sealed
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 from tests.proxy.bus import bus
 from tests.proxy.publishing import publish
@@ -297,7 +298,7 @@ def test_a_description_that_does_not_come_takes_no_more_than_the_operations_room
             main = f"{dead}/a?wsdl"
             Contract.objects.create(operation=operation, url=main, main=True, content=WSDL.format(there=f"{other}/b"))
             operation.save()
-            snapshot.refresh()
+            holder.refresh()
             found = ask(cast, "?wsdl").text
             (address,) = [part for part in found.split('"') if "contract=" in part]
             tail = "?" + urlsplit(address.replace("&amp;", "&")).query
@@ -362,11 +363,11 @@ def test_one_secret_that_no_key_opens_stops_its_own_operation_only(cast: Cast) -
         assert isinstance(Mapping.objects.get(pk=mapping.pk).value, Sealed)
         well.title = "Judul baru"
         well.save()
-        snapshot.refresh()
+        holder.refresh()
         assert ask(cast).json()["code"] == faults.DEFINITION_BROKEN.code
         assert call("/rest/prov/data/lain", accesskey=cast.key).status == 200
         assert cast.get("satu.json", "id=7").status == 200
-        found = snapshot.current()
+        found = holder.current()
         assert found is not None
         lain = found.operation("prov", "data", "lain")
         assert lain is not None
@@ -380,7 +381,7 @@ def test_an_address_whose_secret_no_key_opens_is_left_out(cast: Cast) -> None:
         Upstream.objects.filter(pk=first.pk).update(credential_kind="bearer")
         _seal(Upstream, first.pk, "credential")
         operation.save()
-        snapshot.refresh()
+        holder.refresh()
         assert ask(cast).status == 200
         assert len(there.asked) == 1
 

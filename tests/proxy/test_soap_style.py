@@ -14,7 +14,8 @@ from zeep.transports import Transport
 
 from proxyservices.descriptions import services
 from proxyservices.models import Contract, ProxyOperation
-from registry import faults, snapshot
+from registry import faults
+from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 from tests.proxy.publishing import publish
 from tests.servers.soap_service import SoapService
@@ -104,7 +105,7 @@ def test_a_stored_contract_needs_no_upstream_to_be_read(cast: Cast, service: Soa
     operation = people(cast, service)
     Contract.objects.create(operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl)
     Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
-    snapshot.refresh()
+    holder.refresh()
     assert ask(cast, nik="9").json()["orang"][0]["nik"] == "9"
     log = (service.folder / "output.log").read_text()
     assert "asked" in log
@@ -119,7 +120,7 @@ def test_a_contract_that_does_not_fit_is_a_clear_fault(
     operation = publish(cast, service.url, style="soap", path=path, parameters=("nik",))
     if wsdl is not None:
         Contract.objects.create(operation=operation, url="https://x.invalid/a.wsdl", main=True, content=wsdl)
-        snapshot.refresh()
+        holder.refresh()
     reply = ask(cast, nik="1")
     if wsdl == "bukan XML":  # no WSDL is stored then: the upstream's own is asked for
         assert reply.status == 200
@@ -213,7 +214,7 @@ def test_a_soap_client_works_through_the_alias(cast: Cast, service: SoapService,
             operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl
         )
         Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
-        snapshot.refresh()
+        holder.refresh()
     transport = InProcess(cast)
     client = Client(f"{ALIAS}?wsdl", transport=transport)
     found = client.service.Cari(nik="3171")

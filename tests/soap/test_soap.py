@@ -20,13 +20,14 @@ from pytest_httpserver import HTTPServer
 from zeep.wsse.username import UsernameToken
 
 from dataservices.models import DataOperation
-from mantra.gateway.soap import face
-from mantra.gateway.soap import fault as fault_writer
-from mantra.gateway.soap.envelope import Reading
+from mantra.gateway.protocols.soap import fault as soap_fault
+from mantra.gateway.protocols.soap import handler
+from mantra.gateway.protocols.soap.request import Reading
 from proxyservices.models import ProxyOperation, Upstream
-from registry import faults, snapshot
-from registry.faults import Fault
+from registry import faults
 from registry.models import AccessKey, Agency, Field, Grant, Parameter, Service
+from registry.results import Fault
+from registry.snapshot import holder
 from tests.cast import Cast, call, ends_of, recorded
 from tests.soap.wire import ENVELOPES, NAMESPACE, SERVICE, M, ask, client, envelope, fault, post, rows, valid
 
@@ -37,7 +38,7 @@ FIVE = "<m:id>5</m:id>"
 def declare(cast: Cast, code: str, fields: dict[str, str]) -> None:
     for position, (name, kind) in enumerate(fields.items()):
         Field.objects.create(operation=cast.operations[code], name=name, type=kind, position=position)
-    snapshot.refresh()
+    holder.refresh()
 
 
 # ----------------------------------------------------------------------------------------- to ask
@@ -287,7 +288,7 @@ def test_declared_fields_come_in_their_order(cast: Cast) -> None:
 
 def test_a_grant_may_leave_fields_out(values: Cast) -> None:
     Grant.objects.filter(operation=values.operations["nilai"]).update(fields="nomor desimal")
-    snapshot.refresh()
+    holder.refresh()
     assert [list(row) for row in rows(ask(values.key, "nilai"))] == [["nomor", "desimal"]] * 3
 
 
@@ -387,7 +388,7 @@ def test_a_proxy(cast: Cast, httpserver: HTTPServer) -> None:
     Parameter.objects.create(operation=proxy, name="nip")
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
-    snapshot.refresh()
+    holder.refresh()
     found = ask(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
     assert found is not None
     assert re.sub(' xmlns:[a-z]+="[^"]+"', "", etree.tostring(found, encoding="unicode")) == (
@@ -413,7 +414,7 @@ def test_a_soap_caller_reaches_a_rest_upstream(
     Parameter.objects.create(operation=proxy, name="nip")
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
-    snapshot.refresh()
+    holder.refresh()
     found = ask(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
     assert found is not None
     inner = "".join(etree.tostring(each, encoding="unicode") for each in found)
@@ -427,7 +428,7 @@ def test_a_hundred_thousand_rows_at_flat_memory(cast: Cast) -> None:
     declare(cast, "banyak", {"id": "integer", "nama": "text", "gaji": "decimal"})
     body = envelope("banyak").encode()
     tracemalloc.start()
-    found = face.face(
+    found = handler.face(
         {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": SERVICE,
@@ -584,7 +585,7 @@ def test_the_providers_side(cast: Cast, version: str) -> None:
 
 def test_quotas(cast: Cast) -> None:
     Grant.objects.filter(operation=cast.operations["satu"]).update(quota="1/day")
-    snapshot.refresh()
+    holder.refresh()
     first = post(envelope("satu", FIVE), accesskey=cast.key)
     assert first.headers["ratelimit-policy"] == '"quota";q=1;w=86400'
     second = post(envelope("satu", FIVE), accesskey=cast.key)
@@ -624,7 +625,7 @@ def test_without_a_record_there_is_no_answer(cast: Cast, settings: Any, tmp_path
 
 
 def test_before_the_bus_is_ready(cast: Cast) -> None:
-    snapshot._holder.snapshot = None
+    holder._holder.snapshot = None
     reply = post(envelope("satu", FIVE), accesskey=cast.key)
     assert b"11902" in reply.body
     assert call(f"{SERVICE}?wsdl").status == 503
@@ -685,7 +686,7 @@ def test_a_key_of_one_operation(cast: Cast) -> None:
     row, key = AccessKey.issue(cast.application)
     row.operation = cast.operations["satu"]
     row.save()
-    snapshot.refresh()
+    holder.refresh()
     assert rows(ask(key, "satu", FIVE))
     assert fault(post(envelope("semua"), accesskey=key))["code"] == "11004"
 
@@ -709,6 +710,6 @@ def test_the_samples_in_the_documents_are_true(cast: Cast) -> None:
     assert post(asked, path="/soap/bkn/simpeg").text == answer
     told = Fault(faults.PARAMETER_REPEATED, parameter="nip")
     identifier = "01a1ff54f0685e86924fbda95c247602"
-    assert fault_writer.written(told, "1.1", "urn:mantra:bkn:simpeg", identifier, "id").decode() == failed
+    assert soap_fault.written(told, "1.1", "urn:mantra:bkn:simpeg", identifier, "id").decode() == failed
     read = Reading("1.1").read(request.encode(), None)
     assert (read.name, read.parameters) == ("pegawai_by_nip", [("nip", "198000000000000011")])

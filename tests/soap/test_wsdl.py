@@ -17,11 +17,12 @@ from lxml import etree
 from xmlschema.extras.wsdl import Wsdl11Document
 
 from dataservices.models import DataOperation
-from mantra.gateway.soap import names, wsdl, xsd
+from mantra.gateway import xml_names
+from mantra.gateway.protocols.soap import wsdl, xsd
 from proxyservices.models import ProxyOperation, Upstream
-from registry import snapshot
 from registry.models import Agency, Field, Parameter, Service
-from registry.values import Reader
+from registry.parameter_values import Reader
+from registry.snapshot import holder, loader
 from tests.cast import Cast, call, recorded
 from tests.soap.wire import NAMESPACE, SERVICE, ask, client, rows, schema
 
@@ -134,7 +135,7 @@ def test_the_registrys_own_words(cast: Cast) -> None:
         parameters=({"name": "a", "description": "Satu huruf", "default": "x", "required": False},),
     )
     Field.objects.create(operation=cast.operations["berkata"], name="a", description="Huruf itu")
-    snapshot.refresh()
+    holder.refresh()
     root = served()
     assert root.findtext(f"{WSDL}documentation") == "Data & uji\nUntuk <semua>."
     told = root.findtext(f"{WSDL}portType/{WSDL}operation[@name='berkata']/{WSDL}documentation")
@@ -198,7 +199,7 @@ def test_rows(cast: Cast) -> None:
     types = [kind for kind, _label in Field.Type.choices]
     for position, kind in enumerate(types):
         Field.objects.create(operation=made, name=f"kolom {kind}", type=kind, position=position)
-    snapshot.refresh()
+    holder.refresh()
     root = served()
     row = root.find(f"{WSDL}types/{XS}schema/{XS}complexType[@name='barisRow']/{XS}sequence")
     assert row is not None
@@ -214,7 +215,7 @@ def test_the_kinds_of_answers(cast: Cast) -> None:
     cast.operation("tulis", "DELETE FROM orang WHERE id = 0", writes=True)
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", path="/", state="published")
     Upstream.objects.create(operation=proxy, url="http://127.0.0.1:9/")
-    snapshot.refresh()
+    holder.refresh()
     root = served()
 
     def answer(name: str) -> list[str]:
@@ -235,7 +236,7 @@ def test_only_what_callers_may_know_of(cast: Cast) -> None:
 
 def test_services_that_are_not_there(cast: Cast) -> None:
     Service.objects.create(agency=Agency.objects.get(code="asing"), code="kosong", title="Kosong")
-    snapshot.refresh()
+    holder.refresh()
     for path, code in (
         ("/soap/prov/lain", b"10002"), ("/soap/asing/kosong", b"10002"), ("/soap/prov", b"10003"),
         ("/soap/prov/data/satu", b"10003"),
@@ -250,7 +251,7 @@ def test_a_change_shows_at_once(cast: Cast) -> None:
     cast.operation("baru", "SELECT 1 AS a")
     assert "baru" in operations(served())
     DataOperation.objects.filter(code="baru").update(state="draft")
-    snapshot.refresh()
+    holder.refresh()
     assert "baru" not in operations(served())
 
 
@@ -286,15 +287,15 @@ def test_names_that_are_no_elements(cast: Cast) -> None:
     for code in codes:
         made = cast.operation(code, 'SELECT 1 AS "kolom é:1"')
         Field.objects.create(operation=made, name="kolom é:1", type="integer")
-    snapshot.refresh()
+    holder.refresh()
     found = operations(served())
     assert len(set(found)) == 12
-    assert {names.plain(name) for name in found} >= set(codes)
+    assert {xml_names.plain(name) for name in found} >= set(codes)
     service = client(accesskey=cast.key).service
     for code in codes:
-        (row,) = ask(cast.key, names.operation(code)).iterfind(f".//{{{NAMESPACE}}}row")
+        (row,) = ask(cast.key, xml_names.operation(code)).iterfind(f".//{{{NAMESPACE}}}row")
         assert [cell.tag for cell in row] == [f"{{{NAMESPACE}}}kolom_x0020_é_x003A_1"]
-        assert service[names.operation(code)]().count == 1
+        assert service[xml_names.operation(code)]().count == 1
     # Who writes a name as it is, where it can stand, is understood as well.
     assert rows(ask(cast.key, "satuResponse"))
 
@@ -303,10 +304,10 @@ def test_names_that_are_no_elements(cast: Cast) -> None:
     "name", ["a", "a b", "1", "", "_x0041_", "_x0041", "é", "名前", "\U0001f600", "a\x00", "xResponse"]
 )
 def test_every_name_comes_back(name: str) -> None:
-    for made in (names.element(name), names.operation(name)):
+    for made in (xml_names.element(name), xml_names.operation(name)):
         etree.QName("urn:x", made)  # raises for what is no name
         if name:
-            assert names.plain(made) == name
+            assert xml_names.plain(made) == name
 
 
 # ------------------------------------------------------------------------------------------- patterns
@@ -358,12 +359,12 @@ def many(cast: Cast, count: int) -> None:
             Parameter.objects.create(operation=made, name=name, pattern="[0-9]{4}", description="Nilai " * 5)
         for column in range(10):
             Field.objects.create(operation=made, name=f"kolom {column}", type="decimal", description="Kolom " * 5)
-    snapshot.refresh()
+    holder.refresh()
 
 
 def test_two_hundred_operations(cast: Cast) -> None:
     many(cast, 200)
-    book = snapshot.current()
+    book = holder.current()
     assert book is not None
     start = time.perf_counter()
     content = wsdl.build(book, "prov", "data", "wsdl")
@@ -381,7 +382,7 @@ def resident() -> float:
 
 def test_building_it_over_and_over_keeps_memory_flat(cast: Cast) -> None:
     many(cast, 20)
-    book = snapshot.take()
+    book = loader.take()
 
     def rebuild(times: int) -> None:
         for _time in range(times):
@@ -397,7 +398,7 @@ def test_building_it_over_and_over_keeps_memory_flat(cast: Cast) -> None:
 
 
 def test_documents_are_kept_with_their_snapshot(cast: Cast) -> None:
-    book = snapshot.current()
+    book = holder.current()
     assert book is not None
     first = wsdl.document(book, "prov", "data", "wsdl")
     assert wsdl.document(book, "prov", "data", "wsdl") is first

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from mantra.gateway.formats import csv, json, legacy, ndjson, php_array, php_serialize, xlsx, xml
-from registry.calls import Affected, Document, Rows
+from registry.results import Affected, Document, Rows
 
 
 class Format(Protocol):

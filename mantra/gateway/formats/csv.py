@@ -21,8 +21,8 @@ from mantra.gateway.formats.values import (
     utf8,
     weave,
 )
-from registry import faults
-from registry.calls import Affected, Document, Row, Rows
+from registry import faults, results
+from registry.results import Affected, Document, Row, Rows
 
 TRUNCATED = "# truncated\r\n"
 
@@ -68,7 +68,7 @@ class Csv:
         return b"affected\r\n%b\r\n" % (b"%d" % affected.count if affected.count >= 0 else b"")
 
     def render_document(self, document: Document) -> bytes:
-        raise faults.Fault(faults.OUTPUT_FORMAT, format=self.name)
+        raise results.Fault(faults.OUTPUT_FORMAT, format=self.name)
 
 
 FORMAT = Csv()

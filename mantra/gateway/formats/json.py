@@ -25,7 +25,7 @@ from mantra.gateway.formats.values import (
     json_safe,
     unique_names,
 )
-from registry.calls import Affected, Column, Document, Row, Rows
+from registry.results import Affected, Column, Document, Row, Rows
 
 #: Types whose values orjson writes canonically as they come, be they text or Python's own.
 _DIRECT = ("text", "date", "uuid")

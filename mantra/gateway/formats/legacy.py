@@ -30,8 +30,8 @@ from mantra.gateway.formats.values import (
     unique_names,
     weave,
 )
-from registry import faults
-from registry.calls import Affected, Column, Document, Row, Rows
+from registry import faults, results
+from registry.results import Affected, Column, Document, Row, Rows
 
 STYLE = Style(true="1", false="0", between=" ", clock=True)
 MEDIA_TYPE = "text/plain;charset=UTF-8"
@@ -185,7 +185,7 @@ def tag(name: str) -> str:
     """A column's or member's name as a tag. Raises Fault where there is none."""
     shown = name.replace(" ", "_")
     if not is_tag(shown):
-        raise faults.Fault(faults.TAG_IMPOSSIBLE, column=clean(name))
+        raise results.Fault(faults.TAG_IMPOSSIBLE, column=clean(name))
     return shown
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from mantra.gateway.formats import json
 from mantra.gateway.formats.values import batches_ahead
-from registry import faults
-from registry.calls import Affected, Document, Rows
+from registry import faults, results
+from registry.results import Affected, Document, Rows
 
 
 class NdJson:
@@ -32,7 +32,7 @@ class NdJson:
         return json.FORMAT.render_affected(affected) + b"\n"
 
     def render_document(self, document: Document) -> bytes:
-        raise faults.Fault(faults.OUTPUT_FORMAT, format=self.name)
+        raise results.Fault(faults.OUTPUT_FORMAT, format=self.name)
 
 
 FORMAT = NdJson()

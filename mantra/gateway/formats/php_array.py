@@ -19,7 +19,7 @@ from mantra.gateway.formats.values import (
     unique_names,
     weave,
 )
-from registry.calls import Affected, Column, Document, Row, Rows
+from registry.results import Affected, Column, Document, Row, Rows
 
 _ROW = "    "
 

@@ -25,7 +25,7 @@ from mantra.gateway.formats.values import (
     unique_names,
     weave,
 )
-from registry.calls import Affected, Column, Document, Row, Rows
+from registry.results import Affected, Column, Document, Row, Rows
 
 SPOOL = 4 * 1024 * 1024
 CHUNK = 128 * 1024

@@ -17,6 +17,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from mantra.gateway import xml_names
 from mantra.gateway.formats.markup import escape, escape_column, utf8
 from mantra.gateway.formats.values import (
     TEXT,
@@ -31,11 +32,9 @@ from mantra.gateway.formats.values import (
     weave,
 )
 from mantra.gateway.formats.xml import elements
-from mantra.gateway.soap import names
 from registry import faults
-from registry.calls import Affected, Column, Document, Row, Rows
-from registry.faults import Fault
-from registry.snapshot import Operation
+from registry.results import Affected, Column, Document, Fault, Row, Rows
+from registry.snapshot.types import Operation
 
 #: What a column of each type is declared to be in the WSDL.
 XSD_TYPES = {
@@ -44,7 +43,7 @@ XSD_TYPES = {
     "interval": "xs:duration", "bytes": "xs:base64Binary", "json": "xs:string", "uuid": "xs:string",
 }  # fmt: skip
 
-_ENVELOPES = {"1.1": names.ENVELOPE_11, "1.2": names.ENVELOPE_12}
+_ENVELOPES = {"1.1": xml_names.ENVELOPE_11, "1.2": xml_names.ENVELOPE_12}
 _DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
 _ZONE = r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"
@@ -74,7 +73,7 @@ Cell = tuple[int, str | None, Tags, str, str]
 
 @lru_cache(4096)
 def _tags(name: str, prefix: str = "") -> Tags:
-    tag = prefix + names.element(name)
+    tag = prefix + xml_names.element(name)
     return f"<{tag}>", f"</{tag}>", f'<{tag} xsi:nil="true"/>'
 
 
@@ -137,7 +136,7 @@ class Writer:
     __slots__ = ("_declared", "_head", "_open", "_pages", "_tail", "_writes", "name")
 
     def __init__(self, operation: Operation, version: str) -> None:
-        response = names.response(operation.code)
+        response = xml_names.response(operation.code)
         self.name = f"soap{version}"
         #: What an upstream answers is not for us to declare, even where it came as a table.
         self._open = operation.kind != "data"
@@ -146,7 +145,7 @@ class Writer:
         self._writes = operation.plan is not None and "GET" not in operation.plan.methods
         self._head = (
             f"{opening(version)}<soap:Body>"
-            f'<m:{response} xmlns:m="{names.namespace(operation.agency, operation.service)}">'
+            f'<m:{response} xmlns:m="{xml_names.namespace(operation.agency, operation.service)}">'
             "<m:status>1</m:status><m:code>200</m:code><m:message>OK</m:message>"
         )
         self._tail = f"</m:{response}></soap:Body></soap:Envelope>"
@@ -188,7 +187,7 @@ def opening(version: str) -> str:
     """The beginning of an envelope, up to its Body."""
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        f'<soap:Envelope xmlns:soap="{_ENVELOPES[version]}" xmlns:xsi="{names.XSI}">'
+        f'<soap:Envelope xmlns:soap="{_ENVELOPES[version]}" xmlns:xsi="{xml_names.XSI}">'
     )
 
 

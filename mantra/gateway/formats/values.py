@@ -24,7 +24,7 @@ from uuid import UUID
 
 import orjson
 
-from registry.calls import Column, Row
+from registry.results import Column, Row
 
 Values = Sequence[Any]
 

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mantra.gateway.formats.values import Style, canonical_column, clean, columns_of, unique_names
-from registry import faults
-from registry.calls import Affected, Column, Document, Row, Rows
+from registry import faults, results
+from registry.results import Affected, Column, Document, Row, Rows
 
 if TYPE_CHECKING:
     import xlsxwriter
@@ -42,8 +42,8 @@ STYLE = Style(exact=Number)
 OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 
 
-def refusal() -> faults.Fault:
-    return faults.Fault(faults.OUTPUT_FORMAT, format="xlsx")
+def refusal() -> results.Fault:
+    return results.Fault(faults.OUTPUT_FORMAT, format="xlsx")
 
 
 def _fits(value: int | float) -> bool:

@@ -26,7 +26,7 @@ from mantra.gateway.formats.values import (
     unique_names,
     weave,
 )
-from registry.calls import Affected, Document, Row, Rows
+from registry.results import Affected, Document, Row, Rows
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<response xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
 NESTED = Style(nested=True)

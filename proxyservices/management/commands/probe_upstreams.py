@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from proxyservices.health import probe, prober
 from proxyservices.models import Upstream
-from registry import shipping
+from registry import processes
 
 #: Seconds between two looks at whether the parent is still there.
 GLANCE = 0.25
@@ -65,5 +65,5 @@ class _Wanted:
     def __call__(self) -> bool:
         now = time.monotonic()
         if self._parent is not None and now - self._asked > GLANCE:
-            self._asked, self._there = now, shipping.pid_alive(self._parent)
+            self._asked, self._there = now, processes.pid_alive(self._parent)
         return self._there

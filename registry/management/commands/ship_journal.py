@@ -10,7 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import shipping
+from registry import processes
+from registry.journal import shipping
 
 #: Seconds between two rounds, after a failure, and between two prunings.
 ROUND, PAUSE, PRUNING = 1.0, 5.0, 3600.0
@@ -40,7 +41,7 @@ class Command(BaseCommand):
             time.sleep(ROUND)  # another one is at work: stand by to take its place
 
     def _wanted(self, parent: int | None) -> bool:
-        return parent is None or shipping.pid_alive(parent)
+        return parent is None or processes.pid_alive(parent)
 
     def _rest(self, stop: threading.Event, seconds: float, parent: int | None) -> bool:
         """Wait for the next round; true when there is to be none."""

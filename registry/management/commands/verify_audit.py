@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from registry import journal, shipping
+from registry.journal import reader, verifying
 from registry.models import JournalSegment
 
 
@@ -24,16 +24,16 @@ class Command(BaseCommand):
                 rows = {row.name: row for row in JournalSegment.objects.all()}
             except DatabaseError:
                 self.stderr.write("the database is out of reach: looking at the files alone")
-        paths = journal.segments()
+        paths = reader.segments()
         names = {path.name for path in paths}
         proved, wrong = 0, []
         for path in paths:
-            lines, fault = shipping.verify(path, rows.get(path.name))
+            lines, fault = verifying.verify(path, rows.get(path.name))
             proved += lines
             if fault:
                 wrong.append(f"{path.name}: {fault}")
                 continue
-            before = shipping.succession(path)
+            before = verifying.succession(path)
             if before and before not in names and before in rows:
                 wrong.append(f"{before}: the segment is missing, though {path.name} follows on it")
         wrong += [

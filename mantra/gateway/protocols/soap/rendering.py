@@ -1,0 +1,20 @@
+"""A SOAP response's envelope, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mantra.gateway.formats.soap import Writer
+from mantra.gateway.http import unwrapped
+from registry import faults
+from registry.results import Affected, Document, Fault, Result, Rows
+
+
+def chunks(writer: Writer, result: Result) -> Iterator[bytes]:
+    if isinstance(result, Rows):
+        return writer.render(result)
+    if isinstance(result, Affected):
+        return iter((writer.render_affected(result),))
+    if isinstance(result, Document):
+        return iter((writer.render_document(unwrapped(result)),))
+    raise Fault(faults.OUTPUT_FORMAT, format="SOAP")

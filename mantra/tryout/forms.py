@@ -1,0 +1,92 @@
+"""The form on which an operation's parameters are filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.html import escape
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from registry.admin.theme import select, text_input
+from registry.models import Operation, Parameter
+
+# ---------------------------------------------------------------------------------------- the form
+
+
+class TryForm(forms.Form):
+    """One field for each parameter. What is left empty is not given; the gateway itself judges the values."""
+
+    PREFIX = "p_"
+
+    def __init__(self, operation: Operation, parameters: list[Parameter], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in parameters:
+            self.fields[self.PREFIX + parameter.name] = self._field(parameter)
+        if getattr(operation, "page_size", 0):
+            self.fields["page"] = self._text(_("page"), _("Empty: the first."), inputmode="numeric")
+        if writes(operation):
+            self.fields["confirm"] = forms.BooleanField(
+                required=False, label=_("I know that this run writes into the data source")
+            )
+
+    def _field(self, parameter: Parameter) -> forms.Field:
+        optional = _("may be left empty") if not parameter.required or parameter.default else ""
+        default = gettext("default: %s") % parameter.default if parameter.default else ""
+        parts = (parameter.get_type_display(), optional, default, parameter.description)
+        # The theme shows a field's help as it is, and this one is a provider's own words.
+        hint = escape(" · ".join(str(part) for part in parts if part))
+        choices = {
+            Parameter.Type.CHOICE: [
+                (each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()
+            ],
+            Parameter.Type.BOOLEAN: [("true", gettext("yes")), ("false", gettext("no"))],
+        }.get(Parameter.Type(parameter.type))
+        if choices:
+            widget = select([("", "---------"), *choices])
+            return forms.CharField(required=False, label=parameter.name, help_text=hint, widget=widget, strip=False)
+        kinds = {Parameter.Type.INTEGER: "numeric", Parameter.Type.DECIMAL: "decimal", Parameter.Type.NIK: "numeric"}
+        attrs = {"inputmode": kinds.get(Parameter.Type(parameter.type), "text")}
+        if parameter.type == Parameter.Type.DATE:
+            attrs = {"placeholder": "2026-01-31"}
+        elif parameter.type == Parameter.Type.DATETIME:
+            attrs = {"placeholder": "2026-01-31T08:00:00"}
+        return self._text(parameter.name, hint, **attrs)
+
+    def _text(self, label: Any, hint: Any, **attrs: str) -> forms.CharField:
+        # A person's number in it must not come back as the browser's suggestion.
+        widget = text_input(autocomplete="off", **attrs)
+        return forms.CharField(required=False, label=label, help_text=hint, widget=widget, strip=False)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """What was filled in, under the names that callers use."""
+        return [
+            (name.removeprefix(self.PREFIX), value)
+            for name, value in self.cleaned_data.items()
+            if name != "confirm" and value != ""
+        ]
+
+
+def writes(operation: Operation) -> bool:
+    return bool(getattr(operation, "writes", False))
+
+
+# ------------------------------------------------------------------------------------- the address
+
+#: A value of each type, to write where a caller's own goes.
+SAMPLES: dict[str, str] = {
+    Parameter.Type.INTEGER: "1",
+    Parameter.Type.DECIMAL: "1.5",
+    Parameter.Type.BOOLEAN: "true",
+    Parameter.Type.DATE: "2026-01-31",
+    Parameter.Type.DATETIME: "2026-01-31T08:00:00",
+    Parameter.Type.NIK: "3171234567890001",
+    Parameter.Type.NPWP: "012345678901234",
+}
+
+
+def sample(parameter: Parameter) -> str:
+    """A value to show a parameter with: its default, its first choice, its least, or one of its type."""
+    first = next((line.strip() for line in parameter.choices.splitlines() if line.strip()), "")
+    return parameter.default or first or parameter.min or SAMPLES.get(parameter.type, gettext("value"))

@@ -1,0 +1,223 @@
+"""Pages of applications, access keys and grants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from registry import tenancy
+from registry.admin.base import ScopedAdmin
+from registry.admin.filters import ScopedFilter
+from registry.admin.theme import ChoicesDropdownFilter, display, text_area
+from registry.models import AccessKey, Application, Grant
+
+# -------------------------------------------------------------------------------------- consumers
+
+
+@admin.register(Application)
+class ApplicationAdmin(ScopedAdmin):
+    list_display = ("code", "title", "agency", "contact", "active", "live_keys")
+    list_display_links = ("code", "title")
+    list_filter = (("agency", ScopedFilter), "active")
+    list_select_related = ("agency",)
+    ordering = ("agency__code", "code")
+    search_fields = ("code", "title", "agency__code")
+    fields = ("agency", "code", "title", "contact", "active")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        live = Q(access_keys__revoked_at=None) & (
+            Q(access_keys__expires_at=None) | Q(access_keys__expires_at__gt=timezone.now())
+        )
+        return super().get_queryset(request).annotate(live_total=Count("access_keys", filter=live))
+
+    @display(description=_("live keys"))
+    def live_keys(self, application: Any) -> int:
+        return int(application.live_total)
+
+
+@admin.register(AccessKey)
+class AccessKeyAdmin(ScopedAdmin):
+    list_display = ("public", "application", "state", "operation", "expires_at", "last_used_at", "created_at")
+    list_filter = (("application__agency", ScopedFilter), ("application", ScopedFilter))
+    list_select_related = ("application__agency", "operation__service__agency")
+    search_fields = ("public", "application__code", "application__title", "application__agency__code")
+    actions = ("revoke",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "networks":
+            kwargs["widget"] = text_area()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        return rows.filter(active=True) if field == "application" else rows
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
+        if obj is None:
+            return [(None, {"fields": ("application",)}), limits]
+        made = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+        return [(None, {"fields": made}), limits]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ()
+        return ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+
+    @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
+    def state(self, key: AccessKey) -> tuple[str, Any]:
+        if key.revoked_at is not None:
+            return "revoked", _("revoked")
+        return ("live", _("live")) if key.is_live else ("expired", _("expired"))
+
+    @display(description=_("state"))
+    def state_text(self, key: AccessKey) -> Any:
+        return self.state(key)[1]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # A live key is revoked first: deleting must not be the quiet way to cut off a caller.
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_live)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        if not tenancy.may_change(request.user, obj):
+            raise PermissionDenied
+        issued, obj.plain = AccessKey.issue(obj.application, obj.expires_at, networks=obj.networks, in_path=obj.in_path)
+        obj.pk, obj.public = issued.pk, issued.public
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return self.page(
+            request,
+            "mantra/issued.html",
+            _("New access key"),
+            issued=obj,
+            plain=obj.plain,
+            header=f"AccessKey: {obj.plain}",
+            application=obj.application,
+            shown_at=str(self.back(request, obj)["Location"]),
+        )
+
+    @admin.action(description=_("Revoke the keys chosen"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        keys = [key for key in self.changeable(request, queryset) if key.revoked_at is None]
+        for key in keys:
+            self._revoke(request, key)
+        self.message_user(
+            request, ngettext("%d key revoked.", "%d keys revoked.", len(keys)) % len(keys), messages.SUCCESS
+        )
+
+    def _revoke(self, request: HttpRequest, key: AccessKey) -> None:
+        key.revoke()
+        self.log_change(request, key, [{"changed": {"fields": [str(_("revoked at"))]}}])
+
+    def row_views(self) -> dict[str, Any]:
+        return {"revoke": self.revoke_one}
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        if obj.revoked_at is not None or not self.has_change_permission(request, obj):
+            return []
+        return [("revoke", _("Revoke this key"), _("Revoke this key? Callers that use it are turned away at once."))]
+
+    @method_decorator(require_POST)
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.one(request, object_id)
+        if not self.has_change_permission(request, key):
+            raise PermissionDenied
+        self._revoke(request, key)
+        self.message_user(request, _("The key is revoked."), messages.SUCCESS)
+        return self.back(request, key)
+
+
+@admin.register(Grant)
+class GrantAdmin(ScopedAdmin):
+    list_display = ("application", "operation", "state_label", "valid_from", "valid_until", "quota")
+    list_filter = (("state", ChoicesDropdownFilter), ("operation__service__agency", ScopedFilter))
+    list_select_related = ("application__agency", "operation__service__agency")
+    search_fields = (
+        "application__code", "application__agency__code", "operation__code", "operation__service__code", "agreement",
+    )  # fmt: skip
+    autocomplete_fields = ("application",)
+    actions = ("approve", "revoke")
+    readonly_fields = ("state", "created_at")
+    fieldsets = (
+        (None, {"fields": ("application", "operation", "state")}),
+        (_("Why"), {"fields": ("purpose", "legal_basis", "agreement")}),
+        (_("When and how much"), {"fields": (("valid_from", "valid_until"), "quota")}),
+        (_("Limits"), {"fields": ("fields", "networks")}),
+    )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in ("fields", "networks"):
+            kwargs["widget"] = text_area()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        return rows.select_related("service__agency") if field == "operation" else rows
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Who may call what is settled when the grant is made; another pair is another grant.
+        return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
+        return self.autocomplete_fields
+
+    @display(description=_("state"), ordering="state", label={"approved": "success", "revoked": "danger"})
+    def state_label(self, grant: Grant) -> tuple[str, str]:
+        return grant.state, grant.get_state_display()
+
+    def _settle(self, request: HttpRequest, grant: Grant, state: str) -> None:
+        grant.state = state
+        grant.save(update_fields=["state"])
+        self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
+
+    def _settle_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:
+        grants = [grant for grant in self.changeable(request, queryset) if grant.state != state]
+        for grant in grants:
+            self._settle(request, grant, state)
+        return len(grants)
+
+    @admin.action(description=_("Approve the grants chosen"), permissions=["change"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = self._settle_all(request, queryset, Grant.State.APPROVED)
+        self.message_user(request, ngettext("%d grant approved.", "%d grants approved.", count) % count)
+
+    @admin.action(description=_("Revoke the grants chosen"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        count = self._settle_all(request, queryset, Grant.State.REVOKED)
+        self.message_user(request, ngettext("%d grant revoked.", "%d grants revoked.", count) % count)
+
+    def row_views(self) -> dict[str, Any]:
+        return {"approve": self.approve_one, "revoke": self.revoke_one}
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        if not self.has_change_permission(request, obj):
+            return []
+        if obj.state == Grant.State.APPROVED:
+            return [("revoke", _("Revoke this grant"), _("Revoke this grant? The application is turned away at once."))]
+        return [("approve", _("Approve this grant"), "")]
+
+    @method_decorator(require_POST)
+    def approve_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._settle_one(request, object_id, Grant.State.APPROVED, _("The grant is approved."))
+
+    @method_decorator(require_POST)
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._settle_one(request, object_id, Grant.State.REVOKED, _("The grant is revoked."))
+
+    def _settle_one(self, request: HttpRequest, object_id: str, state: str, said: Any) -> HttpResponse:
+        grant = self.one(request, object_id)
+        if not self.has_change_permission(request, grant):
+            raise PermissionDenied
+        self._settle(request, grant, state)
+        self.message_user(request, said, messages.SUCCESS)
+        return self.back(request, grant)

@@ -1,0 +1,197 @@
+"""Pages of agencies, people and their tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from registry import tenancy
+from registry.admin.base import ScopedAdmin
+from registry.admin.filters import ScopedFilter
+from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display, select
+from registry.models import Agency, ApiToken, User
+from registry.roles import ROLES
+
+# Roles are a table in the code: nobody puts together others.
+admin.site.unregister(Group)
+
+
+# ------------------------------------------------------------------------------- agencies, people
+
+
+@admin.register(Agency)
+class AgencyAdmin(ScopedAdmin):
+    list_display = ("code", "name", "parent", "website", "email")
+    list_select_related = ("parent",)
+    search_fields = ("code", "name")
+    fields = ("code", "name", "parent", "website", "email")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "website":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request)
+        if tenancy.is_administrator(request.user) or tenancy.is_supervisor(request.user):
+            return found
+        return found.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+
+
+ROLE_LABELS = {
+    "Administrator": _("Administrator: runs the bus, sees and changes every agency's book"),
+    "Supervisor": _("Supervisor: sees every agency's book, changes nothing"),
+    "Provider": _("Provider: offers the agency's data"),
+    "Publisher": _("Publisher: offers other systems' services under a stable address"),
+    "Requester": _("Requester: keeps the agency's applications and their keys"),
+}
+WITHOUT_AGENCY = ("Administrator", "Supervisor")
+
+
+class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What both user forms have beside Django's fields: one role, and the agency that it asks for."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=[(role, ROLE_LABELS[role]) for role in ROLES], widget=select())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "role" not in self.fields:
+            return
+        held = self.instance.groups.first() if self.instance.pk else None
+        self.initial.setdefault("role", held.name if held else "")
+        self.fields["role"].choices = [("", "---------"), *self.fields["role"].choices]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any] | None:
+        super().clean()
+        role = self.cleaned_data.get("role", "")
+        if role and role not in WITHOUT_AGENCY and not self.cleaned_data.get("agency"):
+            self.add_error("agency", _("This role works for an agency: choose it."))
+        return self.cleaned_data
+
+
+class UserAddForm(RoleForm, UserCreationForm):
+    class Meta:
+        model = User
+        fields = ("username",)
+
+
+class UserEditForm(RoleForm, UserChangeForm):
+    class Meta:
+        model = User
+        fields = ("username", "password", "first_name", "last_name", "email", "agency", "is_active")
+
+
+@admin.register(User)
+class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+    form = UserEditForm
+    add_form = UserAddForm
+    change_password_form = AdminPasswordChangeForm
+    add_form_template = None
+    list_display = ("username", "person", "role", "agency", "is_active", "last_login")
+    list_filter = (("agency", ScopedFilter), "is_active")
+    list_select_related = ("agency",)  # type: ignore[misc]
+    search_fields = ("username", "first_name", "last_name", "email")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password", "is_active")}),
+        (_("Role"), {"fields": ("role", "agency")}),
+        (_("Person"), {"fields": (("first_name", "last_name"), "email")}),
+        (_("Dates"), {"fields": (("last_login", "date_joined"),)}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "password1", "password2")}),
+        (_("Role"), {"fields": ("role", "agency")}),
+        (_("Person"), {"fields": (("first_name", "last_name"), "email")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @display(description=_("person"))
+    def person(self, user: User) -> str:
+        return user.get_full_name()
+
+    @display(description=_("role"))
+    def role(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all())
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [(name, {**kept, "fields": [f for f in kept["fields"] if f != "password"]})
+                    for name, kept in self.fieldsets]  # fmt: skip
+        return super().get_fieldsets(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # With the user would go the log of what the user did: switch the account off instead.
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.is_staff = True
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        form.instance.groups.set([Group.objects.get(name=form.cleaned_data["role"])])
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ScopedAdmin):
+    """Everybody's own tokens, and nobody else's."""
+
+    list_display = ("public", "created_at", "expires_at")
+    ordering = ("-created_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        assert isinstance(request.user, User)
+        return ApiToken.objects.filter(user=request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_staff)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_staff) and (obj is None or obj.user_id == request.user.pk)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_staff)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_view_permission(request, obj)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("public", "created_at", "expires_at") if obj else ("expires_at",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"expires_at": timezone.now() + timedelta(days=90)}
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        issued, obj.plain = ApiToken.issue(request.user, obj.expires_at)  # type: ignore[arg-type]
+        obj.pk, obj.user, obj.public = issued.pk, issued.user, issued.public
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return self.page(
+            request,
+            "mantra/issued.html",
+            _("New API token"),
+            issued=obj,
+            plain=obj.plain,
+            header=f"Authorization: Token {obj.plain}",
+            shown_at=str(self.back(request, obj)["Location"]),
+        )

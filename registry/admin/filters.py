@@ -1,0 +1,47 @@
+"""Filters of the lists."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from registry import tenancy
+from registry.admin.theme import RangeDateTimeFilter, RelatedDropdownFilter
+
+
+class ScopedFilter(RelatedDropdownFilter):
+    """A list filter over a foreign key that names only rows which the user may know of."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        rows = tenancy.visible(field.related_model._default_manager.all(), request.user)
+        if field.name == "agency" and not tenancy.sees_all_agencies(request.user):
+            rows = rows.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+        admin = model_admin.admin_site._registry.get(field.related_model)
+        if admin is not None:
+            rows = rows.select_related(*admin.list_select_related)
+        return [(row.pk, str(row)) for row in rows]
+
+
+class MomentFilter(RangeDateTimeFilter):
+    """A list filter from a moment to a moment. A day without an hour means from its beginning, or to its end."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for end, hour, lookup in (("from", time.min, "gte"), ("to", time.max, "lte")):
+            moment = self._moment(end, hour)
+            if moment is not None:
+                queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": moment})
+        return queryset
+
+    def _moment(self, end: str, hour: time) -> datetime | None:
+        day, clock = (self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "" for part in (0, 1))
+        try:
+            found = forms.DateField(localize=True).clean(day)
+            at = forms.TimeField(localize=True).clean(clock) if clock else hour
+        except forms.ValidationError:
+            return None
+        return timezone.make_aware(datetime.combine(found, at))

@@ -1,0 +1,197 @@
+"""Pages of the history of calls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from registry import faults
+from registry.admin.base import ScopedAdmin
+from registry.admin.filters import MomentFilter
+from registry.admin.theme import DropdownFilter, InfinitePaginator, TextFilter, display
+from registry.models import Agency, CallRecord
+
+# ---------------------------------------------------------------------------------------- history
+
+
+class CodeFilter(TextFilter):
+    """A filter by codes typed in, whole: a list of all codes would mean to read the whole history."""
+
+    placeholder: Any = ""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            choice["form"].fields[self.parameter_name].widget.attrs["placeholder"] = self.placeholder
+            yield choice
+
+    def parts(self) -> list[str]:
+        """What was typed, parted at its slashes."""
+        return [part.strip() for part in (self.value() or "").split("/") if part.strip()]
+
+
+def of_agency(column: str, code: str) -> Q:
+    """Records of an agency, capital letters aside. As the book writes the code, so that the index serves."""
+    known = list(Agency.objects.filter(code__iexact=code).values_list("code", flat=True))
+    return Q(**{f"{column}__in": known}) if known else Q(**{f"{column}__iexact": code})
+
+
+class AgencyCodeFilter(CodeFilter):
+    title = _("agency")
+    parameter_name = "of_agency"
+    placeholder = _("agency")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        parts = self.parts()
+        if not parts:
+            return queryset
+        return queryset.filter(of_agency("agency", parts[0]) | of_agency("consumer_agency", parts[0]))
+
+
+class ApplicationCodeFilter(CodeFilter):
+    """By application or agency/application."""
+
+    title = _("application")
+    parameter_name = "of_application"
+    placeholder = _("agency/application")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.parts():
+            case []:
+                return queryset
+            case [application]:
+                return queryset.filter(application__iexact=application)
+            case [agency, application]:
+                return queryset.filter(of_agency("consumer_agency", agency), application__iexact=application)
+        return queryset.none()
+
+
+class OperationCodeFilter(CodeFilter):
+    """By operation, service/operation or agency/service/operation."""
+
+    title = _("operation")
+    parameter_name = "of_operation"
+    placeholder = _("agency/service/operation")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.parts():
+            case []:
+                return queryset
+            case [operation]:
+                return queryset.filter(operation__iexact=operation)
+            case [service, operation]:
+                return queryset.filter(service__iexact=service, operation__iexact=operation)
+            case [agency, service, operation]:
+                found = queryset.filter(service__iexact=service, operation__iexact=operation)
+                return found.filter(of_agency("agency", agency))
+        return queryset.none()
+
+
+OUTCOMES: dict[str, tuple[Any, Q]] = {
+    "ok": (_("answered"), Q(outcome=200, broken=False)),
+    "refused": (_("refused (4xx)"), Q(status__gte=400, status__lt=500)),
+    "failed": (_("failed (5xx)"), Q(status__gte=500)),
+    "broken": (_("broken off"), Q(broken=True)),
+    "open": (_("still open"), Q(outcome=0)),
+}
+
+
+class OutcomeFilter(DropdownFilter):
+    title = _("outcome")
+    parameter_name = "outcome_is"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        each = [(str(code), f"{code} {kind.name}") for code, kind in sorted(faults.TABLE.items())]
+        return [(word, label) for word, (label, _wanted) in OUTCOMES.items()] + each
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        if value in OUTCOMES:
+            return queryset.filter(OUTCOMES[value][1])
+        return queryset.filter(outcome=int(value)) if value.isascii() and value.isdigit() else queryset
+
+
+@admin.register(CallRecord)
+class CallRecordAdmin(ScopedAdmin):
+    """Read only, for everybody."""
+
+    list_display = ("moment", "outcome_label", "what", "who", "rows", "duration", "face", "request_id")
+    list_display_links = ("moment", "request_id")
+    list_filter = (
+        ("started_at", MomentFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
+    )  # fmt: skip
+    search_fields = ("=request_id",)
+    search_help_text = _("A request id, whole")
+    ordering = ("-started_at", "-id")
+    # Counting a history of millions takes longer than reading a page of it.
+    paginator = InfinitePaginator
+    actions = None
+    fieldsets = (
+        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
+        (
+            _("What was called"),
+            {"fields": (("what", "revision"), ("face", "method", "format"), "parameters", "subjects")},
+        ),
+        (_("Who called"), {"fields": ("who", ("key", "user"), "address")}),
+        (_("What was answered"), {"fields": (("rows", "bytes"), "fields")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(
+        description=_("outcome"),
+        ordering="outcome",
+        label={"ok": "success", "refused": "warning", "failed": "danger", "open": "info"},
+    )
+    def outcome_label(self, record: CallRecord) -> tuple[str, Any]:
+        if record.outcome == 0:
+            return "open", _("still open")
+        if record.broken:
+            return "failed", _("broken off")
+        if record.outcome == 200:
+            return "ok", _("answered")
+        return ("failed" if (record.status or 500) >= 500 else "refused"), str(record.outcome)
+
+    @display(description=_("outcome"))
+    def outcome_text(self, record: CallRecord) -> Any:
+        return self.outcome_label(record)[1]
+
+    @display(description=_("time"), ordering="started_at")
+    def moment(self, record: CallRecord) -> str:
+        return f"{timezone.localtime(record.started_at):%Y-%m-%d %H:%M:%S}"
+
+    @display(description=_("meaning"))
+    def meaning(self, record: CallRecord) -> str:
+        kind = faults.TABLE.get(record.outcome)
+        if kind is None:
+            return ""
+        # The history does not keep what a sentence was filled with.
+        return (kind.en if get_language() == "en" else kind.id).format_map(defaultdict(lambda: "…"))
+
+    @display(description=_("operation"))
+    def what(self, record: CallRecord) -> str:
+        return "/".join(part for part in (record.agency, record.service, record.operation) if part)
+
+    @display(description=_("caller"))
+    def who(self, record: CallRecord) -> str:
+        if record.user:
+            return record.user
+        return "/".join(part for part in (record.consumer_agency, record.application) if part)
+
+    @display(description=_("duration"), ordering="duration_us")
+    def duration(self, record: CallRecord) -> str:
+        return "" if record.duration_us is None else f"{record.duration_us / 1000:.1f} ms"

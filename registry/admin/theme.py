@@ -1,0 +1,84 @@
+"""The theme's widgets, filters and forms. No other module imports the theme, so that it can be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+    TextFilter,
+)
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+__all__ = [
+    "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "ModelAdmin",
+    "RangeDateTimeFilter", "RelatedDropdownFilter", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
+    "UserCreationForm", "begin_large", "checkbox", "code_area", "code_block", "display", "file_input",
+    "password_input", "select", "text_area", "text_input",
+]  # fmt: skip
+
+
+def code_area(rows: int = 16) -> forms.Textarea:
+    """A text area for SQL and the like: letters of one width, no wrapping, no spelling."""
+    attrs = {"rows": rows, "class": "mantra-code", "spellcheck": "false", "wrap": "off", "autocapitalize": "off"}
+    return UnfoldAdminTextareaWidget(attrs)
+
+
+def code_block(escaped: SafeString) -> SafeString:
+    """Code for reading only, as it was written."""
+    return format_html('<pre class="mantra-code-block">{}</pre>', escaped)
+
+
+def text_area(rows: int = 3) -> forms.Textarea:
+    return UnfoldAdminTextareaWidget({"rows": rows})
+
+
+def text_input(**attrs: str) -> forms.TextInput:
+    return UnfoldAdminTextInputWidget(attrs)
+
+
+def password_input() -> forms.PasswordInput:
+    """A field that never shows what is stored and that no browser fills in by itself."""
+    return UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "class": "max-w-2xl"})
+
+
+def begin_large(form: forms.Form) -> None:
+    """Labels that begin with a capital letter, as those of models do in the admin."""
+    for field in form.fields.values():
+        field.label = capfirst(str(field.label))
+
+
+class _ManyFiles(UnfoldAdminFileFieldWidget):
+    allow_multiple_selected = True
+
+
+def file_input(accept: str) -> forms.ClearableFileInput:
+    """A field for one file or several."""
+    return _ManyFiles(attrs={"accept": accept, "multiple": True})
+
+
+def checkbox() -> forms.CheckboxInput:
+    return UnfoldBooleanWidget()
+
+
+def select(choices: Iterable[tuple[str, Any]] = ()) -> forms.Select:
+    return UnfoldAdminSelectWidget(choices=choices)

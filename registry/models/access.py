@@ -1,0 +1,192 @@
+"""Applications, their access keys and grants."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from registry import secrets
+from registry.models.agencies import Agency
+from registry.models.base import Definition, code_validator, names, validate_networks, validate_quota
+from registry.models.services import Operation
+
+# ------------------------------------------------------------------------------------- consumers
+
+
+class Application(Definition):
+    """A system of an agency that calls operations."""
+
+    once = ("code", "agency")
+
+    agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="applications")
+    code = models.CharField(_("code"), max_length=63, validators=[code_validator])
+    title = models.CharField(_("title"), max_length=200)
+    contact = models.CharField(_("contact"), max_length=200, blank=True)
+    active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("application")
+        verbose_name_plural = _("applications")
+        ordering = ("agency__code", "code")
+        constraints = [models.UniqueConstraint("agency", Lower("code"), name="application_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.agency.code}/{self.code}"
+
+
+class AccessKey(Definition):
+    """A key of an application. The key itself is shown once, when it is made; here lies its digest."""
+
+    application = models.ForeignKey(
+        Application, models.CASCADE, verbose_name=_("application"), related_name="access_keys"
+    )
+    public = models.CharField(_("begins with"), max_length=20, editable=False)
+    digest = models.CharField(max_length=80, unique=True, editable=False)
+    operation = models.ForeignKey(
+        Operation,
+        models.CASCADE,
+        verbose_name=_("only for operation"),
+        null=True,
+        blank=True,
+        related_name="legacy_keys",
+        help_text=_("Keys of MANTRA 1.99x open one operation each."),
+    )
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    networks = models.TextField(
+        _("networks"),
+        blank=True,
+        validators=[validate_networks],
+        help_text=_("From where the key may be used: 10.1.0.0/16 or 10.1.2.3, one on a line. Empty: from anywhere."),
+    )
+    in_path = models.BooleanField(
+        _("may stand in the address"),
+        default=False,
+        help_text=_("For old clients that cannot send a header. A key in an address ends up in logs."),
+    )
+    created_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+
+    LIVE = 2
+
+    class Meta:
+        verbose_name = _("access key")
+        verbose_name_plural = _("access keys")
+        ordering = ("application", "-created_at")
+
+    def __str__(self) -> str:
+        return self.public
+
+    @classmethod
+    def live(cls) -> models.QuerySet[AccessKey]:
+        """Keys that open something now."""
+        return cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+    @property
+    def is_live(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @classmethod
+    def issue(cls, application: Application, expires_at: datetime | None = None, **more: Any) -> tuple[AccessKey, str]:
+        """Make a new key and return it with its plain text, which is never to be had again."""
+        plain = secrets.new_key()
+        key = cls(
+            application=application,
+            public=secrets.public_part(plain),
+            digest=secrets.key_digest(plain),
+            expires_at=expires_at,
+            **more,
+        )
+        key.full_clean()
+        key.save()
+        return key, plain
+
+    @classmethod
+    def adopt(cls, application: Application, plain: str, operation: Operation) -> AccessKey:
+        """Take over a key of MANTRA 1.99x for one operation. Raises ValidationError when it opens something else."""
+        digest = secrets.key_digest(plain)
+        key = cls.objects.filter(digest=digest).first()
+        if key is None:
+            key = cls(application=application, operation=operation, digest=digest, public=secrets.public_part(plain))
+            key.save()
+        elif (key.application_id, key.operation_id) != (application.pk, operation.pk):
+            raise ValidationError(_("This key opens another operation or belongs to another application already."))
+        return key
+
+    def clean(self) -> None:
+        super().clean()
+        if self.operation_id is None and self.application_id and self._state.adding:
+            others = AccessKey.live().filter(application=self.application, operation=None)
+            if others.count() >= self.LIVE:
+                raise ValidationError(_("An application has at most two live keys: revoke one first."))
+
+    def revoke(self) -> None:
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
+
+
+class Grant(Definition):
+    """An application's leave to call an operation."""
+
+    class State(models.TextChoices):
+        APPROVED = "approved", _("approved")
+        REVOKED = "revoked", _("revoked")
+
+    application = models.ForeignKey(Application, models.CASCADE, verbose_name=_("application"), related_name="grants")
+    operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="grants")
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.APPROVED)
+    purpose = models.CharField(_("purpose"), max_length=300)
+    legal_basis = models.CharField(_("legal basis"), max_length=300, blank=True)
+    agreement = models.CharField(_("agreement number"), max_length=100, blank=True)
+    valid_from = models.DateField(_("valid from"), null=True, blank=True)
+    valid_until = models.DateField(_("valid until"), null=True, blank=True, help_text=_("The last day."))
+    fields = models.TextField(
+        _("fields allowed"), blank=True, help_text=_("Names of columns, one on a line. Empty: all of them.")
+    )
+    quota = models.CharField(
+        _("quota"),
+        max_length=100,
+        blank=True,
+        validators=[validate_quota],
+        help_text=_("Like 1000/day, or several: 10/second; 1000/day. Empty: no limit."),
+    )
+    networks = models.TextField(
+        _("networks"),
+        blank=True,
+        validators=[validate_networks],
+        help_text=_("From where the grant holds: 10.1.0.0/16 or 10.1.2.3, one on a line. Empty: from anywhere."),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("grant")
+        verbose_name_plural = _("grants")
+        ordering = ("application", "operation")
+        constraints = [models.UniqueConstraint(fields=["application", "operation"], name="grant_once")]
+
+    def __str__(self) -> str:
+        return f"{self.application} → {self.operation}"
+
+    def clean(self) -> None:
+        super().clean()
+        if self.valid_from and self.valid_until and self.valid_from > self.valid_until:
+            raise ValidationError({"valid_until": _("The last day lies before the first.")})
+        if self.fields and self.operation_id:
+            declared = {field.name for field in self.operation.fields.all()}
+            if not declared:
+                raise ValidationError(
+                    {"fields": _("The operation declares no fields yet: fill in its Fields section first.")}
+                )
+            unknown = [name for name in names(self.fields) if name not in declared]
+            if unknown:
+                raise ValidationError(
+                    {"fields": _("The operation declares no such field: %(names)s.") % {"names": ", ".join(unknown)}}
+                )

@@ -1,0 +1,220 @@
+"""Services, their operations, parameters and fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from registry import parameter_values
+from registry.models.agencies import Agency
+from registry.models.base import Definition, code_validator, column_validator, operation_validator
+
+# -------------------------------------------------------------------------------------- services
+
+
+class Service(Definition):
+    once = ("code", "agency")
+
+    class Classification(models.TextChoices):
+        OPEN = "open", _("open")
+        LIMITED = "limited", _("limited")
+        CLOSED = "closed", _("closed")
+
+    agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="services")
+    code = models.CharField(_("code"), max_length=63, validators=[code_validator])
+    title = models.CharField(_("title"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+    tags = models.CharField(_("tags"), max_length=200, blank=True, help_text=_("Words parted by commas."))
+    classification = models.CharField(
+        _("data classification"), max_length=10, choices=Classification.choices, default=Classification.LIMITED
+    )
+    contact = models.CharField(_("contact"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("service")
+        verbose_name_plural = _("services")
+        ordering = ("agency__code", "code")
+        constraints = [models.UniqueConstraint("agency", Lower("code"), name="service_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.agency.code}/{self.code}"
+
+
+class Operation(Definition):
+    """What can be called. Data and proxy operations are rows of this and of a table of their own room."""
+
+    once = ("code", "service")
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        PUBLISHED = "published", _("published")
+        DEPRECATED = "deprecated", _("deprecated")
+        RETIRED = "retired", _("retired")
+
+    class Access(models.TextChoices):
+        RESTRICTED = "restricted", _("restricted: with key and grant")
+        OPEN = "open", _("open: anybody, without a key")
+
+    class Kind(models.TextChoices):
+        DATA = "data", _("data")
+        PROXY = "proxy", _("proxy")
+
+    service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), related_name="operations")
+    code = models.CharField(_("code"), max_length=127, validators=[operation_validator])
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, editable=False)
+    access = models.CharField(_("access"), max_length=10, choices=Access.choices, default=Access.RESTRICTED)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
+    sunset = models.DateField(
+        _("sunset date"), null=True, blank=True, help_text=_("The day on which a deprecated operation will end.")
+    )
+    cache_seconds = models.PositiveIntegerField(
+        _("cache (seconds)"),
+        default=0,
+        help_text=_("How long callers may keep an answer; 0: not at all. From 1 second on, answers carry an ETag."),
+    )
+    revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("operation")
+        verbose_name_plural = _("operations")
+        ordering = ("service__agency__code", "service__code", "code")
+        constraints = [models.UniqueConstraint("service", Lower("code"), name="operation_code_once")]
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def address(self) -> str:
+        return f"{self.service.agency.code}/{self.service.code}/{self.code}"
+
+    def clean(self) -> None:
+        super().clean()
+        if self.sunset and self.state in (self.State.DRAFT, self.State.PUBLISHED):
+            raise ValidationError({"sunset": _("Only a deprecated operation has a sunset date: set the state too.")})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.revision += 1
+        super().save(*args, **kwargs)
+
+
+class Parameter(Definition):
+    once = ("name", "operation")
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("text")
+        INTEGER = "integer", _("whole number")
+        DECIMAL = "decimal", _("decimal number")
+        BOOLEAN = "boolean", _("yes/no")
+        DATE = "date", _("date")
+        DATETIME = "datetime", _("date and time")
+        CHOICE = "choice", _("choice")
+        NIK = "nik", _("NIK")
+        NPWP = "npwp", _("NPWP")
+
+    operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="parameters")
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    name = models.CharField(_("name"), max_length=63, validators=[column_validator])
+    type = models.CharField(_("type"), max_length=10, choices=Type.choices, default=Type.TEXT)
+    required = models.BooleanField(_("required"), default=True)
+    default = models.CharField(_("default"), max_length=500, blank=True)
+    pattern = models.CharField(
+        _("pattern"), max_length=500, blank=True, help_text=_("A regular expression that the whole value must match.")
+    )
+    min = models.CharField(_("at least"), max_length=50, blank=True)
+    max = models.CharField(_("at most"), max_length=50, blank=True)
+    choices = models.TextField(_("choices"), blank=True, help_text=_("One on a line."))
+    subject = models.BooleanField(
+        _("identifies a person"), default=False, help_text=_("The history keeps a keyed hash of the value.")
+    )
+    description = models.CharField(_("description"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("parameter")
+        verbose_name_plural = _("parameters")
+        ordering = ("position", "id")
+        constraints = [models.UniqueConstraint("operation", Lower("name"), name="parameter_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        problems: dict[str, Any] = {}
+        if self.pattern:
+            try:
+                parameter_values.compiled(self.pattern)
+            except parameter_values.Hazard:
+                problems["pattern"] = _(
+                    "This pattern could keep the bus busy for ever: repeat nothing that itself repeats or has "
+                    "alternatives, and use at most four * and + in all."
+                )
+            except re.error:
+                problems["pattern"] = _("This is not a regular expression.")
+        if self.type == self.Type.CHOICE and not self.choices.strip():
+            problems["choices"] = _("Name the choices, one on a line.")
+        for bound in ("min", "max"):
+            text = getattr(self, bound)
+            if text and self.type in ("boolean", "choice", "nik", "npwp"):
+                problems[bound] = _("This type has no range.")
+            elif text:
+                try:
+                    parameter_values.bound(self.type, text)
+                except ValueError:
+                    problems[bound] = _("The bound must be a value of the parameter's type.")
+        if self.default and not problems:
+            try:
+                parameter_values.Reader.of(self)(self.default)
+            except parameter_values.Unfit as unfit:
+                problems["default"] = unfit.id
+        if problems:
+            raise ValidationError(problems)
+
+
+class Field(Definition):
+    """A column of an operation's answer. Once a provider declares fields, only those go out."""
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("text")
+        INTEGER = "integer", _("whole number")
+        DECIMAL = "decimal", _("decimal number")
+        FLOAT = "float", _("floating-point number")
+        BOOLEAN = "boolean", _("yes/no")
+        DATE = "date", _("date")
+        TIME = "time", _("time")
+        DATETIME = "datetime", _("date and time")
+        INTERVAL = "interval", _("interval")
+        BYTES = "bytes", _("bytes")
+        JSON = "json", _("JSON")
+        UUID = "uuid", _("UUID")
+
+    class Classification(models.TextChoices):
+        PUBLIC = "public", _("public")
+        INTERNAL = "internal", _("internal")
+        PERSONAL = "personal", _("personal data")
+        SPECIFIC = "specific", _("specific personal data")
+
+    operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="fields")
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    name = models.CharField(_("name"), max_length=127)
+    type = models.CharField(_("type"), max_length=10, choices=Type.choices, default=Type.TEXT)
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    classification = models.CharField(
+        _("classification"), max_length=10, choices=Classification.choices, default=Classification.INTERNAL
+    )
+
+    class Meta:
+        verbose_name = _("field")
+        verbose_name_plural = _("fields")
+        ordering = ("position", "id")
+        constraints = [models.UniqueConstraint(fields=["operation", "name"], name="field_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
