@@ -1,4 +1,4 @@
-"""The drivers: one file for each kind of database, imported on first use."""
+"""The drivers: a module or package for each engine, imported on first use."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ADAPTERS = {
 
 
 def adapter_class(engine: str) -> type[Adapter]:
-    """The adapter of an engine. Raises KeyError for an engine that the bus does not know."""
+    """Return the adapter of an engine. Raises KeyError for an unknown engine."""
     module, _, name = ADAPTERS[engine].rpartition(".")
-    found: type[Adapter] = getattr(importlib.import_module(module), name)
-    return found
+    adapter: type[Adapter] = getattr(importlib.import_module(module), name)
+    return adapter
 
 
 def missing_driver(engine: str) -> str:
-    """What to do to get an engine's driver, or "" when the driver is here and imports."""
+    """Return how to install an engine's driver, or "" if it can be imported."""
     adapter = adapter_class(engine)
     try:
         importlib.import_module(adapter.driver)

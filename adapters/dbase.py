@@ -1,4 +1,4 @@
-"""dBase and FoxPro: DBF files, alone or a folder of them, with the SQL of SQLite over what was read from them."""
+"""dBase and FoxPro: a DBF file or a folder of them, queried with SQLite's SQL over copies of the tables."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from adapters.base import (
     Stream,
     TimedOut,
 )
-from adapters.dbf import generation, keeper, statement
+from adapters.dbf import copy_manager, statement, table_copy
 from adapters.dbf.cells import DOUBLE_DIGITS as _DOUBLE_DIGITS
-from adapters.dbf.generation import Column, Generation
 from adapters.dbf.header import Refused
+from adapters.dbf.table_copy import Column, TableCopy
 from adapters.dbf.tables import Table, tables
 from adapters.sqlite import Connection as SQLiteConnection
 from adapters.sqlite import SQLite, authorize, prepare
@@ -37,12 +37,12 @@ from adapters.sqlite import SQLite, authorize, prepare
 #: Tables that one statement may join: SQLite attaches no more files to a connection.
 MAX_TABLES = 10
 
-#: Makes a whole column of a batch what the bus gives out.
+#: Converts a whole column of a batch into the bus's values.
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
 Columns = tuple[tuple[str, str | None], ...]
 Shape = tuple[Columns, list[tuple[int, Convert]]]
 
-#: Results whose columns are remembered.
+#: Results of which the columns are cached.
 _MEMO = 256
 
 _DOUBLES = {float, type(None)}
@@ -50,9 +50,9 @@ _BOOLEANS = {None: None, 0: False, 1: True}
 
 
 class Connection(SQLiteConnection):
-    """A connection of SQLite to nothing yet; the files of a statement's tables are attached when it runs."""
+    """An SQLite connection in memory; the copies of a statement's tables are attached when it runs."""
 
-    #: By table: the alias under which its file is attached, and which of its generations that is.
+    #: By table: the alias under which its copy is attached, and the identity of that copy.
     attached: dict[str, tuple[str, tuple[int, int]]]
     count = 0
 
@@ -69,48 +69,49 @@ class DBase(Adapter):
             "database",
             "File or folder",
             required=True,
-            help="a .dbf file, or a folder whose .dbf files are the tables, in the folder that the operator has opened;"
-            " . for that folder itself",
+            help="a .dbf file or a folder of .dbf files (the tables), in a folder that the operator has opened; . is "
+            "that folder itself",
         ),
         Setting(
             "encoding",
             "Code page",
-            help="such as cp850, cp437, cp1252; without it the code page that the file names, else cp850",
+            help="for example cp850, cp437, cp1252; empty: the code page that the file states, else cp850",
         ),
-        Setting("index", "Indices", help="columns to index from the start, with commas between; others follow the SQL"),
+        Setting("index", "Indices", help="columns to index from the start, separated by commas; others follow the SQL"),
     )
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
-        # The folder, its time of change, until when that may be relied on, and its tables.
+        #: By statement and copies: the columns of the result, and how they are converted.
         self._shapes: dict[Any, Shape] = {}
+        #: The folder, its time of change, until when that is valid, and its tables.
         self._known: tuple[Path | None, int | None, float, dict[str, Table]] = (None, None, 0.0, {})
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
-        """As in the base class, but always read-only. A single file must be a DBF file to be connected to."""
-        found, _ = tables(self.source)
-        if len(found) == 1:
-            self._look(next(iter(found.values())))
+        """As in the base class, but always read-only. A single file must be a DBF file."""
+        table_by_name, _ = tables(self.source)
+        if len(table_by_name) == 1:
+            self._check_header(next(iter(table_by_name.values())))
         connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, factory=Connection, cached_statements=64
         )
         connection.attached = {}
-        connection.create_collation(generation.COLLATION, generation.compare)
+        connection.create_collation(table_copy.COLLATION, table_copy.compare)
         prepare(connection, writes=False)
         connection.set_authorizer(_authorize)
         connection.set_progress_handler(connection.late, 10_000)
         return connection
 
     def _tables(self) -> dict[str, Table]:
-        """The tables of the source. A folder is looked through again when it changed, and every second."""
-        folder, stamp, until, found = self._known
+        """Return the tables of the source. A folder is listed again when it changed, and every second."""
+        folder, stamp, until, table_by_name = self._known
         if folder is None or time.monotonic() > until or _stamp(folder) != stamp:
-            found, _ = tables(self.source)
-            folder = next(iter(found.values())).path.parent if found else None
-            self._known = (folder, _stamp(folder) if folder else None, time.monotonic() + 1, found)
-        return found
+            table_by_name, _ = tables(self.source)
+            folder = next(iter(table_by_name.values())).path.parent if table_by_name else None
+            self._known = (folder, _stamp(folder) if folder else None, time.monotonic() + 1, table_by_name)
+        return table_by_name
 
-    def _look(self, table: Table) -> None:
+    def _check_header(self, table: Table) -> None:
         try:
             table.header()
         except Refused:
@@ -121,81 +122,81 @@ class DBase(Adapter):
             raise ConnectFailed("file-forbidden") from None
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
-        """As in the base class. The stream's ``as_of`` is the epoch second at which the files were last seen as the
-        answer shows them; None when no table was asked."""
+        """As in the base class. The stream's ``as_of`` is the epoch second at which the files were last seen in the
+        state of the result; None when the statement reads no table."""
         deadline = time.monotonic() + limits.seconds
         if not self.ping(connection):
             raise ConnectFailed("broken")
         if limits.writes:
             raise QueryFailed("read-only")
-        told = statement.understand(sql)
-        readings = self._opened(connection, told, deadline)
+        parsed = statement.parse_statement(sql)
+        table_copies = self._attach_tables(connection, parsed, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut("timeout")
-        stream = SQLite.run(SQLite({}), connection, told.text, arguments, replace(limits, seconds=left))
-        as_of = min((seen for _, seen in readings.values()), default=None)
-        return Answer(stream, self._shape_of(stream, sql, told, readings), as_of)
+        stream = SQLite.run(SQLite({}), connection, parsed.text, arguments, replace(limits, seconds=left))
+        as_of = min((seen for _, seen in table_copies.values()), default=None)
+        return ConvertedResult(stream, self._shape_of(stream, sql, parsed, table_copies), as_of)
 
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
-        """SQLite's plan over the readings of the files."""
+        """Return SQLite's plan over the copies of the tables."""
         deadline = time.monotonic() + limits.seconds
         if not self.ping(connection):
             raise ConnectFailed("broken")
-        told = statement.understand(sql)
-        self._opened(connection, told, deadline)
-        return SQLite.explain(SQLite({}), connection, told.text, arguments, limits)
+        parsed = statement.parse_statement(sql)
+        self._attach_tables(connection, parsed, deadline)
+        return SQLite.explain(SQLite({}), connection, parsed.text, arguments, limits)
 
-    def _opened(
-        self, connection: Any, told: statement.Statement, deadline: float
-    ) -> dict[str, tuple[Generation, float]]:
-        """The readings of a statement's tables, attached."""
-        found = self._tables()
-        used = {name: found[name] for name in sorted(told.tables & set(found))}
+    def _attach_tables(
+        self, connection: Any, parsed: statement.Statement, deadline: float
+    ) -> dict[str, tuple[TableCopy, float]]:
+        """Attach the copies of a statement's tables, and return them."""
+        table_by_name = self._tables()
+        used = {name: table_by_name[name] for name in sorted(parsed.tables & set(table_by_name))}
         if len(used) > MAX_TABLES:
             raise QueryFailed("other")
-        readings = self._readings(used, told, deadline)
-        while not self._attach(connection, {name: reading for name, (reading, _) in readings.items()}, found):
-            readings = self._readings(used, told, deadline)
-        return readings
+        table_copies = self._copies(used, parsed, deadline)
+        while not self._attach(connection, {name: copy for name, (copy, _) in table_copies.items()}, table_by_name):
+            table_copies = self._copies(used, parsed, deadline)
+        return table_copies
 
     def _shape_of(
-        self, stream: Stream, sql: str, told: statement.Statement, readings: dict[str, tuple[Generation, float]]
+        self, stream: Stream, sql: str, parsed: statement.Statement, table_copies: dict[str, tuple[TableCopy, float]]
     ) -> Shape:
-        """What the columns of the result are. The same statement on the same readings has the same."""
-        key = (sql, tuple([reading.identity for reading, _ in readings.values()]))
-        found = self._shapes.get(key)
-        if found is None:
-            schemas = {name: reading.meta.columns for name, (reading, _) in readings.items()}
+        """Return the columns of the result and their conversions, cached by statement and copies."""
+        key = (sql, tuple([copy.identity for copy, _ in table_copies.values()]))
+        shape = self._shapes.get(key)
+        if shape is None:
+            schemas = {name: copy.meta.columns for name, (copy, _) in table_copies.items()}
             if len(self._shapes) >= _MEMO:
                 self._shapes.clear()
-            found = self._shapes[key] = _shape(stream.columns, statement.outputs(told, schemas))
-        return found
+            shape = self._shapes[key] = _shape(stream.columns, statement.outputs(parsed, schemas))
+        return shape
 
-    def _readings(
-        self, used: dict[str, Table], told: statement.Statement, deadline: float
-    ) -> dict[str, tuple[Generation, float]]:
-        """A finished reading of each table. All that have none are begun before the first is waited for."""
+    def _copies(
+        self, used: dict[str, Table], parsed: statement.Statement, deadline: float
+    ) -> dict[str, tuple[TableCopy, float]]:
+        """Return a complete copy of each table. All missing ones are started before the first is waited for."""
         named = {index.strip().lower() for index in str(self.source.get("index") or "").split(",") if index.strip()}
         wanted = {}
         for name, table in used.items():
             columns = self._columns_of(table)
-            wanted[name] = told.indices(name, {name: columns}) | (named & set(columns))
-            if len(used) > 1 and keeper.known(table) is None:
-                keeper.begin(table, wanted[name])
-        readings = {}
+            wanted[name] = parsed.indices(name, {name: columns}) | (named & set(columns))
+            if len(used) > 1 and copy_manager.existing(table) is None:
+                copy_manager.start_reading(table, wanted[name])
+        table_copies = {}
         for name, table in used.items():
-            readings[name] = keeper.current(table, wanted[name], deadline)
-            if readings[name][0].meta.refused:
-                raise QueryFailed(readings[name][0].meta.refused)
-        return readings
+            table_copies[name] = copy_manager.current(table, wanted[name], deadline)
+            if table_copies[name][0].meta.refused:
+                raise QueryFailed(table_copies[name][0].meta.refused)
+        return table_copies
 
     def _columns_of(self, table: Table) -> list[str]:
-        found = keeper.known(table)
-        if found is not None:
-            return [column.name.lower() for column in found.meta.columns]
+        copy = copy_manager.existing(table)
+        if copy is not None:
+            return [column.name.lower() for column in copy.meta.columns]
         try:
             return [field.name.lower() for field in table.header().fields]
         except Refused:
@@ -203,33 +204,35 @@ class DBase(Adapter):
         except OSError:
             raise ConnectFailed("file-missing") from None
 
-    def _attach(self, connection: Connection, readings: dict[str, Generation], known: Collection[str]) -> bool:
-        """Attach the files of these readings, and let go of those that they replace and of tables not ``known`` now.
+    def _attach(self, connection: Connection, table_copies: dict[str, TableCopy], known: Collection[str]) -> bool:
+        """Attach these copies; detach the ones that they replace, and those of tables that are no longer ``known``.
 
-        False when one was replaced meanwhile by a newer one, so that what we know of it may not be what is attached.
+        Returns False if one was replaced by a newer copy meanwhile: its notes may not describe what is attached.
         """
-        gone = set(connection.attached).difference(known)
+        unknown = set(connection.attached).difference(known)
         changed = {
-            name: reading
-            for name, reading in readings.items()
-            if name not in connection.attached or connection.attached[name][1] != reading.identity
+            name: copy
+            for name, copy in table_copies.items()
+            if name not in connection.attached or connection.attached[name][1] != copy.identity
         }
-        if not changed and not gone:
+        if not changed and not unknown:
             return True
         connection.deadline = float("inf")
         connection.set_authorizer(None)
         try:
-            room = MAX_TABLES - len(readings)
-            spare = [name for name in connection.attached if name not in readings]
-            for name in gone.union(spare[: max(len(spare) - room, 0)], set(changed) & set(connection.attached)):
+            free_slots = MAX_TABLES - len(table_copies)
+            spare = [name for name in connection.attached if name not in table_copies]
+            for name in unknown.union(
+                spare[: max(len(spare) - free_slots, 0)], set(changed) & set(connection.attached)
+            ):
                 connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
-            for name, reading in changed.items():
+            for name, copy in changed.items():
                 connection.count += 1
                 alias = f"dbf_{connection.count}"
-                uri = f"file:{quote(os.fsencode(reading.path))}?mode=ro&immutable=1"
+                uri = f"file:{quote(os.fsencode(copy.path))}?mode=ro&immutable=1"
                 connection.execute(f"ATTACH ? AS {alias}", (uri,))
-                connection.attached[name] = (alias, reading.identity)
-                if generation.identity(reading.path) != reading.identity:
+                connection.attached[name] = (alias, copy.identity)
+                if table_copy.identity(copy.path) != copy.identity:
                     connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
                     return False
             return True
@@ -249,36 +252,36 @@ class DBase(Adapter):
         return [statement.SCHEMA]
 
     def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
-        """The files that can be read. Why others cannot, problems() tells."""
-        found, _ = tables(self.source)
-        return [(name, "table") for name, table in found.items() if not _trouble(table)]
+        """Return the files that can be read. problems() says why others cannot."""
+        table_by_name, _ = tables(self.source)
+        return [(name, "table") for name, table in table_by_name.items() if not _refusal(table)]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        found, _ = tables(self.source)
-        if table.lower() not in found:
+        table_by_name, _ = tables(self.source)
+        if table.lower() not in table_by_name:
             return []
         try:
-            fields = found[table.lower()].header().fields
+            fields = table_by_name[table.lower()].header().fields
         except (Refused, OSError):
             return []
-        return [ColumnInfo(field.name, field.described(), field.kind) for field in fields]
+        return [ColumnInfo(field.name, field.declared_type(), field.kind) for field in fields]
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
-        """The indexes of the table's reading. Its own of dBase or FoxPro are not used."""
-        found, _ = tables(self.source)
-        reading = keeper.known(found[table.lower()]) if table.lower() in found else None
-        if reading is None:
+        """Return the indexes of the table's copy. The index files of dBase and FoxPro are not used."""
+        table_by_name, _ = tables(self.source)
+        copy = copy_manager.existing(table_by_name[table.lower()]) if table.lower() in table_by_name else None
+        if copy is None:
             return []
-        names = {column.name.lower(): column.name for column in reading.meta.columns}
+        names = {column.name.lower(): column.name for column in copy.meta.columns}
         return [
-            Key(index, "index", (names.get(index.removesuffix(generation.NOCASE), index),))
-            for index in reading.meta.indices
+            Key(index, "index", (names.get(index.removesuffix(table_copy.NOCASE), index),))
+            for index in copy.meta.indices
         ]
 
 
 def _authorize(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
-    """As for any SQLite file; and what a reading notes of itself is not for callers."""
-    if action == sqlite3.SQLITE_READ and first == generation.NOTES:
+    """As for any SQLite file; in addition the notes in a copy are denied."""
+    if action == sqlite3.SQLITE_READ and first == table_copy.NOTES:
         return sqlite3.SQLITE_DENY
     return authorize(action, first, second, *rest)
 
@@ -291,7 +294,7 @@ def _stamp(folder: Path) -> int | None:
 
 
 def _shape(columns: Columns, origins: Sequence[Column | None] | None) -> Shape:
-    """The columns with their types, and how those are made whose values SQLite keeps otherwise."""
+    """Return the columns with their types, and the conversions of those that SQLite stores differently."""
     if origins is None or len(origins) != len(columns):
         return columns, []
     typed = tuple(
@@ -300,8 +303,8 @@ def _shape(columns: Columns, origins: Sequence[Column | None] | None) -> Shape:
     return typed, [(at, convert) for at, origin in enumerate(origins) if origin and (convert := _convert(origin))]
 
 
-class Answer(Stream):
-    """A result whose plain columns are what the file says that they are."""
+class ConvertedResult(Stream):
+    """A result of which plain table columns have the types of the DBF file."""
 
     def __init__(self, stream: Stream, shape: Shape, as_of: float | None) -> None:
         self._stream = stream
@@ -337,7 +340,7 @@ def _convert(column: Column) -> Convert | None:
 
 
 def _decimals(scale: int, values: Sequence[Any]) -> Sequence[Any]:
-    """A column's doubles as digits(), all at once where 15 digits hold them."""
+    """Return a column's doubles as digits() would, all at once where 15 digits are enough."""
     if set(map(type, values)) <= _DOUBLES and (floats := [value for value in values if value is not None]):
         texts = list(map(f"{{:.{scale}f}}".format, floats))
         if max(map(abs, floats)) < 10.0 ** (_DOUBLE_DIGITS - scale) and list(map(float, texts)) == floats:
@@ -349,8 +352,8 @@ def _decimals(scale: int, values: Sequence[Any]) -> Sequence[Any]:
 
 
 def digits(value: float, scale: int) -> str:
-    """The digits that the double was made from, at most 15: with ``scale`` of them behind the point, or more."""
-    # Formatting shows what the double is instead; the same, as long as no more than 15 digits are asked for.
+    """Return the digits that the double was made from, at most 15: ``scale`` or more of them after the point."""
+    # Formatting shows the double's own value, which is the same for at most 15 digits.
     if abs(value) < 10.0 ** (_DOUBLE_DIGITS - scale):
         text = f"{value:.{scale}f}"
         if float(text) == value:
@@ -359,39 +362,39 @@ def digits(value: float, scale: int) -> str:
     return format(exact, f".{max(scale, -int(exact.as_tuple().exponent))}f")
 
 
-def _trouble(table: Table) -> str:
-    """Why a file cannot be read, as far as its header and its last reading tell; "" when nothing is wrong."""
+def _refusal(table: Table) -> str:
+    """Return why a file cannot be read, by its header and its last reading; "" if it can."""
     try:
         table.header()
     except Refused as error:
         return str(error)
     except OSError:
-        return "it cannot be opened"
-    found = keeper.known(table)
-    return found.meta.warnings[0] if found is not None and found.meta.refused else ""
+        return "the file cannot be opened"
+    copy = copy_manager.existing(table)
+    return copy.meta.warnings[0] if copy is not None and copy.meta.refused else ""
 
 
 def problems(source: Mapping[str, Any]) -> list[str]:
-    """Why files of a source are no tables, "name: reason". Raises ConnectFailed."""
-    found, lines = tables(source)
-    return [*lines, *(f"{table.path.name}: {why}" for table in found.values() if (why := _trouble(table)))]
+    """Return why files of a source are no tables, as "name: reason". Raises ConnectFailed."""
+    table_by_name, lines = tables(source)
+    return [*lines, *(f"{table.path.name}: {why}" for table in table_by_name.values() if (why := _refusal(table)))]
 
 
 def warnings(source: Mapping[str, Any]) -> list[str]:
-    """What the readings of a source's tables met: "table: record 5, field TGL: …". Raises ConnectFailed."""
-    found, _ = tables(source)
-    readings = {name: keeper.known(table) for name, table in found.items()}
-    return [f"{name}: {line}" for name, reading in readings.items() if reading for line in reading.meta.warnings]
+    """Return the warnings of all copies of a source: "table: record 5, field TGL: …". Raises ConnectFailed."""
+    table_by_name, _ = tables(source)
+    table_copies = {name: copy_manager.existing(table) for name, table in table_by_name.items()}
+    return [f"{name}: {line}" for name, copy in table_copies.items() if copy for line in copy.meta.warnings]
 
 
-def copies(source: Mapping[str, Any]) -> tuple[list[keeper.Status], list[str]]:
-    """How far the copy of each table is, and why other files of the source are no tables. Raises ConnectFailed."""
-    found, lines = tables(source)
-    return [_status(table) for table in found.values()], lines
+def copies(source: Mapping[str, Any]) -> tuple[list[copy_manager.Status], list[str]]:
+    """Return the state of each table's copy, and why other files of the source are no tables. Raises ConnectFailed."""
+    table_by_name, lines = tables(source)
+    return [_status(table) for table in table_by_name.values()], lines
 
 
-def _status(table: Table) -> keeper.Status:
-    """A file that is plainly none of ours is refused before anybody has read it."""
-    found = keeper.status(table)
-    why = _trouble(table) if found.state == "none" else ""
-    return keeper.Status(table.name, "refused", warnings=[why]) if why else found
+def _status(table: Table) -> copy_manager.Status:
+    """Return the state of a copy. A file with a wrong header is refused before it is read."""
+    status = copy_manager.status(table)
+    why = _refusal(table) if status.state == "none" else ""
+    return copy_manager.Status(table.name, "refused", warnings=[why]) if why else status

@@ -1,4 +1,4 @@
-"""Sources that are files: what their settings may point at."""
+"""Sources that are files: the paths that their settings may name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from adapters.base import ConnectFailed
 
 
 def locate(source: Mapping[str, Any], any_case: bool = False) -> Path:
-    """The real path that a source's ``database`` names, which need not be there.
+    """Return the real path of a source's ``database``, which need not exist.
 
-    A relative one starts at the first of the source's ``roots``. ``any_case`` finds a file whose name
-    differs in capital letters only. Raises ConnectFailed unless the path lies below one of the roots.
+    A relative one starts at the first of the source's ``roots``. ``any_case`` finds a file with a name that differs
+    only in its case. Raises ConnectFailed unless the path is below one of the roots.
     """
     roots = real_roots(source)
     named = Path(source.get("database") or "")
@@ -31,22 +31,23 @@ def locate(source: Mapping[str, Any], any_case: bool = False) -> Path:
 
 
 def real_roots(source: Mapping[str, Any]) -> list[Path]:
+    """Return the source's roots as real paths."""
     return [Path(os.path.realpath(root)) for root in source.get("roots") or ()]
 
 
 def below(path: Path, roots: list[Path]) -> bool:
-    """Whether a real path lies below one of the folders, themselves real paths."""
+    """Return True if a real path is below one of the folders, themselves real paths."""
     return any(root in path.parents for root in roots)
 
 
 def _in_any_case(path: Path, root: Path) -> Path:
-    """The path with each part below ``root`` as the file system writes it; unchanged where nothing fits."""
+    """Return the path with each part below ``root`` in the case of the file system; unchanged if none matches."""
     if root not in path.parents:
         return path
-    found = root
+    result = root
     for part in path.relative_to(root).parts:
-        found = found / (part if part == ".." or (found / part).exists() else _entry(found, part))
-    return found
+        result = result / (part if part == ".." or (result / part).exists() else _entry(result, part))
+    return result
 
 
 def _entry(folder: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Floats of four bytes, as what they stand for."""
+"""Floats of four bytes as the shortest number that represents them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import suppress
 
 
 def single(value: float) -> float:
-    """A four-byte number as the shortest that it stands for: 0.1, not 0.10000000149011612."""
+    """Return a four-byte number as the shortest that represents it: 0.1, not 0.10000000149011612."""
     for digits in (6, 7, 8, 9):
-        found = float(f"{value:.{digits}g}")
+        rounded = float(f"{value:.{digits}g}")
         with suppress(OverflowError):
-            if struct.pack("f", found) == struct.pack("f", value):
-                return found
+            if struct.pack("f", rounded) == struct.pack("f", value):
+                return rounded
     return value

@@ -12,35 +12,31 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
-from adapters import calls
+from adapters import procedures
 from adapters.base import (
-    BATCH,
     CONNECT_SECONDS,
     LOOK_SECONDS,
     READING,
     Adapter,
     ColumnInfo,
     ConnectFailed,
-    Fetching,
     Key,
     Limits,
-    Piece,
     QueryFailed,
     Row,
+    RowTooLarge,
     Setting,
     SourceError,
-    Stored,
     Stream,
     TimedOut,
-    TooWide,
-    gather,
     keys_of,
     plannable,
     quoted,
 )
-from adapters.network import addresses, refuses, silent, watch
+from adapters.socket_watch import address_count, is_idle, refuses_connections, watchdog
+from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first
 
-#: Protocol type codes, as the bus calls them.
+#: The bus's names of the protocol's type codes.
 TYPES: dict[int, str] = {
     0: "decimal",
     1: "integer",
@@ -68,7 +64,7 @@ _AS_WRITTEN = (0, 7, 10, 11, 12, 14, 245, 246, 247, 248)
 _BIT, _GEOMETRY = 16, 255
 _BINARY, _ZEROFILL = 128, 64
 
-#: Information_schema's type names, as the bus calls them.
+#: The bus's names of information_schema's types.
 _NAMES = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "year", "bit"), "integer"),
     **dict.fromkeys(("decimal", "numeric"), "decimal"),
@@ -81,11 +77,11 @@ _NAMES = {
     "uuid": "uuid",
 }
 
-#: One meaning of a statement on every server: the check reads " as a text's and \ as an escape's mark,
+#: A statement means the same on every server: the SQL check reads " as a quotation mark and \ as an escape,
 #: and a value that does not fit must fail instead of being cut.
 _SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
-#: The server's number for a procedure or function that is not there, and calls that are remembered as functions'.
+#: The server's error number of a procedure that does not exist, and how many calls of functions are remembered.
 _NO_PROCEDURE, _MOST_FUNCTIONS = 1305, 100
 
 _NO_CAP = 18446744073709551615
@@ -131,19 +127,19 @@ class MySQL(Adapter):
             "ssl_mode", "TLS", default="PREFERRED",
             help="DISABLED, PREFERRED, REQUIRED, VERIFY_CA (MariaDB's client checks the name too) or VERIFY_IDENTITY",
         ),
-        Setting("ssl_ca", "CA file", help="PEM file with the authority, for VERIFY_CA and VERIFY_IDENTITY"),
+        Setting("ssl_ca", "CA file", help="PEM file with the CA certificate, for VERIFY_CA and VERIFY_IDENTITY"),
     )  # fmt: skip
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
-        #: Calls whose name is a function's.
-        self.functions: set[calls.Call] = set()
+        #: Calls that name a function, not a procedure.
+        self.functions: set[procedures.ProcedureCall] = set()
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         mysqldb = _driver()
         source = self.source
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
-        # The client library takes "localhost" for its own UNIX socket, wherever that leads.
+        # The client library connects to a UNIX socket for "localhost".
         host = "127.0.0.1" if host == "localhost" else host
         ssl_mode = source.get("ssl_mode") or "PREFERRED"
         try:
@@ -155,8 +151,8 @@ class MySQL(Adapter):
                 database=source.get("database") or "",
                 charset="utf8mb4",
                 conv=_conversions(),
-                connect_timeout=max(2, int(seconds) // addresses(host, port)),
-                # A server could ask for any file of ours otherwise.
+                connect_timeout=max(2, int(seconds) // address_count(host, port)),
+                # Otherwise a server could request any file of this machine.
                 local_infile=0,
                 multi_statements=False,
                 autocommit=True,
@@ -164,22 +160,22 @@ class MySQL(Adapter):
                 **({"ssl": {"ca": source["ssl_ca"]}} if source.get("ssl_ca") else {}),
             )
         except (mysqldb.Error, ValueError, UnicodeError) as error:
-            raise _why_not_connected(error, host, port) from None
+            raise _connection_error(error, host, port) from None
         try:
             _execute(connection, f"SET SESSION sql_mode = '{_SQL_MODE}'")
             _execute(connection, f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
-            connection.cap = _cap_name(connection)
+            connection.time_cap_name = _cap_name(connection)
             if ssl_mode not in ("DISABLED", "PREFERRED") and not _encrypted(connection):
                 raise ConnectFailed("tls")
         except Exception as error:
             connection.close()
-            fault = _fault(error)
+            fault = _to_source_error(error)
             raise ConnectFailed(getattr(fault, "reason", "other"), getattr(fault, "sqlstate", "")) from None
         return connection
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         deadline = time.monotonic() + limits.seconds
-        token = watch.begin(_descriptor(connection), deadline, limits.width)
+        token = watchdog.begin(_descriptor(connection), deadline, limits.width)
         try:
             _set_caps(connection, limits)
             if limits.writes:
@@ -187,78 +183,84 @@ class MySQL(Adapter):
             connection.query(_bind(connection, sql, arguments))
             return _read(connection, limits, deadline)
         except Exception as error:
-            cut, token = watch.end(token), None
-            fault = _fault(error, cut)
-            if cut and connection.cap is None:
-                # Not in the caller's time: a server that hangs takes no second connection either.
+            cut, token = watchdog.end(token), None
+            fault = _to_source_error(error, cut)
+            if cut and connection.time_cap_name is None:
+                # In the background: a server that hangs may not accept a second connection either.
                 threading.Thread(target=self._kill, args=(connection.thread_id(),), daemon=True).start()
             if isinstance(fault, QueryFailed) and limits.writes:
                 fault = _roll_back(connection) or fault
             raise fault from None
         finally:
             if token is not None:
-                watch.end(token)
+                watchdog.end(token)
 
     def ping(self, connection: Any) -> bool:
         try:
-            if silent(connection.fileno()):
+            if is_idle(connection.fileno()):
                 return True
             connection.ping()
         except _driver().Error:
             return False
         return True
 
-    def _write(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
-        """A statement in a transaction of its own."""
-        call = calls.understand(sql, True)
+    def _write(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> BufferedResult:
+        """Run a statement in its own transaction."""
+        call = procedures.parse_call(sql, True)
         _execute(connection, "START TRANSACTION READ WRITE")
         if call is None:
-            stored = _one_result(connection, _bind(connection, sql, arguments), limits)
+            stored = _first_result(connection, _bind(connection, sql, arguments), limits)
         else:
             stored = self._call(connection, call, arguments, limits)
         _execute(connection, "COMMIT")
         return stored
 
     def _call(
-        self, connection: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
-    ) -> Stored:
-        """A procedure, or a function of that name."""
+        self,
+        connection: Any,
+        call: procedures.ProcedureCall,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+    ) -> BufferedResult:
+        """Call a procedure, or a function of that name."""
         if call not in self.functions:
             try:
                 if call.outs:
-                    return _come_out(connection, call, arguments)
-                return _one_result(connection, _bind(connection, f"CALL {call.slotted}", arguments), limits)
+                    return _call_with_outs(connection, call, arguments)
+                return _first_result(connection, _bind(connection, f"CALL {call.slotted}", arguments), limits)
             except _driver().Error as error:
                 if error.args[0] != _NO_PROCEDURE:
                     raise
         name = quoted(call.outs[0].name if len(call.outs) == 1 else call.name, "`", "`")
         statement = _bind(connection, f"SELECT {call.as_function()} AS {name}", arguments)
-        stored = _one_result(connection, statement, limits)
+        stored = _first_result(connection, statement, limits)
         if len(self.functions) > _MOST_FUNCTIONS:
             self.functions.clear()
         self.functions.add(call)
         return stored
 
     def _kill(self, thread: int) -> None:
-        """Tell the server, over another connection, to end what the watch has cut off.
+        """End on the server, over another connection, a statement that the watchdog has cut off.
 
-        A server too old to have a time cap of its own would run the statement to its end for nobody.
+        A server without a time cap of its own would run it to its end.
         """
         with suppress(Exception):
             other = self.connect()
-            token = watch.begin(_descriptor(other), time.monotonic() + CONNECT_SECONDS)
+            token = watchdog.begin(_descriptor(other), time.monotonic() + CONNECT_SECONDS)
             try:
                 _execute(other, f"KILL {thread}")
             finally:
-                watch.end(token)
+                watchdog.end(token)
                 other.close()
 
     def databases(self, connection: Any) -> list[str]:
-        """As the schemas: MySQL does not tell the two apart."""
+        """Return the schemas: in MySQL a database is a schema."""
         return self.schemas(connection)
 
     def schemas(self, connection: Any) -> list[str]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN"
             " ('information_schema', 'mysql', 'performance_schema', 'sys')"
@@ -267,7 +269,7 @@ class MySQL(Adapter):
         return [name for (name,) in rows]
 
     def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT table_name, CASE WHEN table_type LIKE '%%VIEW' THEN 'view' ELSE 'table' END"
             " FROM information_schema.tables WHERE table_schema = %(schema)s ORDER BY table_name",
@@ -276,7 +278,7 @@ class MySQL(Adapter):
         return [(name, kind) for name, kind in rows]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT column_name, column_type, data_type, is_nullable, column_key FROM information_schema.columns"
             " WHERE table_schema = %(schema)s AND table_name = %(table)s ORDER BY ordinal_position",
@@ -289,7 +291,7 @@ class MySQL(Adapter):
         ]
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT index_name, CASE WHEN index_name = 'PRIMARY' THEN 'primary' WHEN non_unique = 0 THEN 'unique'"
             " ELSE 'index' END, coalesce(column_name, '(…)'), NULL, NULL, NULL, seq_in_index"
@@ -309,8 +311,8 @@ class MySQL(Adapter):
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
-        """One line for each table of the plan: what the server says of it, without what it leaves open."""
-        # Even the plan of what writes is refused in a session that reads.
+        """Return one line for each table of the plan, without the columns that are NULL."""
+        # A reading session refuses even the plan of a statement that writes.
         writes = plannable(sql) not in READING
         stream = self.run(connection, f"EXPLAIN {sql}", arguments, Limits(10_000, limits.seconds, writes))
         names = [name for name, _ in stream.columns]
@@ -321,10 +323,10 @@ class MySQL(Adapter):
         ]
 
 
-class Unbuffered(Fetching):
-    """An answer that the server is still sending. Leaving it early costs the connection."""
+class UnbufferedResult(ChunkedResult):
+    """A result that the server is still sending. Closing it early costs the connection."""
 
-    def __init__(self, connection: Any, result: Any, first: Piece, limits: Limits, deadline: float) -> None:
+    def __init__(self, connection: Any, result: Any, first: Chunk, limits: Limits, deadline: float) -> None:
         super().__init__(_columns(result), first, limits)
         self._connection = connection
         self._result = result
@@ -332,26 +334,26 @@ class Unbuffered(Fetching):
         self.reusable = False
 
     def _fetch(self, count: int) -> list[Row]:
-        """At the end the connection is free again."""
+        """As in the base class. At the end of the result the connection can be used again."""
         result, token = self._result, None
         try:
             if result is None:
                 return []
             if time.monotonic() > self._deadline:
                 raise TimedOut("timeout")
-            token = watch.begin(_descriptor(self._connection), self._deadline, self._limits.width)
+            token = watchdog.begin(_descriptor(self._connection), self._deadline, self._limits.width)
             rows: list[Row] = list(result.fetch_row(count, 0))
-            if _at_end(result, rows, count, self._left - len(rows)):
-                _drain(self._connection)
+            if _is_at_end(result, rows, count, self._remaining - len(rows)):
+                _skip_results(self._connection)
                 self._result, self.reusable = None, True
             return rows
         except Exception as error:
-            cut, token = watch.end(token) if token else None, None
+            cut, token = watchdog.end(token) if token else None, None
             self.close()
-            raise _fault(error, cut) from None
+            raise _to_source_error(error, cut) from None
         finally:
             if token is not None:
-                watch.end(token)
+                watchdog.end(token)
 
     def _give_up(self) -> None:
         self.reusable = False
@@ -361,7 +363,7 @@ class Unbuffered(Fetching):
     def close(self) -> None:
         if self._result is not None:
             self._first = []
-            # In this order: a result let go of while its connection lives reads all that is left of it.
+            # In this order: a result that is freed while its connection is open reads all remaining rows.
             self._connection.close()
             self._result = None
 
@@ -370,91 +372,93 @@ def _read(connection: Any, limits: Limits, deadline: float) -> Stream:
     result = connection.use_result()
     if result is None:
         affected = connection.affected_rows()
-        _drain(connection)
-        return Stored(affected=affected)
+        _skip_results(connection)
+        return BufferedResult(affected=affected)
     count = min(limits.rows + 1, BATCH)
     try:
-        first = gather(lambda step: list(result.fetch_row(step, 0)), count, limits)
-    except TooWide:
-        # In this order, as when an answer is left early.
+        first = fetch_first(lambda step: list(result.fetch_row(step, 0)), count, limits)
+    except RowTooLarge:
+        # In this order, as in close().
         connection.close()
         raise
-    if first.ended or _at_end(result, first.rows, len(first.rows), limits.rows + 1 - len(first.rows)):
-        _drain(connection)
-        return Stored(_columns(result), first.rows)
-    return Unbuffered(connection, result, first, limits, deadline)
+    if first.ended or _is_at_end(result, first.rows, len(first.rows), limits.rows + 1 - len(first.rows)):
+        _skip_results(connection)
+        return BufferedResult(_columns(result), first.rows)
+    return UnbufferedResult(connection, result, first, limits, deadline)
 
 
-def _at_end(result: Any, rows: list[Row], asked: int, left: int) -> bool:
-    """Whether the server has sent all it will. At the row cap only one look further tells: the cap that the
-    session has is not minded by a statement with a LIMIT of its own."""
-    return len(rows) < asked or (not left and not result.fetch_row(1, 0))
+def _is_at_end(result: Any, rows: list[Row], requested: int, remaining: int) -> bool:
+    """Return True if the server has sent all rows. At the row cap one more fetch decides: the session's cap does not
+    apply to a statement with its own LIMIT."""
+    return len(rows) < requested or (not remaining and not result.fetch_row(1, 0))
 
 
-def _come_out(connection: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any]) -> Stored:
-    """A procedure whose OUT parameters are the answer's row. Results that it brings besides are passed over."""
+def _call_with_outs(
+    connection: Any, call: procedures.ProcedureCall, arguments: Mapping[str, Any] | Sequence[Any]
+) -> BufferedResult:
+    """Call a procedure whose OUT parameters are the row of the result. Its result sets are skipped."""
     variables = [f"@mantra_{place}" for place in range(len(call.outs))]
     values = [f"%({out.name})s" if out.given else "NULL" for out in call.outs]
     assigned = ", ".join(f"{variable} = {value}" for variable, value in zip(variables, values, strict=True))
     connection.query(_bind(connection, f"SET {assigned}", arguments))
     connection.query(_bind(connection, f"CALL {call.text(lambda place, _: variables[place])}", arguments))
     connection.discard_result()
-    _drain(connection)
+    _skip_results(connection)
     connection.query(f"SELECT {', '.join(variables)}".encode())
     result = connection.store_result()
     columns = [
         (out.name, out.kind or type_) for out, (_, type_) in zip(call.outs, _columns(result), strict=True)
     ]  # fmt: skip
-    return Stored(tuple(columns), list(result.fetch_row(1, 0)))
+    return BufferedResult(tuple(columns), list(result.fetch_row(1, 0)))
 
 
-def _one_result(connection: Any, statement: bytes, limits: Limits) -> Stored:
-    """A procedure may bring several results: the first is the answer."""
+def _first_result(connection: Any, statement: bytes, limits: Limits) -> BufferedResult:
+    """Run a statement and return its first result set: a procedure may have several."""
     connection.query(statement)
     result = connection.store_result()
     if result is None:
-        stored = Stored(affected=connection.affected_rows())
+        stored = BufferedResult(affected=connection.affected_rows())
     else:
-        stored = Stored(_columns(result), list(result.fetch_row(limits.rows + 1, 0)))
-    _drain(connection)
+        stored = BufferedResult(_columns(result), list(result.fetch_row(limits.rows + 1, 0)))
+    _skip_results(connection)
     return stored
 
 
 def _roll_back(connection: Any) -> ConnectFailed | None:
-    token = watch.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
     try:
-        _drain(connection)
+        _skip_results(connection)
         _execute(connection, "ROLLBACK")
     except Exception:
         connection.close()
         return ConnectFailed("broken")
     finally:
-        watch.end(token)
+        watchdog.end(token)
     return None
 
 
-def _drain(connection: Any) -> None:
-    """Past what follows the first result, which is where a procedure's own status comes, and its errors."""
+def _skip_results(connection: Any) -> None:
+    """Skip what follows the first result: a procedure's status comes there, and its errors."""
     while connection.next_result() == 0:
         connection.discard_result()
 
 
 def _set_caps(connection: Any, limits: Limits) -> None:
-    """Bring the session's row and time caps to these limits; nothing is sent when they are already so."""
+    """Set the session's row and time caps to these limits; nothing is sent if they are set already."""
     wanted = (_NO_CAP if limits.writes else limits.rows + 1, limits.seconds)
-    if connection.fresh == wanted:
+    if connection.session_caps == wanted:
         return
     text = f"SET SESSION sql_select_limit = {wanted[0]}"
-    if connection.cap == "max_statement_time":
+    if connection.time_cap_name == "max_statement_time":
         text += f", max_statement_time = {max(0.001, limits.seconds):.3f}"
-    elif connection.cap == "max_execution_time":
+    elif connection.time_cap_name == "max_execution_time":
         text += f", max_execution_time = {max(1, int(limits.seconds * 1000))}"
     _execute(connection, text)
-    connection.fresh = wanted
+    connection.session_caps = wanted
 
 
 def _cap_name(connection: Any) -> str | None:
-    """The server's own time cap: MariaDB and MySQL 5.7 have one each, older ones none (the watch is left)."""
+    """Return the name of the server's time cap. Servers before MySQL 5.7 have none: there only the watchdog acts."""
     if "mariadb" in connection.get_server_info().lower():
         return "max_statement_time"
     version = connection.get_server_info().split(".")
@@ -474,9 +478,9 @@ def _encoded(sql: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """mysqlclient would write a decimal as a number with all its digits, but NaN as a column's name."""
+    """Return the value. Raises ValueError for NaN and infinity, which mysqlclient would write as a column's name."""
     if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError("MySQL has no such number")
+        raise ValueError("MySQL cannot represent this number")
     return value
 
 
@@ -485,21 +489,21 @@ def _execute(connection: Any, text: str) -> None:
     connection.store_result()
 
 
-def _look(connection: Any, sql: str, **arguments: str) -> list[Row]:
-    token = watch.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
+def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
         _set_caps(connection, Limits(rows=100_000, seconds=LOOK_SECONDS))
         connection.query(_bind(connection, sql, arguments))
         return list(connection.store_result().fetch_row(0, 0))
     except Exception as error:
-        raise _fault(error, watch.end(token)) from None
+        raise _to_source_error(error, watchdog.end(token)) from None
     finally:
-        watch.end(token)
+        watchdog.end(token)
 
 
 def _columns(result: Any) -> tuple[tuple[str, str | None], ...]:
-    """Names and types. Text and bytes share their type codes: mysqlclient's converter has told them apart by
-    the column's character set, where the protocol's BINARY flag would take a _bin collation for bytes."""
+    """Return names and types. Text and bytes share their type codes: mysqlclient's converter distinguishes them by the
+    column's character set; by the protocol's BINARY flag a _bin collation would count as bytes."""
     return tuple(
         [
             (column[0], _type(column[1], converter))
@@ -524,8 +528,8 @@ def _descriptor(connection: Any) -> int:
         raise ConnectFailed("broken") from None
 
 
-def _fault(error: Exception, cut: SourceError | None = None) -> Exception:
-    """The driver's error as one of ours; an error that is not the driver's stays itself."""
+def _to_source_error(error: Exception, cut: SourceError | None = None) -> Exception:
+    """Return the driver's error as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if cut is not None:
@@ -545,17 +549,17 @@ def _fault(error: Exception, cut: SourceError | None = None) -> Exception:
     return kind(reason, str(number) if number else "")
 
 
-def _why_not_connected(error: Exception, host: str, port: int) -> ConnectFailed:
-    fault = _fault(error)
+def _connection_error(error: Exception, host: str, port: int) -> ConnectFailed:
+    fault = _to_source_error(error)
     reason = getattr(fault, "reason", "other")
-    # The client library says the same of every connection that did not come about.
-    if reason in ("refused", "broken") and not refuses(host, port):
+    # The client library reports the same error for every failed connection.
+    if reason in ("refused", "broken") and not refuses_connections(host, port):
         reason = "unreachable"
     return ConnectFailed(reason, getattr(fault, "sqlstate", ""))
 
 
 def _encrypted(connection: Any) -> bool:
-    """Whether TLS is on. MariaDB's client library takes REQUIRED for a wish when the server offers none."""
+    """Return True if TLS is used. MariaDB's client library ignores REQUIRED when the server offers no TLS."""
     connection.query(b"SHOW SESSION STATUS LIKE 'Ssl_cipher'")
     rows = connection.store_result().fetch_row(0, 0)
     return bool(rows and rows[0][1])
@@ -572,8 +576,8 @@ def _driver() -> ModuleType:
 
 @cache
 def _connection_class() -> type[Any]:
-    """mysqlclient's connection, which can be closed twice, with notes on it: the caps that its session has, and
-    the name of its server's time cap."""
+    """Return mysqlclient's connection class, which can be closed twice. ``session_caps`` are the caps set in its
+    session, ``time_cap_name`` is the name of its server's time cap."""
     driver = _driver()
     base = driver.connections.Connection
 
@@ -581,7 +585,7 @@ def _connection_class() -> type[Any]:
         with suppress(driver.Error):
             base.close(self)
 
-    return type("Connection", (base,), {"close": close, "fresh": (None, None), "cap": None})
+    return type("Connection", (base,), {"close": close, "session_caps": (None, None), "time_cap_name": None})
 
 
 def _bit(value: bytes) -> int:
@@ -590,7 +594,7 @@ def _bit(value: bytes) -> int:
 
 @cache
 def _conversions() -> dict[Any, Any]:
-    """What each type code becomes. A ZEROFILL number stays text: its leading zeros are what its owner asked for."""
+    """Return the Python type of each type code. A ZEROFILL number stays text, to keep its leading zeros."""
     conversions = importlib.import_module("MySQLdb.converters").conversions
     from_python = {key: value for key, value in conversions.items() if not isinstance(key, int)}
     return {

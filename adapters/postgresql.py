@@ -14,41 +14,35 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
-from adapters import calls
+from adapters import procedures
 from adapters.base import (
-    BATCH,
     CONNECT_SECONDS,
     LOOK_SECONDS,
     Adapter,
     ColumnInfo,
     ConnectFailed,
-    Fetching,
     Key,
     Limits,
-    Piece,
     QueryFailed,
     Row,
+    RowTooLarge,
     Setting,
     SourceError,
-    Stored,
     Stream,
     TimedOut,
-    TooWide,
-    fitting,
-    gather,
     keys_of,
     plannable,
-    widest,
 )
-from adapters.network import addresses, silent, watch
+from adapters.socket_watch import address_count, is_idle, watchdog
+from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, rows_that_fit, widest_row
 
-#: Rows asked for in one round trip of a large answer.
+#: Rows fetched in one round trip of a large result.
 FETCH = 4 * BATCH
 
-#: The first piece of every answer: a batch, and one row more that tells whether the answer is larger.
+#: Rows of the first fetch: a batch, and one more that shows whether the result is larger.
 FIRST = BATCH + 1
 
-#: What a column's OID means to the bus. Every other type (enumerations, arrays, ranges, network
+#: The bus's name of a column's type, by OID. Every other type (enumerations, arrays, ranges, network
 #: addresses, …) is text as PostgreSQL writes it.
 TYPES: dict[int, str] = {
     16: "boolean",
@@ -85,25 +79,25 @@ _OPTIONS = {
     "IntervalStyle": "iso_8601",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
-    # A cursor is the way rows arrive here, never a sign that only the first few are wanted.
+    # A cursor is the way all rows are fetched here, not a sign that only the first few are needed.
     "cursor_tuple_fraction": "1",
 }
 
-_MARK = re.compile(r"%%|%\((\w+)\)s")
+_PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
 
 #: Runs of a small statement in one session after which it is prepared there, and how many are counted at most.
 PREPARED_AFTER, MOST_PREPARED = 5, 100
 
-#: What psycopg2's literals of these classes are to PostgreSQL. Statements with others are not prepared: a
-#: Decimal's literal is an integer or a numeric, as it falls out.
+#: PostgreSQL's types of psycopg2's literals for these classes. Statements with others are not prepared: a
+#: Decimal's literal is an integer or a numeric, depending on its value.
 _LITERALS = {str: "unknown", type(None): "unknown", bool: "boolean", int: "integer", date: "date"}
 
 _CURSORABLE = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table)\b", re.I | re.S)
 
-#: The type void of a function that gives nothing.
+#: The type void, of a function without a result.
 _VOID = 2278
 
-#: Types that PostgreSQL calls otherwise than the words of calls.TYPES.
+#: PostgreSQL's names of types in procedures.TYPES, where they differ.
 _SQL_TYPES = {"DATETIME": "TIMESTAMP", "DOUBLE": "DOUBLE PRECISION"}
 
 _CLASSES = {
@@ -175,27 +169,27 @@ class PostgreSQL(Adapter):
         Setting(
             "sslmode", "TLS", default="prefer", help="disable, allow, prefer, require, verify-ca or verify-full"
         ),
-        Setting("sslrootcert", "CA file", help="PEM file with the authority, for verify-ca and verify-full"),
+        Setting("sslrootcert", "CA file", help="PEM file with the CA certificate, for verify-ca and verify-full"),
     )  # fmt: skip
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
-        #: Whether a statement's answers have all fitted into one batch so far.
+        #: By statement: True if its results have all fitted into one batch so far.
         self.small: dict[str, bool] = {}
-        #: By statement: how wide its rows have been, in bytes.
+        #: By statement: the width of its widest row so far, in bytes.
         self.widths: dict[str, int] = {}
-        #: Small statements that can't be prepared.
+        #: Small statements that cannot be prepared.
         self.unprepared: set[str] = set()
-        #: Calls whose name is a function's.
-        self.functions: set[calls.Call] = set()
+        #: Calls that name a function, not a procedure.
+        self.functions: set[procedures.ProcedureCall] = set()
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         psycopg2 = _driver()
         source = self.source
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
         sslmode = source.get("sslmode") or "prefer"
-        # libpq counts the time of each attempt by itself, and makes a second one where TLS may be missing.
-        attempts = addresses(host, port) * (2 if sslmode in ("prefer", "allow") else 1)
+        # libpq applies the time-out to each attempt, and makes a second one where TLS is optional.
+        attempts = address_count(host, port) * (2 if sslmode in ("prefer", "allow") else 1)
         options = _OPTIONS if writes else {**_OPTIONS, "default_transaction_read_only": "on"}
         try:
             connection = psycopg2.connect(
@@ -204,7 +198,7 @@ class PostgreSQL(Adapter):
                 dbname=source.get("database") or "",
                 user=source.get("user") or "",
                 password=source.get("password") or "",
-                # Never the bus's own password file or tickets: the source's settings are all there is.
+                # Never the bus's own password file or tickets: only the source's settings count.
                 passfile=os.devnull,
                 gssencmode="disable",
                 sslmode=sslmode,
@@ -220,7 +214,7 @@ class PostgreSQL(Adapter):
                 connection_factory=_connection_class(),
             )
         except (psycopg2.Error, ValueError, UnicodeError) as error:
-            raise ConnectFailed(*_why_not_connected(error)) from None
+            raise ConnectFailed(*_connection_reason(error)) from None
         connection.autocommit = True
         connection.string_types.update(_casters())
         return connection
@@ -230,24 +224,24 @@ class PostgreSQL(Adapter):
         if connection.closed:
             raise ConnectFailed("broken")
         cursor = connection.cursor()
-        token = watch.begin(_descriptor(connection), deadline, limits.width)
+        token = watchdog.begin(_descriptor(connection), deadline, limits.width)
         try:
-            _cap(connection, cursor, limits.seconds)
+            _set_time_cap(connection, cursor, limits.seconds)
             if limits.writes:
                 return self._write(cursor, sql, arguments, limits)
             return self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
-            cut, token = watch.end(token), None
-            fault = _fault(error, connection, cut)
-            if isinstance(fault, TooWide):
-                # So that its rows come one by one, should this have been too many at once.
+            cut, token = watchdog.end(token), None
+            fault = _to_source_error(error, connection, cut)
+            if isinstance(fault, RowTooLarge):
+                # Fetch its rows one by one next time: these may have been too many at once.
                 self.widths[sql] = limits.width
             if isinstance(fault, QueryFailed):
                 fault = _end_transaction(connection, cursor) or fault
             raise fault from None
         finally:
             if token is not None:
-                watch.end(token)
+                watchdog.end(token)
 
     def _read(
         self,
@@ -258,85 +252,115 @@ class PostgreSQL(Adapter):
         limits: Limits,
         deadline: float,
     ) -> Stream:
-        """At most a batch at once, and the rest through a cursor, so that no answer is ever in memory whole.
+        """Read at most a batch at once and the rest through a cursor, so that no result is in memory as a whole.
 
-        A statement whose answers have all fitted into one batch so far runs in one round trip, cut off
-        behind the batch. Any other opens a transaction, and what it brings decides about the next run.
+        A statement whose results have all fitted into one batch so far takes one round trip, limited to one row more
+        than the batch. Any other opens a transaction, and the size of its result decides about the next run.
         """
-        small, count = self.small, min(limits.rows + 1, FIRST)
-        text = _cursor_text(sql, count)
-        if text is None:
+        count = min(limits.rows + 1, FIRST)
+        if _cursor_text(sql, count) is None:
             cursor.execute(sql, arguments)
-            return _whole(cursor, limits)
-        known = self.widths.get(sql)
-        if small.get(sql) and known is not None and fitting(known, count) == count:
-            if not self._run_prepared(connection, cursor, sql, arguments, count):
-                # DECLARE and FETCH in one message: PostgreSQL runs it in a transaction of its own.
-                cursor.execute(text, arguments)
-            rows = cursor.fetchall()
-            self._note(sql, known, rows, limits)
-            if len(rows) < FIRST or limits.rows < FIRST:
-                return Stored(_columns(cursor), rows)
-            small[sql] = False
+            return _fetch_whole(cursor, limits)
+        width = self.widths.get(sql)
+        if self.small.get(sql) and width is not None and rows_that_fit(width, count) == count:
+            result = self._fetch_at_once(connection, cursor, sql, arguments, limits, width)
+            if result is not None:
+                return result
+            self.small[sql] = False
+        return self._fetch_by_cursor(connection, cursor, sql, arguments, limits, deadline, width)
+
+    def _fetch_at_once(
+        self,
+        connection: Any,
+        cursor: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+        width: int,
+    ) -> BufferedResult | None:
+        """Run a statement that is expected to fit into one batch. None if it does not: it must be run again."""
+        count = min(limits.rows + 1, FIRST)
+        if not self._run_prepared(connection, cursor, sql, arguments, count):
+            # DECLARE and FETCH in one message: PostgreSQL runs it in a transaction of its own.
+            cursor.execute(_cursor_text(sql, count), arguments)
+        rows = cursor.fetchall()
+        self._update_width(sql, width, rows, limits)
+        return BufferedResult(_columns(cursor), rows) if len(rows) < FIRST or limits.rows < FIRST else None
+
+    def _fetch_by_cursor(
+        self,
+        connection: Any,
+        cursor: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+        deadline: float,
+        width: int | None,
+    ) -> Stream:
+        """Open a server-side cursor in a transaction and fetch the first chunk; a small result is then complete."""
+        count = min(limits.rows + 1, FIRST)
+        is_open = False
 
         def fetch(step: int) -> list[Row]:
-            if opened:
+            nonlocal is_open
+            if is_open:
                 cursor.execute(f"FETCH FORWARD {step} FROM mantra")
             else:
                 cursor.execute("BEGIN READ ONLY; " + (_cursor_text(sql, step) or ""), arguments)
-                opened.append(sql)
+                is_open = True
             return cursor.fetchall()  # type: ignore[no-any-return]
 
-        opened: list[str] = []
-        first = gather(fetch, count, limits, known)
-        stream = Cursor(connection, cursor, first, limits, deadline)
-        self._widen(sql, first.widest)
-        if first.ended or (len(first.rows) == count and count < FIRST):
-            stream.close()
-            small.setdefault(sql, True)
-            stored = Stored(stream.columns, first.rows)
-            stored.reusable = stream.reusable
-            return stored
-        small[sql] = False
-        return stream
+        first = fetch_first(fetch, count, limits, width)
+        stream = CursorResult(connection, cursor, first, limits, deadline)
+        self._remember_width(sql, first.widest)
+        if not (first.ended or (len(first.rows) == count and count < FIRST)):
+            self.small[sql] = False
+            return stream
+        stream.close()
+        self.small.setdefault(sql, True)
+        result = BufferedResult(stream.columns, first.rows)
+        result.reusable = stream.reusable
+        return result
 
-    def _note(self, sql: str, known: int, rows: list[Row], limits: Limits) -> None:
-        """Remember how wide rows came that were taken for narrow ones. Raises TooWide."""
+    def _update_width(self, sql: str, known: int, rows: list[Row], limits: Limits) -> None:
+        """Remember the width of rows that are wider than expected. Raises RowTooLarge."""
         try:
-            found = widest(rows, limits)
-        except TooWide:
+            width = widest_row(rows, limits)
+        except RowTooLarge:
             self.widths[sql] = limits.width
             raise
-        if found > known:
-            self.widths[sql] = found
+        if width > known:
+            self.widths[sql] = width
 
-    def _widen(self, sql: str, found: int) -> None:
+    def _remember_width(self, sql: str, width: int) -> None:
         if len(self.widths) > 500:
             self.small.clear()
             self.widths.clear()
             self.unprepared.clear()
-        self.widths[sql] = max(found, self.widths.get(sql, 0))
+        self.widths[sql] = max(width, self.widths.get(sql, 0))
 
-    def _write(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
+    def _write(
+        self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> BufferedResult:
         cursor.execute("BEGIN READ WRITE")
-        call = calls.understand(sql, False)
+        call = procedures.parse_call(sql, False)
         if call is None:
             cursor.execute(sql, arguments)
-            stored = _whole(cursor, limits)
+            result = _fetch_whole(cursor, limits)
         else:
-            stored = self._call(cursor, call, arguments, limits)
+            result = self._call(cursor, call, arguments, limits)
         cursor.execute("COMMIT")
-        return stored
+        return result
 
     def _call(
-        self, cursor: Any, call: calls.Call, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
-    ) -> Stored:
-        """A procedure, whose OUT and IN OUT parameters are its row, or a function of that name."""
+        self, cursor: Any, call: procedures.ProcedureCall, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> BufferedResult:
+        """Call a procedure, whose OUT and IN OUT parameters are its row, or a function of that name."""
         if call not in self.functions:
             errors = _driver().errors
             try:
-                cursor.execute(f"CALL {call.text(_called_with)}", arguments)
-                return _named(_whole(cursor, limits), call)
+                cursor.execute(f"CALL {call.text(_out_argument)}", arguments)
+                return _with_declared_names(_fetch_whole(cursor, limits), call)
             except (errors.WrongObjectType, errors.UndefinedFunction):
                 cursor.execute("ROLLBACK; BEGIN READ WRITE")
         cursor.execute(f"SELECT * FROM {call.as_function()}", arguments)  # noqa: S608 (the definition's own text)
@@ -344,17 +368,17 @@ class PostgreSQL(Adapter):
             self.functions.clear()
         self.functions.add(call)
         if [column.type_code for column in cursor.description] == [_VOID]:
-            return Stored()
-        return _named(_whole(cursor, limits), call)
+            return BufferedResult()
+        return _with_declared_names(_fetch_whole(cursor, limits), call)
 
     def _run_prepared(self, connection: Any, cursor: Any, sql: str, arguments: Any, count: int) -> bool:
-        """Run a small statement prepared: parsed once in a session, which is half of what a look-up costs there.
+        """Run a small statement as a prepared one: parsing it is half the cost of a look-up in the server.
 
-        False when it can't be: PostgreSQL may not know a parameter's type where it knew the literal's.
+        Returns False if that is impossible: PostgreSQL may not know a parameter's type where it knows the literal's.
         """
         if sql in self.unprepared or not isinstance(arguments, Mapping):
             return False
-        prepared = _preparing(sql, count, tuple(map(type, arguments.values())), tuple(arguments))
+        prepared = _prepared_texts(sql, count, tuple(map(type, arguments.values())), tuple(arguments))
         if prepared is None or any(type(value) is int and abs(value) >= 2**31 for value in arguments.values()):
             return False
         prepare, execute = prepared
@@ -375,7 +399,7 @@ class PostgreSQL(Adapter):
         try:
             cursor.execute(execute, arguments)
         except (driver.errors.FeatureNotSupported, driver.errors.InvalidSqlStatementName):
-            # A table has changed under it, or a proxy has given the session to others meanwhile.
+            # The table has changed, or a proxy has given the session to another client meanwhile.
             self.unprepared.add(sql)
             return False
         return True
@@ -384,7 +408,7 @@ class PostgreSQL(Adapter):
         if connection.closed:
             return False
         try:
-            if silent(connection.fileno()):
+            if is_idle(connection.fileno()):
                 return True
             connection.cursor().execute("SELECT 1")
         except _driver().Error:
@@ -392,7 +416,7 @@ class PostgreSQL(Adapter):
         return True
 
     def databases(self, connection: Any) -> list[str]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate"
             " AND has_database_privilege(oid, 'CONNECT') ORDER BY datname <> current_database(), datname",
@@ -400,7 +424,7 @@ class PostgreSQL(Adapter):
         return [name for (name,) in rows]
 
     def schemas(self, connection: Any) -> list[str]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
             " AND has_schema_privilege(oid, 'USAGE') ORDER BY nspname <> current_schema(), nspname",
@@ -408,7 +432,7 @@ class PostgreSQL(Adapter):
         return [name for (name,) in rows]
 
     def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT relname, CASE WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'table' END FROM pg_catalog.pg_class"
             " WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s)"
@@ -418,7 +442,7 @@ class PostgreSQL(Adapter):
         return [(name, kind) for name, kind in rows]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(nullif(t.typbasetype, 0), t.oid)::bigint,"
             " NOT a.attnotnull, coalesce(a.attnum = ANY (i.indkey), false)"
@@ -435,7 +459,7 @@ class PostgreSQL(Adapter):
         ]
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT c.conname, CASE c.contype WHEN 'p' THEN 'primary' WHEN 'u' THEN 'unique' ELSE 'foreign' END,"
             " a.attname, fn.nspname, f.relname, fa.attname, k.place FROM pg_catalog.pg_constraint c"
@@ -450,7 +474,7 @@ class PostgreSQL(Adapter):
             " pg_get_indexdef(x.oid, k.place, true), NULL, NULL, NULL, k.place FROM pg_catalog.pg_index i"
             " JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
             " JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
-            # One entry for each column of the key, without those that only lie beside it.
+            # One entry for each column of the key, without the included columns.
             " CROSS JOIN LATERAL generate_series(1, array_length(i.indoption::int2[], 1)) AS k (place)"
             " WHERE n.nspname = %(schema)s AND t.relname = %(table)s AND NOT EXISTS (SELECT FROM"
             " pg_catalog.pg_constraint c WHERE c.conindid = x.oid AND c.contype IN ('p', 'u')) ORDER BY 1, 7",
@@ -463,17 +487,17 @@ class PostgreSQL(Adapter):
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
         plannable(sql)
-        # In brackets, or a statement that begins with ANALYZE would be run.
+        # With options in parentheses: otherwise a statement that begins with ANALYZE would be run.
         stream = self.run(connection, f"EXPLAIN (FORMAT TEXT) {sql}", arguments, Limits(10_000, limits.seconds))
         return [line for batch in stream for (line,) in batch]
 
 
-class Cursor(Fetching):
-    """An answer larger than a batch: a server-side cursor in a transaction of its own."""
+class CursorResult(ChunkedResult):
+    """A result larger than a batch: a server-side cursor in a transaction of its own."""
 
-    most = FETCH
+    max_fetch = FETCH
 
-    def __init__(self, connection: Any, cursor: Any, first: Piece, limits: Limits, deadline: float) -> None:
+    def __init__(self, connection: Any, cursor: Any, first: Chunk, limits: Limits, deadline: float) -> None:
         super().__init__(_columns(cursor), first, limits)
         self._connection = connection
         self._cursor = cursor
@@ -487,18 +511,18 @@ class Cursor(Fetching):
         try:
             if not self._open or left <= 0:
                 raise TimedOut("timeout")
-            token = watch.begin(_descriptor(connection), self._deadline, self._limits.width)
+            token = watchdog.begin(_descriptor(connection), self._deadline, self._limits.width)
             cap = max(1, int(left * 1000))
             cursor.execute(f"SET LOCAL statement_timeout = {cap}; FETCH FORWARD {count} FROM mantra")
             return cursor.fetchall()  # type: ignore[no-any-return]
         except Exception as error:
-            cut, token = watch.end(token) if token else None, None
-            fault = _fault(error, connection, cut)
+            cut, token = watchdog.end(token) if token else None, None
+            fault = _to_source_error(error, connection, cut)
             self._give_up()
             raise fault from None
         finally:
             if token is not None:
-                watch.end(token)
+                watchdog.end(token)
 
     def _give_up(self) -> None:
         self.reusable = self._open = False
@@ -511,33 +535,33 @@ class Cursor(Fetching):
             self.reusable = _end_transaction(self._connection, self._cursor) is None
 
 
-def _whole(cursor: Any, limits: Limits) -> Stored:
-    """What a statement that no cursor can be opened for has brought: EXPLAIN, SHOW, RETURNING, CALL."""
+def _fetch_whole(cursor: Any, limits: Limits) -> BufferedResult:
+    """Fetch the result of a statement that cannot have a cursor: EXPLAIN, SHOW, RETURNING, CALL."""
     if cursor.description is None:
-        return Stored(affected=cursor.rowcount)
-    return Stored(_columns(cursor), cursor.fetchmany(limits.rows + 1), cursor.rowcount)
+        return BufferedResult(affected=cursor.rowcount)
+    return BufferedResult(_columns(cursor), cursor.fetchmany(limits.rows + 1), cursor.rowcount)
 
 
-def _called_with(place: int, out: calls.Out) -> str:
-    """What comes out has no variable in PostgreSQL: any value stands there, of the type that was declared."""
+def _out_argument(place: int, out: procedures.OutParameter) -> str:
+    """Write an OUT parameter: PostgreSQL has no variable for it but takes any value of the declared type."""
     value = f"%({out.name})s" if out.given else "NULL"
     return f"CAST({value} AS {_SQL_TYPES.get(out.type, out.type)})" if out.type else value
 
 
-def _named(stored: Stored, call: calls.Call) -> Stored:
-    """What came out, under the names that the definition has for it."""
-    if call.outs and len(stored.columns) == len(call.outs):
-        stored.columns = tuple([(out.name, type_) for out, (_, type_) in zip(call.outs, stored.columns, strict=True)])
-    return stored
+def _with_declared_names(result: BufferedResult, call: procedures.ProcedureCall) -> BufferedResult:
+    """Give the OUT parameters the names that the definition has for them."""
+    if call.outs and len(result.columns) == len(call.outs):
+        result.columns = tuple([(out.name, type_) for out, (_, type_) in zip(call.outs, result.columns, strict=True)])
+    return result
 
 
 def _end_transaction(connection: Any, cursor: Any) -> ConnectFailed | None:
-    """Leave the transaction that may be open. What it tells when that is impossible: the connection is gone."""
+    """End a transaction that may be open. Returns an error if that fails: the connection is then closed."""
     if connection.closed:
         return ConnectFailed("broken")
     if not connection.get_transaction_status():
         return None
-    token = watch.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
     try:
         cursor.execute("ROLLBACK")
     except Exception:
@@ -545,7 +569,7 @@ def _end_transaction(connection: Any, cursor: Any) -> ConnectFailed | None:
             connection.close()
         return ConnectFailed("broken")
     finally:
-        watch.end(token)
+        watchdog.end(token)
     return None
 
 
@@ -562,33 +586,33 @@ def _cursor_text(sql: str, count: int) -> str | None:
 
 
 @lru_cache(maxsize=1000)
-def _preparing(sql: str, count: int, classes: tuple[type, ...], names: tuple[str, ...]) -> tuple[str, str] | None:
-    """What prepares a statement cut off at ``count`` rows for arguments of these classes, and what runs it then.
+def _prepared_texts(sql: str, count: int, classes: tuple[type, ...], names: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return PREPARE of a statement limited to ``count`` rows for arguments of these classes, and its EXECUTE.
 
-    Each mark becomes a parameter of its own, of the type that psycopg2's literal would have had.
+    Each placeholder becomes a parameter of its own, of the type that psycopg2's literal would have.
     """
-    given = dict(zip(names, classes, strict=True))
+    class_of = dict(zip(names, classes, strict=True))
     order: list[str] = []
 
-    def place(found: re.Match[str]) -> str:
-        if found[1] is None:
+    def replace(match: re.Match[str]) -> str:
+        if match[1] is None:
             return "%"
-        order.append(found[1])
+        order.append(match[1])
         return f" ${len(order)} "
 
-    text = _MARK.sub(place, sql.rstrip().rstrip(";"))
-    if any(given[name] not in _LITERALS for name in order):
+    text = _PLACEHOLDER.sub(replace, sql.rstrip().rstrip(";"))
+    if any(class_of[name] not in _LITERALS for name in order):
         return None
-    types = ", ".join(_LITERALS[given[name]] for name in order)
+    types = ", ".join(_LITERALS[class_of[name]] for name in order)
     body = f"{f'({types}) ' if types else ''}AS SELECT * FROM (\n{text}\n) AS mantra LIMIT {count}"  # noqa: S608 – the body is a checked definition, its values are parameters
-    # The same name is the same statement, in whosever session.
+    # The name is a hash: the same name is the same statement in every session.
     name = "mantra_" + hashlib.blake2b(body.encode(), digest_size=12).hexdigest()
     values = ", ".join(f"%({each})s" for each in order)
     return f"PREPARE {name} {body}", f"EXECUTE {name} {f'({values})' if values else ''}"
 
 
-def _cap(connection: Any, cursor: Any, seconds: float) -> None:
-    """Bring the session's time cap to these seconds; nothing is sent when it is already so."""
+def _set_time_cap(connection: Any, cursor: Any, seconds: float) -> None:
+    """Set the session's time cap to these seconds; nothing is sent if it is set already."""
     milliseconds = max(1, int(seconds * 1000))
     if connection.time_cap != milliseconds:
         cursor.execute(f"SET statement_timeout = {milliseconds}")
@@ -602,21 +626,21 @@ def _descriptor(connection: Any) -> int:
         raise ConnectFailed("broken") from None
 
 
-def _look(connection: Any, sql: str, **arguments: str) -> list[Row]:
+def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
     cursor = connection.cursor()
-    token = watch.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
-        _cap(connection, cursor, LOOK_SECONDS)
+        _set_time_cap(connection, cursor, LOOK_SECONDS)
         cursor.execute(sql, arguments)
         return cursor.fetchall()  # type: ignore[no-any-return]
     except Exception as error:
-        raise _fault(error, connection, watch.end(token)) from None
+        raise _to_source_error(error, connection, watchdog.end(token)) from None
     finally:
-        watch.end(token)
+        watchdog.end(token)
 
 
-def _fault(error: Exception, connection: Any, cut: SourceError | None = None) -> Exception:
-    """The driver's error as one of ours; an error that is not the driver's stays itself."""
+def _to_source_error(error: Exception, connection: Any, cut: SourceError | None = None) -> Exception:
+    """Return the driver's error as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if cut is not None:
@@ -634,7 +658,7 @@ def _fault(error: Exception, connection: Any, cut: SourceError | None = None) ->
     return QueryFailed(reason, state)
 
 
-def _why_not_connected(error: Exception) -> tuple[str, str]:
+def _connection_reason(error: Exception) -> tuple[str, str]:
     state = getattr(error, "pgcode", None) or ""
     if state in _STATES:
         return _STATES[state], state
@@ -656,7 +680,7 @@ def _driver() -> ModuleType:
 
 @cache
 def _connection_class() -> type[Any]:
-    """psycopg2's connection with notes on it: its session's time cap in milliseconds, and how often what ran there."""
+    """Return psycopg2's connection class with two attributes: the session's time cap in ms, and runs by statement."""
 
     class Connection(_driver().extensions.connection):  # type: ignore[misc,name-defined]
         def __init__(self, *args: Any, **kwargs: Any) -> None:

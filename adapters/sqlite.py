@@ -13,36 +13,31 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.base import (
-    BATCH,
     CONNECT_SECONDS,
     LOOK_SECONDS,
     ROW_BYTES,
     Adapter,
     ColumnInfo,
     ConnectFailed,
-    Fetching,
     Key,
     Limits,
-    Piece,
     QueryFailed,
     Row,
+    RowTooLarge,
     Setting,
     SourceError,
-    Stored,
     Stream,
     TimedOut,
-    TooWide,
-    gather,
     keys_of,
     plannable,
-    widest,
 )
 from adapters.files import locate
+from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, widest_row
 
-#: Milliseconds that SQLite itself waits for another's lock before we look at the clock again.
+#: Milliseconds that SQLite itself waits for another's lock before the time cap is checked again.
 _LOCK_MS = 200
 
-#: Virtual machine steps between two looks at the clock: some 0.1 ms.
+#: Virtual machine steps between two checks of the time cap: about 0.1 ms.
 _STEPS = 10_000
 
 #: The longest statement; SQLite has one limit for it and for the longest value.
@@ -71,7 +66,7 @@ _CONNECTING = {"file-missing", "database-unknown", "broken"}
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows when its statement has to be done, by time.monotonic()."""
+    """A connection with the deadline of its statement, a time.monotonic() value."""
 
     deadline = float("inf")
 
@@ -105,7 +100,7 @@ class SQLite(Adapter):
         try:
             prepare(connection, writes)
         except sqlite3.Error as error:
-            # Another's lock is the statement's affair: it waits as long as its own time cap allows.
+            # A lock is not an error here: the statement waits for it as long as its time cap allows.
             if _reason(error) != "timeout":
                 connection.close()
                 raise ConnectFailed(_reason(error)) from None
@@ -114,7 +109,7 @@ class SQLite(Adapter):
         return connection
 
     def _path(self) -> Path:
-        """The database file. Raises ConnectFailed unless it is there, under a folder of the source's roots."""
+        """Return the path of the database file. Raises ConnectFailed unless it exists below a root."""
         path = locate(self.source)
         if not path.is_file():
             raise ConnectFailed("file-missing")
@@ -125,19 +120,19 @@ class SQLite(Adapter):
         try:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limits.width, _STATEMENT_BYTES))
         except sqlite3.Error as error:
-            raise _fault(error) from None
+            raise _to_source_error(error) from None
         if limits.writes:
             return _write(connection, sql, arguments, limits)
         try:
             cursor = _execute(connection, sql, _values(arguments))
             if cursor.description is None:
-                return Stored(affected=cursor.rowcount)
-            first = gather(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
+                return BufferedResult(affected=cursor.rowcount)
+            first = fetch_first(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
             if first.ended:
-                return Stored(_columns(cursor), first.rows)
-            return Cursor(connection, cursor, first, limits)
+                return BufferedResult(_columns(cursor), first.rows)
+            return CursorResult(connection, cursor, first, limits)
         except Exception as error:
-            raise _fault(error) from None
+            raise _to_source_error(error) from None
 
     def ping(self, connection: Any) -> bool:
         try:
@@ -150,7 +145,7 @@ class SQLite(Adapter):
         return ["main"]
 
     def tables(self, connection: Any, schema: str) -> list[tuple[str, str]]:
-        rows = _look(
+        rows = _query(
             connection,
             "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"
             " AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
@@ -165,11 +160,11 @@ class SQLite(Adapter):
         ]
 
     def databases(self, connection: Any) -> list[str]:
-        """The file."""
+        """Return the file."""
         return [str(self.source.get("database") or "")]
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
-        """SQLite names neither primary nor foreign keys: they are called by what they are."""
+        """Return the keys. SQLite names neither primary nor foreign keys: their kind is their name."""
         primary = _pragma(connection, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", table)
         indexes = _pragma(
             connection,
@@ -190,14 +185,14 @@ class SQLite(Adapter):
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
-        """EXPLAIN QUERY PLAN, each step behind what it belongs to."""
+        """Return the lines of EXPLAIN QUERY PLAN, each step indented below its parent."""
         plannable(sql)
         stream = self.run(connection, f"EXPLAIN QUERY PLAN {sql}", arguments, Limits(10_000, limits.seconds))
         return tree([row for batch in stream for row in batch])
 
 
 def tree(steps: list[Row]) -> list[str]:
-    """The lines of EXPLAIN QUERY PLAN's (id, parent, –, text), two blanks for each step down."""
+    """Return the lines of EXPLAIN QUERY PLAN's rows (id, parent, –, text), two blanks for each level."""
     depth = {0: -1}
     for id, parent, _, _ in steps:
         depth[id] = depth.get(parent, -1) + 1
@@ -205,7 +200,8 @@ def tree(steps: list[Row]) -> list[str]:
 
 
 def prepare(connection: Connection, writes: bool) -> None:
-    # This database works in our own memory: no statement may build a value of any size there.
+    """Set a connection up."""
+    # SQLite works in this process's memory: no statement may build a value without a limit there.
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, ROW_BYTES)
     connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -213,10 +209,10 @@ def prepare(connection: Connection, writes: bool) -> None:
     connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
 
 
-class Cursor(Fetching):
-    """An answer that is read as it is taken. It holds a read lock on the file until it is closed."""
+class CursorResult(ChunkedResult):
+    """A result that is read as it is consumed. It holds a read lock on the file until it is closed."""
 
-    def __init__(self, connection: Connection, cursor: sqlite3.Cursor, first: Piece, limits: Limits) -> None:
+    def __init__(self, connection: Connection, cursor: sqlite3.Cursor, first: Chunk, limits: Limits) -> None:
         super().__init__(_columns(cursor), first, limits)
         self._connection = connection
         self._cursor = cursor
@@ -228,7 +224,7 @@ class Cursor(Fetching):
             return self._cursor.fetchmany(count)
         except Exception as error:
             self._give_up()
-            raise _fault(error) from None
+            raise _to_source_error(error) from None
 
     def _give_up(self) -> None:
         self.reusable = False
@@ -239,35 +235,37 @@ class Cursor(Fetching):
         self._cursor.close()
 
 
-def _write(connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stored:
+def _write(
+    connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+) -> BufferedResult:
     try:
         _execute(connection, "BEGIN IMMEDIATE", ())
         cursor = _execute(connection, sql, _values(arguments))
         if cursor.description is None:
-            stored = Stored(affected=cursor.rowcount)
+            stored = BufferedResult(affected=cursor.rowcount)
         else:
-            # SQLite makes the changes before the first row of RETURNING, and counts them after the last.
+            # SQLite makes all changes before the first row of RETURNING, and counts them after the last.
             rows = _returned(cursor, limits)
-            stored = Stored(_columns(cursor), rows, cursor.rowcount)
+            stored = BufferedResult(_columns(cursor), rows, cursor.rowcount)
         _execute(connection, "COMMIT", ())
         return stored
     except Exception as error:
         connection.deadline = float("inf")
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise _fault(error) from None
+        raise _to_source_error(error) from None
 
 
 def _returned(cursor: sqlite3.Cursor, limits: Limits) -> list[Row]:
-    """The rows up to one more than the cap; the others are passed over. Raises TooWide."""
-    kept: list[Row] = []
+    """Return the rows up to one more than the cap; the others are skipped. Raises RowTooLarge."""
+    result: list[Row] = []
     size = 0
     while rows := cursor.fetchmany(100):
-        size += len(rows) * widest(rows, limits)
+        size += len(rows) * widest_row(rows, limits)
         if size > 2 * limits.width:
-            raise TooWide
-        kept += rows[: limits.rows + 1 - len(kept)]
-    return kept
+            raise RowTooLarge
+        result += rows[: limits.rows + 1 - len(result)]
+    return result
 
 
 def _execute(connection: Connection, sql: str, values: Any) -> sqlite3.Cursor:
@@ -287,7 +285,7 @@ def _values(arguments: Mapping[str, Any] | Sequence[Any]) -> Any:
 
 
 def _value(value: Any) -> Any:
-    """A value in one of SQLite's own five types, as its date functions and its number literals have it."""
+    """Return a value as one of SQLite's five types, in the form of its date functions and number literals."""
     if value is None or isinstance(value, (str, int, float, bytes)):
         return value
     if isinstance(value, Decimal):
@@ -300,7 +298,7 @@ def _value(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> int | float | str:
-    """The number as SQLite holds it. Digits that neither of its number types can keep stay text."""
+    """Return the number as SQLite stores it. Digits that neither of its number types can store stay text."""
     if not value.is_finite():
         return str(value)
     if value == value.to_integral_value() and abs(value) < 2**63:
@@ -310,18 +308,19 @@ def _number(value: Decimal) -> int | float | str:
 
 
 def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    """Deny what reaches other files or the connection's settings. See sqlite3.Connection.set_authorizer."""
     if action in _DENIED or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _DENIED_FUNCTIONS):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK
 
 
 def _columns(cursor: sqlite3.Cursor) -> tuple[tuple[str, str | None], ...]:
-    """Names without types: a SQLite column may hold any type, so each value tells its own."""
+    """Return names without types: a SQLite column may contain values of any type."""
     return tuple([(column[0], None) for column in cursor.description])
 
 
 def _kind(declared: str) -> str | None:
-    """A declared type's meaning, by SQLite's own rule of affinity; None where values may be of any type."""
+    """Return the bus's name of a declared type, by SQLite's rule of affinity; None if values may have any type."""
     name = declared.upper()
     for words, kind in (
         (("INT",), "integer"),
@@ -339,24 +338,24 @@ def _kind(declared: str) -> str | None:
 
 
 def _pragma(connection: Connection, sql: str, *values: str) -> list[Row]:
-    """What a table-valued PRAGMA says: those are not for callers."""
+    """Query a table-valued PRAGMA, which is denied to callers."""
     connection.set_authorizer(None)
     try:
-        return _look(connection, sql, *values)
+        return _query(connection, sql, *values)
     finally:
         connection.set_authorizer(authorize)
 
 
-def _look(connection: Connection, sql: str, *values: str) -> list[Row]:
+def _query(connection: Connection, sql: str, *values: str) -> list[Row]:
     connection.deadline = time.monotonic() + LOOK_SECONDS
     try:
         return _execute(connection, sql, values).fetchall()
     except Exception as error:
-        raise _fault(error) from None
+        raise _to_source_error(error) from None
 
 
-def _fault(error: Exception) -> Exception:
-    """The driver's error as one of ours; an error that is not the driver's stays itself."""
+def _to_source_error(error: Exception) -> Exception:
+    """Return the driver's error as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if isinstance(error, (OverflowError, UnicodeError, sqlite3.InterfaceError)):
@@ -367,7 +366,7 @@ def _fault(error: Exception) -> Exception:
     if reason == "timeout":
         return TimedOut(reason)
     if reason == "too-wide":
-        return TooWide()
+        return RowTooLarge()
     return (ConnectFailed if reason in _CONNECTING else QueryFailed)(reason)
 
 

@@ -19,18 +19,20 @@ from functools import lru_cache
 from typing import Any
 
 from adapters.base import ConnectFailed, Key, Setting, keys_of, quoted
-from adapters.tds import Connection, TDSAdapter, size_of
+from adapters.tds.adapter import TDSAdapter
+from adapters.tds.dialling import Connection
+from adapters.tds.types import precision_and_scale
 
-#: Where SQL Server's browser tells the ports of named instances.
+#: The port of SQL Server's browser service, which knows the ports of named instances.
 BROWSER_PORT = 1434
 
-_MARK = re.compile(r"%(?:%|\(([A-Za-z_]\w*)\)s)")
+_PLACEHOLDER = re.compile(r"%(?:%|\(([A-Za-z_]\w*)\)s)")
 _WVARCHAR, _WLONGVARCHAR, _VARCHAR, _VARBINARY, _LONGVARBINARY = -9, -10, 12, -3, -4
 
 #: How many UTF-16 units and bytes a parameter holds before its type must be a (max) one.
 _WIDE, _NARROW = 4000, 8000
 
-#: FreeTDS 1.3 sends dates before the year 1600 a day or two away, so that these go as text.
+#: FreeTDS 1.3 shifts dates before the year 1600 by a day or two: they are sent as text.
 _FIRST_YEAR = 1753
 
 
@@ -41,32 +43,32 @@ class SQLServer(TDSAdapter):
     default_port = 1433
     settings = (
         Setting("host", "Host", required=True),
-        Setting("port", "Port", default="1433", help="Left out for a named instance"),
-        Setting("instance", "Instance", help="The instance's name; its port is asked from the host, UDP 1434"),
+        Setting("port", "Port", default="1433", help="keep empty for a named instance"),
+        Setting("instance", "Instance", help="name of the instance; the host reports its port on UDP 1434"),
         Setting("database", "Database", required=True),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),
         Setting("encryption", "TLS", default="request", help="off, request or require"),
-        Setting("authority", "Authority", help="PEM file, or system: the server's certificate is checked"),
+        Setting("authority", "Authority", help="PEM file, or system, to check the server's certificate"),
         Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3 for SQL Server 2008, 7.2 for 2005"),
-        Setting("application", "Application name", default="mantra", help="What the server's monitors show"),
+        Setting("application", "Application name", default="mantra", help="name that the server's monitors show"),
     )
-    opening = {
+    session_setup = {
         False: "SET NOCOUNT ON; SET XACT_ABORT ON; SET TEXTSIZE 2147483647",
         True: "SET NOCOUNT OFF; SET XACT_ABORT ON; SET TEXTSIZE 2147483647",
     }
-    around = ("BEGIN TRANSACTION;\n", "\n;ROLLBACK TRANSACTION")
+    read_wrapper = ("BEGIN TRANSACTION;\n", "\n;ROLLBACK TRANSACTION")
 
-    def _place(self) -> tuple[str, int]:
+    def _host_and_port(self) -> tuple[str, int]:
         source = self.source
         host = source.get("host") or "localhost"
-        # The usual port is what a form fills in: it is the unnamed instance's.
+        # A form fills in the default port, which is the unnamed instance's.
         if source.get("instance") and str(source.get("port") or self.default_port) == str(self.default_port):
             return host, instance_port(host, source["instance"])
-        return super()._place()
+        return super()._host_and_port()
 
-    def _more_words(self, writes: bool) -> dict[str, str]:
-        # Lets an availability group send what reads to a copy that nobody can write to.
+    def _more_options(self, writes: bool) -> dict[str, str]:
+        # Lets an availability group route reading connections to a read-only replica.
         return {} if writes else {"ApplicationIntent": "ReadOnly"}
 
     def _execute(
@@ -78,8 +80,8 @@ class SQLServer(TDSAdapter):
             cursor.execute(text)
             return
         cursor.setinputsizes([_size(text), _size(declared), *sizes])
-        marks = ",".join("?" * (2 + len(values)))
-        cursor.execute(f"{{call sp_executesql({marks})}}", text, declared, *values)
+        question_marks = ",".join("?" * (2 + len(values)))
+        cursor.execute(f"{{call sp_executesql({question_marks})}}", text, declared, *values)
 
     databases_sql = (
         "SELECT name FROM sys.databases WHERE HAS_DBACCESS(name) = 1 AND name NOT IN ('master', 'model', 'msdb',"
@@ -105,10 +107,10 @@ class SQLServer(TDSAdapter):
         " ORDER BY c.ORDINAL_POSITION"
     )
     # SHOWPLAN_TEXT needs the right of that name.
-    showing = (("SET SHOWPLAN_TEXT ON",), ("SET SHOWPLAN_TEXT OFF",))
+    plan_switches = (("SET SHOWPLAN_TEXT ON",), ("SET SHOWPLAN_TEXT OFF",))
 
     def keys(self, connection: Connection, schema: str, table: str) -> list[Key]:
-        indexes = self._look(
+        indexes = self._query(
             connection,
             "SELECT i.name AS iname, CASE WHEN i.is_primary_key = 1 THEN 'primary' WHEN i.is_unique = 1"
             " AND i.has_filter = 0 THEN 'unique' ELSE 'index' END AS kind, c.name AS cname FROM sys.indexes i"
@@ -120,7 +122,7 @@ class SQLServer(TDSAdapter):
             schema=schema,
             table=table,
         )
-        foreign = self._look(
+        foreign = self._query(
             connection,
             "SELECT f.name AS fname, 'foreign' AS kind, c.name AS cname, ts.name AS tschema, t.name AS tname,"
             " tc.name AS tcolumn FROM sys.foreign_keys f"
@@ -139,7 +141,7 @@ class SQLServer(TDSAdapter):
     def quoted(self, name: str) -> str:
         return quoted(name, "[", "]")
 
-    def _spelled(self, *parts: Any) -> str:
+    def _declared_type(self, *parts: Any) -> str:
         type_, length, precision, scale, fraction = parts
         if type_ in ("decimal", "numeric"):
             return f"{type_}({precision},{scale})"
@@ -149,7 +151,7 @@ class SQLServer(TDSAdapter):
         return f"{type_}({fraction})" if of_fractions else str(type_)
 
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
-        """The values stand as variables, as when run."""
+        """The values are variables, as in a run."""
         text, declared, _, _ = bind(sql, arguments)
         cursor.execute((f"DECLARE {declared};\n" if declared else "") + text)
         lines: list[str] = []
@@ -157,60 +159,60 @@ class SQLServer(TDSAdapter):
             if cursor.description is not None:
                 lines += [str(row[0]) for row in cursor.fetchall()]
             if not cursor.nextset():
-                # The first is the statement itself.
+                # The first line is the statement itself.
                 return lines[1:] or lines
 
 
 def bind(
     sql: str, arguments: Mapping[str, Any] | Sequence[Any]
 ) -> tuple[str, str, list[Any], list[tuple[int, int, int] | None]]:
-    """The text with @P1, @P2, …, their declaration, their values, and pyodbc's input sizes for them.
+    """Return the text with @P1, @P2, …, their declaration, their values, and pyodbc's input sizes for them.
 
-    A mark that occurs twice is one parameter. NULL is written out: as a parameter it would have a type, and
-    not every type goes into every column.
+    A placeholder that occurs twice is one parameter. NULL is written as a literal: as a parameter it would have a
+    type, and not every type can be stored in every column.
     """
     if not isinstance(arguments, Mapping):
         raise TypeError("arguments go by name")
-    pieces, names = _cut(sql)
-    places: dict[str, str] = {}
+    pieces, names = _split(sql)
+    variables: dict[str, str] = {}
     declared: list[str] = []
     values: list[Any] = []
     sizes: list[tuple[int, int, int] | None] = []
     text = [pieces[0]]
     for name, piece in zip(names, pieces[1:], strict=True):
-        if name not in places:
+        if name not in variables:
             type_, value, size, written = _parameter(arguments[name])
             if type_:
                 declared.append(f"@P{len(values) + 1} {type_}")
                 values.append(value)
                 sizes.append(size)
-            places[name] = written.format(f"@P{len(values)}")
-        text += [places[name], piece]
+            variables[name] = written.format(f"@P{len(values)}")
+        text += [variables[name], piece]
     return "".join(text), ", ".join(declared), values, sizes
 
 
 @lru_cache(maxsize=1000)
-def _cut(sql: str) -> tuple[list[str], list[str]]:
-    """The text cut at its %(name)s marks, and their names."""
+def _split(sql: str) -> tuple[list[str], list[str]]:
+    """Split the text at its %(name)s placeholders; return the pieces and the names."""
     pieces, names, position = [""], [], 0
-    for found in _MARK.finditer(sql):
-        pieces[-1] += sql[position : found.start()]
-        position = found.end()
-        if found[1] is None:
+    for match in _PLACEHOLDER.finditer(sql):
+        pieces[-1] += sql[position : match.start()]
+        position = match.end()
+        if match[1] is None:
             pieces[-1] += "%"
         else:
-            names.append(found[1])
+            names.append(match[1])
             pieces.append("")
     pieces[-1] += sql[position:]
     return pieces, names
 
 
 def _parameter(value: Any) -> tuple[str, Any, tuple[int, int, int] | None, str]:
-    """A value's T-SQL type, the value and input size for pyodbc, and how the mark is written ({} is the variable)."""
+    """Return a value's T-SQL type, the value and input size for pyodbc, and its expression ({} is the variable)."""
     if value is None:
         return "", None, None, "NULL"
     if isinstance(value, str):
-        return _text(value)
+        return _text_parameter(value)
     if isinstance(value, bool):
         return "bit", value, None, "{}"
     if isinstance(value, int):
@@ -218,12 +220,12 @@ def _parameter(value: Any) -> tuple[str, Any, tuple[int, int, int] | None, str]:
             return "int" if -(2**31) <= value < 2**31 else "bigint", value, None, "{}"
         value = Decimal(value)
     if isinstance(value, Decimal):
-        return _number(value)
+        return _decimal_parameter(value)
     if isinstance(value, float):
         return "float", value, None, "{}"
     if isinstance(value, datetime):
         if value.tzinfo is not None:
-            # FreeTDS has no such parameter.
+            # FreeTDS has no parameter of this type.
             return "varchar(40)", value.isoformat(" "), (_VARCHAR, 40, 0), "CAST({} AS datetimeoffset(7))"
         if value.year < _FIRST_YEAR:
             return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS datetime2(7))"
@@ -233,20 +235,20 @@ def _parameter(value: Any) -> tuple[str, Any, tuple[int, int, int] | None, str]:
             return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS date)"
         return "date", value, None, "{}"
     if isinstance(value, clock):
-        # pyodbc would leave its fraction behind.
+        # pyodbc would drop its fraction.
         return "varchar(40)", value.isoformat(), (_VARCHAR, 40, 0), "CAST({} AS time(7))"
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if len(data) > _NARROW:
             return "varbinary(max)", data, (_LONGVARBINARY, 0, 0), "{}"
         return "varbinary(8000)", data, (_VARBINARY, _NARROW, 0), "{}"
-    raise ValueError("SQL Server has no such value")
+    raise ValueError("SQL Server cannot represent this value")
 
 
-def _text(value: str) -> tuple[str, Any, tuple[int, int, int], str]:
-    """ASCII goes as varchar: a Unicode parameter would keep the server from using a varchar column's index."""
+def _text_parameter(value: str) -> tuple[str, Any, tuple[int, int, int], str]:
+    """ASCII is sent as varchar: for a Unicode parameter the server would not use a varchar column's index."""
     if "\x00" in value:
-        raise ValueError("a text without NUL is asked for")
+        raise ValueError("a text must not contain NUL")
     if value.isascii() and len(value) <= _NARROW:
         return "varchar(8000)", value, (_VARCHAR, _NARROW, 0), "{}"
     size = _size(value)
@@ -258,29 +260,29 @@ def _size(text: str) -> tuple[int, int, int]:
     return (_WLONGVARCHAR, 0, 0) if units > _WIDE else (_WVARCHAR, _WIDE, 0)
 
 
-def _number(value: Decimal) -> tuple[str, Any, None, str]:
-    """As wide as the digits need, as a literal would be: a wider one would cost digits when multiplied."""
-    precision, scale = size_of(value)
+def _decimal_parameter(value: Decimal) -> tuple[str, Any, None, str]:
+    """Declare the precision that the digits need, as a literal has: a wider one loses digits in a multiplication."""
+    precision, scale = precision_and_scale(value)
     return f"decimal({precision},{scale})", value, None, "{}"
 
 
 def instance_port(host: str, instance: str, seconds: float = 1.5) -> int:
-    """The TCP port of a named instance, asked from the host's browser service. Raises ConnectFailed."""
-    question = b"\x04" + instance.encode("ascii", "replace") + b"\x00"
+    """Ask the host's browser service for the TCP port of a named instance. Raises ConnectFailed."""
+    request = b"\x04" + instance.encode("ascii", "replace") + b"\x00"
     try:
-        found = socket.getaddrinfo(host, BROWSER_PORT, type=socket.SOCK_DGRAM)
+        infos = socket.getaddrinfo(host, BROWSER_PORT, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
         raise ConnectFailed("host-unknown") from None
-    for family, kind, protocol, _, address in [*found, *found][:4]:
-        with socket.socket(family, kind, protocol) as asker:
-            asker.settimeout(seconds)
+    for family, kind, protocol, _, address in [*infos, *infos][:4]:
+        with socket.socket(family, kind, protocol) as client:
+            client.settimeout(seconds)
             try:
-                asker.connect(address)
-                asker.send(question)
-                words = asker.recv(4096)[3:].decode("latin-1").split(";")
+                client.connect(address)
+                client.send(request)
+                words = client.recv(4096)[3:].decode("latin-1").split(";")
             except OSError:
                 continue
-        told = dict(zip(words[::2], words[1::2], strict=False))
-        if told.get("InstanceName", "").lower() == instance.lower() and told.get("tcp", "").isdigit():
-            return int(told["tcp"])
+        answer = dict(zip(words[::2], words[1::2], strict=False))
+        if answer.get("InstanceName", "").lower() == instance.lower() and answer.get("tcp", "").isdigit():
+            return int(answer["tcp"])
     raise ConnectFailed("unreachable")

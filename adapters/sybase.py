@@ -1,7 +1,7 @@
 """Sybase ASE (SAP ASE), over pyodbc and FreeTDS in TDS 5.0.
 
 Not every server of that age takes parameters, so values are written into the statement here, each as a literal of
-its type. Sybase knows one way out of a text, the quotation mark, and doubling it keeps it in.
+its type. In Sybase only the quotation mark ends a text, and doubling it escapes it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.base import CONNECT_SECONDS, Key, Setting, keys_of
-from adapters.tds import Connection, TDSAdapter, size_of
+from adapters.tds.adapter import TDSAdapter
+from adapters.tds.dialling import Connection
+from adapters.tds.types import precision_and_scale
 
-#: datetime begins with the Gregorian calendar in England; what is earlier or finer needs bigdatetime.
+#: datetime begins in 1753; earlier years and finer fractions need bigdatetime.
 _FIRST_YEAR = 1753
 
-
-#: Columns of a key that are looked for: as many as a foreign key may have.
-MOST_COLUMNS = 16
+#: Columns that a foreign key may have.
+MAX_KEY_COLUMNS = 16
 
 
 class Sybase(TDSAdapter):
@@ -36,17 +37,21 @@ class Sybase(TDSAdapter):
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),
         Setting("tds_version", "TDS version", default="5.0"),
-        Setting("charset", "Code page", help="Of the server's texts, where it does not tell the right one: cp1252"),
-        Setting("application", "Application name", default="mantra", help="What the server's monitors show"),
+        Setting(
+            "charset",
+            "Code page",
+            help="for the server's texts if it does not state the correct one, for example cp1252",
+        ),
+        Setting("application", "Application name", default="mantra", help="name that the server's monitors show"),
     )
-    opening = {
+    session_setup = {
         False: "set nocount on set textsize 2147483647 set quoted_identifier on",
         True: "set nocount off set textsize 2147483647 set quoted_identifier on",
     }
-    around = ("BEGIN TRANSACTION\n", "\nROLLBACK TRANSACTION")
+    read_wrapper = ("BEGIN TRANSACTION\n", "\nROLLBACK TRANSACTION")
 
-    def _more_words(self, writes: bool) -> dict[str, str]:
-        # Where the server's word is not to be trusted, bytes go through FreeTDS as they are.
+    def _more_options(self, writes: bool) -> dict[str, str]:
+        # Where the server reports a wrong code page, bytes pass through FreeTDS unchanged.
         return {"ClientCharset": "ISO-8859-1"} if self.source.get("charset") else {}
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Connection:
@@ -83,11 +88,11 @@ class Sybase(TDSAdapter):
         " FROM syscolumns c, sysobjects o, systypes t WHERE c.id = o.id AND t.usertype = c.usertype"
         " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY c.colid"
     )
-    showing = (("set showplan on", "set noexec on"), ("set noexec off", "set showplan off"))
+    plan_switches = (("set showplan on", "set noexec on"), ("set noexec off", "set showplan off"))
 
     def keys(self, connection: Connection, schema: str, table: str) -> list[Key]:
-        places = range(1, MOST_COLUMNS + 1)
-        indexes = self._look(
+        places = range(1, MAX_KEY_COLUMNS + 1)
+        indexes = self._query(
             connection,
             "SELECT i.name, CASE WHEN i.status & 2048 = 2048 THEN 'primary' WHEN i.status & 2 = 2 THEN 'unique'"  # noqa: S608 (numbers only)
             f" ELSE 'index' END AS kind, {', '.join(f'index_col(o.name, i.indid, {at}) AS c{at}' for at in places)}"
@@ -99,7 +104,7 @@ class Sybase(TDSAdapter):
         pairs = ", ".join(
             f"col_name(r.tableid, r.fokey{at}) AS f{at}, col_name(r.reftabid, r.refkey{at}) AS r{at}" for at in places
         )
-        foreign = self._look(
+        foreign = self._query(
             connection,
             f"SELECT object_name(r.constrid) AS name, user_name(t.uid) AS owner, t.name AS target, {pairs}"  # noqa: S608 (numbers only)
             " FROM sysreferences r, sysobjects o, sysobjects t WHERE r.tableid = o.id AND r.reftabid = t.id"
@@ -107,7 +112,7 @@ class Sybase(TDSAdapter):
             schema=schema,
             table=table,
         )
-        # index_col and col_name give NULL past the last.
+        # index_col and col_name return NULL past the last column.
         return keys_of(
             [(name, kind, column) for name, kind, *columns in indexes for column in columns if column is not None]
             + [
@@ -118,35 +123,35 @@ class Sybase(TDSAdapter):
             ]
         )
 
-    def _spelled(self, *parts: Any) -> str:
+    def _declared_type(self, *parts: Any) -> str:
         type_, length, precision, scale = parts
         if precision is not None and type_.startswith(("decimal", "numeric")):
             return f"{type_}({precision},{scale})"
         return f"{type_}({length})" if type_.endswith(("char", "binary")) else str(type_)
 
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
-        """What SHOWPLAN says, as the messages in which the server says it."""
+        """Return the messages in which the server sends the plan."""
         cursor.execute(self._coded(written(sql, arguments)).rstrip("; \t\r\n"))
         return [str(text).rpartition("]")[2].rstrip() for _, text in cursor.messages or ()]
 
     def _coded(self, text: str) -> str:
-        """Where the server's word of its code page is not trusted: the text's bytes, as letters."""
+        """Encode the text in the source's code page, where one is set: one character for each byte."""
         page = self.source.get("charset")
         return text.encode(page).decode("latin-1") if page else text
 
 
 def written(sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
-    """The statement with its values in the place of its %(name)s marks. Raises ValueError for what has no literal."""
+    """Return the statement with its values for its %(name)s placeholders. Raises ValueError if one has no literal."""
     if isinstance(arguments, Mapping):
         return sql % {name: literal(value) for name, value in arguments.items()}
     return sql % tuple(literal(value) for value in arguments)
 
 
 def literal(value: Any) -> str:
-    """A value as a Sybase literal. Its exact type decides; what has none is refused."""
+    """Return a value as a Sybase literal. The exact type decides. Raises ValueError."""
     write = _LITERALS.get(type(value))
     if write is None:
-        raise ValueError("Sybase has no such value")
+        raise ValueError("Sybase cannot represent this value")
     return write(value)
 
 
@@ -165,18 +170,18 @@ def _integer(value: int) -> str:
 
 
 def _signed(number: str) -> str:
-    """A minus sign behind another one would begin a comment."""
+    """Put a negative number into parentheses: two minus signs in a row would begin a comment."""
     return f"({number})" if number.startswith("-") else number
 
 
 def _decimal(value: Decimal) -> str:
-    size_of(value)
+    precision_and_scale(value)
     return _signed(format(value, "f"))
 
 
 def _float(value: float) -> str:
     if not math.isfinite(value):
-        raise ValueError("Sybase has no such number")
+        raise ValueError("Sybase cannot represent this number")
     number = repr(value)
     # Without an exponent it would be a decimal.
     return _signed(number if "e" in number else number + "e0")
@@ -195,7 +200,7 @@ def _datetime(value: datetime) -> str:
 
 
 def _joined(text: str) -> str:
-    """Eight digits in a row mean the same in every setting of DATEFORMAT."""
+    """Return the date as eight digits, which mean the same in every setting of DATEFORMAT."""
     return text[:10].replace("-", "") + text[10:]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -18,8 +15,11 @@ from typing import Any
 
 import psycopg2
 
+from tests.servers.bus import GUNICORN, children, command_line
+from tests.servers.database import migrated
 from tests.servers.postgresql import PostgreSQLServer
-from tests.servers.process import free_port, wait_until
+from tests.servers.process import ending_with_us, free_port, wait_until
+from tests.servers.surroundings import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, MANY = 100_000, 1_000_000
@@ -60,8 +60,8 @@ services:
         source: db
         access: restricted
         state: published
-        row_cap: 10
-        time_cap_ms: 5000
+        max_rows: 10
+        timeout_ms: 5000
         sql: "SELECT {columns} FROM pegawai WHERE nip = :nip"
         parameters:
           - {{name: nip, subject: true}}
@@ -71,8 +71,8 @@ services:
         source: db
         access: restricted
         state: published
-        row_cap: {many}
-        time_cap_ms: 600000
+        max_rows: {many}
+        timeout_ms: 600000
         sql: "SELECT {columns} FROM pegawai_banyak"
 applications:
   - agency: dukcapil
@@ -85,10 +85,6 @@ applications:
       - {{operation: bkn/simpeg/pegawai_by_nip, purpose: bench}}
       - {{operation: bkn/simpeg/semua, purpose: bench}}
 """
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _cpu(pid: int) -> float:
@@ -110,8 +106,7 @@ class Gunicorn:
 
     def workers(self) -> list[int]:
         """The process ids of its workers: those children that are no shipper."""
-        children = _children(self.process.pid)
-        return [pid for pid in children if b"ship_journal" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in children(self.process.pid) if "ship_journal" not in command_line(pid)]
 
     def cpu(self) -> float:
         """Seconds of CPU that its workers have used."""
@@ -142,7 +137,7 @@ class Bench:
     def cpu(self) -> float:
         """Seconds of CPU that the database's sessions have used; a session that has ended takes its own with it."""
         assert self.server.process is not None
-        return sum(_cpu(pid) for pid in _children(self.server.process.pid))
+        return sum(_cpu(pid) for pid in children(self.server.process.pid))
 
     def fill(self, name: str, rows: int) -> None:
         connection = self.connection()
@@ -169,7 +164,7 @@ class Bench:
         port = free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", application],
+                ending_with_us([*GUNICORN, application]),
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -217,22 +212,7 @@ def bench() -> Iterator[Bench]:
     folder = Path(tempfile.mkdtemp(prefix="mantra-bench-"))
     with PostgreSQLServer() as server:
         try:
-            (folder / "journal").mkdir()
-            (folder / "sources").mkdir()
-            kept = {name: value for name, value in os.environ.items() if not name.startswith(("MANTRA_", "AUDIT_"))}
-            made = Bench(
-                server,
-                folder,
-                kept
-                | {
-                    "MANTRA_VAR_DIR": str(folder),
-                    "MANTRA_SECRET_KEY": secrets.token_urlsafe(48),
-                    "MANTRA_FIELD_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
-                    "MANTRA_KEY_PEPPERS": "1:" + secrets.token_hex(32),
-                    "MANTRA_JOURNAL_KEY": secrets.token_hex(32),
-                    "BENCH_PASSWORD": server.password,
-                },
-            )
+            made = Bench(server, folder, environment(folder, BENCH_PASSWORD=server.password))
             made.fill("pegawai", ROWS)
             bundle = folder / "bench.yaml"
             bundle.write_text(
@@ -246,7 +226,7 @@ def bench() -> Iterator[Bench]:
                     many_key=MANY_KEY,
                 )
             )
-            manage(made.environment, "migrate", "--noinput", "--verbosity", "0")
+            shutil.copy(migrated(), folder / "mantra.sqlite3")
             manage(made.environment, "apply_definitions", str(bundle))
             yield made
         finally:

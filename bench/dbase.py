@@ -66,8 +66,8 @@ services:
         source: foxpro
         access: open
         state: published
-        row_cap: 10
-        time_cap_ms: 120000
+        max_rows: 10
+        timeout_ms: 120000
         sql: "SELECT nama, gaji, tmt FROM pegawai WHERE nip = :nip"
         parameters:
           - {{name: nip, subject: true}}

@@ -218,7 +218,7 @@ def _bundle(engine: Engine) -> dict[str, Any]:
     def operation(code: str, sql: str) -> dict[str, Any]:
         return {
             "code": f"{engine.name}_{code}", "kind": "data", "title": code, "source": engine.name,
-            "access": "restricted", "state": "published", "row_cap": ROWS, "time_cap_ms": 600_000, "sql": sql,
+            "access": "restricted", "state": "published", "max_rows": ROWS, "timeout_ms": 600_000, "sql": sql,
             "parameters": [{"name": "nip"}],
         }  # fmt: skip
 

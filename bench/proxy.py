@@ -1,4 +1,4 @@
-"""What a proxy call costs: as-is operations against nginx's proxy_pass to the same upstream, in turns."""
+"""What a proxy call costs: pass-through operations against nginx's proxy_pass to the same upstream, in turns."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ services:
     code: alias
     title: Alias
     operations:
-      - {{code: kecil, kind: proxy, style: as-is, title: Small, access: restricted, state: published,
+      - {{code: kecil, kind: proxy, style: pass-through, title: Small, access: restricted, state: published,
          upstreams: [{{url: "http://127.0.0.1:{static}"}}]}}
-      - {{code: besar, kind: proxy, style: as-is, title: Large, access: restricted, state: published,
-         time_cap_ms: 600000, read_cap_ms: 60000, size_cap: 1000000000, concurrency: {at_once},
+      - {{code: besar, kind: proxy, style: pass-through, title: Large, access: restricted, state: published,
+         timeout_ms: 600000, read_timeout_ms: 60000, max_body_bytes: 1000000000, max_concurrent_calls: {at_once},
          upstreams: [{{url: "http://127.0.0.1:{static}"}}]}}
-      - {{code: telan, kind: proxy, style: as-is, title: Sink, access: restricted, state: published,
-         time_cap_ms: 600000, read_cap_ms: 60000, size_cap: 1000000000, concurrency: {at_once},
+      - {{code: telan, kind: proxy, style: pass-through, title: Sink, access: restricted, state: published,
+         timeout_ms: 600000, read_timeout_ms: 60000, max_body_bytes: 1000000000, max_concurrent_calls: {at_once},
          upstreams: [{{url: "http://127.0.0.1:{sink}"}}]}}
 applications:
   - agency: dukcapil
@@ -352,7 +352,7 @@ def composed(made: Stage, accelerated: bool) -> Iterator[tuple[int, Gunicorn]]:
             MANTRA_QUOTA_STORE=store.url,
             MANTRA_TRUSTED_PROXIES="1",
             MANTRA_ACCELERATED=SECRET if accelerated else "",
-            MANTRA_ENDS_DIR=str(ends),
+            MANTRA_OFFLOAD_DIR=str(ends),
         ) as bus,
     ):
         front = Nginx(folder, bus, secret=SECRET, ends=ends)

@@ -37,7 +37,7 @@ def _define(bench: Bench) -> str:
         columns = ", ".join(name if name != "aktif" else "aktif = 1 AS aktif" for name in COLUMNS)
         return {
             "code": code, "kind": "data", "title": code, "source": "db", "access": "restricted", "state": "published",
-            "row_cap": 1000, "time_cap_ms": 5000, "sql": f"SELECT {columns} FROM pegawai WHERE {condition}",
+            "max_rows": 1000, "timeout_ms": 5000, "sql": f"SELECT {columns} FROM pegawai WHERE {condition}",
             "parameters": [{"name": "nip", "subject": True}],
             "fields": [{"name": name, "type": _TYPES.get(name, "text")} for name in COLUMNS],
         }  # fmt: skip

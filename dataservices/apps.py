@@ -8,7 +8,7 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import query  # models must be loaded first
+        from dataservices import plan  # models must be loaded first
         from registry.snapshot import loader
 
-        loader.PREPARERS["data"] = query.prepare
+        loader.PLANNERS["data"] = plan.prepare

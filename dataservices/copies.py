@@ -1,4 +1,4 @@
-"""How far the copies of a dBase source's tables are, in the words of its page in the admin."""
+"""The state of the copies of a dBase source's tables, for its page in the admin."""
 
 from __future__ import annotations
 
@@ -13,83 +13,80 @@ from django.utils.translation import gettext_lazy as _
 
 from adapters import dbase
 from adapters.base import SourceError
-from adapters.dbf.keeper import Status
-from dataservices.diagnosis import advise
+from adapters.dbf.copy_manager import Status
+from dataservices.connection_test import advise
 from dataservices.models import DataSource
 
 ENGINE = dbase.DBase.engine
 
-#: Tables, and warnings of each, that one page shows.
+#: Tables, and warnings for each of them, that one page shows.
 MAX_TABLES = 200
 MAX_WARNINGS = 50
 
-#: Seconds between two looks at the copies, while one is made and otherwise.
+#: Seconds between two polls of the page, while a copy is built and otherwise.
 BUSY_SECONDS, IDLE_SECONDS = 1, 10
 
 STATES: dict[str, Any] = {
-    "none": _("not read yet: the first call begins it"),
-    "reading": _("being read…"),
+    "none": _("not read yet: the first call starts it"),
+    "reading": _("reading…"),
     "ready": _("ready"),
-    "old": _("the file has changed: the next call has it read again"),
+    "old": _("the file has changed: the next call reads it again"),
     "failed": _("the last reading failed"),
     "refused": _("refused"),
 }
 
-#: What comes first: what wants to be looked at.
+#: The order of the states: first those that need attention.
 _ORDER = ("reading", "failed", "refused", "old", "none", "ready")
 
-#: What the readers of DBF files say, which know no gettext. What stands for {…} is looked for here too.
+#: The messages of adapters.dbf, which does not use gettext. The text for a {…} is translated by this list too.
 SENTENCES: tuple[str, ...] = (
-    gettext_noop("record {record}, field {field}: {what}; it is given as NULL"),
-    gettext_noop("field {field}: {count} more cells are given as NULL"),
-    gettext_noop("the number was too long for its field and is lost"),
-    gettext_noop("it holds no number"),
-    gettext_noop("it holds no date"),
-    gettext_noop("there is no such date"),
-    gettext_noop("there is no such time of day"),
-    gettext_noop("it is neither true nor false"),
-    gettext_noop("it is no {encoding} text"),
-    gettext_noop("it holds a NUL where its text should be"),
-    gettext_noop("its length is more than its field holds"),
-    gettext_noop("it holds no place in the memo file"),
-    gettext_noop("its memo lies behind the end of the memo file"),
-    gettext_noop("its memo does not begin where it should"),
-    gettext_noop("its memo goes on behind the end of the memo file"),
+    gettext_noop("record {record}, field {field}: {what}; returned as NULL"),
+    gettext_noop("field {field}: {count} more cells are returned as NULL"),
+    gettext_noop("the number did not fit into its field and is lost"),
+    gettext_noop("not a number"),
+    gettext_noop("not a date"),
+    gettext_noop("the date does not exist"),
+    gettext_noop("the time of day does not exist"),
+    gettext_noop("neither true nor false"),
+    gettext_noop("not valid {encoding} text"),
+    gettext_noop("the text contains a NUL"),
+    gettext_noop("the length exceeds the field"),
+    gettext_noop("it does not point into the memo file"),
+    gettext_noop("its memo starts after the end of the memo file"),
+    gettext_noop("its memo does not start at the expected position"),
+    gettext_noop("its memo continues after the end of the memo file"),
     gettext_noop("its memo is longer than {count} bytes"),
-    gettext_noop("its memo holds no text, and this kind of memo file does not tell where such data ends"),
-    gettext_noop("this kind of memo file does not tell where binary data ends"),
-    gettext_noop("the memo file is missing: field {field} is given as NULL"),
-    gettext_noop("field {field} holds binary data besides text: it is given as bytes"),
-    gettext_noop("field {field} has the unknown type {type}: its bytes are given as is"),
-    gettext_noop("the name {name} occurs again: the later field is called {other}"),
-    gettext_noop("the text looks like UTF-8, but was read as {encoding}; set the source's encoding"),
-    gettext_noop(
-        "nobody says which code page the file is in: it was read as {encoding}; set the source's encoding if that is "
-        "wrong"
-    ),
-    gettext_noop("the {what} is not known: text was read as {encoding}; set the source's encoding if that is wrong"),
+    gettext_noop("its memo is not text, and this type of memo file does not state where such data ends"),
+    gettext_noop("this type of memo file does not state where binary data ends"),
+    gettext_noop("the memo file is missing: field {field} is returned as NULL"),
+    gettext_noop("field {field} has binary data besides text: returned as bytes"),
+    gettext_noop("field {field} has the unknown type {type}: its bytes are returned unchanged"),
+    gettext_noop("the name {name} occurs twice: the later field is named {other}"),
+    gettext_noop("the text looks like UTF-8, but was read as {encoding}: set the source's encoding"),
+    gettext_noop("the file states no code page: it was read as {encoding}; set the source's encoding if that is wrong"),
+    gettext_noop("the {what} is unknown: text was read as {encoding}; set the source's encoding if that is wrong"),
     gettext_noop("language driver {name}"),
     gettext_noop("code page byte {byte}"),
-    gettext_noop("the file says that a transaction on it was never finished"),
-    gettext_noop("the file ends after {count} records, though its header tells of {total}"),
-    gettext_noop("there is more behind the {count} records that the header tells of: it is left out"),
-    gettext_noop("record {record} is marked neither as deleted nor as not deleted: it is given"),
-    gettext_noop("the file ends within its header"),
-    gettext_noop("the memo format of HiPer-Six (SMT) is not read"),
+    gettext_noop("the file states that a transaction was never finished"),
+    gettext_noop("the file ends after {count} records, but its header states {total}"),
+    gettext_noop("the file has more data after the {count} records that its header states: ignored"),
+    gettext_noop("record {record} is marked neither as deleted nor as not deleted: returned"),
+    gettext_noop("the file ends in its header"),
+    gettext_noop("the memo format of HiPer-Six (SMT) is not supported"),
     gettext_noop("no DBF version has the first byte {byte}"),
     gettext_noop("the file is encrypted"),
     gettext_noop("the file has no field"),
     gettext_noop("the fields take {count} bytes, but a record has {width}"),
-    gettext_noop("a dBase II file has fields of the types C, N and L only"),
+    gettext_noop("a dBase II file can have fields of the types C, N and L only"),
     gettext_noop("the record has no null flags, which its Varchar fields need"),
     gettext_noop("field {field} of type {type} cannot be {width} bytes wide"),
-    gettext_noop("there is no code page {name} that a DBF file could be in"),
-    gettext_noop("it has more fields than a table may have"),
+    gettext_noop("{name} is not a code page of DBF files"),
+    gettext_noop("it has more fields than a table can have"),
     gettext_noop("the memo file is a link to another folder"),
-    gettext_noop("it cannot be opened"),
-    gettext_noop("{file}: its name is not UTF-8"),
-    gettext_noop("{file}: it is a link to a file outside the source's folder"),
-    gettext_noop("{file}: another file of the folder has this name in other capital letters"),
+    gettext_noop("the file cannot be opened"),
+    gettext_noop("{file}: the name is not UTF-8"),
+    gettext_noop("{file}: a link to a file outside the source's folder"),
+    gettext_noop("{file}: another file in the folder has the same name with different capital letters"),
 )
 
 
@@ -100,17 +97,17 @@ def _pattern(msgid: str) -> re.Pattern[str]:
 _PATTERNS = [(_pattern(msgid), msgid) for msgid in SENTENCES]
 
 
-def told(line: str) -> str:
-    """What a reader of DBF files says, in the language of who reads it now."""
+def translated(line: str) -> str:
+    """Return a message of adapters.dbf in the current language."""
     for pattern, msgid in _PATTERNS:
-        if found := pattern.fullmatch(line):
-            return gettext(msgid).format_map({name: told(text) for name, text in found.groupdict().items()})
+        if match := pattern.fullmatch(line):
+            return gettext(msgid).format_map({name: translated(text) for name, text in match.groupdict().items()})
     return line
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A table's copy as the page shows it: at most MAX_WARNINGS of ``count`` warnings."""
+class CopyState:
+    """The state of a table's copy, with at most MAX_WARNINGS of ``count`` warnings."""
 
     name: str
     state: str
@@ -128,7 +125,7 @@ class Copy:
 
     @property
     def key(self) -> str:
-        """Tells the warnings of this reading from those of the next, so that an opened list stays open."""
+        """Identifies the warnings of one reading, so that an opened list stays open until the next one."""
         return hashlib.sha256(f"{self.name}\0{self.as_of}\0{self.warnings}".encode()).hexdigest()[:16]
 
     @property
@@ -136,28 +133,28 @@ class Copy:
         return self.count - len(self.warnings)
 
 
-def _copy(found: Status, source: DataSource) -> Copy:
-    lines = list(found.warnings)
-    why = advise(found.reason, source) if found.reason else ""
-    if found.state == "refused" and lines:
-        why = told(lines.pop(0))
-    as_of = None if found.as_of is None else datetime.fromtimestamp(found.as_of, UTC)
-    shown = [told(line) for line in lines[:MAX_WARNINGS]]
-    return Copy(
-        found.name, found.state, STATES[found.state], found.done, found.total, as_of, why, shown, len(lines)
+def _copy_state(status: Status, source: DataSource) -> CopyState:
+    lines = list(status.warnings)
+    why = advise(status.reason, source) if status.reason else ""
+    if status.state == "refused" and lines:
+        why = translated(lines.pop(0))
+    as_of = None if status.as_of is None else datetime.fromtimestamp(status.as_of, UTC)
+    shown = [translated(line) for line in lines[:MAX_WARNINGS]]
+    return CopyState(
+        status.name, status.state, STATES[status.state], status.done, status.total, as_of, why, shown, len(lines)
     )  # fmt: skip
 
 
 def copies(source: DataSource) -> dict[str, Any]:
-    """The context of the template: at most MAX_TABLES copies, those first that want to be looked at."""
+    """Return the context of the template: at most MAX_TABLES copies, first those that need attention."""
     try:
-        found, problems = dbase.copies(source.settings())
+        statuses, problems = dbase.copies(source.settings())
     except SourceError as error:
         return {"trouble": advise(error.reason, source), "seconds": IDLE_SECONDS}
-    found.sort(key=lambda each: (_ORDER.index(each.state), each.name))
+    statuses.sort(key=lambda each: (_ORDER.index(each.state), each.name))
     return {
-        "copies": [_copy(each, source) for each in found[:MAX_TABLES]],
-        "further": max(len(found) - MAX_TABLES, 0),
-        "problems": [told(line) for line in problems[:MAX_TABLES]],
-        "seconds": BUSY_SECONDS if any(each.state == "reading" for each in found) else IDLE_SECONDS,
+        "copies": [_copy_state(each, source) for each in statuses[:MAX_TABLES]],
+        "further": max(len(statuses) - MAX_TABLES, 0),
+        "problems": [translated(line) for line in problems[:MAX_TABLES]],
+        "seconds": BUSY_SECONDS if any(each.state == "reading" for each in statuses) else IDLE_SECONDS,
     }

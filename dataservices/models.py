@@ -1,8 +1,8 @@
-"""Data services: where the data lies and the SQL that becomes an operation."""
+"""Data services: sources of data, and operations that run SQL on them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,22 @@ from django.utils.translation import gettext_lazy as _
 
 from adapters import ADAPTERS, adapter_class
 from dataservices import sql as sql_text
-from registry.models import Agency, Definition, Operation, Parameter, code_validator
+from registry import secret_rules
+from registry.models import Agency, Operation, Parameter, RegistryModel, code_validator
 from registry.secrets import EncryptedField
 
 
 def engines() -> list[tuple[str, str]]:
+    """Return the engines, as choices of a form."""
     return [(engine, adapter_class(engine).label) for engine in ADAPTERS]
 
 
-class DataSource(Definition):
-    once = ("code", "agency")
+#: Options that decide where a connection leads, as a host does.
+_DESTINATION_OPTIONS = ("dsn", "instance", "service_name", "sid")
+
+
+class DataSource(RegistryModel):
+    unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="sources")
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
@@ -39,7 +45,7 @@ class DataSource(Definition):
         _("database"),
         max_length=500,
         blank=True,
-        help_text=_("The database's name; for SQLite the file's path below the agency's own folder on the bus."),
+        help_text=_("Name of the database. For SQLite: path of the file in the agency's folder on the server."),
     )
     user = models.CharField(_("user"), max_length=128, blank=True)
     password = EncryptedField(_("password"), blank=True, default="")
@@ -47,19 +53,19 @@ class DataSource(Definition):
         _("wallet password"),
         blank=True,
         default="",
-        help_text=_("Oracle's only: what ewallet.pem in the wallet's folder is encrypted with."),
+        help_text=_("Oracle only: the password of ewallet.pem in the wallet folder."),
     )
     options = models.JSONField(
         _("options"),
         default=dict,
         blank=True,
-        help_text=_('Further settings of the engine, as in {"sslmode": "require"}.'),
+        help_text=_('More settings of the engine, for example {"sslmode": "require"}.'),
     )
     pool_size = models.PositiveSmallIntegerField(
         _("connections"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text=_("At most so many connections from each worker process."),
+        help_text=_("Maximum number of connections from each worker process."),
     )
 
     class Meta:
@@ -76,30 +82,39 @@ class DataSource(Definition):
         if self.engine not in ADAPTERS:
             return
         if not isinstance(self.options, dict):
-            raise ValidationError({"options": _("Write the options as {…}.")})
+            raise ValidationError({"options": _("Enter the options as {…}.")})
         problems: dict[str, Any] = {}
         known = adapter_class(self.engine).settings
         for setting in known:
             if setting.required and not (getattr(self, setting.name, "") or self.options.get(setting.name)):
-                problems[setting.name if hasattr(self, setting.name) else "options"] = _("This engine needs it.")
+                problems[setting.name if hasattr(self, setting.name) else "options"] = _(
+                    "This engine requires a value here."
+                )
         secret = [setting.name for setting in known if setting.secret and setting.name in self.options]
         if self.wallet_password and "wallet_password" not in {setting.name for setting in known}:
-            problems["wallet_password"] = _("This engine has no wallet.")
+            problems["wallet_password"] = _("This engine does not use a wallet.")
         unknown = sorted(set(self.options) - {setting.name for setting in known})
         if secret:
-            problems["options"] = _("A secret does not belong here: it would lie in clear.")
+            problems["options"] = _("Do not enter a secret here: it would be stored in clear text.")
         elif unknown:
-            problems["options"] = format_lazy("{} {}", _("This engine has no such option:"), ", ".join(unknown))
+            problems["options"] = format_lazy("{} {}", _("This engine does not have this option:"), ", ".join(unknown))
         if problems:
             raise ValidationError(problems)
+        secret_rules.check(self)
+
+    def secret_destinations(self) -> frozenset[Hashable]:
+        """Return where the password goes: the server, and the options that lead to another one."""
+        options = self.options if isinstance(self.options, dict) else {}
+        leading = tuple(str(options.get(name) or "") for name in _DESTINATION_OPTIONS)
+        return frozenset({(self.engine, self.host.lower(), self.port, *leading)})
 
     def settings(self) -> dict[str, Any]:
-        """What the adapter is made from."""
+        """Return the settings that the adapter is created from."""
         return {
             **self.options,
-            # An agency's files lie in a folder of its own, or one could offer another's.
+            # An agency's files are in a folder of its own: no agency can offer another's.
             "roots": [str(Path(folder) / self.agency.code) for folder in settings.SOURCE_FILE_DIRS],
-            # Where copies of tables go whose own folder is there for reading only. No agency's code begins with a dot.
+            # The folder for copies of tables in read-only folders. No agency's code begins with a dot.
             "cache_dir": str(Path(settings.SOURCE_FILE_DIRS[0]) / ".copies" / self.agency.code),
             "host": self.host,
             "port": self.port,
@@ -110,13 +125,13 @@ class DataSource(Definition):
         }
 
 
-def _told(problem: sql_text.Problem) -> str:
-    """A problem in the reader's language, with its place in the text."""
+def _translated(problem: sql_text.Problem) -> str:
+    """Return a problem in the current language, with its position in the text."""
     sentence = gettext(problem.message).format_map(problem.details)
     if problem.line is None:
         return sentence
-    place = gettext("Line {line}, column {column}:").format(line=problem.line, column=problem.column)
-    return f"{place} {sentence}"
+    position = gettext("Line {line}, column {column}:").format(line=problem.line, column=problem.column)
+    return f"{position} {sentence}"
 
 
 class DataOperation(Operation):
@@ -126,22 +141,24 @@ class DataOperation(Operation):
     sql = models.TextField(
         "SQL",
         help_text=_(
-            "One statement. Write :name where a parameter's value goes, and put what belongs to an optional parameter "
-            "into [[ … ]]: the block drops out when the parameter is not given."
+            "One statement. Write :name for a parameter's value, and [[ … ]] around the part that belongs to an "
+            "optional parameter. The block is dropped if the parameter is not given."
         ),
     )
     writes = models.BooleanField(
-        _("writes"), default=False, help_text=_("INSERT, UPDATE, DELETE or CALL, by POST only, in one transaction.")
+        _("changes data"),
+        default=False,
+        help_text=_("INSERT, UPDATE, DELETE or CALL, in one transaction; callers must use POST."),
     )
-    row_cap = models.PositiveIntegerField(_("row cap"), default=10_000, validators=[MinValueValidator(1)])
-    time_cap_ms = models.PositiveIntegerField(
-        _("time cap (ms)"), default=10_000, validators=[MinValueValidator(50), MaxValueValidator(3_600_000)]
+    max_rows = models.PositiveIntegerField(_("row limit"), default=10_000, validators=[MinValueValidator(1)])
+    timeout_ms = models.PositiveIntegerField(
+        _("time limit (ms)"), default=10_000, validators=[MinValueValidator(50), MaxValueValidator(3_600_000)]
     )
     page_size = models.PositiveIntegerField(
-        _("rows in a page"),
+        _("rows per page"),
         default=0,
         validators=[MaxValueValidator(10_000)],
-        help_text=_("0: no paging. Otherwise the SQL must end in LIMIT :limit OFFSET :offset."),
+        help_text=_("0: no pages. Otherwise the SQL must end with LIMIT :limit OFFSET :offset."),
     )
 
     class Meta:
@@ -152,15 +169,15 @@ class DataOperation(Operation):
         super().clean()
         problems: dict[str, Any] = {}
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
-            problems["source"] = _("The source belongs to another agency than the service.")
+            problems["source"] = _("The source and the service belong to different agencies.")
         if self.source_id and self.sql:
-            found = sql_text.check(self.sql, self.dialect, self.writes)
-            if found:
-                problems["sql"] = [_told(problem) for problem in found]
-            elif self.page_size and not sql_text.pages(self.template()):
-                problems["page_size"] = _("To page, end the SQL with LIMIT :limit OFFSET :offset.")
+            sql_problems = sql_text.check(self.sql, self.dialect, self.writes)
+            if sql_problems:
+                problems["sql"] = [_translated(problem) for problem in sql_problems]
+            elif self.page_size and not sql_text.supports_paging(self.template()):
+                problems["page_size"] = _("To return pages, end the SQL with LIMIT :limit OFFSET :offset.")
         if self.writes and (self.page_size or self.cache_seconds):
-            problems["writes"] = _("An operation that writes has neither pages nor a cache.")
+            problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         if problems:
             raise ValidationError(problems)
 
@@ -169,16 +186,16 @@ class DataOperation(Operation):
         return adapter_class(self.source.engine).dialect
 
     def template(self) -> sql_text.Template:
-        """The SQL with its marks found. Raises sql.TemplateError."""
+        """Return the parsed SQL. Raises sql.TemplateError."""
         return sql_text.parse(self.sql, self.dialect)
 
     def undeclared(self, declared: Collection[str]) -> list[str]:
-        """The marks in the SQL that none of the ``declared`` parameters fills; nor does paging."""
+        """Return the placeholders in the SQL that neither a ``declared`` parameter nor paging fills."""
         given = {*declared, "limit", "offset"} if self.page_size else set(declared)
-        return [name for name in self.template().marks if name not in given]
+        return [name for name in self.template().placeholders if name not in given]
 
     def declare_missing(self) -> list[str]:
-        """Declare a text parameter for each mark that has none; those of optional blocks only are not required."""
+        """Declare a text parameter for each placeholder without one; those in optional blocks only are not required."""
         declared = set(self.parameters.values_list("name", flat=True))
         missing = self.undeclared(declared)
         optional = self.template().optional

@@ -64,7 +64,7 @@ class DiscreetLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
 
     def exception(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         if str(msg).startswith(("Error handling", "Socket error")):
-            super().error("A request broke off: %s", _kind())
+            super().error("A request was aborted: %s", _kind())
         else:
             super().exception(msg, *args, **kwargs)
 

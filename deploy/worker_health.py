@@ -18,9 +18,9 @@ folder = Path(os.environ.get("MANTRA_JOURNAL_DIR") or Path(var) / "journal")
 with (folder / "ship.lock").open() as lock:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        sys.exit("nobody takes the journal in")
+        sys.exit("no process ships the journal")
     except BlockingIOError:
         pass
 sign = folder / "probes.alive"
 if not sign.exists() or time.time() - sign.stat().st_mtime > SILENCE:
-    sys.exit("nobody probes the upstreams")
+    sys.exit("no process probes the upstreams")

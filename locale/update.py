@@ -4,7 +4,7 @@
     python locale/update.py --check    changes nothing; exit status 1 when something is missing or stale
 
 Beside our own rooms it reads the admin theme, which brings no Indonesian, and the help of the drivers'
-settings, which know no gettext. It needs GNU gettext and polib.
+settings, which know no gettext, and has a few messages of Django. It needs GNU gettext and polib.
 """
 
 from __future__ import annotations
@@ -26,6 +26,34 @@ CATALOGUE = ROOT / "locale/id/LC_MESSAGES/django.po"
 ROOMS = ("registry", "dataservices", "proxyservices", "mantra", "templates")
 #: Parts of the theme that we have not installed.
 UNUSED = ("constance", "guardian", "import_export", "location_field", "simple_history", "forms", "inlines")
+
+#: Messages of Django whose own Indonesian is wrong or uses other words than ours: our catalogue comes first.
+DJANGO: tuple[str, ...] = (
+    "%(model_name)s with this %(field_labels)s already exists.",
+    "Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+    "Password",
+    "Password confirmation",
+    "Password changed successfully.",
+    "Password change",
+    "Password change successful",
+    "Change password: %s",
+    "Change my password",
+    "Old password",
+    "New password",
+    "New password confirmation",
+    "No password set.",
+    "Enter the same password as before, for verification.",
+    "The two password fields didn’t match.",
+    "Your old password was entered incorrectly. Please enter it again.",
+    "Your password can’t be too similar to your other personal information.",
+    "Your password can’t be a commonly used password.",
+    "Your password can’t be entirely numeric.",
+    "Please enter a correct %(username)s and password. Note that both fields may be case-sensitive.",
+    "Please enter the correct %(username)s and password for a staff account. "
+    "Note that both fields may be case-sensitive.",
+)
+#: The same with a plural: (one, many).
+DJANGO_PLURALS = (("%(size)d byte", "%(size)d bytes"),)
 
 Key = tuple[str, str | None, str | None]  # msgid, plural, context
 
@@ -53,7 +81,8 @@ def extracted() -> dict[Key, polib.POEntry]:
             env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
         )
         entries = list(polib.pofile(str(work / "locale/id/LC_MESSAGES/django.po")))
-    entries += [polib.POEntry(msgid=text) for text in settings_help()]
+    entries += [polib.POEntry(msgid=text) for text in (*settings_help(), *DJANGO)]
+    entries += [polib.POEntry(msgid=one, msgid_plural=many) for one, many in DJANGO_PLURALS]
     return {key(entry): entry for entry in entries if not entry.obsolete}
 
 

@@ -1,4 +1,4 @@
-"""The admin as a whole: its navigation and its first page."""
+"""The navigation and the first page of the admin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from adapters import missing_driver
 from dataservices.models import engines
 
-#: Group → its pages as (title, icon, page, the permission that opens it; "" for everybody).
+#: Group → its pages as (title, icon, page, the required permission or "").
 GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
         _("Registry"),
@@ -38,7 +38,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
         ),
     ),
     (
-        _("Consumers"),
+        _("Calling applications"),
         (
             (_("Applications"), "apps", "registry_application", "registry.view_application"),
             (_("Access keys"), "key", "registry_accesskey", "registry.view_accesskey"),
@@ -47,7 +47,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     ),
     (
         _("History"),
-        ((_("History of calls"), "history", "registry_callrecord", "registry.view_callrecord"),),
+        ((_("Call history"), "history", "registry_callrecord", "registry.view_callrecord"),),
     ),
     (
         _("My account"),
@@ -57,8 +57,8 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar: the pages that the user may open, in their groups."""
-    found: list[dict[str, Any]] = []
+    """Return the sidebar: the pages that the user may open, in groups."""
+    groups: list[dict[str, Any]] = []
     for title, pages in GROUPS:
         items = [
             {"title": name, "icon": icon, "link": reverse(f"admin:{page}_changelist")}
@@ -66,12 +66,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if not permission or request.user.has_perm(permission)
         ]
         if items:
-            found.append({"title": title, "separator": True, "items": items})
-    return found
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups
 
 
 def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What the admin's first page tells beside its list of pages."""
+    """Add the engines and the first steps to the context of the admin's first page."""
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
     context["steps"] = [
@@ -80,21 +80,23 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-#: From nothing to an operation that is called.
+#: The steps to a first operation: (text, page, the required permission).
 STEPS: tuple[tuple[Any, str, str], ...] = (
-    (_("Enter the agencies that offer or call."), "registry_agency", "registry.add_agency"),
-    (_("Give their people an account and a role."), "registry_user", "registry.add_user"),
-    (_("Make a service: the name under which operations are found."), "registry_service", "registry.add_service"),
-    (_("Add a data source and test the connection."), "dataservices_datasource", "dataservices.add_datasource"),
+    (_("Register the agencies that offer or call operations."), "registry_agency", "registry.add_agency"),
+    (_("Create their users and give each user a role."), "registry_user", "registry.add_user"),
+    (_("Create a service. It groups operations under one name."), "registry_service", "registry.add_service"),
+    (_("Add a data source and test its connection."), "dataservices_datasource", "dataservices.add_datasource"),
     (
-        _("Write a data operation and try it; publish it when it is right."), "dataservices_dataoperation",
+        _("Write a data operation and try it. Publish it when the result is correct."), "dataservices_dataoperation",
         "dataservices.add_dataoperation",
     ),
     (
-        _("Or put a proxy operation in front of a service that exists already."), "proxyservices_proxyoperation",
+        _("Create a proxy operation for an existing web service."), "proxyservices_proxyoperation",
         "proxyservices.add_proxyoperation",
     ),
-    (_("Enter your application, the system that will call."), "registry_application", "registry.add_application"),
-    (_("Issue the application an access key."), "registry_accesskey", "registry.add_accesskey"),
-    (_("Grant the operation to the application that will call it."), "registry_grant", "registry.add_grant"),
+    (_(
+        "Register your application, the system that calls operations."
+    ), "registry_application", "registry.add_application"),
+    (_("Issue an access key for the application."), "registry_accesskey", "registry.add_accesskey"),
+    (_("Grant an application the right to call an operation."), "registry_grant", "registry.add_grant"),
 )  # fmt: skip

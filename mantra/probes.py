@@ -1,4 +1,4 @@
-"""For whoever watches over the bus: is the process alive, and can it serve."""
+"""Liveness and readiness of a worker process, for monitoring."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from django.conf import settings
 from mantra.gateway.http import Environ, Response
 from registry.snapshot import holder
 
-#: Bytes that the journal's disk must have free: some minutes of a busy bus.
+#: Bytes that must be free on the journal's disk: a few minutes of a busy bus.
 MIN_FREE = 32 * 1024 * 1024
 
 
 def alive(environ: Environ) -> Response:
-    """200 as long as the process answers at all."""
-    return _said("ok", 200)
+    """Return 200: the process responds."""
+    return _text_response("ok", 200)
 
 
 def ready(environ: Environ) -> Response:
-    """200 when calls can be admitted and recorded, else 503 with what is missing."""
+    """Return 200 if calls can be admitted and recorded, else 503 with the missing parts."""
     missing = []
     if holder.current() is None:
         missing.append("registry")
-    if settings.JOURNAL and not _room(settings.JOURNAL_DIR):
+    if settings.JOURNAL and not _is_writable(settings.JOURNAL_DIR):
         missing.append("journal")
     if missing:
-        return _said("not ready: " + ", ".join(missing), 503)
-    return _said("ready", 200)
+        return _text_response("not ready: " + ", ".join(missing), 503)
+    return _text_response("ready", 200)
 
 
-def _room(folder: Path) -> bool:
-    """Whether the journal can be written, now and for some time."""
+def _is_writable(folder: Path) -> bool:
+    """Return True if the journal can be written, and its disk has MIN_FREE bytes."""
     try:
         disk = os.statvfs(folder)
     except OSError:
@@ -40,6 +40,6 @@ def _room(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize > MIN_FREE
 
 
-def _said(word: str, status: int) -> Response:
-    body = word.encode() + b"\n"
+def _text_response(text: str, status: int) -> Response:
+    body = text.encode() + b"\n"
     return Response(status, body, {"Content-Type": "text/plain", "Content-Length": str(len(body))})

@@ -1,7 +1,6 @@
 """Every setting of the bus, read from the environment. docs/operations.md explains each one.
 
-A setting NAME may also be given as NAME_FILE, the path of a file that holds the value, as Docker and
-Kubernetes hand over secrets.
+A setting NAME may also be set as NAME_FILE, the path of a file with the value, as Docker and Kubernetes pass secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 class _Env(environ.FileAwareEnv):
-    """A secret's file ends in a line break that is no part of the secret."""
+    """The environment, without the line break at the end of a secret's file."""
 
     def get_value(self, *args: Any, **kwargs: Any) -> Any:
         value = super().get_value(*args, **kwargs)
@@ -26,15 +25,15 @@ class _Env(environ.FileAwareEnv):
 
 env = _Env()
 
-# ------------------------------------------------------------------------------------- the place
+# ------------------------------------------------------------------------------------- the installation
 
-#: Where the bus keeps what it must not lose: the journal, and by default its database and sources.
+#: The folder of the data that must not be lost: the journal, and by default the database and file sources.
 VAR_DIR = Path(env("MANTRA_VAR_DIR", default=str(BASE_DIR / "var")))
 DEBUG = env.bool("MANTRA_DEBUG", default=False)
 ALLOWED_HOSTS = env.list("MANTRA_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-#: The address under which callers know the bus, as in https://bus.contoh.go.id; "" takes the request's.
+#: The URL by which callers reach the bus, such as https://bus.contoh.go.id; "" means the request's.
 BASE_URL = env("MANTRA_BASE_URL", default="").rstrip("/")
-#: How many proxies of our own stand in front: their X-Forwarded-For entries are believed, no others.
+#: The number of our own proxies before the bus: only their X-Forwarded-For entries are trusted.
 TRUSTED_PROXIES = env.int("MANTRA_TRUSTED_PROXIES", default=0)
 
 # --------------------------------------------------------------------------------------- secrets
@@ -47,49 +46,51 @@ KEY_PEPPERS: list[tuple[int, bytes]] = []
 for _pepper in env.list("MANTRA_KEY_PEPPERS"):
     _number, _colon, _secret = _pepper.partition(":")
     if not _number.isdigit() or len(_secret) < 16:
-        raise ImproperlyConfigured("MANTRA_KEY_PEPPERS must read number:secret with at least 16 characters each.")
+        raise ImproperlyConfigured(
+            "MANTRA_KEY_PEPPERS must have the form number:secret with at least 16 characters each."
+        )
     KEY_PEPPERS.append((int(_number), _secret.encode()))
 #: The key of the journal's chain.
 JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
-# -------------------------------------------------------------------------------------- the path
+# -------------------------------------------------------------------------------------- calls
 
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
-#: A secret that nginx shows with each request; it then fetches the answers of as-is operations itself. "": it does not.
+#: The secret that nginx sends with each request, to take offloaded calls; "": no calls are offloaded.
 ACCELERATED = env("MANTRA_ACCELERATED", default="")
-#: Where nginx writes how those calls ended.
-ENDS_DIR = Path(env("MANTRA_ENDS_DIR", default=str(VAR_DIR / "ends")))
-#: Days for which shipped segments are kept as evidence, and for which the history keeps records.
+#: The folder in which nginx writes the completion logs of offloaded calls.
+OFFLOAD_DIR = Path(env("MANTRA_OFFLOAD_DIR", default=str(VAR_DIR / "offload")))
+#: Days for which shipped segments are kept as evidence, and records in the call history.
 JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
 HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
-#: Wait for the disk with every line, so that a power cut loses none either.
+#: True: wait for the disk with every line of the journal, so that a power cut loses none.
 AUDIT_FSYNC = env.bool("AUDIT_FSYNC", default=False)
-#: How often a worker asks whether the book has changed.
+#: Seconds between two checks of a worker process for a changed registry.
 SNAPSHOT_SECONDS = env.float("MANTRA_SNAPSHOT_SECONDS", default=0.3)
-#: How long a call waits for a connection of its source's pool.
+#: Seconds for which a call waits for a connection of its source's pool.
 POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=2.0)
-#: Threads of a worker process; gunicorn starts so many. No source may hold more than half of them.
+#: Threads of a worker process (gunicorn). One source may use at most half of them.
 WEB_THREADS = env.int("WEB_THREADS", default=16)
-#: Bytes of a row, and of a page, that a data source may answer with.
+#: The most bytes of a row, and of a page, of a data operation's response.
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
-#: Where quotas are counted: memory:// (one process) or redis://….
+#: The store that counts quotas: memory:// (one process) or redis://….
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
-#: What becomes of calls while that store is away: allow or refuse.
+#: Calls are allowed or refused while that store is unavailable: allow or refuse.
 QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")
-#: Directories in which file sources (SQLite) may lie, each agency's in the folder named by its code.
-#: Nothing else on the disk can be offered.
+#: Folders of file sources (SQLite). Each agency's files are in a subfolder with its code as name. No other file can be
+#: a source.
 SOURCE_FILE_DIRS = env.list("MANTRA_SOURCE_FILE_DIRS", default=[str(VAR_DIR / "sources")])
-#: Networks in which upstreams may lie; those with "!" before them are denied. Empty: anywhere but in special ones,
-#: such as loopback and link-local, which only an entry of their own opens.
+#: Networks of permitted upstreams; those with "!" are denied. Empty: all networks but special ones such as loopback and
+#: link-local, which need an entry of their own.
 UPSTREAM_NETWORKS = [entry.strip() for entry in env("MANTRA_UPSTREAM_NETWORKS", default="").split(",") if entry.strip()]
 for _entry in UPSTREAM_NETWORKS:
     try:
         ipaddress.ip_network(_entry.removeprefix("!").strip(), strict=False)
     except ValueError:
         raise ImproperlyConfigured(
-            "MANTRA_UPSTREAM_NETWORKS must be networks such as 10.0.0.0/8, with ! before those that are denied."
+            "MANTRA_UPSTREAM_NETWORKS must list networks such as 10.0.0.0/8, with ! before denied ones."
         ) from None
 
 # ---------------------------------------------------------------------------------------- Django
@@ -148,7 +149,7 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
-        # Readers and the one writer do not wait for each other, and a writer queues from its start.
+        # Readers and the one writer do not wait for each other. A writer takes the lock when its transaction begins.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
         "transaction_mode": "IMMEDIATE",
     }
@@ -177,11 +178,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-#: Serve the files from where the packages keep them: no collectstatic before the first start.
+#: Serve static files from their packages: no collectstatic is needed before the first start.
 WHITENOISE_USE_FINDERS = env.bool("MANTRA_STATIC_FROM_PACKAGES", default=True)
 WHITENOISE_AUTOREFRESH = False
 
-# Behind TLS, as in production, cookies travel by TLS only.
+# Behind TLS, as in production, browsers send cookies by TLS only.
 _secure = env.bool("MANTRA_HTTPS", default=False)
 SESSION_COOKIE_SECURE = _secure
 CSRF_COOKIE_SECURE = _secure
@@ -199,7 +200,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("MANTRA_LOG_LEVEL", default="INFO")},
-    # A failed request's report would hold its parameters and settings.
+    # A failed request's report would contain its parameters and the settings.
     "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
 }
 

@@ -1,6 +1,6 @@
-"""The door: call addresses are answered here, everything else by Django.
+"""The WSGI application: calls go to their protocol handler, all other requests to Django.
 
-A call needs nothing of Django's middleware, URL resolver or signals, and they cost more than it does.
+A call needs neither Django's middleware nor its URL resolver and signals, which take more time than the call itself.
 """
 
 from __future__ import annotations
@@ -27,50 +27,50 @@ from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
 
-#: The first segment of an address → what answers it.
-FACES: dict[str, Callable[[Environ], Response]] = {
-    "rest": rest.face,
-    "soap": handler.face,
-    "mantra": legacy.face,
-    "api": legacy.face,
-    "json": legacy.face,
-    "xml": legacy.face,
+#: First segment of the path → handler.
+HANDLERS: dict[str, Callable[[Environ], Response]] = {
+    "rest": rest.handle,
+    "soap": handler.handle,
+    "mantra": legacy.handle,
+    "api": legacy.handle,
+    "json": legacy.handle,
+    "xml": legacy.handle,
     "healthz": probes.alive,
     "readyz": probes.ready,
 }
 
-_STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-# Gunicorn imports this after the fork, so that each worker has threads of its own.
+# Gunicorn imports this module after the fork, so that each worker process starts its own threads.
 holder.start()
 sync.start()
 
-# What was imported stays: the collector need not look at it again, nor look as often as a small program's would.
+# Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000, 20, 20)
 
 
-def _first(path: str) -> str:
-    """The first segment of an address. 1.99x minded neither case nor a missing slash."""
+def _first_segment(path: str) -> str:
+    """Return the first segment of a path, in lower case: 1.99x ignored case and repeated slashes at the start."""
     return path.lstrip("/").partition("/")[0].lower()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The WSGI application."""
-    face = FACES.get(_first(environ.get("PATH_INFO", "")))
-    if face is None:
-        found: Iterable[bytes] = django_application(environ, start_response)
-        return found
+    """Respond to one HTTP request (PEP 3333)."""
+    handle = HANDLERS.get(_first_segment(environ.get("PATH_INFO", "")))
+    if handle is None:
+        chunks: Iterable[bytes] = django_application(environ, start_response)
+        return chunks
     try:
-        response = face(environ)
-    except Exception as error:  # serve() lets nothing through: this is a defect in a face
-        log.error("a face failed: %s", type(error).__name__)
+        response = handle(environ)
+    except Exception as error:  # serve() raises nothing: this is a defect of a handler
+        log.error("a protocol handler failed: %s", type(error).__name__)
         response = Response(500)
     fields = list(response.headers.items())
     if response.cookies:
         fields += [("Set-Cookie", cookie) for cookie in response.cookies]
-    # An upstream's status may be one that no book has.
+    # An upstream may have used a status that is not registered.
     start_response(_STATUS.get(response.status) or f"{response.status} -", fields)
     body = response.body
     return (body,) if isinstance(body, bytes) else body

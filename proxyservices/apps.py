@@ -11,4 +11,4 @@ class ProxyServicesConfig(AppConfig):
         from proxyservices.forwarding import plan  # models must be loaded first
         from registry.snapshot import loader
 
-        loader.PREPARERS["proxy"] = plan.prepare
+        loader.PLANNERS["proxy"] = plan.prepare

@@ -12,4 +12,4 @@ class RegistryConfig(AppConfig):
         from registry import checks, roles  # models must be loaded first; checks register themselves
 
         assert checks
-        post_migrate.connect(roles.settle, dispatch_uid="registry.roles")
+        post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")

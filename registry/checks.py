@@ -1,4 +1,4 @@
-"""Bad configuration told at start, with what to do about it."""
+"""Checks of the configuration at start, with advice."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         except ValueError:
             return [
                 checks.Error(
-                    "MANTRA_FIELD_KEYS holds something that is no Fernet key.",
-                    hint="Make one with: python -c 'from cryptography.fernet import Fernet; "
+                    "MANTRA_FIELD_KEYS contains a value that is not a Fernet key.",
+                    hint="Create a key with: python -c 'from cryptography.fernet import Fernet; "
                     "print(Fernet.generate_key().decode())'",
                     id="mantra.E001",
                 )
@@ -29,24 +29,24 @@ def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register()
 def quota_store(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    found: list[checks.CheckMessage] = []
+    messages: list[checks.CheckMessage] = []
     if settings.QUOTA_STORE_DOWN not in ("allow", "refuse"):
-        found.append(
+        messages.append(
             checks.Error(
-                "MANTRA_QUOTA_STORE_DOWN is neither allow nor refuse.",
-                hint="allow lets calls through while the store is away, refuse answers them 503.",
+                "MANTRA_QUOTA_STORE_DOWN must be allow or refuse.",
+                hint="While the quota store is down, allow admits calls and refuse rejects them with 503.",
                 id="mantra.E002",
             )
         )
     if settings.QUOTA_STORE.startswith("memory") and int(os.environ.get("WEB_CONCURRENCY", "1")) > 1:
-        found.append(
+        messages.append(
             checks.Warning(
-                "Quotas are counted in memory, by each worker process for itself.",
+                "Quotas are counted in the memory of each worker process.",
                 hint="Set MANTRA_QUOTA_STORE=redis://…, or WEB_CONCURRENCY=1.",
                 id="mantra.W001",
             )
         )
-    return found
+    return messages
 
 
 @checks.register()
@@ -55,8 +55,8 @@ def journal_folder(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [
             checks.Warning(
-                f"The journal's folder {folder} is missing or cannot be written: every call will answer 503.",
-                hint="Make it, owned by the user that the bus runs as, or set MANTRA_JOURNAL_DIR.",
+                f"The journal's folder {folder} is missing or cannot be written: every call will fail with 503.",
+                hint="Create it, owned by the bus's user, or set MANTRA_JOURNAL_DIR.",
                 id="mantra.W002",
             )
         ]

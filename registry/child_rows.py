@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,31 +10,34 @@ from django.db.models import Model
 
 from registry.models import Operation
 
-Same = Callable[[str, Any, Any], bool]
+#: (attribute, old value, new value) → True if the two mean the same.
+IsSame = Callable[[str, Any, Any], bool]
 
 
 @dataclass(slots=True)
 class Replacement:
-    """What it takes to make the stored list the wanted one. Nothing is written before save()."""
+    """The changes from the stored list to the wanted one. Nothing is written before save(). False if there are none."""
 
+    #: The wanted list in its order, saved or not.
     rows: list[Any]
-    gone: list[Any]
+    removed: list[Any]
     added: list[Any] = field(default_factory=list)
-    #: row, and what changes of it: attribute → (old, new)
+    #: (row, its changes: attribute → (old, new)).
     changed: list[tuple[Any, dict[str, tuple[Any, Any]]]] = field(default_factory=list)
-    moved: bool = False
+    #: The rows need new positions.
+    reordered: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.gone or self.added or self.changed or self.moved)
+        return bool(self.removed or self.added or self.changed or self.reordered)
 
     def save(self) -> None:
-        for row in self.gone:
+        for row in self.removed:
             row.delete()
         for position, row in enumerate(self.rows):
-            if self.moved:
+            if self.reordered:
                 row.position = position
-        touched = self.rows if self.moved else [*self.added, *(row for row, _change in self.changed)]
-        for row in touched:
+        to_save = self.rows if self.reordered else [*self.added, *(row for row, _change in self.changed)]
+        for row in to_save:
             row.save()
 
 
@@ -44,53 +47,69 @@ def replacement(
     key: tuple[str, ...],
     wanted: Sequence[dict[str, Any]],
     attributes: Sequence[str],
-    same: Same = lambda _name, old, new: bool(old == new),
-    kept: frozenset[str] = frozenset(),
+    is_same: IsSame = lambda _name, old, new: bool(old == new),
+    keep_if_absent: frozenset[str] = frozenset(),
+    near: Callable[[Any], Hashable] | None = None,
 ) -> Replacement:
     """Match ``wanted`` (attribute → value) with the operation's rows by the attributes of ``key``, in order.
 
-    An attribute that is not given falls back to the model's default, except for those in ``kept``,
-    which stay as stored: secrets, that whoever writes the list may not know.
+    An attribute that is absent gets the model's default, except for those in ``keep_if_absent``, which keep the
+    stored value: these are secrets, and the author of the list may not know them. A row without a match is an edited
+    stored one if both have the same ``near``: an upstream with a changed path stays the same upstream.
     """
     stored = list(model._default_manager.filter(operation=operation)) if operation.pk else []
     by_key = {tuple(getattr(row, name) for name in key): row for row in stored}
-    found = Replacement([], [])
-    if "position" in attributes:
-        # Several rows may share one; where none is given, the order of the list is meant.
-        wanted = [{"position": index, **values} for index, values in enumerate(wanted)]
-    for values in wanted:
-        row = by_key.pop(identity(model, key, values), None)
+    result = Replacement([], [])
+    if "priority" in attributes:
+        # Several rows may have the same priority. A row without one gets its place in the list.
+        wanted = [{"priority": index, **values} for index, values in enumerate(wanted)]
+    matched = [by_key.pop(identity(model, key, values), None) for values in wanted]
+    for values, row in zip(wanted, matched, strict=True):
         if row is None:
-            row = model(operation=operation, **values)  # type: ignore[call-arg]
-            found.added.append(row)
+            new = model(operation=operation, **values)  # type: ignore[call-arg]
+            row = _take_near(by_key, new, near)
+        if row is None:
+            row = new
+            result.added.append(row)
         else:
-            change = _change(row, values, attributes, same, kept)
+            change = _update(row, values, attributes, is_same, keep_if_absent)
             if change:
-                found.changed.append((row, change))
-        found.rows.append(row)
-    found.gone = list(by_key.values())
-    left = [row for row in stored if row not in found.gone]
-    in_order = "position" not in attributes and any(each.name == "position" for each in model._meta.fields)
-    found.moved = in_order and (bool(found.added) or left != found.rows)
-    return found
+                result.changed.append((row, change))
+        result.rows.append(row)
+    result.removed = list(by_key.values())
+    remaining = [row for row in stored if row not in result.removed]
+    ordered = any(column.name == "position" for column in model._meta.fields)
+    result.reordered = ordered and (bool(result.added) or remaining != result.rows)
+    return result
+
+
+def _take_near(rows: dict[tuple[Any, ...], Any], new: Any, near: Callable[[Any], Hashable] | None) -> Any:
+    """Remove and return the stored row with the same ``near`` as a new row, None if there is none."""
+    if near is None:
+        return None
+    key = next((key for key, row in rows.items() if near(row) == near(new)), None)
+    return rows.pop(key) if key is not None else None
 
 
 def identity(model: type[Model], key: tuple[str, ...], values: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a row of the list from the others, as ``values`` have it."""
+    """Return the values of the attributes of ``key``, which identify a row in its list."""
     return tuple(values.get(name, model._meta.get_field(name).get_default()) for name in key)  # type: ignore[union-attr]
 
 
-def _change(
-    row: Model, values: dict[str, Any], attributes: Sequence[str], same: Same, kept: frozenset[str]
+def _update(
+    row: Model, values: dict[str, Any], attributes: Sequence[str], is_same: IsSame, keep_if_absent: frozenset[str]
 ) -> dict[str, tuple[Any, Any]]:
-    """Set the attributes that differ and say which."""
+    """Set the attributes that differ. Return them with their old and new values."""
     change = {}
     for name in attributes:
-        if name not in values and name in kept:
+        if name not in values and name in keep_if_absent:
             continue
         default = row._meta.get_field(name).get_default()  # type: ignore[union-attr]
         old, new = getattr(row, name), values.get(name, default)
-        if not same(name, old, new):
+        if not is_same(name, old, new):
             change[name] = (old, new)
-            setattr(row, name, new)
+        elif name not in keep_if_absent:
+            continue
+        # A secret that was entered again no longer counts as stored, even if it is the same (secret_rules.py).
+        setattr(row, name, new)
     return change

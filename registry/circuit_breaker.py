@@ -1,45 +1,49 @@
-"""A breaker: what has failed several times running is left alone for a while, then tried once.
+"""A circuit breaker: after several failures in a row no call passes for a time, then one trial call.
 
-pybreaker holds its lock for as long as the guarded call runs, which would make calls wait for each
-other. This one takes no lock: that two callers may both become the trial does no harm.
+pybreaker holds its lock while the guarded call runs, so that calls would wait for each other. This one has no lock: it
+does no harm if two callers both become the trial.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
-class Breaker:
-    """Closed; open after ``threshold`` failures in a row; from then on one trial every ``pause`` seconds."""
+class CircuitBreaker:
+    """Closed; open after ``threshold`` failures in a row, then with one trial call every ``reset_timeout`` seconds."""
 
-    __slots__ = ("_next_trial", "failures", "pause", "threshold")
+    __slots__ = ("_clock", "_next_trial", "failures", "reset_timeout", "threshold")
 
-    def __init__(self, threshold: int = 3, pause: float = 5.0) -> None:
+    def __init__(
+        self, threshold: int = 3, reset_timeout: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self.threshold = threshold
-        self.pause = pause
+        self.reset_timeout = reset_timeout
         self.failures = 0
         self._next_trial = 0.0
 
     @property
     def state(self) -> str:
-        """closed, open or half-open (the next caller is the trial)."""
+        """Return closed, open or half-open (the next call is the trial)."""
         if self.failures < self.threshold:
             return "closed"
-        return "open" if time.monotonic() < self._next_trial else "half-open"
+        return "open" if self._clock() < self._next_trial else "half-open"
 
-    def allows(self) -> bool:
-        """Whether to try. In the half-open state the caller who hears yes is the trial."""
+    def try_pass(self) -> bool:
+        """Return True if a call may pass. In the half-open state this call becomes the trial."""
         if self.failures < self.threshold:
             return True
-        now = time.monotonic()
+        now = self._clock()
         if now < self._next_trial:
             return False
-        self._next_trial = now + self.pause
+        self._next_trial = now + self.reset_timeout
         return True
 
-    def due(self, delay: float = 0.0) -> bool:
-        """Whether a call may pass, without becoming the trial; an open breaker's not before ``delay`` seconds more."""
-        return self.failures < self.threshold or time.monotonic() >= self._next_trial + delay
+    def may_pass(self, delay: float = 0.0) -> bool:
+        """Return True if a call may pass, without making it the trial; ``delay`` seconds later with an open circuit."""
+        return self.failures < self.threshold or self._clock() >= self._next_trial + delay
 
     def succeeded(self) -> None:
         self.failures = 0
@@ -47,8 +51,8 @@ class Breaker:
     def failed(self) -> None:
         self.failures += 1
         if self.failures >= self.threshold:
-            self._next_trial = time.monotonic() + self.pause
+            self._next_trial = self._clock() + self.reset_timeout
 
     def retry_after(self) -> int:
-        """Whole seconds until the next trial, at least 1."""
-        return max(1, int(self._next_trial - time.monotonic()) + 1)
+        """Return the whole seconds until the next trial, at least 1."""
+        return max(1, int(self._next_trial - self._clock()) + 1)

@@ -1,7 +1,7 @@
-"""Every way a call can fail: one numbered table. A number, once given, is never used again.
+"""The table of all faults. The number of a fault is never used again.
 
-The wording of 10001 to 10018 is MANTRA 1.99y's and existing callers compare it, so those have one
-language. The others are the bus's own, in Indonesian and English.
+The texts of 10001 to 10018 are those of MANTRA 1.99y, because existing callers compare them: they have one language.
+The others are the bus's own, in Indonesian and English.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def _row(code: int, name: str, status: int, id: str, en: str, party: str = "call
     return kind
 
 
-# The legacy wire's own (LEGACY-WIRE.md), reused by every face where the meaning is the same.
+# The faults of the legacy wire (LEGACY-WIRE.md), used by every protocol if the meaning is the same.
 KEY_MISSING = _row(
     10001,
     "key-missing",
@@ -92,7 +92,7 @@ TAG_IMPOSSIBLE = _row(
     "provider",
 )
 
-# 11001 up: who may call.
+# From 11001: admission.
 KEY_UNKNOWN = _row(
     11001,
     "key-unknown",
@@ -114,19 +114,19 @@ KEY_NETWORK = _row(
     "Kunci akses ini tidak boleh dipakai dari alamat {address}. Minta pengelola aplikasi menambahkan jaringan Anda",
     "This access key may not be used from {address}. Ask your application's manager to add your network",
 )
-KEY_ELSEWHERE = _row(
+KEY_OF_ANOTHER_OPERATION = _row(
     11004,
     "key-of-another-operation",
     403,
     "Kunci akses ini milik operasi lain",
-    "This access key opens another operation, not this one",
+    "This access key is for another operation",
 )
 GRANT_MISSING = _row(
     11005,
     "grant-missing",
     403,
-    "Aplikasi Anda belum diberi izin atas operasi ini. Ajukan permintaan akses kepada instansi penyedia",
-    "Your application has no grant for this operation. Ask the providing agency for access",
+    "Aplikasi Anda belum diberi izin atas operasi ini. Ajukan permohonan akses kepada instansi penyedia",
+    "Your application has no grant for this operation. Request access from the providing agency",
 )
 GRANT_EXPIRED = _row(
     11006,
@@ -135,7 +135,7 @@ GRANT_EXPIRED = _row(
     "Izin aplikasi Anda atas operasi ini sudah berakhir. Ajukan perpanjangan kepada instansi penyedia",
     "Your application's grant for this operation has ended. Ask the providing agency to renew it",
 )
-GRANT_EARLY = _row(
+GRANT_NOT_YET_VALID = _row(
     11007,
     "grant-not-yet-valid",
     403,
@@ -147,30 +147,30 @@ GRANT_NETWORK = _row(
     "grant-network",
     403,
     "Izin ini tidak berlaku dari alamat {address}. Minta instansi penyedia menambahkan jaringan Anda",
-    "This grant does not hold from {address}. Ask the providing agency to add your network",
+    "This grant is not valid from {address}. Ask the providing agency to add your network",
 )
 KEY_IN_PATH = _row(
     11009,
     "key-in-path",
     401,
-    "Kunci akses tidak boleh ditulis di alamat. Kirimkan dalam header AccessKey",
-    "The access key may not be written in the address. Send it in the AccessKey header",
+    "Kunci akses tidak boleh ditulis di URL. Kirimkan dalam header AccessKey",
+    "The access key must not be in the URL. Send it in the AccessKey header",
 )
 OPERATION_RETIRED = _row(
     11010,
     "operation-retired",
     410,
     "Operasi ini sudah dihentikan. Hubungi instansi penyedia untuk penggantinya",
-    "This operation has been retired. Ask the providing agency what replaces it",
+    "This operation is retired. Ask the providing agency for its replacement",
 )
-QUOTA_SPENT = _row(
+QUOTA_EXCEEDED = _row(
     11011,
-    "quota-spent",
+    "quota-exceeded",
     429,
     "Kuota {quota} untuk operasi ini sudah habis. Coba lagi dalam {seconds} detik",
-    "The quota of {quota} for this operation is spent. Try again in {seconds} seconds",
+    "The quota of {quota} for this operation is used up. Try again in {seconds} seconds",
 )
-QUOTA_UNKNOWN = _row(
+QUOTA_STORE_DOWN = _row(
     11012,
     "quota-store-down",
     503,
@@ -179,48 +179,48 @@ QUOTA_UNKNOWN = _row(
     "bus",
 )
 
-# 11101 up: what was asked.
+# From 11101: the caller's request.
 PARAMETER_MISSING = _row(
     11101,
     "parameter-missing",
     400,
     "Parameter {parameter} wajib diisi",
-    "The parameter {parameter} must be given",
+    "The parameter {parameter} is required",
 )
 PARAMETER_INVALID = _row(
     11102,
     "parameter-invalid",
     400,
-    "Nilai parameter {parameter} tidak sesuai: {why_id}",
-    "The value of parameter {parameter} does not fit: {why_en}",
+    "Nilai parameter {parameter} tidak sesuai: {reason_id}",
+    "The value of parameter {parameter} is invalid: {reason_en}",
 )
 PARAMETER_UNKNOWN = _row(
     11103,
     "parameter-unknown",
     400,
     "Parameter {parameter} tidak dikenal. Yang tersedia: {known}",
-    "There is no parameter {parameter}. There are: {known}",
+    "The parameter {parameter} is unknown. Available: {known}",
 )
 PARAMETER_REPEATED = _row(
     11104,
     "parameter-repeated",
     400,
     "Parameter {parameter} diberikan lebih dari sekali",
-    "The parameter {parameter} was given more than once",
+    "The parameter {parameter} occurs more than once",
 )
 BODY_INVALID = _row(
     11105,
     "body-invalid",
     400,
-    "Isi permintaan tidak terbaca: {why_id}",
-    "The request's body cannot be read: {why_en}",
+    "Isi permintaan tidak terbaca: {reason_id}",
+    "The request body cannot be read: {reason_en}",
 )
 BODY_TOO_LARGE = _row(
     11106,
     "body-too-large",
     413,
     "Isi permintaan melebihi {limit} byte",
-    "The request's body is over {limit} bytes",
+    "The request body exceeds {limit} bytes",
 )
 BODY_TYPE = _row(
     11107,
@@ -229,82 +229,81 @@ BODY_TYPE = _row(
     "Jenis isi permintaan tidak didukung. Kirim application/json atau application/x-www-form-urlencoded",
     "This type of body is not supported. Send application/json or application/x-www-form-urlencoded",
 )
-METHOD_REFUSED = _row(
+METHOD_NOT_ALLOWED = _row(
     11108,
     "method-not-allowed",
     405,
-    "Metode {method} tidak berlaku di sini. Yang berlaku: {allowed}",
-    "The method {method} does not work here. These do: {allowed}",
+    "Metode {method} tidak diizinkan. Yang diizinkan: {allowed}",
+    "The method {method} is not allowed. Allowed: {allowed}",
 )
 NOT_ACCEPTABLE = _row(
     11109,
     "not-acceptable",
     406,
-    "Tidak ada format yang diminta. Yang tersedia: {formats}",
-    "None of the formats asked for is offered. There are: {formats}",
+    "Format yang diminta tidak tersedia. Yang tersedia: {formats}",
+    "None of the requested formats is available. Available: {formats}",
 )
 ADDRESS_INVALID = _row(
     11110,
     "address-invalid",
     400,
-    "Alamat permintaan tidak terbaca: periksa pengodean persen dan UTF-8",
-    "The address cannot be read: check its percent-encoding and UTF-8",
+    "URL permintaan tidak terbaca. Periksa pengodean persen dan UTF-8",
+    "The URL cannot be read. Check its percent-encoding and UTF-8",
 )
-OUTPUT_FORMAT = _row(
+FORMAT_IMPOSSIBLE = _row(
     11111,
     "format-impossible",
     406,
     "Hasil operasi ini tidak dapat ditulis sebagai {format}. Pilih format lain",
     "This operation's result cannot be written as {format}. Choose another format",
 )
-
 SOAP_INVALID = _row(
     11114,
     "soap-invalid",
     400,
-    "Amplop SOAP tidak terbaca: {why_id}",
-    "The SOAP envelope cannot be read: {why_en}",
+    "Amplop SOAP tidak terbaca: {reason_id}",
+    "The SOAP envelope cannot be read: {reason_en}",
 )
 SOAP_DOCTYPE = _row(
     11115,
     "soap-doctype",
     400,
     "Amplop SOAP tidak boleh memuat DOCTYPE",
-    "A SOAP envelope may not hold a DOCTYPE",
+    "A SOAP envelope must not contain a DOCTYPE",
 )
 SOAP_ATTACHMENTS = _row(
     11116,
     "soap-attachments",
     415,
     "MTOM dan lampiran tidak didukung. Kirim amplop SOAP saja, sebagai text/xml atau application/soap+xml",
-    "MTOM and attachments are not supported. Send the SOAP envelope alone, as text/xml or application/soap+xml",
+    "MTOM and attachments are not supported. Send only the SOAP envelope, as text/xml or application/soap+xml",
 )
-VALUE_UNFIT = _row(
+VALUE_NOT_OF_ITS_TYPE = _row(
     11117,
     "value-not-of-its-type",
     502,
-    "Kolom {column} berisi nilai yang bukan {type}, jenis yang dinyatakan penyedia. Laporkan kepada instansi penyedia",
-    "The column {column} holds a value that is no {type}, which its provider declares it to be. Report it to the "
-    "providing agency",
+    "Kolom {column} berisi nilai yang bukan berjenis {type} seperti dinyatakan penyedia. Laporkan kepada instansi "
+    "penyedia",
+    "The column {column} has a value that is not of the declared type {type}. Report it to the providing agency",
     "provider",
 )
 SOAP_NOT_UNDERSTOOD = _row(
     11118,
     "soap-not-understood",
     400,
-    "Header SOAP {header} wajib dipahami, tetapi tidak dikenal di sini",
-    "The SOAP header {header} must be understood, but is not known here",
+    "Header SOAP {header} wajib dipahami, tetapi tidak dikenal",
+    "The SOAP header {header} has mustUnderstand, but the bus does not know it",
 )
 SOAP_VERSION = _row(
     11119,
     "soap-version",
     400,
     "Versi SOAP ini tidak dikenal. Kirim amplop SOAP 1.1 atau 1.2",
-    "This version of SOAP is not known. Send an envelope of SOAP 1.1 or 1.2",
+    "This SOAP version is unknown. Send a SOAP 1.1 or 1.2 envelope",
 )
 
-# 11201 up: what the provider's side did.
-SOURCE_DOWN = _row(
+# From 11201: the provider and its source or upstream.
+SOURCE_UNREACHABLE = _row(
     11201,
     "source-unreachable",
     502,
@@ -312,102 +311,52 @@ SOURCE_DOWN = _row(
     "The provider's database cannot be reached. Report request {request_id} to the providing agency",
     "provider",
 )
-SOURCE_REFUSED = _row(
+QUERY_FAILED = _row(
     11202,
     "query-failed",
     502,
     "Koneksi database gagal atau perintah SQL keliru. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
-    "The provider's database refused the query. Report request {request_id} to the providing agency",
+    "The provider's database rejected the query. Report request {request_id} to the providing agency",
     "provider",
 )
-SOURCE_SLOW = _row(
+SOURCE_TIMEOUT = _row(
     11203,
     "source-timeout",
     504,
-    "Database penyedia tidak menjawab dalam {seconds} detik. Coba lagi, atau persempit permintaan",
-    "The provider's database did not answer within {seconds} seconds. Try again, or narrow the request",
+    "Database penyedia tidak merespons dalam {seconds} detik. Coba lagi, atau persempit permintaan",
+    "The provider's database did not respond within {seconds} seconds. Try again, or narrow the request",
     "provider",
 )
 SOURCE_BUSY = _row(
     11204,
     "source-busy",
     503,
-    "Semua sambungan ke database penyedia sedang terpakai. Coba lagi sebentar lagi",
+    "Semua koneksi ke database penyedia sedang terpakai. Coba lagi sebentar lagi",
     "All connections to the provider's database are in use. Try again shortly",
     "provider",
 )
-SOURCE_TRIPPED = _row(
-    11210,
-    "source-resting",
-    503,
-    "Database penyedia sedang terganggu dan diistirahatkan. Coba lagi dalam {seconds} detik",
-    "The provider's database is failing and is left alone for now. Try again in {seconds} seconds",
-    "provider",
-)
-LOOP = _row(
-    11212,
-    "loop",
-    508,
-    "Panggilan ini sudah melewati {hops} bus dan tampaknya berputar. Laporkan kepada instansi penyedia",
-    "This call has come through {hops} buses and seems to go in a circle. Report it to the providing agency",
-    "provider",
-)
-UPSTREAM_BUSY = _row(
-    11213,
-    "upstream-busy",
-    503,
-    "Terlalu banyak panggilan ke layanan tujuan sedang berjalan. Coba lagi sebentar lagi",
-    "Too many calls to the upstream service are under way. Try again shortly",
-    "provider",
-)
-FIELDS_INSEPARABLE = _row(
-    11214,
-    "fields-inseparable",
-    403,
-    "Izin Anda hanya mencakup sebagian kolom, dan jawaban operasi ini tidak dapat dipilah menurut kolom",
-    "Your grant covers only some fields, and this operation's answer cannot be cut down to them",
-    "provider",
-)
-ANSWER_TOO_WIDE = _row(
-    11215,
-    "answer-too-wide",
-    502,
-    "Satu baris atau satu halaman jawaban database penyedia melebihi {mib} MiB. Persempit permintaan, atau laporkan "
-    "nomor permintaan {request_id} kepada instansi penyedia",
-    "A row or a page of the provider's answer is over {mib} MiB. Narrow the request, or report request {request_id} to "
-    "the providing agency",
-    "provider",
-)
-FIELD_MISSING = _row(
-    11211,
-    "field-missing",
-    502,
-    "Kolom {column} dinyatakan oleh penyedia, tetapi tidak ada dalam hasil SQL-nya. Laporkan kepada instansi penyedia",
-    "The provider declares the column {column}, but its SQL does not give it. Report it to the providing agency",
-    "provider",
-)
-UPSTREAM_DOWN = _row(
+UPSTREAM_UNREACHABLE = _row(
     11205,
     "upstream-unreachable",
     502,
     "Layanan tujuan tidak dapat dihubungi. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
-    "The upstream service cannot be reached. Report request {request_id} to the providing agency",
+    "The upstream cannot be reached. Report request {request_id} to the providing agency",
     "provider",
 )
-UPSTREAM_SLOW = _row(
+UPSTREAM_TIMEOUT = _row(
     11206,
     "upstream-timeout",
     504,
-    "Layanan tujuan tidak menjawab dalam {seconds} detik. Coba lagi sebentar lagi",
-    "The upstream service did not answer within {seconds} seconds. Try again shortly",
+    "Layanan tujuan tidak merespons dalam {seconds} detik. Coba lagi sebentar lagi",
+    "The upstream did not respond within {seconds} seconds. Try again shortly",
     "provider",
 )
-UPSTREAM_WRONG = _row(
+UPSTREAM_ANSWER_UNREADABLE = _row(
     11207,
     "upstream-answer-unreadable",
     502,
-    "Jawaban layanan tujuan tidak terbaca. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
-    "The upstream service's answer cannot be read. Report request {request_id} to the providing agency",
+    "Respons layanan tujuan tidak terbaca. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream's response cannot be read. Report request {request_id} to the providing agency",
     "provider",
 )
 DEFINITION_BROKEN = _row(
@@ -418,47 +367,96 @@ DEFINITION_BROKEN = _row(
     "This operation's definition cannot be run. Report request {request_id} to the providing agency",
     "provider",
 )
-
 UPSTREAM_REFUSED = _row(
     11209,
     "upstream-refused",
     502,
     "Layanan tujuan menolak permintaan dengan kode {upstream_code}",
-    "The upstream service refused the request with code {upstream_code}",
+    "The upstream refused the request with code {upstream_code}",
     "provider",
 )
-
-# 11220 up: the several ways in which an upstream fails its proxy operation.
-UPSTREAM_RESTING = _row(
-    11220,
-    "upstream-resting",
+SOURCE_CIRCUIT_OPEN = _row(
+    11210,
+    "source-circuit-open",
     503,
-    "Semua alamat layanan tujuan sedang terganggu dan diistirahatkan. Coba lagi dalam {seconds} detik",
-    "Every address of the upstream service is failing and is left alone for now. Try again in {seconds} seconds",
+    "Database penyedia sedang terganggu, sehingga pemutus sirkuitnya terbuka. Coba lagi dalam {seconds} detik",
+    "The provider's database is failing, so its circuit is open. Try again in {seconds} seconds",
     "provider",
 )
-UPSTREAM_LARGE = _row(
+FIELD_MISSING = _row(
+    11211,
+    "field-missing",
+    502,
+    "Kolom {column} dinyatakan oleh penyedia, tetapi tidak ada dalam hasil SQL-nya. Laporkan kepada instansi penyedia",
+    "The provider declares the column {column}, but its SQL does not return it. Report it to the providing agency",
+    "provider",
+)
+LOOP = _row(
+    11212,
+    "loop",
+    508,
+    "Panggilan ini sudah melewati {hops} server MANTRA dan tampaknya berputar. Laporkan kepada instansi penyedia",
+    "This call passed through {hops} buses and seems to loop. Report it to the providing agency",
+    "provider",
+)
+UPSTREAM_BUSY = _row(
+    11213,
+    "upstream-busy",
+    503,
+    "Terlalu banyak panggilan ke layanan tujuan sedang berjalan. Coba lagi sebentar lagi",
+    "Too many calls to the upstream are in progress. Try again shortly",
+    "provider",
+)
+FIELDS_INSEPARABLE = _row(
+    11214,
+    "fields-inseparable",
+    403,
+    "Izin Anda hanya mencakup sebagian kolom, dan respons operasi ini tidak dapat dipilah menurut kolom",
+    "Your grant covers only some fields, and this operation's response cannot be limited to them",
+    "provider",
+)
+ANSWER_TOO_WIDE = _row(
+    11215,
+    "answer-too-wide",
+    502,
+    "Satu baris atau satu halaman hasil database penyedia melebihi {mib} MiB. Persempit permintaan, atau laporkan "
+    "nomor permintaan {request_id} kepada instansi penyedia",
+    "A row or a page of the provider's result exceeds {mib} MiB. Narrow the request, or report request {request_id} "
+    "to the providing agency",
+    "provider",
+)
+# From 11220: further failures of upstreams.
+UPSTREAM_CIRCUIT_OPEN = _row(
+    11220,
+    "upstream-circuit-open",
+    503,
+    "Semua layanan tujuan sedang terganggu, sehingga pemutus sirkuitnya terbuka. Coba lagi dalam {seconds} detik",
+    "All upstreams are failing, so their circuits are open. Try again in {seconds} seconds",
+    "provider",
+)
+UPSTREAM_TOO_LARGE = _row(
     11221,
     "upstream-too-large",
     502,
-    "Jawaban layanan tujuan melebihi {limit} byte",
-    "The upstream service's answer is over {limit} bytes",
+    "Respons layanan tujuan melebihi {limit} byte",
+    "The upstream's response exceeds {limit} bytes",
     "provider",
 )
-UPSTREAM_BROKE = _row(
+UPSTREAM_BROKE_OFF = _row(
     11222,
     "upstream-broke-off",
     502,
-    "Layanan tujuan memutus jawabannya di tengah jalan. Laporkan nomor permintaan {request_id} kepada penyedia",
-    "The upstream service broke its answer off. Report request {request_id} to the providing agency",
+    "Respons layanan tujuan terputus sebelum selesai. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream's response was aborted before its end. Report request {request_id} to the providing agency",
     "provider",
 )
-UPSTREAM_FORBIDDEN = _row(
+UPSTREAM_FORBIDDEN_ADDRESS = _row(
     11223,
     "upstream-forbidden-address",
     502,
-    "Alamat layanan tujuan tidak diizinkan oleh pengelola bus. Laporkan nomor permintaan {request_id}",
-    "The bus's operators do not allow the upstream service's address. Report request {request_id}",
+    "Alamat layanan tujuan tidak diizinkan oleh administrator server. Laporkan nomor permintaan {request_id} kepada "
+    "instansi penyedia",
+    "The operator does not allow the upstream's address. Report request {request_id} to the providing agency",
     "provider",
 )
 UPSTREAM_TLS = _row(
@@ -466,33 +464,32 @@ UPSTREAM_TLS = _row(
     "upstream-tls",
     502,
     "Sertifikat layanan tujuan tidak dapat dipercaya. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
-    "The upstream service's certificate cannot be trusted. Report request {request_id} to the providing agency",
+    "The upstream's certificate cannot be trusted. Report request {request_id} to the providing agency",
     "provider",
 )
 UPSTREAM_CREDENTIAL = _row(
     11225,
     "upstream-credential",
     502,
-    "Bus tidak memperoleh akses ke layanan tujuan. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
-    "The bus was not let in by the upstream service. Report request {request_id} to the providing agency",
+    "Layanan tujuan menolak kredensial MANTRA. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
+    "The upstream rejected the bus's credential. Report request {request_id} to the providing agency",
     "provider",
 )
-NOT_CONVERTIBLE = _row(
+REQUEST_NOT_CONVERTIBLE = _row(
     11226,
     "request-not-convertible",
     400,
-    "Permintaan ini tidak dapat diteruskan ke layanan tujuan: {why_id}",
-    "This request cannot be handed on to the upstream service: {why_en}",
+    "Permintaan ini tidak dapat diteruskan ke layanan tujuan: {reason_id}",
+    "This request cannot be forwarded to the upstream: {reason_en}",
 )
 UPSTREAM_STATUS = _row(
     11227,
     "upstream-status",
     502,
-    "Layanan tujuan menjawab dengan status HTTP {upstream_status}",
-    "The upstream service answered with HTTP status {upstream_status}",
+    "Layanan tujuan merespons dengan status HTTP {upstream_status}",
+    "The upstream responded with HTTP status {upstream_status}",
     "provider",
 )
-
 SOAP_FAULT = _row(
     11228,
     "soap-fault",
@@ -506,24 +503,24 @@ SOAP_CONTRACT = _row(
     "soap-contract",
     502,
     "WSDL layanan tujuan tidak dapat diperoleh atau tidak memuat operasi ini. Hubungi instansi penyedia",
-    "The upstream's WSDL cannot be had, or does not have this operation. Tell the providing agency",
+    "The upstream's WSDL cannot be fetched, or does not contain this operation. Contact the providing agency",
     "provider",
 )
 
-# 11901 up: the bus itself.
+# From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,
     "journal-down",
     503,
-    "Bus tidak dapat mencatat panggilan, sehingga tidak menjawabnya. Coba lagi sebentar lagi",
-    "The bus cannot record calls at the moment and so does not answer them. Try again shortly",
+    "MANTRA tidak dapat mencatat panggilan, sehingga tidak menjalankannya. Coba lagi sebentar lagi",
+    "The bus cannot record calls at the moment, so it does not run them. Try again shortly",
     "bus",
 )
 NOT_READY = _row(
     11902,
     "not-ready",
     503,
-    "Bus belum siap. Coba lagi sebentar lagi",
+    "MANTRA belum siap. Coba lagi sebentar lagi",
     "The bus is not ready yet. Try again shortly",
     "bus",
 )
@@ -531,15 +528,15 @@ INTERRUPTED = _row(
     11903,
     "interrupted",
     500,
-    "Proses bus berhenti sebelum panggilan ini selesai",
-    "The bus's process ended before this call did",
+    "Proses MANTRA berhenti sebelum panggilan ini selesai",
+    "The bus's process ended before this call",
     "bus",
 )
 INTERNAL = _row(
     11999,
     "internal",
     500,
-    "Terjadi kesalahan di bus. Laporkan nomor permintaan {request_id} kepada pengelola",
-    "Something went wrong in the bus. Report request {request_id} to its operators",
+    "Terjadi kesalahan di MANTRA. Laporkan nomor permintaan {request_id} kepada administrator server",
+    "An internal error occurred in the bus. Report request {request_id} to the operator",
     "bus",
 )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
+
+
+def this_process() -> str:
+    """Return the name by which other processes of the installation know this one: host:pid."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}"
 
 
 def pid_alive(pid: int) -> bool:
-    """Whether a process is there."""
+    """Return True if this machine has a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

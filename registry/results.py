@@ -1,4 +1,4 @@
-"""What a call comes to: rows, a document, a relayed response, or a fault."""
+"""The results of calls: rows, a document, a relayed response, or a fault."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 Row = tuple[Any, ...]
 
-#: What a column or a parameter can hold. Values travel as these Python types, or, for every type
-#: but text, as the text that a source already wrote exactly (a PostgreSQL numeric as "12.50").
+#: The types of columns. A value has the corresponding Python type or, for every type but text, the exact text that its
+#: source wrote (a PostgreSQL numeric as "12.50").
 VALUE_TYPES = (
     "text", "integer", "decimal", "float", "boolean", "date", "time", "datetime", "interval",
     "bytes", "json", "uuid",
@@ -18,26 +18,26 @@ VALUE_TYPES = (
 
 @dataclass(slots=True, frozen=True)
 class Column:
-    """One column of an answer. ``type`` is one of VALUE_TYPES, or None: judged value by value."""
+    """One column of a result. ``type`` is one of VALUE_TYPES, or None: each value has its own type."""
 
     name: str
     type: str | None = None
 
 
 class Result:
-    """What a runner hands back. A Fault is a result too."""
+    """The result of a runner. A Fault is a result too."""
 
     status: int = 200
 
     def close(self) -> None:
-        """Let go of what the answer still holds at its source. Safe to call twice."""
+        """Release the resources of the result at its source. May be called twice."""
 
 
 class Rows(Result):
-    """A table. ``batches`` yields lists of row tuples; a batch is at most some hundred rows.
+    """A table. ``batches`` yields lists of row tuples; a batch has at most a few hundred rows.
 
-    ``truncated`` and ``has_next`` are final only when the batches have run out: the row cap is met
-    while streaming. ``count`` is the number of rows handed out so far.
+    ``truncated`` and ``has_next`` are final only after the last batch: the row limit is met while streaming.
+    ``count`` is the number of rows yielded so far.
     """
 
     __slots__ = ("_close", "as_of", "batches", "columns", "count", "has_next", "truncated")
@@ -53,7 +53,7 @@ class Rows(Result):
         self.truncated = False
         self.has_next = False
         self.count = 0
-        #: Where rows come from a copy of their source: the time (epoch seconds) at which it was known to be true.
+        #: For rows from a copy of their source: the time (epoch seconds) at which the copy was known to be current.
         self.as_of: float | None = None
         self._close = close
 
@@ -64,7 +64,7 @@ class Rows(Result):
 
 
 class Affected(Result):
-    """The outcome of an operation that writes: how many rows it touched (-1: the source won't say)."""
+    """The result of a writing operation: the number of rows that it changed (-1: the source does not say)."""
 
     __slots__ = ("count",)
 
@@ -73,9 +73,9 @@ class Affected(Result):
 
 
 class Document(Result):
-    """A nested document (dict, list, str, int, float, bool, None), as a proxy brings it.
+    """A nested document (dict, list, str, int, float, bool, None), the decoded response of an upstream.
 
-    ``enveloped`` is true when it already carries the legacy envelope and must pass unchanged.
+    ``enveloped`` is true if it has the legacy envelope already, which the legacy wire must not change.
     """
 
     __slots__ = ("enveloped", "value")
@@ -85,11 +85,11 @@ class Document(Result):
         self.enveloped = enveloped
 
 
-class Relay(Result):
-    """An upstream's answer that goes out as it came: status, headers and body.
+class RelayedResponse(Result):
+    """An upstream's response that is relayed unchanged: status, headers and body.
 
-    ``headers`` are those that may go on, without hop-by-hop ones; Content-Length is among them where the
-    upstream said so. ``chunks`` raises Fault when the upstream breaks off.
+    ``headers`` are those that may be returned, without hop-by-hop ones; with Content-Length if the upstream sent it.
+    ``chunks`` raises Fault if the upstream aborts the response.
     """
 
     __slots__ = ("_close", "chunks", "headers", "status", "whole")
@@ -104,7 +104,7 @@ class Relay(Result):
         self.status = status
         self.headers = headers
         self.chunks = chunks
-        #: One chunk, or none, is all of it, and nothing is left to fetch.
+        #: True if the body is complete in at most one chunk, and nothing is left to fetch.
         self.whole = close is None
         self._close = close
 
@@ -116,19 +116,19 @@ class Relay(Result):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One row of the table. ``id`` and ``en`` may hold {names}, filled from the fault's details."""
+    """One row of the table of faults. ``id`` and ``en`` may contain {names}, replaced by the fault's details."""
 
     code: int
     name: str
     status: int
     id: str
     en: str
-    #: Who has to act: the caller, the provider (or its source), or the bus itself.
+    #: The party that must act: caller, provider (or its source), or bus.
     party: str = "caller"
 
 
 class Fault(Result, Exception):
-    """A refusal or failure, raised anywhere on the path and answered like any other result."""
+    """A refusal or failure. It is raised anywhere on the call path, and is a result like any other."""
 
     def __init__(self, kind: FaultKind, retry_after: int | None = None, **details: Any) -> None:
         super().__init__(kind.name)
@@ -136,15 +136,15 @@ class Fault(Result, Exception):
         self.code = kind.code
         self.status = kind.status
         self.details = details
-        #: Seconds after which it makes sense to try again, where that is known.
+        #: Seconds after which a retry makes sense, if known.
         self.retry_after = retry_after
 
     def message(self, language: str = "id") -> str:
-        """The sentence for the caller in ``id`` or ``en``; never anything a driver said."""
+        """Return the message for the caller in the language ``id`` or ``en``. It never has the text of a driver."""
         template = self.kind.en if language == "en" else self.kind.id
         return template.format_map(self.details)
 
-    def bare(self) -> Fault:
-        """The fault without its trace, whose frames would keep the call and its body until the collector comes by."""
+    def without_traceback(self) -> Fault:
+        """Return the fault without its traceback: the frames would keep the call and its body in memory."""
         self.__traceback__ = self.__context__ = None
         return self

@@ -1,4 +1,4 @@
-"""Secrets: those that are kept encrypted, those that are kept as digests only, and their making."""
+"""Secrets: encrypted in the database, or stored as digests only; and new access keys."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def _fernet(keys: tuple[str, ...]) -> MultiFernet:
 
 
 def encrypt(plain: str) -> str:
-    """Encrypt with the first of settings.FIELD_KEYS. The empty string stays empty."""
+    """Return the text, encrypted with the first of settings.FIELD_KEYS. The empty string stays empty."""
     return _fernet(tuple(settings.FIELD_KEYS)).encrypt(plain.encode()).decode() if plain else ""
 
 
 def decrypt(token: str) -> str:
-    """Decrypt with any of settings.FIELD_KEYS. Raises ImproperlyConfigured when none fits."""
+    """Return the text, decrypted with any of settings.FIELD_KEYS. Raises ImproperlyConfigured if none fits."""
     try:
         return _fernet(tuple(settings.FIELD_KEYS)).decrypt(token).decode() if token else ""
     except InvalidToken:
         raise ImproperlyConfigured(
-            "A stored secret was encrypted with a key that MANTRA_FIELD_KEYS does not hold. Put the old key back "
-            "as the last of the list, then run manage.py rotate_secrets."
+            "A stored secret was encrypted with a key that is not in MANTRA_FIELD_KEYS. Add the old key at the end "
+            "of the list, then run manage.py rotate_secrets."
         ) from None
 
 
 class Secret(str):
-    """A plain secret in memory that no log or repr shows."""
+    """A secret in plain text that repr() does not show."""
 
     __slots__ = ()
 
@@ -49,10 +49,10 @@ class Secret(str):
 
 
 class Sealed(Secret):
-    """A stored secret that no key opens: true as one that is there, and whoever reads it is told why he can't.
+    """A stored secret that none of settings.FIELD_KEYS can decrypt. It is true, as a secret that is set.
 
-    So a row can be listed, and saved with the same secret as before, though one of its secrets is lost; and the
-    other rows of a query do not suffer for it.
+    Reading it with str() raises ImproperlyConfigured. Its row can still be listed, and saved without a change of the
+    secret, and other rows of a query are not affected.
     """
 
     __slots__ = ("token",)
@@ -60,12 +60,12 @@ class Sealed(Secret):
 
     @classmethod
     def of(cls, token: str) -> Sealed:
-        found = cls("?")
-        found.token = token
-        return found
+        sealed = cls("?")
+        sealed.token = token
+        return sealed
 
     def __str__(self) -> str:
-        return decrypt(self.token)  # which raises, unless the key is back
+        return decrypt(self.token)  # raises, unless the key has been restored
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -75,7 +75,7 @@ class Sealed(Secret):
 
 
 def readable(value: str | None) -> str:
-    """A secret in plain text; "" for one that no key opens."""
+    """Return a secret in plain text, "" if it cannot be decrypted."""
     try:
         return str(value or "")
     except ImproperlyConfigured:
@@ -83,7 +83,7 @@ def readable(value: str | None) -> str:
 
 
 class EncryptedField(models.TextField):  # type: ignore[type-arg]
-    """Text that lies encrypted in the database and comes back as a Secret; Sealed where no key opens it."""
+    """Text that is encrypted in the database. Its value is a Secret, or Sealed if it cannot be decrypted."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Secret | None:
         if value is None:
@@ -99,7 +99,7 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]
         return None if value is None else encrypt(str(value))
 
     def get_lookup(self, lookup_name: str) -> Any:
-        # Each encryption differs, so that a comparison in the database could never be right.
+        # Each encryption of a text differs: a comparison in the database is never true.
         return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
 
 
@@ -109,10 +109,10 @@ def _keyed(key: bytes) -> hmac.HMAC:
 
 
 def authenticate(key: bytes, message: bytes) -> str:
-    """The HMAC-SHA256 of a message, in hex.
+    """Return the HMAC-SHA256 of a message, in hex.
 
-    A copy of the keyed state: hmac.digest() keys anew each time, and lets go of the interpreter's lock, which
-    with many threads waiting costs more than the digest.
+    The keyed state is copied: hmac.digest() derives it each time, and releases the interpreter's lock, which takes more
+    time than the digest if many threads wait.
     """
     code = _keyed(key).copy()
     code.update(message)
@@ -135,18 +135,18 @@ def _checksum(body: str) -> str:
 
 
 def new_key() -> str:
-    """A new access key: mark, public part, secret part, checksum. Secret scanners can tell it."""
+    """Return a new access key: mark, public part, secret part, checksum. Secret scanners recognise it."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_PUBLIC + _SECRET))
     return KEY_MARK + body[:_PUBLIC] + "_" + body[_PUBLIC:] + _checksum(body)
 
 
 def public_part(key: str) -> str:
-    """What may be shown and written down of a key, to tell it from others."""
+    """Return the part of a key that may be shown and logged, to identify it."""
     return key[: len(KEY_MARK) + _PUBLIC] if key.startswith(KEY_MARK) else key[:2] + "…"
 
 
 def well_formed(key: str) -> bool:
-    """Whether a key carries this system's mark and its checksum fits."""
+    """Return True if a key has the bus's mark and a correct checksum."""
     if not key.startswith(KEY_MARK) or len(key) != len(KEY_MARK) + _PUBLIC + 1 + _SECRET + _CHECK:
         return False
     body = key[len(KEY_MARK) : -_CHECK].replace("_", "", 1)
@@ -154,12 +154,12 @@ def well_formed(key: str) -> bool:
 
 
 def key_digest(key: str) -> str:
-    """The HMAC-SHA256 of a key under the newest pepper, as "number:hex". What the database keeps."""
+    """Return the digest that the database stores: HMAC-SHA256 of a key with the newest pepper, as "number:hex"."""
     number, pepper = settings.KEY_PEPPERS[0]
     return f"{number}:{authenticate(pepper, key.encode())}"
 
 
 def key_digests(key: str) -> list[str]:
-    """The digests of a key under every pepper that is still in use, newest first."""
+    """Return the digests of a key with every pepper that is in use, newest first."""
     raw = key.encode("utf-8", "surrogateescape")
     return [f"{number}:{authenticate(pepper, raw)}" for number, pepper in settings.KEY_PEPPERS]

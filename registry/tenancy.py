@@ -1,7 +1,7 @@
-"""Whose is what: the one table that says to which agency a row belongs, and the rules read from it.
+"""Tenancy: the table of the agencies to which rows belong, and the rules derived from it.
 
-The admin and the management API both ask here. What a role may do at all is roles.py's matter; here it is
-decided on which rows.
+The admin and the management API both use it. roles.py decides the kinds of rows a role may read or change; this
+module decides which rows of a kind.
 """
 
 from __future__ import annotations
@@ -15,23 +15,21 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 
 from registry.models import User
+from registry.roles import ADMINISTRATOR, SUPERVISOR
 
 M = TypeVar("M", bound=Model)
-Visitor = User | AnonymousUser
-
-ADMINISTRATOR = "Administrator"
-SUPERVISOR = "Supervisor"
+AnyUser = User | AnonymousUser
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Lookups from a row to the agencies that see it, and to those that change it.
+    """Lookups from a row to the agencies that may read it, and to those that may change it.
 
-    They end in an agency, or with ``by_code`` in an agency's code. ``public``: whoever is signed in sees it.
+    They end in an agency, or with ``by_code`` in an agency's code. ``public``: every user may read it.
     """
 
-    seen: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
     by_code: bool = False
     public: bool = False
 
@@ -40,8 +38,8 @@ def _both(*paths: str) -> Scope:
     return Scope(paths, paths)
 
 
-#: Model label → its scope. A model that inherits another's table has that one's. What is not named here
-#: belongs to the administrators.
+#: Model label → its scope. A model that inherits another model's table has that model's scope. A model that is not
+#: listed belongs to the administrators.
 SCOPES: dict[str, Scope] = {
     # The directory of agencies is no secret; only administrators write it.
     "registry.agency": Scope(public=True),
@@ -52,30 +50,30 @@ SCOPES: dict[str, Scope] = {
     "registry.field": _both("operation__service__agency"),
     "dataservices.datasource": _both("agency"),
     "proxyservices.upstream": _both("operation__service__agency"),
-    "proxyservices.mapping": _both("operation__service__agency"),
-    "proxyservices.contract": _both("operation__service__agency"),
-    "proxyservices.sample": _both("operation__service__agency"),
+    "proxyservices.parametermapping": _both("operation__service__agency"),
+    "proxyservices.servicedescription": _both("operation__service__agency"),
+    "proxyservices.samplerequest": _both("operation__service__agency"),
     "registry.application": _both("agency"),
     "registry.accesskey": _both("application__agency"),
-    # Whoever calls may read the grant; whoever offers decides on it.
+    # The caller's agency may read the grant; the provider's agency decides on it.
     "registry.grant": Scope(("operation__service__agency", "application__agency"), ("operation__service__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 
-#: The label of what hangs on an operation → the reference to it. Who may not change that kind of operation decides
-#: nothing about it either: a publisher lets nobody at the agency's data.
-HANGING = {"registry.grant": "operation"}
+#: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
+#: of operation may not change these rows either: a publisher grants no access to the agency's data.
+DEPENDS_ON = {"registry.grant": "operation"}
 KINDS = {"data": "dataservices.change_dataoperation", "proxy": "proxyservices.change_proxyoperation"}
 
-#: References to rows of other agencies that are meant to be: a provider grants to anybody's application.
-FOREIGN = {("registry.grant", "application")}
+#: References that may go to rows of other agencies: a provider grants access to any agency's application.
+CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 
-#: Nobody rewrites these, administrators included.
-FROZEN = frozenset({"registry.callrecord"})
+#: Rows that no user changes, not even an administrator.
+READ_ONLY = frozenset({"registry.callrecord"})
 
 
 def scope(model: type[Model]) -> Scope:
-    """The scope of a model or, by multi-table inheritance, of the model that it extends."""
+    """Return the scope of a model or, by multi-table inheritance, of the model that it extends."""
     for ancestor in (model, *model._meta.get_parent_list()):
         if ancestor._meta.label_lower in SCOPES:
             return SCOPES[ancestor._meta.label_lower]
@@ -83,30 +81,30 @@ def scope(model: type[Model]) -> Scope:
 
 
 def _groups(user: User) -> frozenset[str]:
-    held: frozenset[str] | None = user.__dict__.get("_group_names")
-    if held is None:
-        held = frozenset(user.groups.values_list("name", flat=True))
-        user.__dict__["_group_names"] = held
-    return held
+    names: frozenset[str] | None = user.__dict__.get("_group_names")
+    if names is None:
+        names = frozenset(user.groups.values_list("name", flat=True))
+        user.__dict__["_group_names"] = names
+    return names
 
 
-def is_administrator(user: Visitor) -> bool:
-    """Whether the user keeps every agency's book."""
+def is_administrator(user: AnyUser) -> bool:
+    """Return True if the user may change the rows of all agencies."""
     return isinstance(user, User) and user.is_active and (user.is_superuser or ADMINISTRATOR in _groups(user))
 
 
-def is_supervisor(user: Visitor) -> bool:
-    """Whether the user watches over every agency's book, and therefore changes nothing in any."""
+def is_supervisor(user: AnyUser) -> bool:
+    """Return True if the user may read the rows of all agencies and change none."""
     return isinstance(user, User) and user.is_active and not is_administrator(user) and SUPERVISOR in _groups(user)
 
 
-def sees_all_agencies(user: Visitor) -> bool:
-    """Return True if the user reads every agency's rows."""
+def sees_all_agencies(user: AnyUser) -> bool:
+    """Return True if the user may read the rows of all agencies."""
     return is_administrator(user) or is_supervisor(user)
 
 
-def visible(queryset: QuerySet[M], user: Visitor) -> QuerySet[M]:
-    """The rows of ``queryset`` that ``user`` may know of."""
+def visible(queryset: QuerySet[M], user: AnyUser) -> QuerySet[M]:
+    """Return the rows of ``queryset`` that ``user`` may read."""
     if not isinstance(user, User) or not user.is_active:
         return queryset.none()
     if sees_all_agencies(user):
@@ -114,51 +112,51 @@ def visible(queryset: QuerySet[M], user: Visitor) -> QuerySet[M]:
     rule = scope(queryset.model)
     if rule.public:
         return queryset
-    if user.agency is None or not rule.seen:
+    if user.agency is None or not rule.read:
         return queryset.none()
     own = user.agency.code if rule.by_code else user.agency_id
-    return queryset.filter(reduce(or_, (Q(**{path: own}) for path in rule.seen)))
+    return queryset.filter(reduce(or_, (Q(**{path: own}) for path in rule.read)))
 
 
-def referable(model: type[Model], field: str, user: Visitor) -> QuerySet[Any]:
-    """The rows to which ``user`` may point in the foreign key ``field`` of ``model``."""
+def referable(model: type[Model], field: str, user: AnyUser) -> QuerySet[Any]:
+    """Return the rows to which ``user`` may point the foreign key ``field`` of ``model``."""
     target = model._meta.get_field(field).related_model
     assert isinstance(target, type)
     assert issubclass(target, Model)
     owner = model._meta.get_field(field).model
     rows = target._default_manager.all()
-    foreign = (owner._meta.label_lower, field) in FOREIGN and isinstance(user, User) and user.is_active
-    if foreign:
+    cross_agency = (owner._meta.label_lower, field) in CROSS_AGENCY_REFERENCES
+    if cross_agency and isinstance(user, User) and user.is_active:
         return rows
     rows = visible(rows, user)
-    if HANGING.get(owner._meta.label_lower) == field and isinstance(user, User):
+    if DEPENDS_ON.get(owner._meta.label_lower) == field and isinstance(user, User):
         rows = rows.filter(kind__in=[kind for kind, right in KINDS.items() if user.has_perm(right)])
     return rows
 
 
-def may_change(user: Visitor, row: Model) -> bool:
-    """Whether ``user`` may write ``row`` as it now stands, saved or not.
+def may_change(user: AnyUser, row: Model) -> bool:
+    """Return True if ``user`` may write ``row`` with its present values, saved or not.
 
-    Ask before a change and after it: a row must not be moved into another agency's book either.
+    Check before a change and after it: a row must not be moved to another agency either.
     """
-    if not isinstance(user, User) or not user.is_active or row._meta.label_lower in FROZEN:
+    if not isinstance(user, User) or not user.is_active or row._meta.label_lower in READ_ONLY:
         return False
     if is_administrator(user):
         return True
     if is_supervisor(user) or user.agency_id is None:
         return False
-    if not any(_owner(row, path) == user.agency_id for path in scope(type(row)).changed):
+    if not any(_owner(row, path) == user.agency_id for path in scope(type(row)).write):
         return False
-    hanging = HANGING.get(row._meta.label_lower)
-    return hanging is None or user.has_perm(KINDS[getattr(row, hanging).kind])
+    reference = DEPENDS_ON.get(row._meta.label_lower)
+    return reference is None or user.has_perm(KINDS[getattr(row, reference).kind])
 
 
 def _owner(row: Model, path: str) -> Any:
-    """The id of the agency at the end of ``path``, None where the path breaks off."""
+    """Return the id of the agency at the end of ``path``, None if a reference on the way is not set."""
     *steps, last = path.split("__")
-    held: Any = row
+    current: Any = row
     for step in steps:
-        if held is None or getattr(held, step + "_id") is None:
+        if current is None or getattr(current, step + "_id") is None:
             return None
-        held = getattr(held, step)
-    return getattr(held, last + "_id", None)
+        current = getattr(current, step)
+    return getattr(current, last + "_id", None)

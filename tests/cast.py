@@ -103,7 +103,13 @@ class Cast:
     def operation(
         self, code: str, sql: str, *, parameters: tuple[dict[str, Any], ...] = (), **more: Any
     ) -> DataOperation:
-        """Publish an operation and grant it to the application."""
+        """Publish an operation and grant it to the application; the bus knows of it at once."""
+        made = self.define(code, sql, parameters=parameters, **more)
+        holder.refresh()
+        return made
+
+    def define(self, code: str, sql: str, *, parameters: tuple[dict[str, Any], ...] = (), **more: Any) -> DataOperation:
+        """The same without telling the bus, which reads all of the registry each time that it is told."""
         made = DataOperation(
             service=self.service,
             code=code,
@@ -119,7 +125,6 @@ class Cast:
             parameter.save()
         self.operations[code] = made
         self.grants[code] = Grant.objects.create(application=self.application, operation=made, purpose="uji")
-        holder.refresh()
         return made
 
     def get(self, operation: str, query: str = "", **headers: str) -> Reply:
@@ -155,18 +160,19 @@ def assemble() -> Cast:
     application = Application.objects.create(agency=consumer, code="app", title="Aplikasi uji")
     key_row, key = AccessKey.issue(application)
     cast = Cast(provider, consumer, stranger, source, service, application, key, key_row)
-    cast.operation("semua", "SELECT id, nama, unit FROM orang ORDER BY id", row_cap=10_000)
-    cast.operation(
+    cast.define("semua", "SELECT id, nama, unit FROM orang ORDER BY id", max_rows=10_000)
+    cast.define(
         "satu",
         "SELECT id, nama, unit, gaji FROM orang WHERE id = :id",
         parameters=({"name": "id", "type": "integer"},),
     )
-    cast.operation(
+    cast.define(
         "cari",
         "SELECT id, nama FROM orang WHERE 1 = 1 [[ AND nama LIKE :nama ]] [[ AND unit = :unit ]] ORDER BY id",
         parameters=({"name": "nama", "required": False}, {"name": "unit", "required": False}),
-        row_cap=100,
+        max_rows=100,
     )
-    cast.operation("terbuka", "SELECT count(*) AS jumlah FROM orang", access="open", cache_seconds=60)
-    cast.operation("halaman", "SELECT id FROM orang ORDER BY id LIMIT :limit OFFSET :offset", page_size=10)
+    cast.define("terbuka", "SELECT count(*) AS jumlah FROM orang", access="open", cache_seconds=60)
+    cast.define("halaman", "SELECT id FROM orang ORDER BY id LIMIT :limit OFFSET :offset", page_size=10)
+    holder.refresh()
     return cast

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
+from proxyservices import runtime
 from registry.journal import chain, segments
 from registry.snapshot import holder
 from tests import cast as cast_module
 from tests.cast import Cast
+from tests.servers import database
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +30,27 @@ def _fresh_journal() -> Iterator[None]:
     segments.close()
     for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):
         path.unlink()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_runtime() -> None:
+    """No test knows what the proxied calls of another have learned."""
+    runtime.reset()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A registry in memory, copied from one that was migrated before, in place of migrating it in each process."""
+    place = "file:memorydb_default?mode=memory&cache=shared"
+    with closing(sqlite3.connect(place, uri=True)) as made:  # it lasts as long as somebody is connected
+        with closing(sqlite3.connect(database.migrated())) as migrated:
+            migrated.backup(made)
+        with django_db_blocker.unblock():
+            connection.close()
+            settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = place
+        yield
+        with django_db_blocker.unblock():
+            connection.close()
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""dBase and FoxPro files as SQL tables: read with care, kept in SQLite files, rebuilt when they change."""
+"""dBase and FoxPro files as SQL tables: copied into SQLite files, which are built again when the files change."""

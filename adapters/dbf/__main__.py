@@ -1,11 +1,11 @@
-"""The process that reads one large table: its task comes on standard input."""
+"""The process that reads one large table. Its task is JSON on standard input."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from adapters.dbf.keeper import main
+from adapters.dbf.copy_manager import main
 
 if __name__ == "__main__":
     sys.exit(main(json.load(sys.stdin)))

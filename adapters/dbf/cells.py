@@ -1,11 +1,11 @@
-"""From the bytes of one field, over many records at once, to values that SQLite keeps exactly.
+"""Parsers from the bytes of a field to values that SQLite stores exactly.
 
-Every parser has two speeds. The fast one takes a whole column, and only what it is sure of; the slow one
-takes a cell, and raises BadCell with what is wrong with it.
+Every parser comes in two forms. The fast one takes a whole column and accepts only plain values; the slow one takes
+a cell, and raises BadCell with what is wrong with it.
 
-Numbers written in digits are kept as 64-bit integers or as doubles of at most 15 digits, from which the digits
-come back unharmed. A column in which one number is none of these raises Inexact: it is then kept as text with
-a collation that compares numbers.
+Numbers written in digits are stored as 64-bit integers or as doubles of at most 15 digits, from which the digits can
+be restored. A column with a number that is neither raises Inexact: it is then stored as text with a numeric
+collation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from adapters.dbf.header import Field, Header
 
-#: Digits that a double keeps, whatever they are.
+#: Decimal digits that every double preserves.
 DOUBLE_DIGITS = 15
 
 _INT64 = 2**63
@@ -31,7 +31,7 @@ _MAX_DICT = 50_000
 
 
 class BadCell(ValueError):
-    """A cell that holds no value of its type. The text says what is wrong, without the value."""
+    """A cell without a value of its type. The text says what is wrong, without the value."""
 
 
 class Inexact(Exception):
@@ -43,13 +43,13 @@ ParseAll = Callable[[Sequence[bytes]], list[Any]]
 
 
 def parsers(field: Field, header: Header, exact: bool) -> tuple[ParseAll, Parse]:
-    """How a field that lies in the record itself is read: a column at once, and a cell alone."""
+    """Return the two parsers of a field that is not a memo: for a column at once, and for one cell."""
     if field.type in "NF":
         return _numbers(field, exact)
     if field.kind == "date":
-        return _remembered(_date)
+        return _cached(_date)
     if field.kind == "boolean":
-        return _remembered(_boolean)
+        return _cached(_boolean)
     if field.type in "I+":
         return _each(_integer7) if header.level7 else (_integers, _integer)
     if field.type == "Y":
@@ -65,8 +65,8 @@ def _each(cell: Parse) -> tuple[ParseAll, Parse]:
     return lambda cells: list(map(cell, cells)), cell
 
 
-def _remembered(cell: Parse) -> tuple[ParseAll, Parse]:
-    """For fields with few different values: each is read once."""
+def _cached(cell: Parse) -> tuple[ParseAll, Parse]:
+    """For fields with few different values: each value is parsed once."""
     known: dict[bytes, Any] = {}
 
     def column(cells: Sequence[bytes]) -> list[Any]:
@@ -99,7 +99,7 @@ def _wholes(width: int) -> ParseAll:
     blanks = (b" " * width, b"\0" * width)
 
     def column(cells: Sequence[bytes]) -> list[int | None]:
-        # int() knows more ways to write a number than dBase does.
+        # int() accepts more notations than dBase writes.
         _only(cells, b"0123456789+- \0")
         try:
             values: list[int | None] = list(map(int, cells))
@@ -126,7 +126,7 @@ def _doubles(width: int) -> ParseAll:
 
     def column(cells: Sequence[bytes]) -> list[float | None]:
         _only(cells, b"0123456789+-. \0")
-        # Which of the zeros of a long one count takes a closer look.
+        # In a long one the significant zeros must be counted.
         if width > DOUBLE_DIGITS and any(len(raw.strip(b" 0-+")) > DOUBLE_DIGITS for raw in cells):
             return [_decimal(raw) for raw in cells]
         try:
@@ -156,15 +156,15 @@ def _number(raw: bytes) -> Decimal | None:
     if not text:
         return None
     if b"*" in text:
-        raise BadCell("the number was too long for its field and is lost")
-    # A comma may stand for the point or part the thousands: nobody can know.
+        raise BadCell("the number did not fit into its field and is lost")
+    # A comma may be a decimal point or a separator of thousands: it is refused.
     if not _NUMBER.fullmatch(text):
-        raise BadCell("it holds no number")
+        raise BadCell("not a number")
     return Decimal(text.decode())
 
 
 def number(text: str) -> Decimal:
-    """The number that a text, of which float() takes more spellings than we write, stands for."""
+    """Return the number of a text. float() accepts more notations than the copies contain."""
     return Decimal(text.strip())
 
 
@@ -172,11 +172,11 @@ def _date(raw: bytes) -> str | None:
     if not raw.strip(b" 0\0"):
         return None
     if not raw.isdigit():
-        raise BadCell("it holds no date")
+        raise BadCell("not a date")
     try:
         return date(int(raw[:4]), int(raw[4:6]), int(raw[6:])).isoformat()
     except ValueError:
-        raise BadCell("there is no such date") from None
+        raise BadCell("the date does not exist") from None
 
 
 def _boolean(raw: bytes) -> int | None:
@@ -186,7 +186,7 @@ def _boolean(raw: bytes) -> int | None:
         return 0
     if raw in (b"?", b" ", b"\0"):
         return None
-    raise BadCell("it is neither true nor false")
+    raise BadCell("neither true nor false")
 
 
 def _integers(cells: Sequence[bytes]) -> list[int]:
@@ -198,7 +198,7 @@ def _integer(raw: bytes) -> int:
 
 
 def _integer7(raw: bytes) -> int | None:
-    """dBase 7 turns the sign bit over, so that bytes sort as numbers do; no bit at all is blank."""
+    """dBase 7 inverts the sign bit, so that bytes sort as numbers; all zero is blank."""
     return int.from_bytes(raw, "big") - 2**31 if any(raw) else None
 
 
@@ -216,12 +216,12 @@ def _currency_exact(raw: bytes) -> str:
 def _double(raw: bytes) -> float:
     value: float = struct.unpack("<d", raw)[0]
     if not math.isfinite(value):
-        raise BadCell("it holds no number")
+        raise BadCell("not a number")
     return value
 
 
 def _double7(raw: bytes) -> float | None:
-    """A positive number has its sign bit turned over, a negative one all of its bits; no bit at all is blank."""
+    """A positive number has its sign bit inverted, a negative one all of its bits; all zero is blank."""
     if not any(raw):
         return None
     bits = int.from_bytes(raw, "big")
@@ -230,7 +230,7 @@ def _double7(raw: bytes) -> float | None:
 
 
 def _datetime(raw: bytes) -> str | None:
-    """FoxPro writes the milliseconds of some whole seconds one too low: 59.999 means the next minute."""
+    """FoxPro stores the milliseconds of some whole seconds one too low: 59.999 means the next minute."""
     return _instant(raw, lambda ms: ms + 1 if ms % 1000 == 999 else ms)
 
 
@@ -243,7 +243,7 @@ def _instant(raw: bytes, rounded: Callable[[int], int]) -> str | None:
     if not day or not raw.strip(b" "):
         return None
     if not 0 <= ms < 86_400_000:
-        raise BadCell("there is no such time of day")
+        raise BadCell("the time of day does not exist")
     return _isoformat(day - _JULIAN, rounded(ms))
 
 
@@ -253,7 +253,7 @@ def _datetime7(raw: bytes) -> str | None:
         return None
     ms: float = struct.unpack(">d", raw)[0]
     if not math.isfinite(ms):
-        raise BadCell("it holds no date")
+        raise BadCell("not a date")
     return _isoformat(0, round(ms))
 
 
@@ -262,5 +262,5 @@ def _isoformat(day: int, ms: int) -> str:
     try:
         value = datetime(1, 1, 1) + timedelta(days=day - 1, milliseconds=ms)
     except OverflowError:
-        raise BadCell("there is no such date") from None
+        raise BadCell("the date does not exist") from None
     return value.isoformat(" ")

@@ -1,4 +1,4 @@
-"""Memo files: DBT of dBase III and IV, FPT of FoxPro. A memo is asked for by its block number."""
+"""Memo files: DBT of dBase III and IV, FPT of FoxPro. A memo is read by its block number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dbfread.memo import DB4MemoHeader, VFPFileHeader, VFPMemoHeader
 
-#: The longest memo that is given out; a longer one is a warning.
+#: Bytes of the longest memo that is read; a longer one becomes a warning.
 MAX_BYTES = 24 * 1024 * 1024
 
 _DB4 = (0x04, 0x7B, 0x8B, 0x8C, 0x8E, 0xCB)
@@ -21,25 +21,25 @@ class BadMemo(ValueError):
 
 
 def looks_binary(data: bytes) -> bool:
-    """Whether the bytes cannot be text that somebody typed."""
+    """Return True if the bytes cannot be typed text."""
     return b"\0" in data or data.startswith(_BINARY)
 
 
 def find(dbf: Path, foxpro: bool) -> Path | None:
-    """The memo file beside a table, whatever its capital letters. FoxPro's own kind goes first for FoxPro."""
+    """Return the memo file beside a table, in any case of letters. FoxPro tables prefer FoxPro's format."""
     suffixes = (".fpt", ".dbt") if foxpro else (".dbt", ".fpt")
-    found = {
+    names = {
         name[len(dbf.stem) :].lower(): name
         for name in sorted(os.listdir(dbf.parent), reverse=True)
         if name[: len(dbf.stem)].lower() == dbf.stem.lower() and name[len(dbf.stem) :].lower() in suffixes
     }
-    name = next((found[suffix] for suffix in suffixes if suffix in found), None)
+    name = next((names[suffix] for suffix in suffixes if suffix in names), None)
     return None if name is None else dbf.parent / name
 
 
 class MemoFile:
-    """An open memo file. ``text_ends`` tells that memos end at a mark, so that bytes cannot be had from it;
-    ``wrapped`` that its text may hold the line ends of dBase's editor."""
+    """An open memo file. ``text_ends``: memos end at a marker byte, so that binary data cannot be read from it;
+    ``wrapped``: its text may contain the line wraps of dBase's editor."""
 
     def __init__(self, path: Path, version: int) -> None:
         self._file = path.open("rb", buffering=0)
@@ -59,10 +59,10 @@ class MemoFile:
         self._file.close()
 
     def read(self, block: int) -> bytes:
-        """The memo that begins at a block. Raises BadMemo."""
+        """Return the memo that begins at a block. Raises BadMemo."""
         start = block * self._block
         if start >= self._size:
-            raise BadMemo("its memo lies behind the end of the memo file")
+            raise BadMemo("its memo starts after the end of the memo file")
         head = self._at(start, 8)
         if self._fpt:
             return self._counted(start, VFPMemoHeader.unpack(head.ljust(8, b"\xff")).length)
@@ -70,18 +70,18 @@ class MemoFile:
             # The length counts these eight bytes.
             return self._counted(start, DB4MemoHeader.unpack(head.ljust(8, b"\0")).length - 8)
         if not self.text_ends:
-            raise BadMemo("its memo does not begin where it should")
+            raise BadMemo("its memo does not start at the expected position")
         return self._ended(start)
 
     def _counted(self, start: int, length: int) -> bytes:
         if length < 0 or start + 8 + length > self._size:
-            raise BadMemo("its memo goes on behind the end of the memo file")
+            raise BadMemo("its memo continues after the end of the memo file")
         if length > MAX_BYTES:
             raise BadMemo(f"its memo is longer than {MAX_BYTES} bytes")
         return self._at(start + 8, length)
 
     def _ended(self, start: int) -> bytes:
-        """dBase III: text up to a 1Ah. What is no text may hold that byte itself, and so be cut short."""
+        """dBase III: text up to a 1Ah. Binary data may contain that byte, and would be cut short."""
         data = b""
         while (end := data.find(b"\x1a")) < 0:
             more = self._at(start + len(data), 8192)
@@ -93,7 +93,7 @@ class MemoFile:
                 raise BadMemo(f"its memo is longer than {MAX_BYTES} bytes")
         memo = data[:end].rstrip(b"\0")
         if looks_binary(memo):
-            raise BadMemo("its memo holds no text, and this kind of memo file does not tell where such data ends")
+            raise BadMemo("its memo is not text, and this type of memo file does not state where such data ends")
         return memo
 
     def _at(self, start: int, count: int) -> bytes:

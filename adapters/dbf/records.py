@@ -1,4 +1,4 @@
-"""The records of a DBF file as rows for SQLite, some thousand at a time and column by column."""
+"""The records of a DBF file as rows for SQLite, up to 4,096 at a time and column by column."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adapters.dbf.cells import BadCell
 from adapters.dbf.header import Field, Header
 from adapters.dbf.memo import BadMemo, MemoFile, looks_binary
 
-#: Bytes of records that are worked on together.
-_CHUNK = 1024 * 1024
-_MOST = 4096
+#: Bytes and records that are converted together at most.
+_BLOCK_BYTES = 1024 * 1024
+_BLOCK_RECORDS = 4096
 
-#: Warnings that name a record, for one field; the others are counted.
+#: Warnings with a record number for one field; further ones are only counted.
 _PER_FIELD = 20
 
 _LIVE, _DELETED, _END = b" *\x1a"
@@ -26,20 +26,20 @@ _LIVE, _DELETED, _END = b" *\x1a"
 
 @dataclass
 class Warnings:
-    """What a reader of the table should know. Cells are named by record and field, never by what they hold."""
+    """The warnings of a reading. Cells are named by record and field, never by their value."""
 
     lines: list[str] = field(default_factory=list)
     _cells: Counter[str] = field(default_factory=Counter)
 
     def cell(self, record: int, name: str, text: str) -> None:
-        """A cell that became NULL. Records count from 1, deleted ones included, as in dBase."""
+        """Add a cell that became NULL. Records count from 1, deleted ones included, as in dBase."""
         self._cells[name] += 1
         if self._cells[name] <= _PER_FIELD:
-            self.lines.append(f"record {record}, field {name}: {text}; it is given as NULL")
+            self.lines.append(f"record {record}, field {name}: {text}; returned as NULL")
 
     def all(self) -> list[str]:
         more = [
-            f"field {name}: {count - _PER_FIELD} more cells are given as NULL"
+            f"field {name}: {count - _PER_FIELD} more cells are returned as NULL"
             for name, count in self._cells.items()
             if count > _PER_FIELD
         ]
@@ -47,8 +47,8 @@ class Warnings:
 
 
 @dataclass(slots=True)
-class Chunk:
-    """Records that are not deleted, on end, and their numbers in the file."""
+class RecordBlock:
+    """Records that are not deleted, one after another, and their numbers in the file."""
 
     data: bytes
     numbers: Sequence[int]
@@ -66,17 +66,17 @@ class Chunk:
         end = len(self.numbers) * self.width
         if len(self.numbers) < 2:
             return [whole[offset : offset + width]] if end else []
-        got: Sequence[Any] = itemgetter(*[slice(start, start + width) for start in range(offset, end, self.width)])(
+        slices: Sequence[Any] = itemgetter(*[slice(start, start + width) for start in range(offset, end, self.width)])(
             whole
         )
-        return got
+        return slices
 
 
 class Reader:
-    """Reads a file's records. ``exact`` names the columns whose numbers are kept as text.
+    """Reads a file's records. ``exact`` names the columns that store numbers as text.
 
-    ``progress`` is called with the number of records behind us. Raises cells.Inexact (with the field's name
-    as its argument) for a number that its column cannot keep.
+    ``progress`` is called with the number of records read. Raises cells.Inexact (with the field's name as its
+    argument) for a number that its column cannot store.
     """
 
     def __init__(
@@ -108,17 +108,17 @@ class Reader:
         if self._memo is None:
             for column in self.header.fields:
                 if column.memo:
-                    self.warnings.lines.append(f"the memo file is missing: field {column.name} is given as NULL")
+                    self.warnings.lines.append(f"the memo file is missing: field {column.name} is returned as NULL")
         for chunk in self._chunks():
             yield from zip(*self._columns(chunk), strict=True)
         if self._maybe_utf8 and self._seems_utf8:
             self.warnings.lines.append(
-                f"the text looks like UTF-8, but was read as {self.header.encoding}; set the source's encoding"
+                f"the text looks like UTF-8, but was read as {self.header.encoding}: set the source's encoding"
             )
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Iterator[RecordBlock]:
         header = self.header
-        at_once = max(1, min(_MOST, _CHUNK // header.width))
+        at_once = max(1, min(_BLOCK_RECORDS, _BLOCK_BYTES // header.width))
         self._file.seek(header.length)
         for first in range(0, header.records, at_once):
             count = min(at_once, header.records - first)
@@ -131,11 +131,11 @@ class Reader:
         behind = self._file.read(header.width)
         if len(behind) == header.width and behind[0] in (_LIVE, _DELETED):
             self.warnings.lines.append(
-                f"there is more behind the {header.records} records that the header tells of: it is left out"
+                f"the file has more data after the {header.records} records that its header states: ignored"
             )
 
-    def _live(self, data: bytes, first: int, count: int) -> tuple[Chunk, bool]:
-        """The records that count, and whether the file ended with them."""
+    def _live(self, data: bytes, first: int, count: int) -> tuple[RecordBlock, bool]:
+        """Return the records that are not deleted, and whether the file ended with them."""
         width = self.header.width
         whole = len(data) // width
         marks = data[0 : whole * width : width]
@@ -144,36 +144,36 @@ class Reader:
         marks = marks[:whole]
         if whole < count:
             self.warnings.lines.append(
-                f"the file ends after {first + whole} records, though its header tells of {self.header.records}"
+                f"the file ends after {first + whole} records, but its header states {self.header.records}"
             )
         numbers: Sequence[int] = range(first + 1, first + whole + 1)
         if marks.count(_LIVE) < whole:
-            kept = [place for place in range(whole) if marks[place] != _DELETED]
-            for place in kept:
+            places = [place for place in range(whole) if marks[place] != _DELETED]
+            for place in places:
                 if marks[place] != _LIVE:
                     self.warnings.lines.append(
-                        f"record {first + place + 1} is marked neither as deleted nor as not deleted: it is given"
+                        f"record {first + place + 1} is marked neither as deleted nor as not deleted: returned"
                     )
-            data = b"".join([data[place * width : (place + 1) * width] for place in kept])
-            numbers = [first + place + 1 for place in kept]
+            data = b"".join([data[place * width : (place + 1) * width] for place in places])
+            numbers = [first + place + 1 for place in places]
         else:
             data = data[: whole * width]
         text = data.decode(self.header.encoding, "replace") if self._at_once else None
-        return Chunk(data, numbers, width, text), whole < count
+        return RecordBlock(data, numbers, width, text), whole < count
 
-    def _columns(self, chunk: Chunk) -> list[Iterable[Any]]:
+    def _columns(self, chunk: RecordBlock) -> list[Iterable[Any]]:
         flags = self._flags(chunk)
         return [self._column(column, chunk, flags) for column in self.header.fields]
 
-    def _flags(self, chunk: Chunk) -> list[int] | None:
-        """Each record's null flags as a number, or None when no bit is set in any."""
+    def _flags(self, chunk: RecordBlock) -> list[int] | None:
+        """Return each record's null flags as a number, or None when no bit is set in any."""
         offset, width = self.header.flags
         if not width:
             return None
         flags = [int.from_bytes(chunk.data[at : at + width], "little") for at in _starts(chunk, offset)]
         return flags if any(flags) else None
 
-    def _column(self, field: Field, chunk: Chunk, flags: list[int] | None) -> Iterable[Any]:
+    def _column(self, field: Field, chunk: RecordBlock, flags: list[int] | None) -> Iterable[Any]:
         nulls = None
         if flags is not None and field.null_bit is not None:
             bit = 1 << field.null_bit
@@ -183,31 +183,31 @@ class Reader:
         if field.length_bit is not None:
             return self._varying(field, chunk, flags, nulls)
         if field.kind == "text":
-            return self._filled(self._texts(field, chunk, nulls), nulls)
+            return self._with_nulls(self._texts(field, chunk, nulls), nulls)
         raw = chunk.column(field)
         column, cell = self._parsers[field.name]
         try:
-            return self._filled(column(raw), nulls)
+            return self._with_nulls(column(raw), nulls)
         except cells.Inexact:
             raise cells.Inexact(field.name) from None
         except ValueError:
-            return self._carefully(field, raw, cell, chunk, nulls)
+            return self._cell_by_cell(field, raw, cell, chunk, nulls)
 
-    def _filled(self, values: Sequence[Any], nulls: list[bool] | None) -> Sequence[Any]:
+    def _with_nulls(self, values: Sequence[Any], nulls: list[bool] | None) -> Sequence[Any]:
         if nulls is None:
             return values
         return [None if null else value for value, null in zip(values, nulls, strict=True)]
 
-    def _carefully(
-        self, field: Field, raw: Iterable[Any], cell: Callable[[Any], Any], chunk: Chunk, nulls: list[bool] | None
+    def _cell_by_cell(
+        self, field: Field, raw: Iterable[Any], cell: Callable[[Any], Any], chunk: RecordBlock, nulls: list[bool] | None
     ) -> Iterator[Any]:
-        """Cell by cell: a bad one is NULL and a warning."""
+        """Convert cell by cell: a bad one becomes NULL and a warning."""
         out = []
         for place, value in enumerate(raw):
-            out.append(None if nulls and nulls[place] else self._safely(field, value, cell, chunk.numbers[place]))
+            out.append(None if nulls and nulls[place] else self._convert_cell(field, value, cell, chunk.numbers[place]))
         return iter(out)
 
-    def _safely(self, field: Field, raw: Any, cell: Callable[[Any], Any], number: int) -> Any:
+    def _convert_cell(self, field: Field, raw: Any, cell: Callable[[Any], Any], number: int) -> Any:
         try:
             return cell(raw)
         except cells.Inexact:
@@ -215,19 +215,19 @@ class Reader:
         except (BadCell, BadMemo) as error:
             self.warnings.cell(number, field.name, str(error))
         except UnicodeDecodeError:
-            self.warnings.cell(number, field.name, f"it is no {self.header.encoding} text")
+            self.warnings.cell(number, field.name, f"not valid {self.header.encoding} text")
         return None
 
-    def _texts(self, field: Field, chunk: Chunk, nulls: list[bool] | None) -> Sequence[str | None]:
+    def _texts(self, field: Field, chunk: RecordBlock, nulls: list[bool] | None) -> Sequence[str | None]:
         if chunk.text is None:
-            return list(self._carefully(field, chunk.column(field), self._text, chunk, nulls))
+            return list(self._cell_by_cell(field, chunk.column(field), self._text, chunk, nulls))
         padded = chunk.texts(field)
         values = list(map(str.rstrip, padded))
         whole, short = "".join(padded), "".join(values)
         if not whole.isascii():
-            self._assume(b"".join(chunk.column(field)))
+            self._check_encoding(b"".join(chunk.column(field)))
         if "\ufffd" in whole or "\0" in short:
-            return list(self._carefully(field, chunk.column(field), self._text, chunk, nulls))
+            return list(self._cell_by_cell(field, chunk.column(field), self._text, chunk, nulls))
         # str.rstrip() is three times as fast as rstrip(" "), but takes more than blanks.
         if len(whole) - len(short) != whole.count(" ") - short.count(" "):
             return [value.rstrip(" ") for value in padded]
@@ -238,17 +238,17 @@ class Reader:
 
     def _decoded(self, raw: bytes) -> str:
         if b"\0" in raw:
-            raise BadCell("it holds a NUL where its text should be")
+            raise BadCell("the text contains a NUL")
         if not raw.isascii():
-            self._assume(raw)
+            self._check_encoding(raw)
         return raw.decode(self.header.encoding)
 
-    def _assume(self, raw: bytes) -> None:
-        """Letters beyond ASCII in a code page that nobody named, or that is not theirs, are worth a word."""
+    def _check_encoding(self, raw: bytes) -> None:
+        """Note a warning if text is not ASCII and the code page is assumed, or the text looks like UTF-8."""
         if not self._certain:
             self._certain = True
             self.warnings.lines.append(
-                f"nobody says which code page the file is in: it was read as {self.header.encoding};"
+                f"the file states no code page: it was read as {self.header.encoding};"
                 " set the source's encoding if that is wrong"
             )
         if self._maybe_utf8:
@@ -259,8 +259,10 @@ class Reader:
             else:
                 self._seems_utf8 = True
 
-    def _varying(self, field: Field, chunk: Chunk, flags: list[int] | None, nulls: list[bool] | None) -> Iterable[Any]:
-        """Varchar and Varbinary: with its bit set, the last byte says how many of the others count."""
+    def _varying(
+        self, field: Field, chunk: RecordBlock, flags: list[int] | None, nulls: list[bool] | None
+    ) -> Iterable[Any]:
+        """Varchar and Varbinary: with its bit set, the last byte is the length of the value."""
         assert field.length_bit is not None
         bit = 1 << field.length_bit
         short = [bool(flag & bit) for flag in flags] if flags else [False] * len(chunk.numbers)
@@ -269,20 +271,22 @@ class Reader:
             raw, counted = pair
             if counted:
                 if raw[-1] >= field.width:
-                    raise BadCell("its length is more than its field holds")
+                    raise BadCell("the length exceeds the field")
                 raw = raw[: raw[-1]]
             return self._decoded(raw) if field.kind == "text" else raw
 
-        return self._carefully(field, zip(chunk.column(field), short, strict=True), cell, chunk, nulls)
+        return self._cell_by_cell(field, zip(chunk.column(field), short, strict=True), cell, chunk, nulls)
 
-    def _memos(self, field: Field, chunk: Chunk, nulls: list[bool] | None) -> Iterator[Any]:
-        """One at a time as SQLite takes the rows: a few thousand pictures would not fit in memory."""
+    def _memos(self, field: Field, chunk: RecordBlock, nulls: list[bool] | None) -> Iterator[Any]:
+        """Read memos one at a time as SQLite takes the rows: several thousand images would not fit in memory."""
         memo = self._memo
         for place, raw in enumerate(chunk.column(field)):
             if memo is None or (nulls and nulls[place]):
                 yield None
             else:
-                yield self._safely(field, raw, lambda raw: self._memo_value(field, memo, raw), chunk.numbers[place])
+                yield self._convert_cell(
+                    field, raw, lambda raw: self._memo_value(field, memo, raw), chunk.numbers[place]
+                )
 
     def _memo_value(self, field: Field, memo: MemoFile, raw: bytes) -> str | bytes | None:
         block = _block(raw)
@@ -291,20 +295,20 @@ class Reader:
         data = memo.read(block)
         if field.kind == "bytes":
             if memo.text_ends:
-                raise BadMemo("this kind of memo file does not tell where binary data ends")
+                raise BadMemo("this type of memo file does not state where binary data ends")
             return data
         if looks_binary(data.rstrip(b"\0")):
             if field.name not in self.mixed:
                 self.mixed.add(field.name)
-                self.warnings.lines.append(f"field {field.name} holds binary data besides text: it is given as bytes")
+                self.warnings.lines.append(f"field {field.name} has binary data besides text: returned as bytes")
             return data
         if self._at_once and memo.wrapped:
-            # 8Dh 0Ah is where an editor of dBase wrapped the line, not a letter of any code page.
+            # 8Dh 0Ah is a line wrap of dBase's editor, not a character of a code page.
             data = data.replace(b"\x8d\n", b"\r\n")
         return self._decoded(data.rstrip(b"\0"))
 
 
-def _starts(chunk: Chunk, offset: int) -> range:
+def _starts(chunk: RecordBlock, offset: int) -> range:
     return range(offset, len(chunk.numbers) * chunk.width, chunk.width)
 
 
@@ -315,12 +319,12 @@ def _block(raw: bytes) -> int:
     if not text:
         return 0
     if not text.isdigit():
-        raise BadCell("it holds no place in the memo file")
+        raise BadCell("it does not point into the memo file")
     return int(text)
 
 
 def single_byte(encoding: str) -> bool:
-    """Whether a byte is a character in this code page, so that many fields can be read in one go."""
+    """Return True if each byte is a character in this code page: then many fields can be decoded at once."""
     alone = 0
     for byte in range(128, 256):
         if len(bytes((byte, 0x41)).decode(encoding, "replace")) != 2:

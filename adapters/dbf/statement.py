@@ -1,4 +1,4 @@
-"""What a statement tells before it runs: its tables, the columns that it compares, and where its result comes from."""
+"""Analysis of a statement before it runs: its tables, the columns that it compares, the origin of its result."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from adapters.dbf.generation import NOCASE, Column
+from adapters.dbf.table_copy import NOCASE, Column
 
-#: A relation as a query sees it: names in lower case, and what is known of each.
+#: The columns of a table or subquery: names in lower case, and the table's column, if known.
 Relation = list[tuple[str, Column | None]]
 
-#: What the schema of all tables is called, as in every file of SQLite.
+#: The schema of all tables, named as in every SQLite file.
 SCHEMA = "main"
 
 _COMPARING = (exp.EQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is, exp.NullSafeEQ)
@@ -27,7 +27,7 @@ _MIXED = Column("", "")
 class Statement:
     """``tables`` are all names that may be a table's, in lower case. ``compared`` are (table or "", index name).
 
-    ``text`` is what runs: the statement without the schema main, which the tables' own files stand for.
+    ``text`` is what runs: the statement without the schema main, as each table is in a file of its own.
     """
 
     tables: frozenset[str]
@@ -36,7 +36,7 @@ class Statement:
     text: str
 
     def indices(self, table: str, schemas: Mapping[str, Sequence[str]]) -> set[str]:
-        """The indices of one table that this statement could use. ``schemas`` are column names in lower case."""
+        """Return the indexes of one table that this statement could use. ``schemas`` are column names in lower case."""
         return {
             index
             for owner, index in self.compared
@@ -45,8 +45,8 @@ class Statement:
 
 
 @lru_cache(512)
-def understand(sql: str) -> Statement:
-    """Read a statement. What cannot be parsed has its words for tables: SQLite will say what is wrong with it."""
+def parse_statement(sql: str) -> Statement:
+    """Parse a statement. If that fails, all its words count as tables: SQLite will report the error."""
     text = re.sub(r"^\s*explain(\s+query\s+plan)?\s", "", sql, flags=re.I)
     try:
         tree = sqlglot.parse_one(text, dialect="sqlite")
@@ -58,7 +58,7 @@ def understand(sql: str) -> Statement:
 
 
 def _without_schema(sql: str, tree: exp.Expression) -> str:
-    """The text with blanks in the place of each ``main.`` before a table."""
+    """Return the text with blanks for each ``main.`` before a table."""
     for node in tree.find_all(exp.Table, exp.Column):
         schema, name = node.args.get("db"), node.args.get("table" if isinstance(node, exp.Column) else "this")
         if isinstance(schema, exp.Identifier) and isinstance(name, exp.Identifier) and not node.args.get("catalog"):
@@ -70,26 +70,26 @@ def _without_schema(sql: str, tree: exp.Expression) -> str:
 
 def _compared(tree: exp.Expression) -> set[tuple[str, str]]:
     aliases = {table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)}
-    found = set()
+    compared = set()
     for node in tree.find_all(*_COMPARING, exp.Like, exp.Glob):
         for side in (node.this, node.args.get("expression")):
             nocase = NOCASE if isinstance(node, exp.Like) or isinstance(side, exp.Collate) else ""
             column = side.this if isinstance(side, exp.Collate) else side
             if isinstance(column, exp.Column) and column.name:
                 owner = column.table.lower()
-                found.add((aliases.get(owner, owner), column.name.lower() + nocase))
+                compared.add((aliases.get(owner, owner), column.name.lower() + nocase))
     for join in tree.find_all(exp.Join):
         for name in join.args.get("using") or ():
-            found.add(("", name.name.lower()))
-    return found
+            compared.add(("", name.name.lower()))
+    return compared
 
 
-class _Unknown(Exception):
-    """The result's columns cannot be told from the statement."""
+class _NotDerivable(Exception):
+    """The result's columns cannot be derived from the statement."""
 
 
 def outputs(statement: Statement, schemas: Mapping[str, Sequence[Column]]) -> list[Column | None] | None:
-    """What the columns of the result are where they are plain columns of tables; None when nothing is sure."""
+    """Return the table column of each result column, where it is one; None if the statement is not understood."""
     if statement.tree is None:
         return None
     tables: dict[str, Relation] = {
@@ -97,7 +97,7 @@ def outputs(statement: Statement, schemas: Mapping[str, Sequence[Column]]) -> li
     }
     try:
         return [column for _, column in _query(statement.tree, tables)]
-    except (_Unknown, RecursionError):
+    except (_NotDerivable, RecursionError):
         return None
 
 
@@ -105,17 +105,17 @@ def _query(node: exp.Expression | None, tables: Mapping[str, Relation]) -> Relat
     if isinstance(node, (exp.Subquery, exp.Paren)):
         return _query(node.this, tables)
     if not isinstance(node, (exp.Select, exp.SetOperation)):
-        raise _Unknown
+        raise _NotDerivable
     known = dict(tables)
     for cte in node.ctes:
-        # A name that a WITH gives hides a table, also for a query that names itself.
+        # A name in a WITH hides a table, also for a recursive query.
         known.pop(cte.alias.lower(), None)
         columns = _query(cte.this, known)
         known[cte.alias.lower()] = _renamed(columns, cte.args["alias"])
     if isinstance(node, exp.SetOperation):
         left, right = _query(node.left, known), _query(node.right, known)
         if len(left) != len(right):
-            raise _Unknown
+            raise _NotDerivable
         return [(name, _common(first, second)) for (name, first), (_, second) in zip(left, right, strict=True)]
     return _select(node, known)
 
@@ -132,7 +132,7 @@ def _renamed(columns: Relation, alias: exp.Expression | None) -> Relation:
     if not names:
         return columns
     if len(names) != len(columns):
-        raise _Unknown
+        raise _NotDerivable
     return [(name, column) for name, (_, column) in zip(names, columns, strict=True)]
 
 
@@ -149,7 +149,7 @@ def _select(node: exp.Select, tables: Mapping[str, Relation]) -> Relation:
     for item in node.expressions:
         if isinstance(item, exp.Star):
             if merged:
-                raise _Unknown
+                raise _NotDerivable
             out += [column for relation in sources.values() for column in relation]
         elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             out += _relation(sources, item.table.lower())
@@ -164,17 +164,17 @@ def _source(node: exp.Expression, tables: Mapping[str, Relation]) -> dict[str, R
         return {name: _renamed(_relation(tables, node.name.lower()), node.args.get("alias"))}
     if isinstance(node, exp.Subquery) and not node.args.get("joins"):
         return {name or f" {id(node)}": _renamed(_query(node.this, tables), node.args.get("alias"))}
-    raise _Unknown
+    raise _NotDerivable
 
 
 def _relation(relations: Mapping[str, Relation], name: str) -> Relation:
     if name not in relations:
-        raise _Unknown
+        raise _NotDerivable
     return relations[name]
 
 
 def _value(node: exp.Expression, sources: Mapping[str, Relation], tables: Mapping[str, Relation]) -> Column | None:
-    """The column that a value is one of, or None. The least and the greatest of a column are its own too."""
+    """Return the table column of an expression, or None. MIN and MAX of a column count as the column."""
     if isinstance(node, exp.Paren) or (isinstance(node, (exp.Min, exp.Max)) and not node.expressions):
         return _value(node.this, sources, tables)
     if isinstance(node, exp.Subquery):
@@ -184,5 +184,5 @@ def _value(node: exp.Expression, sources: Mapping[str, Relation], tables: Mappin
         return None
     wanted = node.name.lower()
     relations = [_relation(sources, node.table.lower())] if node.table else list(sources.values())
-    found = [column for relation in relations for name, column in relation if name == wanted]
-    return found[0] if len(found) == 1 else None
+    matches = [column for relation in relations for name, column in relation if name == wanted]
+    return matches[0] if len(matches) == 1 else None

@@ -1,4 +1,4 @@
-"""Which DBF files a source has, where the SQLite file of each lies, and the state that a file is in."""
+"""The DBF files of a source, the path of each one's copy, and the state of a file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from adapters.dbf import memo
 from adapters.dbf.header import Header, Refused, known_encoding, read
 from adapters.files import below, locate, real_roots
 
-#: Of each file: size, times of change in ns, and the bytes of its header that writers change.
+#: For each file: size, times of change in ns, and the bytes of its header that writers change.
 State = list[list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One DBF file. ``cache`` is the path of its SQLite file."""
+    """One DBF file. ``cache`` is the path of its copy."""
 
     name: str
     path: Path
@@ -28,21 +28,21 @@ class Table:
     cache: Path
 
     def header(self) -> Header:
-        """Raises Refused, or OSError."""
+        """Read the file's header. Raises Refused and OSError."""
         with self.path.open("rb") as file:
             return read(file, self.encoding)
 
     def memo(self, header: Header) -> Path | None:
-        """The memo file, where the table has memos and there is one. Raises Refused for one that lies elsewhere."""
+        """Return the memo file, if the table has memos and one exists. Raises Refused for a link to another folder."""
         if not any(field.memo for field in header.fields):
             return None
-        found = memo.find(self.path, foxpro=header.vfp or header.version == 0xF5)
-        if found is not None and Path(os.path.realpath(found)).parent != self.path.parent:
+        memo_path = memo.find(self.path, foxpro=header.vfp or header.version == 0xF5)
+        if memo_path is not None and Path(os.path.realpath(memo_path)).parent != self.path.parent:
             raise Refused("the memo file is a link to another folder")
-        return found
+        return memo_path
 
     def state(self, memo_path: Path | None) -> State:
-        """What tells a changed file from an unchanged one. Raises OSError."""
+        """Return what distinguishes a changed file from an unchanged one. Raises OSError."""
         return [_state(path) for path in (self.path, memo_path) if path is not None]
 
 
@@ -56,7 +56,7 @@ def _state(path: Path) -> list[Any]:
 
 
 def tables(source: Mapping[str, Any]) -> tuple[dict[str, Table], list[str]]:
-    """The tables of a source by name, and why files of its folder are none. Raises ConnectFailed."""
+    """Return the tables of a source by name, and why other files are none. Raises ConnectFailed."""
     roots = real_roots(source)
     try:
         encoding = known_encoding(source["encoding"]) if source.get("encoding") else ""
@@ -69,23 +69,23 @@ def tables(source: Mapping[str, Any]) -> tuple[dict[str, Table], list[str]]:
         raise ConnectFailed("file-forbidden") from None
     except OSError:
         raise ConnectFailed("file-missing") from None
-    found: dict[str, Table] = {}
+    table_by_name: dict[str, Table] = {}
     problems = []
     for file in files:
         real = Path(os.path.realpath(file))
         name = file.stem.lower()
-        if not _sayable(name):
-            problems.append(f"{file.name!a}: its name is not UTF-8")
+        if not _is_utf8(name):
+            problems.append(f"{file.name!a}: the name is not UTF-8")
         elif not below(real, roots):
-            problems.append(f"{file.name}: it is a link to a file outside the source's folder")
-        elif name in found:
-            problems.append(f"{file.name}: another file of the folder has this name in other capital letters")
+            problems.append(f"{file.name}: a link to a file outside the source's folder")
+        elif name in table_by_name:
+            problems.append(f"{file.name}: another file in the folder has the same name with different capital letters")
         else:
-            found[name] = Table(name, real, encoding, _cache(source, real, encoding))
-    return found, problems
+            table_by_name[name] = Table(name, real, encoding, _cache(source, real, encoding))
+    return table_by_name, problems
 
 
-def _sayable(name: str) -> bool:
+def _is_utf8(name: str) -> bool:
     try:
         return bool(name.encode())
     except UnicodeEncodeError:
@@ -93,7 +93,7 @@ def _sayable(name: str) -> bool:
 
 
 def _place(source: Mapping[str, Any], roots: list[Path]) -> Path:
-    """The file or folder of the source. The agency's folder itself will do for a folder."""
+    """Return the file or folder of the source. The agency's own folder is allowed as a folder."""
     try:
         return locate(source, any_case=True)
     except ConnectFailed as error:
@@ -108,7 +108,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _cache(source: Mapping[str, Any], path: Path, encoding: str) -> Path:
-    """Beside the file where one may write, else in the source's ``cache_dir``. The name tells settings apart."""
+    """Return the copy's path: beside the file if writable, else in ``cache_dir``. The name depends on the encoding."""
     key = hashlib.sha256(f"{path}\0{encoding}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if os.access(path.parent, os.W_OK):
         return path.parent / f".mantra-{path.stem.lower()}-{key}.sqlite3"

@@ -1,1 +1,1 @@
-"""The management API: the book over HTTP, under the same rules as the admin's."""
+"""The management API: the registry over HTTP, under the same rules as in the admin."""

@@ -1,4 +1,4 @@
-"""Who is asking: a session of the admin, or a token issued there."""
+"""Authentication: a session of the admin, or an API token issued there."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from rest_framework.request import Request
 
 from registry.models import ApiToken, User
 
-_WORDS = (b"token", b"bearer")
+_SCHEMES = (b"token", b"bearer")
 
 
 class TokenAuthentication(BaseAuthentication):  # type: ignore[misc]
-    """``Authorization: Token …`` or ``Bearer …``, with a token whose digest the book holds."""
+    """``Authorization: Token …`` or ``Bearer …``, with an API token. The registry has its digest only."""
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
-        word, _space, rest = get_authorization_header(request).strip().partition(b" ")
-        if word.lower() not in _WORDS:
+        scheme, _space, token = get_authorization_header(request).strip().partition(b" ")
+        if scheme.lower() not in _SCHEMES:
             return None
-        plain = rest.strip()
-        user = ApiToken.owner(plain.decode("latin-1")) if plain.isascii() and plain else None
+        plain = token.strip()
+        user = ApiToken.authenticate(plain.decode("latin-1")) if plain.isascii() and plain else None
         if user is None:
-            raise AuthenticationFailed(_("The token is unknown, expired or not in force."))
+            raise AuthenticationFailed(_("The token is unknown, expired or not valid yet."))
         return user, None
 
     def authenticate_header(self, request: Request) -> str:
         return "Token"
 
 
-class _Described(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class _TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
     target_class = "mantra.api.authentication.TokenAuthentication"
     name = "token"
 
@@ -41,5 +41,5 @@ class _Described(OpenApiAuthenticationExtension):  # type: ignore[misc]
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
-            "description": "Token, a space, and an API token issued in the admin.",
+            "description": "The word Token, a space, and an API token issued in the admin.",
         }

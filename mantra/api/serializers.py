@@ -1,4 +1,4 @@
-"""Rows of the book as JSON and back. What may stand in a row is decided by the models' own rules."""
+"""Rows of the registry as JSON and back. The models' own rules decide which values are valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.core.exceptions import ValidationError as Breach
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
@@ -16,8 +16,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions.marks import undeclared
-from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream
+from dataservices.plan import undeclared_message
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
 from registry import tenancy
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
@@ -33,16 +33,17 @@ from registry.models import (
     User,
     names,
 )
+from registry.secret_rules import ENTER_AGAIN
 
 
 @extend_schema_field(OpenApiTypes.STR)
-class Named(serializers.RelatedField):  # type: ignore[misc]
-    """A reference by the words of addresses and bundles: "bkn", "bkn/simpeg", "bkn/simpeg/pegawai_by_nip".
+class ReferenceField(serializers.RelatedField):  # type: ignore[misc]
+    """A reference by codes, as in aliases and bundles: "bkn", "bkn/simpeg", "bkn/simpeg/pegawai_by_nip".
 
-    Only what the user may refer to is found; another's row and none at all look the same.
+    It finds only rows to which the user may refer. Another agency's row and a missing one give the same error.
     """
 
-    default_error_messages: ClassVar[dict[str, Any]] = {"unknown": _("There is no {name} here that you may use.")}
+    default_error_messages: ClassVar[dict[str, Any]] = {"unknown": _("There is no {name} that you may use.")}
 
     def __init__(self, *path: str, **kwargs: Any) -> None:
         self.path = path
@@ -59,8 +60,8 @@ class Named(serializers.RelatedField):  # type: ignore[misc]
         parts = data.split("/") if isinstance(data, str) and "\0" not in data else []
         try:
             if len(parts) == len(self.path):
-                found: Model = self.get_queryset().get(**dict(zip(self.path, parts, strict=True)))
-                return found
+                row: Model = self.get_queryset().get(**dict(zip(self.path, parts, strict=True)))
+                return row
         except ObjectDoesNotExist:
             pass
         self.fail("unknown", name=data if isinstance(data, str) else "…")
@@ -76,20 +77,20 @@ def _follow(row: Any, path: str) -> Any:
     return row
 
 
-def agency(**kwargs: Any) -> Named:
-    return Named("code", **kwargs)
+def agency(**kwargs: Any) -> ReferenceField:
+    return ReferenceField("code", **kwargs)
 
 
-def of_agency(**kwargs: Any) -> Named:
-    return Named("agency__code", "code", **kwargs)
+def of_agency(**kwargs: Any) -> ReferenceField:
+    return ReferenceField("agency__code", "code", **kwargs)
 
 
-def operation(**kwargs: Any) -> Named:
-    return Named("service__agency__code", "service__code", "code", **kwargs)
+def operation(**kwargs: Any) -> ReferenceField:
+    return ReferenceField("service__agency__code", "service__code", "code", **kwargs)
 
 
-class Words(serializers.ListField):  # type: ignore[misc]
-    """A list that the model keeps as text, one on a line."""
+class NameListField(serializers.ListField):  # type: ignore[misc]
+    """A list of names that the model stores as text, one per line."""
 
     child = serializers.CharField()
     parts: Callable[[str], list[str]] = staticmethod(names)
@@ -101,35 +102,32 @@ class Words(serializers.ListField):  # type: ignore[misc]
         return self.parts(data)
 
 
-class Lines(Words):
-    """The same for items that may hold spaces."""
+class LineListField(NameListField):
+    """A list like NameListField with items that may contain spaces."""
 
     parts = staticmethod(lambda text: [line.strip() for line in text.splitlines() if line.strip()])
 
 
-def _told(breach: Breach, known: Any) -> dict[str, Any]:
-    """A model's breaches by the serializer's own names."""
-    found: dict[str, Any] = {}
-    for name, messages in breach.message_dict.items():
-        found.setdefault(name if name in known else "non_field_errors", []).extend(messages)
-    return found
+def _error_details(error: DjangoValidationError, known: Any) -> dict[str, Any]:
+    """Return a model's errors by the names of the serializer's fields; others as non_field_errors."""
+    details: dict[str, Any] = {}
+    for name, messages in error.message_dict.items():
+        details.setdefault(name if name in known else "non_field_errors", []).extend(messages)
+    return details
 
 
-class Row(serializers.ModelSerializer):  # type: ignore[misc]
-    """One row. It is validated as the model says, whatever way it came in."""
+class RegistrySerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    """One row, validated by its model as in the admin and in bundles."""
 
-    #: References that are settled when the row is made.
-    settled: tuple[str, ...] = ()
-    #: A secret → the columns that say where it is sent. When they change it must be given again.
-    places: ClassVar[dict[str, tuple[str, ...]]] = {}
-    #: Members that are lists of rows of their own.
+    #: References that cannot be changed after the row is created.
+    immutable_after_create: tuple[str, ...] = ()
+    #: Fields that are lists of rows.
     nested: tuple[str, ...] = ()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for name in self.settled:
+        for name in self.immutable_after_create:
             if self.instance is not None and name in attrs and attrs[name] != getattr(self.instance, name):
-                raise serializers.ValidationError({name: _("It is settled when the row is made.")})
-        self._kept_secrets(attrs)
+                raise serializers.ValidationError({name: _("This value cannot be changed after creation.")})
         self.candidate = copy.copy(self.instance) if self.instance is not None else self.Meta.model()
         for name, value in attrs.items():
             if name not in self.nested:
@@ -137,20 +135,12 @@ class Row(serializers.ModelSerializer):  # type: ignore[misc]
         self.prepare(self.candidate)
         try:
             self.candidate.full_clean()
-        except Breach as breach:
-            raise serializers.ValidationError(_told(breach, self.fields)) from None
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(_error_details(error, self.fields)) from None
         return attrs
 
     def prepare(self, row: Any) -> None:
-        """Set what the model's rules need and no caller gives."""
-
-    def _kept_secrets(self, attrs: dict[str, Any]) -> None:
-        """A stored secret does not follow to a new place: whoever may edit could have it sent to a server of theirs."""
-        for secret, places in self.places.items():
-            if self.instance is None or secret in attrs or not getattr(self.instance, secret):
-                continue
-            if any(name in attrs and attrs[name] != getattr(self.instance, name) for name in places):
-                raise serializers.ValidationError({secret: _("The address has changed: give the secret again.")})
+        """Set the attributes that the model's rules need and that are not fields of the serializer."""
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         self.candidate.save()
@@ -161,7 +151,7 @@ class Row(serializers.ModelSerializer):  # type: ignore[misc]
         return self.candidate
 
 
-class AgencySerializer(Row):
+class AgencySerializer(RegistrySerializer):
     parent = agency(required=False, allow_null=True)
 
     class Meta:
@@ -179,10 +169,9 @@ class UserSerializer(serializers.ModelSerializer):  # type: ignore[misc]
         fields = ("id", "username", "first_name", "last_name", "email", "agency", "roles", "is_active", "last_login")
 
 
-class SourceSerializer(Row):
+class SourceSerializer(RegistrySerializer):
     agency = agency()
     options = serializers.DictField(required=False)
-    places = dict.fromkeys(("password", "wallet_password"), ("engine", "host", "port"))
 
     class Meta:
         model = DataSource
@@ -196,7 +185,7 @@ class SourceSerializer(Row):
         validators: ClassVar[list[Any]] = []
 
 
-class ServiceSerializer(Row):
+class ServiceSerializer(RegistrySerializer):
     agency = agency()
 
     class Meta:
@@ -205,7 +194,7 @@ class ServiceSerializer(Row):
         validators: ClassVar[list[Any]] = []
 
 
-class ApplicationSerializer(Row):
+class ApplicationSerializer(RegistrySerializer):
     agency = agency()
 
     class Meta:
@@ -218,7 +207,7 @@ class ApplicationSerializer(Row):
 
 
 class ParameterSerializer(serializers.ModelSerializer):  # type: ignore[misc]
-    choices = Lines(required=False)
+    choices = LineListField(required=False)
 
     class Meta:
         model = Parameter
@@ -239,9 +228,9 @@ class UpstreamSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
         model = Upstream
         fields = (
-            "url", "position", "weight", "active", "credential_kind", "credential_name", "credential", "token_url",
-            "scope", "client_certificate", "authority", "probe_seconds", "probe_method", "probe_path",
-            "probe_statuses", "probe_text",
+            "url", "priority", "weight", "active", "credential_kind", "credential_name", "credential", "token_url",
+            "scope", "client_certificate", "ca_certificate", "probe_interval_seconds", "probe_method", "probe_path",
+            "probe_expected_statuses", "probe_expected_text",
         )  # fmt: skip
         extra_kwargs: ClassVar[dict[str, Any]] = {
             name: {"write_only": True, "trim_whitespace": False} for name in ("credential", "client_certificate")
@@ -251,80 +240,81 @@ class UpstreamSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 
 class MappingSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
-        model = Mapping
-        fields = ("place", "name", "parameter", "value", "secret")
+        model = ParameterMapping
+        fields = ("location", "name", "parameter", "value", "secret")
         extra_kwargs: ClassVar[dict[str, Any]] = {"value": {"trim_whitespace": False}}
         validators: ClassVar[list[Any]] = []
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        # What is left out stays as it is only where it is a secret, which whoever writes the list may not know.
+        # An absent value is kept only if it is a secret: the author of the list may not know it.
         return attrs if attrs.get("secret") else {"value": "", **attrs}
 
-    def to_representation(self, instance: Mapping) -> dict[str, Any]:
-        found: dict[str, Any] = super().to_representation(instance)
+    def to_representation(self, instance: ParameterMapping) -> dict[str, Any]:
+        representation: dict[str, Any] = super().to_representation(instance)
         if instance.secret:
-            del found["value"]
-        return found
+            del representation["value"]
+        return representation
 
 
-class ContractSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+class DescriptionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
-        model = Contract
+        model = ServiceDescription
         fields = ("url", "main", "content")
-        # As large as it likes, and of use to the bus alone: it goes in and is not listed.
+        # It may be large, and only the bus uses it: it can be written and is not returned.
         extra_kwargs: ClassVar[dict[str, Any]] = {"content": {"write_only": True, "required": False}}
         validators: ClassVar[list[Any]] = []
 
 
-#: list → its rows' model, the columns that tell them apart, and what stays where it is not given
+#: Field → model of the list's rows, the columns that identify a row, columns that keep their value if absent.
 _LISTS: dict[str, tuple[type[Model], tuple[str, ...], frozenset[str]]] = {
     "parameters": (Parameter, ("name",), frozenset()),
     "fields": (Field, ("name",), frozenset()),
     "upstreams": (Upstream, ("url",), frozenset({"credential", "client_certificate"})),
-    "mappings": (Mapping, ("place", "name"), frozenset({"value"})),
-    "contracts": (Contract, ("url",), frozenset({"content"})),
+    "mappings": (ParameterMapping, ("location", "name"), frozenset({"value"})),
+    "descriptions": (ServiceDescription, ("url",), frozenset({"content"})),
 }
 
 
-class OperationRow(Row):
-    """An operation with its lists. A list that is given replaces the stored one; the rest stays."""
+class OperationSerializer(RegistrySerializer):
+    """An operation with its lists. A list in the request replaces the stored one; absent lists stay unchanged."""
 
     service = of_agency()
     address = serializers.SerializerMethodField(help_text="agency/service/operation")
     parameters = ParameterSerializer(many=True, required=False)
     fields = FieldSerializer(many=True, required=False)
     nested: tuple[str, ...] = ("parameters", "fields")
-    kind_of_rows: ClassVar[str]
+    operation_kind: ClassVar[str]
 
     def get_address(self, row: Operation) -> str:
         return f"{row.service.agency.code}/{row.service.code}/{row.code}"
 
     def prepare(self, row: Operation) -> None:
-        row.kind = self.kind_of_rows
+        row.kind = self.operation_kind
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
         self.lists: dict[str, Replacement] = {
-            label: self._list(label, attrs[label]) for label in self.nested if label in attrs
+            label: self._replacement(label, attrs[label]) for label in self.nested if label in attrs
         }
         return attrs
 
-    def _list(self, label: str, wanted: list[dict[str, Any]]) -> Replacement:
-        model, key, kept = _LISTS[label]
+    def _replacement(self, label: str, wanted: list[dict[str, Any]]) -> Replacement:
+        model, key, keep_if_absent = _LISTS[label]
         lower = [" ".join(identity(model, key, item)).lower() for item in wanted]
         if len(set(lower)) < len(lower):
-            raise serializers.ValidationError({label: _("A name stands here more than once.")})
+            raise serializers.ValidationError({label: _("A name occurs more than once.")})
         attributes = list(self.get_fields()[label].child.get_fields())
-        found = replacement(model, self.candidate, key, wanted, attributes, kept=kept)
-        problems: list[dict[str, Any]] = [{} for _row in found.rows]
-        for index, row in enumerate(found.rows):
+        near = Upstream.server if model is Upstream else None
+        rows = replacement(model, self.candidate, key, wanted, attributes, keep_if_absent=keep_if_absent, near=near)
+        problems: list[dict[str, Any]] = [{} for _row in rows.rows]
+        for index, row in enumerate(rows.rows):
             try:
                 row.full_clean(exclude={"operation"})
-            except Breach as breach:
-                problems[index] = _told(breach, attributes)
+            except DjangoValidationError as error:
+                problems[index] = _error_details(error, attributes)
         if any(problems):
             raise serializers.ValidationError({label: problems})
-        return found
+        return rows
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         return self._store()
@@ -333,11 +323,11 @@ class OperationRow(Row):
         return self._store()
 
     def _store(self) -> Any:
-        # Saving the operation itself raises its revision, when only a list has changed too.
+        # The operation is saved even if only a list has changed: that raises its revision.
         with transaction.atomic():
             self.candidate.save()
-            for found in self.lists.values():
-                found.save()
+            for rows in self.lists.values():
+                rows.save()
         return self.Meta.model.objects.get(pk=self.candidate.pk)
 
 
@@ -357,14 +347,14 @@ _COMMON = (
 _END = ("parameters", "fields", "revision", "updated_at")
 
 
-class DataOperationSerializer(OperationRow):
+class DataOperationSerializer(OperationSerializer):
     kind = serializers.ChoiceField(choices=["data"], default="data")
-    kind_of_rows = "data"
+    operation_kind = "data"
     source = of_agency()
 
     class Meta:
         model = DataOperation
-        fields = (*_COMMON, "source", "sql", "writes", "row_cap", "time_cap_ms", "page_size", *_END)
+        fields = (*_COMMON, "source", "sql", "writes", "max_rows", "timeout_ms", "page_size", *_END)
         read_only_fields = ("revision", "updated_at")
         extra_kwargs: ClassVar[dict[str, Any]] = {"sql": {"trim_whitespace": False}}
         validators: ClassVar[list[Any]] = []
@@ -373,62 +363,65 @@ class DataOperationSerializer(OperationRow):
         super().validate(attrs)
         row = self.candidate
         rows = self.lists["parameters"].rows if "parameters" in self.lists else row.parameters.all() if row.pk else ()
-        problem = undeclared(row, [parameter.name for parameter in rows])
+        problem = undeclared_message(row, [parameter.name for parameter in rows])
         if problem:
             raise serializers.ValidationError({"sql": problem})
         return attrs
 
 
-class ProxyOperationSerializer(OperationRow):
+class ProxyOperationSerializer(OperationSerializer):
     kind = serializers.ChoiceField(choices=["proxy"], default="proxy")
-    kind_of_rows = "proxy"
+    operation_kind = "proxy"
     upstreams = UpstreamSerializer(many=True, required=False)
     mappings = MappingSerializer(many=True, required=False)
-    contracts = ContractSerializer(many=True, required=False)
-    nested = ("parameters", "fields", "upstreams", "mappings", "contracts")
+    descriptions = DescriptionSerializer(many=True, required=False)
+    nested = ("parameters", "fields", "upstreams", "mappings", "descriptions")
 
     class Meta:
         model = ProxyOperation
         fields = (
-            *_COMMON, "style", "method", "methods", "path", "request_headers", "response_headers", "pass_credentials",
-            "time_cap_ms", "connect_cap_ms", "read_cap_ms", "size_cap", "concurrency", "retries", "stale_seconds",
-            "ignored", "upstreams", "mappings", "contracts", *_END,
-        )  # fmt: skip
+            *_COMMON,
+            "style",
+            "method",
+            "allowed_methods",
+            "path",
+            "forwarded_request_headers",
+            "returned_response_headers",
+            "forward_credentials",
+            "timeout_ms",
+            "connect_timeout_ms",
+            "read_timeout_ms",
+            "max_body_bytes",
+            "max_concurrent_calls",
+            "retries",
+            "stale_if_error_seconds",
+            "ignored_paths",
+            "upstreams",
+            "mappings",
+            "descriptions",
+            *_END,
+        )
         read_only_fields = ("revision", "updated_at")
         validators: ClassVar[list[Any]] = []
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        upstreams = self.lists.get("upstreams")
-        if upstreams and self.candidate.pk:
-            self._credentials(upstreams, {item["url"] for item in attrs["upstreams"] if "credential" in item})
-            if upstreams.added:
-                given = {(item["place"], item["name"]) for item in attrs.get("mappings", ()) if "value" in item}
-                self._secret_mappings(given)
+        if self.candidate.pk:
+            upstreams, mappings = self._rows("upstreams"), self._rows("mappings")
+            if mappings_to_reenter(self.candidate, upstreams, mappings):
+                raise serializers.ValidationError({"mappings": ENTER_AGAIN})
         return attrs
 
-    def _credentials(self, upstreams: Replacement, given: set[str]) -> None:
-        """A stored credential follows neither to another token server nor into another kind of header."""
-        for row, change in upstreams.changed:
-            moved = {"token_url", "credential_kind"} & set(change)
-            if moved and row.credential and row.url not in given:
-                raise serializers.ValidationError({"upstreams": _("The address has changed: give the secret again.")})
-
-    def _secret_mappings(self, given: set[tuple[str, str]]) -> None:
-        """What mappings keep secret is not sent to a new address either."""
-        rows = self.lists["mappings"].rows if "mappings" in self.lists else self.candidate.mappings.all()
-        if any(row.secret and row.value and (row.place, row.name) not in given for row in rows):
-            raise serializers.ValidationError({"mappings": _("The address has changed: give the secret again.")})
+    def _rows(self, label: str) -> list[Any]:
+        """Return the new rows of a list."""
+        return self.lists[label].rows if label in self.lists else list(getattr(self.candidate, label).all())
 
 
-# ----------------------------------------------------------------------------------- keys, grants
-
-
-class KeySerializer(Row):
+class KeySerializer(RegistrySerializer):
     application = of_agency()
     operation = operation(read_only=True, allow_null=True)
-    networks = Words(required=False)
-    settled = ("application",)
+    networks = NameListField(required=False)
+    immutable_after_create = ("application",)
 
     class Meta:
         model = AccessKey
@@ -441,7 +434,7 @@ class KeySerializer(Row):
 
 
 class NewKeySerializer(KeySerializer):
-    """A key that is being made: its plain text is in this one answer and nowhere else."""
+    """A new access key. Its plain text is in this one response and is not stored."""
 
     key = serializers.CharField(source="plain", read_only=True)
 
@@ -449,24 +442,24 @@ class NewKeySerializer(KeySerializer):
         fields = (*KeySerializer.Meta.fields, "key")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        # AccessKey.issue() validates: before it there is no digest.
+        # AccessKey.issue() validates the row: it needs the digest.
         self.candidate = AccessKey(application=attrs["application"])
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> AccessKey:
         try:
             row, plain = AccessKey.issue(**validated_data)
-        except Breach as breach:
-            raise serializers.ValidationError(_told(breach, self.fields)) from None
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(_error_details(error, self.fields)) from None
         row.plain = plain  # type: ignore[attr-defined]
         return row
 
 
-class GrantSerializer(Row):
+class GrantSerializer(RegistrySerializer):
     application = of_agency()
     operation = operation()
-    networks = Words(required=False)
-    settled = ("application", "operation")
+    networks = NameListField(required=False)
+    immutable_after_create = ("application", "operation")
 
     class Meta:
         model = Grant
@@ -477,7 +470,7 @@ class GrantSerializer(Row):
         read_only_fields = ("state", "created_at")
         validators: ClassVar[list[Any]] = []
 
-    fields = Words(required=False)
+    fields = NameListField(required=False)
 
 
 class CallSerializer(serializers.ModelSerializer):  # type: ignore[misc]

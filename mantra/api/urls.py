@@ -1,4 +1,4 @@
-"""Addresses under /manage/api/v1/."""
+"""The paths under /manage/api/v1/."""
 
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView

@@ -1,4 +1,4 @@
-"""The views of the management API: one for each kind of thing in the book."""
+"""The views of the management API, one for each kind of definition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.core.exceptions import ValidationError as Breach
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, QuerySet
 from django.utils import timezone
@@ -36,15 +36,15 @@ from registry.models import AccessKey, Agency, Application, CallRecord, Grant, O
 
 class Conflict(APIException):  # type: ignore[misc]
     status_code = status.HTTP_409_CONFLICT
-    default_detail = _("Something else in the book depends on it, or was written at the same moment.")
+    default_detail = _("Another definition depends on it, or changed at the same time.")
     default_code = "conflict"
 
 
-# ---------------------------------------------------------------------------------- what may be
+# ---------------------------------------------------------------------------------- permissions
 
 
-class Rights(DjangoModelPermissions):  # type: ignore[misc]
-    """What the role allows (roles.py), and on which rows (tenancy.py)."""
+class RolePermission(DjangoModelPermissions):  # type: ignore[misc]
+    """The rights of the role (roles.py), on the rows of the user's agency (tenancy.py)."""
 
     perms_map: ClassVar[dict[str, list[str]]] = {
         **DjangoModelPermissions.perms_map,
@@ -65,6 +65,7 @@ class Rights(DjangoModelPermissions):  # type: ignore[misc]
         return self.allowed(request, method, type(row)) and tenancy.may_change(request.user, row)
 
     def allowed(self, request: Request, method: str, model: type[Model]) -> bool:
+        """Return True if the user's role has the right that a method needs on a model."""
         return bool(request.user.has_perms(self.get_required_permissions(method, model)))
 
 
@@ -83,55 +84,55 @@ def _number(value: str) -> int:
     return int(value)
 
 
-def _moment(value: str) -> datetime:
-    found = parse_datetime(value)
-    if found is None:
+def _datetime(value: str) -> datetime:
+    time = parse_datetime(value)
+    if time is None:
         raise ValueError
     try:
-        return (found if timezone.is_aware(found) else timezone.make_aware(found)).astimezone(UTC)
+        return (time if timezone.is_aware(time) else timezone.make_aware(time)).astimezone(UTC)
     except OverflowError:
         raise ValueError from None
 
 
-def _truth(value: str) -> bool:
+def _boolean(value: str) -> bool:
     return {"true": True, "false": False}[value]
 
 
-Reader = Callable[[str], Any]
-_TYPES: dict[Reader, dict[str, str]] = {
+ValueParser = Callable[[str], Any]
+_TYPES: dict[ValueParser, dict[str, str]] = {
     _text: {"type": "string"},
     _number: {"type": "integer"},
-    _moment: {"type": "string", "format": "date-time"},
-    _truth: {"type": "boolean"},
+    _datetime: {"type": "string", "format": "date-time"},
+    _boolean: {"type": "boolean"},
 }
 
 
 class Filter(BaseFilterBackend):  # type: ignore[misc]
-    """Filters by the view's ``filters``: query parameter → (lookup, reader of its value)."""
+    """Filters by the view's ``filters``: query parameter → (lookup, parser of its value)."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        for name, (lookup, read) in view.filters.items():
+        for name, (lookup, parse) in view.filters.items():
             if name in request.query_params:
                 try:
-                    queryset = queryset.filter(**{lookup: read(request.query_params[name])})
+                    queryset = queryset.filter(**{lookup: parse(request.query_params[name])})
                 except (ValueError, KeyError):
                     raise ValidationError({name: [_("This value does not fit.")]}) from None
         return queryset
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         return [
-            {"name": name, "in": "query", "required": False, "schema": _TYPES[read]}
-            for name, (_lookup, read) in view.filters.items()
+            {"name": name, "in": "query", "required": False, "schema": _TYPES[parse]}
+            for name, (_lookup, parse) in view.filters.items()
         ]
 
 
-class Pages(PageNumberPagination):  # type: ignore[misc]
+class PageParameters(PageNumberPagination):  # type: ignore[misc]
     page_size_query_param = "page_size"
     max_page_size = 1000
 
 
-class HistoryPages(CursorPagination):  # type: ignore[misc]
-    """No count and no offset: the history is long."""
+class HistoryPagination(CursorPagination):  # type: ignore[misc]
+    """Pages without a count and an offset, which are slow on the call history."""
 
     ordering = ("-started_at", "-id")
     page_size_query_param = "page_size"
@@ -141,7 +142,7 @@ class HistoryPages(CursorPagination):  # type: ignore[misc]
         cursor = super().decode_cursor(request)
         try:
             if cursor is not None and cursor.position is not None:
-                _moment(cursor.position)
+                _datetime(cursor.position)
         except ValueError:
             raise NotFound(self.invalid_cursor_message) from None
         return cursor
@@ -150,34 +151,34 @@ class HistoryPages(CursorPagination):  # type: ignore[misc]
 # ---------------------------------------------------------------------------------------- views
 
 
-class Book(viewsets.GenericViewSet):  # type: ignore[misc]
-    """The base of all: who may, whose rows, in which form."""
+class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
+    """The common part of all views: authentication, rights, visible rows, format."""
 
     authentication_classes = (TokenAuthentication, SessionAuthentication)
-    permission_classes = (Rights,)
+    permission_classes = (RolePermission,)
     renderer_classes = (JSONRenderer,)
     parser_classes = (JSONParser,)
     filter_backends = (Filter,)
-    pagination_class = Pages
+    pagination_class = PageParameters
     lookup_value_regex = "[0-9]{1,15}"
-    filters: ClassVar[Mapping[str, tuple[str, Reader]]] = {}
-    #: An action that changes a row by POST asks for the right to change, not to add.
+    filters: ClassVar[Mapping[str, tuple[str, ValueParser]]] = {}
+    #: Actions by POST that change a row: they need the right to change, not to add.
     acts_as: ClassVar[Mapping[str, str]] = {"publish": "PATCH", "revoke": "PATCH", "approve": "PATCH"}
 
     def kinds(self, request: Request) -> Sequence[type[Model]]:
-        """The models on which the request works: a right on any of them lets it in."""
+        """Return the models that the request concerns. A right on one of them is enough to continue."""
         return [self.queryset.model]
 
     def get_queryset(self) -> QuerySet[Any]:
         return tenancy.visible(super().get_queryset(), self.request.user)
 
-    def note(self, row: Any, flag: int, told: list[dict[str, Any]] | str) -> None:
-        """Who did what, where the admin notes it too: names of fields, never their values."""
-        LogEntry.objects.log_actions(self.request.user.pk, [row], flag, change_message=told, single_object=True)
+    def log(self, row: Any, flag: int, message: list[dict[str, Any]] | str) -> None:
+        """Add a change to the admin's log, as the admin does: with the names of fields, never their values."""
+        LogEntry.objects.log_actions(self.request.user.pk, [row], flag, change_message=message, single_object=True)
 
 
-class Written(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin):  # type: ignore[misc]
-    """Making, changing and deleting, checked against whose row it becomes."""
+class WritableMixin(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin):  # type: ignore[misc]
+    """Creating, changing and deleting. Tenancy is checked for the row with its new values."""
 
     def perform_create(self, serializer: Any) -> None:
         self._save(serializer)
@@ -189,46 +190,46 @@ class Written(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyMo
         if not tenancy.may_change(self.request.user, serializer.candidate):  # type: ignore[attr-defined]
             raise PermissionDenied
         new = serializer.instance is None
-        told = {"added": {}} if new else {"changed": {"fields": sorted(serializer.validated_data)}}
+        message = {"added": {}} if new else {"changed": {"fields": sorted(serializer.validated_data)}}
         try:
             with transaction.atomic():
                 serializer.save()
-                self.note(serializer.instance, ADDITION if new else CHANGE, [told])  # type: ignore[attr-defined]
+                self.log(serializer.instance, ADDITION if new else CHANGE, [message])  # type: ignore[attr-defined]
         except IntegrityError:
             raise Conflict from None
 
     def perform_destroy(self, instance: Any) -> None:
         try:
             with transaction.atomic():
-                self.note(instance, DELETION, "")  # type: ignore[attr-defined]
+                self.log(instance, DELETION, "")  # type: ignore[attr-defined]
                 instance.delete()
         except ProtectedError:
             raise Conflict from None
 
 
-class Listed(mixins.ListModelMixin, mixins.RetrieveModelMixin):  # type: ignore[misc]
-    """A list and its members."""
+class ReadableMixin(mixins.ListModelMixin, mixins.RetrieveModelMixin):  # type: ignore[misc]
+    """The list of rows, and one row."""
 
 
-class Agencies(Listed, Written, Book):
+class Agencies(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Agency.objects.select_related("parent")
     serializer_class = serializers.AgencySerializer
     filters = {"code": ("code", _text)}
 
 
-class Users(Listed, Book):
+class Users(ReadableMixin, RegistryViewSet):
     queryset = User.objects.select_related("agency").prefetch_related("groups").order_by("username")
     serializer_class = serializers.UserSerializer
-    filters = {"agency": ("agency__code", _text), "username": ("username", _text), "is_active": ("is_active", _truth)}
+    filters = {"agency": ("agency__code", _text), "username": ("username", _text), "is_active": ("is_active", _boolean)}
 
 
-class Sources(Listed, Written, Book):
+class Sources(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = DataSource.objects.select_related("agency")
     serializer_class = serializers.SourceSerializer
     filters = {"agency": ("agency__code", _text), "code": ("code", _text), "engine": ("engine", _text)}
 
 
-class Services(Listed, Written, Book):
+class Services(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Service.objects.select_related("agency")
     serializer_class = serializers.ServiceSerializer
     filters = {
@@ -238,23 +239,23 @@ class Services(Listed, Written, Book):
     }
 
 
-class Applications(Listed, Written, Book):
+class Applications(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Application.objects.select_related("agency")
     serializer_class = serializers.ApplicationSerializer
-    filters = {"agency": ("agency__code", _text), "code": ("code", _text), "active": ("active", _truth)}
+    filters = {"agency": ("agency__code", _text), "code": ("code", _text), "active": ("active", _boolean)}
 
 
-OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationRow]]] = {
+OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationSerializer]]] = {
     "data": (DataOperation, serializers.DataOperationSerializer),
     "proxy": (ProxyOperation, serializers.ProxyOperationSerializer),
 }
 _RELATED = {
     "data": (("service__agency", "source__agency"), ("parameters", "fields")),
-    "proxy": (("service__agency",), ("parameters", "fields", "upstreams", "mappings", "contracts")),
+    "proxy": (("service__agency",), ("parameters", "fields", "upstreams", "mappings", "descriptions")),
 }
 
 
-def _either(many: bool | None = None) -> PolymorphicProxySerializer:
+def _any_kind(many: bool | None = None) -> PolymorphicProxySerializer:
     return PolymorphicProxySerializer(
         component_name="Operation",
         serializers={kind: serializer for kind, (_model, serializer) in OPERATIONS.items()},
@@ -264,17 +265,17 @@ def _either(many: bool | None = None) -> PolymorphicProxySerializer:
 
 
 @extend_schema_view(
-    list=extend_schema(responses=_either(many=True)),
-    retrieve=extend_schema(responses=_either()),
-    create=extend_schema(request=_either(), responses={201: _either()}),
-    update=extend_schema(request=_either(), responses=_either()),
-    partial_update=extend_schema(request=_either(), responses=_either()),
+    list=extend_schema(responses=_any_kind(many=True)),
+    retrieve=extend_schema(responses=_any_kind()),
+    create=extend_schema(request=_any_kind(), responses={201: _any_kind()}),
+    update=extend_schema(request=_any_kind(), responses=_any_kind()),
+    partial_update=extend_schema(request=_any_kind(), responses=_any_kind()),
 )
-class Operations(Listed, Written, Book):
-    """Operations of both kinds. ``kind`` says which one is being made; it never changes."""
+class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
+    """Operations of both kinds. ``kind`` selects the kind when an operation is created; it never changes."""
 
     queryset = Operation.objects.all()
-    serializer_class = serializers.OperationRow
+    serializer_class = serializers.OperationSerializer
     filters = {
         "agency": ("service__agency__code", _text),
         "service": ("service__code", _text),
@@ -292,41 +293,43 @@ class Operations(Listed, Written, Book):
     def _kind(self, request: Request) -> str:
         kind = request.data.get("kind") if isinstance(request.data, dict) else None
         if not isinstance(kind, str) or kind not in OPERATIONS:
-            raise ValidationError({"kind": [_("Write one of data, proxy.")]})
+            raise ValidationError({"kind": [_("Enter data or proxy.")]})
         return kind
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Those of the kinds that the role may view."""
-        rights, user = Rights(), self.request.user
-        seen = [kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)]
-        return tenancy.visible(Operation.objects.filter(kind__in=seen), user)
+        """Return the visible operations of the kinds that the role may view."""
+        rights, user = RolePermission(), self.request.user
+        visible = [
+            kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)
+        ]
+        return tenancy.visible(Operation.objects.filter(kind__in=visible), user)
 
-    def _whole(self, rows: Iterable[Operation]) -> Sequence[Any]:
-        """The rows as their own kinds, with all that belongs to them, in few queries."""
-        found: dict[int, Any] = {}
+    def _rows_of_kind(self, rows: Iterable[Operation]) -> Sequence[Any]:
+        """Return the operations as rows of their kinds, with their lists, in few queries."""
+        by_id: dict[int, Any] = {}
         for kind, (model, _serializer) in OPERATIONS.items():
             joined, lists = _RELATED[kind]
             ids = [row.pk for row in rows if row.kind == kind]
-            found.update(model._default_manager.select_related(*joined).prefetch_related(*lists).in_bulk(ids))
-        return [found[row.pk] for row in rows if row.pk in found]
+            by_id.update(model._default_manager.select_related(*joined).prefetch_related(*lists).in_bulk(ids))
+        return [by_id[row.pk] for row in rows if row.pk in by_id]
 
     def get_object(self) -> Any:
-        """The row as its own kind, once the rights on that kind are checked."""
-        found = self._whole(self.get_queryset().filter(pk=self.kwargs["pk"]))
-        if not found:
+        """Return the operation as a row of its kind. Raises NotFound or PermissionDenied."""
+        rows = self._rows_of_kind(self.get_queryset().filter(pk=self.kwargs["pk"]))
+        if not rows:
             raise NotFound
-        self.check_object_permissions(self.request, found[0])
-        return found[0]
+        self.check_object_permissions(self.request, rows[0])
+        return rows[0]
 
-    def _shown(self, row: Any) -> Any:
+    def _serialized(self, row: Any) -> Any:
         return OPERATIONS[row.kind][1](row, context=self.get_serializer_context()).data
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([self._shown(row) for row in self._whole(page)])
+        return self.get_paginated_response([self._serialized(row) for row in self._rows_of_kind(page)])
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(self._shown(self.get_object()))
+        return Response(self._serialized(self.get_object()))
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = OPERATIONS[self._kind(request)][1](data=request.data, context=self.get_serializer_context())
@@ -343,22 +346,22 @@ class Operations(Listed, Written, Book):
         self.perform_update(serializer)
         return Response(serializer.data)
 
-    @extend_schema(request=None, responses=_either())
+    @extend_schema(request=None, responses=_any_kind())
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
-        """Let callers in. The whole definition is checked once more."""
+        """Publish the operation. The whole definition is validated again."""
         row = self.get_object()
         serializer = OPERATIONS[row.kind][1](
             row, data={"state": "published", "sunset": None}, partial=True, context=self.get_serializer_context()
         )
         serializer.is_valid(raise_exception=True)
         if row.kind == "proxy" and not row.upstreams.all():
-            raise ValidationError({"upstreams": [_("A proxy operation needs an upstream before it is published.")]})
+            raise ValidationError({"upstreams": [_("Add an upstream before you publish the proxy operation.")]})
         self.perform_update(serializer)
         return Response(serializer.data)
 
 
-class Keys(Listed, Written, Book):
+class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = AccessKey.objects.select_related("application__agency", "operation__service__agency")
     serializer_class = serializers.KeySerializer
     filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
@@ -367,23 +370,23 @@ class Keys(Listed, Written, Book):
         return serializers.NewKeySerializer if self.action == "create" else serializers.KeySerializer
 
     def perform_destroy(self, instance: AccessKey) -> None:
-        # Deleting must not be the quiet way to cut off a caller.
-        if instance.is_live:
-            raise Conflict(_("A live key is revoked first."))
+        # Refusing a caller takes a revocation, which the key's dates and the log record.
+        if instance.is_active:
+            raise Conflict(_("Revoke the key before you delete it."))
         super().perform_destroy(instance)
 
     @extend_schema(request=None, responses=serializers.KeySerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
-        """Shut the key out, in every worker within a second."""
+        """Revoke the key. Every worker process refuses it within a second."""
         key = self.get_object()
         with transaction.atomic():
             key.revoke()
-            self.note(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
+            self.log(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
         return Response(self.get_serializer(key).data)
 
 
-class Grants(Listed, Written, Book):
+class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Grant.objects.select_related("application__agency", "operation__service__agency")
     serializer_class = serializers.GrantSerializer
     filters = {
@@ -397,32 +400,32 @@ class Grants(Listed, Written, Book):
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
-        """Take the leave back."""
-        return self._settle(self.get_object(), Grant.State.REVOKED)
+        """Revoke the grant."""
+        return self._set_state(self.get_object(), Grant.State.REVOKED)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
-        """Give a leave that was taken back again."""
+        """Approve a grant that was revoked."""
         grant = self.get_object()
         try:
             grant.full_clean()
-        except Breach as breach:
-            raise ValidationError(breach.message_dict) from None
-        return self._settle(grant, Grant.State.APPROVED)
+        except DjangoValidationError as error:
+            raise ValidationError(error.message_dict) from None
+        return self._set_state(grant, Grant.State.APPROVED)
 
-    def _settle(self, grant: Grant, state: str) -> Response:
+    def _set_state(self, grant: Grant, state: str) -> Response:
         grant.state = state
         with transaction.atomic():
             grant.save(update_fields=["state"])
-            self.note(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
+            self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 
 
-class Calls(Listed, Book):
+class Calls(ReadableMixin, RegistryViewSet):
     queryset = CallRecord.objects.all()
     serializer_class = serializers.CallSerializer
-    pagination_class = HistoryPages
+    pagination_class = HistoryPagination
     filters = {
         "request_id": ("request_id", _text),
         "agency": ("agency", _text),
@@ -431,6 +434,6 @@ class Calls(Listed, Book):
         "consumer_agency": ("consumer_agency", _text),
         "application": ("application", _text),
         "outcome": ("outcome", _number),
-        "since": ("started_at__gte", _moment),
-        "until": ("started_at__lt", _moment),
+        "since": ("started_at__gte", _datetime),
+        "until": ("started_at__lt", _datetime),
     }

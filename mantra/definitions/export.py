@@ -1,4 +1,4 @@
-"""The book as a bundle: the same shape as apply takes, in one order, without a secret."""
+"""Export the registry as a bundle that apply() accepts: in a fixed order, without secrets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.db.models import Model
 from dataservices.models import DataOperation, DataSource
 from mantra.definitions import schema
 from mantra.definitions.reading import escaped
-from mantra.definitions.schema import Shape
-from proxyservices.models import Mapping, ProxyOperation, Upstream
+from mantra.definitions.schema import Schema
+from proxyservices.models import ParameterMapping, ProxyOperation, Upstream
 from registry.models import AccessKey, Agency, Application, Operation, Service
 
 _HEAD = """\
@@ -21,7 +21,7 @@ _HEAD = """\
 
 
 class _Sql(str):
-    """Text that is written as a block, so that it reads as its author wrote it."""
+    """Text that is written as a YAML block, so that its lines stay as its author wrote them."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -45,40 +45,40 @@ _Dumper.add_representer(_Sql, _text)
 
 
 def export(agency: Agency | None = None) -> str:
-    """The whole book, or what one agency keeps."""
+    """Return the whole registry, or the definitions of one agency, as YAML."""
     document = {
-        "agencies": [_agency(row) for row in _of(Agency, agency, "pk")],
-        "sources": [_source(row) for row in _of(DataSource, agency, "agency")],
-        "services": [_service(row) for row in _of(Service, agency, "agency")],
-        "applications": [_application(row) for row in _of(Application, agency, "agency")],
+        "agencies": [_agency(row) for row in _rows(Agency, agency, "pk")],
+        "sources": [_source(row) for row in _rows(DataSource, agency, "agency")],
+        "services": [_service(row) for row in _rows(Service, agency, "agency")],
+        "applications": [_application(row) for row in _rows(Application, agency, "agency")],
     }
     body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return _HEAD + _keys_left_out(agency) + body
+    return _HEAD + _omitted_keys(agency) + body
 
 
-def _of(model: type[Model], agency: Agency | None, path: str) -> list[Any]:
+def _rows(model: type[Model], agency: Agency | None, path: str) -> list[Any]:
     rows = model._default_manager.all()
     return list(rows if agency is None else rows.filter(**{path: agency.pk}))
 
 
-def _keys_left_out(agency: Agency | None) -> str:
+def _omitted_keys(agency: Agency | None) -> str:
     keys = AccessKey.objects.all() if agency is None else AccessKey.objects.filter(application__agency=agency)
-    return f"# {keys.count()} access keys are left out: the book holds their digests only.\n"
+    return f"# {keys.count()} access keys are not exported: the registry has only their digests.\n"
 
 
-def _values(row: Model, of: Shape) -> dict[str, Any]:
-    """Every value of the row, blank ones too: applying the export takes back what was set since."""
-    return {key.name: key.write(getattr(row, key.name)) for key in of.keys if not key.secret}
+def _values(row: Model, spec: Schema) -> dict[str, Any]:
+    """Return every value of the row, blank ones too: applying the export resets later changes."""
+    return {key.name: key.write(getattr(row, key.name)) for key in spec.keys if not key.secret}
 
 
-def _short(row: Model, of: Shape) -> dict[str, Any]:
-    """The values that are not the model's defaults: of lists that are replaced as a whole, that is enough."""
-    found = {}
-    for key in of.keys:
+def _non_default_values(row: Model, spec: Schema) -> dict[str, Any]:
+    """Return the values that differ from the model's defaults: enough in lists that are replaced as a whole."""
+    values = {}
+    for key in spec.keys:
         value = getattr(row, key.name)
         if not key.secret and value != row._meta.get_field(key.name).get_default():  # type: ignore[union-attr]
-            found[key.name] = key.write(value)
-    return found
+            values[key.name] = key.write(value)
+    return values
 
 
 def _agency(row: Agency) -> dict[str, Any]:
@@ -101,32 +101,32 @@ def _service(row: Service) -> dict[str, Any]:
 def _operation(row: Operation) -> dict[str, Any]:
     head: dict[str, Any] = {"code": row.code, "kind": row.kind}
     lists = {
-        "parameters": [_short(each, schema.PARAMETER) for each in row.parameters.all()],
-        "fields": [_short(each, schema.FIELD) for each in row.fields.all()],
+        "parameters": [_non_default_values(child, schema.PARAMETER) for child in row.parameters.all()],
+        "fields": [_non_default_values(child, schema.FIELD) for child in row.fields.all()],
     }
-    of = schema.OPERATIONS[row.kind]
+    spec = schema.OPERATIONS[row.kind]
     if row.kind == Operation.Kind.DATA:
         data = DataOperation.objects.select_related("source").get(pk=row.pk)
-        values = _values(data, of)
+        values = _values(data, spec)
         values["sql"] = _Sql(values["sql"])
         return {**head, "source": data.source.code, **values, **lists}
     proxy = ProxyOperation.objects.get(pk=row.pk)
-    more = {
-        "upstreams": [_upstream(each) for each in proxy.upstreams.all()],
-        "mappings": [_mapping(each) for each in proxy.mappings.all()],
-        "contracts": [_short(each, schema.CONTRACT) for each in proxy.contracts.all()],
+    proxy_lists = {
+        "upstreams": [_upstream(child) for child in proxy.upstreams.all()],
+        "mappings": [_mapping(child) for child in proxy.mappings.all()],
+        "descriptions": [_non_default_values(child, schema.DESCRIPTION) for child in proxy.descriptions.all()],
     }
-    return {**head, **_values(proxy, of), **more, **lists}
+    return {**head, **_values(proxy, spec), **proxy_lists, **lists}
 
 
 def _upstream(row: Upstream) -> dict[str, Any]:
-    # Several may share a priority, which their order in the file could not tell.
-    return {"url": "", "position": row.position, **_short(row, schema.UPSTREAM)}
+    # Upstreams may have the same priority, which their order in the file could not express.
+    return {"url": "", "priority": row.priority, **_non_default_values(row, schema.UPSTREAM)}
 
 
-def _mapping(row: Mapping) -> dict[str, Any]:
+def _mapping(row: ParameterMapping) -> dict[str, Any]:
     constant = {} if row.secret or not row.value else {"value": escaped(str(row.value))}
-    return {"place": row.place, **_short(row, schema.MAPPING), **constant}
+    return {"location": row.location, **_non_default_values(row, schema.MAPPING), **constant}
 
 
 def _application(row: Application) -> dict[str, Any]:

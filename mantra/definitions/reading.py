@@ -1,4 +1,4 @@
-"""From the text of a bundle to plain values: safe YAML, exact scalars, the environment's values."""
+"""The text of a bundle as plain values: safe YAML, exact scalars, variables of the environment."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ from django.utils.translation import gettext as _
 _REFERENCE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 
 
-#: A bundle may have been written by an agency: what it says lands where that agency's people can read it.
-OWN = frozenset(
+#: The bus's own secrets, which no bundle can refer to. An agency may have written the bundle, and its users can read
+#: the values that the bundle sets.
+OWN_SECRETS = frozenset(
     (
-        "MANTRA_SECRET_KEY", "MANTRA_FIELD_KEYS", "MANTRA_KEY_PEPPERS", "MANTRA_JOURNAL_KEY", "MANTRA_DATABASE_URL",
+        "MANTRA_SECRET_KEY",
+        "MANTRA_FIELD_KEYS",
+        "MANTRA_KEY_PEPPERS",
+        "MANTRA_JOURNAL_KEY",
+        "MANTRA_DATABASE_URL",
         "MANTRA_QUOTA_STORE",
     )
-)  # fmt: skip
+)
 
 
-class Unreadable(ValueError):
-    """What is written does not fit, with the reason in the reader's words."""
+class BundleSyntaxError(ValueError):
+    """Text that is not a valid part of a bundle. The message is for the bundle's author, in the active language."""
 
 
 class Scalar(str):
     """An unquoted scalar exactly as it was written, and the value that YAML would make of it.
 
-    YAML takes 0123 for a number and ``no`` for a truth. Here the key decides what a value is.
+    YAML takes 0123 for a number and ``no`` for a boolean. In a bundle the key decides the type of its value.
     """
 
     value: Any
 
 
 class Block(dict[str, Any]):
-    """A mapping of the file, with the keys that stand in it more than once."""
+    """A mapping of the file, with the keys that it has more than once."""
 
     repeated: tuple[str, ...] = ()
 
@@ -69,21 +74,21 @@ for _tag in ("null", "bool", "int", "float", "timestamp"):
 
 
 def load(text: str) -> Any:
-    """The file's one document. Raises Unreadable where it is no YAML, or asks for more than plain values."""
+    """Return the file's document. Raises BundleSyntaxError if it is not YAML, or needs more than plain values."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = (
+        position = (
             _("line %(line)d, column %(column)d") % {"line": mark.line + 1, "column": mark.column + 1} if mark else ""
         )
-        raise Unreadable(f"{where}: {error.problem or error.context}") from None
+        raise BundleSyntaxError(f"{position}: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError):
-        raise Unreadable(_("This is not a YAML file.")) from None
+        raise BundleSyntaxError(_("This is not a YAML file.")) from None
 
 
 def native(value: Any) -> Any:
-    """A value with every scalar as YAML would have it: for mappings whose keys are not ours."""
+    """Return a value with each Scalar as YAML reads it, for mappings with keys of a driver."""
     if isinstance(value, Scalar):
         return value.value
     if isinstance(value, dict):
@@ -94,18 +99,19 @@ def native(value: Any) -> Any:
 
 
 def is_null(value: Any) -> bool:
+    """Return True if a value is absent or null."""
     return value is None or (isinstance(value, Scalar) and value.value is None)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a bundle may draw on: the environment, and the folder that its files are found from."""
+class Environment:
+    """The sources of values outside a bundle: variables, and the folder to which its file paths are relative."""
 
     environment: Mapping[str, str]
     folder: Path
 
     def expand(self, text: str) -> str:
-        """``text`` with ${NAME} and ${NAME:-default} taken from the environment; $$ stands for $."""
+        """Return ``text`` with variables for ${NAME} and ${NAME:-default}; $$ is a $. Raises BundleSyntaxError."""
 
         def value(match: re.Match[str]) -> str:
             name, default = match[1], match[2]
@@ -114,34 +120,36 @@ class Surroundings:
         return _REFERENCE.sub(value, text)
 
     def secret(self, text: str) -> str:
-        """The secret that env:NAME or file:PATH names, or the text itself."""
-        where, colon, rest = text.partition(":")
-        if colon and where == "env":
-            return self._variable(rest.strip(), None)
-        if colon and where == "file":
-            return self._file(self.expand(rest.strip()))
+        """Return the secret that env:NAME or file:PATH names, or else the expanded text. Raises BundleSyntaxError."""
+        scheme, colon, name = text.partition(":")
+        if colon and scheme == "env":
+            return self._variable(name.strip(), None)
+        if colon and scheme == "file":
+            return self._file(self.expand(name.strip()))
         return self.expand(text)
 
     def _variable(self, name: str, default: str | None) -> str:
-        if name.removesuffix("_FILE") in OWN:
-            raise Unreadable(_("%(name)s is the bus's own secret.") % {"name": name})
-        found = self.environment.get(name, default)
-        if found is None:
-            raise Unreadable(_("The environment has no %(name)s.") % {"name": name})
-        return found
+        if name.removesuffix("_FILE") in OWN_SECRETS:
+            raise BundleSyntaxError(
+                _("%(name)s is a secret of the bus itself and cannot be used here.") % {"name": name}
+            )
+        value = self.environment.get(name, default)
+        if value is None:
+            raise BundleSyntaxError(_("The environment variable %(name)s is not set.") % {"name": name})
+        return value
 
     def _file(self, path: str) -> str:
         try:
             return (self.folder / path).read_text().rstrip("\r\n")
         except (OSError, ValueError):
-            raise Unreadable(_("The file %(path)s cannot be read.") % {"path": path}) from None
+            raise BundleSyntaxError(_("The file %(path)s cannot be read.") % {"path": path}) from None
 
 
-def by_reference(text: str) -> bool:
-    """Whether a secret is only named in the file, not written into it."""
+def is_reference(text: str) -> bool:
+    """Return True if the text only refers to a secret."""
     return text.startswith(("env:", "file:")) or any(match[1] for match in _REFERENCE.finditer(text))
 
 
 def escaped(text: str) -> str:
-    """``text`` so that expand() gives it back."""
+    """Return text from which expand() gives ``text``."""
     return re.sub(r"\$(?=[${])", "$$", text)

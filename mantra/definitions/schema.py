@@ -1,4 +1,4 @@
-"""Which keys a bundle has, what each may hold, and which column of the book it is."""
+"""The keys of a bundle: the values each may have, and the column of the registry it is stored in."""
 
 from __future__ import annotations
 
@@ -10,73 +10,74 @@ from typing import Any
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
-from mantra.definitions.reading import Scalar, Surroundings, Unreadable, by_reference, escaped, is_null, native
+from mantra.definitions.reading import BundleSyntaxError, Environment, Scalar, escaped, is_null, is_reference, native
 from registry.models import names
 
 
-class Key:
-    """One key of a mapping: text, unless a subclass says otherwise. Its name is the model's too."""
+class FieldSpec:
+    """A key of a mapping, by default with text as its value. The model's attribute has the same name."""
 
     secret = False
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        """The model's value. Raises Unreadable."""
+    def read(self, value: Any, environment: Environment) -> Any:
+        """Return the model's value. Raises BundleSyntaxError."""
         if is_null(value):
             return ""
         if not isinstance(value, str):
-            raise Unreadable(_("Write a text."))
+            raise BundleSyntaxError(_("Write a text."))
         return str(value)
 
     def write(self, stored: Any) -> Any:
-        """The value as a bundle has it. Browsers send lines that end in CR LF; a file has LF."""
+        """Return the value as a bundle has it. Browsers send lines that end in CR LF; a file has LF."""
         return stored.replace("\r\n", "\n") if isinstance(stored, str) else stored
 
-    def same(self, old: Any, new: Any) -> bool:
+    def is_same(self, old: Any, new: Any) -> bool:
+        """Return True if both values are the same in a bundle."""
         return bool(self.write(old) == self.write(new))
 
 
-class Expanded(Key):
-    """Text with ${NAME} from the environment."""
+class ExpandedText(FieldSpec):
+    """Text in which ${NAME} is a variable of the environment."""
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        return around.expand(super().read(value, around))
+    def read(self, value: Any, environment: Environment) -> Any:
+        return environment.expand(super().read(value, environment))
 
     def write(self, stored: Any) -> Any:
         return escaped(stored)
 
 
-class Number(Key):
-    def read(self, value: Any, around: Surroundings) -> Any:
+class Integer(FieldSpec):
+    def read(self, value: Any, environment: Environment) -> Any:
         if is_null(value):
             return None
-        text = self.text(value, around) if isinstance(value, str) else ""
+        text = self.text(value, environment) if isinstance(value, str) else ""
         if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 16):
-            raise Unreadable(_("Write a whole number."))
+            raise BundleSyntaxError(_("Write a whole number."))
         return int(text)
 
-    def text(self, value: str, around: Surroundings) -> str:
+    def text(self, value: str, environment: Environment) -> str:
         return value
 
 
-class Port(Number):
-    """A number that may come from the environment."""
+class Port(Integer):
+    """A whole number that may be a variable of the environment."""
 
-    def text(self, value: str, around: Surroundings) -> str:
-        return around.expand(value)
+    def text(self, value: str, environment: Environment) -> str:
+        return environment.expand(value)
 
 
-class Truth(Key):
-    def read(self, value: Any, around: Surroundings) -> Any:
+class Boolean(FieldSpec):
+    def read(self, value: Any, environment: Environment) -> Any:
         if not isinstance(value, Scalar) or not isinstance(value.value, bool):
-            raise Unreadable(_("Write true or false."))
+            raise BundleSyntaxError(_("Write true or false."))
         return value.value
 
 
-class Day(Key):
-    def read(self, value: Any, around: Surroundings) -> Any:
+class Date(FieldSpec):
+    def read(self, value: Any, environment: Environment) -> Any:
         if is_null(value):
             return None
         try:
@@ -84,58 +85,58 @@ class Day(Key):
         except ValueError:
             day = None
         if day is None:
-            raise Unreadable(_("Write a date like 2026-01-31."))
+            raise BundleSyntaxError(_("Write a date like 2026-01-31."))
         return day
 
     def write(self, stored: date | None) -> Any:
         return stored
 
 
-class Words(Key):
-    """A list that the model keeps as text, one on a line. In the file it may be text as well."""
+class NameList(FieldSpec):
+    """A list of names that the model stores as text, one per line. In the file it may be text as well."""
 
     parts: Callable[[str], list[str]] = staticmethod(names)
 
-    def read(self, value: Any, around: Surroundings) -> Any:
+    def read(self, value: Any, environment: Environment) -> Any:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return "\n".join(value)
         if is_null(value) or isinstance(value, str):
-            return "\n".join(self.parts(super().read(value, around)))
-        raise Unreadable(_("Write a list of texts."))
+            return "\n".join(self.parts(super().read(value, environment)))
+        raise BundleSyntaxError(_("Write a list of texts."))
 
     def write(self, stored: str) -> Any:
         return self.parts(stored)
 
 
-class Lines(Words):
-    """The same for items that may hold spaces."""
+class LineList(NameList):
+    """A list like NameList with items that may contain spaces."""
 
     parts = staticmethod(lambda text: [line.strip() for line in text.splitlines() if line.strip()])
 
 
-class Names(Words):
-    """A list that the model keeps on one line, parted by commas."""
+class CommaSeparated(NameList):
+    """A list that the model stores on one line, separated by commas."""
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        return ", ".join(self.parts(super().read(value, around)))
+    def read(self, value: Any, environment: Environment) -> Any:
+        return ", ".join(self.parts(super().read(value, environment)))
 
     def write(self, stored: str) -> Any:
         return ", ".join(self.parts(stored))
 
 
-class Mapped(Key):
-    """A mapping whose keys are not ours."""
+class FreeMapping(FieldSpec):
+    """A mapping with any keys: the options of a driver."""
 
-    def read(self, value: Any, around: Surroundings) -> Any:
+    def read(self, value: Any, environment: Environment) -> Any:
         if is_null(value):
             return {}
         if not isinstance(value, dict):
-            raise Unreadable(_("Write a mapping, as in {sslmode: require}."))
+            raise BundleSyntaxError(_("Write a mapping, for example {sslmode: require}."))
         return native(value)
 
 
-class Hidden(Key):
-    """A secret: env:NAME, file:PATH or ${NAME}, and where ``literal`` allows it the secret itself."""
+class SecretText(FieldSpec):
+    """A secret: env:NAME, file:PATH or ${NAME}, and if ``literal`` is true the secret itself."""
 
     secret = True
 
@@ -143,129 +144,172 @@ class Hidden(Key):
         super().__init__(name)
         self.literal = literal
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        text = super().read(value, around)
-        if text and not self.literal and not by_reference(text):
-            raise Unreadable(_("A secret does not belong into the file: write env:NAME or file:PATH."))
-        return around.secret(text)
+    def read(self, value: Any, environment: Environment) -> Any:
+        text = super().read(value, environment)
+        if text and not self.literal and not is_reference(text):
+            raise BundleSyntaxError(_("Do not write a secret into the file. Write env:NAME or file:PATH."))
+        return environment.secret(text)
 
-    def same(self, old: Any, new: Any) -> bool:
+    def is_same(self, old: Any, new: Any) -> bool:
         return str(old or "") == str(new or "")
 
 
-class Constant(Hidden):
-    """A fixed value: plain text with ${NAME}, or a secret where the key beside it says so."""
+class ConstantText(SecretText):
+    """A fixed value: text with ${NAME}, or a secret if the mapping's key ``secret`` is true.
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        return Key.read(self, value, around)
+    read() checks only that it is text; resolve() reads it, when the values of the whole mapping are known.
+    """
 
-    def settle(self, values: dict[str, Any], around: Surroundings) -> None:
-        """Read the text of a whole row. A constant that is not given is none; a secret is kept. Raises Unreadable."""
+    def read(self, value: Any, environment: Environment) -> Any:
+        return FieldSpec.read(self, value, environment)
+
+    def resolve(self, values: dict[str, Any], environment: Environment) -> None:
+        """Read the constant in ``values``. An absent constant becomes "", an absent secret stays absent: it is kept.
+
+        Raises BundleSyntaxError.
+        """
         if not values.get("secret"):
-            values[self.name] = around.expand(values.get(self.name, ""))
+            values[self.name] = environment.expand(values.get(self.name, ""))
         elif self.name in values:
-            values[self.name] = Hidden.read(self, values[self.name], around)
+            values[self.name] = SecretText.read(self, values[self.name], environment)
 
 
-class Document(Key):
-    """A text of its own: as it stands, or file:PATH."""
+class DocumentText(FieldSpec):
+    """A document: its text, or file:PATH."""
 
-    def read(self, value: Any, around: Surroundings) -> Any:
-        text = super().read(value, around)
-        return around.secret(text) if text.startswith("file:") else text.strip()
+    def read(self, value: Any, environment: Environment) -> Any:
+        text = super().read(value, environment)
+        return environment.secret(text) if text.startswith("file:") else text.strip()
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """One kind of thing: how messages call it, and its keys. ``inside`` are keys with a handling of their own."""
+class Schema:
+    """The keys of one kind of definition."""
 
+    #: Its name in messages.
     noun: str
-    keys: tuple[Key, ...]
-    inside: tuple[str, ...] = ()
+    keys: tuple[FieldSpec, ...]
+    #: Keys that BundleWriter handles by itself: identifiers, references and lists.
+    other_keys: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        return [*(key.name for key in self.keys), *self.inside]
+        return [*(key.name for key in self.keys), *self.other_keys]
 
 
-def _keys(*items: Key | str) -> tuple[Key, ...]:
-    return tuple(Key(item) if isinstance(item, str) else item for item in items)
+def _keys(*items: FieldSpec | str) -> tuple[FieldSpec, ...]:
+    return tuple(FieldSpec(item) if isinstance(item, str) else item for item in items)
 
 
 TOP = ("agencies", "sources", "services", "applications")
 
-AGENCY = Shape("agency", _keys("name", "email", "website"), ("code", "parent"))
-SOURCE = Shape(
+AGENCY = Schema("agency", _keys("name", "email", "website"), ("code", "parent"))
+SOURCE = Schema(
     "source",
     _keys(
-        "engine", Expanded("host"), Port("port"), Expanded("database"), "user", Hidden("password"),
-        Hidden("wallet_password"), Mapped("options"), Number("pool_size"),
+        "engine",
+        ExpandedText("host"),
+        Port("port"),
+        ExpandedText("database"),
+        "user",
+        SecretText("password"),
+        SecretText("wallet_password"),
+        FreeMapping("options"),
+        Integer("pool_size"),
     ),
     ("agency", "code"),
-)  # fmt: skip
-SERVICE = Shape(
+)
+SERVICE = Schema(
     "service",
     _keys("title", "description", "tags", "classification", "contact"),
     ("agency", "code", "operations"),
 )
-_COMMON = _keys("title", "description", "access", "state", Day("sunset"), Number("cache_seconds"))
+_COMMON = _keys("title", "description", "access", "state", Date("sunset"), Integer("cache_seconds"))
 _PARTS = ("code", "kind", "parameters", "fields")
-OPERATIONS: Mapping[str, Shape] = {
-    "data": Shape(
+OPERATIONS: Mapping[str, Schema] = {
+    "data": Schema(
         "data operation",
-        (*_COMMON, *_keys("sql", Truth("writes"), Number("row_cap"), Number("time_cap_ms"), Number("page_size"))),
+        (*_COMMON, *_keys("sql", Boolean("writes"), Integer("max_rows"), Integer("timeout_ms"), Integer("page_size"))),
         (*_PARTS, "source"),
     ),
-    "proxy": Shape(
+    "proxy": Schema(
         "proxy operation",
         (
             *_COMMON,
             *_keys(
                 "style",
                 "method",
-                Names("methods"),
+                CommaSeparated("allowed_methods"),
                 "path",
-                Names("request_headers"),
-                Names("response_headers"),
-                Truth("pass_credentials"),
-                Number("time_cap_ms"),
-                Number("connect_cap_ms"),
-                Number("read_cap_ms"),
-                Number("size_cap"),
-                Number("concurrency"),
-                Number("retries"),
-                Number("stale_seconds"),
-                Lines("ignored"),
+                CommaSeparated("forwarded_request_headers"),
+                CommaSeparated("returned_response_headers"),
+                Boolean("forward_credentials"),
+                Integer("timeout_ms"),
+                Integer("connect_timeout_ms"),
+                Integer("read_timeout_ms"),
+                Integer("max_body_bytes"),
+                Integer("max_concurrent_calls"),
+                Integer("retries"),
+                Integer("stale_if_error_seconds"),
+                LineList("ignored_paths"),
             ),
         ),
-        (*_PARTS, "upstreams", "mappings", "contracts"),
+        (*_PARTS, "upstreams", "mappings", "descriptions"),
     ),
 }
-PARAMETER = Shape(
+PARAMETER = Schema(
     "parameter",
     _keys(
-        "name", "type", Truth("required"), "default", "pattern", "min", "max", Lines("choices"), Truth("subject"),
+        "name",
+        "type",
+        Boolean("required"),
+        "default",
+        "pattern",
+        "min",
+        "max",
+        LineList("choices"),
+        Boolean("subject"),
         "description",
     ),
-)  # fmt: skip
-FIELD = Shape("field", _keys("name", "type", "description", "classification"))
-UPSTREAM = Shape(
+)
+FIELD = Schema("field", _keys("name", "type", "description", "classification"))
+UPSTREAM = Schema(
     "upstream",
     _keys(
-        Expanded("url"), Number("position"), Number("weight"), Truth("active"), "credential_kind", "credential_name",
-        Hidden("credential", literal=True), Expanded("token_url"), "scope", Hidden("client_certificate"), "authority",
-        Number("probe_seconds"), "probe_method", "probe_path", "probe_statuses", "probe_text",
+        ExpandedText("url"),
+        Integer("priority"),
+        Integer("weight"),
+        Boolean("active"),
+        "credential_kind",
+        "credential_name",
+        SecretText("credential", literal=True),
+        ExpandedText("token_url"),
+        "scope",
+        SecretText("client_certificate"),
+        "ca_certificate",
+        Integer("probe_interval_seconds"),
+        "probe_method",
+        "probe_path",
+        "probe_expected_statuses",
+        "probe_expected_text",
     ),
-)  # fmt: skip
-MAPPING = Shape("mapping", _keys("place", "name", "parameter", Constant("value"), Truth("secret")))
-CONTRACT = Shape("contract", _keys("url", Truth("main"), Document("content")))
-APPLICATION = Shape("application", _keys("title", "contact", Truth("active")), ("agency", "code", "keys", "grants"))
-LEGACY_KEY = Shape("legacy key", _keys(Words("networks"), Truth("in_path")), ("legacy", "operation"))
-GRANT = Shape(
+)
+MAPPING = Schema("mapping", _keys("location", "name", "parameter", ConstantText("value"), Boolean("secret")))
+DESCRIPTION = Schema("description", _keys("url", Boolean("main"), DocumentText("content")))
+APPLICATION = Schema("application", _keys("title", "contact", Boolean("active")), ("agency", "code", "keys", "grants"))
+LEGACY_KEY = Schema("legacy key", _keys(NameList("networks"), Boolean("in_path")), ("legacy", "operation"))
+GRANT = Schema(
     "grant",
     _keys(
-        "state", "purpose", "legal_basis", "agreement", Day("valid_from"), Day("valid_until"), Words("fields"), "quota",
-        Words("networks"),
+        "state",
+        "purpose",
+        "legal_basis",
+        "agreement",
+        Date("valid_from"),
+        Date("valid_until"),
+        NameList("fields"),
+        "quota",
+        NameList("networks"),
     ),
     ("operation",),
-)  # fmt: skip
+)

@@ -1,4 +1,7 @@
-"""Admission: which operation, and may this caller have it now, from here. Memory only."""
+"""Admission: the decision whether a call may run, from its operation, key, network, grant and period.
+
+It reads the snapshot only, never the database.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +15,53 @@ from registry.results import Fault
 from registry.snapshot import holder
 from registry.snapshot.types import Grant, Key, Network, Operation, Snapshot
 
-_HIDDEN = Row.State.DRAFT.value
+_DRAFT = Row.State.DRAFT.value
 _RETIRED = Row.State.RETIRED.value
 
 
-def picture() -> Snapshot:
-    """The book in force. Raises Fault NOT_READY while the worker has none yet."""
-    book = holder.current()
-    if book is None:
+def current_snapshot() -> Snapshot:
+    """Return the current snapshot. Raises Fault NOT_READY if the worker process has none yet."""
+    snapshot = holder.current()
+    if snapshot is None:
         raise Fault(faults.NOT_READY, retry_after=1)
-    return book
+    return snapshot
+
+
+def snapshot_of(call: Call) -> Snapshot:
+    """Return the snapshot that the call uses from beginning to end. Raises Fault NOT_READY."""
+    if call.snapshot is None:
+        call.snapshot = current_snapshot()
+    return call.snapshot
 
 
 def find(call: Call) -> None:
-    """Name the operation that the call is for; None stays where there is none that callers may know of."""
-    found = picture().operation(call.agency, call.service, call.code)
-    if found is not None and (found.state != _HIDDEN or not call.keyed):
-        call.operation = found
+    """Set call.operation. It stays None if there is no such operation, or a draft only: callers see no drafts."""
+    operation = snapshot_of(call).operation(call.agency, call.service, call.code)
+    if operation is not None and (operation.state != _DRAFT or not call.needs_key):
+        call.operation = operation
 
 
 def admit(call: Call) -> None:
-    """Let the call in, or raise the Fault that says why not."""
+    """Admit the call: set its key, application and grant. Raises Fault if it is refused."""
     operation = call.operation
     if operation is None:
         raise Fault(faults.OPERATION_UNKNOWN)
     if operation.state == _RETIRED:
         raise Fault(faults.OPERATION_RETIRED)
-    if not call.keyed:
+    if not call.needs_key:
         return
     now = time.time()
-    key = picture().key(call.secret) if call.secret else None
+    key = snapshot_of(call).key(call.access_key) if call.access_key else None
     if operation.open:
-        _recognise(call, key, now)
+        _identify_if_possible(call, key, now)
         return
     if key is None:
-        raise Fault(faults.KEY_UNKNOWN if call.secret else faults.KEY_MISSING)
-    # From here on the record can say whose key it was, whatever becomes of the call.
+        raise Fault(faults.KEY_UNKNOWN if call.access_key else faults.KEY_MISSING)
+    # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
     check_key(call, key, operation, now)
-    grant = picture().grants.get((key.application.id, operation.id))
+    grant = snapshot_of(call).grants.get((key.application.id, operation.id))
     if grant is None:
         raise Fault(faults.GRANT_MISSING)
     check_grant(call, grant, now)
@@ -59,35 +69,38 @@ def admit(call: Call) -> None:
 
 
 def check_key(call: Call, key: Key, operation: Operation, now: float) -> None:
+    """Check that the key may be used at the time ``now`` (epoch seconds) for this call. Raises Fault."""
     if call.key_in_path and not key.in_path:
         raise Fault(faults.KEY_IN_PATH)
-    if now >= key.expires:
+    if now >= key.expires_at:
         raise Fault(faults.KEY_EXPIRED)
-    if key.networks and not within(call.address, key.networks):
-        raise Fault(faults.KEY_NETWORK, address=call.address)
+    if key.networks and not within(call.client_ip, key.networks):
+        raise Fault(faults.KEY_NETWORK, address=call.client_ip)
     if key.operation_id is not None and key.operation_id != operation.id:
-        raise Fault(faults.KEY_ELSEWHERE)
+        raise Fault(faults.KEY_OF_ANOTHER_OPERATION)
 
 
 def check_grant(call: Call, grant: Grant, now: float) -> None:
-    if now < grant.begins:
-        raise Fault(faults.GRANT_EARLY)
-    if now >= grant.ends:
+    """Check that the grant is valid at the time ``now`` (epoch seconds) for this call. Raises Fault."""
+    if now < grant.valid_from:
+        raise Fault(faults.GRANT_NOT_YET_VALID)
+    if now >= grant.valid_until:
         raise Fault(faults.GRANT_EXPIRED)
-    if grant.networks and not within(call.address, grant.networks):
-        raise Fault(faults.GRANT_NETWORK, address=call.address)
+    if grant.networks and not within(call.client_ip, grant.networks):
+        raise Fault(faults.GRANT_NETWORK, address=call.client_ip)
 
 
-def _recognise(call: Call, key: Key | None, now: float) -> None:
-    """An open operation asks for no key, but a good one is worth a name in the history."""
-    if key is None or now >= key.expires or (call.key_in_path and not key.in_path):
+def _identify_if_possible(call: Call, key: Key | None, now: float) -> None:
+    """Set the caller of an open operation, which needs no key, if the call has a valid one."""
+    if key is None or now >= key.expires_at or (call.key_in_path and not key.in_path):
         return
-    if not key.networks or within(call.address, key.networks):
+    if not key.networks or within(call.client_ip, key.networks):
         call.key = key
         call.application = key.application
 
 
 def within(address: str, networks: tuple[Network, ...]) -> bool:
+    """Return True if an IP address is in one of the networks."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The one place that decides a client's address."""
+"""The IP address of the caller: the only place that decides it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from django.conf import settings
 
 
 def client_ip(environ: Mapping[str, Any]) -> str:
-    """The address of who called, as text; "" when there is none (a unix socket).
+    """Return the caller's IP address as text, "" if there is none (a unix socket).
 
-    With settings.TRUSTED_PROXIES = n the n-th entry from the right of X-Forwarded-For counts: what the
-    outermost of our own proxies saw. Entries further left were written by the caller.
+    With settings.TRUSTED_PROXIES = n it is the n-th entry from the right of X-Forwarded-For: the address that the
+    outermost of our own proxies saw. The caller may have written any entry further left.
     """
     depth = settings.TRUSTED_PROXIES
     address: str = environ.get("REMOTE_ADDR", "")

@@ -1,4 +1,4 @@
-"""From what the caller supplied to the values that a query is given."""
+"""The parameters of a call: from the caller's input to the operation's arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from registry import faults
 from registry.calls import Call
-from registry.parameter_values import Unfit
+from registry.parameter_values import InvalidValue
 from registry.results import Fault
 from registry.snapshot.types import Operation
 
@@ -14,68 +14,73 @@ MAX_PAGE = 1_000_000
 
 
 def read(call: Call) -> None:
-    """Fill call.arguments: one value for each declared parameter, None where it was not given."""
+    """Set call.arguments: one value for each declared parameter, None if the caller gave none. Raises Fault."""
     operation = call.operation
     assert operation is not None
     plan = operation.plan
     if plan is None:
         raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id)
     if call.method not in plan.methods:
-        raise Fault(faults.METHOD_REFUSED, method=call.method, allowed=", ".join(plan.methods))
-    if plan.passes and call.passage is not None:
+        raise Fault(faults.METHOD_NOT_ALLOWED, method=call.method, allowed=", ".join(plan.methods))
+    if plan.pass_through and call.raw_request is not None:
         return
-    if call.tail:
+    if call.path_suffix:
         raise Fault(faults.OPERATION_UNKNOWN)
-    given = _given(call, operation, plan.page_size)
+    supplied = _supplied(call, operation, plan.page_size)
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
-        value = given.pop(parameter.lower, None)
-        if value is None or (call.lenient and value == ""):
+        value = supplied.pop(parameter.lower, None)
+        if value is None or (call.ignores_unknown and value == ""):
             if parameter.required and parameter.default is None:
                 raise Fault(faults.PARAMETER_MISSING, parameter=parameter.name)
             arguments[parameter.name] = parameter.default
             continue
         try:
-            arguments[parameter.name] = parameter.read(value)
-        except Unfit as unfit:
-            raise Fault(faults.PARAMETER_INVALID, parameter=parameter.name, why_id=unfit.id, why_en=unfit.en) from None
+            arguments[parameter.name] = parameter.parse(value)
+        except InvalidValue as error:
+            raise Fault(
+                faults.PARAMETER_INVALID, parameter=parameter.name, reason_id=error.id, reason_en=error.en
+            ) from None
     if plan.page_size:
-        call.per_page = _number(given, "per_page", plan.page_size, plan.page_size)
-        call.page = _number(given, "page", 1, MAX_PAGE)
+        call.per_page = _number(supplied, "per_page", plan.page_size, plan.page_size)
+        call.page = _number(supplied, "page", 1, MAX_PAGE)
     call.arguments = arguments
 
 
-def _given(call: Call, operation: Operation, page_size: int) -> dict[str, Any]:
-    """What was supplied, by lower-case name. Refuses what is repeated or (unless lenient) unknown."""
-    given: dict[str, Any] = {}
-    for name, value in call.supply(call):
+def _supplied(call: Call, operation: Operation, page_size: int) -> dict[str, Any]:
+    """Return the caller's values by lower-case name. Raises Fault for a repeated or unknown name.
+
+    With call.ignores_unknown (the legacy wire) neither is an error.
+    """
+    supplied: dict[str, Any] = {}
+    for name, value in call.read_input(call):
         lower = name.lower()
         if lower not in operation.by_name and not (page_size and lower in ("page", "per_page")):
-            if call.lenient:
+            if call.ignores_unknown:
                 continue
             known = ", ".join(parameter.name for parameter in operation.parameters) or "-"
-            raise Fault(faults.PARAMETER_UNKNOWN, parameter=shown(name), known=known)
-        if lower in given:
-            if call.lenient:  # PHP's own rule, by which 1.99y went: the last one counts
-                given[lower] = value
+            raise Fault(faults.PARAMETER_UNKNOWN, parameter=printable(name), known=known)
+        if lower in supplied:
+            if call.ignores_unknown:  # PHP's rule, which 1.99y followed: the last value counts
+                supplied[lower] = value
                 continue
-            raise Fault(faults.PARAMETER_REPEATED, parameter=shown(name))
-        given[lower] = value
-    return given
+            raise Fault(faults.PARAMETER_REPEATED, parameter=printable(name))
+        supplied[lower] = value
+    return supplied
 
 
-def _number(given: dict[str, Any], name: str, default: int, most: int) -> int:
-    text = str(given.get(name, default))
-    if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= most):
+def _number(supplied: dict[str, Any], name: str, default: int, maximum: int) -> int:
+    text = str(supplied.get(name, default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= maximum):
         raise Fault(
             faults.PARAMETER_INVALID,
             parameter=name,
-            why_id=f"harus bilangan bulat dari 1 sampai {most}",
-            why_en=f"it must be a whole number from 1 to {most}",
+            reason_id=f"harus bilangan bulat dari 1 sampai {maximum}",
+            reason_en=f"it must be a whole number from 1 to {maximum}",
         )
     return int(text)
 
 
-def shown(name: str) -> str:
-    """A name that a caller made up, fit to be said back: short and printable."""
+def printable(name: str) -> str:
+    """Return a caller's text as a message may repeat it: at most 60 characters, "?" for unprintable ones."""
     return "".join(letter if letter.isprintable() else "?" for letter in name[:60])

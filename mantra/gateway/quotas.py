@@ -1,7 +1,7 @@
-"""Quotas of grants: counted in this process, or in Redis/Valkey where one is configured.
+"""Quotas of grants, counted in this process, or in Redis/Valkey if one is configured.
 
-There one script counts and tells what is left, in one round trip and past redis-py's general way of asking: by
-limits' own storage a call's quota took longer than all the rest of the call.
+In Redis one script counts and returns the remaining calls, in one round trip and without redis-py's general command
+path: with the storage of the library limits a call's quota took longer than the rest of the call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("mantra.quotas")
 
 
 class _Window:
-    """How often something was done since a window began, and when the window ends (epoch seconds)."""
+    """The number of calls since a window began, and the time at which the window ends (epoch seconds)."""
 
     __slots__ = ("count", "ends", "lock")
 
@@ -38,8 +38,9 @@ class _Window:
 
 
 class Memory(Storage):
-    """Windows in this process. The library's own store starts a thread after each count, to forget old ones;
-    here they are as many as there are grants with a quota, and stay.
+    """Windows in this process, one for each grant with a quota, never removed.
+
+    The library's own store starts a thread after each count, to remove old windows.
     """
 
     STORAGE_SCHEME: ClassVar[list[str]] = ["process"]
@@ -55,7 +56,7 @@ class Memory(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         window = self._windows.get(key) or self._windows.setdefault(key, _Window())
         now = time.time()
-        with window.lock:  # of this grant's calls alone
+        with window.lock:  # only calls of the same grant wait for each other
             if now >= window.ends:
                 window.count, window.ends = 0, now + expiry
             window.count += amount
@@ -82,17 +83,17 @@ class Memory(Storage):
 
 
 def limiter(url: str) -> FixedWindowRateLimiter:
-    """Counts windows in the store at ``url``. Connects on first use only."""
+    """Return a limiter that counts windows in the store at ``url``. It connects on first use."""
     if url.startswith("memory"):
         return FixedWindowRateLimiter(Memory())
     storage: Storage = storage_from_string(url, socket_timeout=0.25, socket_connect_timeout=0.25)
     return FixedWindowRateLimiter(storage)
 
 
-class Shared:
-    """Counts windows in Redis or Valkey, under the names that limits' storage gives them."""
+class RedisCounter:
+    """Counts windows in Redis or Valkey, under the same keys as the storage of limits."""
 
-    #: Counts, and tells (count, seconds left). A window that lost its end gets one.
+    #: Counts, and returns (count, seconds left). A window without an expiry gets one.
     _SCRIPT = """
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('TTL', KEYS[1])
@@ -105,16 +106,16 @@ return {count, left}
 
     def __init__(self, url: str) -> None:
         self._pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
-        self._hash = hashlib.sha1(self._SCRIPT.encode()).hexdigest()  # noqa: S324  # Redis names scripts so
+        self._hash = hashlib.sha1(self._SCRIPT.encode()).hexdigest()  # noqa: S324  # EVALSHA names a script by its SHA-1
 
     def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
-        """(whether it was still free, how many are left, seconds to the window's end). Raises redis.RedisError."""
+        """Count one call. Return (allowed, calls left, seconds to the window's end). Raises redis.RedisError."""
         key, seconds = f"LIMITS:{item.key_for('grant', grant)}", item.get_expiry()
         connection = self._pool.get_connection()
         try:
             count, left = self._count(connection, key, seconds)
         except BaseException:
-            # An answer that comes late must not be taken for the next one's.
+            # A late reply must not be read as the reply to the next command.
             connection.disconnect()
             raise
         finally:
@@ -131,18 +132,18 @@ return {count, left}
         return int(count), int(left)
 
 
-# Made at import: the library imports its driver on the way, which threads must not do side by side.
+# Created at import: the library imports its driver then, which several threads must not do at the same time.
 _limiter = limiter(settings.QUOTA_STORE)
-_shared = Shared(settings.QUOTA_STORE) if settings.QUOTA_STORE.startswith(("redis://", "rediss://")) else None
+_redis = RedisCounter(settings.QUOTA_STORE) if settings.QUOTA_STORE.startswith(("redis://", "rediss://")) else None
 
 
 def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
-    """(whether it was still free, how many are left, seconds to the window's end)."""
-    if _shared is not None:
-        return _shared.hit(item, grant)
-    fine = _limiter.hit(item, "grant", grant)
+    """Count one call. Return (allowed, calls left, seconds to the window's end)."""
+    if _redis is not None:
+        return _redis.hit(item, grant)
+    allowed = _limiter.hit(item, "grant", grant)
     reset, remaining = _limiter.get_window_stats(item, "grant", grant)
-    return fine, remaining, max(1, int(reset - time.time()) + 1)
+    return allowed, remaining, max(1, int(reset - time.time()) + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -150,23 +151,23 @@ def _items(quota: str) -> tuple[limits.RateLimitItem, ...]:
     return tuple(limits.parse_many(quota))
 
 
-def spend(call: Call) -> None:
-    """Take one call off the grant's quota. Raises Fault QUOTA_SPENT when nothing is left."""
+def consume(call: Call) -> None:
+    """Count the call in its grant's quota. Raises Fault QUOTA_EXCEEDED if nothing is left."""
     grant = call.grant
     if grant is None or not grant.quota:
         return
     try:
         for item in _items(grant.quota):
-            fine, remaining, seconds = _hit(item, str(grant.id))
-            if not fine:
+            allowed, remaining, seconds = _hit(item, str(grant.id))
+            if not allowed:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)
-                raise Fault(faults.QUOTA_SPENT, retry_after=seconds, quota=str(item), seconds=seconds)
-            # The tightest of several is what the caller needs to hear of.
+                raise Fault(faults.QUOTA_EXCEEDED, retry_after=seconds, quota=str(item), seconds=seconds)
+            # Of several windows the caller gets the one with the fewest calls left.
             if call.quota is None or remaining < call.quota[2]:
                 call.quota = (item.amount, item.get_expiry(), remaining, seconds)
     except Fault:
         raise
-    except Exception as error:  # whatever the store's client raises
+    except Exception as error:  # the store's client documents no common base class of its errors
         log.error("the quota store failed: %s", type(error).__name__)
         if settings.QUOTA_STORE_DOWN == "refuse":
-            raise Fault(faults.QUOTA_UNKNOWN, retry_after=5) from None
+            raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None

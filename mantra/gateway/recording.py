@@ -1,6 +1,6 @@
-"""What the bus writes down of every call, and the watch over an answer until its last byte is out.
+"""The record of a call: a begin line, and an end line when the last byte has been sent.
 
-Names and numbers only: never a payload, a secret, or a person's identifier in clear.
+It holds names and numbers only: never a payload, a secret, or a person's identifier in plain text.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from django.conf import settings
 from registry import faults
 from registry.calls import Call
 from registry.journal import chain, segments
-from registry.results import Affected, Fault, Relay, Result, Rows
-
-log = logging.getLogger("mantra.mantra")
-
+from registry.results import Affected, Fault, RelayedResponse, Result, Rows
 
 log = logging.getLogger("mantra.journal")
 
 
 def begin(call: Call) -> None:
-    """Record that a call has come in. Raises Fault JOURNAL_DOWN: what can't be recorded isn't answered."""
+    """Record that a call has begun. Raises Fault JOURNAL_DOWN: a call that cannot be recorded is not served."""
     if not settings.JOURNAL:
         return
     operation = call.operation
@@ -33,12 +30,12 @@ def begin(call: Call) -> None:
         "t": "begin",
         "id": call.request_id,
         "at": call.started,
-        "face": call.face,
+        "protocol": call.protocol,
         "method": call.method,
-        "ip": call.address,
+        "ip": call.client_ip,
     }
     if operation is not None:
-        # An address that names no operation is the caller's own text: it may hold anything.
+        # A path that names no operation is the caller's own text, and may contain personal data: it is not recorded.
         line["op"] = (operation.agency, operation.service, operation.code, operation.id, operation.revision)
     if call.user:
         line["user"] = call.user
@@ -50,8 +47,12 @@ def begin(call: Call) -> None:
     call.recorded = True
 
 
-def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None) -> None:
-    """Record how a call ended. ``status`` where it isn't the result's own. Raises Fault JOURNAL_DOWN."""
+def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None, kind: str = "") -> None:
+    """Record the end of a call, of which ``sent`` bytes were sent. Raises Fault JOURNAL_DOWN.
+
+    ``broken``: the response was aborted. ``status``: the HTTP status if it differs from the result's. ``kind``: the
+    kind of segment (registry/journal/segments.py).
+    """
     if not call.recorded:
         return
     call.recorded = False
@@ -61,7 +62,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         "code": result.code if isinstance(result, Fault) else 200,
         "status": status or result.status,
         "bytes": sent,
-        "us": int((time.perf_counter() - call.clock) * 1_000_000),
+        "us": int((time.perf_counter() - call.started_monotonic) * 1_000_000),
         "format": call.format,
     }
     if call.key is not None and call.application is not None:
@@ -83,19 +84,19 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     if broken:
         line["broken"] = True
     try:
-        segments.write(line)
+        segments.write(line, kind)
     except OSError as error:
         log.error("the journal cannot be written: errno %s", error.errno)
         raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
 
 
-def watch(call: Call, result: Result) -> Answer:
-    """Keep an eye on the answer: the face sends its bytes through what this returns."""
-    return Answer(call, result)
+def finish_when_sent(call: Call, result: Result) -> RecordedResult:
+    """Return the result as a protocol handler sends it: its record ends with the last byte."""
+    return RecordedResult(call, result)
 
 
-class Answer:
-    """A call and its result, until the last byte is out."""
+class RecordedResult:
+    """A call and its result, until the last byte has been sent."""
 
     __slots__ = ("call", "result")
 
@@ -104,20 +105,22 @@ class Answer:
         self.result = result
 
     def fail(self, fault: Fault) -> None:
-        """The result could not be written after all, and nothing was sent: the fault takes its place."""
+        """Replace a result that could not be encoded, and of which no byte was sent, by a fault."""
         self.result.close()
-        self.result = fault.bare()
+        self.result = fault.without_traceback()
 
-    def send(self, chunks: Iterator[bytes], settle: Callable[[bytes], tuple[int, bytes]] | None = None) -> bytes | Body:
-        """The body to answer with: bytes when it is all there, else an iterator.
+    def send(
+        self, chunks: Iterator[bytes], conditional: Callable[[bytes], tuple[int, bytes]] | None = None
+    ) -> bytes | StreamedBody:
+        """Return the response's body: bytes if it is complete, else an iterator.
 
-        ``settle`` is shown a whole body and decides on the status and body that go out in its stead
-        (HEAD, 304). Raises Fault when something goes wrong before the first byte is out; see fail().
+        ``conditional`` gets a complete body and returns the status and body to send instead (HEAD, 304). Raises Fault
+        if something fails before the first byte; see fail().
         """
         first = next(chunks, b"")
         second = next(chunks, None)
         if second is None:
-            status, first = settle(first) if settle is not None else (None, first)
+            status, first = conditional(first) if conditional is not None else (None, first)
             self.result.close()
             end(self.call, self.result, len(first), status=status)
             return first
@@ -125,33 +128,33 @@ class Answer:
             self.result.close()
             end(self.call, self.result, 0)
             return b""
-        return Body(self, (first, second), chunks)
+        return StreamedBody(self, (first, second), chunks)
 
-    def pass_on(self, relay: Relay) -> bytes | Body:
-        """The body of an upstream's answer, each piece as it comes. Raises Fault when the first does not."""
-        if self.call.method == "HEAD" or relay.status in (204, 304):
-            relay.close()
-            end(self.call, relay, 0)
+    def relay(self, response: RelayedResponse) -> bytes | StreamedBody:
+        """Return the body of an upstream's response as it comes. Raises Fault if its first chunk cannot be read."""
+        if self.call.method == "HEAD" or response.status in (204, 304):
+            response.close()
+            end(self.call, response, 0)
             return b""
-        first = next(relay.chunks, b"")
-        if not first or relay.whole:
-            relay.close()
-            end(self.call, relay, len(first))
+        first = next(response.chunks, b"")
+        if not first or response.whole:
+            response.close()
+            end(self.call, response, len(first))
             return first
-        return Body(self, (first,), relay.chunks)
+        return StreamedBody(self, (first,), response.chunks)
 
 
-class Body:
-    """The bytes of a long answer. Closing it before its end marks the record as broken off."""
+class StreamedBody:
+    """The bytes of a long response. Closing it before its end marks the record as aborted."""
 
-    def __init__(self, answer: Answer, ready: tuple[bytes, ...], rest: Iterator[bytes]) -> None:
-        self._answer = answer
+    def __init__(self, recorded: RecordedResult, ready: tuple[bytes, ...], rest: Iterator[bytes]) -> None:
+        self._recorded = recorded
         self._ready = list(reversed(ready))
         self._rest = rest
         self._sent = 0
         self._open = True
 
-    def __iter__(self) -> Body:
+    def __iter__(self) -> StreamedBody:
         return self
 
     def __next__(self) -> bytes:
@@ -173,14 +176,14 @@ class Body:
     def _finish(self, broken: bool) -> None:
         if self._open:
             self._open = False
-            self._answer.result.close()
-            end(self._answer.call, self._answer.result, self._sent, broken)
+            self._recorded.result.close()
+            end(self._recorded.call, self._recorded.result, self._sent, broken)
 
     def _fail(self, error: Exception) -> None:
-        """The headers are out: all that can be done is to break the transfer, which the caller's client sees."""
-        call = self._answer.call
-        log.error("request %s broke off after %d bytes: %s", call.request_id, self._sent, type(error).__name__)
-        result = self._answer.result
+        """Record an aborted response. Its headers have been sent: only the broken transfer shows it to the caller."""
+        call = self._recorded.call
+        log.error("request %s: response aborted after %d bytes: %s", call.request_id, self._sent, type(error).__name__)
+        result = self._recorded.result
         result.close()
         if not isinstance(error, Fault):
             error = Fault(faults.INTERNAL, request_id=call.request_id)
@@ -189,11 +192,12 @@ class Body:
             end(call, error, self._sent, broken=True)
 
 
-def unforeseen(call: Call) -> Fault:
-    """A defect of the bus: where it happened goes to the log, never its text, which may hold data."""
-    kind, _error, trace = sys.exc_info()
+def internal_fault(call: Call) -> Fault:
+    """Return the fault for the exception being handled. The log gets its class and place, not its text: that may
+    contain data."""
+    cls, _error, trace = sys.exc_info()
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-    log.error("request %s failed: %s at %s", call.request_id, kind.__name__ if kind else "?", where)
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
+    log.error("request %s failed: %s at %s", call.request_id, cls.__name__ if cls else "?", place)
     return Fault(faults.INTERNAL, request_id=call.request_id)

@@ -1,36 +1,36 @@
-"""The only way through the bus."""
+"""The steps of every call, in order."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from dataservices import query
+from dataservices import runner
 from mantra.gateway import admission, parameters, quotas, recording
-from mantra.gateway.offload import decision
-from mantra.gateway.recording import Answer, unforeseen
+from mantra.gateway.recording import RecordedResult, internal_fault
+from proxyservices.forwarding import pipeline
 from registry.calls import Call
 from registry.results import Fault, Result
 
 log = logging.getLogger("mantra.gateway")
 
-RUNNERS: dict[str, Callable[[Call], Result]] = {"data": query.run, "proxy": decision.run}
+RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pipeline.run}
 
 
-def serve(call: Call) -> Answer:
-    """Take one call through every step; whatever goes wrong comes back as the answer's result."""
+def serve(call: Call) -> RecordedResult:
+    """Run one call through all steps and return its result. A failure is a result too: a Fault."""
     result: Result
     try:
         admission.find(call)
         recording.begin(call)
-        if call.flaw is not None:
-            raise call.flaw
+        if call.error is not None:
+            raise call.error
         admission.admit(call)  # key, grant, address, period      401 403 404
         parameters.read(call)  # 400
-        quotas.spend(call)  # 429
+        quotas.consume(call)  # 429
         result = RUNNERS[call.operation.kind](call)  # type: ignore[union-attr]  # 502 504
     except Fault as fault:
-        result = fault.bare()  # a fault is a result too: one exit
+        result = fault.without_traceback()  # one exit: a fault is a result
     except Exception:
-        result = unforeseen(call)
-    return recording.watch(call, result)  # the record closes when the last byte is out
+        result = internal_fault(call)
+    return recording.finish_when_sent(call, result)  # the record ends with the last byte

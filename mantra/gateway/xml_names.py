@@ -1,4 +1,4 @@
-"""Names on the SOAP face: namespaces, and names of the book as names of XML elements."""
+"""XML names of the SOAP protocol: namespaces, and the registry's names as names of elements."""
 
 from __future__ import annotations
 
@@ -10,42 +10,43 @@ ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 
-#: Faults of addresses that name no service here.
-NOWHERE = "urn:mantra"
+#: The namespace of faults of paths that name no service.
+ROOT_NAMESPACE = "urn:mantra"
 
-#: Global elements that are no operation's.
+#: Global elements that do not belong to an operation.
 KEY, FAULT = "AccessKey", "Fault"
 _RESPONSE = "Response"
 
 _FIRST = "A-Za-z_\xc0-\xd6\xd8-\xf6\xf8-\xff"
-#: What no parser of any age takes in a name, or would be read back as something else.
-_STRANGE = re.compile(f"^[^{_FIRST}]|[^{_FIRST}\\-.0-9]|_(?=x[0-9A-Fa-f]{{4,8}}_)")
+#: Characters that some parsers refuse in a name, and underscores that plain() would read as an escape.
+_NOT_ALLOWED = re.compile(f"^[^{_FIRST}]|[^{_FIRST}\\-.0-9]|_(?=x[0-9A-Fa-f]{{4,8}}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8})_")
 
 
 def namespace(agency: str, service: str) -> str:
-    """The target namespace of a service."""
-    return f"{NOWHERE}:{agency.lower()}:{service.lower()}"
+    """Return the target namespace of a service."""
+    return f"{ROOT_NAMESPACE}:{agency.lower()}:{service.lower()}"
 
 
 def element(name: str) -> str:
-    """A name as an element. Each character that cannot stand there becomes _xHHHH_, as .NET and SQL/XML write it."""
-    return _STRANGE.sub(lambda found: _escape(found[0]), name) or "_"
+    """Return a name as an element's. A character that is not allowed becomes _xHHHH_, as in .NET and SQL/XML."""
+    return _NOT_ALLOWED.sub(lambda match: _escape(match[0]), name) or "_"
 
 
 @lru_cache(4096)
 def operation(code: str) -> str:
-    """An operation's element: never the name of another operation's response, nor of what all of them share."""
+    """Return an operation's element: never the name of another operation's response or of a shared element."""
     name = element(code)
     return _escape(name[0]) + name[1:] if name.endswith(_RESPONSE) or name in (KEY, FAULT) else name
 
 
 def response(code: str) -> str:
+    """Return the element of an operation's response."""
     return operation(code) + _RESPONSE
 
 
 def plain(name: str) -> str:
-    """The name that an element stands for."""
+    """Return the name from which element() made the name of an element."""
     return _ESCAPED.sub(_unescape, name) if "_x" in name else name
 
 
@@ -53,6 +54,6 @@ def _escape(letter: str) -> str:
     return f"_x{ord(letter):04X}_" if ord(letter) < 0x10000 else f"_x{ord(letter):08X}_"
 
 
-def _unescape(found: re.Match[str]) -> str:
-    number = int(found[1], 16)
-    return chr(number) if number < 0x110000 else found[0]
+def _unescape(match: re.Match[str]) -> str:
+    number = int(match[1], 16)
+    return chr(number) if number < 0x110000 else match[0]

@@ -1,4 +1,4 @@
-"""How a data operation's source would run its SQL with the try panel's values: its plan, and not a row."""
+"""The execution plan of a data operation's SQL with the values of the try-out. The source gives no rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from dataservices import query
+from dataservices import runner
 from dataservices.models import DataOperation
 from mantra.gateway import http, parameters
 from mantra.gateway.client_ip import client_ip
-from mantra.gateway.recording import unforeseen
+from mantra.gateway.recording import internal_fault
 from mantra.tryout.forms import TryForm
-from mantra.tryout.views import advice, find
+from mantra.tryout.views import advice, operation_or_404
 from registry import faults
 from registry.calls import Call
 from registry.results import Fault
@@ -27,9 +27,11 @@ from registry.snapshot import holder
 
 @require_POST
 def explain_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
-    """The plan of the operation as it is saved. htmx asks for the part alone. The source runs nothing, so the
-    history has no record of it."""
-    operation = find(request, operation_id)
+    """Return the execution plan of the saved operation. For htmx only that part of the page.
+
+    The source runs nothing, so that the call history has no record of it.
+    """
+    operation = operation_or_404(request, operation_id)
     page = admin.site.get_model_admin(type(operation))
     if not isinstance(operation, DataOperation):
         raise Http404
@@ -37,39 +39,39 @@ def explain_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
         raise PermissionDenied
     form = TryForm(operation, list(operation.parameters.all()), request.POST)
     form.is_valid()
-    context: dict[str, Any] = {"operation": operation, **explained(operation, form.pairs(), request)}
+    context: dict[str, Any] = {"operation": operation, **execution_plan(operation, form.pairs(), request)}
     if request.headers.get("HX-Request"):
         template = "mantra/explain_result.html"
     else:
         template = "mantra/explain_page.html"
-        context |= admin.site.each_context(request) | {"title": _("Plan"), "opts": operation._meta}
+        context |= admin.site.each_context(request) | {"title": _("Execution plan"), "opts": operation._meta}
     response = TemplateResponse(request, template, context)
     response["Cache-Control"] = "no-store"
     return response
 
 
-def explained(operation: DataOperation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
-    """The context of the result's template: the plan's lines, or the fault in its place."""
+def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the result's template: the lines of the plan, or the fault instead."""
     call = Call(
-        face="console",
+        protocol="tryout",
         method="POST" if operation.writes else "GET",
-        address=client_ip(request.META),
+        client_ip=client_ip(request.META),
         request_id=http.request_id(),
         format="json",
-        supply=lambda call: list(pairs),
-        keyed=False,
+        read_input=lambda call: list(pairs),
+        needs_key=False,
         user=request.user.get_username(),
     )
     service = operation.service
-    # What was saved a moment ago, not what this worker read before.
+    # This worker's snapshot may be older than the operation.
     call.operation = holder.refresh().operation(service.agency.code, service.code, operation.code)
     try:
         if call.operation is None:
             raise Fault(faults.OPERATION_UNKNOWN)
         parameters.read(call)
-        return {"lines": query.explain(call)}
-    except Fault as met:
-        fault = met
+        return {"lines": runner.explain(call)}
+    except Fault as error:
+        fault = error
     except Exception:
-        fault = unforeseen(call)
+        fault = internal_fault(call)
     return {"fault": fault, "message": fault.message(get_language() or "id"), "advice": advice(operation, fault)}

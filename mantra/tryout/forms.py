@@ -1,4 +1,4 @@
-"""The form on which an operation's parameters are filled in."""
+"""The form for the values of an operation's parameters."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from django.utils.translation import gettext_lazy as _
 from registry.admin.theme import select, text_input
 from registry.models import Operation, Parameter
 
-# ---------------------------------------------------------------------------------------- the form
+INPUT_MODES: dict[str, str] = {
+    Parameter.Type.INTEGER: "numeric",
+    Parameter.Type.DECIMAL: "decimal",
+    Parameter.Type.NIK: "numeric",
+}
 
 
 class TryForm(forms.Form):
-    """One field for each parameter. What is left empty is not given; the gateway itself judges the values."""
+    """One field for each parameter. An empty field is an absent parameter; the gateway validates the values."""
 
     PREFIX = "p_"
 
@@ -25,29 +29,33 @@ class TryForm(forms.Form):
         for parameter in parameters:
             self.fields[self.PREFIX + parameter.name] = self._field(parameter)
         if getattr(operation, "page_size", 0):
-            self.fields["page"] = self._text(_("page"), _("Empty: the first."), inputmode="numeric")
+            self.fields["page"] = self._text(_("page"), _("Empty: first page."), inputmode="numeric")
         if writes(operation):
             self.fields["confirm"] = forms.BooleanField(
-                required=False, label=_("I know that this run writes into the data source")
+                required=False, label=_("I confirm that this run changes data in the source")
             )
 
     def _field(self, parameter: Parameter) -> forms.Field:
-        optional = _("may be left empty") if not parameter.required or parameter.default else ""
+        optional = _("optional") if not parameter.required or parameter.default else ""
         default = gettext("default: %s") % parameter.default if parameter.default else ""
         parts = (parameter.get_type_display(), optional, default, parameter.description)
-        # The theme shows a field's help as it is, and this one is a provider's own words.
+        # The theme does not escape a field's help, and the provider wrote this text.
         hint = escape(" · ".join(str(part) for part in parts if part))
         choices = {
             Parameter.Type.CHOICE: [
-                (each.strip(), each.strip()) for each in parameter.choices.splitlines() if each.strip()
+                (choice.strip(), choice.strip()) for choice in parameter.choices.splitlines() if choice.strip()
             ],
             Parameter.Type.BOOLEAN: [("true", gettext("yes")), ("false", gettext("no"))],
         }.get(Parameter.Type(parameter.type))
         if choices:
             widget = select([("", "---------"), *choices])
             return forms.CharField(required=False, label=parameter.name, help_text=hint, widget=widget, strip=False)
-        kinds = {Parameter.Type.INTEGER: "numeric", Parameter.Type.DECIMAL: "decimal", Parameter.Type.NIK: "numeric"}
-        attrs = {"inputmode": kinds.get(Parameter.Type(parameter.type), "text")}
+        input_modes = {
+            Parameter.Type.INTEGER: "numeric",
+            Parameter.Type.DECIMAL: "decimal",
+            Parameter.Type.NIK: "numeric",
+        }
+        attrs = {"inputmode": input_modes.get(Parameter.Type(parameter.type), "text")}
         if parameter.type == Parameter.Type.DATE:
             attrs = {"placeholder": "2026-01-31"}
         elif parameter.type == Parameter.Type.DATETIME:
@@ -55,12 +63,12 @@ class TryForm(forms.Form):
         return self._text(parameter.name, hint, **attrs)
 
     def _text(self, label: Any, hint: Any, **attrs: str) -> forms.CharField:
-        # A person's number in it must not come back as the browser's suggestion.
+        # The browser must not suggest a person's number later.
         widget = text_input(autocomplete="off", **attrs)
         return forms.CharField(required=False, label=label, help_text=hint, widget=widget, strip=False)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """What was filled in, under the names that callers use."""
+        """Return the values that were entered, under the names that callers use."""
         return [
             (name.removeprefix(self.PREFIX), value)
             for name, value in self.cleaned_data.items()
@@ -69,12 +77,11 @@ class TryForm(forms.Form):
 
 
 def writes(operation: Operation) -> bool:
+    """Return True if the operation changes its source."""
     return bool(getattr(operation, "writes", False))
 
 
-# ------------------------------------------------------------------------------------- the address
-
-#: A value of each type, to write where a caller's own goes.
+#: An example value for each type.
 SAMPLES: dict[str, str] = {
     Parameter.Type.INTEGER: "1",
     Parameter.Type.DECIMAL: "1.5",
@@ -86,7 +93,7 @@ SAMPLES: dict[str, str] = {
 }
 
 
-def sample(parameter: Parameter) -> str:
-    """A value to show a parameter with: its default, its first choice, its least, or one of its type."""
+def sample_value(parameter: Parameter) -> str:
+    """Return an example for a parameter: its default, its first choice, its minimum, or a value of its type."""
     first = next((line.strip() for line in parameter.choices.splitlines() if line.strip()), "")
     return parameter.default or first or parameter.min or SAMPLES.get(parameter.type, gettext("value"))

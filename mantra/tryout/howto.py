@@ -1,4 +1,4 @@
-"""How callers call an operation: addresses and a curl command."""
+"""Instructions for callers of an operation: addresses and a curl command."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from mantra.gateway.formats import FORMATS
-from mantra.tryout.forms import sample, writes
+from mantra.tryout.forms import sample_value, writes
 from proxyservices.models import ProxyOperation
 from registry.models import Operation, Parameter
 
 
-def is_passage(operation: Operation) -> bool:
-    return isinstance(operation, ProxyOperation) and operation.style == ProxyOperation.Style.AS_IS
+def is_pass_through(operation: Operation) -> bool:
+    """Return True if the operation forwards requests unchanged."""
+    return isinstance(operation, ProxyOperation) and operation.style == ProxyOperation.Style.PASS_THROUGH
 
 
-def calling(operation: Operation, parameters: list[Parameter], request: HttpRequest) -> dict[str, Any]:
-    """How callers call an operation: the context of that part of the form."""
+def call_instructions(operation: Operation, parameters: list[Parameter], request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the instructions for callers."""
     base = settings.BASE_URL or f"{request.scheme}://{request.get_host()}"
     codes = (operation.service.agency.code, operation.service.code, operation.code)
-    passes = is_passage(operation)
-    url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}{'' if passes else '.json'}"
+    pass_through = is_pass_through(operation)
+    url = f"{base}/rest/{'/'.join(quote(code) for code in codes)}{'' if pass_through else '.json'}"
     wsdl = f"{base}/soap/{'/'.join(quote(code) for code in codes[:2])}?wsdl"
-    query = urlencode({each.name: sample(each) for each in parameters}, safe=":")
-    words = ["curl"]
+    query = urlencode({parameter.name: sample_value(parameter) for parameter in parameters}, safe=":")
+    arguments = ["curl"]
     if operation.access != Operation.Access.OPEN:
-        words += ["-H", "AccessKey: mtr_…"]
+        arguments += ["-H", "AccessKey: mtr_…"]
     if writes(operation):
-        words += ["-X", "POST", *(("-d", query) if query else ()), url]
+        arguments += ["-X", "POST", *(("-d", query) if query else ()), url]
     else:
-        words.append(f"{url}?{query}" if query else url)
+        arguments.append(f"{url}?{query}" if query else url)
     return {
         "url": url,
-        #: Operations that hand requests on as they are convert nothing, and stand in no WSDL.
-        "passes": passes,
+        #: Pass-through operations offer no formats and are in no WSDL.
+        "passes": pass_through,
         "wsdl": wsdl,
         "suffixes": [f".{name}" for name in FORMATS],
-        # Always in quotes: what callers put in the place of a sample may need them.
-        "curl": " ".join(word if word.startswith("-") or word.isalnum() else quoted(word) for word in words),
+        # Always quoted: the values with which callers replace the examples may need it.
+        "curl": " ".join(text if text.startswith("-") or text.isalnum() else _shell_quoted(text) for text in arguments),
         "draft": operation.state == Operation.State.DRAFT,
         "retired": operation.state == Operation.State.RETIRED,
     }
 
 
-def quoted(word: str) -> str:
-    found = shlex.quote(word)
-    return found if found != word else f"'{word}'"
+def _shell_quoted(text: str) -> str:
+    quoted = shlex.quote(text)
+    return quoted if quoted != text else f"'{text}'"

@@ -1,4 +1,4 @@
-"""A result, as the try-out page shows it."""
+"""The rendering of a result on the try-out page."""
 
 from __future__ import annotations
 
@@ -13,35 +13,33 @@ from mantra.gateway.formats import FORMATS
 from mantra.gateway.formats.soap import Writer
 from mantra.gateway.formats.values import TEXT, columns_of, text_column, unique_names
 from mantra.gateway.http import unwrapped
-from mantra.gateway.protocols.soap import fault as soap_fault
+from mantra.gateway.protocols.soap import fault as soap_faults
 from mantra.gateway.protocols.soap.rendering import chunks
+from proxyservices.forwarding.fields import records_of
 from registry.calls import Call
 from registry.results import Affected, Document, Fault, Result, Row, Rows
 
-#: Rows shown. What an operation yields beyond stays where it is.
-SHOWN = 100
-#: Columns shown of records that need not have the same.
-COLUMNS = 500
-
-
-# ----------------------------------------------------------------------------------------- the run
+#: The most rows on the page. Further rows are not fetched.
+MAX_ROWS = 100
+#: The most columns of a table, for records with different names.
+MAX_COLUMNS = 500
 
 
 @dataclass(slots=True)
-class Shown:
-    """What the panel shows of a result: at most SHOWN rows, in four dresses."""
+class Rendering:
+    """A result in four forms: JSON, XML, SOAP and a table, each with at most MAX_ROWS rows."""
 
     json: bytes = b""
     xml: bytes = b""
-    #: The envelope of SOAP 1.1 that holds it; a fault where SOAP cannot tell it.
+    #: The envelope of SOAP 1.1; with a fault if the result cannot be written in SOAP.
     soap: bytes = b""
     header: list[str] = field(default_factory=list)
     table: list[tuple[str | None, ...]] = field(default_factory=list)
-    #: How many rows are shown; None where the result is no table.
+    #: The number of rows; None if the result is not a table.
     rows: int | None = None
-    #: There are rows beyond those shown.
+    #: There are further rows.
     more: bool = False
-    #: Rows that a writing operation touched; -1 where the source does not say, None for other results.
+    #: The number of rows that a writing operation changed; -1 if the source does not say, None for other results.
     affected: int | None = None
 
     @property
@@ -57,99 +55,97 @@ class Shown:
         return self.soap.decode()
 
 
-def show(result: Result, call: Call) -> Shown:
-    """The result as callers get it, cut to what the panel can hold. Raises Fault."""
+def render(result: Result, call: Call) -> Rendering:
+    """Return the result as callers get it, with at most MAX_ROWS rows. Raises Fault."""
     if isinstance(result, Fault):
         raise result
     if isinstance(result, Rows):
         return _rows(result, call)
     if isinstance(result, Affected):
         json, xml = (FORMATS[name].render_affected(result, call.code) for name in ("json", "xml"))
-        return Shown(json, xml, _soap(result, call), affected=result.count)
+        return Rendering(json, xml, _soap(result, call), affected=result.count)
     assert isinstance(result, Document)
     document = unwrapped(result)
-    records = _records(document.value)
-    header = list(dict.fromkeys(name for record in records[:SHOWN] for name in record))[:COLUMNS]
-    return Shown(
+    records = _table_records(document.value)
+    header = list(dict.fromkeys(name for record in records[:MAX_ROWS] for name in record))[:MAX_COLUMNS]
+    return Rendering(
         json=FORMATS["json"].render_document(document),
         xml=FORMATS["xml"].render_document(document),
         soap=_soap(document, call),
         header=header,
-        table=[tuple(_cell(record.get(name)) for name in header) for record in records[:SHOWN]],
-        rows=min(len(records), SHOWN) if records else None,
-        more=len(records) > SHOWN,
+        table=[tuple(_cell(record.get(name)) for name in header) for record in records[:MAX_ROWS]],
+        rows=min(len(records), MAX_ROWS) if records else None,
+        more=len(records) > MAX_ROWS,
     )
 
 
-def _rows(result: Rows, call: Call) -> Shown:
-    taken: list[Row] = []
+def _rows(result: Rows, call: Call) -> Rendering:
+    shown_rows: list[Row] = []
     for batch in result.batches:
-        taken += batch
-        if len(taken) > SHOWN:
+        shown_rows += batch
+        if len(shown_rows) > MAX_ROWS:
             break
-    more = len(taken) > SHOWN or result.truncated or result.has_next
-    taken = taken[:SHOWN]
-    result.count = len(taken)
+    more = len(shown_rows) > MAX_ROWS or result.truncated or result.has_next
+    shown_rows = shown_rows[:MAX_ROWS]
+    result.count = len(shown_rows)
 
-    def part() -> Rows:
-        found = Rows(result.columns, iter((taken,)))
-        found.truncated = more and not result.has_next
-        return found
+    def first_rows() -> Rows:
+        rows = Rows(result.columns, iter((shown_rows,)))
+        rows.truncated = more and not result.has_next
+        return rows
 
     columns = [
         text_column(values, column.type, TEXT)
-        for values, column in zip(columns_of(taken), result.columns, strict=True)
-    ] if taken else []  # fmt: skip
-    return Shown(
-        json=b"".join(FORMATS["json"].render(part(), call.code)),
-        xml=b"".join(FORMATS["xml"].render(part(), call.code)),
-        soap=_soap(part(), call),
+        for values, column in zip(columns_of(shown_rows), result.columns, strict=True)
+    ] if shown_rows else []  # fmt: skip
+    return Rendering(
+        json=b"".join(FORMATS["json"].render(first_rows(), call.code)),
+        xml=b"".join(FORMATS["xml"].render(first_rows(), call.code)),
+        soap=_soap(first_rows(), call),
         header=unique_names(result.columns),
         table=list(zip(*columns, strict=True)),
-        rows=len(taken),
+        rows=len(shown_rows),
         more=more,
     )
 
 
 def _soap(result: Result, call: Call) -> bytes:
-    """The envelope in which a SOAP caller gets a result."""
+    """Return the envelope in which a SOAP caller gets the result."""
     assert call.operation is not None
     try:
         return b"".join(chunks(Writer(call.operation, "1.1"), result))
-    except Fault as untold:
-        return _soap_fault(untold, call)
+    except Fault as fault:
+        return render_soap_fault(fault, call)
 
 
-def _soap_fault(fault: Fault, call: Call) -> bytes:
+def render_soap_fault(fault: Fault, call: Call) -> bytes:
     namespace = xml_names.namespace(call.agency, call.service)
-    return soap_fault.written(fault, "1.1", namespace, call.request_id, get_language() or "id")
+    return soap_faults.render(fault, "1.1", namespace, call.request_id, get_language() or "id")
 
 
-def _records(value: Any, depth: int = 4) -> list[dict[str, Any]]:
-    """The first list of objects in a document; without one, the outermost object that holds a plain value."""
-    return _listed(value, depth) or _single(value, depth)
+def _table_records(value: Any) -> list[dict[str, Any]]:
+    """Return the rows of the table: the records that callers get as rows, or else the whole object.
+
+    An object such as {"name": …, "address": {…}} is one row. records_of() would take the address alone, and the table
+    would lack the name without a word.
+    """
+    records = records_of(value)
+    if isinstance(value, dict) and (records is None or (len(records) == 1 and _is_record(value))):
+        return [value] if value else []
+    return records or []
 
 
-def _listed(value: Any, depth: int) -> list[dict[str, Any]]:
-    if isinstance(value, list):
-        return value if value and all(isinstance(each, dict) for each in value) else []
-    if not isinstance(value, dict) or not depth:
-        return []
-    return next((found for each in value.values() if (found := _listed(each, depth - 1))), [])
-
-
-def _single(value: Any, depth: int) -> list[dict[str, Any]]:
-    """What stands around an object is not cut off: it would be missing from the table without a word."""
-    if not isinstance(value, dict) or not depth:
-        return []
-    if any(not isinstance(each, dict | list) for each in value.values()):
-        return [value]
-    return next((found for each in value.values() if (found := _single(each, depth - 1))), [])
+def _is_record(value: dict[str, Any]) -> bool:
+    """Return True if an object has plain values of its own, and no list in which its records could be."""
+    members = value.values()
+    return any(not isinstance(member, dict | list) for member in members) and not any(
+        isinstance(member, list) for member in members
+    )
 
 
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     text = FORMATS["json"].render_document(Document(value)).decode()
-    # A date is a text in JSON, and is shown as CSV writes it.
+    # A date is a JSON string: the table has it without quotes, as CSV does.
     return str(orjson.loads(text)) if text.startswith('"') else text

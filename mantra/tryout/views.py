@@ -1,4 +1,4 @@
-"""The try-it console: an operation run from its page in the admin, on the way that every call goes."""
+"""The try-out: runs an operation from its page in the admin. The call takes the same way as every other call."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from dataservices.diagnosis import advise
+from dataservices.connection_test import advise
 from dataservices.models import DataOperation
 from mantra.gateway import http
 from mantra.gateway.client_ip import client_ip
-from mantra.gateway.protocols.soap.request import sample as sample_envelope
-from mantra.gateway.recording import unforeseen
+from mantra.gateway.protocols.soap.request import sample_envelope
+from mantra.gateway.recording import internal_fault
 from mantra.gateway.serve import serve
 from mantra.tryout.forms import TryForm, writes
-from mantra.tryout.howto import calling
-from mantra.tryout.rendering import Shown, _soap_fault, show
+from mantra.tryout.howto import call_instructions
+from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from proxyservices.models import ProxyOperation
 from registry.calls import Call
 from registry.models import Operation
@@ -33,50 +33,50 @@ KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperat
 
 
 def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
-    """Run an operation as it is saved, and say what came of it: the context of the result's template."""
-    holder.refresh()  # what was saved a moment ago, not what this worker read before
+    """Run the saved operation, and return the context of the result's template."""
+    holder.refresh()  # this worker's snapshot may be older than the operation
     call = Call(
-        face="console",
+        protocol="tryout",
         method="POST" if writes(operation) else "GET",
-        address=client_ip(request.META),
+        client_ip=client_ip(request.META),
         request_id=http.request_id(),
         format="json",
-        supply=lambda call: list(pairs),
+        read_input=lambda call: list(pairs),
         agency=operation.service.agency.code,
         service=operation.service.code,
         code=operation.code,
-        keyed=False,
+        needs_key=False,
         user=request.user.get_username(),
     )
-    answer = serve(call)
-    shown, fault = Shown(), None
+    recorded = serve(call)
+    rendering, fault = Rendering(), None
     try:
-        shown = show(answer.result, call)
-    except Fault as met:
-        fault = met
+        rendering = render(recorded.result, call)
+    except Fault as error:
+        fault = error
     except Exception:
-        fault = unforeseen(call)
+        fault = internal_fault(call)
     if fault is not None:
-        answer.fail(fault)
+        recorded.fail(fault)
     try:
-        answer.send(iter((shown.json,)))
-    except Fault as met:  # what is not on record is not shown either
-        shown, fault = Shown(), met
+        recorded.send(iter((rendering.json,)))
+    except Fault as error:  # a result that the journal could not record is not displayed
+        rendering, fault = Rendering(), error
     if fault is not None:
-        shown.soap = _soap_fault(fault, call)
+        rendering.soap = render_soap_fault(fault, call)
     return {
         "call": call,
-        "shown": shown,
+        "shown": rendering,
         "soap_request": sample_envelope(call.operation, pairs) if call.operation else "",
         "fault": fault,
         "message": fault.message(get_language() or "id") if fault else "",
         "advice": advice(operation, fault) if fault else "",
-        "milliseconds": round((time.perf_counter() - call.clock) * 1000),
+        "milliseconds": round((time.perf_counter() - call.started_monotonic) * 1000),
     }
 
 
 def advice(operation: Operation, fault: Fault) -> str:
-    """What the author can do where the source failed, "" for other faults."""
+    """Return advice for the author if the source failed, "" for other faults."""
     reason = fault.details.get("reason", "")
     return advise(reason, operation.source) if reason and isinstance(operation, DataOperation) else ""
 
@@ -84,31 +84,30 @@ def advice(operation: Operation, fault: Fault) -> str:
 # ---------------------------------------------------------------------------------------- the page
 
 
-def find(request: HttpRequest, operation_id: int) -> Operation:
-    """The operation with all of its kind, if the user may see it. Raises Http404."""
+def operation_or_404(request: HttpRequest, operation_id: int) -> Operation:
+    """Return the operation as a row of its kind, if the user may view it. Raises Http404."""
     kind = Operation.objects.filter(pk=operation_id).values_list("kind", flat=True).first()
     if kind not in KINDS:
         raise Http404
     page = admin.site.get_model_admin(KINDS[kind])
-    found = page.get_object(request, str(operation_id))
-    if found is None or not page.has_view_permission(request, found):
+    operation: Operation | None = page.get_object(request, str(operation_id))
+    if operation is None or not page.has_view_permission(request, operation):
         raise Http404
-    operation: Operation = found
     return operation
 
 
 def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
-    """GET: the form. POST: run the operation and show what came of it. htmx asks for the part alone."""
-    operation = find(request, operation_id)
+    """Return the form (GET), or the result of a run (POST). For htmx only that part of the page."""
+    operation = operation_or_404(request, operation_id)
     page = admin.site.get_model_admin(type(operation))
     context: dict[str, Any] = {"operation": operation, "address": reverse("try_operation", args=(operation_id,))}
     context["writes"] = writes(operation)
-    # What an operation answers may be personal data: watching over its definition is no reason to see it.
+    # A response may contain personal data: the right to view a definition is no reason to see it.
     context["allowed"] = page.has_change_permission(request, operation)
     posted = request.method == "POST"
     parameters = list(operation.parameters.all())
     form = TryForm(operation, parameters, request.POST if posted else None)
-    context["calling"] = calling(operation, parameters, request)
+    context["calling"] = call_instructions(operation, parameters, request)
     if posted:
         if not context["allowed"]:
             raise PermissionDenied
@@ -122,7 +121,7 @@ def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
         template = "mantra/try_result.html" if posted else "mantra/try_form.html"
     else:
         template = "mantra/try_page.html"
-        context |= admin.site.each_context(request) | {"title": _("Try"), "opts": operation._meta}
+        context |= admin.site.each_context(request) | {"title": _("Try operation"), "opts": operation._meta}
     response = TemplateResponse(request, template, context)
     response["Cache-Control"] = "no-store"
     return response

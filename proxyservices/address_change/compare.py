@@ -11,33 +11,31 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from lxml import etree
 
-from proxyservices.address_change.samples import Asked
+from proxyservices.address_change.samples import SampleCall
 from proxyservices.decoders import xml
-from proxyservices.forwarding.attempts import trial
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.forwarding.attempts import send_once
 from proxyservices.forwarding.plan import Plan
 from proxyservices.health import advice
-from proxyservices.transport.endpoint import Address
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.endpoint import Endpoint
+from proxyservices.transport.errors import UpstreamError
 from registry.results import Fault
 
-SHOWN = 100
-#: Of a value, and of a body, so many characters are shown.
-LONG, WHOLE = 200, 20_000
-#: The headers that callers go by.
+#: The most differences that a comparison lists.
+MAX_SHOWN = 100
+#: The most characters that are shown of a value, and of a body.
+MAX_VALUE, MAX_TEXT = 200, 20_000
+#: The headers on which callers rely.
 HEADERS = (
     "Content-Type", "Content-Language", "Content-Disposition", "Content-Encoding", "Location", "Cache-Control", "Vary",
     "Link", "WWW-Authenticate",
 )  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------------- answers
-
-
 @dataclass(slots=True)
-class Answer:
-    """What one address said. ``failure`` says in words why it said nothing."""
+class ObservedResponse:
+    """The response of one address. ``failure`` is the sentence why there is none."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -49,33 +47,33 @@ class Answer:
 
     @property
     def shown(self) -> str:
-        return self.text[:WHOLE]
+        return self.text[:MAX_TEXT]
 
 
-def ask(plan: Plan, made: Address, asked: Asked) -> Answer:
-    """One sample put to one address. Raises nothing that an upstream or a sample can cause."""
+def observe(plan: Plan, endpoint: Endpoint, sample: SampleCall) -> ObservedResponse:
+    """Send one sample to one endpoint. Raises nothing that an upstream or a sample can cause."""
     began = time.monotonic()
     try:
-        reply = trial(plan, made, asked.arguments, asked.request(), asked.method, uuid4().hex)
+        response = send_once(plan, endpoint, sample.arguments, sample.fresh_request(), sample.method, uuid4().hex)
         try:
-            body = reply.read()
+            body = response.read()
         finally:
-            reply.close()
-    except Failed as failed:
-        return Answer(failure=f"{advice.phase_name(failed.phase)}: {advice.advise(failed.phase, failed.reason)}")
+            response.close()
+    except UpstreamError as error:
+        return ObservedResponse(failure=f"{advice.phase_name(error.phase)}: {advice.advise(error.phase, error.reason)}")
     except Fault as fault:
-        return Answer(failure=f"{fault.code}: {fault.message()}")
-    answer = Answer(reply.status, milliseconds=round((time.monotonic() - began) * 1000), size=len(body))
+        return ObservedResponse(failure=f"{fault.code}: {fault.message()}")
+    observed = ObservedResponse(response.status, milliseconds=round((time.monotonic() - began) * 1000), size=len(body))
     for name in HEADERS:
-        value = next((value for key, value in reply.headers if key.lower() == name.lower()), None)
+        value = next((value for key, value in response.headers if key.lower() == name.lower()), None)
         if value is not None:
-            answer.headers[name] = value
-    answer.value, answer.text = parsed(answer.headers.get("Content-Type", ""), body)
-    return answer
+            observed.headers[name] = value
+    observed.value, observed.text = parsed(observed.headers.get("Content-Type", ""), body)
+    return observed
 
 
 def parsed(media_type: str, body: bytes) -> tuple[Any, str]:
-    """A body as something to compare, and as text: JSON and XML by their structure, all else by its lines."""
+    """Return a body as a value to compare, and as text. JSON and XML become values, all else a list of lines."""
     kind = media_type.lower()
     text = body.decode("utf-8", "replace")
     start = text.lstrip("\ufeff \r\n\t")[:1]
@@ -87,60 +85,40 @@ def parsed(media_type: str, body: bytes) -> tuple[Any, str]:
         else:
             return value, json.dumps(value, ensure_ascii=False, indent=2)
     if "xml" in kind or start == "<":
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
         try:
-            xml.check_xml(body)
-            root = etree.fromstring(body, parser)
-        except (etree.XMLSyntaxError, ValueError):
+            return xml.decode_xml(body), text
+        except DecodeError:
             pass
-        else:
-            return {etree.QName(root).localname: _tree(root)}, text
     return text.splitlines(), text
-
-
-def _tree(element: Any) -> Any:
-    """An element as its text, or as its attributes and children by name."""
-    children = [child for child in element if isinstance(child.tag, str)]
-    if not children and not element.attrib:
-        return (element.text or "").strip()
-    found: dict[str, Any] = {f"@{etree.QName(name).localname}": value for name, value in element.attrib.items()}
-    if (element.text or "").strip():
-        found["#text"] = element.text.strip()
-    for child in children:
-        found.setdefault(etree.QName(child).localname, []).append(_tree(child))
-    return {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in found.items()}
-
-
-# -------------------------------------------------------------------------------------- comparing
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two answers differ; None stands for nothing there."""
+    """One path at which two responses differ; None for a response that has nothing there."""
 
     path: str
     old: str | None
     new: str | None
 
 
-def compare(old: Answer, new: Answer, ignored: Sequence[str]) -> tuple[list[Difference], int]:
-    """The differences that count, at most SHOWN, and how many were left out as not compared."""
+def compare(old: ObservedResponse, new: ObservedResponse, ignored: Sequence[str]) -> tuple[list[Difference], int]:
+    """Return at most MAX_SHOWN differences, and the number of ignored ones."""
     if old.failure or new.failure:
-        # One word for both sides would hide that neither could be asked.
+        # With equal failures on both sides too: no differences would look like success.
         return [Difference("", old.failure or str(old.status), new.failure or str(new.status))], 0
-    found: list[Difference] = []
-    left = 0
-    for each in _answers(old, new):
-        if any(_covers(pattern, each.path) for pattern in ignored):
-            left += 1
-        elif len(found) < SHOWN:
-            found.append(each)
+    listed: list[Difference] = []
+    ignored_count = 0
+    for difference in _response_differences(old, new):
+        if any(_covers(pattern, difference.path) for pattern in ignored):
+            ignored_count += 1
+        elif len(listed) < MAX_SHOWN:
+            listed.append(difference)
         else:
             break
-    return found, left
+    return listed, ignored_count
 
 
-def _answers(old: Answer, new: Answer) -> Iterator[Difference]:
+def _response_differences(old: ObservedResponse, new: ObservedResponse) -> Iterator[Difference]:
     if old.status != new.status:
         yield Difference("status", str(old.status), str(new.status))
     for name in HEADERS:
@@ -150,18 +128,19 @@ def _answers(old: Answer, new: Answer) -> Iterator[Difference]:
     yield from differences(old.value, new.value)
 
 
-_NOTHING = object()
+#: Stands for a value that is not there.
+_MISSING = object()
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
-    """Where two values differ, by the dotted path of each place."""
+    """Return the differences of two values, each with its dotted path."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in {**old, **new}:
-            yield from differences(old.get(name, _NOTHING), new.get(name, _NOTHING), _below(path, str(name)))
+            yield from differences(old.get(name, _MISSING), new.get(name, _MISSING), _below(path, str(name)))
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
-            before = old[index] if index < len(old) else _NOTHING
-            after = new[index] if index < len(new) else _NOTHING
+            before = old[index] if index < len(old) else _MISSING
+            after = new[index] if index < len(new) else _MISSING
             yield from differences(before, after, _below(path, str(index)))
     elif type(old) is not type(new) or old != new:
         yield Difference(path or "body", _shown(old), _shown(new))
@@ -172,13 +151,13 @@ def _below(path: str, name: str) -> str:
 
 
 def _shown(value: Any) -> str | None:
-    if value is _NOTHING:
+    if value is _MISSING:
         return None
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONG else text[:LONG] + "…"
+    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
 def _covers(pattern: str, path: str) -> bool:
-    """Whether a line of ``ignored`` means a place, or something above it."""
+    """Return True if a line of ``ignored_paths`` matches a path, or one above it."""
     parts = path.split(".")
     return any(fnmatchcase(".".join(parts[:count]), pattern) for count in range(1, len(parts) + 1))

@@ -7,19 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from proxyservices.address_change.compare import Answer, Difference, ask, compare
-from proxyservices.address_change.samples import read
-from proxyservices.endpoints import address
-from proxyservices.forwarding.plan import of
-from proxyservices.models import AddressChange, Sample, Upstream
-from proxyservices.models import Mapping as Placed
+from proxyservices.address_change.compare import Difference, ObservedResponse, compare, observe
+from proxyservices.address_change.samples import sample_call
+from proxyservices.endpoints import endpoint_of
+from proxyservices.forwarding.plan import plan_of
+from proxyservices.models import AddressChange, ParameterMapping, SampleRequest, Upstream, mappings_to_reenter
 from registry.models import User
-from registry.parameter_values import Unfit
+from registry.parameter_values import InvalidValue
 
 #: Samples that one rehearsal asks, seconds that it may take, differences that one sample shows.
 SAMPLES, SECONDS = 20, 60.0
@@ -29,21 +27,21 @@ SAMPLES, SECONDS = 20, 60.0
 
 
 @dataclass(slots=True)
-class Pair:
+class Comparison:
     """One sample, as the old and the new address answer it."""
 
     name: str
-    old: Answer
-    new: Answer
+    old: ObservedResponse
+    new: ObservedResponse
     differences: list[Difference]
     #: Differences in places that are not compared.
-    ignored: int = 0
+    ignored_count: int = 0
     #: Why the sample was not asked at all.
-    unasked: str = ""
+    skipped_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class AddressMove:
     """Where an upstream is to go, and the secrets that the new place gets."""
 
     upstream: Upstream
@@ -58,74 +56,62 @@ class Move:
         row.credential = self.secrets.get("credential", row.credential)
         return row
 
-    def mappings(self) -> list[Placed]:
+    def mappings(self) -> list[ParameterMapping]:
         rows = list(self.upstream.operation.mappings.all())
         for row in rows:
             row.value = self.secrets.get(str(row.pk), row.value)
         return rows
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: what tells one server from another. Raises ValueError."""
-    parts = urlsplit(url)
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or usual
+def secrets_to_reenter(upstream: Upstream, url: str) -> dict[str, str]:
+    """Return the secrets that must be entered again before anything is sent to ``url``: key → name for people.
 
-
-def same_place(one: str, other: str) -> bool:
-    """Whether two addresses lie on one server, so that a secret which one has may go to the other."""
-    try:
-        return origin(one) == origin(other)
-    except ValueError:
-        return False
-
-
-def needed(upstream: Upstream, url: str) -> dict[str, str]:
-    """The secrets that must be given anew before anything is sent to ``url``, each with its name for people.
-
-    Whoever may change an operation may not know its secrets, and could have them sent to a server of theirs.
+    "credential" is the upstream's own; a secret mapping is named by its id.
     """
-    if same_place(upstream.url, url):
-        return {}
-    found = {}
-    if upstream.credential and upstream.credential_kind != Upstream.Credential.NONE:
-        found["credential"] = upstream.get_credential_kind_display()
-    for mapping in upstream.operation.mappings.all():
-        if mapping.secret and mapping.value:
-            found[str(mapping.pk)] = str(mapping)
-    return found
+    moved = AddressMove(upstream, url).moved()
+    secrets = {}
+    new_destination = bool(moved.secret_destinations() - upstream.secret_destinations())
+    if new_destination and moved.credential and upstream.credential_kind != Upstream.Credential.NONE:
+        secrets["credential"] = upstream.get_credential_kind_display()
+    operation = upstream.operation
+    others = [row for row in operation.upstreams.all() if row.pk != upstream.pk]
+    for mapping in mappings_to_reenter(operation, [moved, *others], operation.mappings.all()):
+        secrets[str(mapping.pk)] = str(mapping)
+    return secrets
 
 
-def rehearse(move: Move) -> list[Pair]:
+def rehearse(move: AddressMove) -> list[Comparison]:
     """Put the operation's samples to both addresses. Raises ValueError with a word where one cannot be asked."""
     operation = move.upstream.operation
-    old_plan, new_plan = of(operation), of(operation, move.mappings())
-    old, new = address(move.upstream), address(move.moved())
-    ignored = [line.strip() for line in operation.ignored.splitlines() if line.strip()]
+    old_plan, new_plan = plan_of(operation), plan_of(operation, move.mappings())
+    old, new = endpoint_of(move.upstream), endpoint_of(move.moved())
+    ignored = [line.strip() for line in operation.ignored_paths.splitlines() if line.strip()]
     began, pairs = time.monotonic(), []
     for sample in operation.samples.all()[:SAMPLES]:
         if time.monotonic() - began > SECONDS:
-            pairs.append(_unasked(sample, _("The rehearsal has taken long enough.")))
+            pairs.append(_skipped(sample, _("The rehearsal reached its time limit.")))
             continue
         try:
-            asked = read(operation, json.loads(str(sample.question)))
-        except Unfit as unfit:
-            pairs.append(_unasked(sample, unfit.id))
+            asked = sample_call(operation, json.loads(str(sample.request)))
+        except InvalidValue as unfit:
+            pairs.append(_skipped(sample, unfit.id))
             continue
-        before, after = ask(old_plan, old, asked), ask(new_plan, new, asked)
+        before, after = observe(old_plan, old, asked), observe(new_plan, new, asked)
         found, left = compare(before, after, ignored)
-        pairs.append(Pair(sample.name, before, after, found, left))
+        pairs.append(Comparison(sample.name, before, after, found, left))
     return pairs
 
 
-def _unasked(sample: Sample, why: str) -> Pair:
-    return Pair(sample.name, Answer(), Answer(), [], unasked=why)
+def _skipped(sample: SampleRequest, why: str) -> Comparison:
+    return Comparison(sample.name, ObservedResponse(), ObservedResponse(), [], skipped_because=why)
 
 
 # -------------------------------------------------------------------------------------- the history
 
 
-def record(move: Move, kind: str, user: User, old_url: str, secrets: Mapping[str, str], **more: Any) -> AddressChange:
+def record(
+    move: AddressMove, kind: str, user: User, old_url: str, secrets: Mapping[str, str], **more: Any
+) -> AddressChange:
     """Write a move down. ``secrets``: those that whoever goes on, or back, from here will need."""
     return AddressChange.objects.create(
         upstream=move.upstream,
@@ -140,9 +126,9 @@ def record(move: Move, kind: str, user: User, old_url: str, secrets: Mapping[str
     )
 
 
-def rehearsed(move: Move, pairs: Sequence[Pair], user: User) -> AddressChange:
+def record_rehearsal(move: AddressMove, pairs: Sequence[Comparison], user: User) -> AddressChange:
     """Write a rehearsal down, with what the switch will need."""
-    asked = [pair for pair in pairs if not pair.unasked]
+    asked = [pair for pair in pairs if not pair.skipped_because]
     return record(
         move, "rehearse", user, move.upstream.url, move.secrets,
         samples=len(asked), differences=sum(bool(pair.differences) for pair in asked),
@@ -155,7 +141,7 @@ def secrets_of(change: AddressChange) -> dict[str, str]:
 
 
 @transaction.atomic
-def switch(move: Move, user: User, kind: str = "switch") -> AddressChange:
+def switch(move: AddressMove, user: User, kind: str = "switch") -> AddressChange:
     """Let the upstream be at the new address from now on, and keep what leads back."""
     row, old_url = move.upstream, move.upstream.url
     before: dict[str, str] = {}
@@ -175,13 +161,13 @@ def switch(move: Move, user: User, kind: str = "switch") -> AddressChange:
     return record(move, kind, user, old_url, before)
 
 
-def way_back(upstream: Upstream) -> AddressChange | None:
-    """The change that "back" would undo: the last one, if the upstream is still where it led."""
-    last = AddressChange.objects.filter(upstream=upstream, kind__in=("switch", "back")).first()
+def rollback_target(upstream: Upstream) -> AddressChange | None:
+    """The change that "roll-back" would undo: the last one, if the upstream is still where it led."""
+    last = AddressChange.objects.filter(upstream=upstream, kind__in=("switch", "roll-back")).first()
     return last if last is not None and last.new_url == upstream.url else None
 
 
-def back(change: AddressChange, user: User) -> AddressChange:
+def roll_back(change: AddressChange, user: User) -> AddressChange:
     """Undo a change: the address and the secrets that stood before it."""
     assert change.upstream is not None
-    return switch(Move(change.upstream, change.old_url, secrets_of(change)), user, kind="back")
+    return switch(AddressMove(change.upstream, change.old_url, secrets_of(change)), user, kind="roll-back")

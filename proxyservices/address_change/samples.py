@@ -1,4 +1,4 @@
-"""Stored samples as calls."""
+"""Sample requests as calls."""
 
 from __future__ import annotations
 
@@ -8,66 +8,67 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxyservices.models import ProxyOperation, Sample
-from registry.calls import Passage
+from proxyservices.models import ProxyOperation, SampleRequest
+from registry.calls import RawRequest
 from registry.models import Parameter
-from registry.parameter_values import Reader, Unfit
+from registry.parameter_values import InvalidValue, ParameterParser
 
+#: Methods that change nothing at the upstream (RFC 9110, 9.2.1).
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-# --------------------------------------------------------------------------------------- questions
-
-
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a sample asks, ready for the styles."""
+class SampleCall:
+    """A sample's request as a style takes it."""
 
     arguments: dict[str, Any]
-    passage: dict[str, Any] | None
+    raw_request: dict[str, Any] | None
     method: str
 
-    def request(self) -> Passage | None:
-        """The request of an as-is operation. Its body can be read once, so that each address gets its own."""
-        if self.passage is None:
+    def fresh_request(self) -> RawRequest | None:
+        """Return the request of a pass-through operation; None for others.
+
+        Its body can be read once: each address needs its own.
+        """
+        if self.raw_request is None:
             return None
-        body = str(self.passage.get("body", "")).encode()
-        tail = str(self.passage.get("path", ""))
-        return Passage(
-            tail=f"/{tail.lstrip('/')}" if tail else "",
-            query=str(self.passage.get("query", "")),
-            headers={str(name): str(value) for name, value in (self.passage.get("headers") or {}).items()},
+        body = str(self.raw_request.get("body", "")).encode()
+        path = str(self.raw_request.get("path", ""))
+        return RawRequest(
+            path_suffix=f"/{path.lstrip('/')}" if path else "",
+            query=str(self.raw_request.get("query", "")),
+            headers={str(name): str(value) for name, value in (self.raw_request.get("headers") or {}).items()},
             body=io.BytesIO(body),
             length=len(body),
         )
 
 
-def read(operation: ProxyOperation, question: Mapping[str, Any]) -> Asked:
-    """A sample's question with its values as the parameters have them. Raises Unfit."""
-    if operation.style == ProxyOperation.Style.AS_IS:
-        return Asked({}, dict(question), str(question.get("method", "GET")))
+def sample_call(operation: ProxyOperation, request: Mapping[str, Any]) -> SampleCall:
+    """Return a sample's request with its values in the parameters' types. Raises InvalidValue."""
+    if operation.style == ProxyOperation.Style.PASS_THROUGH:
+        return SampleCall({}, dict(request), str(request.get("method", "GET")))
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters.all():
-        arguments[parameter.name] = _argument(parameter, str(question.get(parameter.name, "")))
-    return Asked(arguments, None, operation.method if operation.style == ProxyOperation.Style.REST else "GET")
+        arguments[parameter.name] = _argument(parameter, str(request.get(parameter.name, "")))
+    return SampleCall(arguments, None, operation.method if operation.style == ProxyOperation.Style.REST else "GET")
 
 
 def _argument(parameter: Parameter, text: str) -> Any:
     text = text or parameter.default
     if not text:
         if parameter.required:
-            raise Unfit(f"{parameter.name}: harus diisi", f"{parameter.name}: it must be given")
+            raise InvalidValue(f"{parameter.name}: harus diisi", f"{parameter.name}: a value is required")
         return None
     try:
-        return Reader.of(parameter)(text)
-    except Unfit as unfit:
-        raise Unfit(f"{parameter.name}: {unfit.id}", f"{parameter.name}: {unfit.en}") from None
+        return ParameterParser.of(parameter)(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"{parameter.name}: {error.id}", f"{parameter.name}: {error.en}") from None
 
 
-def may_write(operation: ProxyOperation, samples: Sequence[Sample]) -> bool:
-    """Whether asking could change something at the upstream, which a rehearsal would do twice."""
-    if operation.style == ProxyOperation.Style.AS_IS:
-        return any(json.loads(str(sample.question)).get("method", "GET") not in _SAFE for sample in samples)
+def may_write(operation: ProxyOperation, samples: Sequence[SampleRequest]) -> bool:
+    """Return True if the samples may change data at the upstream: a rehearsal would do so twice."""
+    if operation.style == ProxyOperation.Style.PASS_THROUGH:
+        return any(json.loads(str(sample.request)).get("method", "GET") not in _SAFE for sample in samples)
     return operation.writes or operation.style in (
         ProxyOperation.Style.SOAP, ProxyOperation.Style.LEGACY_POST, ProxyOperation.Style.LEGACY_SOAP,
     )  # fmt: skip

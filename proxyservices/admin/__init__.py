@@ -1,4 +1,4 @@
-"""The pages of proxy services."""
+"""The admin pages of proxy services."""
 
 from proxyservices.admin import operations
 

@@ -16,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
 from proxyservices.health import advice
-from proxyservices.models import METHODS, AddressChange, ProxyOperation, Sample, validate_address
+from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, validate_url
 from registry.admin.base import ScopedAdmin
-from registry.admin.theme import begin_large, checkbox, password_input, select, text_area, text_input
-from registry.parameter_values import Unfit
+from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_area, text_input
+from registry.parameter_values import InvalidValue
+from registry.secret_rules import ENTER_AGAIN
 
 #: Of the history of addresses, so many lines are shown.
 CHANGES = 20
@@ -28,15 +29,15 @@ CHANGES = 20
 class MoveForm(forms.Form):
     """Where an upstream is to go. Secrets that would go to another server are typed again."""
 
-    upstream = forms.TypedChoiceField(label=_("address now"), coerce=int)
+    upstream = forms.TypedChoiceField(label=_("current address"), coerce=int)
     url = forms.CharField(
-        label=_("new address"), max_length=500, validators=[validate_address], widget=text_input(inputmode="url")
+        label=_("new address"), max_length=500, validators=[validate_url], widget=text_input(inputmode="url")
     )
-    ignored = forms.CharField(label=_("not compared"), required=False, widget=text_area(3))
+    ignored_paths = forms.CharField(label=_("not compared"), required=False, widget=text_area(3))
     sure = forms.BooleanField(
         required=False,
         widget=checkbox(),
-        label=_("I know that each sample is sent to both addresses, and may change something at each"),
+        label=_("I confirm that each sample is sent to both addresses and may change data at each"),
     )
 
     def __init__(self, operation: ProxyOperation, *args: Any, **kwargs: Any) -> None:
@@ -46,21 +47,23 @@ class MoveForm(forms.Form):
         self.fields["upstream"] = forms.TypedChoiceField(
             label=self.fields["upstream"].label, coerce=int, choices=choices, widget=select(choices)
         )
-        ignored = operation._meta.get_field("ignored")
-        self.fields["ignored"].help_text = str(ignored.help_text)  # type: ignore[union-attr]
-        self.initial.setdefault("ignored", operation.ignored)
+        ignored = operation._meta.get_field("ignored_paths")
+        self.fields["ignored_paths"].help_text = str(ignored.help_text)  # type: ignore[union-attr]
+        self.initial.setdefault("ignored_paths", operation.ignored_paths)
         if not samples.may_write(operation, list(operation.samples.all())):
             del self.fields["sure"]
         for row in self.rows.values():
             # Whether it is needed shows when the address is known; who keeps the server need not type it.
-            for key, name in cutover.needed(row, "").items():
+            for key, name in cutover.secrets_to_reenter(row, "").items():
                 self.fields[f"secret_{key}"] = forms.CharField(
                     label=gettext("secret for the new address: %(name)s") % {"name": name},
-                    required=False, strip=False, widget=password_input(),
-                    help_text=_("Only where the new address lies on another server."),
-                )  # fmt: skip
+                    required=False,
+                    strip=False,
+                    widget=password_input(),
+                    help_text=_("Required only if the new address is on another server."),
+                )
         self.order_fields(["upstream", "url", *(name for name in self.fields if name[:7] == "secret_")])
-        begin_large(self)
+        capitalise_labels(self)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -68,18 +71,16 @@ class MoveForm(forms.Form):
         if row is None or not url:
             return cleaned
         if url == row.url:
-            self.add_error("url", _("The upstream is at this address already."))
-        for key in cutover.needed(row, url):
+            self.add_error("url", _("The upstream already has this address."))
+        for key in cutover.secrets_to_reenter(row, url):
             if not cleaned.get(f"secret_{key}"):
-                self.add_error(
-                    f"secret_{key}", _("The address has changed: type it again, so that it goes to no wrong place.")
-                )
+                self.add_error(f"secret_{key}", ENTER_AGAIN)
         return cleaned
 
-    def move(self) -> cutover.Move:
+    def move(self) -> cutover.AddressMove:
         row = self.rows[self.cleaned_data["upstream"]]
-        wanted = {key: self.cleaned_data[f"secret_{key}"] for key in cutover.needed(row, "")}
-        return cutover.Move(row, self.cleaned_data["url"], {key: text for key, text in wanted.items() if text})
+        wanted = {key: self.cleaned_data[f"secret_{key}"] for key in cutover.secrets_to_reenter(row, "")}
+        return cutover.AddressMove(row, self.cleaned_data["url"], {key: text for key, text in wanted.items() if text})
 
 
 class SampleForm(forms.Form):
@@ -90,21 +91,17 @@ class SampleForm(forms.Form):
     def __init__(self, operation: ProxyOperation, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.operation = operation
-        if operation.style == ProxyOperation.Style.AS_IS:
+        if operation.style == ProxyOperation.Style.PASS_THROUGH:
             # What follows has labels of our own; a parameter's is its name.
             choices = [(name, name) for name in METHODS]
-            self.fields["q_method"] = forms.ChoiceField(
-                label=_("HTTP method"), choices=choices, widget=select(choices)
-            )  # fmt: skip
+            self.fields["q_method"] = forms.ChoiceField(label=_("HTTP method"), choices=choices, widget=select(choices))
             self._text("q_path", _("path below the alias"))
             self._text("q_query", _("query string"))
             self.fields["q_headers"] = forms.CharField(
-                label=_("headers"), required=False, widget=text_area(2), help_text=_("One on a line: Name: value")
+                label=_("headers"), required=False, widget=text_area(2), help_text=_("One per line: Name: value")
             )
-            self.fields["q_body"] = forms.CharField(
-                label=_("body"), required=False, strip=False, widget=text_area(3)
-            )  # fmt: skip
-            begin_large(self)
+            self.fields["q_body"] = forms.CharField(label=_("body"), required=False, strip=False, widget=text_area(3))
+            capitalise_labels(self)
             return
         for parameter in operation.parameters.all():
             # The theme shows a field's help as it is, and this one is a publisher's own words.
@@ -119,15 +116,15 @@ class SampleForm(forms.Form):
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         if self.operation.samples.filter(name=name).exists():
-            raise ValidationError(_("There is a sample of this name already."))
+            raise ValidationError(_("A sample with this name already exists."))
         if self.operation.samples.count() >= cutover.SAMPLES:
-            raise ValidationError(_("An operation has %(most)d samples at most.") % {"most": cutover.SAMPLES})
+            raise ValidationError(_("An operation can have at most %(most)d samples.") % {"most": cutover.SAMPLES})
         return name
 
     def clean_q_headers(self) -> dict[str, str]:
         lines = [line.partition(":") for line in self.cleaned_data["q_headers"].splitlines() if line.strip()]
         if not all(colon and name.strip() for name, colon, _value in lines):
-            raise ValidationError(_("Write one header on a line: Name: value"))
+            raise ValidationError(_("Write one header per line: Name: value"))
         return {name.strip(): value.strip() for name, _colon, value in lines}
 
     def question(self) -> dict[str, Any]:
@@ -139,8 +136,8 @@ class SampleForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:
             try:
-                samples.read(self.operation, self.question())
-            except Unfit as unfit:
+                samples.sample_call(self.operation, self.question())
+            except InvalidValue as unfit:
                 raise ValidationError(unfit.id) from None
         return cleaned
 
@@ -156,16 +153,19 @@ class MovePage(_Page):
 
     def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET: samples, the form and the history. POST: what its ``action`` says."""
-        operation = self.one(request, object_id)
+        operation = self.get_or_404(request, object_id)
         # A sample may be a person's data: watching over the definition is no reason to see it.
         if not self.has_change_permission(request, operation):
             raise PermissionDenied
         context: dict[str, Any] = {}
         if request.method == "POST":
             ways = {
-                "sample": self._add_sample, "forget": self._forget_sample, "rehearse": self._rehearse,
-                "switch": self._switch, "back": self._back,
-            }  # fmt: skip
+                "sample": self._add_sample,
+                "forget": self._forget_sample,
+                "rehearse": self._rehearse,
+                "switch": self._switch,
+                "roll-back": self._back,
+            }
             way = ways.get(request.POST.get("action", ""))
             if way is None:
                 raise PermissionDenied
@@ -176,8 +176,8 @@ class MovePage(_Page):
 
     def _move_page(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
         upstreams = list(operation.upstreams.all())
-        backs = {change.pk for change in map(cutover.way_back, upstreams) if change is not None}
-        samples = [(sample, json.loads(str(sample.question))) for sample in operation.samples.all()]
+        backs = {change.pk for change in map(cutover.rollback_target, upstreams) if change is not None}
+        samples = [(sample, json.loads(str(sample.request))) for sample in operation.samples.all()]
         context = {
             "operation": operation,
             "upstreams": upstreams,
@@ -188,10 +188,10 @@ class MovePage(_Page):
             ],
             "form": MoveForm(operation) if upstreams else None,
             "sample_form": SampleForm(operation),
-            "own": str(self.back(request, operation)["Location"]),
+            "own": str(self.redirect_to(request, operation)["Location"]),
             **context,
         }
-        return self.page(request, "mantra/proxy_move.html", _("Change of address"), **context)
+        return self.render_page(request, "mantra/proxy_move.html", _("Address change"), **context)
 
     def _again(self, request: HttpRequest) -> HttpResponse:
         """The page anew, so that reloading it does nothing twice."""
@@ -204,17 +204,17 @@ class MovePage(_Page):
         if not form.is_valid():
             context["sample_form"] = form
             return None
-        Sample.objects.create(
-            operation=operation, name=form.cleaned_data["name"], question=json.dumps(form.question())
-        )  # fmt: skip
+        SampleRequest.objects.create(
+            operation=operation, name=form.cleaned_data["name"], request=json.dumps(form.question())
+        )
         # Without its name, which may be a person's: others read the log.
-        self.log_change(request, operation, gettext("A sample was added."))
+        self.log_change(request, operation, gettext("Sample added."))
         return self._again(request)
 
     def _forget_sample(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
         sample = get_object_or_404(operation.samples, pk=_number(request, "sample"))
         sample.delete()
-        self.log_change(request, operation, gettext("A sample was deleted."))
+        self.log_change(request, operation, gettext("Sample deleted."))
         return self._again(request)
 
     def _rehearse(
@@ -223,14 +223,14 @@ class MovePage(_Page):
         form = context["form"] = MoveForm(operation, request.POST)
         if not form.is_valid():
             return None
-        if operation.ignored != form.cleaned_data["ignored"]:
-            operation.ignored = form.cleaned_data["ignored"]
+        if operation.ignored_paths != form.cleaned_data["ignored_paths"]:
+            operation.ignored_paths = form.cleaned_data["ignored_paths"]
             operation.save()
         if "sure" in form.fields and not form.cleaned_data["sure"]:
-            form.add_error("sure", _("Confirm it first."))
+            form.add_error("sure", _("Confirm this first."))
             return None
         if not operation.samples.exists():
-            form.add_error(None, _("There is no sample yet: add one above."))
+            form.add_error(None, _("There are no samples yet. Add one above."))
             return None
         move = form.move()
         move.upstream.operation = operation
@@ -239,7 +239,7 @@ class MovePage(_Page):
         except ValueError as error:
             form.add_error("url", advice.advise("address", str(error)))
             return None
-        change = cutover.rehearsed(move, pairs, request.user)  # type: ignore[arg-type]
+        change = cutover.record_rehearsal(move, pairs, request.user)  # type: ignore[arg-type]
         words = {"old": change.old_url, "new": change.new_url}
         self.log_change(request, operation, gettext("Rehearsed: %(old)s → %(new)s") % words)
         differing = change.differences or 0
@@ -248,7 +248,7 @@ class MovePage(_Page):
             "change": change,
             "verdict": ngettext("%d sample differs.", "%d samples differ.", differing) % differing
             if differing
-            else gettext("All samples are answered alike."),
+            else gettext("The responses to all samples are the same."),
             "alike": not differing,
         }
         return None
@@ -265,40 +265,45 @@ class MovePage(_Page):
         row = change.upstream
         assert row is not None
         secrets = cutover.secrets_of(change)
-        if row.url != change.old_url or set(cutover.needed(row, change.new_url)) - set(secrets):
+        if row.url != change.old_url or set(cutover.secrets_to_reenter(row, change.new_url)) - set(secrets):
             self.message_user(
-                request, _("Much has changed since this rehearsal. Rehearse the address anew."), messages.ERROR
+                request,
+                _("The operation or its upstreams changed after this rehearsal. Rehearse the address again."),
+                messages.ERROR,
             )
             return self._again(request)
-        return self._moved(request, operation, cutover.Move(row, change.new_url, secrets), "switch")
+        return self._moved(request, operation, cutover.AddressMove(row, change.new_url, secrets), "switch")
 
     def _back(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
         change = get_object_or_404(AddressChange, pk=_number(request, "change"), upstream__operation=operation)
         assert change.upstream is not None
-        if cutover.way_back(change.upstream) != change:
-            text = _("The upstream has moved on since: there is no way back from here.")
+        if cutover.rollback_target(change.upstream) != change:
+            text = _("The upstream's address has changed again since. You cannot roll back this change.")
             self.message_user(request, text, messages.ERROR)
             return self._again(request)
         secrets = cutover.secrets_of(change)
-        if set(cutover.needed(change.upstream, change.old_url)) - set(secrets):
+        if set(cutover.secrets_to_reenter(change.upstream, change.old_url)) - set(secrets):
             # A secret that came after the change was never there: it must not go there by a click.
-            text = _("Much has changed since this rehearsal. Rehearse the address anew.")
+            text = _("The operation or its upstreams changed after this rehearsal. Rehearse the address again.")
             self.message_user(request, text, messages.ERROR)
             return self._again(request)
-        move = cutover.Move(change.upstream, change.old_url, secrets)
-        return self._moved(request, operation, move, "back")
+        move = cutover.AddressMove(change.upstream, change.old_url, secrets)
+        return self._moved(request, operation, move, "roll-back")
 
-    def _moved(self, request: HttpRequest, operation: ProxyOperation, move: cutover.Move, kind: str) -> HttpResponse:
+    def _moved(
+        self, request: HttpRequest, operation: ProxyOperation, move: cutover.AddressMove, kind: str
+    ) -> HttpResponse:
         if not self.has_change_permission(request, move.upstream.operation):
             raise PermissionDenied
         made = cutover.switch(move, request.user, kind)  # type: ignore[arg-type]
         words = {"old": made.old_url, "new": made.new_url}
-        text = gettext("Switched: %(old)s → %(new)s") if kind == "switch" else gettext("Back: %(old)s → %(new)s")
+        text = gettext("Switched: %(old)s → %(new)s") if kind == "switch" else gettext("Rolled back: %(old)s → %(new)s")
         self.log_change(request, operation, text % words)
         self.message_user(
-            request, gettext("Calls go to %(new)s from now on; no caller needs to change anything.") % words,
+            request,
+            gettext("Calls now go to %(new)s. Callers do not need to change anything.") % words,
             messages.SUCCESS,
-        )  # fmt: skip
+        )
         return self._again(request)
 
 

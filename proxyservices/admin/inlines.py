@@ -10,82 +10,79 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from proxyservices.address_change import cutover
-from proxyservices.models import Contract, Mapping, Upstream
+from proxyservices.models import ParameterMapping, ServiceDescription, Upstream, mappings_to_reenter
 from registry.admin.base import StackedInline, TabularInline
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import password_input, text_area, text_input
+from registry.secret_rules import ENTER_AGAIN
 from registry.secrets import readable
 
 
 class UpstreamForm(SecretsForm):
-    places = ("token_url", "credential_kind")
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: What stood before the form: an address that is edited here can be gone back from as well.
+        #: URL and credential as they were stored: an address that is edited here can be rolled back as well.
         self.before = (self.instance.url, readable(self.instance.credential))
 
-    def moved(self) -> bool:
-        url = self.cleaned_data.get("url", "")
-        return super().moved() or not cutover.same_place(self.before[0], url)
 
+class MappingFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The mappings of an operation, checked against its upstreams as they will be."""
 
-class UpstreamFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """The addresses of an operation. A new one may not slip past the mappings that keep secrets (MappingForm)."""
+    #: The upstreams of the same page, set by its admin.
+    upstreams: BaseInlineFormSet | None = None  # type: ignore[type-arg]
 
     def clean(self) -> None:
         super().clean()
-        held = [str(row.url) for row in self.instance.upstreams.all()] if self.instance.pk else []
-        posted = [str(each.cleaned_data.get("url") or "") for each in self.forms if hasattr(each, "cleaned_data")]
-        if all(any(cutover.same_place(url, each) for each in held) for url in posted if url):
+        if self.instance.pk is None or self.upstreams is None or any(self.errors) or not self.upstreams.is_valid():
             return
-        asked = {self.data.get(f"mappings-{place}-id", "") for place in range(self._mappings())}
-        secret = self.instance.mappings.filter(secret=True) if self.instance.pk else ()
-        if any(str(row.pk) not in asked for row in secret if row.value):
-            raise ValidationError(
-                gettext("The address has changed: type it again, so that it goes to no wrong place.")
-            )  # fmt: skip
+        for mapping in mappings_to_reenter(self.instance, rows_after(self.upstreams), rows_after(self)):
+            form = next((each for each in self.forms if each.instance is mapping), None)
+            if form is None:
+                raise ValidationError(str(ENTER_AGAIN))
+            form.add_error("value", ENTER_AGAIN)
 
-    def _mappings(self) -> int:
-        """How many mappings that are stored are in the form."""
-        given = str(self.data.get("mappings-INITIAL_FORMS", ""))
-        return min(int(given), 1000) if given.isdigit() and len(given) < 6 else 0
+
+def rows_after(formset: Any) -> list[Any]:
+    """Return the rows of a valid inline formset as they will be, those that were not posted included."""
+    forms = [form for form in formset.forms if form not in formset.deleted_forms]
+    posted = {form.instance.pk for form in formset.forms}
+    rows = [form.instance for form in forms if form.instance.pk is not None or form.has_changed()]
+    return rows + [row for row in formset.get_queryset() if row.pk not in posted]
 
 
 class UpstreamInline(StackedInline):
     model = Upstream
     form = UpstreamForm
-    formset = UpstreamFormSet
     fieldsets = (
-        (None, {"fields": ("url", ("position", "weight"), "active")}),
+        (None, {"fields": ("url", ("priority", "weight"), "active")}),
         (
             _("Credential"),
             {"fields": (("credential_kind", "credential_name"), "credential", ("token_url", "scope"))},
         ),
         (
             _("Certificates"),
-            {"classes": ("collapse",), "fields": ("client_certificate", "authority")},
+            {"classes": ("collapse",), "fields": ("client_certificate", "ca_certificate")},
         ),
         (
             _("Probe"),
             {
                 "classes": ("collapse",),
                 "fields": (
-                    ("probe_seconds", "probe_method", "probe_path"), ("probe_statuses", "probe_text"),
+                    ("probe_interval_seconds", "probe_method", "probe_path"),
+                    ("probe_expected_statuses", "probe_expected_text"),
                 ),
             },
         ),
-    )  # fmt: skip
+    )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "credential":
             kwargs["widget"] = password_input()
-        elif db_field.name in ("client_certificate", "authority"):
+        elif db_field.name in ("client_certificate", "ca_certificate"):
             kwargs["widget"] = text_area(4)
         found = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name in ("credential", "client_certificate"):
-            kept = gettext("Kept encrypted and never shown again.")
+            kept = gettext("Stored encrypted and never shown again.")
             found.help_text = f"{found.help_text} {kept}".strip()
         if db_field.name == "credential":
             found.strip = False
@@ -106,23 +103,17 @@ class MappingForm(SecretsForm):
     def _secrets(self) -> list[str]:
         return ["value"] if "value" in self.fields and self.instance.pk and self.instance.secret else []
 
-    def moved(self) -> bool:
-        if not self.cleaned_data.get("secret"):
-            return True
-        held = [row.url for row in self.instance.operation.upstreams.all()]
-        posted = [value for name, value in self.data.items() if name[:10] == "upstreams-" and name[-4:] == "-url"]
-        return any(not any(cutover.same_place(url, each) for each in held) for url in posted if url)
-
     def clean(self) -> dict[str, Any] | None:
         # A row that takes a parameter's value from now on has no use for the secret that it held.
         return self.cleaned_data if self.cleaned_data.get("parameter") else super().clean()
 
 
 class MappingInline(TabularInline):
-    model = Mapping
+    model = ParameterMapping
     form = MappingForm
+    formset = MappingFormSet
     template_before = "mantra/proxy_mapping_hint.html"
-    fields = ("position", "place", "name", "parameter", "value", "secret")
+    fields = ("position", "location", "name", "parameter", "value", "secret")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "value":
@@ -133,10 +124,10 @@ class MappingInline(TabularInline):
         return found
 
 
-class ContractInline(TabularInline):
+class DescriptionInline(TabularInline):
     """The documents that the operation was made from: kept for its calls, not to be written by hand."""
 
-    model = Contract
+    model = ServiceDescription
     fields = ("url", "main", "fetched_at")
     readonly_fields = ("url", "main", "fetched_at")
 

@@ -18,24 +18,24 @@ from django.views.decorators.http import require_POST
 from proxyservices.address_change import cutover
 from proxyservices.admin.address_change import MovePage
 from proxyservices.admin.importing import ImportPage
-from proxyservices.admin.inlines import ContractInline, MappingForm, MappingInline, UpstreamForm, UpstreamInline
+from proxyservices.admin.inlines import DescriptionInline, MappingForm, MappingInline, UpstreamForm, UpstreamInline
 from proxyservices.health import advice, connection_test, summary
-from proxyservices.models import AddressChange, ProxyOperation, Upstream
-from proxyservices.styles import recipe_of
+from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream
+from proxyservices.styles import style_of
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import display, text_area
 
 #: A word with which plan.recipe_of refuses an operation → what its author can do.
 BROKEN: dict[str, Any] = {
     "path": _(
-        "It cannot be called yet: a place in the path has no value, a mapping names a place that the path does not "
-        "have, or the path is not one that this style takes."
+        "The operation cannot be called yet: a {parameter} in the path has no value, a mapping names a {parameter} "
+        "that is not in the path, or the path does not fit this style."
     ),
-    "parameter": _("It cannot be called yet: a mapping names a parameter that is not declared."),
+    "parameter": _("The operation cannot be called yet: a mapping names a parameter that is not declared."),
     "form and JSON": _(
-        "It cannot be called yet: mappings write into a form and into a JSON body. Take one of the two."
+        "The operation cannot be called yet: mappings write into a form and into a JSON body. Choose one of the two."
     ),
-    "header": _("It cannot be called yet: a mapping names a header that the bus sets by itself."),
+    "header": _("The operation cannot be called yet: a mapping names a header that the bus itself sets."),
 }
 
 
@@ -43,11 +43,11 @@ def wrong(operation: ProxyOperation) -> str:
     """Why nobody can call the operation as it is saved, or an empty text."""
     names = operation.parameters.order_by("position", "id").values_list("name", flat=True)
     try:
-        recipe_of(operation, list(operation.mappings.all()), list(names))
+        style_of(operation, list(operation.mappings.all()), list(names))
     except ValueError as error:
         return str(BROKEN.get(str(error), BROKEN["path"]))
     if not operation.upstreams.filter(active=True).exists():
-        return gettext("It cannot be called yet: it has no address that is in use.")
+        return gettext("The operation cannot be called yet: none of its upstreams is in use.")
     return ""
 
 
@@ -63,12 +63,12 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
     change_form_outer_after_template = "mantra/proxy_after.html"
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("How it is called"), {"fields": ("style", "method", "path")}),
+        (_("Request"), {"fields": ("style", "method", "path")}),
         (
-            _("What is handed on"),
+            _("Forwarding"),
             {
-                "classes": ("mantra-as-is",),
-                "fields": ("methods", "request_headers", "response_headers"),
+                "classes": ("mantra-pass-through",),
+                "fields": ("allowed_methods", "forwarded_request_headers", "returned_response_headers"),
             },
         ),
         (
@@ -76,9 +76,9 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    ("time_cap_ms", "connect_cap_ms", "read_cap_ms"),
-                    ("size_cap", "concurrency", "retries"),
-                    ("stale_seconds", "pass_credentials"),
+                    ("timeout_ms", "connect_timeout_ms", "read_timeout_ms"),
+                    ("max_body_bytes", "max_concurrent_calls", "retries"),
+                    ("stale_if_error_seconds", "forward_credentials"),
                 ),
             },
         ),
@@ -96,12 +96,12 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         found: list[Any] = [UpstreamInline, ParameterInline, MappingInline, FieldInline]
-        if obj is not None and obj.contracts.exists():
-            found.append(ContractInline)
+        if obj is not None and obj.descriptions.exists():
+            found.append(DescriptionInline)
         return found
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name in ("description", "request_headers", "response_headers"):
+        if db_field.name in ("description", "forwarded_request_headers", "returned_response_headers"):
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
@@ -115,6 +115,14 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         more = {"may_import": self.has_add_permission(request)}
         return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> tuple[list[Any], list[Any]]:
+        """With the upstreams of the page known to its mappings: a secret may go to no server that is new."""
+        formsets, inlines = super()._create_formsets(request, obj, change)
+        by_model = {formset.model: formset for formset in formsets}
+        if ParameterMapping in by_model:
+            by_model[ParameterMapping].upstreams = by_model.get(Upstream)
+        return formsets, inlines
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """With a parameter for each mark in the path that has none, and a line in the history for each address that
@@ -134,7 +142,7 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
         if missing:
             self.message_user(
                 request,
-                gettext("Parameters were added for %(names)s: check their types.") % {"names": ", ".join(missing)},
+                gettext("Parameters added for %(names)s. Check their types.") % {"names": ", ".join(missing)},
                 messages.WARNING,
             )
         problem = wrong(form.instance)
@@ -144,7 +152,7 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             old_url, credential = each.before
             secrets = {**({"credential": credential} if "credential" in each.changed_data else {}), **mappings}
             cutover.record(
-                cutover.Move(each.instance, each.instance.url), "switch", request.user, old_url, secrets  # type: ignore[arg-type]
+                cutover.AddressMove(each.instance, each.instance.url), "switch", request.user, old_url, secrets  # type: ignore[arg-type]
             )  # fmt: skip
 
     # ------------------------------------------------------------------------------------ live state
@@ -164,7 +172,7 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
 
     def live(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """How the operation's upstreams fare now; its page asks for it over and over."""
-        operation = self.one(request, object_id)
+        operation = self.get_or_404(request, object_id)
         if request.method != "GET":
             raise PermissionDenied
         rows = list(operation.upstreams.all())
@@ -181,12 +189,12 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             "move_address": reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,)),
         }
         template = "mantra/proxy_live_page.html" if alone else "mantra/proxy_live.html"
-        return self.page(request, template, _("Live state"), **context)
+        return self.render_page(request, template, _("Current state"), **context)
 
     @method_decorator(require_POST)
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask one upstream with what is saved, and say how it went."""
-        operation = self.one(request, object_id)
+        operation = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, operation):
             raise PermissionDenied
         rows = operation.upstreams.all()
@@ -194,26 +202,26 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
         if chosen:
             rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() else 0)]
         for row in rows:
-            found = connection_test.diagnose(row)
-            level = messages.SUCCESS if found.fine else messages.ERROR
+            found = connection_test.check_connection(row)
+            level = messages.SUCCESS if found.ok else messages.ERROR
             self.message_user(request, f"{row.url}: {found.text}", level)
         if not rows:
-            self.message_user(request, _("The operation has no address yet."), messages.WARNING)
-        return self.back(request, operation)
+            self.message_user(request, _("The operation has no upstream yet."), messages.WARNING)
+        return self.redirect_to(request, operation)
 
-    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if not self.has_change_permission(request, obj):
             return []
-        return [("test", ngettext("Test the address", "Test the addresses", obj.upstreams.count()), "")]
+        return [("test", ngettext("Test upstream", "Test upstreams", obj.upstreams.count()), "")]
 
 
 #: A word of health.Summary.state → how people call it, and the colour of its label.
 STATES: dict[str, tuple[Any, str]] = {
     "healthy": (_("healthy"), "yes"),
-    "ejected": (_("put aside: others come first"), "warn"),
-    "open": (_("breaker open: not called for a while"), "no"),
-    "half-open": (_("breaker half-open: the next call is a trial"), "warn"),
-    "unknown": (_("not called lately"), "mute"),
+    "ejected": (_("ejected: other addresses are tried first"), "warn"),
+    "open": (_("circuit open: calls are paused"), "no"),
+    "half-open": (_("circuit half-open: the next call is a trial"), "warn"),
+    "unknown": (_("not called recently"), "mute"),
     "off": (_("not in use"), "mute"),
 }
 

@@ -7,39 +7,37 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from proxyservices.decoders.limits import MOST_LEVELS, Unreadable, _bounded
-
-# --------------------------------------------------------------------------------------------- JSON
+from proxyservices.decoders.limits import MAX_LEVELS, DecodeError, check_size
 
 
-def from_json(body: bytes) -> Any:
-    """Decimals keep their digits. Raises Unreadable."""
-    _bounded(body, b",", b"[", b"{")
+def decode_json(body: bytes) -> Any:
+    """Return a JSON document's value; decimals keep their digits. Raises DecodeError."""
+    check_size(body, b",", b"[", b"{")
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_float=_decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise Unreadable("json") from None
-    _shallow(value)
+        raise DecodeError("json") from None
+    _check_depth(value)
     return value
 
 
 def _decimal(text: str) -> Any:
     if "e" not in text and "E" not in text:
         return Decimal(text)
-    value = float(text)  # written out, a few digits of exponent would be megabytes of zeros
+    value = float(text)  # as a Decimal, a few digits of exponent would be written out as megabytes of zeros
     if not math.isfinite(value):
-        raise Unreadable("json")
+        raise DecodeError("json")
     return value
 
 
 def _no_constant(text: str) -> Any:
-    raise Unreadable("json")
+    raise DecodeError("json")
 
 
-def _shallow(value: Any) -> None:
-    """Refuse what nests too deep for those who walk through it."""
+def _check_depth(value: Any) -> None:
+    """Raise DecodeError for a value that is nested deeper than MAX_LEVELS: later steps are recursive."""
     level = [value]
-    for _depth in range(MOST_LEVELS):
+    for _depth in range(MAX_LEVELS):
         level = [
             each
             for outer in level
@@ -48,4 +46,4 @@ def _shallow(value: Any) -> None:
         ]
         if not level:
             return
-    raise Unreadable("depth")
+    raise DecodeError("depth")

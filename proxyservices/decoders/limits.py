@@ -1,35 +1,43 @@
-"""Bounds that every decoder keeps, and the error that all of them raise."""
+"""The limits of every decoder, and the error that all of them raise."""
 
 from __future__ import annotations
 
 import zlib
 
-#: Bytes of a document that is parsed, its levels, and its parts: what is parsed takes many times its size.
-MOST_BYTES = 32 * 1024 * 1024
-MOST_LEVELS = 100
-MOST_PARTS = 2_000_000
+#: Bytes, levels and parts of a document. The parsed value takes many times its size in memory.
+MAX_BYTES = 32 * 1024 * 1024
+MAX_LEVELS = 100
+MAX_PARTS = 2_000_000
 
 
-class Unreadable(ValueError):
-    """It is not what it says it is, or is out of bounds."""
+class DecodeError(ValueError):
+    """A body is not in its stated format, or exceeds a limit.
+
+    Its text is the reason in one of the bus's words. ``text``: the body as text, if that may be returned instead.
+    """
+
+    def __init__(self, reason: str, text: str | None = None) -> None:
+        super().__init__(reason)
+        self.text = text
 
 
-def inflate(body: bytes, encoding: str, most: int) -> bytes:
-    """The body without its Content-Encoding, of at most ``most`` bytes. Raises Unreadable."""
+def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return a body without its Content-Encoding, of at most ``max_bytes``. Raises DecodeError."""
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise Unreadable("encoding")
-    worker = zlib.decompressobj(47)  # gzip or zlib, whichever it is
+        raise DecodeError("encoding")
+    decompressor = zlib.decompressobj(47)  # detects gzip and zlib by their headers
     try:
-        plain = worker.decompress(body, most + 1)
+        plain = decompressor.decompress(body, max_bytes + 1)
     except zlib.error:
-        raise Unreadable("encoding") from None
-    if len(plain) > most or not worker.eof:
-        raise Unreadable("encoding")
+        raise DecodeError("encoding") from None
+    if len(plain) > max_bytes or not decompressor.eof:
+        raise DecodeError("encoding")
     return plain
 
 
-def _bounded(body: bytes, *marks: bytes) -> None:
-    if len(body) > MOST_BYTES or sum(map(body.count, marks)) > MOST_PARTS:
-        raise Unreadable("size")
+def check_size(body: bytes, *separators: bytes) -> None:
+    """Raise DecodeError for a body of too many bytes, or of too many parts by its separators."""
+    if len(body) > MAX_BYTES or sum(map(body.count, separators)) > MAX_PARTS:
+        raise DecodeError("size")

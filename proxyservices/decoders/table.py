@@ -6,15 +6,15 @@ import csv
 from io import StringIO
 from typing import Any
 
-from proxyservices.decoders.json import from_json
-from proxyservices.decoders.limits import Unreadable, _bounded
+from proxyservices.decoders.json import decode_json
+from proxyservices.decoders.limits import DecodeError, check_size
 
-#: Cells of a table that is made of records: those that share no name would make one as wide as it is long.
-MOST_CELLS = 5_000_000
+#: Cells of a table made of records: records without a common name would make it as wide as it is long.
+MAX_CELLS = 5_000_000
 
 
 class Table:
-    """Rows as CSV or JSON lines bring them."""
+    """The rows of a CSV or JSON lines document, and the names of their columns."""
 
     __slots__ = ("names", "rows")
 
@@ -23,40 +23,40 @@ class Table:
         self.rows = rows
 
 
-# ------------------------------------------------------------------------------------- tables as text
+def decode_csv(body: bytes) -> Table:
+    """Return a CSV document (RFC 4180) with a header row and rows of the same length. Raises DecodeError.
 
-
-def from_csv(body: bytes) -> Table:
-    """A header row, then rows as long as it; an empty field is null, except where it is quoted in vain."""
-    _bounded(body, b",", b"\n", b";")
+    An empty field is null, quoted or not.
+    """
+    check_size(body, b",", b"\n", b";")
     try:
         text = body.decode("utf-8-sig")
         reader = csv.reader(StringIO(text, newline=""), strict=True)
         names = next(reader, None)
         if not names or len(set(names)) != len(names) or not all(names):
-            raise Unreadable("csv")
+            raise DecodeError("csv")
         rows = []
         for row in reader:
             if not row:
                 continue
             if len(row) != len(names):
-                raise Unreadable("csv")
+                raise DecodeError("csv")
             rows.append(tuple(value or None for value in row))
     except (ValueError, csv.Error):
-        raise Unreadable("csv") from None
+        raise DecodeError("csv") from None
     return Table(names, rows)
 
 
-def from_ndjson(body: bytes) -> Table:
-    """One JSON object a line. Raises Unreadable."""
-    return table([from_json(line) for line in body.splitlines() if line.strip()])
+def decode_ndjson(body: bytes) -> Table:
+    """Return a document of one JSON object per line. Raises DecodeError."""
+    return table_of([decode_json(line) for line in body.splitlines() if line.strip()])
 
 
-def table(records: list[Any]) -> Table:
-    """Records as a table: its columns are all names, in the order in which they first come. Raises Unreadable."""
+def table_of(records: list[Any]) -> Table:
+    """Return records as a table. Its columns are all their names, in order of first appearance. Raises DecodeError."""
     if not all(isinstance(each, dict) for each in records):
-        raise Unreadable("rows")
+        raise DecodeError("rows")
     names = list(dict.fromkeys(name for each in records for name in each))
-    if len(names) * len(records) > MOST_CELLS:
-        raise Unreadable("size")
+    if len(names) * len(records) > MAX_CELLS:
+        raise DecodeError("size")
     return Table(names, [tuple(each.get(name) for name in names) for each in records])

@@ -1,4 +1,4 @@
-"""The one safe XML parser, and elements as values."""
+"""The only XML parser for documents of others, and elements as values."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from lxml import etree
 
-from proxyservices.decoders.limits import MOST_LEVELS, Unreadable, _bounded
+from proxyservices.decoders.limits import MAX_LEVELS, DecodeError, check_size
 
-#: Attributes of one element.
-MOST_ATTRIBUTES = 500
+#: The most attributes of one element.
+MAX_ATTRIBUTES = 500
 _ENCODING = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']""")
 _ENCODINGS = frozenset((
     b"utf-8", b"utf8", b"utf-16", b"utf-16le", b"utf-16be", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15",
@@ -21,91 +21,85 @@ _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XMLNS_XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
-# ---------------------------------------------------------------------------------------------- XML
+def decode_xml(body: bytes, attributes: bool = True) -> dict[str, Any]:
+    """Return ``{root: value}``, the value as element_value() returns it. Raises DecodeError."""
+    root = parse(body)
+    return {etree.QName(root).localname: element_value(root, attributes)}
 
 
-def from_xml(body: bytes, attributes: bool = True) -> dict[str, Any]:
-    """``{root: value}``, the root's value as element() has it. Raises Unreadable."""
-    root = xml_root(body)
-    return {etree.QName(root).localname: element(root, attributes)}
+def element_value(root: Any, attributes: bool = True) -> Any:
+    """Return an element's text, or a dict of its children, in which a repeated name has a list. Raises DecodeError.
 
-
-def element(root: Any, attributes: bool = True) -> Any:
-    """An element is its text, or a dict of its children; a name that repeats is a list.
-
-    With ``attributes`` they stand under "@name", the text beside them under "#text". Raises Unreadable.
+    With ``attributes`` the dict has them as "@name", and the text beside them as "#text".
     """
-    return _element(root, attributes, MOST_LEVELS)
+    return _element_value(root, attributes, MAX_LEVELS)
 
 
-def check_xml(body: bytes) -> None:
-    """Refuse what would take libxml2 minutes, or hide its marks in a strange encoding. Raises Unreadable.
+def check(body: bytes) -> None:
+    """Raise DecodeError for a document that would take libxml2 minutes, or that could hide its markup by its encoding.
 
-    Each attribute is compared with those before it in its element: 100,000 of them are five thousand million steps.
+    libxml2 compares each attribute with those before it in its element: 100,000 of them are 5,000 million steps.
     """
     start = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t")
     if not start.startswith((b"<", b"\xff\xfe", b"\xfe\xff", b"\0<")):
-        raise Unreadable("xml")
+        raise DecodeError("xml")
     encoding = _ENCODING.match(start)
     if encoding is not None and encoding[1].lower() not in _ENCODINGS:
-        raise Unreadable("encoding")
-    if body.count(b"=") <= MOST_ATTRIBUTES:
+        raise DecodeError("encoding")
+    if body.count(b"=") <= MAX_ATTRIBUTES:
         return
     for part in body.split(b"<"):
-        if (
-            part.count(b"=") > MOST_ATTRIBUTES
-            and _QUOTED.sub(b"", part).partition(b">")[0].count(b"=") > MOST_ATTRIBUTES
-        ):
-            raise Unreadable("attributes")
+        if part.count(b"=") > MAX_ATTRIBUTES and _QUOTED.sub(b"", part).partition(b">")[0].count(b"=") > MAX_ATTRIBUTES:
+            raise DecodeError("attributes")
 
 
-def xml_root(body: bytes) -> Any:
-    """The document's root, parsed without fetching or expanding anything. Raises Unreadable."""
-    _bounded(body, b"<", b"=")
+def parse(body: bytes) -> Any:
+    """Return a document's root, parsed without fetching or expanding anything. Raises DecodeError."""
+    check_size(body, b"<", b"=")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
         remove_comments=True, remove_pis=True,
     )  # fmt: skip
     if b"<!DOCTYPE" in body:
-        raise Unreadable("doctype")
-    check_xml(body)
+        raise DecodeError("doctype")
+    check(body)
     try:
         root = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError):
-        raise Unreadable("xml") from None
-    if root.getroottree().docinfo.doctype:  # in an encoding that hid it
-        raise Unreadable("doctype")
+        raise DecodeError("xml") from None
+    if root.getroottree().docinfo.doctype:  # its encoding hid it from the check above
+        raise DecodeError("doctype")
     return root
 
 
-def _element(element: Any, attributes: bool, levels: int) -> Any:
+def _element_value(element: Any, attributes: bool, levels: int) -> Any:
     if not levels:
-        raise Unreadable("depth")
-    found: dict[str, Any] = {}
+        raise DecodeError("depth")
+    members: dict[str, Any] = {}
     if attributes and element.attrib:
         if element.get(_NIL) in ("true", "1"):
             return None
-        found = {
+        members = {
             "@" + etree.QName(name).localname: value
             for name, value in element.attrib.items()
             if not name.startswith(_XMLNS_XSI)
         }
     if not len(element):
-        if not found:
+        if not members:
             return element.text or None
         if element.text:
-            found["#text"] = element.text
-        return found
-    many: set[str] = set()
+            members["#text"] = element.text
+        return members
+    repeated: set[str] = set()
     for child in element:
         if not isinstance(child.tag, str):
-            raise Unreadable("xml")  # an entity that nothing declares
-        name, value = etree.QName(child).localname, _element(child, attributes, levels - 1)
-        if name in many:
-            found[name].append(value)
-        elif name in found:
-            found[name] = [found[name], value]
-            many.add(name)
+            raise DecodeError("xml")  # an undeclared entity
+        name, value = etree.QName(child).localname, _element_value(child, attributes, levels - 1)
+        if name in repeated:
+            members[name].append(value)
+        elif name in members:
+            members[name] = [members[name], value]
+            repeated.add(name)
         else:
-            found[name] = value
-    return found
+            members[name] = value
+    return members

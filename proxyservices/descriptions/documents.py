@@ -1,4 +1,4 @@
-"""The documents that describe an upstream: given, fetched, or stored with an operation."""
+"""The documents of a service description: uploaded, fetched, or stored with an operation."""
 
 from __future__ import annotations
 
@@ -12,139 +12,143 @@ from django.utils.translation import gettext as _
 from lxml import etree
 
 from proxyservices.decoders import xml
-from proxyservices.models import Contract
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.models import ServiceDescription
 from proxyservices.transport import client, errors, pool
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A contract's documents: the main one's address, and each document's text by its address."""
+class StoredDescription:
+    """The documents of a description: the main one's address, and each document's text by its address."""
 
     main: str
     texts: tuple[tuple[str, str], ...]
 
     @property
     def digest(self) -> str:
-        found = hashlib.blake2b(digest_size=16)
+        """A key for the parsed service: it changes with each change of a document."""
+        digest = hashlib.blake2b(digest_size=16)
         for url, text in ((self.main, ""), *self.texts):
-            found.update(f"{len(url)}:{url}{len(text)}:{text}".encode())
-        return found.hexdigest()
+            digest.update(f"{len(url)}:{url}{len(text)}:{text}".encode())
+        return digest.hexdigest()
 
 
-def stored(rows: Iterable[Contract]) -> Stored | None:
-    """The contracts of one operation as its documents; None where no WSDL is among them."""
+def stored_description(rows: Iterable[ServiceDescription]) -> StoredDescription | None:
+    """Return the documents of one operation; None if no WSDL or other XML is the main one."""
     listed = list(rows)
     main = next((row.url for row in listed if row.main and "<" in row.content[:200]), None)
-    return Stored(main, tuple((row.url, row.content) for row in listed)) if main is not None else None
+    return StoredDescription(main, tuple((row.url, row.content) for row in listed)) if main is not None else None
 
 
-#: Of one description: how many documents, and how many bytes in all.
-MANY, LARGE = 50, 4_000_000
-#: How long fetching may take, in seconds: for each document, and for all of them.
+#: The most documents and bytes of one description.
+MAX_DOCUMENTS, MAX_BYTES = 50, 4_000_000
+#: The longest time in seconds to fetch one document, and all of them.
 SECONDS, ALL_SECONDS = 10.0, 30.0
-#: Where uploaded files are said to lie, so that what they import is found among them.
+#: The base address of uploaded files, by which relative imports between them resolve.
 UPLOADED = "https://upload.invalid/"
 
 
-class Unusable(ValueError):
-    """What cannot be taken over, in words for the clerk."""
+class DescriptionError(ValueError):
+    """A description cannot be used. Its text is for the person who imports it."""
 
 
 Fetch = Callable[[str], bytes]
 
 
 def fetch(url: str, seconds: float = SECONDS) -> bytes:
-    """A document by its address, through the one door out, within ``seconds``. Raises Unusable."""
+    """Return a document by its address, through the outbound client, within ``seconds``. Raises DescriptionError."""
     seconds = min(seconds, SECONDS)
     parts = urlsplit(url)
     try:
         target = pool.Target.of(f"{parts.scheme}://{parts.netloc}")
     except ValueError:
-        raise Unusable(_("%(url)s cannot be asked for: it is no http or https address.") % {"url": url}) from None
-    asked = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    limits = client.Limits(connect=min(5.0, seconds), read=seconds, total=seconds, size=LARGE)
+        raise DescriptionError(_("%(url)s cannot be fetched: use an http or https URL.") % {"url": url}) from None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    limits = client.Limits(connect=min(5.0, seconds), read=seconds, total=seconds, max_body_bytes=MAX_BYTES)
     headers = [("Accept", "*/*"), ("User-Agent", "MANTRA")]
-    question = client.Question("GET", asked, headers, None, 0)
+    request = client.Request("GET", path, headers, None, 0)
     try:
-        reply = client.ask(target, question, limits, time.monotonic() + seconds)
+        response = client.send(target, request, limits, time.monotonic() + seconds)
         try:
-            body = reply.read()
+            body = response.read()
         finally:
-            reply.close()
-    except errors.Failed as failed:
-        words = {"url": url, "phase": failed.phase, "reason": failed.reason}
-        raise Unusable(_("%(url)s could not be fetched: %(phase)s, %(reason)s.") % words) from None
-    if 300 <= reply.status < 400:
-        raise Unusable(_("%(url)s sends on to another address: give that one.") % {"url": url})
-    if reply.status != 200:
-        raise Unusable(_("%(url)s answers with status %(status)d.") % {"url": url, "status": reply.status})
+            response.close()
+    except errors.UpstreamError as error:
+        words = {"url": url, "phase": error.phase, "reason": error.reason}
+        raise DescriptionError(_("%(url)s could not be fetched: %(phase)s, %(reason)s.") % words) from None
+    if 300 <= response.status < 400:
+        raise DescriptionError(_("%(url)s redirects to another URL. Enter that URL.") % {"url": url})
+    if response.status != 200:
+        raise DescriptionError(_("%(url)s responds with status %(status)d.") % {"url": url, "status": response.status})
     return body
 
 
-class Documents:
-    """The documents of one description, by address: those given, and those that they ask for."""
+class DocumentSet:
+    """The documents of one description by address: the uploaded ones, and those that they import."""
 
-    def __init__(self, given: Mapping[str, bytes], fetch: Fetch | None = fetch) -> None:
-        self.given = dict(given)
+    def __init__(self, available: Mapping[str, bytes], fetch: Fetch | None = fetch) -> None:
+        """``fetch`` returns a document that is not available; None: no document is fetched."""
+        self.available = dict(available)
         self.fetch = fetch
-        #: address → text, of those that were asked for.
+        #: address → text, of the documents that were read.
         self.used: dict[str, str] = {}
         self.bytes = 0
         self.began = time.monotonic()
 
     def text(self, url: str) -> str:
-        """A document as text. XML is read by its own encoding and loses its declaration. Raises Unusable."""
+        """Return a document as text, XML by its own encoding and without its declaration. Raises DescriptionError."""
         url = urldefrag(url)[0]
         if url not in self.used:
-            if len(self.used) >= MANY:
-                raise Unusable(_("The description has more than %(many)d documents.") % {"many": MANY})
+            if len(self.used) >= MAX_DOCUMENTS:
+                raise DescriptionError(_("The description has more than %(many)d documents.") % {"many": MAX_DOCUMENTS})
             raw = self._raw(url)
             self.bytes += len(raw)
-            if self.bytes > LARGE:
-                raise Unusable(_("The description is larger than %(size)d bytes.") % {"size": LARGE})
-            self.used[url] = decoded(raw, url)
+            if self.bytes > MAX_BYTES:
+                raise DescriptionError(_("The description is larger than %(size)d bytes.") % {"size": MAX_BYTES})
+            self.used[url] = decode_text(raw, url)
         return self.used[url]
 
     def _raw(self, url: str) -> bytes:
-        if url in self.given:
-            return self.given[url]
+        if url in self.available:
+            return self.available[url]
         name = urlsplit(url).path.rpartition("/")[2]
-        uploaded = [given for given in self.given if given.startswith(UPLOADED)]
-        named = [self.given[given] for given in uploaded if given.endswith("/" + name)]
-        if name and named:
-            return named[0]
+        uploaded = [address for address in self.available if address.startswith(UPLOADED)]
+        of_this_name = [self.available[address] for address in uploaded if address.endswith("/" + name)]
+        if name and of_this_name:
+            return of_this_name[0]
         if url.startswith(UPLOADED) or self.fetch is None:
-            raise Unusable(_("%(name)s is missing: upload it together with the others.") % {"name": name or url})
+            raise DescriptionError(
+                _("%(name)s is missing. Upload it together with the other files.") % {"name": name or url}
+            )
         if time.monotonic() - self.began > ALL_SECONDS:
-            raise Unusable(_("Fetching the documents takes too long."))
+            raise DescriptionError(_("Fetching the documents took too long."))
         return self.fetch(url)
 
 
-def decoded(raw: bytes, url: str) -> str:
-    """Bytes as text. Raises Unusable where they are no text, or XML with a document type."""
+def decode_text(raw: bytes, url: str) -> str:
+    """Return a document as text. Raises DescriptionError if it is no text, or XML with a document type."""
     if raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return xml_text(raw, url)
     try:
         return raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise Unusable(_("%(url)s is not UTF-8 text.") % {"url": url}) from None
+        raise DescriptionError(_("%(url)s is not UTF-8 text.") % {"url": url}) from None
 
 
 def xml_text(raw: bytes, url: str) -> str:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    """Return an XML document as text, without its declaration. Raises DescriptionError."""
     try:
-        xml.check_xml(raw)
-        root = etree.fromstring(raw, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        raise Unusable(_("%(url)s is not well-formed XML.") % {"url": url}) from None
-    if root.getroottree().docinfo.doctype:
-        raise Unusable(_("%(url)s has a document type, which is not taken.") % {"url": url})
+        root = xml.parse(raw)
+    except DecodeError as error:
+        if str(error) == "doctype":
+            raise DescriptionError(_("%(url)s contains a DOCTYPE, which is not allowed.") % {"url": url}) from None
+        raise DescriptionError(_("%(url)s is not well-formed XML.") % {"url": url}) from None
     return etree.tostring(root, encoding="unicode")
 
 
-def join(base: str, relative: str) -> str:
-    """A relative address made whole. Raises Unusable."""
+def absolute_url(base: str, relative: str) -> str:
+    """Return a relative address as an absolute one. Raises DescriptionError."""
     try:
         return urljoin(base, relative)
     except ValueError:
-        raise Unusable(_("%(url)s is no address.") % {"url": relative}) from None
+        raise DescriptionError(_("%(url)s is not a URL.") % {"url": relative}) from None

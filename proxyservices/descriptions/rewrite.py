@@ -1,4 +1,4 @@
-"""The description of a SOAP upstream as it is served at the alias: every address in it leads to the bus."""
+"""The description of a SOAP upstream as the alias serves it: all addresses in it lead to the bus."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.conf import settings
 from lxml import etree
 
 from proxyservices.decoders import xml
-from proxyservices.decoders.limits import Unreadable
-from proxyservices.descriptions.documents import Stored
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.descriptions.documents import StoredDescription
 from registry.secrets import authenticate
 
 MEDIA_TYPE = "text/xml; charset=utf-8"
 
-#: ?wsdl, ?singleWsdl, ?wsdl=…, ?xsd=…, as the usual servers have it, and our own ?contract=…&mark=….
-_ASKED = re.compile(r"(?:wsdl|singlewsdl|xsd)(?:=[^&]*)?\Z|contract=", re.IGNORECASE)
+#: ?wsdl, ?singleWsdl, ?wsdl=… and ?xsd=…, as common servers have them, and the bus's ?description=…&signature=….
+_REQUESTED = re.compile(r"(?:wsdl|singlewsdl|xsd)(?:=[^&]*)?\Z|description=", re.IGNORECASE)
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _XSD = "http://www.w3.org/2001/XMLSchema"
 _ROOTS = frozenset((f"{{{_WSDL}}}definitions", f"{{{_XSD}}}schema"))
@@ -31,71 +31,71 @@ _ADDRESSES = frozenset(f"{{{_WSDL}{name}/}}address" for name in ("soap", "soap12
 _WSA = "{http://www.w3.org/2005/08/addressing}Address"
 
 
-def asked(query: str) -> bool:
-    """Whether a query string asks for a description."""
-    return _ASKED.match(query) is not None
+def is_requested(query: str) -> bool:
+    """Return True if a query string requests a description."""
+    return _REQUESTED.match(query) is not None
 
 
-def kept(query: str, tail: str, contract: Stored | None, operation: int) -> tuple[str, str] | None:
-    """The address of the document that is asked for, and its text where it is stored ("" where it has to be fetched).
+def requested_document(
+    query: str, path_suffix: str, description: StoredDescription | None, operation: int
+) -> tuple[str, str] | None:
+    """Return the requested document's address, and its text, "" if it has to be fetched.
 
-    None where the upstream itself has to answer. Raises LookupError for a document that no description of ours names.
+    Return None if the upstream itself must respond. Raises LookupError for an address without the bus's signature.
     """
-    texts = dict(contract.texts) if contract is not None else {}
+    texts = dict(description.texts) if description is not None else {}
     name, _, value = query.partition("=")
-    if name.lower() == "contract":
-        given = dict(parse_qsl(query, max_num_fields=5))
-        url = given.get("contract", "")
-        if not hmac.compare_digest(given.get("mark", "").encode(), _mark(url, operation).encode()):
+    if name.lower() == "description":
+        parameters = dict(parse_qsl(query, max_num_fields=5))
+        url = parameters.get("description", "")
+        if not hmac.compare_digest(parameters.get("signature", "").encode(), _signature(url, operation).encode()):
             raise LookupError
         return url, texts.get(url, "")
-    if contract is None or tail or name.lower() not in ("wsdl", "singlewsdl") or value:
+    if description is None or path_suffix or name.lower() not in ("wsdl", "singlewsdl") or value:
         return None
-    return contract.main, texts[contract.main]
+    return description.main, texts[description.main]
 
 
-def _mark(url: str, operation: int) -> str:
-    """Shows that an address was written by us, for this operation: else the bus could be asked to fetch anything."""
-    return authenticate(settings.SECRET_KEY.encode(), f"contract {operation} {url}".encode())[:32]
+def _signature(url: str, operation: int) -> str:
+    """Return the proof that the bus wrote an address for an operation: callers must not make it fetch anything else."""
+    return authenticate(settings.SECRET_KEY.encode(), f"description {operation} {url}".encode())[:32]
 
 
-def rewritten(body: bytes, url: str, alias: str, upstreams: Sequence[str], operation: int) -> bytes | None:
-    """A WSDL or schema that lies at ``url``, its addresses and imports those of the alias; None for anything else."""
+def rewrite(body: bytes, url: str, alias: str, upstreams: Sequence[str], operation: int) -> bytes | None:
+    """Return the WSDL or schema from ``url`` with the alias in its addresses and imports; None for anything else."""
     try:
-        root = xml.xml_root(body)
-    except Unreadable:
+        root = xml.parse(body)
+    except DecodeError:
         return None
     if root.tag not in _ROOTS:
         return None
-    for each in root.iter():
-        attribute = _IMPORTS.get(each.tag)
-        if attribute is not None and each.get(attribute):
-            whole = urldefrag(urljoin(url, str(each.get(attribute))))[0]
-            each.set(attribute, _below(whole, alias, upstreams) or _elsewhere(whole, alias, operation))
-        elif each.tag in _ADDRESSES and each.get("location"):
-            each.set("location", _below(str(each.get("location")), alias, upstreams) or alias)
-        elif each.tag == _WSA and (each.text or "").strip():
-            each.text = _below(each.text.strip(), alias, upstreams) or alias
-    found: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return found
+    for element in root.iter():
+        attribute = _IMPORTS.get(element.tag)
+        if attribute is not None and element.get(attribute):
+            imported = urldefrag(urljoin(url, str(element.get(attribute))))[0]
+            element.set(attribute, _below_alias(imported, alias, upstreams) or _signed(imported, alias, operation))
+        elif element.tag in _ADDRESSES and element.get("location"):
+            element.set("location", _below_alias(str(element.get("location")), alias, upstreams) or alias)
+        elif element.tag == _WSA and (element.text or "").strip():
+            element.text = _below_alias(element.text.strip(), alias, upstreams) or alias
+    rewritten: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return rewritten
 
 
-def _elsewhere(url: str, alias: str, operation: int) -> str:
-    return f"{alias}?{urlencode({'contract': url, 'mark': _mark(url, operation)})}"
+def _signed(url: str, alias: str, operation: int) -> str:
+    return f"{alias}?{urlencode({'description': url, 'signature': _signature(url, operation)})}"
 
 
-def _below(address: str, alias: str, bases: Sequence[str]) -> str:
-    """An address that lies at or below one of the bases, as it lies below the alias; "" for others."""
+def _below_alias(address: str, alias: str, bases: Sequence[str]) -> str:
+    """Return an address at or below one of the bases as the address at or below the alias; "" for others."""
     parts = urlsplit(address)
     for base in bases:
-        other = urlsplit(base)
-        if (parts.hostname, _port(parts)) != (other.hostname, _port(other)):
+        base_parts = urlsplit(base)
+        if (parts.hostname, _port(parts)) != (base_parts.hostname, _port(base_parts)):
             continue
-        path = other.path.rstrip("/")
+        path = base_parts.path.rstrip("/")
         if parts.path == path or parts.path.startswith(path + "/"):
-            tail = parts.path[len(path) :]
-            found = urlunsplit(("", "", tail, parts.query, ""))
-            return alias + found
+            return alias + urlunsplit(("", "", parts.path[len(path) :], parts.query, ""))
     return ""
 
 

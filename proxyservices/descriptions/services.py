@@ -1,4 +1,4 @@
-"""Parsed services of upstreams' WSDLs, kept in memory."""
+"""Parsed services of upstreams' WSDLs, stored in memory."""
 
 from __future__ import annotations
 
@@ -8,67 +8,72 @@ from collections import OrderedDict
 
 from zeep.wsdl import Document
 
-from proxyservices.descriptions.documents import Documents, Stored, Unusable
-from proxyservices.descriptions.zeep import ZEEP_ERRORS, Door, settings
+from proxyservices.descriptions.documents import DescriptionError, DocumentSet, StoredDescription
+from proxyservices.descriptions.zeep import ZEEP_ERRORS, StoredDocumentsTransport, settings
 
-#: How many services are kept ready in a process, and for how many seconds those whose documents were fetched.
-MOST, FETCHED_SECONDS = 100, 3600.0
-#: After a failure to fetch or to read them, the documents are not asked for again for so many seconds.
-PAUSE = 10.0
-
-
-# ---------------------------------------------------------------------------------- services, kept ready
+#: The number of services that a process stores, and the seconds for which one with fetched documents is valid.
+MAX_SERVICES, FETCHED_SECONDS = 100, 3600.0
+#: Seconds after a failure to fetch or to parse a description until the next attempt.
+RETRY_SECONDS = 10.0
 
 
-class _Kept:
-    """Services made of their documents, by digest or address; the least used go first."""
+class ServiceCache:
+    """Parsed services by their description's digest or address; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: key → (service or None after a failure, the monotonic time until which that holds)
-        self._found: OrderedDict[str, tuple[Document | None, float]] = OrderedDict()
+        #: key → (service, or None after a failure; the monotonic time until which the entry is valid)
+        self._entries: OrderedDict[str, tuple[Document | None, float]] = OrderedDict()
 
-    def get(self, contract: Stored | None, url: str) -> Document:
-        """Raises Unusable. Only one that is not here yet takes time."""
-        key = contract.digest if contract is not None else url
-        known = self._found.get(key)
-        if known is None or time.monotonic() > known[1]:
-            known = self._make(contract, url, key)
-        if known[0] is None:
-            raise Unusable
-        return known[0]
+    def get(self, description: StoredDescription | None, url: str) -> Document:
+        """Return the service of a stored description, else of the one at ``url``. Raises DescriptionError.
 
-    def _make(self, contract: Stored | None, url: str, key: str) -> tuple[Document | None, float]:
-        made: Document | None
+        A service that is not stored yet, or no longer valid, is fetched and parsed first.
+        """
+        key = description.digest if description is not None else url
+        entry = self._entries.get(key)
+        if entry is None or time.monotonic() > entry[1]:
+            entry = self._load(description, url, key)
+        if entry[0] is None:
+            raise DescriptionError
+        return entry[0]
+
+    def _load(self, description: StoredDescription | None, url: str, key: str) -> tuple[Document | None, float]:
+        service: Document | None
         try:
-            made = _read(contract, url)
-            until = time.monotonic() + (FETCHED_SECONDS if contract is None else float("inf"))
-        except Unusable:
-            made, until = None, time.monotonic() + PAUSE
+            service = _parse(description, url)
+            until = time.monotonic() + (FETCHED_SECONDS if description is None else float("inf"))
+        except DescriptionError:
+            service, until = None, time.monotonic() + RETRY_SECONDS
         with self._lock:
-            self._found[key] = made, until
-            self._found.move_to_end(key)
-            while len(self._found) > MOST:
-                self._found.popitem(last=False)
-        return made, until
+            self._entries[key] = service, until
+            self._entries.move_to_end(key)
+            while len(self._entries) > MAX_SERVICES:
+                self._entries.popitem(last=False)
+        return service, until
 
     def clear(self) -> None:
         with self._lock:
-            self._found.clear()
+            self._entries.clear()
 
 
-services = _Kept()
+services = ServiceCache()
 
 
-def _read(contract: Stored | None, url: str) -> Document:
-    if contract is None:
-        found, main = Documents({}), url
+def reset() -> None:
+    """Forget all services. For tests."""
+    services.clear()
+
+
+def _parse(description: StoredDescription | None, url: str) -> Document:
+    if description is None:
+        documents, main = DocumentSet({}), url
     else:
-        found = Documents({name: text.encode() for name, text in contract.texts}, fetch=None)
-        main = contract.main
+        documents = DocumentSet({name: text.encode() for name, text in description.texts}, fetch=None)
+        main = description.main
     try:
-        return Document(main, Door(found), settings=settings())  # type: ignore[arg-type]
-    except Unusable:
+        return Document(main, StoredDocumentsTransport(documents), settings=settings())  # type: ignore[arg-type]
+    except DescriptionError:
         raise
     except ZEEP_ERRORS:
-        raise Unusable from None
+        raise DescriptionError from None

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
+from typing import Self
 
 from proxyservices.forwarding.plan import Plan
-from proxyservices.styles.base import Task
-from registry.calls import Call, Passage
+from proxyservices.styles.base import RequestContext
+from registry.calls import Call
 
 
-def _task(call: Call, plan: Plan, passage: Passage | None) -> Task:
-    return Task(
-        arguments=call.arguments,
-        passage=passage if plan.passes else None,
-        method=call.method,
-        request_id=call.request_id,
-        deadline=time.monotonic() + plan.limits.total,
-        size_cap=plan.limits.size,
-        format=call.format,
-        address=call.address,
-        secret=call.secret,
-        hops=call.hops,
-    )
+@dataclass(slots=True, kw_only=True)
+class ForwardingContext(RequestContext):
+    """A call, its plan, and what a style makes a request of."""
+
+    call: Call = field(repr=False)
+    plan: Plan = field(repr=False)
+
+    @classmethod
+    def of(cls, call: Call, plan: Plan) -> Self:
+        """Start the clock of a call's forwarding. Raises Fault for a request that cannot be read."""
+        return cls(
+            call=call,
+            plan=plan,
+            operation_id=plan.id,
+            arguments=call.arguments,
+            raw_request=call.raw_request() if call.raw_request is not None else None,
+            method=call.method,
+            request_id=call.request_id,
+            deadline=time.monotonic() + plan.limits.total,
+            max_body_bytes=plan.limits.max_body_bytes,
+            format=call.format,
+            client_ip=call.client_ip,
+            access_key=call.access_key,
+            hops=call.hops,
+            operation_name=call.operation.legacy_name if call.operation is not None else "",
+        )
+
+    @property
+    def granted_fields(self) -> frozenset[str]:
+        """The only fields that the caller may see; empty for all."""
+        return self.call.grant.fields if self.call.grant is not None else frozenset()

@@ -1,8 +1,34 @@
-"""What of an upstream's answer may leave: declared and granted fields only."""
+"""Declared and granted fields only: the part of an upstream's response that a caller may see.
+
+``declared`` has the type of each declared field by its name; ``granted`` has the names that the caller's grant allows.
+Either may be empty, which means that it does not restrict. A field is *permitted* if both permit it.
+
+A record is an object with at least one declared or granted field. A document keeps its records, and around them the
+names and lists that lead to them:
+
+>>> declared = {"nip": "text", "nama": "text"}
+>>> restrict({"total": 1, "data": [{"nip": 7, "nama": "Budi", "gaji": 9}]}, declared, frozenset(), False)
+{'data': [{'nip': '7', 'nama': 'Budi'}]}
+
+Names around the records that are data themselves, such as numbers of people, do not go out. A list replaces them:
+
+>>> people = {"198001": {"nip": 7, "nama": "Budi"}, "198002": {"nip": 8, "nama": "Ani"}}
+>>> restrict(people, declared, frozenset({"nama"}), False)
+[{'nama': 'Budi'}, {'nama': 'Ani'}]
+
+The envelope of MANTRA 1.99x keeps its three members, and its data is restricted like a document:
+
+>>> envelope = {"status": 1, "message": "ok", "debug": "SELECT …", "data": {"nama": "Budi", "gaji": 9}}
+>>> restrict({"response": envelope}, declared, frozenset(), True)
+{'response': {'status': 1, 'message': 'ok', 'data': {'nama': 'Budi'}}}
+
+The value of a permitted field goes out whole, also if it is an object or a list.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,118 +37,124 @@ from proxyservices.decoders.table import Table
 from registry import faults
 from registry.results import Fault
 
+#: Stands for a value that is no record and contains none.
+_NO_RECORD: Any = object()
+#: The members of 1.99x's envelope beside its data.
+_ENVELOPE_MEMBERS = ("status", "code", "message")
+#: Names that may lead to records. Other keys are data: systems list people by their numbers.
+_NAME = re.compile(r"[^\W\d][\w.:-]{0,62}")
+_MAX_DIGITS = 4
+
 
 def records_of(value: Any, levels: int = 6) -> list[dict[str, Any]] | None:
-    """The one list of objects in a document, or the object itself where it holds plain values only."""
-    listed = _listed(value)
-    if listed is not None:
-        return listed
+    """Return the only list of objects in a document, or the object itself if it has plain values only; else None."""
+    objects = _list_of_objects(value)
+    if objects is not None:
+        return objects
     if not isinstance(value, dict) or not levels or not value:
         return None
-    inner = [each for each in value.values() if isinstance(each, (dict, list))]
-    if not inner:
+    containers = [member for member in value.values() if isinstance(member, (dict, list))]
+    if not containers:
         return [value]
-    lists = [found for each in inner if (found := _listed(each)) is not None]
+    lists = [objects for member in containers if (objects := _list_of_objects(member)) is not None]
     if len(lists) == 1:
         return lists[0]
-    return records_of(inner[0], levels - 1) if len(inner) == 1 else None
+    return records_of(containers[0], levels - 1) if len(containers) == 1 else None
 
 
-def _listed(value: Any) -> list[dict[str, Any]] | None:
-    """A list of objects, as it is or as PHP writes it: an object whose names are 0, 1, …"""
-    if isinstance(value, dict) and value and list(value) == [str(place) for place in range(len(value))]:
+def _list_of_objects(value: Any) -> list[dict[str, Any]] | None:
+    """Return a list of objects, also one as PHP writes it: an object with the names 0, 1, …; None for all else."""
+    if isinstance(value, dict) and value and list(value) == [str(index) for index in range(len(value))]:
         value = list(value.values())
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
         return value
     return None
 
 
-# -------------------------------------------------------------------------------------- restrictions
+def restrict(value: Any, declared: dict[str, str], granted: frozenset[str], enveloped: bool) -> Any:
+    """Return a decoded response with no more than its permitted fields.
 
-
-def _restricted(value: Any, declared: dict[str, str], allowed: frozenset[str], enveloped: bool) -> Any:
-    """The value with no more than the declared fields, of these the allowed ones. Raises Fault."""
+    Raises Fault if they cannot be separated from the rest, or if none of the declared ones is there.
+    """
     if isinstance(value, Table):
-        return _restricted_table(value, declared, allowed)
+        return restrict_table(value, declared, granted)
     if enveloped:
-        envelope = value["response"]
-        if str(envelope.get("status")) != "1":
-            # Codes and messages of the upstream's bus; it has no data then.
-            return {"response": {name: _plain(envelope.get(name)) for name in _HEAD} | {"data": ""}}
-        kept = {name: _plain(envelope[name]) for name in _HEAD if name in envelope}
-        return {"response": kept | {"data": _restricted(envelope.get("data"), declared, allowed, False)}}
-    found = _filtered(value, declared, allowed)
-    if found is _NOTHING:
-        if value in (None, "", [], {}):
+        return restrict_envelope(value, declared, granted)
+    restricted = filter_records(value, declared, granted)
+    if restricted is not _NO_RECORD:
+        return restricted
+    if value in (None, "", [], {}):
+        return value
+    raise _no_record_fault(declared, granted)
+
+
+def restrict_envelope(value: dict[str, Any], declared: dict[str, str], granted: frozenset[str]) -> dict[str, Any]:
+    """Return a response of 1.99x with its envelope's members and restricted data. Raises Fault as restrict() does."""
+    envelope = value["response"]
+    if str(envelope.get("status")) != "1":
+        # Codes and messages of the upstream's bus, which then has no data.
+        return {"response": {name: _plain(envelope.get(name)) for name in _ENVELOPE_MEMBERS} | {"data": ""}}
+    members = {name: _plain(envelope[name]) for name in _ENVELOPE_MEMBERS if name in envelope}
+    return {"response": members | {"data": restrict(envelope.get("data"), declared, granted, False)}}
+
+
+def restrict_table(table: Table, declared: dict[str, str], granted: frozenset[str]) -> Table:
+    """Return a table with its permitted columns. Raises Fault if it has columns, but none of these."""
+    permitted = [
+        index
+        for index, name in enumerate(table.names)
+        if (not declared or name in declared) and (not granted or name in granted)
+    ]
+    if not permitted and table.names:
+        raise _no_record_fault(declared, granted)
+    names = [table.names[index] for index in permitted]
+    columns = [(index, declared.get(name)) for index, name in zip(permitted, names, strict=True)]
+    return Table(names, [tuple(as_declared_type(row[index], kind) for index, kind in columns) for row in table.rows])
+
+
+def filter_records(value: Any, declared: Mapping[str, str], granted: frozenset[str]) -> Any:
+    """Return the records in a value, with the names that lead to them; _NO_RECORD if it contains none.
+
+    A record goes out with its permitted fields; records below its other members do not.
+    """
+    if isinstance(value, list):
+        if not value:
             return value
-        if allowed:
-            raise Fault(faults.FIELDS_INSEPARABLE)
-        raise Fault(faults.FIELD_MISSING, column=next(iter(declared)))
-    return found
+        items = [item for each in value if (item := filter_records(each, declared, granted)) is not _NO_RECORD]
+        return items or _NO_RECORD
+    if not isinstance(value, dict):
+        return _NO_RECORD
+    if any(name in declared or name in granted for name in value):
+        return {
+            name: as_declared_type(member, declared.get(name))
+            for name, member in value.items()
+            if (not declared or name in declared) and (not granted or name in granted)
+        }
+    below = {
+        name: records
+        for name, member in value.items()
+        if isinstance(member, (dict, list)) and (records := filter_records(member, declared, granted)) is not _NO_RECORD
+    }
+    if not below:
+        return _NO_RECORD
+    return below if all(map(_is_name, below)) else list(below.values())
 
 
-_NOTHING: Any = object()
-_HEAD = ("status", "code", "message")
-#: The names that say where records are. Others are data: systems list people by their numbers.
-_NAME = re.compile(r"[^\W\d][\w.:-]{0,62}")
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None and sum(map(str.isdigit, text)) <= _MAX_DIGITS
+
+
+def _no_record_fault(declared: dict[str, str], granted: frozenset[str]) -> Fault:
+    return Fault(faults.FIELDS_INSEPARABLE) if granted else Fault(faults.FIELD_MISSING, column=next(iter(declared)))
 
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, (dict, list)) else value
 
 
-def _filtered(value: Any, declared: dict[str, str], allowed: frozenset[str]) -> Any:
-    """What may be seen of a value; _NOTHING for what is no record and holds none.
-
-    A record is an object with at least one field that is declared or allowed. Of it those go out that are both, and
-    nothing that is nested under another name. Around the records only the way to them stays; where names are no
-    names but data, a list takes their place.
-    """
-    if isinstance(value, list):
-        if not value:
-            return value
-        items = [item for each in value if (item := _filtered(each, declared, allowed)) is not _NOTHING]
-        return items or _NOTHING
-    if not isinstance(value, dict):
-        return _NOTHING
-    if any(name in declared or name in allowed for name in value):
-        return {
-            name: _retold(each, declared.get(name))
-            for name, each in value.items()
-            if (not declared or name in declared) and (not allowed or name in allowed)
-        }
-    inner = {
-        name: found
-        for name, each in value.items()
-        if isinstance(each, (dict, list)) and (found := _filtered(each, declared, allowed)) is not _NOTHING
-    }
-    if not inner:
-        return _NOTHING
-    return inner if all(_is_name(name) for name in inner) else list(inner.values())
-
-
-def _is_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None and sum(map(str.isdigit, text)) < 5
-
-
-def _restricted_table(table: Table, declared: dict[str, str], allowed: frozenset[str]) -> Table:
-    kept = [
-        place
-        for place, name in enumerate(table.names)
-        if (not declared or name in declared) and (not allowed or name in allowed)
-    ]
-    if not kept and table.names:
-        if allowed:
-            raise Fault(faults.FIELDS_INSEPARABLE)
-        raise Fault(faults.FIELD_MISSING, column=next(iter(declared)))
-    kinds = [declared.get(table.names[place]) for place in kept]
-    rows = [tuple(_retold(row[place], kind) for place, kind in zip(kept, kinds, strict=True)) for row in table.rows]
-    return Table([table.names[place] for place in kept], rows)
-
-
-def _retold(value: Any, kind: str | None) -> Any:
-    """A number that its provider calls text goes out as text."""
-    if kind != "text" or value is None or isinstance(value, (str, bool, dict, list)):
+def as_declared_type(value: Any, declared_type: str | None) -> Any:
+    """Return a field's value; a number or date that its provider declares as text becomes text."""
+    if declared_type != "text" or value is None or isinstance(value, (str, bool, dict, list)):
         return value
     if isinstance(value, Decimal):
         return format(value, "f")

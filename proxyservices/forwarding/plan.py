@@ -1,4 +1,4 @@
-"""A proxy operation, ready to run: where its upstreams are, and how they are asked."""
+"""Plans: proxy operations as the snapshot has them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from proxyservices import endpoints
 from proxyservices.descriptions import documents
-from proxyservices.descriptions.documents import Stored
-from proxyservices.endpoints import address
-from proxyservices.headers import _NEVER_BACK, _NGINX
-from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream, header_names
-from proxyservices.models.operations import _DESCRIBED
-from proxyservices.styles import base, recipe_of
+from proxyservices.descriptions.documents import StoredDescription
+from proxyservices.endpoints import endpoint_of
+from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIX
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, header_names
+from proxyservices.models.operations import DESCRIBED_STYLES
+from proxyservices.styles import base, style_of
 from proxyservices.styles.soap import Soap
-from proxyservices.transport.bulkhead import Room, room_of
 from proxyservices.transport.client import Limits
-from proxyservices.transport.endpoint import Address
+from proxyservices.transport.endpoint import Endpoint
+from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.models import Field, Parameter
 
 log = logging.getLogger("mantra.proxyservices")
@@ -28,147 +28,141 @@ _WORD = re.compile(r"[A-Za-z -]{1,40}")
 
 @dataclass(slots=True)
 class Plan:
-    """A proxy operation, ready to run."""
+    """A proxy operation, prepared for calls."""
 
     id: int
-    style: str
-    recipe: base.Recipe
-    addresses: tuple[Address, ...]
+    style: base.Style
+    endpoints: tuple[Endpoint, ...]
     limits: Limits
     retries: int
-    room: Room
+    bulkhead: Bulkhead
     methods: tuple[str, ...]
-    #: Whether requests are handed on as they come.
-    passes: bool
-    pass_credentials: bool
-    #: Names of answer headers that go back, in lower case; of use to as-is operations only.
-    back: frozenset[str]
+    #: True if requests go to the upstream unchanged.
+    pass_through: bool
+    forward_credentials: bool
+    #: Names, in lower case, of response headers that go back to callers of a pass-through operation.
+    returned_headers: frozenset[str]
     cache_seconds: int
-    stale_seconds: int
-    #: Declared fields, by name, with their type; empty when the provider declares none.
+    stale_if_error_seconds: int
+    #: The type of each declared field by its name; empty if the provider declares none.
     declared: dict[str, str] = field(default_factory=dict)
     page_size: int = 0
-    #: The upstream's own description, where one is stored.
-    contract: Stored | None = None
-
-    @property
-    def legacy(self) -> bool:
-        return self.recipe.legacy
+    #: The upstream's own description, if one is stored.
+    description: StoredDescription | None = None
 
 
-def of(operation: ProxyOperation, mappings: Sequence[Mapping] | None = None) -> Plan:
-    """One operation's plan as its rows stand now, or with these mappings instead. Raises ValueError with a word."""
+def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | None = None) -> Plan:
+    """Return an operation's plan by its current rows, or with these mappings instead. Raises ValueError."""
     if mappings is None:
-        mappings = list(Mapping.objects.filter(operation=operation).order_by("position", "id"))
-    made = _made(
+        mappings = list(ParameterMapping.objects.filter(operation=operation).order_by("position", "id"))
+    plan = _build(
         operation,
         mappings,
         list(Parameter.objects.filter(operation=operation).order_by("position", "id").values_list("name", flat=True)),
     )
     rows = list(
-        Upstream.objects.filter(operation=operation, active=True).select_related("operation").order_by("position", "id")
+        Upstream.objects.filter(operation=operation, active=True).select_related("operation").order_by("priority", "id")
     )
-    made.addresses = tuple(address(row) for row in rows)
-    if operation.style in _DESCRIBED:
-        _describe(made, list(Contract.objects.filter(operation=operation)), [row.url for row in rows])
-    made.declared = dict(
+    plan.endpoints = tuple(endpoint_of(row) for row in rows)
+    if operation.style in DESCRIBED_STYLES:
+        _describe(plan, list(ServiceDescription.objects.filter(operation=operation)), [row.url for row in rows])
+    plan.declared = dict(
         Field.objects.filter(operation=operation).order_by("position", "id").values_list("name", "type")
     )
-    return made
+    return plan
 
 
-def _describe(plan: Plan, contracts: Sequence[Contract], urls: Sequence[str]) -> None:
-    """Tell a plan of the description that is stored, or of where one is to be had."""
-    plan.contract = documents.stored(contracts)
-    if isinstance(plan.recipe, Soap):
-        plan.recipe.contract = plan.contract
-        plan.recipe.wsdl = endpoints.wsdl_address(urls[0]) if urls else ""
+def _describe(plan: Plan, descriptions: Sequence[ServiceDescription], urls: Sequence[str]) -> None:
+    """Give a plan the stored description, or the address of one."""
+    plan.description = documents.stored_description(descriptions)
+    if isinstance(plan.style, Soap):
+        plan.style.description = plan.description
+        plan.style.wsdl_url = endpoints.description_url(urls[0]) if urls else ""
 
 
-def _made(operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Sequence[str]) -> Plan:
-    recipe = recipe_of(operation, mappings, parameters)
+def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]) -> Plan:
+    style = style_of(operation, mappings, parameters)
     limits = Limits(
-        connect=operation.connect_cap_ms / 1000,
-        read=operation.read_cap_ms / 1000,
-        total=operation.time_cap_ms / 1000,
-        size=operation.size_cap,
+        connect=operation.connect_timeout_ms / 1000,
+        read=operation.read_timeout_ms / 1000,
+        total=operation.timeout_ms / 1000,
+        max_body_bytes=operation.max_body_bytes,
     )
-    back = {name.lower() for name in header_names(operation.response_headers)} - _NEVER_BACK
-    back = {name for name in back if not name.startswith(_NGINX)}
-    if not operation.pass_credentials:
-        back.discard("set-cookie")
+    returned = {name.lower() for name in header_names(operation.returned_response_headers)} - NEVER_RETURNED
+    returned = {name for name in returned if not name.startswith(NGINX_PREFIX)}
+    if not operation.forward_credentials:
+        returned.discard("set-cookie")
     return Plan(
         id=operation.pk or 0,
-        style=operation.style,
-        recipe=recipe,
-        addresses=(),
+        style=style,
+        endpoints=(),
         limits=limits,
         retries=operation.retries,
-        room=room_of(operation.pk or 0, operation.concurrency),
-        methods=recipe.methods,
-        passes=recipe.passes,
-        pass_credentials=operation.pass_credentials,
-        back=frozenset(back),
+        bulkhead=bulkhead_for(operation.pk or 0, operation.max_concurrent_calls),
+        methods=style.methods,
+        pass_through=style.pass_through,
+        forward_credentials=operation.forward_credentials,
+        returned_headers=frozenset(returned),
         cache_seconds=operation.cache_seconds,
-        stale_seconds=operation.stale_seconds,
+        stale_if_error_seconds=operation.stale_if_error_seconds,
     )
 
 
 def prepare(ids: Iterable[int]) -> dict[int, Plan]:
-    """The plans of proxy operations. One that cannot be made, or has no address, is left out."""
-    wanted = list(ids)
-    if not wanted:
+    """Return the plans of proxy operations by id, without those that cannot be built or have no endpoint."""
+    listed_ids = list(ids)
+    if not listed_ids:
         return {}
-    addresses, urls = _addresses()
-    mappings: dict[int, list[Mapping]] = {}
-    for mapping in Mapping.objects.order_by("operation_id", "position", "id"):
+    by_operation, urls = _endpoints()
+    mappings: dict[int, list[ParameterMapping]] = {}
+    for mapping in ParameterMapping.objects.order_by("operation_id", "position", "id"):
         mappings.setdefault(mapping.operation_id, []).append(mapping)
     parameters: dict[int, list[str]] = {}
-    named = Parameter.objects.filter(operation__kind="proxy").order_by("operation_id", "position", "id")
-    for pk, name in named.values_list("operation_id", "name"):
+    parameter_rows = Parameter.objects.filter(operation__kind="proxy").order_by("operation_id", "position", "id")
+    for pk, name in parameter_rows.values_list("operation_id", "name"):
         parameters.setdefault(pk, []).append(name)
     declared: dict[int, dict[str, str]] = {}
     fields = Field.objects.filter(operation__kind="proxy").order_by("operation_id", "position", "id")
     for pk, name, kind in fields.values_list("operation_id", "name", "type"):
         declared.setdefault(pk, {})[name] = kind
-    contracts: dict[int, list[Contract]] = {}
-    for contract in Contract.objects.order_by("operation_id", "-main", "id"):
-        contracts.setdefault(contract.operation_id, []).append(contract)
+    descriptions: dict[int, list[ServiceDescription]] = {}
+    for description in ServiceDescription.objects.order_by("operation_id", "-main", "id"):
+        descriptions.setdefault(description.operation_id, []).append(description)
     plans: dict[int, Plan] = {}
-    for pk, operation in ProxyOperation.objects.in_bulk(wanted).items():
-        if pk not in addresses:
+    for pk, operation in ProxyOperation.objects.in_bulk(listed_ids).items():
+        if pk not in by_operation:
             continue
         try:
-            plan = plans[pk] = _made(operation, mappings.get(pk, ()), parameters.get(pk, ()))
-        except Exception as error:  # a definition that broke must not take the others with it
+            plan = plans[pk] = _build(operation, mappings.get(pk, ()), parameters.get(pk, ()))
+        except Exception as error:  # an invalid definition must not affect the others
             log.error("proxy operation %s cannot be prepared: %s", pk, _word(error))
             continue
-        plan.addresses = tuple(addresses[pk])
+        plan.endpoints = tuple(by_operation[pk])
         plan.declared = declared.get(pk, {})
-        if operation.style in _DESCRIBED:
-            _describe(plan, contracts.get(pk, ()), urls.get(pk, ()))
+        if operation.style in DESCRIBED_STYLES:
+            _describe(plan, descriptions.get(pk, ()), urls.get(pk, ()))
     return plans
 
 
 def _word(error: Exception) -> str:
-    """What is wrong, in a word of ours: other texts may quote what is secret."""
+    """Return the error in one of the bus's words: other texts may quote a secret."""
     return str(error) if isinstance(error, ValueError) and _WORD.fullmatch(str(error)) else type(error).__name__
 
 
-def _addresses() -> tuple[dict[int, list[Address]], dict[int, list[str]]]:
-    """The addresses of each operation, and how they are written.
+def _endpoints() -> tuple[dict[int, list[Endpoint]], dict[int, list[str]]]:
+    """Return the endpoints of each operation, and their URLs as they are written.
 
-    One that cannot be used is left out and logged; the others stand in for it.
+    An unusable upstream is omitted and logged; the operation's others remain.
     """
-    found: dict[int, list[Address]] = {}
+    by_operation: dict[int, list[Endpoint]] = {}
     urls: dict[int, list[str]] = {}
     active = Upstream.objects.filter(active=True).select_related("operation")
-    for row in active.order_by("operation_id", "position", "id"):
+    for row in active.order_by("operation_id", "priority", "id"):
         try:
-            made = address(row)
-        except Exception as error:  # nor must a broken address
+            endpoint = endpoint_of(row)
+        except Exception as error:  # nor must an invalid address
             log.error("upstream %s cannot be used: %s", row.pk, _word(error))
             continue
-        found.setdefault(row.operation_id, []).append(made)
+        by_operation.setdefault(row.operation_id, []).append(endpoint)
         urls.setdefault(row.operation_id, []).append(row.url)
-    return found, urls
+    return by_operation, urls

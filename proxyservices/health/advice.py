@@ -1,4 +1,4 @@
-"""What a failure means and what to do about it, in sentences."""
+"""Sentences about a failure: its meaning, and the next step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-#: A word of client.PHASES → how people call it.
+#: A phase of transport.errors.PHASES → its name in the admin.
 PHASE_NAMES: dict[str, Any] = {
     "address": _("address"),
     "dns": _("DNS"),
@@ -18,92 +18,100 @@ PHASE_NAMES: dict[str, Any] = {
     "parse": _("parse"),
 }
 
-#: (phase, reason) → what it means and what to do; (phase, "") where the reason is another.
+#: (phase, reason) → its meaning and the next step; (phase, "") for all other reasons.
 ADVICE: dict[tuple[str, str], Any] = {
     ("address", "forbidden"): _(
-        "The bus's operators do not let it call this address. If it is the right one, ask them to add its network to "
+        "The operator does not allow calls to this address. If it is correct, ask the operator to add its network to "
         "MANTRA_UPSTREAM_NETWORKS."
     ),
     ("address", "client-certificate"): _(
-        "The client certificate cannot be used. Give the private key, without a password, and the certificate that "
-        "belongs to it, both as PEM."
+        "The client certificate cannot be used. Enter the private key without a password and its certificate, both "
+        "as PEM."
     ),
-    ("address", "authority"): _("The certificate authority cannot be read. Give its certificates as PEM."),
+    ("address", "ca-certificate"): _("The CA certificate cannot be read. Enter it as PEM."),
     ("address", "credential"): _(
-        "The credential holds a letter that no header can carry. Type it again, without spaces or line ends around it."
+        "The credential contains a character that a header cannot carry. Enter it again without spaces or line "
+        "breaks around it."
     ),
-    ("address", ""): _("The address cannot be called. Check it for a typing error."),
-    ("dns", "slow"): _("The name could not be resolved in time. Try again, or ask the bus's operators about its DNS."),
-    ("dns", "busy"): _("Too many names are being resolved at once. Try again."),
-    ("dns", ""): _("No machine of this name is known. Check the address for a typing error, or give an IP address."),
+    ("address", ""): _("The address cannot be called. Check it for typing errors."),
+    ("dns", "slow"): _("DNS did not respond in time. Try again, or ask the operator to check DNS."),
+    ("dns", "busy"): _("Too many DNS lookups are in progress. Try again."),
+    ("dns", ""): _("The host name was not found in DNS. Check the address for typing errors, or enter an IP address."),
     ("connect", "refused"): _(
-        "The machine answers, but nothing listens on this port. Check the port, and that the service runs."
+        "The host is reachable, but nothing is listening on this port. Check the port, and that the service is running."
     ),
     ("connect", ""): _(
-        "The machine does not answer. Check the address, and ask your network's keepers to let the bus through the "
-        "firewall to this port."
+        "The host does not respond. Check the address, and ask your network administrator to allow the bus to reach "
+        "this port."
     ),
-    ("tls", "expired"): _("The upstream's certificate has expired. Its keepers must renew it."),
+    ("tls", "expired"): _("The upstream's certificate has expired. Ask its team to renew it."),
     ("tls", "not-yet-valid"): _(
-        "The upstream's certificate is not valid yet. Its keepers must look at it, and the bus's operators at its "
-        "clock."
+        "The upstream's certificate is not valid yet. Ask its team to check it, and the operator to check the "
+        "server's clock."
     ),
-    ("tls", "revoked"): _("The upstream's certificate is revoked. Its keepers must replace it."),
+    ("tls", "revoked"): _("The upstream's certificate is revoked. Ask its team to replace it."),
     ("tls", "wrong-name"): _(
-        "The upstream's certificate is for another name. Write the address with the name that the certificate has."
+        "The upstream's certificate is for another name. Use the certificate's name in the address."
     ),
     ("tls", "untrusted"): _(
-        "The upstream's certificate comes from an authority that the bus does not know. If the agency has its own, put "
-        "that authority's certificate into the field for it."
+        "The upstream's certificate is from an unknown authority. If the agency has its own authority, enter its "
+        "certificate in the field “CA certificate”."
     ),
     ("tls", "client-certificate"): _(
-        "The upstream wants a client certificate, or does not take the one that is given. Ask its keepers for one."
+        "The upstream requires a client certificate, or rejects the one you entered. Ask its team for one."
     ),
-    ("tls", "slow"): _("No secure connection came about in time. Check that the port speaks https."),
-    ("tls", ""): _("No secure connection came about. Check that the port speaks https and not plain http."),
+    ("tls", "slow"): _("The TLS connection took too long. Check that the port uses https."),
+    ("tls", ""): _("The TLS connection failed. Check that the port uses https, not plain http."),
     ("write", ""): _(
-        "The upstream closed the connection while it was being asked. Check that the port speaks http, and its log."
+        "The upstream closed the connection during the request. Check that the port uses http, and read the "
+        "upstream's log."
     ),
     ("first-byte", "slow"): _(
-        "The upstream took the question and said nothing in time. Check its load and its log, or allow it more time."
+        "The upstream received the request but did not respond in time. Check its load and its log, or increase the "
+        "time limit."
     ),
     ("first-byte", ""): _(
-        "The upstream took the question and closed the connection without an answer. Its own log says more."
+        "The upstream received the request and closed the connection without a response. Read its log."
     ),
     ("body", "slow"): _(
-        "The answer began and did not end in time. Check the upstream's load and the network, or allow more time."
+        "The response started but did not end in time. Check the upstream's load and the network, or increase the "
+        "time limit."
     ),
-    ("body", "too-large"): _("The answer is larger than the size cap. Raise the cap, or ask for less."),
+    ("body", "too-large"): _("The response exceeds the size limit. Increase the limit, or request less data."),
     ("body", "refused"): _(
-        "The token server refuses the client or its secret. Check both, and the scope, with the keepers of that server."
+        "The token server rejects the client or its secret. Check both and the scope with the team that runs that "
+        "server."
     ),
-    ("body", "text"): _("The answer does not hold the healthy text."),
-    ("body", ""): _("The answer broke off before its end. The upstream's own log says more."),
-    ("parse", "token"): _("What the token server answers is no token. Check the token address."),
-    ("parse", "json"): _("The answer calls itself JSON and is not. The upstream's keepers must put it right."),
+    ("body", "text"): _("The response does not contain the healthy text."),
+    ("body", ""): _("The response was aborted before its end. Read the upstream's log."),
+    ("parse", "token"): _("The token server's response is not a token. Check the token URL."),
+    ("parse", "json"): _(
+        "The response is typed as JSON, but its body is not valid JSON. Ask the upstream's team to correct it."
+    ),
     ("parse", "xml"): _(
-        "The answer calls itself XML and is not well-formed, or has a document type. The upstream's keepers must put "
-        "it right."
+        "The response is typed as XML, but its body is not well-formed or contains a DOCTYPE. Ask the upstream's "
+        "team to correct it."
     ),
-    ("parse", ""): _("What came back is no proper HTTP answer. Check that the port belongs to a web service."),
+    ("parse", ""): _("The response is not valid HTTP. Check that the port belongs to a web service."),
 }  # fmt: skip
 
-#: Statuses that are an answer, and still mean that calls will fail.
+#: Statuses with which an upstream responds although calls to it will fail.
 STATUS_ADVICE: dict[int, Any] = {
-    401: _("The upstream does not take the credential. Check it with the upstream's keepers."),
-    403: _("The upstream lets the credential in but not to this place. Ask its keepers for the right."),
-    404: _("The upstream answers, but has nothing at this place: that may be right for the bare address."),
-    405: _("The upstream answers, but not to this method: that may be right for the bare address."),
-    407: _("Something in between wants a password of its own. Ask your network's keepers."),
+    401: _("The upstream rejects the credential. Check it with the upstream's team."),
+    403: _("The upstream accepts the credential but denies access to this path. Ask its team to grant access."),
+    404: _("The upstream responds, but there is nothing at this path. That may be correct for the base address."),
+    405: _("The upstream responds, but not to this method. That may be correct for the base address."),
+    407: _("A proxy on the way requires a password. Ask your network administrator."),
 }
-MOVED = _("The upstream sends on to another address. The bus follows none: enter the new one here.")
-FAILING = _("The upstream answers with an error of its own. Its own log says more.")
+MOVED = _("The upstream redirects to another address. The bus does not follow redirects: enter the new address here.")
+FAILING = _("The upstream responds with an error. Read its log.")
 
 
 def advise(phase: str, reason: str) -> str:
-    """What a failure means, and what to do."""
+    """Return the meaning of a failure, and the next step."""
     return str(ADVICE.get((phase, reason)) or ADVICE.get((phase, "")) or ADVICE["address", ""])
 
 
 def phase_name(phase: str) -> str:
+    """Return the name of a phase in the admin."""
     return str(PHASE_NAMES.get(phase, phase))

@@ -1,4 +1,4 @@
-"""Whether an upstream can be reached, and if not, in which phase it failed and what its keeper can do about it."""
+"""The connection test of an upstream: the phase in which it failed, and the next step."""
 
 from __future__ import annotations
 
@@ -7,87 +7,84 @@ from dataclasses import dataclass
 
 import orjson
 from django.utils.translation import gettext
-from lxml import etree
 
-from proxyservices.endpoints import address
+from proxyservices.decoders import xml
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.endpoints import endpoint_of, probe_path_of
 from proxyservices.health import probe
 from proxyservices.health.advice import FAILING, MOVED, STATUS_ADVICE, advise, phase_name
 from proxyservices.models import Upstream
 from proxyservices.transport import client
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.errors import UpstreamError
 
-#: How long a test may take at most, in seconds, whatever the operation allows, and how much of an answer it takes.
-SECONDS, SIZE = 15.0, 10_000_000
+#: The longest duration of a test in seconds, and the largest response in bytes, whatever the operation allows.
+SECONDS, MAX_BODY_BYTES = 15.0, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """How a test went. ``phase`` is where it failed, "" where an answer came whole."""
+class ConnectionOutcome:
+    """The result of a test. ``phase`` is where it failed; "" if a whole response came."""
 
-    fine: bool
+    ok: bool
     phase: str
     text: str
 
 
-def diagnose(upstream: Upstream) -> Diagnosis:
-    """Ask an upstream as its probe does, or for its bare address, and look at what comes."""
+def check_connection(upstream: Upstream) -> ConnectionOutcome:
+    """Send an upstream the request of its probe, or one for its bare address, and judge the response."""
     began = time.monotonic()
     try:
-        status, size = _ask(upstream, began)
+        status, size = _send(upstream, began)
     except ValueError as error:
         return _failed("address", str(error))
-    except Failed as failure:
-        return _failed(failure.phase, failure.reason)
+    except UpstreamError as error:
+        return _failed(error.phase, error.reason)
     words = {"status": status, "milliseconds": round((time.monotonic() - began) * 1000), "size": size}
-    text = gettext("Answered in %(milliseconds)d ms with status %(status)d and %(size)d bytes.") % words
+    text = gettext("Response in %(milliseconds)d ms with status %(status)d and %(size)d bytes.") % words
     advice = STATUS_ADVICE.get(status) or (FAILING if status >= 500 else MOVED if 300 <= status < 400 else "")
-    fine = status < 300 or status in (304, 404, 405)
-    return Diagnosis(fine, "", f"{text} {advice}".strip())
+    ok = status < 300 or status in (304, 404, 405)
+    return ConnectionOutcome(ok, "", f"{text} {advice}".strip())
 
 
-def _failed(phase: str, reason: str) -> Diagnosis:
-    text = gettext("It failed in the phase “%(phase)s”. %(advice)s")
-    return Diagnosis(False, phase, text % {"phase": phase_name(phase), "advice": advise(phase, reason)})
+def _failed(phase: str, reason: str) -> ConnectionOutcome:
+    text = gettext("Failed in the phase “%(phase)s”. %(advice)s")
+    return ConnectionOutcome(False, phase, text % {"phase": phase_name(phase), "advice": advise(phase, reason)})
 
 
-def _ask(upstream: Upstream, began: float) -> tuple[int, int]:
-    """The answer's status and size. Raises Failed, or ValueError with a word."""
-    made = address(upstream)
+def _send(upstream: Upstream, began: float) -> tuple[int, int]:
+    """Return the response's status and size in bytes. Raises UpstreamError, or ValueError with a word."""
+    endpoint = endpoint_of(upstream)
     operation = upstream.operation
-    total = min(SECONDS, operation.time_cap_ms / 1000)
+    total = min(SECONDS, operation.timeout_ms / 1000)
     limits = client.Limits(
-        min(total, operation.connect_cap_ms / 1000), min(total, operation.read_cap_ms / 1000), total,
-        min(SIZE, operation.size_cap),
+        min(total, operation.connect_timeout_ms / 1000), min(total, operation.read_timeout_ms / 1000), total,
+        min(MAX_BODY_BYTES, operation.max_body_bytes),
     )  # fmt: skip
-    headers = made.credential.headers(began + total)
+    headers = endpoint.credential.headers(began + total)
     if not any(name.lower() == "user-agent" for name, _value in headers):
         headers = [*headers, ("User-Agent", "MANTRA")]
-    path = probe.path_of(made.target, upstream.probe_path)
-    reply = client.ask(
-        made.target, client.Question(upstream.probe_method, path, headers, None, 0), limits, began + total
-    )
+    path = probe.probe_path(endpoint.target, probe_path_of(upstream))
+    request = client.Request(upstream.probe_method, path, headers, None, 0)
+    response = client.send(endpoint.target, request, limits, began + total)
     try:
-        body = reply.read()
+        body = response.read()
     finally:
-        reply.close()
-    if 200 <= reply.status < 300 and body and not reply.header("Content-Encoding"):
-        _parse(reply.header("Content-Type"), body)
-    return reply.status, len(body)
+        response.close()
+    if 200 <= response.status < 300 and body and not response.header("Content-Encoding"):
+        _check_format(response.header("Content-Type"), body)
+    return response.status, len(body)
 
 
-def _parse(media_type: str, body: bytes) -> None:
-    """Raises Failed where an answer is not what it says it is."""
+def _check_format(media_type: str, body: bytes) -> None:
+    """Raise UpstreamError if a body is not the JSON or XML that its media type states."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
         try:
             orjson.loads(body)
         except ValueError:
-            raise Failed("parse", "json", sent=True) from None
+            raise UpstreamError("parse", "json", sent=True) from None
     elif kind.endswith(("/xml", "+xml")) and "html" not in kind:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
         try:
-            doctype = etree.fromstring(body, parser).getroottree().docinfo.doctype
-        except (etree.XMLSyntaxError, ValueError):
-            raise Failed("parse", "xml", sent=True) from None
-        if doctype:
-            raise Failed("parse", "xml", sent=True)
+            xml.parse(body)
+        except DecodeError:
+            raise UpstreamError("parse", "xml", sent=True) from None

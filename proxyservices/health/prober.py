@@ -1,8 +1,8 @@
-"""The prober: asks upstreams at their intervals whether they are well, and writes down what it finds.
+"""The prober: sends each upstream's probe at its interval, and writes its findings to the database.
 
-One process at a time does so, whoever has the lease. A probe that hangs holds no other up: who answered quickly
-last time is asked in a lane of its own, in which a probe may take a second. Who does not keep to it is asked again
-in the lane of the slow before that counts.
+One process at a time probes: the one that holds leadership. A probe that hangs delays no other. Upstreams that
+responded quickly last time are probed by a pool of their own, in which a probe may take QUICK_LIMIT seconds. One that
+takes longer is probed again by the pool for slow ones before the failure counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,44 +19,40 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from proxyservices import endpoints
 from proxyservices.health import summary, sync, tracker
-from proxyservices.health.probe import LIMIT, QUICK_LIMIT, SLACK, Outcome, ask
-from proxyservices.models import Lease, Upstream, UpstreamState
-from proxyservices.transport.credentials import Credential
-from proxyservices.transport.endpoint import Address
-from proxyservices.transport.pool import Target
-from registry import processes
+from proxyservices.health.probe import LIMIT, QUICK_LIMIT, SLACK, Outcome, run_probe
+from proxyservices.models import Upstream, UpstreamState
+from proxyservices.transport.endpoint import Endpoint
+from registry import leader
 from registry.models import Operation, SnapshotVersion
 
 log = logging.getLogger("mantra.proxyservices")
-#: Seconds after which a first failure is looked at again before it counts.
-AGAIN = 1.0
-#: Failures in a row until an upstream is ill.
-FALL = 2
-#: Probes at once of those that answered quickly last time, and of all others.
+#: Seconds after which a first failure is probed again before it counts.
+RECHECK_SECONDS = 1.0
+#: Failures in a row until an upstream is unhealthy.
+FAILURES_UNTIL_UNHEALTHY = 2
+#: Probes in progress at once: of upstreams that responded quickly last time, and of all others.
 QUICK, SLOW = 32, 48
-#: Seconds between two rounds, two looks at the book and the lease, and two removals of old rows.
-ROUND, LOOK, TIDY = 0.1, 0.5, 30.0
-#: Seconds for which a lease may stand still before another takes it.
-PATIENCE = 5.0
+#: Seconds between two rounds, two refreshes of registry and leadership, and two removals of old rows.
+ROUND, REFRESH_INTERVAL, PRUNE_INTERVAL = 0.1, 0.5, 30.0
 
 
-class Lane:
-    """At most ``most`` daemon threads, started as they are needed: the end of the process waits for none of them."""
+class WorkerPool:
+    """At most ``size`` daemon threads, started on demand: the end of the process waits for none of them."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._started = 0
         self._idle = threading.Semaphore(0)
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
-    def put(self, work: Callable[[], None]) -> None:
-        """Called by one thread only."""
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run ``work`` in a thread as soon as one is free. To be called by one thread only."""
+        if not self._idle.acquire(blocking=False) and self._started < self._size:
             self._started += 1
             threading.Thread(target=self._run, name="probe", daemon=True).start()
         self._work.put(work)
@@ -68,34 +63,35 @@ class Lane:
             self._idle.release()
 
 
-class Watched:
-    """An upstream that is probed, and what is known of it."""
+class ProbeTarget:
+    """An upstream that is probed, the probe in progress, and its health."""
 
-    def __init__(self, key: tuple[Any, ...], address: Address | None, reason: str, seconds: float) -> None:
-        #: What of the row, and of the operation's state, would make it another one.
+    def __init__(self, key: tuple[Any, ...], endpoint: Endpoint | None, reason: str, interval_seconds: float) -> None:
+        #: The row's values and the operation's style: if one of them changes, it is another target.
         self.key = key
-        #: None where the row cannot be used, with the word why.
-        self.address = address
+        #: None if the row cannot be used; ``reason`` is the word why.
+        self.endpoint = endpoint
         self.reason = reason
-        self.seconds = seconds
+        self.interval_seconds = interval_seconds
         self.due = time.monotonic()
-        #: The probe under way: when it has to be over (monotonic), and its number.
+        #: The probe in progress: its deadline (monotonic seconds), and its number.
         self.until: float | None = None
         self.number = 0
-        #: Whether its thread has come back; a lost one's may take longer.
+        #: False while a thread probes it; the thread of a lost probe may return later.
         self.free = True
-        #: Whether it did not answer quickly last time, as far as is known.
+        #: True if it responded slowly last time, or was never probed.
         self.slow = True
         self.failures = 0
         self.healthy: bool | None = None
         self.last: Outcome | None = None
         self.failed: tuple[Outcome, datetime] | None = None
-        #: What was written last, and when (monotonic); whether there is something newer.
-        self.told: tuple[Any, ...] | None = None
-        self.told_at = 0.0
+        #: The content that was written last, and when (monotonic); True if there is a newer outcome.
+        self.published: tuple[Any, ...] | None = None
+        self.published_at = 0.0
         self.fresh = False
 
-    def take(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome) -> None:
+        """Judge the upstream's health after a probe."""
         self.last = outcome
         self.slow = outcome.slow or outcome.seconds > QUICK_LIMIT / 2
         if outcome.healthy:
@@ -104,15 +100,16 @@ class Watched:
         else:
             self.failures += 1
             self.failed = (outcome, timezone.now())
-            if self.failures >= FALL:
+            if self.failures >= FAILURES_UNTIL_UNHEALTHY:
                 self.healthy = False
             elif self.healthy is not False:
-                self.due = min(self.due, time.monotonic() + AGAIN)
-        # A first failure says nothing yet of an upstream that nobody has seen.
+                self.due = min(self.due, time.monotonic() + RECHECK_SECONDS)
+        # After a first failure the health of an upstream that was never probed is not known yet.
         self.fresh = self.healthy is not None
 
     def row(self, id: int) -> UpstreamState:
-        outcome, at = self.failed or (None, None)
+        """Return the row to write."""
+        outcome, failed_at = self.failed or (None, None)
         return UpstreamState(
             upstream_id=id,
             observer=tracker.PROBER,
@@ -120,222 +117,181 @@ class Watched:
             latency_us=int(self.last.seconds * 1_000_000) if self.last else None,
             phase=outcome.phase[:20] if outcome else "",
             reason=outcome.reason[:40] if outcome else "",
-            failed_at=at,
+            failed_at=failed_at,
         )
 
-    def news(self) -> tuple[Any, ...]:
+    def current_state(self) -> tuple[Any, ...]:
+        """Return the part of the row's content in which a change is worth a write."""
         outcome = self.failed[0] if self.failed else None
         return (self.healthy, outcome and (outcome.phase, outcome.reason))
 
 
-class Holder:
-    """The prober's lease. It goes by no clock but one's own: what stands still for PATIENCE seconds is free."""
-
-    def __init__(self, name: str = "probes") -> None:
-        self._name = name
-        self._me = sync.observer()
-        self._seen: tuple[str, int] = ("", -1)
-        self._since = 0.0
-        self.held = False
-
-    def hold(self) -> bool:
-        """Renew it, or try to get it. Raises what the database raises."""
-        rows = Lease.objects.filter(name=self._name)
-        if self.held:
-            self.held = bool(rows.filter(holder=self._me).update(beat=F("beat") + 1))
-            return self.held
-        row, _ = Lease.objects.get_or_create(name=self._name)
-        if (row.holder, row.beat) != self._seen:
-            self._seen, self._since = (row.holder, row.beat), time.monotonic()
-        if row.holder == self._me or self._free(row.holder):
-            mine = rows.filter(holder=row.holder, beat=row.beat).update(holder=self._me, beat=row.beat + 1)
-            self.held = bool(mine)
-        return self.held
-
-    def _free(self, holder: str) -> bool:
-        host, _, pid = holder.rpartition(":")
-        if not holder or time.monotonic() - self._since > PATIENCE:
-            return True
-        return host == socket.gethostname()[:80] and pid.isdigit() and not processes.pid_alive(int(pid))
-
-    def release(self) -> None:
-        """Give it back, so that the next one need not wait."""
-        if self.held:
-            self.held = False
-            Lease.objects.filter(name=self._name, holder=self._me).update(holder="")
-
-
 class Prober:
-    """Keeps probing while it has the lease."""
+    """Probes all upstreams while it holds leadership."""
 
     def __init__(self) -> None:
-        self.lease = Holder()
-        self._watched: dict[int, Watched] = {}
+        self.leadership = leader.Leadership("probes")
+        self._targets: dict[int, ProbeTarget] = {}
         self._version = -1
-        self._looked = self._tidied = float("-inf")
-        self._done: queue.SimpleQueue[tuple[Watched, int, Outcome]] = queue.SimpleQueue()
-        self._quick, self._slow = Lane(QUICK), Lane(SLOW)
+        self._refreshed = self._pruned = float("-inf")
+        self._done: queue.SimpleQueue[tuple[ProbeTarget, int, Outcome]] = queue.SimpleQueue()
+        self._quick, self._slow = WorkerPool(QUICK), WorkerPool(SLOW)
         self._failing = False
 
-    def run(self, wanted: Callable[[], bool], rest: Callable[[float], bool]) -> None:
-        """Go on while wanted() holds and rest(seconds) is False."""
-        while wanted():
-            self._guarded(self.look)
-            if self.lease.held:
+    def run(self, is_wanted: Callable[[], bool], wait: Callable[[float], bool]) -> None:
+        """Probe until is_wanted() returns False, or wait(seconds), called after each round, returns True."""
+        while is_wanted():
+            self._guarded(self.refresh)
+            if self.leadership.held:
                 self.probe()
                 if not self._failing:
                     self._guarded(self.write)
-            _sign_of_life()
-            if rest(ROUND if self._watched else LOOK):
+            _beat()
+            if wait(ROUND if self._targets else REFRESH_INTERVAL):
                 break
-        self._guarded(self.lease.release)
+        self._guarded(self.leadership.release)
         connection.close()
 
     def _guarded(self, step: Callable[[], object]) -> None:
-        """One step that needs the database; while that is away, it is left out."""
+        """Do a step that needs the database; skip it while the database is not available."""
         try:
             step()
-        except Exception as error:  # the prober must outlive whatever it meets
+        except Exception as error:  # the prober must survive every error
             if not self._failing:
-                log.error("the prober stands still (%s)", type(error).__name__)
+                log.error("the prober is paused (%s)", type(error).__name__)
             self._failing = True
-            # Not in every round: an outage must not become a storm of attempts.
-            self._looked = time.monotonic() + PATIENCE / 2
+            # Not in every round: the database must not be flooded with attempts when it comes back.
+            self._refreshed = time.monotonic() + leader.TAKEOVER_SECONDS / 2
             if isinstance(error, DatabaseError | InterfaceError):
                 connection.close()
 
-    def look(self) -> None:
-        """Renew the lease, take over what changed in the book, and remove what is old."""
+    def refresh(self) -> None:
+        """Renew leadership, take over changes of the registry, and remove old rows."""
         now = time.monotonic()
-        if now - self._looked < LOOK:
+        if now - self._refreshed < REFRESH_INTERVAL:
             return
-        self._looked = now
-        if not self.lease.hold():
-            self._watched, self._version = {}, -1
+        self._refreshed = now
+        if not self.leadership.hold():
+            self._targets, self._version = {}, -1
             return
         version = SnapshotVersion.objects.filter(pk=1).values_list("version", flat=True).first() or 0
         if version != self._version:
             self._reload()
             self._version = version
-        if now - self._tidied > TIDY:
-            self._tidied = now
-            self.tidy()
+        if now - self._pruned > PRUNE_INTERVAL:
+            self._pruned = now
+            self.prune()
         if self._failing:
-            log.warning("the prober goes on")
+            log.warning("the prober has resumed")
             self._failing = False
 
     def _reload(self) -> None:
-        held, self._watched = self._watched, {}
-        known = dict(UpstreamState.objects.filter(observer=tracker.PROBER).values_list("upstream_id", "healthy"))
+        previous, self._targets = self._targets, {}
+        stored = dict(UpstreamState.objects.filter(observer=tracker.PROBER).values_list("upstream_id", "healthy"))
         for row in probed():
             key = _key(row)
-            watched = held.get(row.pk)
-            if watched is None or watched.key != key:
-                watched = _watch(row, key)
-                # Whoever had the lease before us knew; a changed row is judged afresh, by its own first probes.
-                watched.healthy = known.get(row.pk) if not held else None
-            self._watched[row.pk] = watched
+            target = previous.get(row.pk)
+            if target is None or target.key != key:
+                target = _target(row, key)
+                # On taking over, the last leader's finding counts; a changed row is judged by its own first probes.
+                target.healthy = stored.get(row.pk) if not previous else None
+            self._targets[row.pk] = target
 
     def probe(self) -> None:
-        """Start every probe that is due, and take in those that are over."""
-        self.take()
+        """Record the finished and the lost probes, and start every probe that is due."""
+        self.collect()
         now = time.monotonic()
-        for watched in self._watched.values():
-            if watched.until is not None and now > watched.until:
-                watched.until = None
-                watched.take(Outcome(False, watched.seconds, "dns", "lost", slow=True))
-            if watched.until is None and watched.free and now >= watched.due:
-                self._start(watched, now)
+        for target in self._targets.values():
+            if target.until is not None and now > target.until:
+                target.until = None
+                target.record(Outcome(False, target.interval_seconds, "dns", "lost", slow=True))
+            if target.until is None and target.free and now >= target.due:
+                self._start(target, now)
 
-    def _start(self, watched: Watched, now: float) -> None:
-        watched.due = now + watched.seconds
-        address = watched.address
-        if address is None:
-            watched.take(Outcome(False, 0.0, "address", watched.reason))
+    def _start(self, target: ProbeTarget, now: float) -> None:
+        target.due = now + target.interval_seconds
+        endpoint = target.endpoint
+        if endpoint is None:
+            target.record(Outcome(False, 0.0, "address", target.reason))
             return
-        watched.number += 1
-        watched.free = False
-        number = watched.number
-        lane, limit = (self._slow, LIMIT) if watched.slow else (self._quick, QUICK_LIMIT)
+        target.number += 1
+        target.free = False
+        number = target.number
+        pool, limit = (self._slow, LIMIT) if target.slow else (self._quick, QUICK_LIMIT)
 
         def work() -> None:
             began = time.monotonic()
-            watched.due = began + watched.seconds
-            watched.until = began + limit + SLACK
-            outcome = ask(address, limit)
-            watched.free = True
-            self._done.put((watched, number, outcome))
+            target.due = began + target.interval_seconds
+            target.until = began + limit + SLACK
+            outcome = run_probe(endpoint, limit)
+            target.free = True
+            self._done.put((target, number, outcome))
 
-        lane.put(work)
+        pool.submit(work)
 
-    def take(self) -> None:
-        """Take in the probes that are over."""
+    def collect(self) -> None:
+        """Record the finished probes. The outcome of one that counted as lost is ignored."""
         while True:
             try:
-                watched, number, outcome = self._done.get_nowait()
+                target, number, outcome = self._done.get_nowait()
             except queue.Empty:
                 return
-            if watched.until is not None and number == watched.number:
-                watched.until = None
-                watched.take(outcome)
+            if target.until is not None and number == target.number:
+                target.until = None
+                target.record(outcome)
 
     def write(self) -> None:
-        """Write what has changed, and the rest every REFRESH seconds: how readers know that somebody probes."""
+        """Write the rows that changed, and the others every REFRESH seconds: it shows that the prober runs."""
         now = time.monotonic()
-        wanted = {
-            id: watched
-            for id, watched in self._watched.items()
-            if watched.fresh and (watched.news() != watched.told or now - watched.told_at > 0.9 * tracker.REFRESH)
+        due = {
+            id: target
+            for id, target in self._targets.items()
+            if target.fresh
+            and (target.current_state() != target.published or now - target.published_at > 0.9 * tracker.REFRESH)
         }
-        if not wanted:
+        if not due:
             return
-        sync.put([watched.row(id) for id, watched in wanted.items()])
-        for watched in wanted.values():
-            watched.told, watched.told_at, watched.fresh = watched.news(), now, False
+        sync.save_states([target.row(id) for id, target in due.items()])
+        for target in due.values():
+            target.published, target.published_at, target.fresh = target.current_state(), now, False
 
-    def tidy(self) -> None:
-        """Remove the rows of processes that are gone, and of upstreams that nobody probes any more."""
-        since = timezone.now() - timedelta(seconds=summary.GONE)
-        UpstreamState.objects.exclude(observer=tracker.PROBER).filter(seen_at__lt=since).delete()
-        UpstreamState.objects.filter(observer=tracker.PROBER).exclude(upstream_id__in=list(self._watched)).delete()
+    def prune(self) -> None:
+        """Remove the rows of processes that have ended, and of upstreams that are no longer probed."""
+        oldest = timezone.now() - timedelta(seconds=summary.STALE_AFTER)
+        UpstreamState.objects.exclude(observer=tracker.PROBER).filter(seen_at__lt=oldest).delete()
+        UpstreamState.objects.filter(observer=tracker.PROBER).exclude(upstream_id__in=list(self._targets)).delete()
 
 
 def probed() -> QuerySet[Upstream]:
-    """The upstreams that are to be probed."""
-    rows = Upstream.objects.filter(active=True, probe_seconds__gt=0)
+    """Return the active upstreams with a probe, except those of retired operations."""
+    rows = Upstream.objects.filter(active=True, probe_interval_seconds__gt=0).select_related("operation")
     return rows.exclude(operation__state=Operation.State.RETIRED).order_by("pk")
 
 
 def _key(row: Upstream) -> tuple[Any, ...]:
-    return tuple(getattr(row, each.attname) for each in row._meta.concrete_fields)
+    return (row.operation.style, *(getattr(row, column.attname) for column in row._meta.concrete_fields))
 
 
-def _watch(row: Upstream, key: tuple[Any, ...]) -> Watched:
+def _target(row: Upstream, key: tuple[Any, ...]) -> ProbeTarget:
     try:
-        return Watched(key, address_of(row), "", row.probe_seconds)
+        return ProbeTarget(key, endpoints.endpoint_of(row), "", row.probe_interval_seconds)
     except ValueError as error:
         log.error("upstream %d cannot be probed: %s", row.pk, error)
-        return Watched(key, None, str(error), row.probe_seconds)
+        return ProbeTarget(key, None, str(error), row.probe_interval_seconds)
 
 
-def address_of(row: Upstream) -> Address:
-    """An upstream as its probe asks it. Raises ValueError with a word."""
-    target = Target.of(row.url, row.authority, str(row.client_certificate or ""))
-    return Address(row.pk, row.position, row.weight, target, Credential.of(row), endpoints.probe_of(row))
-
-
-def sign() -> Path:
-    """The file whose time says that a prober's rounds go on."""
+def heartbeat_file() -> Path:
+    """Return the file that a running prober touches."""
     return Path(settings.JOURNAL_DIR) / "probes.alive"
 
 
-_signed = 0.0
+_last_beat = 0.0
 
 
-def _sign_of_life() -> None:
-    global _signed
+def _beat() -> None:
+    global _last_beat
     now = time.monotonic()
-    if now - _signed > LOOK * 2:
-        _signed = now
+    if now - _last_beat > REFRESH_INTERVAL * 2:
+        _last_beat = now
         with contextlib.suppress(OSError):
-            sign().touch()
+            heartbeat_file().touch()

@@ -1,12 +1,9 @@
-"""Exchanges findings with the database in a thread: the prober's come in, this process's go out."""
+"""A thread that exchanges findings with the database: it reads the prober's and writes this process's."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import time
 from datetime import datetime
 from typing import Any
 
@@ -15,89 +12,85 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, connection,
 from django.utils import timezone
 
 from proxyservices.health import tracker
-from proxyservices.health.balancer import _stands
-from proxyservices.health.tracker import PROBER, Finding, State, _findings, _states
+from proxyservices.health.tracker import PROBER, EndpointState, Finding, findings, states
 from proxyservices.models import Upstream, UpstreamState
+from registry.processes import this_process
 
 log = logging.getLogger("mantra.proxyservices")
 
+#: Seconds after which an unchanged row is written again while the endpoint is not called.
+IDLE_REFRESH = 60.0
+#: Seconds between two readings of all the prober's rows; between them only newer rows are read.
+_FULL_READ = 10.0
 
-IDLE = 60.0
-#: Seconds between two readings of all the prober's rows; between them only what is new is read.
-_WHOLE = 10.0
-
-
-# ------------------------------------------------------------------------------------------ from and to the database
-
-_TOLD = ["healthy", "breaker", "latency_us", "phase", "reason", "failed_at", "seen_at"]
+_PUBLISHED = ["healthy", "breaker", "latency_us", "phase", "reason", "failed_at", "seen_at"]
 
 
-def observer() -> str:
-    """The name of this process in UpstreamState."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}"
-
-
-class Exchange:
-    """What the thread does: takes over the prober's findings, and writes what this process found."""
+class StateExchange:
+    """One process's exchange: its name as an observer, and how far it has read the prober's rows."""
 
     def __init__(self) -> None:
-        self._name = observer()
+        self._name = this_process()
+        #: The newest time in the prober's rows, and the monotonic time at which all of them were read.
         self._newest: datetime | None = None
-        self._whole_at = 0.0
+        self._full_read_at = 0.0
 
     def tick(self) -> None:
-        """One round. Raises what the database raises."""
+        """Do one round. Raises the database's errors."""
         self.read()
         self.write()
 
     def read(self) -> None:
-        now = time.monotonic()
+        """Take over the prober's findings, and forget those without a row."""
+        now = tracker.clock()
         rows = UpstreamState.objects.filter(observer=PROBER)
-        whole = self._newest is None or now - self._whole_at > _WHOLE
-        if not whole:
+        full = self._newest is None or now - self._full_read_at > _FULL_READ
+        if not full:
             rows = rows.filter(seen_at__gt=self._newest)
-        found = list(rows.values_list("upstream_id", "healthy", "seen_at"))
-        if whole:
-            self._whole_at = now
-            for id in _findings.keys() - {id for id, *_ in found}:
-                _findings.pop(id, None)
-        for id, healthy, written in found:
-            _heard(id, healthy, written, now)
-        self._newest = max((written for *_, written in found), default=self._newest)
+        values = list(rows.values_list("upstream_id", "healthy", "seen_at"))
+        if full:
+            self._full_read_at = now
+            for id in findings.keys() - {id for id, *_ in values}:
+                findings.pop(id, None)
+        for id, healthy, seen_at in values:
+            _record_finding(id, healthy, seen_at, now)
+        self._newest = max((seen_at for *_, seen_at in values), default=self._newest)
 
     def write(self) -> None:
-        now = time.monotonic()
-        wanted: dict[int, tuple[State, UpstreamState, tuple[Any, ...]]] = {}
-        for (id, _), state in list(_states.items()):
-            row, told = _row(id, state, self._name)
-            silent = now - state.told_at
-            if told != state.told or silent > (tracker.REFRESH if state.used else IDLE):
-                wanted[id] = (state, row, told)
-        if not wanted:
+        """Write the states that changed or are due for renewal, and forget those of deleted upstreams."""
+        now = tracker.clock()
+        due: dict[int, tuple[EndpointState, UpstreamState, tuple[Any, ...]]] = {}
+        for (id, _), state in list(states.items()):
+            row, content = _row(id, state, self._name)
+            age = now - state.published_at
+            if content != state.published or age > (tracker.REFRESH if state.used else IDLE_REFRESH):
+                due[id] = (state, row, content)
+        if not due:
             return
-        there = put([row for _, row, _ in wanted.values()])
-        for id, (state, _, told) in wanted.items():
-            state.told, state.told_at, state.used = told, now, False
-            if id not in there:
+        existing = save_states([row for _, row, _ in due.values()])
+        for id, (state, _, content) in due.items():
+            state.published, state.published_at, state.used = content, now, False
+            if id not in existing:
                 _forget(id)
 
 
-def _heard(id: int, healthy: bool, written: datetime, now: float) -> None:
-    held = _findings.get(id)
-    if held is not None and held.written == written:
+def _record_finding(id: int, healthy: bool, seen_at: datetime, now: float) -> None:
+    previous = findings.get(id)
+    if previous is not None and previous.seen_at == seen_at:
         return
-    # A row that was there before us was written at a time that only its writer's clock knows.
-    age = 0.0 if held is not None else max(0.0, (timezone.now() - written).total_seconds())
-    _findings[id] = Finding(healthy, written, now - age)
-    if healthy and held is not None and not held.healthy:
-        for key, state in list(_states.items()):
+    # The age of a row from before this process's first reading is known by its writer's clock only.
+    age = 0.0 if previous is not None else max(0.0, (timezone.now() - seen_at).total_seconds())
+    findings[id] = Finding(healthy, seen_at, now - age)
+    if healthy and previous is not None and not previous.healthy:
+        for key, state in list(states.items()):
             if key[0] == id:
                 state.close(now)
 
 
-def _row(id: int, state: State, name: str) -> tuple[UpstreamState, tuple[Any, ...]]:
+def _row(id: int, state: EndpointState, name: str) -> tuple[UpstreamState, tuple[Any, ...]]:
+    """Return an endpoint's row, and that part of its content in which a change is worth a write."""
     breaker = state.breaker.state
-    healthy = _stands(state)
+    healthy = state.in_rotation
     row = UpstreamState(
         upstream_id=id,
         observer=name,
@@ -106,36 +99,36 @@ def _row(id: int, state: State, name: str) -> tuple[UpstreamState, tuple[Any, ..
         latency_us=state.latency_us,
         phase=state.phase[:20],
         reason=state.reason[:40],
-        failed_at=_moment(state.failed_at),
+        failed_at=_as_datetime(state.failed_at),
     )
-    # Half-open is an open breaker with time gone by: no change that is worth a write.
+    # Open becomes half-open by the passing of time alone.
     return row, (healthy, breaker == "closed", state.phase, state.reason)
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def _as_datetime(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.get_current_timezone())
 
 
-def put(rows: list[UpstreamState]) -> set[int]:
-    """Insert or renew rows, and tell which upstreams are still there."""
-    there = set(Upstream.objects.filter(pk__in=[row.upstream_id for row in rows]).values_list("pk", flat=True))
+def save_states(rows: list[UpstreamState]) -> set[int]:
+    """Insert or update rows. Return the ids of the upstreams that still exist."""
+    existing = set(Upstream.objects.filter(pk__in=[row.upstream_id for row in rows]).values_list("pk", flat=True))
     try:
         with transaction.atomic():
             UpstreamState.objects.bulk_create(
-                [row for row in rows if row.upstream_id in there],
+                [row for row in rows if row.upstream_id in existing],
                 batch_size=100,
                 update_conflicts=True,
                 unique_fields=["upstream", "observer"],
-                update_fields=_TOLD,
+                update_fields=_PUBLISHED,
             )
     except IntegrityError:
-        pass  # an upstream was deleted under our hands; the next round leaves it out
-    return there
+        pass  # an upstream was deleted meanwhile; the next round omits it
+    return existing
 
 
 def _forget(id: int) -> None:
-    for key in [key for key in list(_states) if key[0] == id]:
-        _states.pop(key, None)
+    for key in [key for key in list(states) if key[0] == id]:
+        states.pop(key, None)
 
 
 _stopping = threading.Event()
@@ -143,34 +136,34 @@ _threads: list[threading.Thread] = []
 
 
 def start() -> None:
-    """Exchange findings with the database in a thread of its own. One per process, started after the fork.
+    """Start the thread, one per process, after the fork.
 
-    With settings.SNAPSHOT_SECONDS = 0 nobody does so but who calls Exchange.tick().
+    With settings.SNAPSHOT_SECONDS = 0 there is no thread: only a caller of StateExchange.tick() exchanges findings.
     """
     if settings.SNAPSHOT_SECONDS and not any(thread.is_alive() for thread in _threads):
         _stopping.clear()
-        _threads[:] = [threading.Thread(target=_follow, name="health", daemon=True)]
+        _threads[:] = [threading.Thread(target=_run, name="health", daemon=True)]
         _threads[0].start()
 
 
 def stop() -> None:
-    """End the thread; what it learned stays."""
+    """Stop the thread; the findings remain."""
     _stopping.set()
     for thread in _threads:
         thread.join(timeout=5)
     _threads.clear()
 
 
-def _follow() -> None:
-    exchange = Exchange()
+def _run() -> None:
+    exchange = StateExchange()
     failing = False
     while not _stopping.wait(settings.SNAPSHOT_SECONDS):
         try:
             exchange.tick()
             failing = False
-        except Exception as error:  # the thread must outlive whatever it meets
+        except Exception as error:  # the thread must survive every error
             if not failing:
-                log.error("the upstreams' states could not be exchanged (%s)", type(error).__name__)
+                log.error("upstream states could not be synchronised (%s)", type(error).__name__)
             failing = True
             if isinstance(error, DatabaseError | InterfaceError):
                 connection.close()

@@ -1,4 +1,4 @@
-"""From a WSDL or OpenAPI document to draft operations."""
+"""Creation of draft operations from a WSDL or OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from typing import Any
 
 from django.db import transaction
 
-from proxyservices.descriptions.documents import Documents
+from proxyservices.descriptions.documents import DocumentSet
 from proxyservices.importing import openapi, wsdl
-from proxyservices.importing.drafts import Draft, Found, Names
-from proxyservices.models import Contract, ProxyOperation, Upstream
-from proxyservices.models import Mapping as Placed
+from proxyservices.importing.drafts import Draft, ImportPreview, NameAllocator
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
 from registry.models import Operation, Parameter, Service
 
 
-def described(documents: Documents, main: str) -> Found:
-    """What the main document says. Raises Unusable."""
+def preview(documents: DocumentSet, main: str) -> ImportPreview:
+    """Return the operations that the main document describes, as drafts. Raises DescriptionError."""
     text = documents.text(main)
     if text.startswith("<"):
         return wsdl.read(documents, main)
     return openapi.read(documents, main)
 
 
-def code_for(service: Service) -> Names:
-    """Codes that are free in a service."""
-    return Names(Operation.objects.filter(service=service).values_list("code", flat=True))
+def free_codes(service: Service) -> NameAllocator:
+    """Return an allocator of codes that no operation of the service has."""
+    return NameAllocator(Operation.objects.filter(service=service).values_list("code", flat=True))
 
 
 @transaction.atomic
-def make(service: Service, drafts: Sequence[Draft], documents: Mapping[str, str], main: str) -> list[ProxyOperation]:
-    """Draft operations with all that belongs to them. Raises ValidationError."""
-    names = code_for(service)
-    return [_made(service, draft, names.code(draft.code), documents, main) for draft in drafts]
+def create_drafts(
+    service: Service, drafts: Sequence[Draft], documents: Mapping[str, str], main: str
+) -> list[ProxyOperation]:
+    """Create operations in the state draft, with upstreams, parameters and documents. Raises ValidationError."""
+    names = free_codes(service)
+    return [_create(service, draft, names.code(draft.code), documents, main) for draft in drafts]
 
 
-def _made(service: Service, draft: Draft, code: str, documents: Mapping[str, str], main: str) -> ProxyOperation:
+def _create(service: Service, draft: Draft, code: str, documents: Mapping[str, str], main: str) -> ProxyOperation:
     operation = ProxyOperation(
         service=service, code=code, title=draft.title[:200], description=draft.description, style=draft.style,
         method=draft.method, path=draft.path,
@@ -53,18 +54,22 @@ def _made(service: Service, draft: Draft, code: str, documents: Mapping[str, str
             )
         )  # fmt: skip
     rows += [Parameter(operation=operation, position=at, **each) for at, each in enumerate(draft.parameters)]
-    rows += [Placed(operation=operation, position=at, **each) for at, each in enumerate(draft.mappings)]
-    rows += [Contract(operation=operation, url=url, main=url == main, content=text) for url, text in documents.items()]
+    rows += [ParameterMapping(operation=operation, position=at, **each) for at, each in enumerate(draft.mappings)]
+    rows += [
+        ServiceDescription(operation=operation, url=url, main=url == main, content=text)
+        for url, text in documents.items()
+    ]
     for row in rows:
         row.full_clean()
         row.save()
     return operation
 
 
-def pack(found: Found, documents: Documents, main: str) -> dict[str, Any]:
-    """All that making needs, as JSON's own types: the page keeps it between looking and making."""
-    return {"drafts": [asdict(draft) for draft in found.drafts], "documents": documents.used, "main": main}
+def pack(preview: ImportPreview, documents: DocumentSet, main: str) -> dict[str, Any]:
+    """Return the input of create_drafts() as JSON types: the page carries it from the preview to the confirmation."""
+    return {"drafts": [asdict(draft) for draft in preview.drafts], "documents": documents.used, "main": main}
 
 
 def unpack(packed: Mapping[str, Any]) -> tuple[list[Draft], dict[str, str], str]:
+    """Return drafts, documents by address, and the main document's address, as pack() stored them."""
     return [Draft(**each) for each in packed["drafts"]], packed["documents"], packed["main"]

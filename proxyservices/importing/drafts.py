@@ -1,4 +1,4 @@
-"""Draft operations: what an import makes of a description, and what it skips."""
+"""The result of an import before it is confirmed: drafts of operations, and the operations that were skipped."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from proxyservices.descriptions.documents import Unusable
-from proxyservices.models import Mapping as Placed
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.descriptions.documents import DescriptionError
+from proxyservices.models import ParameterMapping, ProxyOperation, Upstream
 from registry.models import Parameter
 
-#: How many operations one document may bring.
-MOST = 300
-#: How many parameters one operation may get.
-VALUES = 200
+#: The most operations of one document.
+MAX_OPERATIONS = 300
+#: The most parameters of one operation.
+MAX_PARAMETERS = 200
 
-#: Names of parameters that stand for a person.
-PERSONS = frozenset({"nik", "npwp", "nip", "no_kk", "nokk", "no_ktp"})
-_TAIL = re.compile(r"[^A-Za-z0-9_]+")
-
-
-# ------------------------------------------------------------------------------------ what is made
+#: Names of parameters that identify a person.
+SUBJECT_NAMES = frozenset({"nik", "npwp", "nip", "no_kk", "nokk", "no_ktp"})
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
 
 @dataclass(slots=True)
 class Draft:
-    """An operation that can be made: values for the models, and what of it is not taken over."""
+    """An operation that can be created: values for the models, and notes on the parts that are omitted."""
 
     code: str
     title: str = ""
@@ -45,31 +41,31 @@ class Draft:
     mappings: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def room(self) -> None:
-        """Raises Unusable where no further parameter may be declared."""
-        if len(self.parameters) >= VALUES:
-            raise Unusable(_("An operation may have %(most)d parameters at most.") % {"most": VALUES})
+    def check_parameter_limit(self) -> None:
+        """Raise DescriptionError if no further parameter may be declared."""
+        if len(self.parameters) >= MAX_PARAMETERS:
+            raise DescriptionError(_("An operation can have at most %(most)d parameters.") % {"most": MAX_PARAMETERS})
 
-    def places(self) -> dict[str, str]:
-        """Where each parameter's value goes, in words."""
-        labels = dict(Placed.Place.choices)
-        found = {each["parameter"]: f"{labels[each['place']]}: {each['name']}" for each in self.mappings}
-        return {each["name"]: found.get(each["name"], self._own_place(each["name"])) for each in self.parameters}
+    def locations(self) -> dict[str, str]:
+        """Return the location of each parameter's value, for people."""
+        labels = dict(ParameterMapping.Location.choices)
+        mapped = {each["parameter"]: f"{labels[each['location']]}: {each['name']}" for each in self.mappings}
+        return {each["name"]: mapped.get(each["name"], self._unmapped(each["name"])) for each in self.parameters}
 
-    def _own_place(self, name: str) -> str:
+    def _unmapped(self, name: str) -> str:
         if f"{{{name}}}" in self.path:
             return _("path") + f": {{{name}}}"
         return name
 
     @property
     def shown(self) -> list[dict[str, Any]]:
-        """The parameters with their places, for a page."""
-        labels, places = dict(Parameter.Type.choices), self.places()
+        """The parameters with their locations, for the page."""
+        labels, locations = dict(Parameter.Type.choices), self.locations()
         return [
             {
                 **each,
                 "label": labels[each.get("type", "text")],
-                "place": places[each["name"]],
+                "location": locations[each["name"]],
                 "words": ", ".join(each.get("choices", "").splitlines()),
             }
             for each in self.parameters
@@ -77,53 +73,55 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Found:
-    """What a description holds: its operations, and what could not be taken over, with reasons."""
+class ImportPreview:
+    """The operations of a description, and the names of the skipped ones with reasons."""
 
     kind: str
     title: str
     drafts: list[Draft] = field(default_factory=list)
-    left: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Names:
-    """Makes names fit, each once, whatever its capital letters."""
+class NameAllocator:
+    """Allocates valid names, each once; names that differ in case only count as equal."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = {name.lower() for name in taken}
 
-    def once(self, name: str, longest: int = 63) -> str:
-        found, number = name[:longest], 1
-        while found.lower() in self.taken:
+    def unique(self, name: str, max_length: int = 63) -> str:
+        """Return the name, cut to ``max_length``, with a number at its end if it is taken."""
+        unique, number = name[:max_length], 1
+        while unique.lower() in self.taken:
             number += 1
-            end = f"_{number}"
-            found = name[: longest - len(end)] + end
-        self.taken.add(found.lower())
-        return found
+            suffix = f"_{number}"
+            unique = name[: max_length - len(suffix)] + suffix
+        self.taken.add(unique.lower())
+        return unique
 
     def parameter(self, *parts: str) -> str:
-        """A parameter's name: the last part, or as many as it takes to tell it from the others."""
-        fit = [_TAIL.sub("_", part).strip("_") for part in parts]
-        for count in range(1, len(fit) + 1):
-            name = _begun("_".join(part for part in fit[-count:] if part))
+        """Return a parameter's name: the last part, or as many parts as make it unique."""
+        valid = [_NOT_IN_NAMES.sub("_", part).strip("_") for part in parts]
+        for count in range(1, len(valid) + 1):
+            name = _with_valid_start("_".join(part for part in valid[-count:] if part))
             if name.lower() not in self.taken:
                 break
-        return self.once(name)
+        return self.unique(name)
 
     def code(self, *parts: str) -> str:
+        """Return an operation's code."""
         name = re.sub(r"[^A-Za-z0-9\-]+", "_", "_".join(part for part in parts if part)).strip("_-")
-        return self.once(name or "operasi", 100)
+        return self.unique(name or "operasi", 100)
 
 
-def _begun(name: str) -> str:
+def _with_valid_start(name: str) -> str:
     return name if name and not name[0].isdigit() else f"p_{name}"
 
 
 def parameter(values: dict[str, Any], label: str, notes: list[str]) -> dict[str, Any]:
-    """The values that the model takes; what it does not take is noted and left out. Raises Unusable."""
-    # A description is shown to people: its mark-up and line ends are of no use there.
+    """Return the values that the model accepts; the others are dropped with a note. Raises DescriptionError."""
+    # The description is one line of text on pages: line ends are of no use there.
     values = {**values, "description": " ".join(str(values.get("description", "")).split())[:300]}
-    if values["name"].lower() in PERSONS:
+    if values["name"].lower() in SUBJECT_NAMES:
         values["subject"] = True
     for _attempt in range(4):
         try:
@@ -134,11 +132,13 @@ def parameter(values: dict[str, Any], label: str, notes: list[str]) -> dict[str,
                 values["type"] = Parameter.Type.TEXT
                 dropped.append("choices")
             if not dropped:
-                raise Unusable("; ".join(error.messages)) from None
+                raise DescriptionError("; ".join(error.messages)) from None
             for name in dropped:
                 why = " ".join(error.message_dict[name])
-                notes.append(_("%(label)s: %(what)s is left out. %(why)s") % {"label": label, "what": name, "why": why})
+                notes.append(
+                    _("%(label)s: %(what)s is not imported. %(why)s") % {"label": label, "what": name, "why": why}
+                )
                 values.pop(name, None)
         else:
             return values
-    raise Unusable(_("its rules contradict each other"))
+    raise DescriptionError(_("its rules contradict each other"))

@@ -1,4 +1,4 @@
-"""OpenAPI 3.x and Swagger 2 documents as draft operations of the style REST."""
+"""OpenAPI 3.x and Swagger 2 documents as draft operations of the style rest."""
 
 from __future__ import annotations
 
@@ -12,142 +12,144 @@ from django.utils.translation import gettext as _
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 
-from proxyservices.descriptions.documents import Documents, Unusable, join
-from proxyservices.importing.drafts import MOST, Draft, Found, Names, parameter
-from proxyservices.importing.yaml_guard import STEPS, load
-from proxyservices.models import METHODS, Upstream, validate_address
+from proxyservices.descriptions.documents import DescriptionError, DocumentSet, absolute_url
+from proxyservices.importing.drafts import MAX_OPERATIONS, Draft, ImportPreview, NameAllocator, parameter
+from proxyservices.importing.yaml_guard import MAX_NODES, load
+from proxyservices.models import METHODS, Upstream, validate_url
 
-#: How deep a body's objects, and how far references, are followed.
+#: The levels of a body's objects that are read, and the longest chain of references.
 DEPTH, HOPS = 6, 32
 _VERBS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read(documents: Documents, main: str) -> Found:
-    """The operations of a document. Raises Unusable."""
+def read(documents: DocumentSet, main: str) -> ImportPreview:
+    """Return the operations of a document. Raises DescriptionError."""
     root = load(documents.text(main))
     if not isinstance(root, dict):
-        raise Unusable(_("This is no OpenAPI document."))
+        raise DescriptionError(_("This is not an OpenAPI document."))
     version = str(root.get("openapi") or root.get("swagger") or "")
     if not version.startswith(("3.", "2.")) or ("swagger" in root) != version.startswith("2."):
-        raise Unusable(_("This is no OpenAPI 3 or Swagger 2 document."))
+        raise DescriptionError(_("This is not an OpenAPI 3 or Swagger 2 document."))
     info = root.get("info")
     kind = f"{'Swagger' if version.startswith('2.') else 'OpenAPI'} {version}"
-    found = Found(kind, str(info.get("title", "")) if isinstance(info, dict) else "")
-    book = _Book(documents, main, root)
+    preview = ImportPreview(kind, str(info.get("title", "")) if isinstance(info, dict) else "")
+    document = _Document(documents, main, root)
     paths = root.get("paths")
-    names = Names()
+    names = NameAllocator()
     for path, item in (paths if isinstance(paths, dict) else {}).items():
-        _path(book, found, names, str(path), item)
+        _read_path(document, preview, names, str(path), item)
     for name in ("webhooks", "callbacks"):
         if root.get(name):
-            found.left.append((name, _("The bus calls upstreams; it is not called back by them.")))
-    if not found.drafts and not found.left:
-        raise Unusable(_("The document names no operation."))
-    return found
+            preview.skipped.append((name, _("The bus does not accept callbacks from upstreams.")))
+    if not preview.drafts and not preview.skipped:
+        raise DescriptionError(_("The document contains no operation."))
+    return preview
 
 
 @dataclass(slots=True)
-class _At:
-    """A node of a document, and where its references start from."""
+class _Node:
+    """A node of a document, and the resolver of its relative references."""
 
     node: Any
     resolver: Any
 
 
-class _Book:
-    """The documents, and a budget for walking them."""
+class _Document:
+    """The main document with all that it references, and the number of nodes that may still be read."""
 
-    def __init__(self, documents: Documents, main: str, root: dict[str, Any]) -> None:
+    def __init__(self, documents: DocumentSet, main: str, root: dict[str, Any]) -> None:
         self.documents, self.main, self.root = documents, main, root
         self.swagger = "swagger" in root
-        self.left = STEPS
-        registry: Any = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]  # attrs makes its parameters
-        self.top = _At(root, registry.with_resource(main, Resource.opaque(root)).resolver(main))
+        self.left = MAX_NODES
+        registry: Any = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]  # attrs defines its parameters
+        self.top = _Node(root, registry.with_resource(main, Resource.opaque(root)).resolver(main))
 
     def _retrieve(self, url: str) -> Resource[Any]:
         return Resource.opaque(load(self.documents.text(url)))
 
-    def at(self, node: Any, near: _At) -> _At:
-        """``node`` with its reference followed. Raises Unusable."""
-        resolver = near.resolver
+    def resolve(self, node: Any, base: _Node) -> _Node:
+        """Follow a node's reference, relative to ``base``. Raises DescriptionError."""
+        resolver = base.resolver
         for _hop in range(HOPS):
             self.left -= 1
             if self.left < 0:
-                raise Unusable(_("The document is too large, or its references never end."))
+                raise DescriptionError(_("The document is too large, or its references are endless."))
             if not isinstance(node, dict) or not isinstance(node.get("$ref"), str):
-                return _At(node, resolver)
+                return _Node(node, resolver)
             reference = node["$ref"]
             try:
-                met = resolver.lookup(reference)
+                resolved = resolver.lookup(reference)
             except Unresolvable as error:
                 cause = error.__cause__
-                if isinstance(cause, Unusable):
+                if isinstance(cause, DescriptionError):
                     raise cause from None
-                raise Unusable(_("The reference %(ref)s leads nowhere.") % {"ref": reference}) from None
-            node, resolver = met.contents, met.resolver
-        raise Unusable(_("The reference %(ref)s leads round in a circle.") % {"ref": reference})
+                raise DescriptionError(_("The reference %(ref)s has no target.") % {"ref": reference}) from None
+            node, resolver = resolved.contents, resolved.resolver
+        raise DescriptionError(_("The reference %(ref)s is circular.") % {"ref": reference})
 
 
-# ------------------------------------------------------------------------------------- operations
-
-
-def _path(book: _Book, found: Found, names: Names, path: str, item: Any) -> None:
+def _read_path(document: _Document, preview: ImportPreview, names: NameAllocator, path: str, node: Any) -> None:
     try:
-        at = book.at(item, book.top)
-    except Unusable as why:
-        found.left.append((path, str(why)))
+        item = document.resolve(node, document.top)
+    except DescriptionError as error:
+        preview.skipped.append((path, str(error)))
         return
-    if not isinstance(at.node, dict) or path.startswith("x-"):
+    if not isinstance(item.node, dict) or path.startswith("x-"):
         return
     for verb in _VERBS:
-        if verb not in at.node:
+        if verb not in item.node:
             continue
         label = f"{verb.upper()} {path}"
-        if len(found.drafts) >= MOST:
-            found.left.append((label, _("A document may bring %(most)d operations at most.") % {"most": MOST}))
+        if len(preview.drafts) >= MAX_OPERATIONS:
+            preview.skipped.append(
+                (label, _("A document can have at most %(most)d operations.") % {"most": MAX_OPERATIONS})
+            )
             continue
         try:
-            found.drafts.append(_operation(book, at, verb, path, names))
-        except Unusable as why:
-            found.left.append((label, str(why)))
+            preview.drafts.append(_draft(document, item, verb, path, names))
+        except DescriptionError as error:
+            preview.skipped.append((label, str(error)))
 
 
 @dataclass(slots=True)
-class _Making:
-    """One operation on its way."""
+class _DraftBuilder:
+    """A draft in progress."""
 
-    book: _Book
+    document: _Document
     draft: Draft
-    names: Names = field(default_factory=Names)
-    #: The shapes that lie above a value.
-    trail: list[int] = field(default_factory=list)
+    names: NameAllocator = field(default_factory=NameAllocator)
+    #: The ids of the schemas above the one that is read: a schema may contain itself.
+    above: list[int] = field(default_factory=list)
 
-    def note(self, label: str, why: Any) -> None:
-        self.draft.notes.append(f"{label}: {why}")
+    def note(self, label: str, reason: Any) -> None:
+        self.draft.notes.append(f"{label}: {reason}")
 
-    def take(self, schema: _At, parts: tuple[str, ...], place: str, name: str, required: bool, text: str) -> str:
-        """Declare a parameter, and its place. Returns its name. Raises Unusable."""
-        self.draft.room()
-        values, notes = _values(self.book, schema, name)
+    def declare(
+        self, schema: _Node, parts: tuple[str, ...], location: str, name: str, required: bool, text: str
+    ) -> str:
+        """Declare a parameter and its location in the request. Return its name. Raises DescriptionError."""
+        self.draft.check_parameter_limit()
+        values, notes = _values(self.document, schema, name)
         values["description"] = text or values.get("description", "")
-        own = self.names.parameter(*parts)
-        values |= {"name": own, "required": required and not values.get("default")}
+        parameter_name = self.names.parameter(*parts)
+        values |= {"name": parameter_name, "required": required and not values.get("default")}
         self.draft.parameters.append(parameter(values, name, notes))
         self.draft.notes += notes
-        if place != "path":
-            self.draft.mappings.append({"place": place, "name": name, "parameter": own})
-        return own
+        if location != "path":
+            self.draft.mappings.append({"location": location, "name": name, "parameter": parameter_name})
+        return parameter_name
 
 
-def _operation(book: _Book, item: _At, verb: str, path: str, names: Names) -> Draft:
-    at = book.at(item.node[verb], item)
-    node = at.node
+def _draft(document: _Document, item: _Node, verb: str, path: str, names: NameAllocator) -> Draft:
+    """Return the draft of one operation of a path item. Raises DescriptionError."""
+    operation = document.resolve(item.node[verb], item)
+    node = operation.node
     if not isinstance(node, dict):
-        raise Unusable(_("It is not described."))
+        raise DescriptionError(_("It has no description."))
     if verb.upper() not in METHODS or verb == "head":
-        raise Unusable(_("The method %(method)s cannot be offered.") % {"method": verb.upper()})
+        raise DescriptionError(_("The method %(method)s is not supported.") % {"method": verb.upper()})
     draft = Draft(
         code=str(node.get("operationId") or f"{verb}_{path}"),
         title=" ".join(str(node.get("summary") or "").split())[:200],
@@ -155,94 +157,102 @@ def _operation(book: _Book, item: _At, verb: str, path: str, names: Names) -> Dr
         method=verb.upper(),
         path=path.lstrip("/"),
     )
-    making = _Making(book, draft)
+    builder = _DraftBuilder(document, draft)
     if node.get("deprecated"):
-        draft.notes.append(_("The upstream calls this operation deprecated."))
+        draft.notes.append(_("The upstream marks this operation as deprecated."))
     if node.get("callbacks"):
-        draft.notes.append(_("Its callbacks are left out: the bus is not called back."))
-    _address(making, item, at)
-    _credential(making, node)
-    body = _parameters(making, item, at)
-    if not book.swagger and "requestBody" in node:
-        _request_body(making, at)
+        draft.notes.append(_("Its callbacks are not imported: the bus does not accept callbacks."))
+    _set_address(builder, item, operation)
+    _set_credential(builder, node)
+    body = _declare_parameters(builder, item, operation)
+    if not document.swagger and "requestBody" in node:
+        _declare_request_body(builder, operation)
     elif body is not None:
-        _json_body(making, book.at(body.node.get("schema") or {}, body), bool(body.node.get("required")))
-    lost = [name for name in re.findall(r"\{([^{}]*)\}", draft.path) if name.lower() not in making.names.taken]
-    if lost:
-        raise Unusable(_("Its path has %(names)s, which is not declared.") % {"names": ", ".join(lost)})
+        _declare_json_body(
+            builder, document.resolve(body.node.get("schema") or {}, body), bool(body.node.get("required"))
+        )
+    undeclared = [name for name in re.findall(r"\{([^{}]*)\}", draft.path) if name.lower() not in builder.names.taken]
+    if undeclared:
+        raise DescriptionError(_("Its path has %(names)s, which is not declared.") % {"names": ", ".join(undeclared)})
     if len(draft.path) > 500:
-        raise Unusable(_("Its path is too long."))
+        raise DescriptionError(_("Its path is too long."))
     draft.code = names.code(draft.code)
     return draft
 
 
-def _parameters(making: _Making, item: _At, at: _At) -> _At | None:
-    """Declare the parameters; returns the one that is the body (Swagger 2). Raises Unusable."""
-    book, body = making.book, None
-    met: dict[tuple[str, str], _At] = {}
-    for near in (item, at):  # the operation's own stand for the path's of the same name
-        listed = near.node.get("parameters")
+def _declare_parameters(builder: _DraftBuilder, item: _Node, operation: _Node) -> _Node | None:
+    """Declare the parameters. Return the one that is the body (Swagger 2). Raises DescriptionError."""
+    document, body = builder.document, None
+    parameters: dict[tuple[str, str], _Node] = {}
+    for owner in (item, operation):  # the operation's parameters replace the path's of the same name
+        listed = owner.node.get("parameters")
         for each in listed if isinstance(listed, list) else ():
-            found = book.at(each, near)
-            if isinstance(found.node, dict):
-                met[str(found.node.get("in")), str(found.node.get("name"))] = found
-    for (where, name), found in met.items():
+            resolved = document.resolve(each, owner)
+            if isinstance(resolved.node, dict):
+                parameters[str(resolved.node.get("in")), str(resolved.node.get("name"))] = resolved
+    for (where, name), parameter_node in parameters.items():
         if where == "body":
-            body = found
+            body = parameter_node
             continue
-        required = bool(found.node.get("required")) or where == "path"
+        required = bool(parameter_node.node.get("required")) or where == "path"
         try:
-            _parameter(making, found, where, name, required)
-        except Unusable as why:
+            _declare_parameter(builder, parameter_node, where, name, required)
+        except DescriptionError as error:
             if required:
-                raise Unusable(f"{name}: {why}") from None
-            making.note(name, why)
+                raise DescriptionError(f"{name}: {error}") from None
+            builder.note(name, error)
     return body
 
 
-def _parameter(making: _Making, found: _At, where: str, name: str, required: bool) -> None:
-    node = found.node
-    place = {"path": "path", "query": "query", "header": "header", "formData": "form"}.get(where)
-    if place is None:
-        raise Unusable(_("a cookie is not handed on"))
+def _declare_parameter(builder: _DraftBuilder, parameter_node: _Node, where: str, name: str, required: bool) -> None:
+    node = parameter_node.node
+    location = {"path": "path", "query": "query", "header": "header", "formData": "form"}.get(where)
+    if location is None:
+        raise DescriptionError(_("cookies are not forwarded"))
     if node.get("type") == "file":
-        raise Unusable(_("a file cannot be a parameter"))
+        raise DescriptionError(_("a file cannot be a parameter"))
     if "content" in node:
-        raise Unusable(_("a whole document in a parameter cannot be taken over"))
-    if place == "header" and name.lower() in ("accept", "content-type", "authorization"):
-        raise Unusable(_("the bus sets this header itself"))
-    schema = found if making.book.swagger else making.book.at(node.get("schema") or {}, found)
-    own = making.take(schema, (name,), place, name, required, str(node.get("description") or ""))
-    if place == "path":
-        making.draft.path = making.draft.path.replace(f"{{{name}}}", f"{{{own}}}")
+        raise DescriptionError(_("a parameter cannot contain a document"))
+    if location == "header" and name.lower() in ("accept", "content-type", "authorization"):
+        raise DescriptionError(_("the bus sets this header itself"))
+    schema = parameter_node
+    if not builder.document.swagger:
+        schema = builder.document.resolve(node.get("schema") or {}, parameter_node)
+    declared = builder.declare(schema, (name,), location, name, required, str(node.get("description") or ""))
+    if location == "path":
+        builder.draft.path = builder.draft.path.replace(f"{{{name}}}", f"{{{declared}}}")
 
 
-def _address(making: _Making, item: _At, at: _At) -> None:
-    """Where the operation is to be had: the first address named that can be one."""
-    root, main = making.book.root, making.book.main
-    if making.book.swagger:
-        schemes = [each for each in (at.node.get("schemes") or root.get("schemes") or ()) if each in ("https", "http")]
+def _set_address(builder: _DraftBuilder, item: _Node, operation: _Node) -> None:
+    """Set the first usable address that the document names for the operation."""
+    root, main = builder.document.root, builder.document.main
+    if builder.document.swagger:
+        schemes = [
+            each for each in (operation.node.get("schemes") or root.get("schemes") or ()) if each in ("https", "http")
+        ]
         host = root.get("host")
         scheme = "https" if "https" in schemes or not schemes else schemes[0]
-        named = [f"{scheme}://{host}{root.get('basePath') or ''}" if host else root.get("basePath") or "/"]
+        addresses = [f"{scheme}://{host}{root.get('basePath') or ''}" if host else root.get("basePath") or "/"]
     else:
-        listed = at.node.get("servers") or item.node.get("servers") or root.get("servers") or [{"url": "/"}]
-        named = [_filled(each) for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    for each in named:
-        url = join(main, str(each)).rstrip("/")
+        listed = operation.node.get("servers") or item.node.get("servers") or root.get("servers") or [{"url": "/"}]
+        addresses = (
+            [_server_address(each) for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        )
+    for address in addresses:
+        url = absolute_url(main, str(address)).rstrip("/")
         if url.startswith(main.split("://")[0] + "://upload.invalid"):
             continue
         try:
-            validate_address(url)
+            validate_url(url)
         except ValidationError:
             continue
-        making.draft.address = url
+        builder.draft.address = url
         return
-    making.draft.notes.append(_("The document names no address that can be called: enter it."))
+    builder.draft.notes.append(_("The document has no address that can be called. Enter one."))
 
 
-def _filled(server: dict[str, Any]) -> str:
-    """A server's address with the defaults of its variables."""
+def _server_address(server: dict[str, Any]) -> str:
+    """Return a server's address with the defaults of its variables."""
     url = str(server.get("url", ""))
     variables = server.get("variables")
     for name, each in (variables if isinstance(variables, dict) else {}).items():
@@ -251,156 +261,158 @@ def _filled(server: dict[str, Any]) -> str:
     return url
 
 
-def _credential(making: _Making, node: dict[str, Any]) -> None:
-    """What the first of the demands for a credential comes to; the secret itself is the clerk's to give."""
-    root = making.book.root
-    wanted = node.get("security", root.get("security"))
-    if not isinstance(wanted, list) or not wanted or not isinstance(wanted[0], dict) or not wanted[0]:
+def _set_credential(builder: _DraftBuilder, node: dict[str, Any]) -> None:
+    """Set the kind of credential that the first security requirement means. The publisher enters the secret."""
+    root = builder.document.root
+    requirements = node.get("security", root.get("security"))
+    if not isinstance(requirements, list) or not requirements:
         return
-    schemes = root.get("securityDefinitions") if making.book.swagger else (root.get("components") or {})
-    schemes = schemes if making.book.swagger else schemes.get("securitySchemes")  # type: ignore[union-attr]
-    name = next(iter(wanted[0]))
+    if not isinstance(requirements[0], dict) or not requirements[0]:
+        return
+    schemes = root.get("securityDefinitions") if builder.document.swagger else (root.get("components") or {})
+    schemes = schemes if builder.document.swagger else schemes.get("securitySchemes")  # type: ignore[union-attr]
+    name = next(iter(requirements[0]))
     try:
-        scheme = making.book.at((schemes or {}).get(name), making.book.top).node
-    except (Unusable, AttributeError):
+        scheme = builder.document.resolve((schemes or {}).get(name), builder.document.top).node
+    except (DescriptionError, AttributeError):
         scheme = None
     scheme = scheme if isinstance(scheme, dict) else {}
-    kind, way = scheme.get("type"), str(scheme.get("scheme", "")).lower()
+    kind, http_scheme = scheme.get("type"), str(scheme.get("scheme", "")).lower()
     if kind == "apiKey" and scheme.get("in") == "header":
-        making.draft.credential_kind = Upstream.Credential.HEADER
-        making.draft.credential_name = str(scheme.get("name", ""))[:200]
-    elif kind == "http" and way == "bearer":
-        making.draft.credential_kind = Upstream.Credential.BEARER
-    text = _("The upstream asks for a credential (%(name)s): enter it with the address.")
-    making.draft.notes.append(text % {"name": f"{name}: {kind or '?'} {way}".strip()})
+        builder.draft.credential_kind = Upstream.Credential.HEADER
+        builder.draft.credential_name = str(scheme.get("name", ""))[:200]
+    elif kind == "http" and http_scheme == "bearer":
+        builder.draft.credential_kind = Upstream.Credential.BEARER
+    text = _("The upstream requires a credential (%(name)s). Enter it together with the address.")
+    builder.draft.notes.append(text % {"name": f"{name}: {kind or '?'} {http_scheme}".strip()})
 
 
-# ----------------------------------------------------------------------------------------- bodies
-
-
-def _request_body(making: _Making, at: _At) -> None:
-    body = making.book.at(at.node["requestBody"], at)
+def _declare_request_body(builder: _DraftBuilder, operation: _Node) -> None:
+    body = builder.document.resolve(operation.node["requestBody"], operation)
     content = body.node.get("content") if isinstance(body.node, dict) else None
     content = content if isinstance(content, dict) else {}
     required = bool(isinstance(body.node, dict) and body.node.get("required"))
     as_json = next((each for name, each in content.items() if _JSON.match(str(name))), None)
     if isinstance(as_json, dict):
-        _json_body(making, making.book.at(as_json.get("schema") or {}, body), required)
+        _declare_json_body(builder, builder.document.resolve(as_json.get("schema") or {}, body), required)
     elif isinstance(content.get(_FORM), dict):
-        _leaves(making, making.book.at(content[_FORM].get("schema") or {}, body), (), "form", required)
+        schema = builder.document.resolve(content[_FORM].get("schema") or {}, body)
+        _declare_members(builder, schema, (), "form", required)
     elif required:
-        raise Unusable(
-            _("A body of the type %(type)s cannot be made from parameters; the style as it is hands it on.")
+        raise DescriptionError(
+            _("A body of the type %(type)s cannot be built from parameters. Use the pass-through style.")
             % {"type": ", ".join(map(str, content)) or "?"}
         )
     else:
-        making.draft.notes.append(_("Its body is left out: it cannot be made from parameters."))
+        builder.draft.notes.append(_("Its body is not imported: it cannot be built from parameters."))
 
 
-def _json_body(making: _Making, schema: _At, required: bool) -> None:
-    _leaves(making, schema, (), "json", required)
+def _declare_json_body(builder: _DraftBuilder, schema: _Node, required: bool) -> None:
+    _declare_members(builder, schema, (), "json", required)
 
 
-def _leaves(making: _Making, schema: _At, parts: tuple[str, ...], place: str, required: bool) -> None:
-    """Declare the plain values of an object, one level below the other. Raises Unusable."""
-    found = _members(making.book, schema)
-    if found is None:
-        raise Unusable(_("Its body is no object with named members; the style as it is hands it on."))
-    members, needed = found
-    making.trail.append(id(schema.node))
+def _declare_members(
+    builder: _DraftBuilder, schema: _Node, parts: tuple[str, ...], location: str, required: bool
+) -> None:
+    """Declare the plain values of an object and of the objects in it. Raises DescriptionError."""
+    members_and_required = _members(builder.document, schema)
+    if members_and_required is None:
+        raise DescriptionError(_("Its body is not an object with named members. Use the pass-through style."))
+    members, required_names = members_and_required
+    builder.above.append(id(schema.node))
     for name, each in members:
-        way = (*parts, name)
-        label, wanted = ".".join(way), required and name in needed
+        inner_parts = (*parts, name)
+        label, is_required = ".".join(inner_parts), required and name in required_names
         try:
-            _leaf(making, each, way, place, wanted)
-        except Unusable as why:
-            if wanted:
-                raise Unusable(f"{label}: {why}") from None
-            making.note(label, why)
-    making.trail.pop()
+            _declare_member(builder, each, inner_parts, location, is_required)
+        except DescriptionError as error:
+            if is_required:
+                raise DescriptionError(f"{label}: {error}") from None
+            builder.note(label, error)
+    builder.above.pop()
 
 
-def _leaf(making: _Making, near: _At, way: tuple[str, ...], place: str, required: bool) -> None:
-    schema = making.book.at(near.node, near)
+def _declare_member(
+    builder: _DraftBuilder, member: _Node, parts: tuple[str, ...], location: str, required: bool
+) -> None:
+    schema = builder.document.resolve(member.node, member)
     if not isinstance(schema.node, dict):
-        raise Unusable(_("it is not described"))
+        raise DescriptionError(_("it has no description"))
     if schema.node.get("readOnly"):
         return
-    if _members(making.book, schema) is not None:
-        if len(way) > DEPTH or place == "form":
-            raise Unusable(_("it lies too deep"))
-        if id(schema.node) in making.trail:
-            raise Unusable(_("it holds itself"))
-        _leaves(making, schema, way, place, required)
+    if _members(builder.document, schema) is not None:
+        if len(parts) > DEPTH or location == "form":
+            raise DescriptionError(_("it is nested too deeply"))
+        if id(schema.node) in builder.above:
+            raise DescriptionError(_("it contains itself"))
+        _declare_members(builder, schema, parts, location, required)
         return
-    if any("." in part for part in way) and place == "json":
-        raise Unusable(_("a name with a dot cannot be told from a level"))
+    if any("." in part for part in parts) and location == "json":
+        raise DescriptionError(_("a dot in the name would be read as a nested level"))
     text = str(schema.node.get("description") or "")
-    making.take(schema, way, place, ".".join(way), required, text)
+    builder.declare(schema, parts, location, ".".join(parts), required, text)
 
 
-def _members(book: _Book, schema: _At, depth: int = 0) -> tuple[list[tuple[str, _At]], set[str]] | None:
-    """An object's members and which it must have; None for what is no object."""
+def _members(document: _Document, schema: _Node, depth: int = 0) -> tuple[list[tuple[str, _Node]], set[str]] | None:
+    """Return an object's members and the names of the required ones; None for a schema of anything else."""
     node = schema.node
     if not isinstance(node, dict) or depth > DEPTH:
         return None
-    members: dict[str, _At] = {}
-    needed: set[str] = set()
+    members: dict[str, _Node] = {}
+    required_names: set[str] = set()
     listed = node.get("allOf")
     for each in listed if isinstance(listed, list) else ():
-        inner = _members(book, book.at(each, schema), depth + 1)
+        inner = _members(document, document.resolve(each, schema), depth + 1)
         if inner is not None:
             members |= dict(inner[0])
-            needed |= inner[1]
-    own = node.get("properties")
-    if isinstance(own, dict):
-        members |= {str(name): _At(each, schema.resolver) for name, each in own.items()}
+            required_names |= inner[1]
+    properties = node.get("properties")
+    if isinstance(properties, dict):
+        members |= {str(name): _Node(each, schema.resolver) for name, each in properties.items()}
     required = node.get("required")
-    needed |= {str(name) for name in required} if isinstance(required, list) else set()
-    return (list(members.items()), needed) if members else None
+    required_names |= {str(name) for name in required} if isinstance(required, list) else set()
+    return (list(members.items()), required_names) if members else None
 
-
-# ----------------------------------------------------------------------------------------- values
 
 _TYPES = {"integer": "integer", "number": "decimal", "boolean": "boolean", "string": "text"}
 
 
 def _kinds(node: dict[str, Any]) -> list[str]:
-    """The types that a schema allows, without null."""
+    """Return the types that a schema allows, without null."""
     kind = node.get("type")
     return [str(each) for each in (kind if isinstance(kind, list) else [kind]) if each and each != "null"]
 
 
-def _one(book: _Book, schema: _At) -> _At:
-    """A schema, or the one that it is beside null. Raises Unusable."""
+def _without_null(document: _Document, schema: _Node) -> _Node:
+    """Return a schema, or its only alternative that is not null. Raises DescriptionError."""
     for word in ("oneOf", "anyOf", "allOf"):
         listed = schema.node.get(word)
         if isinstance(listed, list):
-            inner = [book.at(each, schema) for each in listed]
+            inner = [document.resolve(each, schema) for each in listed]
             inner = [each for each in inner if isinstance(each.node, dict) and each.node.get("type") != "null"]
             if len(inner) != 1:
-                raise Unusable(_("a choice among several shapes cannot be taken over"))
-            return _At({**inner[0].node, **{k: v for k, v in schema.node.items() if k != word}}, inner[0].resolver)
+                raise DescriptionError(_("a choice between several schemas cannot be imported"))
+            return _Node({**inner[0].node, **{k: v for k, v in schema.node.items() if k != word}}, inner[0].resolver)
     return schema
 
 
-def _values(book: _Book, schema: _At, label: str) -> tuple[dict[str, Any], list[str]]:
-    """A schema as values of a Parameter, and what of it is left out. Raises Unusable."""
+def _values(document: _Document, schema: _Node, label: str) -> tuple[dict[str, Any], list[str]]:
+    """Return a schema as values of a Parameter, and notes on what is omitted. Raises DescriptionError."""
     if not isinstance(schema.node, dict):
-        raise Unusable(_("it is not described"))
-    node = _one(book, schema).node
+        raise DescriptionError(_("it has no description"))
+    node = _without_null(document, schema).node
     kinds = _kinds(node)
     if "array" in kinds:
-        raise Unusable(_("a list cannot be a parameter"))
+        raise DescriptionError(_("a list cannot be a parameter"))
     if "object" in kinds:
-        raise Unusable(_("an object without named members cannot be a parameter"))
+        raise DescriptionError(_("an object without named members cannot be a parameter"))
     if len(kinds) > 1:
-        raise Unusable(_("a choice among several types cannot be taken over"))
+        raise DescriptionError(_("a choice between several types cannot be imported"))
     kind = _TYPES.get(kinds[0] if kinds else "string")
     if kind is None:
-        raise Unusable(_("its type %(type)s is not known") % {"type": kinds[0]})
+        raise DescriptionError(_("its type %(type)s is unknown") % {"type": kinds[0]})
     if node.get("format") == "binary":
-        raise Unusable(_("a file cannot be a parameter"))
+        raise DescriptionError(_("a file cannot be a parameter"))
     if kind == "text":
         kind = {"date": "date", "date-time": "datetime"}.get(str(node.get("format")), "text")
     values: dict[str, Any] = {"type": kind, "description": str(node.get("description") or "")}
@@ -413,13 +425,14 @@ def _values(book: _Book, schema: _At, label: str) -> tuple[dict[str, Any], list[
 
 
 def _rules(node: dict[str, Any], kind: str, label: str, notes: list[str]) -> Iterator[tuple[str, str]]:
+    """Return a schema's restrictions as names and values of a Parameter."""
     listed = node.get("enum") if "enum" in node else [node["const"]] if "const" in node else None
     if isinstance(listed, list) and listed:
-        words = [_written(each) for each in listed if each is not None]
+        words = [_as_text(each) for each in listed if each is not None]
         if all(word.strip() == word and word and "\n" not in word for word in words):
             yield "choices", "\n".join(words)
         else:
-            notes.append(_("%(label)s: its choices are left out.") % {"label": label})
+            notes.append(_("%(label)s: its choices are not imported.") % {"label": label})
     elif kind == "text":
         bounds = {"min": "minLength", "max": "maxLength"}
         yield from ((ours, str(node[theirs])) for ours, theirs in bounds.items() if isinstance(node.get(theirs), int))
@@ -428,21 +441,21 @@ def _rules(node: dict[str, Any], kind: str, label: str, notes: list[str]) -> Ite
     elif kind in ("integer", "decimal"):
         for ours, theirs in (("min", "minimum"), ("max", "maximum")):
             if isinstance(node.get(theirs), int | float):
-                yield ours, _written(node[theirs])
+                yield ours, _as_text(node[theirs])
         if any(node.get(name) for name in ("exclusiveMinimum", "exclusiveMaximum", "multipleOf")):
-            notes.append(_("%(label)s: an exclusive bound or a multiple is left out.") % {"label": label})
+            notes.append(_("%(label)s: an exclusive bound or a multiple is not imported.") % {"label": label})
     if isinstance(node.get("default"), str | int | float | bool):
-        yield "default", _written(node["default"])
+        yield "default", _as_text(node["default"])
 
 
-def _written(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def whole(pattern: str) -> str:
-    """A pattern that is searched for, as one that the whole value must match."""
-    begun, ended = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
-    middle = pattern[1 if begun else 0 : -1 if ended else None]
-    if begun and ended:
+    """Return a pattern that is searched for as one that the whole value must match."""
+    at_start, at_end = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
+    middle = pattern[1 if at_start else 0 : -1 if at_end else None]
+    if at_start and at_end:
         return middle
-    return f"{'' if begun else '.*'}(?:{middle}){'' if ended else '.*'}"
+    return f"{'' if at_start else '.*'}(?:{middle}){'' if at_end else '.*'}"

@@ -1,4 +1,4 @@
-"""Reads a description's YAML or JSON within bounds."""
+"""The reader of a description's YAML or JSON, with limits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import yaml
 from django.utils.translation import gettext as _
 
-from proxyservices.descriptions.documents import Unusable
+from proxyservices.descriptions.documents import DescriptionError
 
-#: How many nodes of a document are looked at in all: references can make a small document endless.
-STEPS = 100_000
-#: How deep a YAML document's lists and mappings may lie in each other.
-NESTED = 200
-#: How many letters and nodes a YAML document may have once its aliases are written out.
-WEIGHT = 16_000_000
+#: The most nodes that are read of a document: references can make a small document endless.
+MAX_NODES = 100_000
+#: The deepest nesting of a YAML document's lists and mappings.
+MAX_DEPTH = 200
+#: The most characters and nodes of a YAML document once its aliases are expanded.
+MAX_EXPANDED = 16_000_000
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -26,7 +26,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     def flatten_mapping(self, node: Any) -> None:
         super().flatten_mapping(node)
         self.merged += len(node.value)
-        if self.merged > STEPS:
+        if self.merged > MAX_NODES:
             raise yaml.YAMLError("too many merged keys")
 
 
@@ -34,57 +34,58 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node
 
 
 def load(text: str) -> Any:
-    """A JSON or YAML document. Raises Unusable."""
+    """Return the content of a JSON or YAML document. Raises DescriptionError."""
     try:
         if text.startswith("{"):
             return json.loads(text)
-        _shallow(text)
-        found = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-        _weigh(found)
-        return found
+        _check_depth(text)
+        content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        _check_expanded_size(content)
+        return content
     except (ValueError, yaml.YAMLError, RecursionError, TypeError, AttributeError):
-        raise Unusable(_("This is neither a WSDL nor an OpenAPI document: it is not even JSON or YAML.")) from None
+        raise DescriptionError(_("This is not a WSDL or OpenAPI document: it is neither XML, JSON nor YAML.")) from None
 
 
-def _shallow(text: str) -> None:
-    """Refuse what is nested deeper than any description: the loader in C goes down with the whole process."""
+def _check_depth(text: str) -> None:
+    """Raise YAMLError for deeper nesting than any description has: libyaml's loader would crash the whole process."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > NESTED:
-            raise yaml.YAMLError("nested too deep")
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError("nested too deeply")
 
 
-def _weigh(root: Any) -> None:
-    """Refuse what its aliases make endless, or larger than any description once it is written out."""
+def _check_expanded_size(root: Any) -> None:
+    """Raise YAMLError for content that aliases make endless, or larger than any description once expanded."""
     sizes: dict[int, int] = {}
     above: set[int] = set()
-    ahead: list[tuple[Any, bool]] = [(root, False)]
-    while ahead:
-        node, walked = ahead.pop()
-        key, inner = id(node), _inner(node)
-        if walked:
+    #: (node, True if its members have been visited)
+    pending: list[tuple[Any, bool]] = [(root, False)]
+    while pending:
+        node, visited = pending.pop()
+        key, members = id(node), _members(node)
+        if visited:
             above.discard(key)
-            sizes[key] = 1 + sum(sizes[id(each)] if _holds(each) else _length(each) for each in inner)
-            if sizes[key] > WEIGHT:
+            sizes[key] = 1 + sum(sizes[id(each)] if _is_container(each) else _length(each) for each in members)
+            if sizes[key] > MAX_EXPANDED:
                 raise yaml.YAMLError("too large when written out")
         elif key in above:
-            raise yaml.YAMLError("an alias holds itself")
-        elif key not in sizes and _holds(node):
+            raise yaml.YAMLError("an alias contains itself")
+        elif key not in sizes and _is_container(node):
             above.add(key)
-            ahead.append((node, True))
-            ahead += [(each, False) for each in inner if _holds(each)]
+            pending.append((node, True))
+            pending += [(each, False) for each in members if _is_container(each)]
 
 
-def _holds(node: Any) -> bool:
+def _is_container(node: Any) -> bool:
     return isinstance(node, dict | list | tuple | set | frozenset)
 
 
-def _inner(node: Any) -> list[Any]:
-    return [*node.keys(), *node.values()] if isinstance(node, dict) else list(node) if _holds(node) else []
+def _members(node: Any) -> list[Any]:
+    return [*node.keys(), *node.values()] if isinstance(node, dict) else list(node) if _is_container(node) else []
 
 
 def _length(leaf: Any) -> int:
     if isinstance(leaf, int) and leaf.bit_length() > 1_000:
-        raise yaml.YAMLError("a number too large")  # which Python would not write out
+        raise yaml.YAMLError("a number is too large")  # Python refuses to convert it to text
     return 1 + (len(leaf) if isinstance(leaf, str | bytes) else 0)

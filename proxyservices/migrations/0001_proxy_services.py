@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('position', models.PositiveSmallIntegerField(default=0, help_text='The lowest is tried first.', verbose_name='priority')),
-                ('url', models.CharField(max_length=500, validators=[proxyservices.models.validate_address], verbose_name='address')),
+                ('url', models.CharField(max_length=500, validators=[proxyservices.models.validate_url], verbose_name='address')),
                 ('credential', registry.secrets.EncryptedField(blank=True, default='', help_text='Sent in the AccessKey header.', verbose_name='access key at the upstream')),
                 ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='upstreams', to='proxyservices.proxyoperation', verbose_name='operation')),
             ],

@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='upstream',
             name='token_url',
-            field=models.CharField(blank=True, help_text='OAuth2 only.', max_length=500, validators=[proxyservices.models.validate_address], verbose_name='token address'),
+            field=models.CharField(blank=True, help_text='OAuth2 only.', max_length=500, validators=[proxyservices.models.validate_url], verbose_name='token address'),
         ),
         migrations.AddField(
             model_name='upstream',

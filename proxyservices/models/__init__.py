@@ -1,17 +1,17 @@
 """Proxy services: a stable alias in front of another system's web service."""
 
-from proxyservices.models.address_changes import AddressChange, Sample
-from proxyservices.models.operations import Contract, Mapping, ProxyOperation
-from proxyservices.models.upstreams import Lease, Upstream, UpstreamState
+from proxyservices.models.address_changes import AddressChange, SampleRequest
+from proxyservices.models.operations import ParameterMapping, ProxyOperation, ServiceDescription
+from proxyservices.models.upstreams import Upstream, UpstreamState, mappings_to_reenter
 from proxyservices.models.validators import (
     METHODS,
     header_names,
-    validate_address,
     validate_headers,
     validate_methods,
+    validate_url,
 )
 
 __all__ = [
-    "METHODS", "AddressChange", "Contract", "Lease", "Mapping", "ProxyOperation", "Sample", "Upstream", "UpstreamState",
-    "header_names", "validate_address", "validate_headers", "validate_methods",
+    "METHODS", "AddressChange", "ParameterMapping", "ProxyOperation", "SampleRequest", "ServiceDescription", "Upstream",
+    "UpstreamState", "header_names", "mappings_to_reenter", "validate_headers", "validate_methods", "validate_url",
 ]  # fmt: skip

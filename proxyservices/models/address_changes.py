@@ -1,4 +1,4 @@
-"""Samples, and the history of address changes."""
+"""Sample requests, and the history of address changes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from proxyservices.models.upstreams import Upstream
 from registry.secrets import EncryptedField
 
 
-class Sample(models.Model):
-    """A question with which a new address is compared with the old one."""
+class SampleRequest(models.Model):
+    """A request by which a rehearsal compares a new address with the old one."""
 
     operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="samples")
     name = models.CharField(_("name"), max_length=100)
-    #: JSON: the arguments by parameter; for as-is operations method, path, query, headers and body.
-    question = EncryptedField(_("question"))
+    #: JSON: the arguments by parameter; for pass-through operations method, path, query, headers and body.
+    request = EncryptedField(_("request"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
@@ -31,29 +31,31 @@ class Sample(models.Model):
 
 
 class AddressChange(models.Model):
-    """A move of an upstream, rehearsed or not: the history that "back" goes by."""
+    """A rehearsal, switch or roll-back of an upstream's address. A roll-back restores the state before a switch."""
 
     upstream = models.ForeignKey(Upstream, models.SET_NULL, null=True, related_name="changes")
-    #: Copied, so that the record outlives what it names.
+    #: Copies, so that the row outlives the operation.
     operation = models.CharField(_("operation"), max_length=300)
     operation_ref = models.BigIntegerField(null=True)
     old_url = models.CharField(_("old address"), max_length=500)
     new_url = models.CharField(_("new address"), max_length=500)
     kind = models.CharField(
-        _("kind"), max_length=10, choices=[("rehearse", _("rehearsed")), ("switch", _("switched")), ("back", _("back"))]
+        _("kind"),
+        max_length=10,
+        choices=[("rehearse", _("rehearsed")), ("switch", _("switched")), ("roll-back", _("rolled back"))],
     )
-    #: How many samples were asked, and how many differed; None where nothing was rehearsed.
+    #: The number of samples that were sent, and of those with differences; None if nothing was rehearsed.
     samples = models.PositiveIntegerField(_("samples"), null=True, blank=True)
     differences = models.PositiveIntegerField(_("differences"), null=True, blank=True)
-    #: JSON. What is to go to the new address ("rehearse") or went to the old one ("switch", "back"):
-    #: "credential", and the secret values by their mappings' ids. Whoever goes back needs the old ones.
+    #: JSON: "credential", and the secret values by their mappings' ids. They are for the new address ("rehearse"), or
+    #: belonged to the old one ("switch", "roll-back"): a roll-back restores them.
     secrets = EncryptedField(blank=True, default="", editable=False)
     user = models.CharField(_("user"), max_length=150)
     at = models.DateTimeField(_("time"), default=timezone.now)
 
     class Meta:
-        verbose_name = _("change of address")
-        verbose_name_plural = _("changes of address")
+        verbose_name = _("address change")
+        verbose_name_plural = _("address changes")
         default_permissions = ("view",)
         ordering = ("-at", "-id")
 

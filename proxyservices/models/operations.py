@@ -1,8 +1,9 @@
-"""Proxy services: a stable alias in front of another system's web service."""
+"""Proxy operations, their parameter mappings and their service descriptions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,16 +13,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.models.validators import _HEADER, METHODS, validate_headers, validate_methods
-from registry.models import Definition, Operation, Parameter
+from registry import secret_rules
+from registry.models import Operation, Parameter, RegistryModel
 from registry.secrets import EncryptedField
 
-#: What stands for a parameter's value in a path.
-_MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
+#: A placeholder for a parameter's value in a path.
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
 
 class ProxyOperation(Operation):
+    """An operation that forwards its calls to an upstream."""
+
     class Style(models.TextChoices):
-        AS_IS = "as-is", _("as it is: every request below the alias is handed on untouched")
+        PASS_THROUGH = "pass-through", _("pass-through: requests below the alias are forwarded unchanged")
         REST = "rest", _("REST: declared parameters become path, query, header, form or JSON body")
         SOAP = "soap", _("SOAP: an operation of an upstream's WSDL")
         LEGACY_REST = "legacy-rest", _("MANTRA 1.99x: rest")
@@ -37,84 +41,88 @@ class ProxyOperation(Operation):
         max_length=10,
         choices=[(name, name) for name in METHODS if name != "HEAD"],
         default="GET",
-        help_text=_("With which the upstream is asked; style REST only."),
+        help_text=_("HTTP method of the request to the upstream. Only for the REST style."),
     )
-    methods = models.CharField(
-        _("methods handed on"),
+    allowed_methods = models.CharField(
+        _("allowed methods"),
         max_length=100,
         default=", ".join(METHODS),
         validators=[validate_methods],
-        help_text=_("Style as it is only."),
+        help_text=_("Only for the pass-through style."),
     )
     path = models.CharField(
         _("path"),
         max_length=500,
         blank=True,
         help_text=_(
-            "What follows the upstream's address. REST: may hold {parameter}. SOAP: the operation's name. "
-            "MANTRA 1.99x: the operation's name there; for soap it may read name#depth#block."
+            "Appended to the upstream's address. REST: may contain {parameter}. SOAP: the operation's name. MANTRA "
+            "1.99x: the operation's name there; for soap also name#depth#block."
         ),
     )
-    request_headers = models.TextField(
-        _("request headers handed on"),
+    forwarded_request_headers = models.TextField(
+        _("forwarded request headers"),
         blank=True,
         default="Accept, Accept-Language, Content-Type, If-Match, If-Modified-Since, If-None-Match, "
         "If-Unmodified-Since, Prefer, Range, SOAPAction",
         validators=[validate_headers],
-        help_text=_("Names, one on a line. Style as it is only."),
+        help_text=_("Names, one per line. Only for the pass-through style."),
     )
-    response_headers = models.TextField(
-        _("answer headers handed back"),
+    returned_response_headers = models.TextField(
+        _("returned response headers"),
         blank=True,
         default="Accept-Ranges, Cache-Control, Content-Disposition, Content-Encoding, Content-Language, "
         "Content-Range, ETag, Expires, Last-Modified, Location, Retry-After, Vary",
         validators=[validate_headers],
-        help_text=_("Names, one on a line. Content-Type always goes back. Style as it is only."),
+        help_text=_("Names, one per line. Content-Type is always returned. Only for the pass-through style."),
     )
-    pass_credentials = models.BooleanField(
-        _("hand on the caller's credentials"),
+    forward_credentials = models.BooleanField(
+        _("forward caller credentials"),
         default=False,
-        help_text=_("The caller's AccessKey, Authorization and Cookie headers go on to the upstream."),
+        help_text=_("Forwards the caller's AccessKey, Authorization and Cookie headers to the upstream."),
     )
-    time_cap_ms = models.PositiveIntegerField(
-        _("time cap (ms)"),
+    timeout_ms = models.PositiveIntegerField(
+        _("time limit (ms)"),
         default=10_000,
         validators=[MinValueValidator(50), MaxValueValidator(3_600_000)],
-        help_text=_("For the whole call: every attempt, to the last byte."),
+        help_text=_("For the whole call: all attempts, until the last byte."),
     )
-    connect_cap_ms = models.PositiveIntegerField(
-        _("time for connecting (ms)"), default=3_000, validators=[MinValueValidator(50), MaxValueValidator(60_000)]
+    connect_timeout_ms = models.PositiveIntegerField(
+        _("connect timeout (ms)"), default=3_000, validators=[MinValueValidator(50), MaxValueValidator(60_000)]
     )
-    read_cap_ms = models.PositiveIntegerField(
-        _("time between two bytes (ms)"),
+    read_timeout_ms = models.PositiveIntegerField(
+        _("read timeout (ms)"),
         default=10_000,
         validators=[MinValueValidator(50), MaxValueValidator(600_000)],
     )
-    size_cap = models.PositiveIntegerField(
-        _("size cap (bytes)"), default=10_000_000, help_text=_("Of an answer, and of a body that is handed on.")
+    max_body_bytes = models.PositiveIntegerField(
+        _("size limit (bytes)"),
+        default=10_000_000,
+        help_text=_("For responses, and for request bodies that are forwarded."),
     )
-    concurrency = models.PositiveSmallIntegerField(
-        _("calls at once"),
+    max_concurrent_calls = models.PositiveSmallIntegerField(
+        _("calls at once (limit)"),
         default=0,
-        help_text=_("In each worker process; 0: as many as half of its threads, which is also the most."),
+        help_text=_("In each worker process. 0: half of its threads, which is also the maximum."),
     )
     retries = models.PositiveSmallIntegerField(
         _("retries"),
         default=1,
         validators=[MaxValueValidator(5)],
-        help_text=_("Only where nothing can happen twice: reading, or a request that was not sent yet."),
+        help_text=_("Only requests that are safe to repeat: reads, and requests that were not sent."),
     )
-    stale_seconds = models.PositiveIntegerField(
-        _("last good answer (seconds)"),
+    stale_if_error_seconds = models.PositiveIntegerField(
+        _("serve stale for (seconds)"),
         default=0,
-        help_text=_("How old an answer may be that stands in while every upstream is down; 0: none does."),
+        help_text=_(
+            "Serve the last good response for up to this many seconds when all upstreams are down. 0 disables it."
+        ),
     )
-    ignored = models.TextField(
+    ignored_paths = models.TextField(
         _("not compared"),
         blank=True,
         help_text=_(
-            "What differs in every answer and is left out when an address is rehearsed, one path on a line: "
-            "meta.time, data.*.id, header:Vary. * stands for anything."
+            "Parts that differ in every response and are ignored in rehearsals, one path per line: meta.time, "
+            "data.*.id, header:Vary. * matches any name."
         ),
     )
 
@@ -124,18 +132,18 @@ class ProxyOperation(Operation):
 
     @property
     def writes(self) -> bool:
-        """Whether a call may change something at the upstream, and is therefore taken by POST alone."""
+        """True if a call may change data at the upstream, so that callers must use POST."""
         return self.style == self.Style.REST and self.method != "GET"
 
     def declare_missing(self) -> list[str]:
-        """Declare a text parameter for each mark in a ``rest`` path that nothing fills; gives their names."""
+        """Declare a text parameter for each placeholder in a ``rest`` path without a source. Return their names."""
         if self.style != self.Style.REST:
             return []
         taken = {name.lower() for name in self.parameters.values_list("name", flat=True)}
-        mapped = self.mappings.filter(place=Mapping.Place.PATH).values_list("name", flat=True)
+        mapped = self.mappings.filter(location=ParameterMapping.Location.PATH).values_list("name", flat=True)
         filled = taken | {name.strip("{}").lower() for name in mapped}
         missing: list[str] = []
-        for name in _MARK.findall(self.path):
+        for name in _PLACEHOLDER.findall(self.path):
             if name.lower() not in filled:
                 filled.add(name.lower())
                 missing.append(name)
@@ -148,14 +156,14 @@ class ProxyOperation(Operation):
         super().save(*args, **kwargs)
 
 
-class Mapping(Definition):
-    """Where something goes in the upstream's request: a declared parameter's value, a constant or a secret.
+class ParameterMapping(RegistryModel):
+    """The location of a value in the upstream's request: of a declared parameter, a constant or a secret.
 
-    A declared parameter without a mapping goes where its name stands in the path, else into the query
-    string (GET, DELETE) or the form (POST, PUT, PATCH), under its own name.
+    A declared parameter without a mapping replaces its placeholder in the path. Without a placeholder it goes into the
+    query string (GET, DELETE) or the form (POST, PUT, PATCH), under its own name.
     """
 
-    class Place(models.TextChoices):
+    class Location(models.TextChoices):
         PATH = "path", _("path")
         QUERY = "query", _("query string")
         HEADER = "header", _("header")
@@ -164,54 +172,64 @@ class Mapping(Definition):
 
     operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="mappings")
     position = models.PositiveSmallIntegerField(_("position"), default=0)
-    place = models.CharField(_("place"), max_length=10, choices=Place.choices, default=Place.QUERY)
+    location = models.CharField(_("location"), max_length=10, choices=Location.choices, default=Location.QUERY)
     name = models.CharField(
-        _("name there"), max_length=200, help_text=_("In a JSON body a dot goes one level down: pegawai.nip.")
+        _("upstream name"), max_length=200, help_text=_("In a JSON body, a dot starts a nested level: pegawai.nip.")
     )
     parameter = models.CharField(
-        _("parameter"), max_length=63, blank=True, help_text=_("Whose value it is; empty for a fixed value.")
+        _("parameter"),
+        max_length=63,
+        blank=True,
+        help_text=_("The parameter that gives the value; empty for a fixed value."),
     )
     value = EncryptedField(_("fixed value"), blank=True, default="", help_text=_("A constant or a secret."))
     secret = models.BooleanField(
-        _("secret"), default=False, help_text=_("The fixed value is shown to nobody again, and in no export.")
+        _("secret"), default=False, help_text=_("The fixed value is never shown again and is not exported.")
     )
 
     class Meta:
-        verbose_name = _("mapping")
-        verbose_name_plural = _("mappings")
+        verbose_name = _("parameter mapping")
+        verbose_name_plural = _("parameter mappings")
         ordering = ("position", "id")
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.name}"
+        return f"{self.location}: {self.name}"
 
     def clean(self) -> None:
         super().clean()
-        if self.place == self.Place.HEADER and not _HEADER.match(self.name):
-            raise ValidationError({"name": _("This is not the name of a header.")})
+        if self.location == self.Location.HEADER and not _HEADER.match(self.name):
+            raise ValidationError({"name": _("Enter a valid header name.")})
         if bool(self.parameter) == bool(str(self.value or "")):
-            raise ValidationError({"value": _("Name a parameter, or give a fixed value: one of the two.")})
+            raise ValidationError({"value": _("Enter a parameter or a fixed value, not both.")})
+        secret_rules.check(self)
+
+    def secret_destinations(self) -> frozenset[Hashable]:
+        """Return the people who may read the value, beside the upstreams (see mappings_to_reenter)."""
+        return frozenset() if self.secret else frozenset({"everyone"})
 
 
-class Contract(Definition):
-    """A document that describes an upstream (WSDL, XSD, OpenAPI), kept here so that no call waits for it."""
+class ServiceDescription(RegistryModel):
+    """A document about an upstream (WSDL, XSD, OpenAPI), stored so that no call waits for it."""
 
-    operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="contracts")
+    operation = models.ForeignKey(
+        ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="descriptions"
+    )
     url = models.CharField(_("address"), max_length=1000)
-    #: True for the document that the others hang from.
+    #: True for the document that imports the others.
     main = models.BooleanField(_("main document"), default=False)
     content = models.TextField(_("content"))
     fetched_at = models.DateTimeField(_("fetched at"), default=timezone.now)
 
     class Meta:
-        verbose_name = _("contract")
-        verbose_name_plural = _("contracts")
+        verbose_name = _("description document")
+        verbose_name_plural = _("description documents")
         ordering = ("-main", "id")
-        constraints = [models.UniqueConstraint(fields=["operation", "url"], name="contract_once")]
+        constraints = [models.UniqueConstraint(fields=["operation", "url"], name="description_once")]
 
     def __str__(self) -> str:
         return self.url
 
 
-#: Styles that call a SOAP operation, and those whose upstream may have a description.
-_SOAP = frozenset((ProxyOperation.Style.SOAP, ProxyOperation.Style.LEGACY_SOAP))
-_DESCRIBED = frozenset((ProxyOperation.Style.AS_IS, *_SOAP))
+#: Styles that call a SOAP operation, and styles with an upstream that may have a description.
+SOAP_STYLES = frozenset((ProxyOperation.Style.SOAP, ProxyOperation.Style.LEGACY_SOAP))
+DESCRIBED_STYLES = frozenset((ProxyOperation.Style.PASS_THROUGH, *SOAP_STYLES))

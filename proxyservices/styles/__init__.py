@@ -1,29 +1,29 @@
-"""The styles in which an operation's calls go to its upstreams."""
+"""Styles: how an operation's calls become requests to its upstreams."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from proxyservices.models import Mapping, ProxyOperation
-from proxyservices.models.operations import _SOAP
-from proxyservices.styles.base import Recipe
+from proxyservices.models import ParameterMapping, ProxyOperation
+from proxyservices.models.operations import SOAP_STYLES
+from proxyservices.styles.base import Style
 from proxyservices.styles.legacy import Legacy
-from proxyservices.styles.pass_through import AsIs
+from proxyservices.styles.pass_through import PassThrough
 from proxyservices.styles.rest import Rest
 from proxyservices.styles.soap import Soap
 
-RECIPES: dict[str, Callable[[ProxyOperation, Sequence[Mapping], Sequence[str]], Recipe]] = {
-    "as-is": AsIs,
+STYLES: dict[str, Callable[[ProxyOperation, Sequence[ParameterMapping], Sequence[str]], Style]] = {
+    "pass-through": PassThrough,
     "rest": Rest,
     **{f"legacy-{style}": Legacy for style in ("rest", "restfull", "restfullpar", "get", "post")},
 }
 
 
-def recipe_of(operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Sequence[str]) -> Recipe:
-    """The recipe of an operation with these mappings and names of parameters. Raises ValueError with a word."""
-    if operation.style in _SOAP:
+def style_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]) -> Style:
+    """Return an operation's style for these mappings and parameter names. Raises ValueError with a word."""
+    if operation.style in SOAP_STYLES:
         return Soap(operation, mappings, parameters)
-    made = RECIPES.get(operation.style)
-    if made is None:
+    style = STYLES.get(operation.style)
+    if style is None:
         raise ValueError("style")
-    return made(operation, mappings, parameters)
+    return style(operation, mappings, parameters)

@@ -1,7 +1,7 @@
-"""How each style makes the question for the upstream out of a call.
+"""The protocol of styles, and the steps that they share.
 
-A recipe is made once, when the operation is prepared, and asked at each call. It knows nothing of addresses:
-what it makes can be put to any of them.
+A style is built once, when the operation is prepared, and builds one request per call. It knows no endpoint: its
+requests can be sent to any of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 
+from proxyservices.decoders.limits import inflate
+from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
-from registry.calls import Passage
+from registry.calls import RawRequest
 from registry.results import Fault
 
-READS = ("GET", "HEAD", "POST")
-WRITES = ("POST",)
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+READ_METHODS = ("GET", "HEAD", "POST")
+WRITE_METHODS = ("POST",)
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 _END = re.compile(r"[;\x00-\x1f\x7f]")
 _HEADER_VALUE = re.compile(r"[\t -~]*\Z")
 _MEDIA_TYPES = {
@@ -36,69 +38,105 @@ _MEDIA_TYPES = {
 
 
 @dataclass(slots=True)
-class Task:
-    """What a recipe makes a question of."""
+class RequestContext:
+    """The input from which a style builds a request and decodes the response."""
 
     arguments: dict[str, Any] = field(repr=False)
-    #: The request as it came, for operations that hand it on; None where the face has none to hand on.
-    passage: Passage | None
+    #: The request as it came; None on protocols that do not allow to pass it through.
+    raw_request: RawRequest | None
     method: str
     request_id: str
     #: Monotonic seconds at which the whole call must be over.
     deadline: float
-    size_cap: int
+    max_body_bytes: int
     format: str = "json"
-    #: The caller's address and key: the one is told to the upstream, the other must not be.
-    address: str = ""
-    secret: str = field(default="", repr=False)
+    #: Sent to the upstream in X-Forwarded-For.
+    client_ip: str = ""
+    #: Removed from the upstream's request unless the operation forwards credentials.
+    access_key: str = field(default="", repr=False)
     hops: int = 0
+    operation_id: int = 0
+    #: The operation as 1.99x writes it in its messages.
+    operation_name: str = ""
 
 
 @dataclass(slots=True)
-class Asked:
-    """A question, whichever address it goes to. ``path`` is what follows the address, encoded, with its query."""
+class UpstreamRequest:
+    """A request without its endpoint. ``path`` follows the endpoint's path, percent-encoded, with its query."""
 
     method: str
     path: str
     headers: list[tuple[str, str]] = field(repr=False)
     body: bytes | Upload | None = field(default=None, repr=False)
-    #: Of the body; None where its end alone will tell.
+    #: Bytes of the body; None if they are not known before its end.
     length: int | None = 0
+    #: The headers that the bus adds: no part of a stored response's key.
+    bus_headers: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     @property
-    def again(self) -> bool:
-        """Whether it can be put once more."""
-        return not (isinstance(self.body, Upload) and self.body.begun)
+    def replayable(self) -> bool:
+        """True if it can be sent again."""
+        return not (isinstance(self.body, Upload) and self.body.started)
 
 
-class Recipe(Protocol):
-    """What an operation's style comes to."""
+class Style(Protocol):
+    """Builds an operation's requests to its upstream, and decodes the responses."""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """With which callers may call."""
+        """The HTTP methods that callers may use."""
         ...
 
     @property
-    def passes(self) -> bool: ...
+    def pass_through(self) -> bool:
+        """True if requests go to the upstream unchanged."""
+        ...
 
     @property
     def legacy(self) -> bool:
-        """Whether answers go by the rules of MANTRA 1.99x."""
+        """True if the content has the envelope of MANTRA 1.99x."""
         ...
 
-    def make(self, task: Task) -> Asked: ...
+    @property
+    def has_envelope(self) -> bool:
+        """True if a response's body is not the content itself, so that it must be decoded."""
+        ...
+
+    @property
+    def may_fetch(self) -> bool:
+        """True if building a request may have to fetch the upstream's description first."""
+        ...
+
+    def build_request(self, context: RequestContext) -> UpstreamRequest:
+        """Return the request for the upstream. Raises Fault."""
+        ...
+
+    def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
+        """Return a response's content, and release the upstream. Raises Fault, DecodeError."""
+        ...
 
 
-# ------------------------------------------------------------------------------------------ values
+def successful_body(context: RequestContext, response: UpstreamResponse) -> bytes:
+    """Return the body of a 2xx response without its Content-Encoding. Raises Fault, DecodeError."""
+    if response.status // 100 != 2:
+        response.close()
+        raise Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
+    return plain_body(context, response)
 
 
-def not_convertible(why_id: str, why_en: str) -> Fault:
-    return Fault(faults.NOT_CONVERTIBLE, why_id=why_id, why_en=why_en)
+def plain_body(context: RequestContext, response: UpstreamResponse) -> bytes:
+    """Return a response's body without its Content-Encoding. Raises Fault, DecodeError."""
+    encoding = response.fields.get("content-encoding", "").lower()
+    return inflate(response.read(), encoding, context.max_body_bytes)
+
+
+def not_convertible(reason_id: str, reason_en: str) -> Fault:
+    """Return the fault of a request that cannot become the upstream's, with the reason in two languages."""
+    return Fault(faults.REQUEST_NOT_CONVERTIBLE, reason_id=reason_id, reason_en=reason_en)
 
 
 def text_of(value: Any) -> str:
-    """A parameter's value as text."""
+    """Return a parameter's value as text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
@@ -108,13 +146,13 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def climbs(path: str) -> bool:
-    """Whether a path has a segment that some server reads as "here" or "one up", however it is disguised."""
+def leaves_base(path: str) -> bool:
+    """Return True if a path has a segment "." or "..", also if it is encoded up to three times (RFC 3986, 5.2.4)."""
     if "." not in path and "%" not in path:
         return False
     for _layer in range(4):
         for segment in re.split(r"[/\\]", path):
-            # Some servers take what stands before a control letter for the whole.
+            # Some servers read a segment only up to a semicolon or a control character.
             if _END.split(segment, 1)[0].strip() in (".", ".."):
                 return True
         inner = unquote(path)
@@ -124,85 +162,88 @@ def climbs(path: str) -> bool:
     return True
 
 
-def segment(value: str, name: str) -> str:
-    """A value as one segment of a path. Raises Fault for one that would leave it."""
+def path_segment(value: str, name: str) -> str:
+    """Return a value as one segment of a path, percent-encoded. Raises Fault if it is empty or leaves the path."""
     if not value:
         raise not_convertible(f"parameter {name} tidak boleh kosong", f"the parameter {name} must not be empty")
-    if climbs(value):
-        raise not_convertible(f"parameter {name} berisi titik saja", f"the parameter {name} would lead elsewhere")
+    if leaves_base(value):
+        raise not_convertible(
+            f"parameter {name} berisi titik saja", f"the parameter {name} must not consist of dots only"
+        )
     return quote(value, safe="")
 
 
 def header_value(value: str, name: str) -> str:
+    """Return a value for a header. Raises Fault if it is not printable ASCII (RFC 9110, 5.5)."""
     if not _HEADER_VALUE.match(value):
         raise not_convertible(
-            f"parameter {name} hanya boleh berisi huruf ASCII", f"the parameter {name} may hold ASCII letters only"
+            f"parameter {name} hanya boleh berisi huruf ASCII", f"the parameter {name} must contain ASCII letters only"
         )
     return value
 
 
-def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
+def form_encoded(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return pairs as application/x-www-form-urlencoded."""
     return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs)
 
 
-def joined(path: str, query: str) -> str:
-    """A path with a query behind what it may have already."""
+def with_query(path: str, query: str) -> str:
+    """Return a path with a query, after the query that it may have already."""
     if not query:
         return path
     return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
-def below(path: str) -> str:
-    """What stands below an address: "" or /…, with nothing in it that a request line cannot hold."""
+def quoted_path(path: str) -> str:
+    """Return a configured path as "" or "/…", percent-encoded where a request line requires it."""
     path = quote(path.strip(), safe="/:@!$&'()*+,;=~-._?%{}")
     return "/" + path.lstrip("/") if path else ""
 
 
-# -------------------------------------------------------------------------------------------- rest
-
-
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a value comes from: a parameter, or fixed."""
+class ValueSource:
+    """The source of a value in the request: a parameter, or a fixed value."""
 
     name: str
     parameter: str
     value: str = field(default="", repr=False)
 
-    def of(self, arguments: dict[str, Any]) -> Any:
-        """The value; None where an optional parameter was not given."""
+    def value_from(self, arguments: dict[str, Any]) -> Any:
+        """Return the value; None if an optional parameter has none."""
         return arguments.get(self.parameter) if self.parameter else self.value
 
 
-def texts(sources: Sequence[Source], given: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(each.name, text_of(value)) for each in sources if (value := each.of(given)) is not None]
+def named_texts(sources: Sequence[ValueSource], arguments: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, text) of each value that is there."""
+    return [(each.name, text_of(value)) for each in sources if (value := each.value_from(arguments)) is not None]
 
 
-def nested(sources: Sequence[Source], given: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object of the values, a dot in a name going one level down. Raises Fault where two names collide."""
+def nested_object(sources: Sequence[ValueSource], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as a JSON object; a dot in a name begins a level. Raises Fault if two names collide."""
     document: dict[str, Any] = {}
     for each in sources:
-        value = each.of(given)
+        value = each.value_from(arguments)
         if value is None:
             continue
         *outer, last = each.name.split(".")
-        place = document
+        level = document
         for name in outer:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
+            level = level.setdefault(name, {})
+            if not isinstance(level, dict):
                 raise not_convertible(f"{each.name} berbenturan", f"{each.name} collides with another name")
-        place[last] = value
+        level[last] = value
     return document
 
 
-def _exact(value: Any) -> Any:
+def exact_json(value: Any) -> Any:
+    """Return a Decimal for orjson with all its digits. Raises TypeError for other types."""
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
     raise TypeError
 
 
-def accept(format: str) -> str:
-    """What is asked of an upstream: best the caller's own format, which then need not be converted."""
+def accept_header(format: str) -> str:
+    """Return an Accept header that prefers the caller's format: such a response needs no conversion."""
     best = _MEDIA_TYPES.get(format, "application/json")
     others = [each for each in ("application/json", "application/xml") if each != best]
-    return ", ".join([best, *(f"{each};q=0.{8 - place}" for place, each in enumerate(others)), "*/*;q=0.1"])
+    return ", ".join([best, *(f"{each};q=0.{8 - index}" for index, each in enumerate(others)), "*/*;q=0.1"])

@@ -1,4 +1,4 @@
-"""The caller styles of MANTRA 1.99x."""
+"""The styles of MANTRA 1.99x for calls without SOAP."""
 
 from __future__ import annotations
 
@@ -7,72 +7,92 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus
 
-from proxyservices.models import Mapping, ProxyOperation
-from proxyservices.styles.base import READS, Asked, Source, Task, below, joined, not_convertible, pairs_text, segment
+from proxyservices import decoders
+from proxyservices.models import ParameterMapping, ProxyOperation
+from proxyservices.styles.base import (
+    READ_METHODS,
+    RequestContext,
+    UpstreamRequest,
+    ValueSource,
+    form_encoded,
+    not_convertible,
+    path_segment,
+    quoted_path,
+    successful_body,
+    with_query,
+)
+from proxyservices.transport.response import UpstreamResponse
 
 
 def legacy_text(value: Any) -> str:
-    """A parameter's value as 1.99x wrote it."""
+    """Return a parameter's value as 1.99x writes it."""
     if isinstance(value, bool):
         return "1" if value else "0"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
-# ------------------------------------------------------------------------------------------ legacy
-
-
 class Legacy:
-    """The caller styles of MANTRA 1.99x, as its stock client writes them."""
+    """Builds requests as the stock client of MANTRA 1.99x does."""
 
-    passes = False
+    pass_through = False
     legacy = True
-    methods = READS
+    has_envelope = True
+    may_fetch = False
+    methods = READ_METHODS
 
-    def __init__(self, operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Sequence[str]) -> None:
+    def __init__(
+        self, operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]
+    ) -> None:
         self._style = str(operation.style).removeprefix("legacy-")
-        self._path = below(operation.path).rstrip("/")
+        self._path = quoted_path(operation.path).rstrip("/")
         declared = {name.lower(): name for name in parameters}
-        #: In the order of the mappings; what has none follows in the declared order.
-        self._sources: list[Source] = []
+        #: In the order of the mappings; parameters without one follow in their declared order.
+        self._sources: list[ValueSource] = []
         for mapping in mappings:
             parameter = declared.pop(mapping.parameter.lower(), "") if mapping.parameter else ""
             if mapping.parameter and not parameter:
                 raise ValueError("parameter")
-            self._sources.append(Source(mapping.name, parameter, str(mapping.value or "")))
-        self._sources += [Source(name, name) for name in declared.values()]
+            self._sources.append(ValueSource(mapping.name, parameter, str(mapping.value or "")))
+        self._sources += [ValueSource(name, name) for name in declared.values()]
         self._headers = [("User-Agent", "MANTRA")]
 
-    def make(self, task: Task) -> Asked:
-        values = [(each.name, each.of(task.arguments)) for each in self._sources]
-        given = [(name, legacy_text(value)) for name, value in values if value is not None]
+    def build_request(self, context: RequestContext) -> UpstreamRequest:
+        """Return the request as the stock client of 1.99x writes it. Raises Fault."""
+        values = [(each.name, each.value_from(context.arguments)) for each in self._sources]
+        pairs = [(name, legacy_text(value)) for name, value in values if value is not None]
         headers = list(self._headers)
         if self._style == "get":
-            return Asked("GET", joined(self._path, pairs_text(given)), headers)
+            return UpstreamRequest("GET", with_query(self._path, form_encoded(pairs)), headers)
         if self._style == "post":
-            body = pairs_text(given).encode()
+            body = form_encoded(pairs).encode()
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-            return Asked("POST", self._path, headers, body, len(body))
-        return Asked("GET", self._path + self._tail(values, given), headers)
+            return UpstreamRequest("POST", self._path, headers, body, len(body))
+        return UpstreamRequest("GET", self._path + self._path_suffix(values, pairs), headers)
 
-    def _tail(self, values: list[tuple[str, Any]], given: list[tuple[str, str]]) -> str:
-        """The parameters in the path, every value encoded twice: the other side decodes twice."""
-        if not given:
+    def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
+        """Return a 2xx response's content, read as the stock client reads it. Raises Fault, DecodeError."""
+        return decoders.decode_legacy(successful_body(context, response))
+
+    def _path_suffix(self, values: list[tuple[str, Any]], pairs: list[tuple[str, str]]) -> str:
+        """Return the parameters as a path. Each value is encoded twice, because 1.99x decodes twice."""
+        if not pairs:
             return ""
         if self._style == "rest":
-            return "/" + "&".join(f"{twice(name)}={twice(value)}" for name, value in given)
+            return "/" + "&".join(f"{quoted_twice(name)}={quoted_twice(value)}" for name, value in pairs)
         if self._style == "restfull":
-            # Values only: one left out would make each that follows another parameter's.
-            for name, value in values[: len(given)]:
+            # Values only: without one of them, each that follows would become another parameter's.
+            for name, value in values[: len(pairs)]:
                 if value is None:
-                    raise not_convertible(f"parameter {name} wajib diisi", f"the parameter {name} must be given")
-            return "".join("/" + in_path(value, name) for name, value in given)
-        return "".join(f"/{twice(name)}/{in_path(value, name)}" for name, value in given)
+                    raise not_convertible(f"parameter {name} wajib diisi", f"the parameter {name} is required")
+            return "".join("/" + legacy_segment(value, name) for name, value in pairs)
+        return "".join(f"/{quoted_twice(name)}/{legacy_segment(value, name)}" for name, value in pairs)
 
 
-def twice(text: str) -> str:
+def quoted_twice(text: str) -> str:
     return quote_plus(quote_plus(text))
 
 
-def in_path(value: str, name: str) -> str:
-    segment(value, name)  # refuses what a path cannot hold
-    return twice(value)
+def legacy_segment(value: str, name: str) -> str:
+    """Return a value as one segment of a path, encoded twice. Raises Fault if it is empty or leaves the path."""
+    path_segment(value, name)  # for its checks only
+    return quoted_twice(value)

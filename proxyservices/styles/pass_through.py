@@ -1,93 +1,115 @@
-"""Pass-through: requests go to the upstream as they came."""
+"""The style pass-through: requests go to the upstream unchanged."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
 
-from proxyservices.headers import _CREDENTIALS, CREDENTIALS, OWN
-from proxyservices.models import Mapping, ProxyOperation, header_names
-from proxyservices.styles.base import SAFE, Asked, Task, below, climbs, joined, not_convertible
+from proxyservices import decoders
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.headers import CREDENTIAL_NAMES, CREDENTIALS, NEVER_FORWARDED, connection_named
+from proxyservices.models import ParameterMapping, ProxyOperation, header_names
+from proxyservices.styles.base import (
+    SAFE_METHODS,
+    RequestContext,
+    UpstreamRequest,
+    leaves_base,
+    not_convertible,
+    quoted_path,
+    successful_body,
+    with_query,
+)
 from proxyservices.styles.rest import Rest
+from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
-from registry.calls import Passage
+from registry.calls import RawRequest
 from registry.results import Fault
 
-#: A cookie of the bus's own, also behind the comma of two headers that a server made one.
+#: A cookie of the bus's own, also after the comma by which a server joins two headers (RFC 9110, 5.3).
 _OWN_COOKIE = re.compile(
     rf"(?:^|,)\s*(?:{re.escape(settings.SESSION_COOKIE_NAME)}|{re.escape(settings.CSRF_COOKIE_NAME)})\s*(?:=|$)", re.I
 )
 _ADDRESS = re.compile(r"[!-\"$-~]*\Z")
 
 
-# ------------------------------------------------------------------------------------------- as-is
+class PassThrough:
+    """Forwards requests unchanged. On protocols without a raw request it sends the declared parameters."""
 
-
-class AsIs:
-    """Hands requests on as they come; on a face that has none, asks with the declared parameters."""
-
-    passes = True
+    pass_through = True
     legacy = False
+    has_envelope = False
+    may_fetch = False
 
-    def __init__(self, operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Sequence[str]) -> None:
-        self.methods = tuple(header_names(operation.methods))
-        self._path = below(operation.path).rstrip("/")
-        listed = [name for name in header_names(operation.request_headers) if name.lower() not in OWN]
-        names = [name for name in listed if name.lower() not in _CREDENTIALS]
-        if operation.pass_credentials:
+    def __init__(
+        self, operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]
+    ) -> None:
+        self.methods = tuple(header_names(operation.allowed_methods))
+        self._path = quoted_path(operation.path).rstrip("/")
+        listed = [
+            name for name in header_names(operation.forwarded_request_headers) if name.lower() not in NEVER_FORWARDED
+        ]
+        names = [name for name in listed if name.lower() not in CREDENTIAL_NAMES]
+        if operation.forward_credentials:
             names += CREDENTIALS
-        #: The names to go on, and as a passage has them.
+        #: The name of each forwarded header: as the operation has it, in lower case, and as a raw request has it.
         self._names = [(name, name.lower(), name.title()) for name in names]
-        self._agent = any(name.lower() == "user-agent" for name in names)
-        self._credentials = operation.pass_credentials
-        self._otherwise = Rest(operation, mappings, parameters)
+        self._forwards_agent = any(name.lower() == "user-agent" for name in names)
+        self._forwards_credentials = operation.forward_credentials
+        self._without_raw_request = Rest(operation, mappings, parameters)
 
-    def make(self, task: Task) -> Asked:
-        passage = task.passage
-        if passage is None:
-            return self._otherwise.make(task)
-        path = self._address(passage, "" if self._credentials else task.secret)
-        asked = Asked(task.method, path, self._headers(passage, task.secret))
-        if passage.length != 0:
-            asked.body = Upload(passage, task.size_cap, task.deadline)
-            asked.length = passage.length
-        elif task.method not in SAFE and task.method != "DELETE":
-            asked.body = b""
-        return asked
+    def build_request(self, context: RequestContext) -> UpstreamRequest:
+        """Return the caller's request for the upstream. Raises Fault."""
+        raw_request = context.raw_request
+        if raw_request is None:
+            return self._without_raw_request.build_request(context)
+        path = self._target_path(raw_request, "" if self._forwards_credentials else context.access_key)
+        request = UpstreamRequest(context.method, path, self._headers(raw_request, context.access_key))
+        if raw_request.length != 0:
+            request.body = Upload(raw_request, context.max_body_bytes, context.deadline)
+            request.length = raw_request.length
+        elif context.method not in SAFE_METHODS and context.method != "DELETE":
+            request.body = b""
+        return request
 
-    def _address(self, passage: Passage, secret: str) -> str:
-        tail, query = passage.tail, passage.query
-        if not _ADDRESS.match(tail) or not _ADDRESS.match(query) or "?" in tail or climbs(tail):
+    def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
+        """Return a 2xx response's content. Raises Fault; DecodeError with the body as text."""
+        body = successful_body(context, response)
+        try:
+            return decoders.decode(body, decoders.kind_of(response.fields.get("content-type", "")))
+        except DecodeError as error:
+            raise DecodeError(str(error), text=body.decode(errors="replace")) from None
+
+    def _target_path(self, raw_request: RawRequest, access_key: str) -> str:
+        suffix, query = raw_request.path_suffix, raw_request.query
+        if not _ADDRESS.match(suffix) or not _ADDRESS.match(query) or "?" in suffix or leaves_base(suffix):
             raise Fault(faults.ADDRESS_INVALID)
-        if secret and (secret in unquote(tail) or secret in unquote(query)):
-            raise not_convertible(
-                "kunci akses tidak boleh ditulis di alamat", "the access key may not stand in the address"
-            )
-        path, mark, constant = self._path.partition("?")
-        return joined(path + tail + mark + constant, query)
+        if access_key and (access_key in unquote(suffix) or access_key in unquote(query)):
+            raise not_convertible("kunci akses tidak boleh ditulis di URL", "the access key must not be in the URL")
+        path, question_mark, constant = self._path.partition("?")
+        return with_query(path + suffix + question_mark + constant, query)
 
-    def _headers(self, passage: Passage, secret: str) -> list[tuple[str, str]]:
-        there = passage.headers
-        named = there.get("Connection", "").lower()
-        dropped = {name.strip() for name in named.split(",")} if named else ()
-        found = [] if self._agent and "User-Agent" in there else [("User-Agent", "MANTRA")]
+    def _headers(self, raw_request: RawRequest, access_key: str) -> list[tuple[str, str]]:
+        received = raw_request.headers
+        dropped = connection_named(received.get("Connection", ""))
+        headers = [] if self._forwards_agent and "User-Agent" in received else [("User-Agent", "MANTRA")]
         for name, lower, title in self._names:
-            value = there.get(title)
+            value = received.get(title)
             if value is None or lower in dropped:
                 continue
-            if secret and not self._credentials and secret in value:
+            if access_key and not self._forwards_credentials and access_key in value:
                 continue
-            if lower == "cookie" and not (value := _others(value)):
+            if lower == "cookie" and not (value := _without_own_cookies(value)):
                 continue
-            found.append((name, value))
-        return found
+            headers.append((name, value))
+        return headers
 
 
-def _others(cookies: str) -> str:
-    """The cookies but the bus's own: a browser that is signed in here would hand its session to an upstream."""
+def _without_own_cookies(cookies: str) -> str:
+    """Return the cookies without the bus's own: an upstream must not get the session of a signed-in browser."""
     pairs = (pair.strip() for pair in cookies.split(";"))
     return "; ".join(pair for pair in pairs if pair and not _OWN_COOKIE.search(pair))

@@ -1,4 +1,4 @@
-"""REST: declared parameters become path, query, header, form or JSON body."""
+"""The style rest: declared parameters become path, query, header, form or JSON body."""
 
 from __future__ import annotations
 
@@ -8,105 +8,126 @@ from typing import Any
 
 import orjson
 
-from proxyservices.headers import OWN
-from proxyservices.models import Mapping, ProxyOperation
+from proxyservices import decoders
+from proxyservices.headers import NEVER_FORWARDED
+from proxyservices.models import ParameterMapping, ProxyOperation
 from proxyservices.styles.base import (
-    READS,
-    WRITES,
-    Asked,
-    Source,
-    Task,
-    _exact,
-    accept,
-    below,
+    READ_METHODS,
+    WRITE_METHODS,
+    RequestContext,
+    UpstreamRequest,
+    ValueSource,
+    accept_header,
+    exact_json,
+    form_encoded,
     header_value,
-    joined,
-    nested,
-    pairs_text,
-    segment,
+    named_texts,
+    nested_object,
+    path_segment,
+    quoted_path,
+    successful_body,
     text_of,
-    texts,
+    with_query,
 )
+from proxyservices.transport.response import UpstreamResponse
 
-_TOKEN = re.compile(r"\{([^{}]*)\}")
+#: A placeholder in a path.
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 class Rest:
-    """Declared parameters become path, query, header, form or JSON body; constants and secrets are added."""
+    """Builds requests from declared parameters, constants and secrets, each in its mapped location."""
 
-    passes = False
+    pass_through = False
     legacy = False
+    has_envelope = False
+    may_fetch = False
 
-    def __init__(self, operation: ProxyOperation, mappings: Sequence[Mapping], parameters: Sequence[str]) -> None:
-        #: As-is operations on a face without a passage ask with the caller's own method.
+    def __init__(
+        self, operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]
+    ) -> None:
+        #: Pass-through operations use the caller's method on protocols without a raw request.
         self._method = operation.method if operation.style == ProxyOperation.Style.REST else ""
-        self.methods = READS if self._method in ("", "GET") else WRITES
+        self.methods = READ_METHODS if self._method in ("", "GET") else WRITE_METHODS
         declared = {name.lower(): name for name in parameters}
-        places = self._places(mappings, declared)
-        self._pieces = self._template(below(operation.path), places.pop("path", []), declared)
-        taken = {each.parameter for _, each in self._pieces if each is not None}
-        taken |= {declared[mapping.parameter.lower()] for mapping in mappings if mapping.parameter}
-        body = "json" if "json" in places else "form"
-        rest = places.setdefault(body if self._method in ("POST", "PUT", "PATCH") else "query", [])
-        rest += [Source(name, name) for name in parameters if name not in taken]
-        self._query, self._form = places.get("query", []), places.get("form", [])
-        self._headers, self._json = places.get("header", []), places.get("json", [])
+        sources = self._by_location(mappings, declared)
+        self._template = self._parse_path(quoted_path(operation.path), sources.pop("path", []), declared)
+        mapped = {each.parameter for _, each in self._template if each is not None}
+        mapped |= {declared[mapping.parameter.lower()] for mapping in mappings if mapping.parameter}
+        body = "json" if "json" in sources else "form"
+        unmapped = sources.setdefault(body if self._method in ("POST", "PUT", "PATCH") else "query", [])
+        unmapped += [ValueSource(name, name) for name in parameters if name not in mapped]
+        self._query, self._form = sources.get("query", []), sources.get("form", [])
+        self._headers, self._json = sources.get("header", []), sources.get("json", [])
         if self._form and self._json:
             raise ValueError("form and JSON")
-        if any(each.name.lower() in OWN for each in self._headers):
+        if any(each.name.lower() in NEVER_FORWARDED for each in self._headers):
             raise ValueError("header")
-        self._fixed = [("User-Agent", "MANTRA")]
+        self._constant_headers = [("User-Agent", "MANTRA")]
 
     @staticmethod
-    def _places(mappings: Sequence[Mapping], declared: dict[str, str]) -> dict[str, list[Source]]:
-        places: dict[str, list[Source]] = {}
+    def _by_location(mappings: Sequence[ParameterMapping], declared: dict[str, str]) -> dict[str, list[ValueSource]]:
+        sources: dict[str, list[ValueSource]] = {}
         for mapping in mappings:
             parameter = declared.get(mapping.parameter.lower(), "") if mapping.parameter else ""
             if mapping.parameter and not parameter:
                 raise ValueError("parameter")
-            places.setdefault(mapping.place, []).append(Source(mapping.name, parameter, str(mapping.value or "")))
-        return places
+            sources.setdefault(mapping.location, []).append(
+                ValueSource(mapping.name, parameter, str(mapping.value or ""))
+            )
+        return sources
 
     @staticmethod
-    def _template(path: str, mapped: list[Source], declared: dict[str, str]) -> list[tuple[str, Source | None]]:
-        """The path as fixed text, each piece followed by a value (None after the last)."""
+    def _parse_path(
+        path: str, mapped: list[ValueSource], declared: dict[str, str]
+    ) -> list[tuple[str, ValueSource | None]]:
+        """Return the path as fixed texts, each followed by the value of a placeholder (None after the last)."""
         by_name = {each.name.strip("{}").lower(): each for each in mapped}
-        pieces: list[tuple[str, Source | None]] = []
+        pieces: list[tuple[str, ValueSource | None]] = []
         end = 0
-        for found in _TOKEN.finditer(path):
-            name = found[1].lower()
-            source = by_name.pop(name, None) or (Source(found[1], declared[name]) if name in declared else None)
+        for placeholder in _PLACEHOLDER.finditer(path):
+            name = placeholder[1].lower()
+            source = by_name.pop(name, None)
+            if source is None and name in declared:
+                source = ValueSource(placeholder[1], declared[name])
             if source is None:
                 raise ValueError("path")
-            pieces.append((path[end : found.start()], source))
-            end = found.end()
+            pieces.append((path[end : placeholder.start()], source))
+            end = placeholder.end()
         if by_name:
             raise ValueError("path")
         return [*pieces, (path[end:], None)]
 
-    def make(self, task: Task) -> Asked:
-        given = task.arguments
+    def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
+        """Return a 2xx response's content by its media type. Raises Fault, DecodeError."""
+        body = successful_body(context, response)
+        return decoders.decode(body, decoders.kind_of(response.fields.get("content-type", "")))
+
+    def build_request(self, context: RequestContext) -> UpstreamRequest:
+        """Return the request with each parameter in its location. Raises Fault."""
+        arguments = context.arguments
         path = "".join(
-            fixed if source is None else fixed + segment(_text(source.of(given)), source.name)
-            for fixed, source in self._pieces
+            fixed if source is None else fixed + path_segment(_text(source.value_from(arguments)), source.name)
+            for fixed, source in self._template
         )
-        headers = [*self._fixed, ("Accept", accept(task.format))]
+        headers = [*self._constant_headers, ("Accept", accept_header(context.format))]
         headers += [
             (each.name, header_value(text_of(value), each.name))
             for each in self._headers
-            if (value := each.of(given)) is not None
+            if (value := each.value_from(arguments)) is not None
         ]
-        # The bus's HEAD is a GET there: what stands above an answer may come of its body.
-        method = self._method or ("GET" if task.method == "HEAD" else task.method)
-        asked = Asked(method, joined(path, pairs_text(texts(self._query, given))), headers)
+        # A HEAD request becomes a GET: headers of the response may depend on its body.
+        method = self._method or ("GET" if context.method == "HEAD" else context.method)
+        query = form_encoded(named_texts(self._query, arguments))
+        request = UpstreamRequest(method, with_query(path, query), headers)
         if self._json:
-            asked.body = orjson.dumps(nested(self._json, given), default=_exact)
+            request.body = orjson.dumps(nested_object(self._json, arguments), default=exact_json)
             headers.append(("Content-Type", "application/json"))
         elif self._form or method in ("POST", "PUT", "PATCH"):
-            asked.body = pairs_text(texts(self._form, given)).encode()
+            request.body = form_encoded(named_texts(self._form, arguments)).encode()
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        asked.length = len(asked.body) if isinstance(asked.body, bytes) else 0
-        return asked
+        request.length = len(request.body) if isinstance(request.body, bytes) else 0
+        return request
 
 
 def _text(value: Any) -> str:

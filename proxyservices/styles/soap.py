@@ -1,7 +1,7 @@
-"""The styles "soap" and "legacy-soap": an operation of an upstream's WSDL, asked with declared parameters.
+"""The styles soap and legacy-soap: an operation of an upstream's WSDL, called with declared parameters.
 
-zeep writes the envelope and reads the answer by the types of the WSDL. The documents are those stored with the
-operation; where none are, they are fetched once through the one door out, and kept in memory for a while.
+zeep writes the envelope and reads the response by the types of the WSDL. The documents are those stored with the
+operation. If there are none, the outbound client fetches them, and descriptions/services.py stores them in memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,25 @@ from zeep.helpers import serialize_object
 from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding, SoapBinding
 from zeep.xsd import AnyObject
 
+from proxyservices import decoders
 from proxyservices.decoders import xml
-from proxyservices.decoders.limits import Unreadable
-from proxyservices.descriptions.documents import Stored, Unusable
+from proxyservices.decoders.limits import DecodeError
+from proxyservices.descriptions.documents import DescriptionError, StoredDescription
 from proxyservices.descriptions.services import services
 from proxyservices.descriptions.zeep import ZEEP_ERRORS
-from proxyservices.models import Mapping as Placed
-from proxyservices.models import ProxyOperation
-from proxyservices.styles.base import READS, Asked, Source, Task, header_value, nested, not_convertible, text_of
+from proxyservices.models import ParameterMapping, ProxyOperation
+from proxyservices.styles.base import (
+    READ_METHODS,
+    RequestContext,
+    UpstreamRequest,
+    ValueSource,
+    header_value,
+    nested_object,
+    not_convertible,
+    plain_body,
+    text_of,
+)
+from proxyservices.transport.response import UpstreamResponse
 from registry import faults
 from registry.results import Fault
 
@@ -32,95 +43,115 @@ _ENVELOPES = {
 }
 
 
-# -------------------------------------------------------------------------------------------- the recipe
-
-
 class Soap:
-    """Makes a SOAP envelope of the declared parameters, and reads the answer's."""
+    """Builds a SOAP envelope from the declared parameters, and decodes the response's envelope."""
 
-    passes = False
-    #: 1.99x's own rules are for the answers of its other styles; SOAP's have no envelope of that kind.
+    pass_through = False
+    #: 1.99x's envelope belongs to its other styles: a SOAP response has none of that kind.
     legacy = False
-    methods = READS
+    has_envelope = True
+    methods = READ_METHODS
 
-    def __init__(self, operation: ProxyOperation, mappings: Sequence[Placed], parameters: Sequence[str]) -> None:
-        #: Whether failures are told by 1.99x's own codes, and no answer is one of them.
-        self.told_as_1_99 = operation.style == ProxyOperation.Style.LEGACY_SOAP
-        self.name, self._depth, self._block = _parts(operation.path, self.told_as_1_99)
+    def __init__(
+        self, operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]
+    ) -> None:
+        #: True if failures have 1.99x's own codes, of which an empty response is one.
+        self.legacy_faults = operation.style == ProxyOperation.Style.LEGACY_SOAP
+        self.name, self._depth, self._block = _parse_path(operation.path, self.legacy_faults)
         declared = {name.lower(): name for name in parameters}
-        self._headers: list[Source] = []
-        self._values: list[Source] = []
+        self._headers: list[ValueSource] = []
+        self._values: list[ValueSource] = []
         for mapping in mappings:
             parameter = declared.pop(mapping.parameter.lower(), "") if mapping.parameter else ""
             if mapping.parameter and not parameter:
                 raise ValueError("parameter")
-            source = Source(mapping.name, parameter, str(mapping.value or ""))
-            (self._headers if mapping.place == Placed.Place.HEADER else self._values).append(source)
-        self._values += [Source(name, name) for name in declared.values()]
-        #: Set once the operation's other rows are known.
-        self.contract: Stored | None = None
-        self.wsdl = ""
+            source = ValueSource(mapping.name, parameter, str(mapping.value or ""))
+            (self._headers if mapping.location == ParameterMapping.Location.HEADER else self._values).append(source)
+        self._values += [ValueSource(name, name) for name in declared.values()]
+        #: Set by the plan.
+        self.description: StoredDescription | None = None
+        self.wsdl_url = ""
 
-    def make(self, task: Task) -> Asked:
-        given = {name: None if value is None else text_of(value) for name, value in task.arguments.items()}
+    @property
+    def may_fetch(self) -> bool:
+        """True if the description is not stored with the operation."""
+        return self.description is None
+
+    def build_request(self, context: RequestContext) -> UpstreamRequest:
+        """Return the envelope of the declared parameters. Raises Fault."""
+        arguments = {name: None if value is None else text_of(value) for name, value in context.arguments.items()}
         binding, operation = self._operation()
-        content = self._wrapped(operation, nested(self._values, given))
+        content = self._wrapped(operation, nested_object(self._values, arguments))
         try:
             envelope = operation.create(**content).content
             body = etree.tostring(envelope, encoding="utf-8", xml_declaration=True)
         except ZEEP_ERRORS:
             raise not_convertible(
-                "parameter tidak sesuai dengan WSDL sistem sumber", "the parameters do not fit the upstream's WSDL"
+                "parameter tidak sesuai dengan WSDL layanan tujuan", "the parameters do not fit the upstream's WSDL"
             ) from None
-        told = [("User-Agent", "MANTRA"), *_described(binding, str(operation.soapaction or ""))]
-        told += [
+        headers = [("User-Agent", "MANTRA"), *_soap_headers(binding, str(operation.soapaction or ""))]
+        headers += [
             (each.name, header_value(value, each.name))
             for each in self._headers
-            if (value := each.of(given)) is not None
+            if (value := each.value_from(arguments)) is not None
         ]
-        return Asked("POST", "", told, body, len(body))
+        return UpstreamRequest("POST", "", headers, body, len(body))
 
     def _operation(self) -> tuple[SoapBinding, Any]:
+        """Return zeep's operation and its binding, SOAP 1.1 if there is a choice. Raises Fault."""
         try:
-            service = services.get(self.contract, self.wsdl)
-        except Unusable:
+            document = services.get(self.description, self.wsdl_url)
+        except DescriptionError:
             raise self._unusable() from None
-        for kind in (Soap11Binding, Soap12Binding):
-            for found in service.services.values():
-                for port in found.ports.values():
-                    if isinstance(port.binding, kind) and self.name in port.binding._operations:
+        for version in (Soap11Binding, Soap12Binding):
+            for service in document.services.values():
+                for port in service.ports.values():
+                    if isinstance(port.binding, version) and self.name in port.binding._operations:
                         return port.binding, port.binding._operations[self.name]
         raise self._unusable()
 
     def _unusable(self) -> Fault:
-        return Fault(faults.SOAP_CONSTRUCTOR if self.told_as_1_99 else faults.SOAP_CONTRACT)
+        return Fault(faults.SOAP_CONSTRUCTOR if self.legacy_faults else faults.SOAP_CONTRACT)
 
     def _wrapped(self, operation: Any, content: dict[str, Any]) -> dict[str, Any]:
-        """1.99x wraps the parameters in depth - 1 arrays: the first is the call's own, each further one an element."""
+        """Return the parameters in the elements in which 1.99x wraps them.
+
+        It wraps them in depth - 1 arrays: the first is the call itself, each further one is an element.
+        """
         names: list[str] = []
         body = operation.input.body
-        place = body.type if body is not None else None
+        element_type = body.type if body is not None else None
         for _level in range(self._depth - 2):
-            elements = list(getattr(place, "elements", ()))
+            elements = list(getattr(element_type, "elements", ()))
             if len(elements) != 1:
                 raise self._unusable()
             names.append(elements[0][0])
-            place = elements[0][1].type
+            element_type = elements[0][1].type
         for name in reversed(names):
             content = {name: content}
         return content
 
-    def read(self, body: bytes) -> Any:
-        """The answer's content. Raises Unreadable for what is no SOAP answer, Fault for a SOAP fault."""
-        root = xml.xml_root(body)
+    def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
+        """Return an envelope's content; SOAP faults have a status of their own. Raises Fault, DecodeError."""
+        if response.status != 200 and not decoders.is_soap(response.fields.get("content-type", "")):
+            response.close()
+            raise Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
+        value = self.content_of(plain_body(context, response))
+        if self.legacy_faults and value in (None, "", [], {}):
+            raise Fault(faults.SOAP_EMPTY, operation=context.operation_name)
+        return value
+
+    def content_of(self, body: bytes) -> Any:
+        """Return an envelope's content. Raises DecodeError if it is no envelope, Fault for a SOAP fault."""
+        root = xml.parse(body)
         namespace = _ENVELOPES.get(root.tag)
-        inside = root.find(f"{namespace}Body") if namespace else None
-        if inside is None:
-            raise Unreadable("soap")
-        first = next((each for each in inside if isinstance(each.tag, str)), None)
+        soap_body = root.find(f"{namespace}Body") if namespace else None
+        if soap_body is None:
+            raise DecodeError("soap")
+        first = next((each for each in soap_body if isinstance(each.tag, str)), None)
         if first is not None and first.tag == f"{namespace}Fault":
             raise Fault(
-                faults.SOAP_CLIENT if self.told_as_1_99 else faults.SOAP_FAULT, upstream_code=_fault_code(first)
+                faults.SOAP_CLIENT if self.legacy_faults else faults.SOAP_FAULT, upstream_code=_fault_code(first)
             )
         value = self._typed(root, first)
         if self._block:
@@ -128,23 +159,26 @@ class Soap:
         return value
 
     def _typed(self, root: Any, first: Any) -> Any:
-        """The content by the WSDL's types; where it does not keep to them, as its elements read."""
+        """Return the content by the WSDL's types; if it does not conform to them, by its elements."""
         _binding, operation = self._operation()
         try:
-            return plain(operation.process_reply(root))
+            return plain_value(operation.process_reply(root))
         except ZEEP_ERRORS:
-            return xml.element(first) if first is not None else None
+            return xml.element_value(first) if first is not None else None
 
 
-def _described(binding: SoapBinding, action: str) -> list[tuple[str, str]]:
-    """How each version of SOAP names the operation beside the envelope."""
+def _soap_headers(binding: SoapBinding, action: str) -> list[tuple[str, str]]:
+    """Return the headers that name the operation (SOAP 1.1, 6.1.1; RFC 3902)."""
     if isinstance(binding, Soap12Binding):
         return [("Content-Type", f'application/soap+xml; charset=utf-8; action="{action}"')]
     return [("Content-Type", "text/xml; charset=utf-8"), ("SOAPAction", f'"{action}"')]
 
 
-def _parts(path: str, legacy: bool) -> tuple[str, int, str]:
-    """The operation's name, how deep its parameters are wrapped, and under which name the result stands."""
+def _parse_path(path: str, legacy: bool) -> tuple[str, int, str]:
+    """Return the operation's name, the depth of its parameters, and the name of the result's element.
+
+    Raises ValueError("path").
+    """
     name, *more = path.strip().split("#")
     if not name or (more and not legacy) or len(more) > 2:
         raise ValueError("path")
@@ -155,18 +189,18 @@ def _parts(path: str, legacy: bool) -> tuple[str, int, str]:
 
 
 def _fault_code(element: Any) -> str:
-    """The fault's code, its own words left out: Client, Server.Authentication, Sender …"""
+    """Return a SOAP fault's code without its text: Client, Server.Authentication, Sender …; "?" for another."""
     for name in ("faultcode", "{http://www.w3.org/2003/05/soap-envelope}Code"):
-        found = element.find(name)
-        if found is not None:
-            text = "".join(found.itertext()).strip().rpartition(":")[2]
+        code = element.find(name)
+        if code is not None:
+            text = "".join(code.itertext()).strip().rpartition(":")[2]
             if text.isascii() and text.replace(".", "").isalnum() and len(text) <= 40:
                 return str(text)
     return "?"
 
 
-def plain(value: Any) -> Any:
-    """What zeep made of an answer, as a document."""
+def plain_value(value: Any) -> Any:
+    """Return zeep's objects as a document of plain values."""
     return _plain(serialize_object(value, dict))
 
 
@@ -176,9 +210,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, AnyObject):
-        return plain(value.value)
+        return plain_value(value.value)
     if isinstance(value, etree._Element):
-        return xml.element(value)
+        return xml.element_value(value)
     if value is None or isinstance(value, str | bool | int | float | Decimal | bytes) or hasattr(value, "isoformat"):
         return value
     return str(value)

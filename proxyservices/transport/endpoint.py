@@ -1,39 +1,39 @@
-"""Where an operation's upstreams are, and how they are asked whether they are well."""
+"""An upstream as the code uses it at run time, and its probe."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxyservices.transport.bulkhead import Room
 from proxyservices.transport.credentials import Credential
 from proxyservices.transport.pool import Target
+from registry.bulkhead import Bulkhead
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How an address is asked whether it is well."""
+    """The request that finds out whether an endpoint is healthy."""
 
     #: Between the beginnings of two probes.
-    seconds: float
+    interval_seconds: float
     method: str = "GET"
-    #: Below the upstream's address; with a leading slash from its host's root.
+    #: Below the endpoint's own path; with a leading slash from its host's root.
     path: str = ""
-    #: (first, last) of each range of statuses that mean well.
-    statuses: tuple[tuple[int, int], ...] = ((200, 399),)
-    #: What the answer must hold; "" for anything.
-    text: str = ""
+    #: (first, last) of each range of statuses that mean healthy.
+    expected_statuses: tuple[tuple[int, int], ...] = ((200, 399),)
+    #: The text that the response must contain; "" for any.
+    expected_text: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Address:
-    """Where an upstream is: one row of Upstream."""
+class Endpoint:
+    """One row of Upstream, ready for requests."""
 
     id: int
-    position: int
+    priority: int
     weight: int
     target: Target
     credential: Credential
-    #: None where nobody probes it.
+    #: None if the upstream is not probed.
     probe: Probe | None = None
-    #: What all operations together may have under way at its host; None: no bound.
-    room: Room | None = field(default=None, repr=False)
+    #: The limit on all operations' calls in progress to its host; None: no limit.
+    bulkhead: Bulkhead | None = field(default=None, repr=False)

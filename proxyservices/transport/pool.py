@@ -1,7 +1,8 @@
-"""Targets, and the idle connections that are kept for them."""
+"""Targets of requests, and the idle connections to them."""
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import threading
@@ -13,81 +14,87 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxyservices.transport.connection import _Connection
+from proxyservices.transport.connection import Connection
 from proxyservices.transport.dial import connect
 from proxyservices.transport.tls import secure, tls_context
 
-#: Connections that a target keeps, for how many seconds unused, and for how many in all: whoever changes the
-#: address behind a name is followed after so long.
-IDLE_MOST = 16
+#: Idle connections per origin, how long each may stay unused, and its greatest age: a name's new address takes
+#: effect after MAX_AGE_SECONDS at the latest.
+MAX_IDLE = 16
 IDLE_SECONDS = 30.0
-AGE_SECONDS = 300.0
-_PATH = re.compile(r"[/*][!-\"$-~]*")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+MAX_AGE_SECONDS = 300.0
+PATH = re.compile(r"[/*][!-\"$-~]*")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-# ---------------------------------------------------------------------------------------------- targets
-
-
-class _Origin:
-    """A scheme, host and port, and the connections to it that wait to be used again."""
+class Origin:
+    """A scheme, host and port, and the idle connections to it."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         self.host = host
         self.port = port
         self.context = context
-        self.idle: deque[_Connection] = deque()
+        self.idle: deque[Connection] = deque()
         # Also when the process ends.
         weakref.finalize(self, _close_all, self.idle)
 
-    def take(self) -> _Connection | None:
-        """A connection that is still up, or None."""
+    def acquire(self) -> Connection | None:
+        """Return an idle connection that is still open; None if there is none."""
         now = time.monotonic()
         while True:
             try:
                 connection = self.idle.pop()
             except IndexError:
                 return None
-            if now - connection.used < IDLE_SECONDS and connection.silent():
+            if now - connection.last_used < IDLE_SECONDS and connection.is_idle():
                 return connection
             connection.close()
 
-    def give(self, connection: _Connection) -> None:
-        connection.used = time.monotonic()
-        if connection.used - connection.born > AGE_SECONDS or len(self.idle) >= IDLE_MOST:
+    def release(self, connection: Connection) -> None:
+        """Store a connection for the next request, or close it if it is too old or there are enough."""
+        connection.last_used = time.monotonic()
+        if connection.last_used - connection.opened > MAX_AGE_SECONDS or len(self.idle) >= MAX_IDLE:
             connection.close()
         else:
             self.idle.append(connection)
 
-    def sweep(self) -> None:
-        """Close what nobody has used for a while: it waits at the left."""
-        old = time.monotonic() - IDLE_SECONDS
+    def close_idle(self) -> None:
+        """Close the connections that were unused for IDLE_SECONDS: the longest unused are at the left."""
+        oldest = time.monotonic() - IDLE_SECONDS
         with suppress(IndexError):
-            while self.idle[0].used < old:
+            while self.idle[0].last_used < oldest:
                 self.idle.popleft().close()
 
-    def open(self, until: float) -> _Connection:
-        _sweeper.go()
+    def open(self, until: float) -> Connection:
+        """Return a new connection. ``until``: monotonic seconds, for name, TCP and TLS. Raises UpstreamError."""
+        sweeper.start()
         link = connect(self.host, self.port, until)
-        return _Connection(secure(link, self.context, self.host, until) if self.context else link)
+        return Connection(secure(link, self.context, self.host, until) if self.context else link)
 
 
-def _close_all(idle: deque[_Connection]) -> None:
+def _close_all(idle: deque[Connection]) -> None:
     while idle:
         with suppress(IndexError):
             idle.pop().close()
 
 
-_origins: weakref.WeakValueDictionary[tuple[Any, ...], _Origin] = weakref.WeakValueDictionary()
+_origins: weakref.WeakValueDictionary[tuple[Any, ...], Origin] = weakref.WeakValueDictionary()
+
+
+def reset() -> None:
+    """Close all idle connections, and forget the origins. For tests: targets that exist keep theirs."""
+    for origin in list(_origins.values()):
+        _close_all(origin.idle)
+    _origins.clear()
 
 
 class _Sweeper:
-    """A thread that closes connections which nobody needs any more."""
+    """A thread that closes connections which stayed unused."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
 
-    def go(self) -> None:
+    def start(self) -> None:
         if self._thread is None:
             # Two that start at once do no harm: the second one sweeps too.
             self._thread = threading.Thread(target=self._sweep, name="connection-sweeper", daemon=True)
@@ -97,34 +104,41 @@ class _Sweeper:
         while True:
             time.sleep(IDLE_SECONDS / 4)
             for origin in list(_origins.values()):
-                origin.sweep()
+                origin.close_idle()
 
-    def forget(self) -> None:
-        """In a forked child: thread and connections are the parent's. Closing says nothing on the wire."""
+    def reset_after_fork(self) -> None:
+        """Forget the parent's thread and connections in a forked child.
+
+        Closing sends nothing on the wire, so that the parent's connections stay open.
+        """
         self._thread = None
         for origin in list(_origins.values()):
             _close_all(origin.idle)
 
 
-_sweeper = _Sweeper()
+sweeper = _Sweeper()
+os.register_at_fork(after_in_child=sweeper.reset_after_fork)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upstream's address. Targets of the same host and certificates share their connections."""
+    """The URL of an upstream in parts. Targets of the same host and certificates share their connections."""
 
     url: str
-    #: The path before every path that is asked there, without a slash at its end.
+    #: The path before every request's path, without a slash at its end.
     base: str
-    #: What the address holds behind a "?".
+    #: The part of the URL after "?".
     query: str
     #: The Host header: host, and port unless it is the scheme's own.
     authority: str
-    origin: _Origin = field(repr=False, compare=False)
+    origin: Origin = field(repr=False, compare=False)
 
     @staticmethod
-    def of(url: str, authority_pem: str = "", client_certificate_pem: str = "") -> Target:
-        """Raises ValueError with a word: address, authority or client-certificate. Not for the call path."""
+    def of(url: str, ca_pem: str = "", client_certificate_pem: str = "") -> Target:
+        """Return a URL's target. Not for the call path.
+
+        Raises ValueError with a word: address, ca-certificate or client-certificate.
+        """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -132,15 +146,15 @@ class Target:
         except ValueError:
             raise ValueError("address") from None
         base, query = parts.path.rstrip("/"), parts.query
-        said = _PATH.fullmatch(f"{base or '/'}?{query}") and not _CONTROL.search(url) and " " not in url
-        if parts.scheme not in ("http", "https") or not name or "@" in parts.netloc or "%" in host or not said:
+        sendable = PATH.fullmatch(f"{base or '/'}?{query}") and not CONTROL.search(url) and " " not in url
+        if parts.scheme not in ("http", "https") or not name or "@" in parts.netloc or "%" in host or not sendable:
             raise ValueError("address")
-        context = tls_context(authority_pem, client_certificate_pem) if parts.scheme == "https" else None
-        usual = 443 if context else 80
-        key = (parts.scheme, name, port or usual, authority_pem, client_certificate_pem)
+        context = tls_context(ca_pem, client_certificate_pem) if parts.scheme == "https" else None
+        default_port = 443 if context else 80
+        key = (parts.scheme, name, port or default_port, ca_pem, client_certificate_pem)
         origin = _origins.get(key)
         if origin is None:
-            origin = _origins.setdefault(key, _Origin(name, port or usual, context))
-        shown = f"[{name}]" if ":" in name else name
-        authority = shown if port in (None, usual) else f"{shown}:{port}"
+            origin = _origins.setdefault(key, Origin(name, port or default_port, context))
+        literal = f"[{name}]" if ":" in name else name
+        authority = literal if port in (None, default_port) else f"{literal}:{port}"
         return Target(url, base, query, authority, origin)

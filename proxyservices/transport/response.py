@@ -1,84 +1,91 @@
-"""An upstream's response: its head, and its body to come."""
+"""An upstream's response, from the network or the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from proxyservices.transport.client import Reply
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.client import Response
+from proxyservices.transport.errors import UpstreamError
 from registry.results import Fault
 
 
-class Fetched:
-    """An answer's head, and its body to come. ``close`` it, whatever becomes of it."""
+class UpstreamResponse:
+    """A response's head, with its body still to come. ``close`` it in every case."""
 
-    __slots__ = ("_close", "_failed", "_reply", "body", "fields", "headers", "keep", "keep_most", "status")
+    __slots__ = (
+        "_close", "_failed", "_response", "body", "fields", "headers", "matches_condition", "on_complete",
+        "on_complete_max_bytes", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
         status: int,
         headers: list[tuple[str, str]],
-        reply: Reply | None = None,
+        response: Response | None = None,
         body: bytes = b"",
         close: Callable[[], None] | None = None,
-        failed: Callable[[Failed], Fault] | None = None,
+        failed: Callable[[UpstreamError], Fault] | None = None,
+        matches_condition: bool = False,
     ) -> None:
         self.status = status
         self.headers = headers
-        #: Each header's first value by lower-case name.
+        #: The first value of each header by its name in lower case.
         self.fields: dict[str, str] = {}
         for name, value in headers:
             self.fields.setdefault(name.lower(), value)
-        #: The whole body, where no reply brings it.
+        #: The whole body of a response that does not come from a connection.
         self.body = body
-        self._reply = reply
+        #: True if the caller's If-None-Match names this very response.
+        self.matches_condition = matches_condition
+        self._response = response
         self._close = close
         self._failed = failed
-        #: Is given the body once it came whole, if it has at most ``keep_most`` bytes.
-        self.keep: Callable[[bytes], None] | None = None
-        self.keep_most = 0
+        #: Called with the body once it is complete, if it has at most ``on_complete_max_bytes``.
+        self.on_complete: Callable[[bytes], None] | None = None
+        self.on_complete_max_bytes = 0
 
     @property
     def length(self) -> int | None:
-        """The body's length where the upstream stated it."""
+        """The body's length in bytes, if the upstream stated it."""
         text = self.fields.get("content-length", "")
         return int(text) if text.isascii() and text.isdigit() else None
 
     def chunks(self) -> Iterator[bytes]:
-        """Raises Fault where the upstream breaks off."""
-        if self._reply is None:
+        """Return the body as it comes, with its Content-Encoding. Raises Fault if the upstream aborts it."""
+        if self._response is None:
             if self.body:
                 yield self.body
             return
-        chunks = self._reply.chunks()
+        chunks = self._response.chunks()
         try:
-            yield from chunks if self.keep is None else self._kept(chunks, self.keep)
-        except Failed as failure:
-            raise failure if self._failed is None else self._failed(failure) from None
+            yield from chunks if self.on_complete is None else self._captured(chunks, self.on_complete)
+        except UpstreamError as error:
+            raise error if self._failed is None else self._failed(error) from None
 
-    def _kept(self, chunks: Iterator[bytes], keep: Callable[[bytes], None]) -> Iterator[bytes]:
-        held: list[bytes] = []
+    def _captured(self, chunks: Iterator[bytes], on_complete: Callable[[bytes], None]) -> Iterator[bytes]:
+        chunks_so_far: list[bytes] = []
         size = 0
         for chunk in chunks:
             size += len(chunk)
-            if size <= self.keep_most:
-                held.append(chunk)
+            if size <= self.on_complete_max_bytes:
+                chunks_so_far.append(chunk)
             else:
-                held.clear()
+                chunks_so_far.clear()
             yield chunk
-        if size <= self.keep_most:
-            keep(b"".join(held))
+        if size <= self.on_complete_max_bytes:
+            on_complete(b"".join(chunks_so_far))
 
     def read(self) -> bytes:
-        """The whole body; lets go of the upstream. Raises Fault."""
+        """Return the whole body, and release the upstream. Raises Fault."""
         try:
             return b"".join(self.chunks())
         finally:
             self.close()
 
     def close(self) -> None:
-        if self._reply is not None:
-            self._reply.close()
+        """Release the connection and the call's places in the bulkheads. A second call does nothing."""
+        if self._response is not None:
+            self._response.close()
         if self._close is not None:
             close, self._close = self._close, None
             close()

@@ -6,56 +6,59 @@ import time
 
 from proxyservices.transport import deadlines
 from registry import faults
-from registry.calls import Passage
+from registry.calls import RawRequest
 from registry.results import Fault
 
 
 class Upload:
-    """A caller's body on its way to the upstream: counted, bounded, read once."""
+    """A caller's request body: counted, limited, read once."""
 
-    __slots__ = ("_cut", "_deadline", "_left", "_limit", "_patience", "_stream", "begun")
+    __slots__ = ("_abort", "_deadline", "_left", "_limit", "_stream", "_watch", "started")
 
-    def __init__(self, passage: Passage, limit: int, deadline: float) -> None:
-        length = passage.length
+    def __init__(self, raw_request: RawRequest, limit: int, deadline: float) -> None:
+        """``limit`` in bytes, ``deadline`` in monotonic seconds. Raises Fault if the stated length is too large."""
+        length = raw_request.length
         if length is not None and length > limit:
             raise Fault(faults.BODY_TOO_LARGE, limit=limit)
-        self._stream = passage.body
+        self._stream = raw_request.body
+        #: Bytes still to come; None if the caller sends chunks.
         self._left = length
-        self._cut = passage.cut
-        self._patience: int | None = None
+        self._abort = raw_request.abort
+        #: The number by which deadlines knows the read.
+        self._watch: int | None = None
         self._limit = limit
         self._deadline = deadline
-        self.begun = False
+        self.started = False
 
     def read(self, size: int = 65536) -> bytes:
-        """At most ``size`` bytes, b"" at the end. Raises Fault where the caller breaks off or sends too much."""
-        if not self.begun:
-            self.begun = True
-            if self._cut is not None:
-                self._patience = deadlines.begin(self._deadline, self._cut)
+        """Return at most ``size`` bytes, b"" at the end. Raises Fault."""
+        if not self.started:
+            self.started = True
+            if self._abort is not None:
+                self._watch = deadlines.watch(self._deadline, self._abort)
         if self._left == 0:
             return b""
         if time.monotonic() > self._deadline:
-            raise Fault(faults.BODY_INVALID, why_id="terlalu lambat", why_en="it came too slowly")
+            raise Fault(faults.BODY_INVALID, reason_id="terlalu lambat", reason_en="it arrived too slowly")
         try:
             chunk: bytes = self._stream.read(size if self._left is None else min(size, self._left))
         except OSError:
-            raise _broken() from None
+            raise caller_aborted() from None
         if self._left is not None:
             self._left -= len(chunk)
             if not chunk:
-                raise _broken()
+                raise caller_aborted()
         else:
             self._limit -= len(chunk)
             if self._limit < 0:
                 raise Fault(faults.BODY_TOO_LARGE, limit=self._limit + len(chunk))
         return chunk
 
-    def done(self) -> None:
-        """Nothing more of it is wanted."""
-        if self._patience is not None:
-            deadlines.end(self._patience)
+    def close(self) -> None:
+        """End the watch over the deadline: no more of the body is needed."""
+        if self._watch is not None:
+            deadlines.cancel(self._watch)
 
 
-def _broken() -> Fault:
-    return Fault(faults.BODY_INVALID, why_id="sambungan terputus", why_en="the connection broke")
+def caller_aborted() -> Fault:
+    return Fault(faults.BODY_INVALID, reason_id="koneksi terputus", reason_en="the connection was lost")

@@ -20,12 +20,12 @@ from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
 from registry.models import AccessKey, Application, Grant
 
-# -------------------------------------------------------------------------------------- consumers
+# -------------------------------------------------------------------------------------- applications
 
 
 @admin.register(Application)
 class ApplicationAdmin(ScopedAdmin):
-    list_display = ("code", "title", "agency", "contact", "active", "live_keys")
+    list_display = ("code", "title", "agency", "contact", "active", "active_keys")
     list_display_links = ("code", "title")
     list_filter = (("agency", ScopedFilter), "active")
     list_select_related = ("agency",)
@@ -34,14 +34,14 @@ class ApplicationAdmin(ScopedAdmin):
     fields = ("agency", "code", "title", "contact", "active")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        live = Q(access_keys__revoked_at=None) & (
+        active = Q(access_keys__revoked_at=None) & (
             Q(access_keys__expires_at=None) | Q(access_keys__expires_at__gt=timezone.now())
         )
-        return super().get_queryset(request).annotate(live_total=Count("access_keys", filter=live))
+        return super().get_queryset(request).annotate(active_total=Count("access_keys", filter=active))
 
-    @display(description=_("live keys"))
-    def live_keys(self, application: Any) -> int:
-        return int(application.live_total)
+    @display(description=_("active keys"))
+    def active_keys(self, application: Any) -> int:
+        return int(application.active_total)
 
 
 @admin.register(AccessKey)
@@ -64,8 +64,8 @@ class AccessKeyAdmin(ScopedAdmin):
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
             return [(None, {"fields": ("application",)}), limits]
-        made = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
-        return [(None, {"fields": made}), limits]
+        identity = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+        return [(None, {"fields": identity}), limits]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -76,15 +76,15 @@ class AccessKeyAdmin(ScopedAdmin):
     def state(self, key: AccessKey) -> tuple[str, Any]:
         if key.revoked_at is not None:
             return "revoked", _("revoked")
-        return ("live", _("live")) if key.is_live else ("expired", _("expired"))
+        return ("live", _("active")) if key.is_active else ("expired", _("expired"))
 
     @display(description=_("state"))
     def state_text(self, key: AccessKey) -> Any:
         return self.state(key)[1]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # A live key is revoked first: deleting must not be the quiet way to cut off a caller.
-        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_live)
+        # An active key must be revoked first: refusing a caller must be a deliberate step.
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_active)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
@@ -96,7 +96,7 @@ class AccessKeyAdmin(ScopedAdmin):
         obj.pk, obj.public = issued.pk, issued.public
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        return self.page(
+        return self.render_page(
             request,
             "mantra/issued.html",
             _("New access key"),
@@ -104,10 +104,10 @@ class AccessKeyAdmin(ScopedAdmin):
             plain=obj.plain,
             header=f"AccessKey: {obj.plain}",
             application=obj.application,
-            shown_at=str(self.back(request, obj)["Location"]),
+            shown_at=str(self.redirect_to(request, obj)["Location"]),
         )
 
-    @admin.action(description=_("Revoke the keys chosen"), permissions=["change"])
+    @admin.action(description=_("Revoke selected keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         keys = [key for key in self.changeable(request, queryset) if key.revoked_at is None]
         for key in keys:
@@ -123,19 +123,19 @@ class AccessKeyAdmin(ScopedAdmin):
     def row_views(self) -> dict[str, Any]:
         return {"revoke": self.revoke_one}
 
-    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if obj.revoked_at is not None or not self.has_change_permission(request, obj):
             return []
-        return [("revoke", _("Revoke this key"), _("Revoke this key? Callers that use it are turned away at once."))]
+        return [("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))]
 
     @method_decorator(require_POST)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = self.one(request, object_id)
+        key = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, key):
             raise PermissionDenied
         self._revoke(request, key)
         self.message_user(request, _("The key is revoked."), messages.SUCCESS)
-        return self.back(request, key)
+        return self.redirect_to(request, key)
 
 
 @admin.register(Grant)
@@ -151,8 +151,8 @@ class GrantAdmin(ScopedAdmin):
     readonly_fields = ("state", "created_at")
     fieldsets = (
         (None, {"fields": ("application", "operation", "state")}),
-        (_("Why"), {"fields": ("purpose", "legal_basis", "agreement")}),
-        (_("When and how much"), {"fields": (("valid_from", "valid_until"), "quota")}),
+        (_("Justification"), {"fields": ("purpose", "legal_basis", "agreement")}),
+        (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota")}),
         (_("Limits"), {"fields": ("fields", "networks")}),
     )
 
@@ -165,7 +165,7 @@ class GrantAdmin(ScopedAdmin):
         return rows.select_related("service__agency") if field == "operation" else rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Who may call what is settled when the grant is made; another pair is another grant.
+        # Application and operation identify the grant: another pair needs another grant.
         return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields
 
     def get_autocomplete_fields(self, request: HttpRequest) -> Any:
@@ -175,49 +175,49 @@ class GrantAdmin(ScopedAdmin):
     def state_label(self, grant: Grant) -> tuple[str, str]:
         return grant.state, grant.get_state_display()
 
-    def _settle(self, request: HttpRequest, grant: Grant, state: str) -> None:
+    def _set_state(self, request: HttpRequest, grant: Grant, state: str) -> None:
         grant.state = state
         grant.save(update_fields=["state"])
         self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
 
-    def _settle_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:
+    def _set_state_of_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:
         grants = [grant for grant in self.changeable(request, queryset) if grant.state != state]
         for grant in grants:
-            self._settle(request, grant, state)
+            self._set_state(request, grant, state)
         return len(grants)
 
-    @admin.action(description=_("Approve the grants chosen"), permissions=["change"])
+    @admin.action(description=_("Approve selected grants"), permissions=["change"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = self._settle_all(request, queryset, Grant.State.APPROVED)
+        count = self._set_state_of_all(request, queryset, Grant.State.APPROVED)
         self.message_user(request, ngettext("%d grant approved.", "%d grants approved.", count) % count)
 
-    @admin.action(description=_("Revoke the grants chosen"), permissions=["change"])
+    @admin.action(description=_("Revoke selected grants"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        count = self._settle_all(request, queryset, Grant.State.REVOKED)
+        count = self._set_state_of_all(request, queryset, Grant.State.REVOKED)
         self.message_user(request, ngettext("%d grant revoked.", "%d grants revoked.", count) % count)
 
     def row_views(self) -> dict[str, Any]:
         return {"approve": self.approve_one, "revoke": self.revoke_one}
 
-    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if not self.has_change_permission(request, obj):
             return []
         if obj.state == Grant.State.APPROVED:
-            return [("revoke", _("Revoke this grant"), _("Revoke this grant? The application is turned away at once."))]
-        return [("approve", _("Approve this grant"), "")]
+            return [("revoke", _("Revoke grant"), _("Revoke this grant? The application is refused immediately."))]
+        return [("approve", _("Approve grant"), "")]
 
     @method_decorator(require_POST)
     def approve_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._settle_one(request, object_id, Grant.State.APPROVED, _("The grant is approved."))
+        return self._set_state_of_one(request, object_id, Grant.State.APPROVED, _("The grant is approved."))
 
     @method_decorator(require_POST)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._settle_one(request, object_id, Grant.State.REVOKED, _("The grant is revoked."))
+        return self._set_state_of_one(request, object_id, Grant.State.REVOKED, _("The grant is revoked."))
 
-    def _settle_one(self, request: HttpRequest, object_id: str, state: str, said: Any) -> HttpResponse:
-        grant = self.one(request, object_id)
+    def _set_state_of_one(self, request: HttpRequest, object_id: str, state: str, message: Any) -> HttpResponse:
+        grant = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, grant):
             raise PermissionDenied
-        self._settle(request, grant, state)
-        self.message_user(request, said, messages.SUCCESS)
-        return self.back(request, grant)
+        self._set_state(request, grant, state)
+        self.message_user(request, message, messages.SUCCESS)
+        return self.redirect_to(request, grant)

@@ -1,4 +1,4 @@
-"""Pages of agencies, people and their tokens."""
+"""Pages of agencies, users and their API tokens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from registry.admin.base import ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display, select
 from registry.models import Agency, ApiToken, User
-from registry.roles import ROLES
+from registry.roles import ADMINISTRATOR, PROVIDER, PUBLISHER, REQUESTER, ROLES, SUPERVISOR, WITHOUT_AGENCY
 
-# Roles are a table in the code: nobody puts together others.
+# The roles are a fixed table (registry/roles.py): groups are not edited by hand.
 admin.site.unregister(Group)
 
 
@@ -41,24 +41,23 @@ class AgencyAdmin(ScopedAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        found = super().get_queryset(request)
-        if tenancy.is_administrator(request.user) or tenancy.is_supervisor(request.user):
-            return found
-        return found.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+        agencies = super().get_queryset(request)
+        if tenancy.sees_all_agencies(request.user):
+            return agencies
+        return agencies.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
 
 
 ROLE_LABELS = {
-    "Administrator": _("Administrator: runs the bus, sees and changes every agency's book"),
-    "Supervisor": _("Supervisor: sees every agency's book, changes nothing"),
-    "Provider": _("Provider: offers the agency's data"),
-    "Publisher": _("Publisher: offers other systems' services under a stable address"),
-    "Requester": _("Requester: keeps the agency's applications and their keys"),
+    ADMINISTRATOR: _("Administrator: runs the bus, views and changes the data of all agencies"),
+    SUPERVISOR: _("Supervisor: views the records of all agencies, changes nothing"),
+    PROVIDER: _("Provider: manages an agency's services, sources and data operations"),
+    PUBLISHER: _("Publisher: manages an agency's services and proxy operations"),
+    REQUESTER: _("Requester: manages an agency's applications and keys"),
 }
-WITHOUT_AGENCY = ("Administrator", "Supervisor")
 
 
 class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What both user forms have beside Django's fields: one role, and the agency that it asks for."""
+    """The part that both user forms add to Django's fields: one role, and the agency that it needs."""
 
     role = forms.ChoiceField(label=_("Role"), choices=[(role, ROLE_LABELS[role]) for role in ROLES], widget=select())
 
@@ -66,15 +65,15 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "role" not in self.fields:
             return
-        held = self.instance.groups.first() if self.instance.pk else None
-        self.initial.setdefault("role", held.name if held else "")
+        group = self.instance.groups.first() if self.instance.pk else None
+        self.initial.setdefault("role", group.name if group else "")
         self.fields["role"].choices = [("", "---------"), *self.fields["role"].choices]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         role = self.cleaned_data.get("role", "")
         if role and role not in WITHOUT_AGENCY and not self.cleaned_data.get("agency"):
-            self.add_error("agency", _("This role works for an agency: choose it."))
+            self.add_error("agency", _("Choose an agency: this role works for one."))
         return self.cleaned_data
 
 
@@ -127,8 +126,10 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            return [(name, {**kept, "fields": [f for f in kept["fields"] if f != "password"]})
-                    for name, kept in self.fieldsets]  # fmt: skip
+            return [
+                (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
+                for title, options in self.fieldsets
+            ]
         return super().get_fieldsets(request, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -137,7 +138,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # With the user would go the log of what the user did: switch the account off instead.
+        # Deleting a user deletes the log of the user's changes too. Deactivate the user instead.
         return False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -151,7 +152,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ScopedAdmin):
-    """Everybody's own tokens, and nobody else's."""
+    """The API tokens of the signed-in user only."""
 
     list_display = ("public", "created_at", "expires_at")
     ordering = ("-created_at",)
@@ -186,12 +187,12 @@ class ApiTokenAdmin(ScopedAdmin):
         obj.pk, obj.user, obj.public = issued.pk, issued.user, issued.public
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        return self.page(
+        return self.render_page(
             request,
             "mantra/issued.html",
             _("New API token"),
             issued=obj,
             plain=obj.plain,
             header=f"Authorization: Token {obj.plain}",
-            shown_at=str(self.back(request, obj)["Location"]),
+            shown_at=str(self.redirect_to(request, obj)["Location"]),
         )

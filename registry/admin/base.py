@@ -1,4 +1,4 @@
-"""The base of every admin page: which rows its user may see and change."""
+"""The base of every admin page: it limits the page to the rows that its user may see and change."""
 
 from __future__ import annotations
 
@@ -21,69 +21,68 @@ from registry.admin import theme
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
-UNSEEN = frozenset({"digest", "password", "wallet_password", "credential"})
+HIDDEN_COLUMNS = frozenset({"digest", "password", "wallet_password", "credential"})
 
 Fieldsets = Sequence[tuple[Any, dict[str, Any]]]
 
 
-# -------------------------------------------------------------------------------------- whose rows
+# -------------------------------------------------------------------------------------- the user's rows
 
 
 def _without(fieldsets: Fieldsets, hidden: frozenset[str]) -> Fieldsets:
-    """The fieldsets less some fields."""
-    kept = []
+    """Return the fieldsets without some fields."""
+    result = []
     for name, options in fieldsets:
         fields = [
             line if isinstance(line, str) else tuple(field for field in line if field not in hidden)
             for line in options["fields"]
             if line not in hidden
         ]
-        kept.append((name, {**options, "fields": [line for line in fields if line]}))
-    return kept
+        result.append((name, {**options, "fields": [line for line in fields if line]}))
+    return result
 
 
 class _Scoped:
-    """What pages and the tables inside them have in common."""
+    """The common part of pages and their inlines."""
 
     model: type[Model]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        """A choice among the rows that the user may refer to; the user's own agency is chosen beforehand."""
+        """Return a choice among the rows to which the user may refer, with the user's own agency as default."""
         rows = tenancy.referable(self.model, db_field.name, request.user)
         admin = self.admin_site._registry.get(rows.model)  # type: ignore[attr-defined]
         if admin is not None and admin.list_select_related:
             rows = rows.select_related(*admin.list_select_related)
         kwargs["queryset"] = self.choices(db_field.name, rows, request)
-        found = super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
-        if found is not None and db_field.name == "agency" and not tenancy.sees_all_agencies(request.user):
-            found.queryset = found.queryset.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
-            found.initial, found.empty_label = request.user.agency_id, None  # type: ignore[union-attr]
-        return found
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and db_field.name == "agency" and not tenancy.sees_all_agencies(request.user):
+            field.queryset = field.queryset.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
+            field.initial, field.empty_label = request.user.agency_id, None  # type: ignore[union-attr]
+        return field
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        """A page's own narrowing of what a foreign key offers."""
+        """Return the rows that a foreign key offers. Pages may restrict them further."""
         return rows
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        found = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
-        if found is not None and isinstance(found.widget, RelatedFieldWidgetWrapper):
-            # Each thing has its own page; windows in windows only lose what was typed.
-            for way in ("add", "change", "delete", "view"):
-                setattr(found.widget, f"can_{way}_related", False)
-        return found
+        form_field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if form_field is not None and isinstance(form_field.widget, RelatedFieldWidgetWrapper):
+            # Each model has its own page. Pop-up windows only lose unsaved input.
+            for action in ("add", "change", "delete", "view"):
+                setattr(form_field.widget, f"can_{action}_related", False)
+        return form_field
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Fieldsets:
-        """Without what is secret for whoever only reads: a page without a form prints plain values."""
-        found: Fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        """Return the fieldsets, without secrets for users who only read: their page shows plain values."""
+        fieldsets: Fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
         if self.has_change_permission(request, obj):  # type: ignore[attr-defined]
-            return found
-        return _without(
-            found, frozenset(f.name for f in self.model._meta.get_fields() if isinstance(f, EncryptedField))
-        )
+            return fieldsets
+        secrets = (field.name for field in self.model._meta.get_fields() if isinstance(field, EncryptedField))
+        return _without(fieldsets, frozenset(secrets))
 
 
 class ScopedAdmin(_Scoped, theme.ModelAdmin):
-    """A page that shows, offers and changes only what tenancy.py leaves to its user."""
+    """A page that shows, offers and changes only the rows that tenancy.py permits."""
 
     list_filter_submit = True
     list_fullwidth = True
@@ -106,46 +105,46 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         return super().has_delete_permission(request, obj) and (obj is None or tenancy.may_change(request.user, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        # The form offers no other agency's rows; what came past it stops here.
+        # The form offers no rows of other agencies. This refuses forged requests.
         if not tenancy.may_change(request.user, obj):
             raise PermissionDenied
         super().save_model(request, obj, form, change)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """What the history keeps: it is translated when it is shown, and only as it was written for translating."""
-        told = super().construct_change_message(request, form, formsets, add)
+        """Return the log message with untranslated names of fields: it is translated when it is shown."""
+        message = super().construct_change_message(request, form, formsets, add)
         with override(None):
             names = {
-                capfirst(str(each.verbose_name)): str(each.verbose_name)
+                capfirst(str(field.verbose_name)): str(field.verbose_name)
                 for model in (self.model, *(formset.model for formset in formsets or ()))
-                for each in model._meta.fields
+                for field in model._meta.fields
             }
-        for each in told:
-            for change in each.values():
+        for entry in message:
+            for change in entry.values():
                 if "fields" in change:
                     change["fields"] = [names.get(name, name) for name in change["fields"]]
-        return told
+        return message
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str
     ) -> tuple[QuerySet[Any], bool]:
-        asking, name = self._asked_by(request)
-        if asking is not None:
-            # Beyond what the user sees in the list only where rows of other agencies may be meant.
-            if (asking.opts.label_lower, name) in tenancy.FOREIGN:
-                rows = tenancy.referable(asking.model, name, request.user)
+        page, name = self._autocomplete_source(request)
+        if page is not None:
+            # Rows that the user does not see in the list are offered only for references across agencies.
+            if (page.opts.label_lower, name) in tenancy.CROSS_AGENCY_REFERENCES:
+                rows = tenancy.referable(page.model, name, request.user)
                 queryset = rows.select_related(*self.list_select_related)
-            queryset = asking.choices(name, queryset, request)
+            queryset = page.choices(name, queryset, request)
         return super().get_search_results(request, queryset, term)
 
-    def _asked_by(self, request: HttpRequest) -> tuple[ScopedAdmin | None, str]:
-        """The page and the foreign key for which the autocomplete is asked; (None, "") for other requests."""
+    def _autocomplete_source(self, request: HttpRequest) -> tuple[ScopedAdmin | None, str]:
+        """Return the page and the foreign key of an autocomplete request; (None, "") for other requests."""
         match = request.resolver_match
         if match is None or match.url_name != "autocomplete":
             return None, ""
-        wanted = (request.GET.get("app_label"), request.GET.get("model_name"))
+        model_name = (request.GET.get("app_label"), request.GET.get("model_name"))
         for model, page in self.admin_site._registry.items():
-            if (model._meta.app_label, model._meta.model_name) != wanted:
+            if (model._meta.app_label, model._meta.model_name) != model_name:
                 continue
             assert isinstance(page, ScopedAdmin)
             if page.has_add_permission(request) or page.has_change_permission(request):
@@ -153,40 +152,40 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         raise PermissionDenied
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        # Filters typed into an address must not let anybody feel out, letter by letter, what no page shows.
-        return lookup.partition("__")[0] not in UNSEEN and super().lookup_allowed(lookup, value, request)
+        # Filters in a URL must not reveal hidden columns letter by letter.
+        return lookup.partition("__")[0] not in HIDDEN_COLUMNS and super().lookup_allowed(lookup, value, request)
 
     def changeable(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """The rows of an action's choice that the user may change."""
+        """Return the selected rows of an action that the user may change."""
         return [row for row in queryset if self.has_change_permission(request, row)]
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
-        # Not there and not yours look the same from outside.
+        # A missing row and another agency's row give the same response.
         raise Http404
 
-    def one(self, request: HttpRequest, object_id: str) -> Any:
-        """The row of a page of our own. Raises Http404."""
-        found = self.get_object(request, object_id)
-        if found is None or not self.has_view_permission(request, found):
+    def get_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row of a further view. Raises Http404."""
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
             raise Http404
-        return found
+        return row
 
     def get_urls(self) -> list[URLPattern]:
         info = (self.opts.app_label, self.opts.model_name)
-        own = [
+        row_urls = [
             path(
                 f"<path:object_id>/{word}/", self.admin_site.admin_view(view), name=f"{'_'.join(map(str, info))}_{word}"
             )
             for word, view in self.row_views().items()
         ]
-        return own + super().get_urls()
+        return row_urls + super().get_urls()
 
     def row_views(self) -> dict[str, Callable[..., HttpResponse]]:
-        """Further views of one row: the last word of their address → view(request, object_id)."""
+        """Return further views of a row: the last segment of their path → view(request, object_id)."""
         return {}
 
-    def buttons(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
-        """What can be done with a row beside saving it: (word of row_views(), label, question or "")."""
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        """Return the actions on a row, beside saving: (segment of row_views(), label, confirmation question or "")."""
         return []
 
     def render_change_form(
@@ -197,23 +196,23 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
             context["row_buttons"] = [
                 {"address": reverse(name + word, args=(obj.pk,)), "word": word, "label": label, "question": question}
-                for word, label, question in self.buttons(request, obj)
+                for word, label, question in self.row_actions(request, obj)
             ]
-        found: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
-        return found
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return response
 
-    def back(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """To the row's page, after a button."""
+    def redirect_to(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Return a redirect to the row's page."""
         return redirect(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change", obj.pk)
 
-    def page(self, request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:
-        """A page of our own in the admin's frame, which no cache may keep."""
+    def render_page(self, request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:
+        """Return a page in the admin's frame, which no cache may store."""
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]
-        found = TemplateResponse(
+        response = TemplateResponse(
             request, template, {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context}
         )
-        found["Cache-Control"] = "no-store"
-        return found
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 class TabularInline(_Scoped, theme.TabularInline):

@@ -15,7 +15,7 @@ from registry.admin.theme import RangeDateTimeFilter, RelatedDropdownFilter
 
 
 class ScopedFilter(RelatedDropdownFilter):
-    """A list filter over a foreign key that names only rows which the user may know of."""
+    """A list filter over a foreign key that offers only rows which the user may read."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
         rows = tenancy.visible(field.related_model._default_manager.all(), request.user)
@@ -28,7 +28,7 @@ class ScopedFilter(RelatedDropdownFilter):
 
 
 class MomentFilter(RangeDateTimeFilter):
-    """A list filter from a moment to a moment. A day without an hour means from its beginning, or to its end."""
+    """A list filter by a period. A day without a time is from its beginning, or to its end."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         for end, hour, lookup in (("from", time.min, "gte"), ("to", time.max, "lte")):
@@ -40,8 +40,8 @@ class MomentFilter(RangeDateTimeFilter):
     def _moment(self, end: str, hour: time) -> datetime | None:
         day, clock = (self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "" for part in (0, 1))
         try:
-            found = forms.DateField(localize=True).clean(day)
-            at = forms.TimeField(localize=True).clean(clock) if clock else hour
+            date = forms.DateField(localize=True).clean(day)
+            time_of_day = forms.TimeField(localize=True).clean(clock) if clock else hour
         except forms.ValidationError:
             return None
-        return timezone.make_aware(datetime.combine(found, at))
+        return timezone.make_aware(datetime.combine(date, time_of_day))

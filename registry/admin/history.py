@@ -1,4 +1,4 @@
-"""Pages of the history of calls."""
+"""Pages of the call history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from registry.admin.filters import MomentFilter
 from registry.admin.theme import DropdownFilter, InfinitePaginator, TextFilter, display
 from registry.models import Agency, CallRecord
 
-# ---------------------------------------------------------------------------------------- history
+# ---------------------------------------------------------------------------------------- filters
 
 
 class CodeFilter(TextFilter):
-    """A filter by codes typed in, whole: a list of all codes would mean to read the whole history."""
+    """A filter by complete codes as text: a list of all codes would need a scan of the whole history."""
 
     placeholder: Any = ""
 
@@ -33,14 +33,17 @@ class CodeFilter(TextFilter):
             yield choice
 
     def parts(self) -> list[str]:
-        """What was typed, parted at its slashes."""
+        """Return the parts of the text between slashes."""
         return [part.strip() for part in (self.value() or "").split("/") if part.strip()]
 
 
 def of_agency(column: str, code: str) -> Q:
-    """Records of an agency, capital letters aside. As the book writes the code, so that the index serves."""
-    known = list(Agency.objects.filter(code__iexact=code).values_list("code", flat=True))
-    return Q(**{f"{column}__in": known}) if known else Q(**{f"{column}__iexact": code})
+    """Return the condition for records of an agency, in any case of letters.
+
+    It uses the code as the registry spells it, so that the database can use the index.
+    """
+    codes = list(Agency.objects.filter(code__iexact=code).values_list("code", flat=True))
+    return Q(**{f"{column}__in": codes}) if codes else Q(**{f"{column}__iexact": code})
 
 
 class AgencyCodeFilter(CodeFilter):
@@ -89,17 +92,17 @@ class OperationCodeFilter(CodeFilter):
             case [service, operation]:
                 return queryset.filter(service__iexact=service, operation__iexact=operation)
             case [agency, service, operation]:
-                found = queryset.filter(service__iexact=service, operation__iexact=operation)
-                return found.filter(of_agency("agency", agency))
+                records = queryset.filter(service__iexact=service, operation__iexact=operation)
+                return records.filter(of_agency("agency", agency))
         return queryset.none()
 
 
 OUTCOMES: dict[str, tuple[Any, Q]] = {
-    "ok": (_("answered"), Q(outcome=200, broken=False)),
+    "ok": (_("succeeded"), Q(outcome=200, broken=False)),
     "refused": (_("refused (4xx)"), Q(status__gte=400, status__lt=500)),
     "failed": (_("failed (5xx)"), Q(status__gte=500)),
-    "broken": (_("broken off"), Q(broken=True)),
-    "open": (_("still open"), Q(outcome=0)),
+    "broken": (_("aborted"), Q(broken=True)),
+    "open": (_("in progress"), Q(outcome=0)),
 }
 
 
@@ -108,8 +111,8 @@ class OutcomeFilter(DropdownFilter):
     parameter_name = "outcome_is"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        each = [(str(code), f"{code} {kind.name}") for code, kind in sorted(faults.TABLE.items())]
-        return [(word, label) for word, (label, _wanted) in OUTCOMES.items()] + each
+        single_codes = [(str(code), f"{code} {kind.name}") for code, kind in sorted(faults.TABLE.items())]
+        return [(word, label) for word, (label, _condition) in OUTCOMES.items()] + single_codes
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value() or ""
@@ -120,27 +123,27 @@ class OutcomeFilter(DropdownFilter):
 
 @admin.register(CallRecord)
 class CallRecordAdmin(ScopedAdmin):
-    """Read only, for everybody."""
+    """The call history. No user changes it."""
 
-    list_display = ("moment", "outcome_label", "what", "who", "rows", "duration", "face", "request_id")
+    list_display = ("moment", "outcome_label", "what", "who", "rows", "duration", "protocol", "request_id")
     list_display_links = ("moment", "request_id")
     list_filter = (
         ("started_at", MomentFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
     )  # fmt: skip
     search_fields = ("=request_id",)
-    search_help_text = _("A request id, whole")
+    search_help_text = _("Complete request id")
     ordering = ("-started_at", "-id")
-    # Counting a history of millions takes longer than reading a page of it.
+    # Counting millions of records takes longer than reading one page.
     paginator = InfinitePaginator
     actions = None
     fieldsets = (
         (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
         (
-            _("What was called"),
-            {"fields": (("what", "revision"), ("face", "method", "format"), "parameters", "subjects")},
+            _("Operation"),
+            {"fields": (("what", "revision"), ("protocol", "method", "format"), "parameters", "subjects")},
         ),
-        (_("Who called"), {"fields": ("who", ("key", "user"), "address")}),
-        (_("What was answered"), {"fields": (("rows", "bytes"), "fields")}),
+        (_("Caller"), {"fields": ("who", ("key", "user"), "client_ip")}),
+        (_("Response"), {"fields": (("rows", "bytes"), "fields")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -159,11 +162,11 @@ class CallRecordAdmin(ScopedAdmin):
     )
     def outcome_label(self, record: CallRecord) -> tuple[str, Any]:
         if record.outcome == 0:
-            return "open", _("still open")
+            return "open", _("in progress")
         if record.broken:
-            return "failed", _("broken off")
+            return "failed", _("aborted")
         if record.outcome == 200:
-            return "ok", _("answered")
+            return "ok", _("succeeded")
         return ("failed" if (record.status or 500) >= 500 else "refused"), str(record.outcome)
 
     @display(description=_("outcome"))
@@ -179,7 +182,7 @@ class CallRecordAdmin(ScopedAdmin):
         kind = faults.TABLE.get(record.outcome)
         if kind is None:
             return ""
-        # The history does not keep what a sentence was filled with.
+        # The history does not store the details of a fault's message.
         return (kind.en if get_language() == "en" else kind.id).format_map(defaultdict(lambda: "…"))
 
     @display(description=_("operation"))

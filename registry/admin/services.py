@@ -1,4 +1,4 @@
-"""Pages of services, and what the pages of every kind of operation share."""
+"""Pages of services, and the common part of the pages of operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ServiceAdmin(ScopedAdmin):
     search_fields = ("code", "title", "agency__code", "tags")
     fieldsets = (
         (None, {"fields": ("agency", "code", "title", "description")}),
-        (_("For the catalogue"), {"fields": ("classification", "tags", "contact")}),
+        (_("Catalogue"), {"fields": ("classification", "tags", "contact")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -42,7 +42,7 @@ class ServiceAdmin(ScopedAdmin):
 
 
 class OperationAdmin(ScopedAdmin):
-    """What the pages of both kinds of operation share."""
+    """The common part of the pages of both kinds of operation."""
 
     list_display: tuple[Any, ...] = ("address", "title", "state_label", "access", "updated_at")
     list_display_links = ("address", "title")

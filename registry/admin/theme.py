@@ -32,19 +32,19 @@ from unfold.widgets import (
 __all__ = [
     "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "ModelAdmin",
     "RangeDateTimeFilter", "RelatedDropdownFilter", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
-    "UserCreationForm", "begin_large", "checkbox", "code_area", "code_block", "display", "file_input",
+    "UserCreationForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display", "file_input",
     "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
 
 
 def code_area(rows: int = 16) -> forms.Textarea:
-    """A text area for SQL and the like: letters of one width, no wrapping, no spelling."""
+    """Return a text area for SQL and other code: monospaced, without wrapping and spell checking."""
     attrs = {"rows": rows, "class": "mantra-code", "spellcheck": "false", "wrap": "off", "autocapitalize": "off"}
     return UnfoldAdminTextareaWidget(attrs)
 
 
 def code_block(escaped: SafeString) -> SafeString:
-    """Code for reading only, as it was written."""
+    """Return read-only code with its layout."""
     return format_html('<pre class="mantra-code-block">{}</pre>', escaped)
 
 
@@ -57,12 +57,12 @@ def text_input(**attrs: str) -> forms.TextInput:
 
 
 def password_input() -> forms.PasswordInput:
-    """A field that never shows what is stored and that no browser fills in by itself."""
+    """Return a field that never shows the stored value and that browsers do not fill in."""
     return UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "class": "max-w-2xl"})
 
 
-def begin_large(form: forms.Form) -> None:
-    """Labels that begin with a capital letter, as those of models do in the admin."""
+def capitalise_labels(form: forms.Form) -> None:
+    """Make a form's labels begin with a capital letter, as the admin does for models."""
     for field in form.fields.values():
         field.label = capfirst(str(field.label))
 
@@ -72,7 +72,7 @@ class _ManyFiles(UnfoldAdminFileFieldWidget):
 
 
 def file_input(accept: str) -> forms.ClearableFileInput:
-    """A field for one file or several."""
+    """Return a field for one file or several."""
     return _ManyFiles(attrs={"accept": accept, "multiple": True})
 
 

@@ -1,4 +1,4 @@
-"""Reads segments: which there are, their whole lines, and whether their writer lives."""
+"""Reads segments: their files, their complete lines, and whether their writer is alive."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from pathlib import Path
 
 from django.conf import settings
 
-from registry.journal.chain import CHAIN, ENDS, SUFFIX
-
-# --------------------------------------------------------------------------------------- reading
+from registry.journal.chain import CHAIN_LENGTH, COMPLETIONS, SUFFIX
 
 
 @dataclass(slots=True)
 class Line:
-    """A whole line of a segment: its place, its JSON (unparsed) and the chain written behind it."""
+    """A complete line of a segment: its position, its JSON (unparsed) and its chain."""
 
     number: int
-    end: int  # offset of the byte behind the line
+    end: int  # offset of the byte after the line
     body: bytes
     chain: bytes
 
 
 def segments(folder: Path | None = None) -> list[Path]:
-    """The segments in the journal's folder, oldest first."""
-    found = Path(folder or settings.JOURNAL_DIR).glob(f"*{SUFFIX}")
-    return sorted(found, key=lambda path: path.name.rsplit("-", 2)[-2:])
+    """Return the segments in the journal's folder, oldest first."""
+    paths = Path(folder or settings.JOURNAL_DIR).glob(f"*{SUFFIX}")
+    return sorted(paths, key=lambda path: path.name.rsplit("-", 2)[-2:])
 
 
-def of_ends(path: Path) -> bool:
-    """Whether the segment holds ends of calls that began in others."""
-    return path.name.rsplit("-", 3)[1].startswith(ENDS)
+def holds_completions(path: Path) -> bool:
+    """Return True if the segment has the ends of calls that began in other segments."""
+    return path.name.rsplit("-", 3)[1].startswith(COMPLETIONS)
 
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
-    """The whole lines from ``offset`` on; ``number`` is the number of lines before it. A torn tail is left out."""
+    """Yield the complete lines from ``offset`` on. ``number`` lines precede it. An incomplete last line is left out."""
     with path.open("rb") as file:
         file.seek(offset)
         for raw in file:
@@ -44,11 +42,11 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
                 return
             offset += len(raw)
             number += 1
-            yield Line(number, offset, raw[: -CHAIN - 2], raw[-CHAIN - 1 : -1])
+            yield Line(number, offset, raw[: -CHAIN_LENGTH - 2], raw[-CHAIN_LENGTH - 1 : -1])
 
 
-def alive(path: Path) -> bool:
-    """Whether the segment's writer still holds it."""
+def has_writer(path: Path) -> bool:
+    """Return True if the segment's writer holds its lock."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

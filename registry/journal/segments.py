@@ -1,9 +1,9 @@
-"""The journal's files: hash-chained lines, one segment to a writing thread.
+"""The journal's files: lines with an HMAC chain, one segment for each writing thread.
 
-A segment's name is ``{host}-{pid}-{thread}-{nanoseconds}-{sequence}.journal``. Each line is a JSON
-object, a space, and the chain: HMAC-SHA256, in hex, over the previous line's chain and this line's
-JSON, under settings.JOURNAL_KEY. The first line chains on the segment's name. A writer holds an
-exclusive flock on its segment for as long as it lives, so that others can tell a live one.
+A segment's name is ``{host}-{pid}-{thread}-{nanoseconds}-{sequence}.journal``. Each line is a JSON object, a space, and
+the chain: HMAC-SHA256, in hex, over the previous line's chain and this line's JSON, with settings.JOURNAL_KEY. The
+first line's previous chain is the segment's name. A writer holds an exclusive flock on its segment while it is alive,
+by which others recognise an open segment.
 """
 
 from __future__ import annotations
@@ -19,21 +19,18 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from registry.journal.chain import ENDS, SUFFIX
-from registry.secrets import authenticate
+from registry.journal.chain import COMPLETIONS, SUFFIX, link
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 3600.0
 
 
 class Segment:
-    """A segment being written by one thread."""
+    """A segment that one thread writes. ``kind``: "", or COMPLETIONS for ends of calls that began in other segments."""
 
-    def __init__(self, sequence: int, previous: tuple[str, str] | None) -> None:
+    def __init__(self, sequence: int, previous: tuple[str, str] | None, kind: str = "") -> None:
         folder = Path(settings.JOURNAL_DIR)
-        mark = ENDS if threading.current_thread().name == ENDS else ""
-        writer = f"{socket.gethostname()}-{os.getpid()}-{mark}{threading.get_ident():x}"
-        # Read once: a look at Django's settings costs a fifth of the digest.
+        writer = f"{socket.gethostname()}-{os.getpid()}-{kind}{threading.get_ident():x}"
         self.key, self.sync = settings.JOURNAL_KEY, settings.AUDIT_FSYNC
         self.name = f"{writer}-{time.time_ns()}-{sequence}{SUFFIX}"
         self.sequence = sequence
@@ -53,10 +50,10 @@ class Segment:
             raise
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line with one write(). Raises OSError; the segment then ends at its last whole line."""
+        """Write one line with one write(). Raises OSError; the segment then ends at its last complete line."""
         body = orjson.dumps(line)
-        chained = authenticate(self.key, self.chain + body).encode()
-        data = b"%b %b\n" % (body, chained)
+        line_chain = link(self.key, self.chain, body)
+        data = b"%b %b\n" % (body, line_chain)
         try:
             written = os.write(self.fd, data)
             if written != len(data):
@@ -67,13 +64,14 @@ class Segment:
             os.ftruncate(self.fd, self.size)
             raise
         self.size += len(data)
-        self.chain = chained
+        self.chain = line_chain
 
-    def full(self) -> bool:
+    def is_full(self) -> bool:
+        """Return True if a new segment is due, by size or age."""
         return self.size > MAX_BYTES or time.monotonic() - self.opened > MAX_SECONDS
 
     def close(self) -> None:
-        """End the segment with a line that says so."""
+        """End the segment with a close line."""
         if self.fd >= 0:
             try:
                 self.append({"t": "close"})
@@ -99,28 +97,30 @@ class _Writer(threading.local):
     pid = 0
 
 
-_writer = _Writer()
+_writers = {"": _Writer(), COMPLETIONS: _Writer()}
 
 
-def write(line: dict[str, Any]) -> None:
-    """Append a line to this thread's segment. Raises OSError when the line is not safely written."""
-    segment = _writer.segment
-    if segment is None or _writer.pid != os.getpid():
-        segment = _writer.segment = Segment(0, None)
-        _writer.pid = os.getpid()
-    elif segment.full():
+def write(line: dict[str, Any], kind: str = "") -> None:
+    """Append a line to this thread's segment of a kind. Raises OSError if the line is not safely written."""
+    writer = _writers[kind]
+    segment = writer.segment
+    if segment is None or writer.pid != os.getpid():
+        segment = writer.segment = Segment(0, None, kind)
+        writer.pid = os.getpid()
+    elif segment.is_full():
         segment.close()
-        segment = _writer.segment = Segment(segment.sequence + 1, (segment.name, segment.chain.decode()))
+        segment = writer.segment = Segment(segment.sequence + 1, (segment.name, segment.chain.decode()), kind)
     try:
         segment.append(line)
     except OSError:
-        # The disk may be full or the file gone: the next line tries a segment of its own.
-        _writer.segment = None
+        # The disk may be full, or the file deleted: the next line begins a new segment.
+        writer.segment = None
         raise
 
 
 def close() -> None:
-    """End this thread's segment, if it has one."""
-    segment, _writer.segment = _writer.segment, None
-    if segment is not None:
-        segment.close()
+    """End this thread's segments, if it has any."""
+    for writer in _writers.values():
+        segment, writer.segment = writer.segment, None
+        if segment is not None:
+            segment.close()

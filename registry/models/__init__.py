@@ -1,9 +1,9 @@
-"""The registry: who offers what to whom, and what happened."""
+"""The registry: agencies, services, operations, keys, grants, and the call history."""
 
 from registry.models.access import AccessKey, Application, Grant
 from registry.models.agencies import Agency, ApiToken, User
 from registry.models.base import (
-    Definition,
+    RegistryModel,
     SnapshotVersion,
     code_validator,
     column_validator,
@@ -14,10 +14,29 @@ from registry.models.base import (
     validate_quota,
 )
 from registry.models.history import CallRecord, JournalSegment
+from registry.models.leader import LeaderLock
 from registry.models.services import Field, Operation, Parameter, Service
 
 __all__ = [
-    "AccessKey", "Agency", "ApiToken", "Application", "CallRecord", "Definition", "Field", "Grant", "JournalSegment",
-    "Operation", "Parameter", "Service", "SnapshotVersion", "User", "code_validator", "column_validator", "names",
-    "networks", "operation_validator", "validate_networks", "validate_quota",
+    "AccessKey",
+    "Agency",
+    "ApiToken",
+    "Application",
+    "CallRecord",
+    "Field",
+    "Grant",
+    "JournalSegment",
+    "LeaderLock", "Operation",
+    "Parameter",
+    "RegistryModel",
+    "Service",
+    "SnapshotVersion",
+    "User",
+    "code_validator",
+    "column_validator",
+    "names",
+    "networks",
+    "operation_validator",
+    "validate_networks",
+    "validate_quota",
 ]  # fmt: skip

@@ -14,16 +14,14 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
 from registry.models.agencies import Agency
-from registry.models.base import Definition, code_validator, names, validate_networks, validate_quota
+from registry.models.base import RegistryModel, code_validator, names, validate_networks, validate_quota
 from registry.models.services import Operation
 
-# ------------------------------------------------------------------------------------- consumers
 
-
-class Application(Definition):
+class Application(RegistryModel):
     """A system of an agency that calls operations."""
 
-    once = ("code", "agency")
+    unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="applications")
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
@@ -41,8 +39,8 @@ class Application(Definition):
         return f"{self.agency.code}/{self.code}"
 
 
-class AccessKey(Definition):
-    """A key of an application. The key itself is shown once, when it is made; here lies its digest."""
+class AccessKey(RegistryModel):
+    """An access key of an application. It is shown once, when it is issued; the database has its digest only."""
 
     application = models.ForeignKey(
         Application, models.CASCADE, verbose_name=_("application"), related_name="access_keys"
@@ -56,25 +54,27 @@ class AccessKey(Definition):
         null=True,
         blank=True,
         related_name="legacy_keys",
-        help_text=_("Keys of MANTRA 1.99x open one operation each."),
+        help_text=_("A key of MANTRA 1.99x can call one operation only."),
     )
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     networks = models.TextField(
         _("networks"),
         blank=True,
         validators=[validate_networks],
-        help_text=_("From where the key may be used: 10.1.0.0/16 or 10.1.2.3, one on a line. Empty: from anywhere."),
+        help_text=_(
+            "Networks from which the key may be used, one per line: 10.1.0.0/16 or 10.1.2.3. Empty: any network."
+        ),
     )
     in_path = models.BooleanField(
-        _("may stand in the address"),
+        _("allowed in URL"),
         default=False,
-        help_text=_("For old clients that cannot send a header. A key in an address ends up in logs."),
+        help_text=_("For old clients that cannot send a header. Logs will contain a key that is in a URL."),
     )
     created_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
 
-    LIVE = 2
+    MAX_ACTIVE = 2
 
     class Meta:
         verbose_name = _("access key")
@@ -85,47 +85,49 @@ class AccessKey(Definition):
         return self.public
 
     @classmethod
-    def live(cls) -> models.QuerySet[AccessKey]:
-        """Keys that open something now."""
+    def active(cls) -> models.QuerySet[AccessKey]:
+        """Return the keys that are neither revoked nor expired."""
         return cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
 
     @property
-    def is_live(self) -> bool:
+    def is_active(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
 
     @classmethod
-    def issue(cls, application: Application, expires_at: datetime | None = None, **more: Any) -> tuple[AccessKey, str]:
-        """Make a new key and return it with its plain text, which is never to be had again."""
+    def issue(
+        cls, application: Application, expires_at: datetime | None = None, **attributes: Any
+    ) -> tuple[AccessKey, str]:
+        """Issue a new key. Return it with its plain text, which is not stored. Raises ValidationError."""
         plain = secrets.new_key()
         key = cls(
             application=application,
             public=secrets.public_part(plain),
             digest=secrets.key_digest(plain),
             expires_at=expires_at,
-            **more,
+            **attributes,
         )
         key.full_clean()
         key.save()
         return key, plain
 
     @classmethod
-    def adopt(cls, application: Application, plain: str, operation: Operation) -> AccessKey:
-        """Take over a key of MANTRA 1.99x for one operation. Raises ValidationError when it opens something else."""
+    def import_legacy(cls, application: Application, plain: str, operation: Operation) -> AccessKey:
+        """Import a key of MANTRA 1.99x for one operation. Raises ValidationError if it belongs to another one."""
         digest = secrets.key_digest(plain)
         key = cls.objects.filter(digest=digest).first()
         if key is None:
             key = cls(application=application, operation=operation, digest=digest, public=secrets.public_part(plain))
             key.save()
         elif (key.application_id, key.operation_id) != (application.pk, operation.pk):
-            raise ValidationError(_("This key opens another operation or belongs to another application already."))
+            raise ValidationError(_("This key is already used for another operation or application."))
         return key
 
     def clean(self) -> None:
         super().clean()
         if self.operation_id is None and self.application_id and self._state.adding:
-            others = AccessKey.live().filter(application=self.application, operation=None)
-            if others.count() >= self.LIVE:
-                raise ValidationError(_("An application has at most two live keys: revoke one first."))
+            others = AccessKey.active().filter(application=self.application, operation=None)
+            if others.count() >= self.MAX_ACTIVE:
+                raise ValidationError(_("Revoke a key first: an application can have at most two active keys."))
 
     def revoke(self) -> None:
         if self.revoked_at is None:
@@ -133,8 +135,8 @@ class AccessKey(Definition):
             self.save(update_fields=["revoked_at"])
 
 
-class Grant(Definition):
-    """An application's leave to call an operation."""
+class Grant(RegistryModel):
+    """The permission of one application to call one operation."""
 
     class State(models.TextChoices):
         APPROVED = "approved", _("approved")
@@ -149,20 +151,22 @@ class Grant(Definition):
     valid_from = models.DateField(_("valid from"), null=True, blank=True)
     valid_until = models.DateField(_("valid until"), null=True, blank=True, help_text=_("The last day."))
     fields = models.TextField(
-        _("fields allowed"), blank=True, help_text=_("Names of columns, one on a line. Empty: all of them.")
+        _("allowed fields"), blank=True, help_text=_("Field names, one per line. Empty: all fields.")
     )
     quota = models.CharField(
         _("quota"),
         max_length=100,
         blank=True,
         validators=[validate_quota],
-        help_text=_("Like 1000/day, or several: 10/second; 1000/day. Empty: no limit."),
+        help_text=_("For example 1000/day, or several: 10/second; 1000/day. Empty: no limit."),
     )
     networks = models.TextField(
         _("networks"),
         blank=True,
         validators=[validate_networks],
-        help_text=_("From where the grant holds: 10.1.0.0/16 or 10.1.2.3, one on a line. Empty: from anywhere."),
+        help_text=_(
+            "Networks from which the grant is valid, one per line: 10.1.0.0/16 or 10.1.2.3. Empty: any network."
+        ),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
@@ -178,15 +182,16 @@ class Grant(Definition):
     def clean(self) -> None:
         super().clean()
         if self.valid_from and self.valid_until and self.valid_from > self.valid_until:
-            raise ValidationError({"valid_until": _("The last day lies before the first.")})
+            raise ValidationError({"valid_until": _("The last day is before the first day.")})
         if self.fields and self.operation_id:
             declared = {field.name for field in self.operation.fields.all()}
             if not declared:
-                raise ValidationError(
-                    {"fields": _("The operation declares no fields yet: fill in its Fields section first.")}
-                )
+                raise ValidationError({"fields": _("Declare the operation's fields first, in its section Fields.")})
             unknown = [name for name in names(self.fields) if name not in declared]
             if unknown:
                 raise ValidationError(
-                    {"fields": _("The operation declares no such field: %(names)s.") % {"names": ", ".join(unknown)}}
+                    {
+                        "fields": _("The operation does not declare these fields: %(names)s.")
+                        % {"names": ", ".join(unknown)}
+                    }
                 )

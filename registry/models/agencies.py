@@ -1,4 +1,4 @@
-"""Agencies, the people who work for them, and their tokens for the management API."""
+"""Agencies, their users, and the users' tokens for the management API."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
-from registry.models.base import Definition, code_validator
-
-# ------------------------------------------------------------------------------ agencies, people
+from registry.models.base import RegistryModel, code_validator
 
 
-class Agency(Definition):
-    once = ("code", "")
+class Agency(RegistryModel):
+    unique_within = ("code", "")
 
-    #: Addresses know no case: bkn and BKN are one.
+    #: Aliases are case-insensitive: bkn and BKN are the same.
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     name = models.CharField(_("name"), max_length=200)
     website = models.URLField(_("website"), blank=True)
-    email = models.EmailField(_("e-mail"), blank=True)
+    email = models.EmailField(_("email"), blank=True)
     parent = models.ForeignKey(
         "self", models.PROTECT, verbose_name=_("parent agency"), null=True, blank=True, related_name="children"
     )
@@ -40,16 +38,16 @@ class Agency(Definition):
 
     def clean(self) -> None:
         super().clean()
-        above, seen = self.parent, {self.pk}
-        while above is not None:
-            if above.pk in seen:
-                raise ValidationError({"parent": _("An agency cannot stand above itself.")})
-            seen.add(above.pk)
-            above = above.parent
+        ancestor, visited = self.parent, {self.pk}
+        while ancestor is not None:
+            if ancestor.pk in visited:
+                raise ValidationError({"parent": _("An agency cannot be its own parent.")})
+            visited.add(ancestor.pk)
+            ancestor = ancestor.parent
 
 
 class User(AbstractUser):
-    """Somebody who signs in to the admin: the agency decides what the user sees, the role what the user may do."""
+    """A person who signs in to the admin. The agency decides the rows, the role the rights."""
 
     agency = models.ForeignKey(
         Agency,
@@ -58,7 +56,7 @@ class User(AbstractUser):
         null=True,
         blank=True,
         related_name="users",
-        help_text=_("Only administrators and supervisors may be without an agency."),
+        help_text=_("Choose an agency: only administrators and supervisors work without one."),
     )
 
     class Meta:
@@ -67,7 +65,7 @@ class User(AbstractUser):
 
 
 class ApiToken(models.Model):
-    """A user's token for the management API. Shown once, when it is made; here lies its digest."""
+    """A user's token for the management API. It is shown once, when it is issued; the database has its digest only."""
 
     user = models.ForeignKey(User, models.CASCADE, verbose_name=_("user"), related_name="api_tokens")
     public = models.CharField(_("begins with"), max_length=20, editable=False)
@@ -84,7 +82,7 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, user: User, expires_at: datetime) -> tuple[ApiToken, str]:
-        """Make a new token and return it with its plain text, which is never to be had again."""
+        """Issue a new token. Return it with its plain text, which is not stored."""
         plain = secrets.new_key()
         token = cls.objects.create(
             user=user, public=secrets.public_part(plain), digest=secrets.key_digest(plain), expires_at=expires_at
@@ -92,10 +90,10 @@ class ApiToken(models.Model):
         return token, plain
 
     @classmethod
-    def owner(cls, plain: str) -> User | None:
-        """The active user to whom a token belongs, or None."""
-        found = cls.objects.select_related("user").filter(
+    def authenticate(cls, plain: str) -> User | None:
+        """Return the active user of a valid token, None for another token."""
+        tokens = cls.objects.select_related("user").filter(
             digest__in=secrets.key_digests(plain), expires_at__gt=timezone.now(), user__is_active=True
         )
-        token = found.first()
+        token = tokens.first()
         return token.user if token is not None else None

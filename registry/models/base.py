@@ -1,4 +1,4 @@
-"""Bases of the registry's models: definitions, the snapshot's version, and checks of what people write."""
+"""The bases of the registry's models: definitions, the snapshot's version, and validators."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from django.utils.translation import gettext_lazy as _
 
 code_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,62}$",
-    _("Use letters, digits, - and _ only, beginning with a letter or a digit: it becomes part of an address."),
+    _("Use letters, digits, - and _ only, starting with a letter or a digit: it becomes part of an alias."),
 )
-#: Operations imported from 1.99x may hold a space, a dot or a colon in their names.
+#: Names of operations that were imported from 1.99x may contain a space, a dot or a colon.
 operation_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_\-.: ]{0,126}$",
-    _("Use letters, digits, - and _ only, beginning with a letter or a digit: it becomes part of an address."),
+    _("Use letters, digits, - and _ only, starting with a letter or a digit: it becomes part of an alias."),
 )
 column_validator = RegexValidator(
     r"^[A-Za-z_][A-Za-z0-9_]{0,62}$",
-    _("Use letters, digits and _ only, beginning with a letter: it is the :name in the SQL and in the address."),
+    _("Use letters, digits and _ only, starting with a letter: it is the :name in the SQL and the name in the URL."),
 )
 
 
 def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """The networks written in ``text``, parted by commas, spaces or lines. Raises ValueError."""
+    """Return the networks in ``text``, separated by commas, spaces or lines. Raises ValueError."""
     return [ipaddress.ip_network(part, strict=False) for part in re.split(r"[\s,;]+", text) if part]
 
 
 def names(text: str) -> list[str]:
-    """The names written in ``text``, parted by commas, spaces or lines."""
+    """Return the names in ``text``, separated by commas, spaces or lines."""
     return [part for part in re.split(r"[\s,;]+", text) if part]
 
 
@@ -41,23 +41,21 @@ def validate_networks(text: str) -> None:
     try:
         networks(text)
     except ValueError:
-        raise ValidationError(
-            _("Write networks like 10.1.0.0/16 or single addresses like 10.1.2.3, one on a line.")
-        ) from None
+        raise ValidationError(_("Enter networks like 10.1.0.0/16 or addresses like 10.1.2.3, one per line.")) from None
 
 
 def validate_quota(text: str) -> None:
     try:
         limits.parse_many(text)
     except ValueError:
-        raise ValidationError(_("Write a quota like 1000/day, or several: 10/second; 1000/day.")) from None
+        raise ValidationError(_("Enter a quota like 1000/day, or several: 10/second; 1000/day.")) from None
 
 
-class DefinitionQuerySet(models.QuerySet[Any]):
-    """A change that goes past save() must reach the workers too."""
+class RegistryQuerySet(models.QuerySet[Any]):
+    """Changes without save() must cause a new snapshot too."""
 
-    def quietly(self, **kwargs: Any) -> int:
-        """Update what no worker holds in memory."""
+    def update_without_bump(self, **kwargs: Any) -> int:
+        """Update columns that are not in the snapshot."""
         return super().update(**kwargs)
 
     def update(self, **kwargs: Any) -> int:
@@ -66,52 +64,52 @@ class DefinitionQuerySet(models.QuerySet[Any]):
         return changed
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
-        made = super().bulk_create(*args, **kwargs)
+        rows = super().bulk_create(*args, **kwargs)
         SnapshotVersion.bump()
-        return made
+        return rows
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        gone = super().delete()
+        deleted = super().delete()
         SnapshotVersion.bump()
-        return gone
+        return deleted
 
 
-class Definition(models.Model):
-    """Base of all that the workers hold in memory: saving or deleting it moves the version row on."""
+class RegistryModel(models.Model):
+    """The base of the models in the snapshot: saving or deleting a row raises the snapshot's version."""
 
-    objects = DefinitionQuerySet.as_manager()
-    #: (field, the foreign key within which it names one row only). Addresses know no case, so neither does this.
-    once: ClassVar[tuple[str, str] | None] = None
+    objects = RegistryQuerySet.as_manager()
+    #: (field, the foreign key within which it is unique or ""). Aliases are case-insensitive, and so is this rule.
+    unique_within: ClassVar[tuple[str, str] | None] = None
 
     class Meta:
         abstract = True
 
     def clean(self) -> None:
-        """The constraint says the same to whoever comes past this; here it is said at the field."""
+        """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""
         super().clean()
-        if self.once is None:
+        if self.unique_within is None:
             return
-        name, within = self.once
+        name, within = self.unique_within
         value, scope = getattr(self, name), getattr(self, f"{within}_id", None) if within else None
         if not value or (within and scope is None):
             return
         model = type(self)._meta.get_field(name).model
-        twins = model._default_manager.filter(**{f"{name}__iexact": value}).exclude(pk=self.pk)
-        if (twins.filter(**{within: scope}) if within else twins).exists():
-            raise ValidationError({name: _("There is one of this name already; capital letters make no difference.")})
+        duplicates = model._default_manager.filter(**{f"{name}__iexact": value}).exclude(pk=self.pk)
+        if (duplicates.filter(**{within: scope}) if within else duplicates).exists():
+            raise ValidationError({name: _("This name is already in use. Capital letters make no difference.")})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
         SnapshotVersion.bump()
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        gone = super().delete(*args, **kwargs)
+        deleted = super().delete(*args, **kwargs)
         SnapshotVersion.bump()
-        return gone
+        return deleted
 
 
 class SnapshotVersion(models.Model):
-    """One row, raised by every change of a definition; the workers poll it."""
+    """One row with a number that every change of a definition raises. Worker processes poll it."""
 
     version = models.BigIntegerField(default=1)
 

@@ -1,4 +1,4 @@
-"""The history of calls, and how far the journal was shipped into it."""
+"""The call history, and the segments of the journal that were shipped into it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,40 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-# --------------------------------------------------------------------------------------- history
-
 
 class CallRecord(models.Model):
-    """One call, as the journal told it. Names are copied, so that a record outlives what it names."""
+    """The record of one call, from the journal. Names are copied: a record outlives the rows that it names."""
 
     request_id = models.CharField(_("request id"), max_length=32, unique=True)
     started_at = models.DateTimeField(_("time"))
-    face = models.CharField(_("face"), max_length=10)
+    protocol = models.CharField(_("protocol"), max_length=10)
     method = models.CharField(_("method"), max_length=10)
     agency = models.CharField(_("agency"), max_length=63, blank=True)
     service = models.CharField(_("service"), max_length=63, blank=True)
     operation = models.CharField(_("operation"), max_length=127, blank=True)
     operation_ref = models.BigIntegerField(null=True, blank=True)
     revision = models.IntegerField(_("revision"), null=True, blank=True)
-    consumer_agency = models.CharField(_("consumer's agency"), max_length=63, blank=True)
+    consumer_agency = models.CharField(_("caller's agency"), max_length=63, blank=True)
     application = models.CharField(_("application"), max_length=63, blank=True)
     key = models.CharField(_("key"), max_length=20, blank=True)
     user = models.CharField(_("user"), max_length=150, blank=True)
-    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    client_ip = models.GenericIPAddressField(_("address"), null=True, blank=True)
     format = models.CharField(_("format"), max_length=20, blank=True)
     parameters = models.TextField(_("parameters (names)"), blank=True)
     subjects = models.TextField(_("subjects (keyed hashes)"), blank=True)
     fields = models.TextField(_("fields"), blank=True)
-    outcome = models.IntegerField(_("outcome"), default=0, help_text=_("200, or the fault's code; 0: still open."))
+    outcome = models.IntegerField(_("outcome"), default=0, help_text=_("200 or the fault's code. 0: in progress."))
     status = models.IntegerField(_("HTTP status"), null=True, blank=True)
     rows = models.BigIntegerField(_("rows"), null=True, blank=True)
     bytes = models.BigIntegerField(_("bytes"), null=True, blank=True)
     duration_us = models.BigIntegerField(_("duration (µs)"), null=True, blank=True)
-    broken = models.BooleanField(_("broken off"), default=False)
+    broken = models.BooleanField(_("aborted"), default=False)
     key_ref = models.BigIntegerField(null=True, blank=True)
     segment = models.CharField(max_length=120, blank=True)
 
     class Meta:
         verbose_name = _("call")
-        verbose_name_plural = _("history of calls")
+        verbose_name_plural = _("call history")
         ordering = ("-started_at", "-id")
         default_permissions = ("view",)
         indexes = [
@@ -49,7 +47,7 @@ class CallRecord(models.Model):
             models.Index(fields=["agency", "-started_at"], name="call_agency"),
             models.Index(fields=["consumer_agency", "-started_at"], name="call_consumer"),
             models.Index(fields=["outcome", "-started_at"], name="call_outcome"),
-            # Calls that have no end yet, to be closed when their worker is gone.
+            # Calls without an end, which are closed after their worker process has ended.
             models.Index(fields=["segment"], name="call_open", condition=Q(outcome=0)),
         ]
 
@@ -58,7 +56,7 @@ class CallRecord(models.Model):
 
 
 class JournalSegment(models.Model):
-    """How far a segment of the journal has been taken into the history, and what its chain read there."""
+    """The progress of shipping a segment into the call history, and the chain of its last shipped line."""
 
     name = models.CharField(max_length=120, unique=True)
     offset = models.BigIntegerField(default=0)

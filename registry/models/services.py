@@ -12,13 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import parameter_values
 from registry.models.agencies import Agency
-from registry.models.base import Definition, code_validator, column_validator, operation_validator
-
-# -------------------------------------------------------------------------------------- services
+from registry.models.base import RegistryModel, code_validator, column_validator, operation_validator
 
 
-class Service(Definition):
-    once = ("code", "agency")
+class Service(RegistryModel):
+    unique_within = ("code", "agency")
 
     class Classification(models.TextChoices):
         OPEN = "open", _("open")
@@ -29,7 +27,7 @@ class Service(Definition):
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     title = models.CharField(_("title"), max_length=200)
     description = models.TextField(_("description"), blank=True)
-    tags = models.CharField(_("tags"), max_length=200, blank=True, help_text=_("Words parted by commas."))
+    tags = models.CharField(_("tags"), max_length=200, blank=True, help_text=_("Separate words with commas."))
     classification = models.CharField(
         _("data classification"), max_length=10, choices=Classification.choices, default=Classification.LIMITED
     )
@@ -45,10 +43,10 @@ class Service(Definition):
         return f"{self.agency.code}/{self.code}"
 
 
-class Operation(Definition):
-    """What can be called. Data and proxy operations are rows of this and of a table of their own room."""
+class Operation(RegistryModel):
+    """An operation that can be called. Data and proxy operations have a row here and in a table of their package."""
 
-    once = ("code", "service")
+    unique_within = ("code", "service")
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -57,8 +55,8 @@ class Operation(Definition):
         RETIRED = "retired", _("retired")
 
     class Access(models.TextChoices):
-        RESTRICTED = "restricted", _("restricted: with key and grant")
-        OPEN = "open", _("open: anybody, without a key")
+        RESTRICTED = "restricted", _("restricted: requires a key and a grant")
+        OPEN = "open", _("open: any caller, without a key")
 
     class Kind(models.TextChoices):
         DATA = "data", _("data")
@@ -72,12 +70,12 @@ class Operation(Definition):
     access = models.CharField(_("access"), max_length=10, choices=Access.choices, default=Access.RESTRICTED)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
     sunset = models.DateField(
-        _("sunset date"), null=True, blank=True, help_text=_("The day on which a deprecated operation will end.")
+        _("sunset date"), null=True, blank=True, help_text=_("The day on which a deprecated operation will be retired.")
     )
     cache_seconds = models.PositiveIntegerField(
         _("cache (seconds)"),
         default=0,
-        help_text=_("How long callers may keep an answer; 0: not at all. From 1 second on, answers carry an ETag."),
+        help_text=_("How long callers may reuse a response. 0: no reuse. From 1 second on, responses have an ETag."),
     )
     revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
@@ -98,15 +96,17 @@ class Operation(Definition):
     def clean(self) -> None:
         super().clean()
         if self.sunset and self.state in (self.State.DRAFT, self.State.PUBLISHED):
-            raise ValidationError({"sunset": _("Only a deprecated operation has a sunset date: set the state too.")})
+            raise ValidationError(
+                {"sunset": _("Set the state to deprecated: only a deprecated operation has a sunset date.")}
+            )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.revision += 1
         super().save(*args, **kwargs)
 
 
-class Parameter(Definition):
-    once = ("name", "operation")
+class Parameter(RegistryModel):
+    unique_within = ("name", "operation")
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")
@@ -130,7 +130,7 @@ class Parameter(Definition):
     )
     min = models.CharField(_("at least"), max_length=50, blank=True)
     max = models.CharField(_("at most"), max_length=50, blank=True)
-    choices = models.TextField(_("choices"), blank=True, help_text=_("One on a line."))
+    choices = models.TextField(_("choices"), blank=True, help_text=_("One per line."))
     subject = models.BooleanField(
         _("identifies a person"), default=False, help_text=_("The history keeps a keyed hash of the value.")
     )
@@ -147,39 +147,39 @@ class Parameter(Definition):
 
     def clean(self) -> None:
         super().clean()
-        problems: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
         if self.pattern:
             try:
                 parameter_values.compiled(self.pattern)
-            except parameter_values.Hazard:
-                problems["pattern"] = _(
-                    "This pattern could keep the bus busy for ever: repeat nothing that itself repeats or has "
-                    "alternatives, and use at most four * and + in all."
+            except parameter_values.UnsafePattern:
+                errors["pattern"] = _(
+                    "Simplify this pattern: matching it could take very long. Do not repeat a part that has "
+                    "repetitions or alternatives, and use at most four * and +."
                 )
             except re.error:
-                problems["pattern"] = _("This is not a regular expression.")
+                errors["pattern"] = _("This is not a regular expression.")
         if self.type == self.Type.CHOICE and not self.choices.strip():
-            problems["choices"] = _("Name the choices, one on a line.")
+            errors["choices"] = _("Enter the choices, one per line.")
         for bound in ("min", "max"):
             text = getattr(self, bound)
             if text and self.type in ("boolean", "choice", "nik", "npwp"):
-                problems[bound] = _("This type has no range.")
+                errors[bound] = _("This type cannot have a range.")
             elif text:
                 try:
                     parameter_values.bound(self.type, text)
                 except ValueError:
-                    problems[bound] = _("The bound must be a value of the parameter's type.")
-        if self.default and not problems:
+                    errors[bound] = _("Enter a bound that is a value of the parameter's type.")
+        if self.default and not errors:
             try:
-                parameter_values.Reader.of(self)(self.default)
-            except parameter_values.Unfit as unfit:
-                problems["default"] = unfit.id
-        if problems:
-            raise ValidationError(problems)
+                parameter_values.ParameterParser.of(self)(self.default)
+            except parameter_values.InvalidValue as error:
+                errors["default"] = error.id
+        if errors:
+            raise ValidationError(errors)
 
 
-class Field(Definition):
-    """A column of an operation's answer. Once a provider declares fields, only those go out."""
+class Field(RegistryModel):
+    """A column of an operation's response. If an operation has fields, its responses contain these only."""
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")

@@ -1,4 +1,4 @@
-"""Reads the registry's tables into a snapshot."""
+"""Loads the registry's tables into a snapshot."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry import models
-from registry.parameter_values import Reader
+from registry.parameter_values import ParameterParser
 from registry.snapshot.types import Application, Field, Grant, Key, Operation, Parameter, Plan, Service, Snapshot
 
 log = logging.getLogger("mantra.registry")
 
+#: Kind → function from the ids of that kind's operations to their plans. Each package registers its own function when
+#: its app is ready. The function omits operations that cannot be prepared: they must not affect others.
+PLANNERS: dict[str, Callable[[Iterable[int]], Mapping[int, Plan]]] = {}
 
-#: kind → a function from the ids of that kind's operations to their plans. A room registers its own
-#: when its app is ready. An operation that cannot be prepared is left out, never in others' way.
-PREPARERS: dict[str, Callable[[Iterable[int]], Mapping[int, Plan]]] = {}
 
-
-def _version() -> int:
-    found = models.SnapshotVersion.objects.filter(pk=1).values_list("version", flat=True).first()
-    return found or 0
+def current_version() -> int:
+    """Return the version of the registry in the database, 0 if nothing was ever changed."""
+    version = models.SnapshotVersion.objects.filter(pk=1).values_list("version", flat=True).first()
+    return version or 0
 
 
 def _after(day: date | None) -> float:
-    """The end of a last day; the calendar's own last day, which people write for "for ever", has none."""
+    """Return the end of a last day. 9999-12-31, which people write for "unlimited", has no end, as has None."""
     return float("inf") if day is None or day == date.max else _midnight(day + timedelta(days=1))
 
 
@@ -38,29 +38,29 @@ def _midnight(day: date) -> float:
 
 
 def _parameters(broken: set[int]) -> dict[int, list[Parameter]]:
-    """The parameters of each operation; operations with one that cannot be read go into ``broken``."""
-    found: dict[int, list[Parameter]] = {}
+    """Return the parameters of each operation. Operations with an invalid one are added to ``broken``."""
+    parameters: dict[int, list[Parameter]] = {}
     for row in models.Parameter.objects.order_by("operation_id", "position", "id"):
         try:
-            read = Reader.of(row)
-            default = read(row.default) if row.default else None
+            parser = ParameterParser.of(row)
+            default = parser(row.default) if row.default else None
         except (ValueError, KeyError, re.error):
-            log.error("parameter %s of operation %s cannot be read", row.pk, row.operation_id)
+            log.error("parameter %s of operation %s is invalid", row.pk, row.operation_id)
             broken.add(row.operation_id)
             continue
-        found.setdefault(row.operation_id, []).append(
+        parameters.setdefault(row.operation_id, []).append(
             Parameter(
                 name=row.name,
                 lower=row.name.lower(),
                 type=row.type,
                 required=row.required,
                 default=default,
-                read=read,
+                parse=parser,
                 subject=row.subject,
                 description=row.description,
             )
         )
-    return found
+    return parameters
 
 
 def _operations() -> dict[tuple[str, str, str], Operation]:
@@ -73,11 +73,11 @@ def _operations() -> dict[tuple[str, str, str], Operation]:
         )
     rows = list(models.Operation.objects.select_related("service__agency"))
     plans: dict[int, Plan] = {}
-    for kind, prepare in PREPARERS.items():
+    for kind, prepare in PLANNERS.items():
         plans.update(prepare([row.pk for row in rows if row.kind == kind]))
-    found = {}
+    operations = {}
     for row in rows:
-        own = tuple(parameters.get(row.pk, ()))
+        own_parameters = tuple(parameters.get(row.pk, ()))
         operation = Operation(
             id=row.pk,
             kind=row.kind,
@@ -91,64 +91,64 @@ def _operations() -> dict[tuple[str, str, str], Operation]:
             sunset=row.sunset,
             cache_seconds=row.cache_seconds,
             revision=row.revision,
-            parameters=own,
-            by_name={parameter.lower: parameter for parameter in own},
+            parameters=own_parameters,
+            by_name={parameter.lower: parameter for parameter in own_parameters},
             fields=tuple(fields.get(row.pk, ())),
             plan=None if row.pk in broken else plans.get(row.pk),
         )
-        found[operation.agency.lower(), operation.service.lower(), operation.code.lower()] = operation
-    return found
+        operations[operation.agency.lower(), operation.service.lower(), operation.code.lower()] = operation
+    return operations
 
 
 def _keys() -> dict[str, Key]:
     applications: dict[int, Application] = {}
-    found = {}
-    live = models.AccessKey.objects.filter(revoked_at=None, application__active=True)
-    for row in live.select_related("application__agency"):
+    keys = {}
+    active = models.AccessKey.objects.filter(revoked_at=None, application__active=True)
+    for row in active.select_related("application__agency"):
         owner = row.application
         application = applications.setdefault(owner.pk, Application(owner.pk, owner.agency.code, owner.code))
-        with _left_out("key", row.pk):
-            found[row.digest] = Key(
+        with _skip_broken("key", row.pk):
+            keys[row.digest] = Key(
                 id=row.pk,
                 public=row.public,
                 application=application,
-                expires=row.expires_at.timestamp() if row.expires_at else float("inf"),
+                expires_at=row.expires_at.timestamp() if row.expires_at else float("inf"),
                 networks=tuple(models.networks(row.networks)),
                 operation_id=row.operation_id,
                 in_path=row.in_path,
             )
-    return found
+    return keys
 
 
 def _grants() -> dict[tuple[int, int], Grant]:
-    found = {}
+    grants = {}
     for row in models.Grant.objects.filter(state=models.Grant.State.APPROVED):
-        with _left_out("grant", row.pk):
-            found[row.application_id, row.operation_id] = Grant(
+        with _skip_broken("grant", row.pk):
+            grants[row.application_id, row.operation_id] = Grant(
                 id=row.pk,
-                begins=_midnight(row.valid_from) if row.valid_from else float("-inf"),
-                ends=_after(row.valid_until),
+                valid_from=_midnight(row.valid_from) if row.valid_from else float("-inf"),
+                valid_until=_after(row.valid_until),
                 networks=tuple(models.networks(row.networks)),
                 fields=frozenset(models.names(row.fields)),
                 quota=row.quota,
             )
-    return found
+    return grants
 
 
 @contextmanager
-def _left_out(noun: str, pk: int) -> Iterator[None]:
-    """A row that cannot be read opens nothing, and must not keep all the others' changes from coming into force."""
+def _skip_broken(noun: str, pk: int) -> Iterator[None]:
+    """Skip a row that is invalid: it grants nothing, and must not prevent the changes of other rows."""
     try:
         yield
     except (ValueError, OverflowError):
-        log.error("%s %s cannot be read: it opens nothing", noun, pk)
+        log.error("%s %s is invalid and ignored", noun, pk)
 
 
-def take() -> Snapshot:
-    """Read the whole book. Raises what the database raises."""
+def load() -> Snapshot:
+    """Load the whole registry. Raises errors of the database."""
     with transaction.atomic():
-        # The version comes first: a change that lands while we read makes us read again.
-        version = _version()
+        # The version is read first: a change during loading causes another loading.
+        version = current_version()
         services = models.Service.objects.values_list("agency__code", "code", "title", "description")
         return Snapshot(
             version=version,

@@ -1,4 +1,4 @@
-"""What a snapshot is made of: frozen rows, and what the gateway needs of a plan. No Django."""
+"""The parts of a snapshot: frozen rows, and the interface of a plan. No Django."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import date
 from typing import Any, Protocol
 
 from registry import secrets
-from registry.parameter_values import Reader
+from registry.parameter_values import ParameterParser
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Plan(Protocol):
-    """What a kind's runner needs, and the little that the gateway asks of it."""
+    """An operation as prepared for its runner. The gateway needs these properties only."""
 
     @property
     def methods(self) -> tuple[str, ...]: ...
@@ -24,8 +24,8 @@ class Plan(Protocol):
     def page_size(self) -> int: ...
 
     @property
-    def passes(self) -> bool:
-        """Whether requests are handed on as they come: then no parameters are read."""
+    def pass_through(self) -> bool:
+        """True if requests are forwarded unchanged: then no parameters are read."""
         ...
 
 
@@ -35,8 +35,8 @@ class Parameter:
     lower: str
     type: str
     required: bool
-    default: Any  # the value to bind, None when there is no default
-    read: Reader
+    default: Any  # the value to bind, None if there is no default
+    parse: ParameterParser
     subject: bool
     description: str
 
@@ -66,16 +66,17 @@ class Operation:
     parameters: tuple[Parameter, ...]
     by_name: dict[str, Parameter] = field(repr=False)
     fields: tuple[Field, ...]
-    #: From PREPARERS; None when the definition cannot be run.
+    #: From PLANNERS (snapshot/loader.py); None if the definition cannot be run.
     plan: Plan | None = field(repr=False)
 
     @property
     def path(self) -> str:
+        """The alias: agency/service/operation."""
         return f"{self.agency}/{self.service}/{self.code}"
 
     @property
     def legacy_name(self) -> str:
-        """The name as the messages of the legacy wire write it."""
+        """The name in messages of the legacy wire."""
         return f"{self.agency}:{self.service}.{self.code}"
 
 
@@ -99,7 +100,7 @@ class Key:
     id: int
     public: str
     application: Application
-    expires: float  # seconds since the epoch; infinity for none
+    expires_at: float  # seconds since the epoch; infinity for none
     networks: tuple[Network, ...]
     operation_id: int | None
     in_path: bool
@@ -108,8 +109,8 @@ class Key:
 @dataclass(frozen=True, slots=True)
 class Grant:
     id: int
-    begins: float
-    ends: float
+    valid_from: float
+    valid_until: float
     networks: tuple[Network, ...]
     fields: frozenset[str]
     quota: str
@@ -121,17 +122,19 @@ class Snapshot:
     operations: dict[tuple[str, str, str], Operation]
     keys: dict[str, Key]
     grants: dict[tuple[int, int], Grant]
-    #: By agency and code in small letters.
+    #: By agency and code in lower case.
     services: dict[tuple[str, str], Service]
-    #: What was written from this picture, such as WSDLs: kept as long as it is.
-    written: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
+    #: Documents written from this snapshot, such as WSDLs: valid only with it.
+    documents: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
+        """Return the operation with an alias, in any case of letters; None if there is none."""
         return self.operations.get((agency.lower(), service.lower(), code.lower()))
 
     def key(self, plain: str) -> Key | None:
+        """Return the key with this plain text, None if there is none or it is revoked."""
         for digest in secrets.key_digests(plain):
-            found = self.keys.get(digest)
-            if found is not None:
-                return found
+            key = self.keys.get(digest)
+            if key is not None:
+                return key
         return None

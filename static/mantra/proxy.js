@@ -5,7 +5,7 @@
     const LEGACY = "legacy";
     // What is shown only for some styles. Rows that hold something stay in sight whatever the style.
     const FOR_STYLES = [
-        [".mantra-as-is", ["as-is"]],
+        [".mantra-pass-through", ["pass-through"]],
         ["div:has(> .field-line #id_method)", ["rest"]],
         ["#mappings-group", ["rest", "soap"]],
         ["#parameters-group", ["rest", "soap", LEGACY]],

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from adapters import dbase, tds
-from adapters.dbf.generation import Column
+from adapters import dbase
+from adapters.dbf.table_copy import Column
+from adapters.tds import types as tds
 from mantra.gateway.formats import json
 from registry.results import Column as Out
 

@@ -141,12 +141,12 @@ def test_numbers_of_a_bank(files: Path) -> None:
 def test_a_bad_cell_is_null_and_named(files: Path) -> None:
     source = Source(files, f"{DBFREAD}/invalid_value.dbf")
     assert source.rows() == [("Alice", None), ("Bob", "1980-11-12")]
-    assert source.warnings() == ["record 1, field BIRTHDATE: it holds no date; it is given as NULL"]
+    assert source.warnings() == ["record 1, field BIRTHDATE: not a date; returned as NULL"]
     source = Source(files, f"{XBASE}/socios.dbf")
     assert source.column("salario") == ["1.55", None, "600.00"]
     assert source.warnings() == [
-        "record 2, field SALARIO: it holds no number; it is given as NULL",
-        "the text looks like UTF-8, but was read as cp1252; set the source's encoding",
+        "record 2, field SALARIO: not a number; returned as NULL",
+        "the text looks like UTF-8, but was read as cp1252: set the source's encoding",
     ]
     source = Source(files, f"{XBASE}/socios.dbf", encoding="utf-8")
     assert source.rows("SELECT nombre, fecnacim FROM {} WHERE socio = '32144'") == [("ABDIEL", None)]
@@ -231,7 +231,7 @@ def test_wide_text_fields(files: Path) -> None:
         ("\\\\diskserveur", "00000000", "Remote", "\\\\diskserveur", 3.0, "2020-09-15 14:48:58.717000"),
     ]
     assert source.warnings() == [
-        "the code page byte 0x7F is not known: text was read as cp850; set the source's encoding if that is wrong"
+        "the code page byte 0x7F is unknown: text was read as cp850; set the source's encoding if that is wrong"
     ]
     source = Source(files, f"{XBASE}/foxpro/pr90.dbf")
     note = source.column("note")[1]
@@ -279,7 +279,7 @@ def test_binary_memos_of_dbase_7(files: Path) -> None:
 def test_missing_memo_files(files: Path) -> None:
     source = Source(files, f"{DBFREAD}/no_memofile.dbf")
     assert source.rows() == [("Alice", "1987-03-01", None), ("Bob", "1980-11-12", None)]
-    assert source.warnings() == ["the memo file is missing: field MEMO is given as NULL"]
+    assert source.warnings() == ["the memo file is missing: field MEMO is returned as NULL"]
     source = Source(files, f"{READER}/dbase_83_missing_memo.dbf")
     assert source.column("desc") == [None] * 67
     assert Source(files, f"{DBFREAD}/memotest.dbf").column("memo") == ["Alice memo", "Bob memo"]
@@ -307,7 +307,7 @@ def test_code_pages(files: Path) -> None:
     ]
     source = Source(files, name)
     assert source.rows("SELECT regn FROM {} WHERE name_b = 'Банк ВТБ (ПАО)'") == []
-    assert [line[:47] for line in source.warnings()] == ["nobody says which code page the file is in: it "]
+    assert [line[:56] for line in source.warnings()] == ["the file states no code page: it was read as cp850; set "]
 
 
 def test_deleted_records_and_names_that_occur_twice(files: Path) -> None:
@@ -317,4 +317,4 @@ def test_deleted_records_and_names_that_occur_twice(files: Path) -> None:
         ("0507121", "CMP", "10:56:30am", "5.2", "0.897088", "557904.898")
     ]
     assert source.rows("SELECT point_id_2 FROM {} LIMIT 2") == [(401,), (402,)]
-    assert source.warnings() == ["the name Point_ID occurs again: the later field is called Point_ID_2"]
+    assert source.warnings() == ["the name Point_ID occurs twice: the later field is named Point_ID_2"]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from adapters.base import Limits, QueryFailed, SourceError
 from adapters.dbase import DBase, digits, problems, warnings
 from adapters.dbf.cells import Inexact, _currency, _currency_exact, _datetime7
-from adapters.dbf.generation import compare
+from adapters.dbf.table_copy import compare
 from tests.dbf_writer import F, dbt3, dbt4, fpt, write
 
 VFP = 0x30
@@ -230,10 +230,10 @@ def test_the_code_page_that_the_file_names(tmp_path: Path, byte: int, cell: byte
 def test_a_code_page_that_nobody_names_or_knows_is_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "t.dbf", [F("A", "C", 5)], [[b"\x82"], [b"\x85"]])
     assert read(path) == [("é",), ("à",)]
-    assert [line[:56] for line in told(path)] == ["t: nobody says which code page the file is in: it was re"]
+    assert [line[:56] for line in told(path)] == ["t: the file states no code page: it was read as cp850; s"]
     path = write(tmp_path / "u.dbf", [F("A", "C", 5)], [[b"abc"]], code_page=0x7F)
     assert read(path, "SELECT * FROM u") == [("abc",)]
-    assert "the code page byte 0x7F is not known" in told(path)[0]
+    assert "the code page byte 0x7F is unknown" in told(path)[0]
 
 
 def test_text_that_is_another_code_page_s(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_text_that_is_another_code_page_s(tmp_path: Path) -> None:
     assert "looks like UTF-8" in told(path)[0]
     path = write(tmp_path / "u.dbf", [F("A", "C", 9)], [[b"ok"], [b"\x81"]], code_page=3)
     assert read(path, "SELECT * FROM u") == [("ok",), (None,)]
-    assert told(path) == ["u: record 2, field A: it is no cp1252 text; it is given as NULL"]
+    assert told(path) == ["u: record 2, field A: not valid cp1252 text; returned as NULL"]
 
 
 def test_a_nul_within_a_text_is_null_and_a_warning(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_booleans(tmp_path: Path) -> None:
     found = column(tmp_path, F("A", "L", 1), cells)
     assert found == values
     assert type(found[0]) is bool
-    assert told(tmp_path / "t.dbf") == ["t: record 12, field A: it is neither true nor false; it is given as NULL"]
+    assert told(tmp_path / "t.dbf") == ["t: record 12, field A: neither true nor false; returned as NULL"]
 
 
 def _julian(moment: date) -> int:
@@ -379,7 +379,7 @@ def test_binary_numbers_of_foxpro(tmp_path: Path) -> None:
         (2**31 - 2, (2**31 - 2) / 7, 2**31 - 1),
         (0, None, 0),
     ]
-    assert told(path) == ["t: record 4, field B: it holds no number; it is given as NULL"]
+    assert told(path) == ["t: record 4, field B: not a number; returned as NULL"]
 
 
 def _flipped(value: float) -> bytes:
@@ -459,7 +459,7 @@ def test_varchar_and_varbinary(tmp_path: Path) -> None:
         ("", b"", b""),
         (None, b"", b""),
     ]
-    assert told(path) == ["t: record 5, field A: its length is more than its field holds; it is given as NULL"]
+    assert told(path) == ["t: record 5, field A: the length exceeds the field; returned as NULL"]
 
 
 def test_more_null_flags_than_one_byte_holds(tmp_path: Path) -> None:
@@ -485,7 +485,7 @@ def test_memos_of_foxpro(tmp_path: Path, block: int, count: int) -> None:
     path = write(tmp_path / "t.dbf", [F("M", "M", 4)], rows, VFP, code_page=3)
     assert read(path) == [(data.decode("cp1252"),) for _, data in memos] + [(None,), (None,)]
     assert told(path) == [
-        f"t: record {count + 2}, field M: its memo lies behind the end of the memo file; it is given as NULL"
+        f"t: record {count + 2}, field M: its memo starts after the end of the memo file; returned as NULL"
     ]
 
 
@@ -497,14 +497,14 @@ def test_binary_memos_of_foxpro(tmp_path: Path) -> None:
     path = write(tmp_path / "t.dbf", fields, rows, VFP)
     text = data[32:127]
     assert read(path) == [(data,) * 4, (text, text, text, text.decode()), (b"", b"", b"", "")]
-    assert told(path) == ["t: field M holds binary data besides text: it is given as bytes"]
+    assert told(path) == ["t: field M has binary data besides text: returned as bytes"]
 
 
 def test_memos_of_foxpro_2(tmp_path: Path) -> None:
     (place,) = fpt(tmp_path / "t.fpt", [(1, b"satu")])
     path = write(tmp_path / "t.dbf", [F("M", "M", 10)], [[b"%10d" % place], [b""], [b"x"]], 0xF5)
     assert read(path) == [("satu",), (None,), (None,)]
-    assert told(path) == ["t: record 3, field M: it holds no place in the memo file; it is given as NULL"]
+    assert told(path) == ["t: record 3, field M: it does not point into the memo file; returned as NULL"]
 
 
 def test_memos_of_dbase_3(tmp_path: Path) -> None:
@@ -527,7 +527,7 @@ def test_memos_of_dbase_4(tmp_path: Path, block: int) -> None:
 _READER = """
 import json, sys
 from pathlib import Path
-from adapters.dbf.keeper import main
+from adapters.dbf.copy_manager import main
 before = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
 assert main(json.load(sys.stdin)) == 0
 print(before, Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
@@ -560,7 +560,7 @@ def test_deleted_records_are_left_out(tmp_path: Path) -> None:
 def test_warnings_count_deleted_records_as_dbase_does(tmp_path: Path) -> None:
     path = write(tmp_path / "t.dbf", [F("A", "N", 2)], [[b"x"], [b" 1"], [b"y"]], deleted=[0])
     assert read(path) == [(1,), (None,)]
-    assert told(path) == ["t: record 3, field A: it holds no number; it is given as NULL"]
+    assert told(path) == ["t: record 3, field A: not a number; returned as NULL"]
 
 
 def test_warnings_do_not_grow_with_the_table(tmp_path: Path) -> None:
@@ -568,15 +568,15 @@ def test_warnings_do_not_grow_with_the_table(tmp_path: Path) -> None:
     assert read(path, "SELECT count(a), count(*) FROM t") == [(0, 5000)]
     lines = told(path)
     assert len(lines) == 21
-    assert lines[-1] == "t: field A: 4980 more cells are given as NULL"
+    assert lines[-1] == "t: field A: 4980 more cells are returned as NULL"
 
 
 @pytest.mark.parametrize(
     ("options", "rows", "word"),
     [
-        ({"count": 9}, 3, "the file ends after 3 records, though its header tells of 9"),
-        ({"count": 9, "end": b""}, 3, "the file ends after 3 records, though its header tells of 9"),
-        ({"count": 2}, 2, "there is more behind the 2 records that the header tells of: it is left out"),
+        ({"count": 9}, 3, "the file ends after 3 records, but its header states 9"),
+        ({"count": 9, "end": b""}, 3, "the file ends after 3 records, but its header states 9"),
+        ({"count": 2}, 2, "the file has more data after the 2 records that its header states: ignored"),
         ({"end": b""}, 3, ""),
         ({"end": b"\x1a" + b" " * 90}, 3, ""),
         ({"date": b"\xff\xff\xff"}, 3, ""),
@@ -599,13 +599,13 @@ def test_names_of_fields(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "t.dbf", fields, [[b"a", b"b", b"c", b"d", b"e", b"f"]])
     assert read(path, 'SELECT nama_3, "order", é, field_6 FROM t') == [("b", "d", "e", "f")]
-    assert told(path)[0].startswith("t: the name NAMA occurs again")
+    assert told(path)[0].startswith("t: the name NAMA occurs twice")
 
 
 def test_an_unknown_type_is_bytes_and_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "t.dbf", [F("A", "Z", 3), F("B", "C", 1)], [[b"\1\2 ", b"x"]])
     assert read(path) == [(b"\1\2 ", "x")]
-    assert told(path) == ["t: field A has the unknown type 'Z': its bytes are given as is"]
+    assert told(path) == ["t: field A has the unknown type 'Z': its bytes are returned unchanged"]
 
 
 def _changed(path: Path, at: int, to: bytes) -> Path:
@@ -619,8 +619,8 @@ def _changed(path: Path, at: int, to: bytes) -> Path:
     ("at", "to", "word"),
     [
         (0, b"\x99", "no DBF version has the first byte 0x99"),
-        (0, b"\xe5", "the memo format of HiPer-Six (SMT) is not read"),
-        (8, b"\xff\xff", "the file ends within its header"),
+        (0, b"\xe5", "the memo format of HiPer-Six (SMT) is not supported"),
+        (8, b"\xff\xff", "the file ends in its header"),
         (10, b"\x63", "the fields take 6 bytes, but a record has 99"),
         (15, b"\x01", "the file is encrypted"),
         (32 + 11, b"D", "field A of type D cannot be 5 bytes wide"),

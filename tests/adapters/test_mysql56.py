@@ -50,13 +50,13 @@ def networked(engine: Engine) -> Engine:
 
 def test_the_contract_is_asked() -> None:
     assert {name for name in dir(contract) if name.startswith("test_")} >= _OTHERWISE
-    assert "test_the_row_cap_lets_one_more_through" in globals()
+    assert "test_row_cap_lets_one_more_row_through" in globals()
 
 
 def test_a_server_without_a_time_cap_is_told_to_stop(engine: Engine, mysql56: MySQL56Server) -> None:
     """MySQL 5.6 would run the statement to its end for nobody."""
     with engine.connection() as (adapter, connection):
-        assert connection.cap is None
+        assert connection.time_cap_name is None
         with pytest.raises(TimedOut):
             adapter.run(connection, "SELECT sleep(30) AS lama", {}, Limits(10, 1))
     cursor = mysql56.superuser().cursor()

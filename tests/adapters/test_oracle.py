@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 import threading
 import time
@@ -22,11 +23,13 @@ from seerdb.common import tns_consts
 from seerdb.server import ColumnMeta, Result
 
 import adapters
-from adapters.base import BATCH, PIECE_BYTES, ConnectFailed, Key, Limits, QueryFailed, Stream, TimedOut
-from adapters.oracle import Oracle
+from adapters.base import ConnectFailed, Key, Limits, QueryFailed, Stream, TimedOut
+from adapters.oracle import Oracle, connecting
+from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters import test_contract as contract
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 from tests.adapters.test_contract import ANGKA, BESAR, KECIL, refusal
+from tests.bounds import assert_within
 from tests.servers.certificates import Authority
 from tests.servers.oracle import OracleServer, ScriptedOracle, refusing_listener
 
@@ -173,7 +176,7 @@ def scripted() -> Iterator[ScriptedOracle]:
 
 def test_the_contract_is_asked() -> None:
     assert {name for name in dir(contract) if name.startswith("test_")} >= _OTHERWISE
-    assert "test_the_row_cap_lets_one_more_through" in globals()
+    assert "test_row_cap_lets_one_more_row_through" in globals()
 
 
 @pytest.mark.parametrize(
@@ -311,11 +314,11 @@ def test_a_moment_keeps_its_zone(kinds: Engine) -> None:
 def test_a_moment_is_bound_as_what_an_index_can_use() -> None:
     """Against a TIMESTAMP Oracle would convert each row's DATE."""
     oracledb = pytest.importorskip("oracledb")
-    from adapters.oracle import _moment_type
+    from adapters.oracle.types import timestamp_type
 
-    assert _moment_type(datetime(2024, 2, 29)) is oracledb.DB_TYPE_DATE
-    assert _moment_type(datetime(2024, 2, 29, 1, 2, 3, 4)) is oracledb.DB_TYPE_TIMESTAMP
-    assert _moment_type(datetime(2024, 2, 29, tzinfo=UTC)) is oracledb.DB_TYPE_TIMESTAMP_TZ
+    assert timestamp_type(datetime(2024, 2, 29)) is oracledb.DB_TYPE_DATE
+    assert timestamp_type(datetime(2024, 2, 29, 1, 2, 3, 4)) is oracledb.DB_TYPE_TIMESTAMP
+    assert timestamp_type(datetime(2024, 2, 29, tzinfo=UTC)) is oracledb.DB_TYPE_TIMESTAMP_TZ
 
 
 def test_json_arrives_as_it_was_written(scripted: ScriptedOracle) -> None:
@@ -505,7 +508,9 @@ def test_a_plan_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:
         (28, ConnectFailed, "broken"), (2396, ConnectFailed, "broken"), (18, ConnectFailed, "too-many-connections"),
     ],
 )  # fmt: skip
-def test_a_code_has_its_reason(scripted: ScriptedOracle, code: int, kind: type[QueryFailed], reason: str) -> None:
+def test_oracle_error_code_maps_to_its_reason(
+    scripted: ScriptedOracle, code: int, kind: type[QueryFailed], reason: str
+) -> None:
     adapter = Oracle(scripted.source())
     connection = adapter.connect()
     with pytest.raises(kind) as error:
@@ -525,7 +530,7 @@ def test_the_time_cap_holds_and_the_farewell_is_short(scripted: ScriptedOracle) 
         with pytest.raises(TimedOut) as error:
             adapter.run(connection, "SELECT /* sleep 20 */ 1 FROM dual", {}, Limits(10, seconds))
         connection.close()
-        assert time.monotonic() - began < seconds + 1.5
+        assert_within(seconds + 1.5, began)
         refusal(TimedOut, "timeout", error)
         with pytest.raises(ConnectFailed) as error:
             adapter.run(connection, "SELECT 1 FROM dual", {}, LIMITS)
@@ -552,10 +557,10 @@ def test_wide_rows_stream(scripted: ScriptedOracle) -> None:
     connection = adapter.connect()
     batches = list(adapter.run(connection, "SELECT * FROM lebar", {}, LIMITS))
     # 10,000 characters a row: a batch is what fits into some MiB.
-    assert [len(batch) for batch in batches] == [PIECE_BYTES // 10_000] * 2 + [1100 - 2 * (PIECE_BYTES // 10_000)]
+    assert [len(batch) for batch in batches] == [CHUNK_BYTES // 10_000] * 2 + [1100 - 2 * (CHUNK_BYTES // 10_000)]
     assert {each for batch in batches for each in batch} == {row}
     stream = adapter.run(connection, "SELECT * FROM lebar", {}, LIMITS)
-    assert len(next(iter(stream))) == PIECE_BYTES // 10_000
+    assert len(next(iter(stream))) == CHUNK_BYTES // 10_000
     stream.close()
     assert stream.reusable
     assert everything(adapter.run(connection, "SELECT 'a' AS a FROM dual", {}, LIMITS)) == [("a",)]
@@ -644,7 +649,7 @@ def test_tls_with_a_wallet(tmp_path: Path) -> None:
         with pytest.raises(TimedOut):
             adapter.run(connection, "SELECT /* sleep 20 */ 1 FROM dual", {}, Limits(10, 0.3))
         connection.close()
-        assert time.monotonic() - began < 2
+        assert_within(2, began)
         for changes in ({"protocol": "tcps"}, {"protocol": "tcps", "host": "localhost", "wallet": str(wallet)}):
             with pytest.raises(ConnectFailed) as error:
                 Oracle(server.source(**changes)).connect()
@@ -660,6 +665,22 @@ def test_encryption_that_a_plain_server_does_not_offer(scripted: ScriptedOracle)
     with pytest.raises(ConnectFailed) as error:
         Oracle(scripted.source(protocol="tcps")).connect(seconds=3)
     refusal(ConnectFailed, "tls", error)
+
+
+def test_the_socket_of_the_installed_driver_is_found(engine: Engine) -> None:
+    """The driver has no name for it: a version that keeps it elsewhere is to fail here, not in a hanging call."""
+    with engine.connection() as (_, connection), socket.socket(fileno=os.dup(connection.descriptor)) as twin:
+        assert twin.getpeername()[1] == int(engine.source["port"])
+
+
+def test_a_connection_whose_socket_is_not_found_is_logged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connecting, "_socket_of", lambda core: None)
+    with engine.connection() as (adapter, connection):
+        assert len(everything(adapter.run(connection, "SELECT 1 FROM dual", {}, LIMITS))) == 1
+        assert connection.descriptor == -1
+    assert "the connection cannot be aborted" in caplog.text
 
 
 def test_a_server_that_is_full() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg2.extras
 import pytest
 
-from adapters.base import BATCH, Limits, QueryFailed
+from adapters.base import Limits, QueryFailed
+from adapters.streaming import BATCH
 from tests.adapters.engines import LIMITS, Engine, everything, postgresql_engine
 from tests.servers.postgresql import PostgreSQLServer
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BATCH, Limits, QueryFailed, Row
+from adapters.base import Limits, QueryFailed, Row
 from adapters.postgresql import MOST_PREPARED, PREPARED_AFTER, PostgreSQL
+from adapters.streaming import BATCH
 from tests.servers.postgresql import PostgreSQLServer
 
 LIMITS = Limits(rows=10 * BATCH, seconds=20)
@@ -137,7 +138,7 @@ def test_the_row_cap_holds(session: Session) -> None:
         assert len(session.run(sql)) == 5
 
 
-def test_it_stays_read_only(session: Session) -> None:
+def test_prepared_statement_stays_read_only(session: Session) -> None:
     sql = "SELECT setval(pg_get_serial_sequence('counted', 'id'), 5) WHERE 1 = %(one)s"
     with session.connection.cursor() as cursor:
         cursor.execute("BEGIN READ WRITE; DROP TABLE IF EXISTS counted; CREATE TABLE counted (id serial); COMMIT")

@@ -242,7 +242,7 @@ def outside(sql: str) -> str:
 @example("'; DROP TABLE t --")
 @example("*/ '")
 @example("%(a)s")
-def test_a_text_never_leaves_its_quotation_marks(value: str) -> None:
+def test_text_value_never_leaves_its_quotation_marks(value: str) -> None:
     text = written("SELECT %(a)s, '%%' + %(a)s", {"a": value})
     assert outside(text) == "SELECT T, T + T"
     assert literal(value)[1:-1].replace("''", "'") == value
@@ -261,7 +261,7 @@ def test_a_text_never_leaves_its_quotation_marks(value: str) -> None:
         st.none(),
     )
 )
-def test_no_other_value_makes_a_comment_or_a_second_word(value: Any) -> None:
+def test_non_text_value_makes_no_comment_and_no_second_token(value: Any) -> None:
     text = written("a -%(a)s- b", {"a": value})
     assert "--" not in text
     assert "/*" not in text
@@ -294,7 +294,7 @@ class Clever(str):
 
 
 def test_only_plain_values_are_written() -> None:
-    with pytest.raises(ValueError, match="no such value"):
+    with pytest.raises(ValueError, match="cannot represent this value"):
         literal(Clever("x"))
 
 

@@ -14,7 +14,15 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource
-from proxyservices.models import AddressChange, Contract, Mapping, ProxyOperation, Sample, Upstream, UpstreamState
+from proxyservices.models import (
+    AddressChange,
+    ParameterMapping,
+    ProxyOperation,
+    SampleRequest,
+    ServiceDescription,
+    Upstream,
+    UpstreamState,
+)
 from registry.models import (
     AccessKey,
     Agency,
@@ -28,7 +36,7 @@ from registry.models import (
     User,
 )
 
-MARK = "zamrud"
+MARKER = "zamrud"
 
 SignIn = Callable[..., Client]
 
@@ -56,8 +64,8 @@ def sign_in(db: None) -> SignIn:
 
 
 @dataclass
-class Emerald:
-    """An agency with one of everything; every name in it holds MARK."""
+class MarkedAgency:
+    """An agency with one of everything; every name in it holds MARKER."""
 
     agency: Agency
     user: User
@@ -73,7 +81,7 @@ class Emerald:
     rows: list[Model] = field(default_factory=list)
 
 
-def make_agency(mark: str) -> Emerald:
+def make_agency(mark: str) -> MarkedAgency:
     agency = Agency.objects.create(code=mark, name=f"Badan {mark}", email=f"{mark}@contoh.go.id")
     user = make_user("Provider", agency, f"{mark}-orang", email=f"orang@{mark}.go.id")
     service = Service.objects.create(agency=agency, code=f"{mark}-layanan", title=f"Layanan {mark}")
@@ -88,9 +96,15 @@ def make_agency(mark: str) -> Emerald:
         service=service, code=f"{mark}-proksi", title=f"Proksi {mark}", style="legacy-rest"
     )
     upstream = Upstream.objects.create(operation=proxy, url=f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
-    Mapping.objects.create(operation=proxy, place="header", name=f"X-{mark}", value=f"rahasia-{mark}", secret=True)
-    Contract.objects.create(operation=proxy, url=f"https://{mark}.go.id/api?wsdl", main=True, content=f"<{mark}/>")
-    Sample.objects.create(operation=proxy, name=f"contoh {mark}", question=f'{{"{mark}_masukan": "orang-{mark}"}}')
+    ParameterMapping.objects.create(
+        operation=proxy, location="header", name=f"X-{mark}", value=f"rahasia-{mark}", secret=True
+    )
+    ServiceDescription.objects.create(
+        operation=proxy, url=f"https://{mark}.go.id/api?wsdl", main=True, content=f"<{mark}/>"
+    )
+    SampleRequest.objects.create(
+        operation=proxy, name=f"contoh {mark}", request=f'{{"{mark}_masukan": "orang-{mark}"}}'
+    )
     UpstreamState.objects.create(upstream=upstream, observer=f"web-{mark}:1", phase="connect", reason="refused")
     AddressChange.objects.create(
         upstream=upstream, operation=str(proxy), operation_ref=proxy.pk, old_url=f"https://lama.{mark}.go.id/",
@@ -105,14 +119,14 @@ def make_agency(mark: str) -> Emerald:
     key.refresh_from_db()
     grant = Grant.objects.create(application=application, operation=operation, purpose=f"Uji {mark}")
     record = CallRecord.objects.create(
-        request_id=f"{mark}-{0:08d}", started_at=timezone.now(), face="rest", method="GET", agency=mark,
+        request_id=f"{mark}-{0:08d}", started_at=timezone.now(), protocol="rest", method="GET", agency=mark,
         service=service.code, operation=operation.code, consumer_agency=mark, application=application.code,
         outcome=200, status=200, rows=1, bytes=10, duration_us=1000,
     )  # fmt: skip
     token, _plain = ApiToken.issue(user, timezone.now() + timedelta(days=1))
     ApiToken.objects.filter(pk=token.pk).update(public=f"mtr_{mark}t")
     token.refresh_from_db()
-    found = Emerald(agency, user, service, source, operation, proxy, application, key, grant, record, token)
+    found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token)
     found.rows = [
         agency, user, service, source, operation, proxy, application, key, grant, record, token,
     ]  # fmt: skip
@@ -120,8 +134,8 @@ def make_agency(mark: str) -> Emerald:
 
 
 @pytest.fixture
-def emerald(db: None) -> Emerald:
-    return make_agency(MARK)
+def marked(db: None) -> MarkedAgency:
+    return make_agency(MARKER)
 
 
 @pytest.fixture

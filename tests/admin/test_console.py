@@ -1,4 +1,4 @@
-"""The try panel: the same way as every call, for who may see the operation."""
+"""The try-out: the same way as every call, for who may see the operation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_operations_page_fetches_the_form(cast: Cast, provider: Client) -> N
     assert "<html" not in form
 
 
-def test_it_shows_table_json_and_xml(cast: Cast, provider: Client) -> None:
+def test_console_shows_table_json_and_xml(cast: Cast, provider: Client) -> None:
     text = run(provider, cast.operations["satu"], id="5").content.decode()
     assert "<td>Orang 5</td>" in text
     assert "<em>NULL</em>" in text
@@ -65,7 +65,7 @@ def test_a_run_is_on_record_with_its_user(cast: Cast, provider: Client) -> None:
     id = request_id(run(provider, cast.operations["satu"], id="5").content.decode())
     (end,) = ends_of(id)
     begin = next(line for line in recorded() if line.get("id") == id and line["t"] == "begin")
-    assert (begin["face"], begin["user"]) == ("console", "provider-prov")
+    assert (begin["protocol"], begin["user"]) == ("tryout", "provider-prov")
     assert (end["code"], end["rows"], end["params"]) == (200, 1, ["id"])
     assert "broken" not in end
 
@@ -79,7 +79,7 @@ def test_what_is_left_empty_is_not_given(cast: Cast, provider: Client) -> None:
 
 def test_a_long_answer_is_cut_without_breaking_the_record(cast: Cast, provider: Client) -> None:
     text = run(provider, cast.operations["semua"]).content.decode()
-    assert text.count("<tr>") == rendering.SHOWN + 1
+    assert text.count("<tr>") == rendering.MAX_ROWS + 1
     assert '<dd id="try_rows">100</dd>' in text
     (end,) = ends_of(request_id(text))
     assert "broken" not in end
@@ -95,7 +95,7 @@ def test_a_fault_is_told_in_the_users_language(cast: Cast, provider: Client) -> 
     assert "11102" in text
     assert "Nilai parameter id tidak sesuai" in text
     provider.cookies["django_language"] = "en"
-    assert "The value of parameter id does not fit" in run(provider, cast.operations["satu"], id="abc").content.decode()
+    assert "The value of parameter id is invalid" in run(provider, cast.operations["satu"], id="abc").content.decode()
     (end,) = ends_of(request_id(text))
     assert end["code"] == 11102
 
@@ -104,7 +104,7 @@ def test_no_text_of_the_driver_is_shown(cast: Cast, provider: Client) -> None:
     operation = cast.operation("rusak", "SELECT nama FROM tabel_yang_tidak_ada")
     text = run(provider, operation).content.decode()
     assert "11202" in text
-    assert "Periksa nama tabel dan kolom dalam SQL" in text
+    assert "Periksa namanya dalam SQL dan pada sumber data" in text
     assert "tabel_yang_tidak_ada" not in text
 
 
@@ -197,8 +197,22 @@ def test_nothing_around_a_nested_object_is_lost_from_the_table(
     assert "<td>Siti</td><td>{&quot;kota&quot;:&quot;Bandung&quot;}</td>" in text
 
 
+def test_the_table_has_the_records_that_callers_get_as_rows(
+    cast: Cast, sign_in: SignIn, httpserver: HTTPServer
+) -> None:
+    # PHP writes a list as an object with the names 0, 1, …
+    people = {"0": {"nama": "Siti"}, "1": {"nama": "Budi"}}
+    httpserver.expect_request("/orang").respond_with_json({"status": 1, "data": people})
+    proxy = ProxyOperation.objects.create(service=cast.service, code="orang", path="orang", style="rest")
+    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    text = run(sign_in("Publisher", cast.provider), proxy).content.decode()
+    assert "<th>nama</th>" in text
+    assert "<td>Siti</td>" in text and "<td>Budi</td>" in text
+    assert "<th>status</th>" not in text
+
+
 def test_a_passage_is_not_offered_in_formats_or_by_soap(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
-    proxy = ProxyOperation.objects.create(service=cast.service, code="terusan", style="as-is")
+    proxy = ProxyOperation.objects.create(service=cast.service, code="terusan", style="pass-through")
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
     text = sign_in("Publisher", cast.provider).get(where(proxy)).content.decode()
     assert 'id="call_url">http://testserver/rest/prov/data/terusan<' in text

@@ -22,10 +22,10 @@ from django.utils.translation import override
 from adapters.base import Limits
 from adapters.dbase import DBase, copies
 from adapters.dbf import cells, header, memo, records, tables
-from dataservices.copies import MAX_WARNINGS, SENTENCES, told
+from dataservices.copies import MAX_WARNINGS, SENTENCES, translated
 from dataservices.models import DataSource
 from registry.models import Agency
-from tests.admin.conftest import Emerald, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn
 from tests.dbf_writer import F, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,8 +48,8 @@ def rows(count: int, bad: int = 0) -> Iterator[list[bytes]]:
 
 
 @pytest.fixture
-def folder(emerald: Emerald) -> Path:
-    found = Path(settings.SOURCE_FILE_DIRS[0]) / emerald.agency.code / "kepegawaian"
+def folder(marked: MarkedAgency) -> Path:
+    found = Path(settings.SOURCE_FILE_DIRS[0]) / marked.agency.code / "kepegawaian"
     found.mkdir(parents=True, exist_ok=True)
     for path in found.iterdir():
         path.unlink()
@@ -57,8 +57,8 @@ def folder(emerald: Emerald) -> Path:
 
 
 @pytest.fixture
-def source(emerald: Emerald, folder: Path) -> DataSource:
-    return DataSource.objects.create(agency=emerald.agency, code="foxpro", engine="dbase", database="kepegawaian")
+def source(marked: MarkedAgency, folder: Path) -> DataSource:
+    return DataSource.objects.create(agency=marked.agency, code="foxpro", engine="dbase", database="kepegawaian")
 
 
 def address(source: DataSource) -> str:
@@ -88,18 +88,20 @@ def ask(source: DataSource, sql: str) -> list[Any]:
         connection.close()
 
 
-def test_the_page_of_a_dbase_source_asks_for_its_copies(source: DataSource, emerald: Emerald, sign_in: SignIn) -> None:
-    client = sign_in("Provider", emerald.agency)
+def test_the_page_of_a_dbase_source_asks_for_its_copies(
+    source: DataSource, marked: MarkedAgency, sign_in: SignIn
+) -> None:
+    client = sign_in("Provider", marked.agency)
     page = client.get(reverse("admin:dataservices_datasource_change", args=(source.pk,))).content.decode()
     assert f'hx-get="{address(source)}"' in page
-    page = client.get(reverse("admin:dataservices_datasource_change", args=(emerald.source.pk,))).content.decode()
+    page = client.get(reverse("admin:dataservices_datasource_change", args=(marked.source.pk,))).content.decode()
     assert "source_copies" not in page
-    assert client.get(address(emerald.source)).status_code == 404
+    assert client.get(address(marked.source)).status_code == 404
     assert "<html" in client.get(address(source)).content.decode()
 
 
-def test_each_state_has_its_words(source: DataSource, emerald: Emerald, folder: Path, sign_in: SignIn) -> None:
-    client = sign_in("Provider", emerald.agency)
+def test_each_state_has_its_words(source: DataSource, marked: MarkedAgency, folder: Path, sign_in: SignIn) -> None:
+    client = sign_in("Provider", marked.agency)
     assert "data-table" not in part(client, source)
     write(folder / "BAIK.DBF", FIELDS, rows(12, bad=2))
     (folder / "rusak.dbf").write_bytes(b"bukan tabel sama sekali")
@@ -116,20 +118,22 @@ def test_each_state_has_its_words(source: DataSource, emerald: Emerald, folder: 
     assert "2026" not in re.sub(r'title="[^"]*"', "", text), "a cell's content"
 
 
-def test_a_long_list_of_warnings_is_cut(source: DataSource, emerald: Emerald, folder: Path, sign_in: SignIn) -> None:
+def test_a_long_list_of_warnings_is_cut(
+    source: DataSource, marked: MarkedAgency, folder: Path, sign_in: SignIn
+) -> None:
     many = [F(f"T{n}", "D", 8) for n in range(10)]
     write(folder / "tanggal.dbf", many, [[b"20260230"] * 10] * 30)
     ask(source, "SELECT count(*) FROM tanggal")
-    text = part(sign_in("Provider", emerald.agency), source)
+    text = part(sign_in("Provider", marked.agency), source)
     assert text.count("<li>") == MAX_WARNINGS + 1
     assert 'data-warnings="210"' in text
 
 
 def test_what_another_process_reads_is_shown_as_it_goes(
-    source: DataSource, emerald: Emerald, folder: Path, sign_in: SignIn
+    source: DataSource, marked: MarkedAgency, folder: Path, sign_in: SignIn
 ) -> None:
     write(folder / "besar.dbf", FIELDS, rows(120_000))
-    client = sign_in("Provider", emerald.agency)
+    client = sign_in("Provider", marked.agency)
     words = [sys.executable, "-c", _READER, _json(source.settings()), "besar"]
     seen: set[tuple[str, bool]] = set()
     with subprocess.Popen(words, cwd=ROOT) as reader:
@@ -153,12 +157,12 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def test_progress_is_what_lies_in_the_lock_file(
-    source: DataSource, emerald: Emerald, folder: Path, sign_in: SignIn
+    source: DataSource, marked: MarkedAgency, folder: Path, sign_in: SignIn
 ) -> None:
     write(folder / "p.dbf", FIELDS, rows(3))
     ask(source, "SELECT count(*) FROM p")
     (lock,) = folder.glob(".mantra-p-*.lock")
-    client = sign_in("Provider", emerald.agency)
+    client = sign_in("Provider", marked.agency)
     with lock.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(struct.pack("<QQ", 1, 4))
@@ -171,17 +175,19 @@ def test_progress_is_what_lies_in_the_lock_file(
     assert state(part(client, source), "p") in ("ready", "old")
 
 
-def test_a_reading_that_failed_says_why(source: DataSource, emerald: Emerald, folder: Path, sign_in: SignIn) -> None:
+def test_a_reading_that_failed_says_why(
+    source: DataSource, marked: MarkedAgency, folder: Path, sign_in: SignIn
+) -> None:
     write(folder / "p.dbf", FIELDS, rows(3))
     ask(source, "SELECT count(*) FROM p")
     (lock,) = folder.glob(".mantra-p-*.lock")
-    client = sign_in("Provider", emerald.agency)
+    client = sign_in("Provider", marked.agency)
     lock.write_bytes(struct.pack("<QQ", 1, 4) + b"file-busy")
     write(folder / "p.dbf", FIELDS, rows(5))
     text = part(client, source)
     assert state(text, "p") == "failed"
     with override("id"):
-        assert "Program lain terus menulis" in text
+        assert "Program lain sedang menulis" in text
     assert ask(source, "SELECT count(*) FROM p") in ([(3,)], [(5,)])
     until = time.monotonic() + 10
     while time.monotonic() < until and ask(source, "SELECT count(*) FROM p") != [(5,)]:
@@ -189,10 +195,10 @@ def test_a_reading_that_failed_says_why(source: DataSource, emerald: Emerald, fo
     assert state(part(client, source), "p") in ("ready", "old")
 
 
-def test_a_source_that_is_not_there_says_so(source: DataSource, emerald: Emerald, sign_in: SignIn) -> None:
+def test_a_source_that_is_not_there_says_so(source: DataSource, marked: MarkedAgency, sign_in: SignIn) -> None:
     source.database = "hilang"
     source.save()
-    text = part(sign_in("Provider", emerald.agency), source)
+    text = part(sign_in("Provider", marked.agency), source)
     assert "mantra-fault" in text
     assert str(settings.SOURCE_FILE_DIRS[0]) not in text
 
@@ -217,14 +223,14 @@ def test_every_sentence_of_the_readers_is_known_here() -> None:
         said += re.findall(_SAID, source)
     said = [re.sub(r"\{[^}]*\}", "7", text) for text in said]
     assert len(said) > 30
-    unknown = [text for text in said if told(text) == text and not _verbatim(text)]
+    unknown = [text for text in said if translated(text) == text and not _verbatim(text)]
     assert unknown == []
     with override("id"):
-        assert told("record 5, field TGL: there is no such date; it is given as NULL") != (
-            "record 5, field TGL: there is no such date; it is given as NULL"
+        assert translated("record 5, field TGL: the date does not exist; returned as NULL") != (
+            "record 5, field TGL: the date does not exist; returned as NULL"
         )
-        assert "TGL" in told("record 5, field TGL: there is no such date; it is given as NULL")
-    assert told("unknown words") == "unknown words"
+        assert "TGL" in translated("record 5, field TGL: the date does not exist; returned as NULL")
+    assert translated("unknown words") == "unknown words"
 
 
 def _verbatim(text: str) -> bool:

@@ -101,4 +101,4 @@ def test_what_the_model_refuses_is_told_at_its_field(cast: Cast, sign_in: SignIn
 def test_fields_of_an_operation_that_declares_none(cast: Cast, sign_in: SignIn) -> None:
     client = sign_in("Provider", cast.provider)
     response = client.post(page(cast, "change"), {"purpose": "x", "fields": "nama"})
-    assert "isi dulu bagian Kolom" in str(response.context["adminform"].form.errors["fields"])
+    assert "Deklarasikan dulu kolom" in str(response.context["adminform"].form.errors["fields"])

@@ -13,9 +13,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from dataservices import sources
+from dataservices import pool
 from dataservices.models import DataOperation, DataSource
-from tests.admin.conftest import Emerald, SignIn, make_agency
+from tests.admin.conftest import MarkedAgency, SignIn, make_agency
+from tests.bounds import assert_within
 from tests.cast import Cast, recorded
 from tests.servers.postgresql import PostgreSQLServer
 
@@ -102,39 +103,39 @@ def test_what_fails_is_told_with_what_to_do(cast: Cast, provider: Client) -> Non
 
 
 def test_a_server_that_never_answers_does_not_hold_the_page(
-    emerald: Emerald, sign_in: SignIn, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    marked: MarkedAgency, sign_in: SignIn, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataservices.inside.SECONDS", 2.0)
-    DataSource.objects.filter(pk=emerald.source.pk).update(host="127.0.0.1", port=silent_port)
-    client = sign_in("Provider", emerald.agency)
+    monkeypatch.setattr("dataservices.schema_browser.SECONDS", 2.0)
+    DataSource.objects.filter(pk=marked.source.pk).update(host="127.0.0.1", port=silent_port)
+    client = sign_in("Provider", marked.agency)
     began = time.monotonic()
-    response = client.get(inside(emerald.source))
-    assert time.monotonic() - began < 6
+    response = client.get(inside(marked.source))
+    assert_within(6, began)
     assert 'role="alert"' in response.content.decode()
 
 
 def test_a_full_source_is_told_of_as_that(cast: Cast, provider: Client) -> None:
     row = cast.source
-    held = sources.source(row.pk, row.engine, row.settings(), row.pool_size)
-    leases = [held._room.acquire() for _ in range(min(2 * row.pool_size, settings.WEB_THREADS // 2))]
+    held = pool.source_pool(row.pk, row.engine, row.settings(), row.pool_size)
+    leases = [held._bulkhead.try_acquire() for _ in range(min(2 * row.pool_size, settings.WEB_THREADS // 2))]
     try:
         assert 'role="alert"' in provider.get(inside(row)).content.decode()
     finally:
         for _ in leases:
-            held._room.release()
+            held._bulkhead.release()
     assert 'role="alert"' not in provider.get(inside(row)).content.decode()
 
 
 def test_a_look_gives_its_connection_back(postgresql: PostgreSQLServer, sign_in: SignIn, db: None) -> None:
-    emerald = make_agency("permata")
+    marked = make_agency("permata")
     for name, value in postgresql.source().items():
-        setattr(emerald.source, name, value)
-    emerald.source.pool_size = 1
-    emerald.source.save()
-    client = sign_in("Provider", emerald.agency)
+        setattr(marked.source, name, value)
+    marked.source.pool_size = 1
+    marked.source.save()
+    client = sign_in("Provider", marked.agency)
     for _ in range(4):
         for asked in ({}, {"schema": "public", "table": "tidak_ada"}):
-            assert 'role="alert"' not in client.post(inside(emerald.source), asked).content.decode()
+            assert 'role="alert"' not in client.post(inside(marked.source), asked).content.decode()
 
 
 # ---------------------------------------------------------------------------------------- the plan
@@ -180,5 +181,5 @@ def test_a_plan_is_for_who_may_change_the_operation(cast: Cast, sign_in: SignIn,
     assert Client().post(explain(operation), {"p_id": "5"}).status_code == 302
 
 
-def test_a_proxy_operation_has_no_plan(emerald: Emerald, sign_in: SignIn) -> None:
-    assert sign_in("Publisher", emerald.agency).post(explain(emerald.proxy)).status_code == 404  # type: ignore[arg-type]
+def test_a_proxy_operation_has_no_plan(marked: MarkedAgency, sign_in: SignIn) -> None:
+    assert sign_in("Publisher", marked.agency).post(explain(marked.proxy)).status_code == 404  # type: ignore[arg-type]

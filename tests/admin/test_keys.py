@@ -14,7 +14,7 @@ from django.utils import timezone
 from registry import secrets
 from registry.models import AccessKey, ApiToken
 from registry.snapshot import holder
-from tests.admin.conftest import Emerald, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn
 from tests.cast import Cast
 
 ADD = "/admin/registry/accesskey/add/"
@@ -46,8 +46,12 @@ def test_a_key_is_shown_once(cast: Cast, sign_in: SignIn) -> None:
     assert "no-store" in response["Cache-Control"]
     assert secrets.well_formed(plain)
     key = AccessKey.objects.get(digest=secrets.key_digest(plain))
-    for page in (LIST, reverse("admin:registry_accesskey_change", args=(key.pk,)), "/admin/",
-                 reverse("admin:registry_accesskey_history", args=(key.pk,))):  # fmt: skip
+    for page in (
+        LIST,
+        reverse("admin:registry_accesskey_change", args=(key.pk,)),
+        "/admin/",
+        reverse("admin:registry_accesskey_history", args=(key.pk,)),
+    ):
         text = client.get(page).content.decode()
         assert not PLAIN.search(text)
     assert plain not in everything_stored()
@@ -76,12 +80,12 @@ def test_revoking_by_button_and_by_action(cast: Cast, sign_in: SignIn) -> None:
     address = reverse("admin:registry_accesskey_revoke", args=(cast.key_row.pk,))
     assert client.get(address).status_code == 405
     assert client.post(address).status_code == 302
-    assert not AccessKey.objects.get(pk=cast.key_row.pk).is_live
+    assert not AccessKey.objects.get(pk=cast.key_row.pk).is_active
     holder.refresh()
     assert cast.get("satu", "id=1").status == 401
     second, _plain = AccessKey.issue(cast.application)
     client.post(LIST, {"action": "revoke", "_selected_action": [second.pk]})
-    assert not AccessKey.objects.get(pk=second.pk).is_live
+    assert not AccessKey.objects.get(pk=second.pk).is_active
     assert LogEntry.objects.count() == 2
 
 
@@ -93,38 +97,38 @@ def test_a_live_key_is_not_deleted(cast: Cast, sign_in: SignIn) -> None:
     assert client.post(address, {"post": "yes"}).status_code == 302
 
 
-def test_a_key_cannot_change_its_application(cast: Cast, emerald: Emerald, sign_in: SignIn) -> None:
+def test_a_key_cannot_change_its_application(cast: Cast, marked: MarkedAgency, sign_in: SignIn) -> None:
     address = reverse("admin:registry_accesskey_change", args=(cast.key_row.pk,))
-    data = {"application": emerald.application.pk, "networks": "10.0.0.0/8"}
+    data = {"application": marked.application.pk, "networks": "10.0.0.0/8"}
     assert sign_in("Administrator").post(address, data).status_code == 302
     key = AccessKey.objects.get(pk=cast.key_row.pk)
     assert (key.application, key.networks) == (cast.application, "10.0.0.0/8")
 
 
 def test_keys_of_the_old_bus_are_listed_with_their_operation(cast: Cast, sign_in: SignIn) -> None:
-    AccessKey.adopt(cast.application, "abcdefghij", cast.operations["satu"])
+    AccessKey.import_legacy(cast.application, "abcdefghij", cast.operations["satu"])
     text = sign_in("Requester", cast.consumer).get(LIST).content.decode()
     assert "prov/data/satu" in text
     assert "abcdefghij" not in text
 
 
-def test_everybody_has_tokens_of_his_own(cast: Cast, emerald: Emerald, sign_in: SignIn) -> None:
+def test_everybody_has_tokens_of_his_own(cast: Cast, marked: MarkedAgency, sign_in: SignIn) -> None:
     soon = timezone.localtime() + timedelta(days=3)
-    data = {"expires_at_0": soon.strftime("%Y-%m-%d"), "expires_at_1": "10:00:00", "user": emerald.user.pk}
+    data = {"expires_at_0": soon.strftime("%Y-%m-%d"), "expires_at_1": "10:00:00", "user": marked.user.pk}
     for client in (sign_in("Provider", cast.provider), sign_in("Supervisor"), sign_in("Administrator")):
         response = client.post("/admin/registry/apitoken/add/", data)
         assert "Authorization: Token mtr_" in response.content.decode()
         plain = shown(response)
-        owner = ApiToken.owner(plain)
+        owner = ApiToken.authenticate(plain)
         assert owner is not None
         assert owner.pk == int(client.session["_auth_user_id"])
         assert plain not in everything_stored()
         page = client.get("/admin/registry/apitoken/").content.decode()
         assert plain[:12] in page
-        assert emerald.token.public not in page
-        assert client.get(reverse("admin:registry_apitoken_change", args=(emerald.token.pk,))).status_code in (403, 404)
+        assert marked.token.public not in page
+        assert client.get(reverse("admin:registry_apitoken_change", args=(marked.token.pk,))).status_code in (403, 404)
         own = ApiToken.objects.get(user=owner)
         assert (
             client.post(reverse("admin:registry_apitoken_delete", args=(own.pk,)), {"post": "yes"}).status_code == 302
         )
-        assert ApiToken.owner(plain) is None
+        assert ApiToken.authenticate(plain) is None

@@ -10,8 +10,10 @@ from pathlib import Path
 import polib
 import pytest
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 from django.test import Client
 from django.urls import reverse
+from django.utils.translation import gettext, override
 
 from tests.admin.conftest import SignIn
 
@@ -49,6 +51,13 @@ def test_every_message_is_translated() -> None:
     catalogue = polib.pofile(str(CATALOGUE))
     assert len(catalogue) > 300
     assert [entry.msgid for entry in catalogue if not entry.translated() or entry.fuzzy] == []
+
+
+def test_messages_of_django_use_our_words() -> None:
+    with override("id"):
+        assert gettext("%(model_name)s with this %(field_labels)s already exists.").endswith("sudah ada.")
+        assert gettext("Password") == "Kata sandi"
+        assert filesizeformat(12) == "12\N{NO-BREAK SPACE}byte"
 
 
 def test_the_compiled_catalogue_is_the_sources() -> None:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry.models import Agency, CallRecord
-from tests.admin.conftest import Emerald, SignIn, make_agency
+from tests.admin.conftest import MarkedAgency, SignIn, make_agency
 
 HISTORY = "/admin/registry/callrecord/"
 #: Session, user, groups, the list and what it needs.
@@ -23,7 +23,7 @@ MOST = 12
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
-def test_a_longer_list_asks_no_more_of_the_database(model: type[Model], emerald: Emerald, sign_in: SignIn) -> None:
+def test_a_longer_list_asks_no_more_of_the_database(model: type[Model], marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Administrator")
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     client.get(address)  # content types are kept from then on
@@ -42,10 +42,18 @@ def test_a_longer_list_asks_no_more_of_the_database(model: type[Model], emerald:
 
 def record(number: int, **more: Any) -> CallRecord:
     known = {
-        "request_id": f"{number:032x}", "started_at": timezone.now(), "face": "rest", "method": "GET", "agency": "prov",
-        "service": "data", "operation": "satu", "consumer_agency": "kons", "application": "app", "outcome": 200,
+        "request_id": f"{number:032x}",
+        "started_at": timezone.now(),
+        "protocol": "rest",
+        "method": "GET",
+        "agency": "prov",
+        "service": "data",
+        "operation": "satu",
+        "consumer_agency": "kons",
+        "application": "app",
+        "outcome": 200,
         "status": 200,
-    }  # fmt: skip
+    }
     return CallRecord.objects.create(**{**known, **more})
 
 
@@ -90,7 +98,7 @@ def test_history_by_names_as_its_columns_show_them_and_in_any_case(reader: Clien
 
 def test_an_empty_history_asks_nobody_to_add_a_row(reader: Client) -> None:
     text = reader.get(HISTORY, {"of_agency": "tidak-ada"}).content.decode()
-    assert "Tidak ada yang cocok" in text
+    assert "Tidak ada baris yang cocok" in text
     assert "Tambahkan baris baru" not in text
 
 
@@ -128,13 +136,13 @@ def test_a_record_says_what_its_outcome_means(reader: Client) -> None:
     text = reader.get(page).content.decode()
     assert "wajib diisi" in text
     reader.cookies["django_language"] = "en"
-    assert "must be given" in reader.get(page).content.decode()
+    assert "is required" in reader.get(page).content.decode()
 
 
-def test_both_sides_of_a_call_find_it(emerald: Emerald, sign_in: SignIn) -> None:
-    record(1, agency=emerald.agency.code, consumer_agency="kons")
-    record(2, agency="lain", consumer_agency=emerald.agency.code)
+def test_history_is_shown_to_provider_and_consumer(marked: MarkedAgency, sign_in: SignIn) -> None:
+    record(1, agency=marked.agency.code, consumer_agency="kons")
+    record(2, agency="lain", consumer_agency=marked.agency.code)
     record(3, agency="lain", consumer_agency="kons")
-    client = sign_in("Requester", emerald.agency)
+    client = sign_in("Requester", marked.agency)
     shown = {row.request_id for row in client.get(HISTORY).context["cl"].result_list}
-    assert shown == {f"{1:032x}", f"{2:032x}", emerald.record.request_id}
+    assert shown == {f"{1:032x}", f"{2:032x}", marked.record.request_id}

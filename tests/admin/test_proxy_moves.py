@@ -14,18 +14,18 @@ from django.test import Client
 from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import AddressChange, ProxyOperation, Sample, Upstream
+from proxyservices.models import AddressChange, ProxyOperation, SampleRequest, Upstream
 from registry.models import Agency, Service
-from tests.admin.conftest import MARK, Emerald, SignIn
+from tests.admin.conftest import MARKER, MarkedAgency, SignIn
 
-CONTRACTS = Path(__file__).parents[1] / "proxy" / "contracts"
+CONTRACTS = Path(__file__).parents[1] / "proxy" / "descriptions"
 IMPORT = "admin:proxyservices_proxyoperation_import"
 
 
 @pytest.fixture
-def operation(emerald: Emerald, httpserver: HTTPServer) -> ProxyOperation:
-    found = emerald.proxy
-    for rows in (found.mappings, found.contracts, found.samples):
+def operation(marked: MarkedAgency, httpserver: HTTPServer) -> ProxyOperation:
+    found = marked.proxy
+    for rows in (found.mappings, found.descriptions, found.samples):
         rows.all().delete()
     AddressChange.objects.all().delete()
     found.style, found.method, found.path = "rest", "GET", "pegawai"
@@ -37,22 +37,22 @@ def operation(emerald: Emerald, httpserver: HTTPServer) -> ProxyOperation:
 
 
 @pytest.fixture
-def publisher(sign_in: SignIn, emerald: Emerald) -> Client:
-    return sign_in("Publisher", emerald.agency)
+def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
+    return sign_in("Publisher", marked.agency)
 
 
 def page(operation: ProxyOperation) -> str:
     return reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,))
 
 
-def with_sample(operation: ProxyOperation, client: Client) -> Sample:
-    data = {"action": "sample", "name": "satu", f"q_{MARK}_masukan": "3171234567890001"}
+def with_sample(operation: ProxyOperation, client: Client) -> SampleRequest:
+    data = {"action": "sample", "name": "satu", f"q_{MARKER}_masukan": "3171234567890001"}
     assert client.post(page(operation), data).status_code == 302
-    return Sample.objects.get(name="satu")
+    return SampleRequest.objects.get(name="satu")
 
 
 def move(operation: ProxyOperation, url: str, action: str = "rehearse", **more: str) -> dict[str, str]:
-    return {"action": action, "upstream": str(operation.upstreams.get().pk), "url": url, "ignored": "", **more}
+    return {"action": action, "upstream": str(operation.upstreams.get().pk), "url": url, "ignored_paths": "", **more}
 
 
 def logged() -> list[str]:
@@ -72,13 +72,13 @@ def test_rehearse_switch_and_back(operation: ProxyOperation, publisher: Client, 
 
     publisher.post(page(operation), {"action": "switch", "change": str(change.pk)})
     assert operation.upstreams.get().url == new
-    assert str(operation.upstreams.get().credential) == f"kunci-{MARK}"
+    assert str(operation.upstreams.get().credential) == f"kunci-{MARKER}"
     switched = AddressChange.objects.first()
     assert switched is not None
-    publisher.post(page(operation), {"action": "back", "change": str(switched.pk)})
+    publisher.post(page(operation), {"action": "roll-back", "change": str(switched.pk)})
     assert operation.upstreams.get().url == old
-    assert [each.kind for each in AddressChange.objects.all()] == ["back", "switch", "rehearse"]
-    assert {each.user for each in AddressChange.objects.all()} == {f"publisher-{MARK}"}
+    assert [each.kind for each in AddressChange.objects.all()] == ["roll-back", "switch", "rehearse"]
+    assert {each.user for each in AddressChange.objects.all()} == {f"publisher-{MARKER}"}
     assert len(logged()) == 4
     assert all(old in line and new in line for line in logged()[1:])
     text = publisher.get(page(operation)).content.decode()
@@ -89,10 +89,10 @@ def test_what_is_not_compared_is_kept_for_the_next_time(
     operation: ProxyOperation, publisher: Client, httpserver: HTTPServer
 ) -> None:
     with_sample(operation, publisher)
-    response = publisher.post(page(operation), move(operation, httpserver.url_for("/baru"), ignored="nama"))
+    response = publisher.post(page(operation), move(operation, httpserver.url_for("/baru"), ignored_paths="nama"))
     assert response.context["alike"]
     operation.refresh_from_db()
-    assert operation.ignored == "nama"
+    assert operation.ignored_paths == "nama"
 
 
 def test_a_sample_is_kept_encrypted_and_its_value_is_in_no_log(operation: ProxyOperation, publisher: Client) -> None:
@@ -100,11 +100,11 @@ def test_a_sample_is_kept_encrypted_and_its_value_is_in_no_log(operation: ProxyO
     assert "3171234567890001" in publisher.get(page(operation)).content.decode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("registry.secrets.decrypt", lambda token: token)
-        assert "3171234567890001" not in str(Sample.objects.get().question)
+        assert "3171234567890001" not in str(SampleRequest.objects.get().request)
     assert "3171234567890001" not in "".join(logged())
     assert "3171234567890001" not in repr(sample)
     publisher.post(page(operation), {"action": "forget", "sample": str(sample.pk)})
-    assert not Sample.objects.exists()
+    assert not SampleRequest.objects.exists()
 
 
 def test_another_server_needs_its_own_secret(
@@ -123,8 +123,8 @@ def test_another_server_needs_its_own_secret(
     assert str(operation.upstreams.get().credential) == "kunci-baru"
 
     # Gone back, the rehearsal has no secret left: it would send the old server's.
-    publisher.post(page(operation), {"action": "back", "change": str(AddressChange.objects.first().pk)})  # type: ignore[union-attr]
-    assert str(operation.upstreams.get().credential) == f"kunci-{MARK}"
+    publisher.post(page(operation), {"action": "roll-back", "change": str(AddressChange.objects.first().pk)})  # type: ignore[union-attr]
+    assert str(operation.upstreams.get().credential) == f"kunci-{MARKER}"
     publisher.post(page(operation), {"action": "switch", "change": str(change.pk)})
     assert operation.upstreams.get().url == httpserver.url_for("/lama")
 
@@ -158,34 +158,44 @@ def test_an_address_that_cannot_be(operation: ProxyOperation, publisher: Client,
 
 @pytest.mark.parametrize("role", ["Supervisor", "Provider", "Requester"])
 def test_only_who_may_change_it_sees_samples_or_moves_it(
-    operation: ProxyOperation, publisher: Client, sign_in: SignIn, emerald: Emerald, role: str, httpserver: HTTPServer
+    operation: ProxyOperation,
+    publisher: Client,
+    sign_in: SignIn,
+    marked: MarkedAgency,
+    role: str,
+    httpserver: HTTPServer,
 ) -> None:
     sample = with_sample(operation, publisher)
-    client = sign_in(role, None if role == "Supervisor" else emerald.agency)
+    client = sign_in(role, None if role == "Supervisor" else marked.agency)
     assert client.get(page(operation)).status_code in (403, 404)
     for data in (
         move(operation, httpserver.url_for("/baru")),
         move(operation, httpserver.url_for("/baru"), "switch"),
         {"action": "forget", "sample": str(sample.pk)},
-        {"action": "back", "change": "1"},
+        {"action": "roll-back", "change": "1"},
     ):
         assert client.post(page(operation), data).status_code in (403, 404)
-    assert Sample.objects.exists()
+    assert SampleRequest.objects.exists()
     assert not AddressChange.objects.exists()
 
 
 def test_no_change_and_no_sample_of_another_operation(
-    operation: ProxyOperation, publisher: Client, emerald: Emerald
+    operation: ProxyOperation, publisher: Client, marked: MarkedAgency
 ) -> None:
-    other = ProxyOperation.objects.create(service=emerald.service, code="lain")
+    other = ProxyOperation.objects.create(service=marked.service, code="lain")
     row = Upstream.objects.create(operation=other, url="https://lain.contoh.go.id/")
     change = AddressChange.objects.create(
-        upstream=row, operation="x", operation_ref=other.pk, old_url="https://lama/", new_url=row.url, kind="switch",
+        upstream=row,
+        operation="x",
+        operation_ref=other.pk,
+        old_url="https://lama/",
+        new_url=row.url,
+        kind="switch",
         user="x",
-    )  # fmt: skip
-    sample = Sample.objects.create(operation=other, name="x", question="{}")
+    )
+    sample = SampleRequest.objects.create(operation=other, name="x", request="{}")
     for data in (
-        {"action": "back", "change": str(change.pk)},
+        {"action": "roll-back", "change": str(change.pk)},
         {"action": "switch", "change": str(change.pk)},
         {"action": "forget", "sample": str(sample.pk)},
     ):
@@ -201,22 +211,22 @@ def look(client: Client, service: Service, *names: str, **more: Any) -> Any:
     return client.post(reverse(IMPORT), {"service": service.pk, "uploads": files, "url": "", **more})
 
 
-def test_a_document_is_looked_at_and_then_made(publisher: Client, emerald: Emerald) -> None:
+def test_a_document_is_looked_at_and_then_made(publisher: Client, marked: MarkedAgency) -> None:
     assert reverse(IMPORT) in publisher.get(reverse("admin:proxyservices_proxyoperation_changelist")).content.decode()
     before = ProxyOperation.objects.count()
-    response = look(publisher, emerald.service, "pegawai.yaml")
+    response = look(publisher, marked.service, "pegawai.yaml")
     text = response.content.decode()
     for word in ("ambilPegawai", "POST /unggah", "[A-Z]{2,4}", "filter[nama]"):
         assert word in text
     assert ProxyOperation.objects.count() == before
     packed = re.search(r'name="packed" value="([^"]+)"', text)
     assert packed
-    data = {"service": str(emerald.service.pk), "packed": packed[1], "draft": ["0", "2"]}
+    data = {"service": str(marked.service.pk), "packed": packed[1], "draft": ["0", "2"]}
     assert publisher.post(reverse(IMPORT), data).status_code == 302
     assert ProxyOperation.objects.count() == before + 2
     made = ProxyOperation.objects.get(code="ambilPegawai")
     assert made.state == "draft"
-    assert made.contracts.count() == 1
+    assert made.descriptions.count() == 1
     assert LogEntry.objects.filter(object_id=str(made.pk)).exists()
     text = publisher.get(reverse("admin:proxyservices_proxyoperation_change", args=(made.pk,))).content.decode()
     assert "upload.invalid/pegawai.yaml" in text
@@ -226,51 +236,59 @@ def test_a_document_is_looked_at_and_then_made(publisher: Client, emerald: Emera
     assert ProxyOperation.objects.count() == before + 2
 
 
-def test_several_files_whichever_comes_first(publisher: Client, emerald: Emerald) -> None:
+def test_several_files_whichever_comes_first(publisher: Client, marked: MarkedAgency) -> None:
     for names in (("pegawai.wsdl", "tipe.xsd"), ("tipe.xsd", "pegawai.wsdl")):
-        assert len(look(publisher, emerald.service, *names).context["found"].drafts) == 1
+        assert len(look(publisher, marked.service, *names).context["found"].drafts) == 1
 
 
-def test_a_document_by_its_address(publisher: Client, emerald: Emerald, httpserver: HTTPServer) -> None:
+def test_a_document_by_its_address(publisher: Client, marked: MarkedAgency, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/a.yaml").respond_with_data((CONTRACTS / "pegawai.yaml").read_bytes())
-    found = look(publisher, emerald.service, url=httpserver.url_for("/a.yaml")).context["found"]
+    found = look(publisher, marked.service, url=httpserver.url_for("/a.yaml")).context["found"]
     assert len(found.drafts) == 3
 
 
-def test_what_is_no_description_is_told(publisher: Client, emerald: Emerald, httpserver: HTTPServer) -> None:
+def test_what_is_no_description_is_told(publisher: Client, marked: MarkedAgency, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/a").respond_with_data("bukan")
     for more in ({"url": httpserver.url_for("/a")}, {"url": "file:///etc/passwd"}, {}):
-        response = look(publisher, emerald.service, **more)
+        response = look(publisher, marked.service, **more)
         assert response.context["form"].errors, more
 
 
-def test_nobody_imports_into_anothers_service(sign_in: SignIn, emerald: Emerald, stranger: Agency) -> None:
+def test_nobody_imports_into_anothers_service(sign_in: SignIn, marked: MarkedAgency, stranger: Agency) -> None:
     client = sign_in("Publisher", stranger)
     own = Service.objects.create(agency=stranger, code="sendiri", title="Sendiri")
-    assert look(client, emerald.service, "pegawai.yaml").context["form"].errors
+    assert look(client, marked.service, "pegawai.yaml").context["form"].errors
     text = look(client, own, "pegawai.yaml").content.decode()
     packed = re.search(r'name="packed" value="([^"]+)"', text)
     assert packed
-    data = {"service": str(emerald.service.pk), "packed": packed[1], "draft": ["0"]}
+    data = {"service": str(marked.service.pk), "packed": packed[1], "draft": ["0"]}
     assert client.post(reverse(IMPORT), data).status_code == 403
-    assert MARK not in client.get(reverse(IMPORT)).content.decode()
+    assert MARKER not in client.get(reverse(IMPORT)).content.decode()
     for role, agency in (("Supervisor", None), ("Requester", stranger), ("Provider", stranger)):
         assert sign_in(role, agency).get(reverse(IMPORT)).status_code == 403
         assert sign_in(role, agency).post(reverse(IMPORT), data).status_code == 403
-    assert not ProxyOperation.objects.filter(service=emerald.service, code="ambilPegawai").exists()
+    assert not ProxyOperation.objects.filter(service=marked.service, code="ambilPegawai").exists()
 
 
 def test_samples_for_requests_that_are_handed_on(operation: ProxyOperation, publisher: Client) -> None:
-    operation.style = "as-is"
+    operation.style = "pass-through"
     operation.save()
     data = {
-        "action": "sample", "name": "tulis", "q_method": "PUT", "q_path": "x/1", "q_query": "a=b",
-        "q_headers": "Content-Type: text/csv\r\nX-A: b", "q_body": "a;b",
-    }  # fmt: skip
+        "action": "sample",
+        "name": "tulis",
+        "q_method": "PUT",
+        "q_path": "x/1",
+        "q_query": "a=b",
+        "q_headers": "Content-Type: text/csv\r\nX-A: b",
+        "q_body": "a;b",
+    }
     assert publisher.post(page(operation), data).status_code == 302
-    assert json.loads(str(Sample.objects.get().question)) == {
-        "method": "PUT", "path": "x/1", "query": "a=b", "headers": {"Content-Type": "text/csv", "X-A": "b"},
+    assert json.loads(str(SampleRequest.objects.get().request)) == {
+        "method": "PUT",
+        "path": "x/1",
+        "query": "a=b",
+        "headers": {"Content-Type": "text/csv", "X-A": "b"},
         "body": "a;b",
-    }  # fmt: skip
+    }
     assert publisher.post(page(operation), {**data, "name": "lain", "q_headers": "rusak"}).status_code == 200
     assert publisher.post(page(operation), data).context["sample_form"].errors

@@ -15,19 +15,33 @@ from pytest_httpserver import HTTPServer
 from proxyservices.admin import operations
 from proxyservices.admin.operations import STATES
 from proxyservices.health import advice
-from proxyservices.health.connection_test import diagnose
-from proxyservices.models import AddressChange, Mapping, ProxyOperation, Upstream, UpstreamState
+from proxyservices.health.connection_test import check_connection
+from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream, UpstreamState
 from proxyservices.transport.errors import PHASES
 from registry.models import Parameter
-from tests.admin.conftest import Emerald, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn
 from tests.servers.faulty import once, scripted_server
 
 BASE = {
-    "title": "Alias", "description": "", "style": "rest", "method": "GET", "methods": "GET", "path": "asal",
-    "request_headers": "", "response_headers": "", "time_cap_ms": "5000", "connect_cap_ms": "1000",
-    "read_cap_ms": "2000", "size_cap": "1000", "concurrency": "0", "retries": "0", "stale_seconds": "0",
-    "state": "draft", "access": "restricted", "cache_seconds": "0",
-}  # fmt: skip
+    "title": "Alias",
+    "description": "",
+    "style": "rest",
+    "method": "GET",
+    "allowed_methods": "GET",
+    "path": "asal",
+    "forwarded_request_headers": "",
+    "returned_response_headers": "",
+    "timeout_ms": "5000",
+    "connect_timeout_ms": "1000",
+    "read_timeout_ms": "2000",
+    "max_body_bytes": "1000",
+    "max_concurrent_calls": "0",
+    "retries": "0",
+    "stale_if_error_seconds": "0",
+    "state": "draft",
+    "access": "restricted",
+    "cache_seconds": "0",
+}
 
 
 def page(operation: ProxyOperation, word: str = "change") -> str:
@@ -46,10 +60,22 @@ def rows(prefix: str, *values: dict[str, Any]) -> dict[str, str]:
 
 
 UPSTREAM = {
-    "position": 0, "weight": 1, "active": "on", "credential_kind": "bearer", "credential_name": "", "credential": "",
-    "token_url": "", "scope": "", "client_certificate": "", "authority": "", "probe_seconds": 0, "probe_method": "GET",
-    "probe_path": "", "probe_statuses": "200-399", "probe_text": "",
-}  # fmt: skip
+    "priority": 0,
+    "weight": 1,
+    "active": "on",
+    "credential_kind": "bearer",
+    "credential_name": "",
+    "credential": "",
+    "token_url": "",
+    "scope": "",
+    "client_certificate": "",
+    "ca_certificate": "",
+    "probe_interval_seconds": 0,
+    "probe_method": "GET",
+    "probe_path": "",
+    "probe_expected_statuses": "200-399",
+    "probe_expected_text": "",
+}
 
 
 def form(operation: ProxyOperation, *, upstreams: Any = (), mappings: Any = (), **more: str) -> dict[str, str]:
@@ -61,17 +87,17 @@ def form(operation: ProxyOperation, *, upstreams: Any = (), mappings: Any = (), 
 
 
 @pytest.fixture
-def operation(emerald: Emerald) -> ProxyOperation:
-    proxy = emerald.proxy
-    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.contracts, proxy.samples):
+def operation(marked: MarkedAgency) -> ProxyOperation:
+    proxy = marked.proxy
+    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.descriptions, proxy.samples):
         rows.all().delete()
     AddressChange.objects.all().delete()
-    return emerald.proxy
+    return marked.proxy
 
 
 @pytest.fixture
-def publisher(sign_in: SignIn, emerald: Emerald) -> Client:
-    return sign_in("Publisher", emerald.agency)
+def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
+    return sign_in("Publisher", marked.agency)
 
 
 def test_it_works(operation: ProxyOperation, publisher: Client) -> None:
@@ -79,8 +105,15 @@ def test_it_works(operation: ProxyOperation, publisher: Client) -> None:
         operation,
         upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/v1", "credential": "rahasia-hulu"}],
         mappings=[
-            {"position": 0, "place": "query", "name": "format", "parameter": "", "value": "json"},
-            {"position": 1, "place": "header", "name": "X-Kunci", "parameter": "", "value": "kunci-x", "secret": "on"},
+            {"position": 0, "location": "query", "name": "format", "parameter": "", "value": "json"},
+            {
+                "position": 1,
+                "location": "header",
+                "name": "X-Kunci",
+                "parameter": "",
+                "value": "kunci-x",
+                "secret": "on",
+            },
         ],
     )
     assert publisher.post(page(operation), data).status_code == 302
@@ -129,17 +162,21 @@ def test_an_address_that_is_edited_stands_in_the_history_with_its_way_back(
     publisher.post(page(operation), data)
     change = AddressChange.objects.get()
     assert (change.kind, change.old_url, change.new_url) == (
-        "switch", "https://hulu.contoh.go.id/v1", "https://lain.contoh.go.id/v2",
-    )  # fmt: skip
-    publisher.post(page(operation, "move"), {"action": "back", "change": change.pk})
+        "switch",
+        "https://hulu.contoh.go.id/v1",
+        "https://lain.contoh.go.id/v2",
+    )
+    publisher.post(page(operation, "move"), {"action": "roll-back", "change": change.pk})
     row.refresh_from_db()
     assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia")
 
 
 def test_a_secret_mapping_goes_to_no_server_that_did_not_have_it(operation: ProxyOperation, publisher: Client) -> None:
     row = stored(operation)
-    mapping = Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kunci-x", secret=True)
-    line = {"id": mapping.pk, "position": 0, "place": "header", "name": "X-Kunci", "parameter": "", "value": ""}
+    mapping = ParameterMapping.objects.create(
+        operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
+    )
+    line = {"id": mapping.pk, "position": 0, "location": "header", "name": "X-Kunci", "parameter": "", "value": ""}
     kept = {**line, "secret": "on"}
     assert publisher.post(page(operation), form(operation, upstreams=[posted(row)], mappings=[kept])).status_code == 302
     mapping.refresh_from_db()
@@ -161,14 +198,14 @@ def test_a_secret_mapping_goes_to_no_server_that_did_not_have_it(operation: Prox
     assert (mapping.parameter, str(mapping.value)) == ("nip", "")
 
 
-def test_whoever_only_reads_sees_no_secret_and_no_sample(
-    operation: ProxyOperation, sign_in: SignIn, emerald: Emerald
-) -> None:
+def test_viewer_sees_no_secret_and_no_sample(operation: ProxyOperation, sign_in: SignIn, marked: MarkedAgency) -> None:
     row = stored(operation, client_certificate="-----BEGIN PEM-42-----")
     row.credential = "hulu-42"
     row.save()
-    Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kunci-x", secret=True)
-    operation.samples.create(name="contoh", question='{"nip": "3171234567890001"}')
+    ParameterMapping.objects.create(
+        operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
+    )
+    operation.samples.create(name="contoh", request='{"nip": "3171234567890001"}')
     client = sign_in("Supervisor")
     for word in ("change", "live"):
         text = client.get(page(operation, word)).content.decode()
@@ -183,16 +220,16 @@ def test_whoever_only_reads_sees_no_secret_and_no_sample(
 
 
 def upstream(operation: ProxyOperation, url: str, **more: Any) -> Upstream:
-    operation.time_cap_ms, operation.read_cap_ms = 1500, 700
+    operation.timeout_ms, operation.read_timeout_ms = 1500, 700
     operation.save()
     return Upstream.objects.create(operation=operation, url=url, credential_kind="none", **more)
 
 
 def phase_of(row: Upstream) -> str:
-    found = diagnose(row)
-    assert not found.fine
+    found = check_connection(row)
+    assert not found.ok
     with override("id"):
-        assert str(advice.phase_name(found.phase)) in diagnose(row).text
+        assert str(advice.phase_name(found.phase)) in check_connection(row).text
     return found.phase
 
 
@@ -209,8 +246,8 @@ def test_a_status_is_told_with_what_it_means(
     operation: ProxyOperation, httpserver: HTTPServer, status: int, fine: bool
 ) -> None:
     httpserver.expect_request("/v1").respond_with_data("", status=status)
-    found = diagnose(upstream(operation, httpserver.url_for("/v1")))
-    assert found.fine is fine
+    found = check_connection(upstream(operation, httpserver.url_for("/v1")))
+    assert found.ok is fine
     assert str(status) in found.text
 
 
@@ -226,7 +263,7 @@ def test_each_phase_is_named(
     httpserver.expect_request("/besar").respond_with_data("x" * 2_000_000)
     assert phase_of(upstream(operation, httpserver.url_for("/rusak"))) == "parse"
     assert phase_of(upstream(operation, httpserver.url_for("/xml"))) == "parse"
-    operation.size_cap = 1000
+    operation.max_body_bytes = 1000
     assert phase_of(upstream(operation, httpserver.url_for("/besar"))) == "body"
     settings.UPSTREAM_NETWORKS = ["!127.0.0.0/8"]
     assert phase_of(upstream(operation, httpserver.url_for("/rusak"))) == "address"
@@ -251,18 +288,19 @@ def test_nobody_elses_upstream_is_tested(operation: ProxyOperation, publisher: C
 
 # ------------------------------------------------------------------------------ what cannot be called
 
-FORM, JSON = ({"place": place, "name": "nip", "value": "1"} for place in ("form", "json"))
+FORM, JSON = ({"location": place, "name": "nip", "value": "1"} for place in ("form", "json"))
 
 
 def test_a_place_in_the_path_gets_its_parameter(operation: ProxyOperation) -> None:
     operation.path, operation.style = "pegawai/{nip}/{jenis}/{unit}", "rest"
     operation.parameters.create(name="NIP")
-    operation.mappings.create(place="path", name="jenis", value="aktif")
+    operation.mappings.create(location="path", name="jenis", value="aktif")
     operation.save()
     assert operation.declare_missing() == ["unit"]
     assert list(operation.parameters.values_list("name", "position", "required")) == [
-        ("NIP", 0, True), ("unit", 1, True),
-    ]  # fmt: skip
+        ("NIP", 0, True),
+        ("unit", 1, True),
+    ]
     assert operation.declare_missing() == []
     operation.path, operation.style = "pegawai#{lain}", "legacy-soap"
     assert operation.declare_missing() == []
@@ -279,15 +317,15 @@ def test_saving_says_what_was_declared(operation: ProxyOperation, publisher: Cli
 @pytest.mark.parametrize(
     "word,path,rows",
     [
-        ("path", "x", [{"place": "path", "name": "nip", "value": "1"}]),
-        ("parameter", "x", [{"place": "query", "name": "nip", "parameter": "lain"}]),
+        ("path", "x", [{"location": "path", "name": "nip", "value": "1"}]),
+        ("parameter", "x", [{"location": "query", "name": "nip", "parameter": "lain"}]),
         ("form and JSON", "x", [FORM, JSON]),
-        ("header", "x", [{"place": "header", "name": "Host", "value": "lain"}]),
+        ("header", "x", [{"location": "header", "name": "Host", "value": "lain"}]),
         ("", "x", []),
     ],
     ids=str,
 )
-def test_saving_says_why_nobody_can_call(
+def test_saving_warns_when_an_operation_is_not_callable(
     operation: ProxyOperation, publisher: Client, word: str, path: str, rows: list[dict[str, str]]
 ) -> None:
     mappings = [{"position": 0, "parameter": "", "value": "", **row} for row in rows]
@@ -314,9 +352,15 @@ def test_the_live_state_in_words(operation: ProxyOperation, publisher: Client) -
         unknown = str(STATES["unknown"][0])
     assert unknown in publisher.get(page(operation, "live")).content.decode()
     UpstreamState.objects.create(
-        upstream=row, observer="web:1", healthy=False, breaker="open", latency_us=12_345, phase="connect",
-        reason="refused", failed_at=timezone.now(),
-    )  # fmt: skip
+        upstream=row,
+        observer="web:1",
+        healthy=False,
+        breaker="open",
+        latency_us=12_345,
+        phase="connect",
+        reason="refused",
+        failed_at=timezone.now(),
+    )
     text = publisher.get(page(operation, "live"), headers={"hx-request": "true"}).content.decode()
     for word in ('data-state="open"', "12,3 ms" if "12,3" in text else "12.3 ms", "refused"):
         assert word in text

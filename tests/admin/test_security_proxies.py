@@ -12,27 +12,35 @@ from django.test import Client
 from django.urls import reverse
 
 from proxyservices.address_change import cutover
-from proxyservices.models import AddressChange, Contract, Mapping, ProxyOperation, Sample, Upstream, UpstreamState
+from proxyservices.models import (
+    AddressChange,
+    ParameterMapping,
+    ProxyOperation,
+    SampleRequest,
+    ServiceDescription,
+    Upstream,
+    UpstreamState,
+)
 from registry.models import Agency, Field, Parameter
-from tests.admin.conftest import MARK, Emerald, SignIn, make_agency
+from tests.admin.conftest import MARKER, MarkedAgency, SignIn, make_agency
 from tests.admin.test_proxy_operations import UPSTREAM, form, page, posted, stored
-from tests.proxy.upstream import Answer, upstream
+from tests.proxy.upstream import Answer, serve_upstream
 
 HOSTILE = "\"'><img src=x onerror=alert(1)>{{7*7}}</script><script>alert(2)</script>"
 
 
 @pytest.fixture
-def operation(emerald: Emerald) -> ProxyOperation:
-    proxy = emerald.proxy
-    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.contracts, proxy.samples):
+def operation(marked: MarkedAgency) -> ProxyOperation:
+    proxy = marked.proxy
+    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.descriptions, proxy.samples):
         rows.all().delete()
     AddressChange.objects.all().delete()
     return proxy
 
 
 @pytest.fixture
-def publisher(sign_in: SignIn, emerald: Emerald) -> Client:
-    return sign_in("Publisher", emerald.agency)
+def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
+    return sign_in("Publisher", marked.agency)
 
 
 def view(name: str, operation: ProxyOperation) -> str:
@@ -47,7 +55,9 @@ def test_a_form_that_leaves_the_secret_mappings_out_brings_no_new_address(
 ) -> None:
     """The list of mappings posted as empty: its rows stay, and none of their forms is asked."""
     row = stored(operation)
-    Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kunci-x", secret=True)
+    ParameterMapping.objects.create(
+        operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
+    )
     thief = {**UPSTREAM, "url": "https://penyadap.contoh/", "credential": "x"}
     data = form(operation, upstreams=[posted(row), thief], mappings=[])
     assert publisher.post(page(operation), data).status_code == 200
@@ -56,7 +66,7 @@ def test_a_form_that_leaves_the_secret_mappings_out_brings_no_new_address(
     assert publisher.post(page(operation), data).status_code == 200
     assert [each.url for each in operation.upstreams.all()] == [row.url]
     # Without a secret there is nothing to guard.
-    Mapping.objects.all().delete()
+    ParameterMapping.objects.all().delete()
     assert publisher.post(page(operation), form(operation, upstreams=[posted(row), thief])).status_code == 302
 
 
@@ -64,39 +74,45 @@ def test_a_form_that_leaves_the_secret_mappings_out_brings_no_new_address(
 def test_back_takes_no_secret_along_that_came_later(operation: ProxyOperation, publisher: Client, what: str) -> None:
     """The address went from the thief's server to the agency's; then the agency entered its secret."""
     row = Upstream.objects.create(operation=operation, url="https://penyadap.contoh/", credential_kind="none")
-    data = {"action": "switch", "upstream": row.pk, "url": "https://hulu.contoh.go.id/", "ignored": ""}
+    data = {"action": "switch", "upstream": row.pk, "url": "https://hulu.contoh.go.id/", "ignored_paths": ""}
     publisher.post(view("move", operation), data)
     row.refresh_from_db()
     assert row.url == "https://hulu.contoh.go.id/"
     if what == "mapping":
-        Mapping.objects.create(operation=operation, place="header", name="X-Kunci", value="kunci-x", secret=True)
+        ParameterMapping.objects.create(
+            operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
+        )
     else:
         Upstream.objects.filter(pk=row.pk).update(credential_kind="bearer")
         row.refresh_from_db()
         row.credential = "rahasia"
         row.save()
-    change = cutover.way_back(row)
+    change = cutover.rollback_target(row)
     assert change is not None
-    publisher.post(view("move", operation), {"action": "back", "change": change.pk})
+    publisher.post(view("move", operation), {"action": "roll-back", "change": change.pk})
     row.refresh_from_db()
     assert row.url == "https://hulu.contoh.go.id/"
 
 
 def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation, publisher: Client) -> None:
     secrets = ("sandi-satu", "sandi-dua", "sandi-tiga", "sandi-empat")
-    with upstream(Answer(b'{"a":1}')) as old, upstream(Answer(b'{"a":2}')) as new:
-        row = Upstream.objects.create(
-            operation=operation, url=old.url, credential_kind="bearer", credential=secrets[0]
-        )  # fmt: skip
-        mapping = Mapping.objects.create(operation=operation, place="query", name="k", value=secrets[1], secret=True)
+    with serve_upstream(Answer(b'{"a":1}')) as old, serve_upstream(Answer(b'{"a":2}')) as new:
+        row = Upstream.objects.create(operation=operation, url=old.url, credential_kind="bearer", credential=secrets[0])
+        mapping = ParameterMapping.objects.create(
+            operation=operation, location="query", name="k", value=secrets[1], secret=True
+        )
         operation.style, operation.path = "rest", ""
         operation.save()
-        Sample.objects.create(operation=operation, name="satu", question="{}")
+        SampleRequest.objects.create(operation=operation, name="satu", request="{}")
         move = view("move", operation)
         data = {
-            "action": "rehearse", "upstream": row.pk, "url": new.url, "ignored": "", "secret_credential": secrets[2],
+            "action": "rehearse",
+            "upstream": row.pk,
+            "url": new.url,
+            "ignored_paths": "",
+            "secret_credential": secrets[2],
             f"secret_{mapping.pk}": secrets[3],
-        }  # fmt: skip
+        }
         texts = [publisher.post(move, data).content.decode()]
         assert old.last.header("Authorization") == f"Bearer {secrets[0]}"
         assert new.last.header("Authorization") == f"Bearer {secrets[2]}"
@@ -114,73 +130,73 @@ def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation,
 
 
 @pytest.mark.parametrize("role", ["Publisher", "Provider", "Requester"])
-def test_no_page_of_another_agency_opens(sign_in: SignIn, emerald: Emerald, stranger: Agency, role: str) -> None:
+def test_no_page_of_another_agency_opens(sign_in: SignIn, marked: MarkedAgency, stranger: Agency, role: str) -> None:
     client = sign_in(role, stranger)
-    sample = Sample.objects.get()
+    sample = SampleRequest.objects.get()
     change = AddressChange.objects.get()
-    row = emerald.proxy.upstreams.get()
+    row = marked.proxy.upstreams.get()
     for name in ("move", "live", "test", "change", "history", "delete"):
-        address = view(name, emerald.proxy)
+        address = view(name, marked.proxy)
         for response in (
             client.get(address),
             client.post(address, {"action": "forget", "sample": sample.pk}),
-            client.post(address, {"action": "back", "change": change.pk}),
+            client.post(address, {"action": "roll-back", "change": change.pk}),
             client.post(address, {"action": "switch", "upstream": row.pk, "url": "https://jahat.contoh/"}),
             client.get(address, headers={"HX-Request": "true"}),
         ):
-            assert MARK not in response.content.decode()
+            assert MARKER not in response.content.decode()
             assert response.status_code in (302, 403, 404, 405)
-    assert Sample.objects.count() == 1
+    assert SampleRequest.objects.count() == 1
     row.refresh_from_db()
     assert "jahat" not in row.url
 
 
-def test_ids_of_another_agency_do_nothing_on_the_own_page(sign_in: SignIn, emerald: Emerald) -> None:
+def test_ids_of_another_agency_do_nothing_on_the_own_page(sign_in: SignIn, marked: MarkedAgency) -> None:
     own = make_agency("safir")
     client = sign_in("Publisher", own.agency)
-    theirs = emerald.proxy.upstreams.get()
-    sample, change = Sample.objects.get(operation=emerald.proxy), AddressChange.objects.get(upstream=theirs)
+    theirs = marked.proxy.upstreams.get()
+    sample, change = SampleRequest.objects.get(operation=marked.proxy), AddressChange.objects.get(upstream=theirs)
     move = view("move", own.proxy)
     posts: list[tuple[str, dict[str, Any]]] = [
         (move, {"action": "forget", "sample": sample.pk}),
-        (move, {"action": "back", "change": change.pk}),
+        (move, {"action": "roll-back", "change": change.pk}),
         (move, {"action": "switch", "change": change.pk}),
-        (move, {"action": "switch", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored": ""}),
-        (move, {"action": "rehearse", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored": ""}),
+        (move, {"action": "switch", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored_paths": ""}),
+        (move, {"action": "rehearse", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored_paths": ""}),
         (view("test", own.proxy), {"upstream": theirs.pk}),
         (page(own.proxy), form(own.proxy, upstreams=[posted(theirs, url="https://jahat.contoh/", credential="x")])),
     ]
     for address, data in posts:
         text = client.post(address, data).content.decode()
-        assert f"kunci-{MARK}" not in text
-        assert f"{MARK}.go.id/api" not in text
+        assert f"kunci-{MARKER}" not in text
+        assert f"{MARKER}.go.id/api" not in text
     theirs.refresh_from_db()
-    assert theirs.url == f"https://{MARK}.go.id/api"
-    assert (theirs.operation_id, str(theirs.credential)) == (emerald.proxy.pk, f"kunci-{MARK}")
-    assert Sample.objects.filter(pk=sample.pk).exists()
+    assert theirs.url == f"https://{MARKER}.go.id/api"
+    assert (theirs.operation_id, str(theirs.credential)) == (marked.proxy.pk, f"kunci-{MARKER}")
+    assert SampleRequest.objects.filter(pk=sample.pk).exists()
 
 
 @pytest.mark.parametrize("role", ["Supervisor", "Provider", "Requester"])
-def test_who_may_not_change_it_changes_nothing(sign_in: SignIn, emerald: Emerald, role: str) -> None:
-    client = sign_in(role, None if role == "Supervisor" else emerald.agency)
-    row, sample = emerald.proxy.upstreams.get(), Sample.objects.get()
+def test_viewer_cannot_change_a_proxy_operation(sign_in: SignIn, marked: MarkedAgency, role: str) -> None:
+    client = sign_in(role, None if role == "Supervisor" else marked.agency)
+    row, sample = marked.proxy.upstreams.get(), SampleRequest.objects.get()
     for data in (
         {"action": "forget", "sample": sample.pk},
-        {"action": "switch", "upstream": row.pk, "url": f"https://{MARK}.go.id/lain", "ignored": ""},
+        {"action": "switch", "upstream": row.pk, "url": f"https://{MARKER}.go.id/lain", "ignored_paths": ""},
         {"action": "sample", "name": "x"},
     ):
-        assert client.post(view("move", emerald.proxy), data).status_code in (302, 403, 404)
-    assert client.get(view("move", emerald.proxy)).status_code in (302, 403, 404)
-    assert client.post(view("test", emerald.proxy)).status_code in (302, 403, 404)
+        assert client.post(view("move", marked.proxy), data).status_code in (302, 403, 404)
+    assert client.get(view("move", marked.proxy)).status_code in (302, 403, 404)
+    assert client.post(view("test", marked.proxy)).status_code in (302, 403, 404)
     importing = reverse("admin:proxyservices_proxyoperation_import")
     assert client.get(importing).status_code in (302, 403)
-    assert client.post(importing, {"service": emerald.service.pk, "packed": "x"}).status_code in (302, 403)
+    assert client.post(importing, {"service": marked.service.pk, "packed": "x"}).status_code in (302, 403)
     row.refresh_from_db()
-    assert row.url == f"https://{MARK}.go.id/api"
-    assert Sample.objects.count() == 1
+    assert row.url == f"https://{MARKER}.go.id/api"
+    assert SampleRequest.objects.count() == 1
 
 
-def test_an_import_goes_into_no_other_agencys_service(sign_in: SignIn, emerald: Emerald, stranger: Agency) -> None:
+def test_an_import_goes_into_no_other_agencys_service(sign_in: SignIn, marked: MarkedAgency, stranger: Agency) -> None:
     own = make_agency("safir")
     client = sign_in("Publisher", own.agency)
     document = json.dumps({"openapi": "3.0.0", "servers": [{"url": "https://h.go.id"}], "paths": {"/a": {"get": {}}}})
@@ -188,7 +204,7 @@ def test_an_import_goes_into_no_other_agencys_service(sign_in: SignIn, emerald: 
     file = SimpleUploadedFile("a.json", document.encode())
     packed = client.post(address, {"service": own.service.pk, "uploads": [file]}).context["packed"]
     count = ProxyOperation.objects.count()
-    assert client.post(address, {"service": emerald.service.pk, "packed": packed, "draft": "0"}).status_code == 403
+    assert client.post(address, {"service": marked.service.pk, "packed": packed, "draft": "0"}).status_code == 403
     assert client.post(address, {"service": own.service.pk, "packed": packed + "x", "draft": "0"}).status_code == 302
     assert ProxyOperation.objects.count() == count
 
@@ -200,33 +216,42 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
     operation: ProxyOperation, publisher: Client, sign_in: SignIn
 ) -> None:
     body = json.dumps({"a": HOSTILE, HOSTILE: [HOSTILE]}).encode()
-    answers = [Answer(body, "application/json", 200, [("Link", HOSTILE), ("Location", HOSTILE)]),
-               Answer(f"<a>{HOSTILE}".encode(), f"text/html; {HOSTILE}", 500)]  # fmt: skip
-    with upstream(answers[0]) as old, upstream(answers[1]) as new:
+    answers = [
+        Answer(body, "application/json", 200, [("Link", HOSTILE), ("Location", HOSTILE)]),
+        Answer(f"<a>{HOSTILE}".encode(), f"text/html; {HOSTILE}", 500),
+    ]
+    with serve_upstream(answers[0]) as old, serve_upstream(answers[1]) as new:
         operation.style, operation.path, operation.title = "rest", "", HOSTILE[:190]
-        operation.description = operation.ignored = HOSTILE
+        operation.description = operation.ignored_paths = HOSTILE
         operation.save()
         url = old.url + "/\"'><img/src=x/onerror=alert(1)>"
         row = Upstream.objects.create(
             operation=operation, url=url, credential_kind="header", credential_name=HOSTILE, credential="x"
-        )  # fmt: skip
-        Mapping.objects.create(operation=operation, place="query", name=HOSTILE, value=HOSTILE)
-        Mapping.objects.create(operation=operation, place="query", name=HOSTILE + "2", value=HOSTILE, secret=True)
+        )
+        ParameterMapping.objects.create(operation=operation, location="query", name=HOSTILE, value=HOSTILE)
+        ParameterMapping.objects.create(
+            operation=operation, location="query", name=HOSTILE + "2", value=HOSTILE, secret=True
+        )
         Parameter.objects.create(operation=operation, name="p", description=HOSTILE, required=False, default=HOSTILE)
         Field.objects.create(operation=operation, name="f", description=HOSTILE)
-        Contract.objects.create(operation=operation, url=f"http://a/{HOSTILE}", main=True, content=HOSTILE)
-        Sample.objects.create(operation=operation, name=HOSTILE[:90], question=json.dumps({"p": HOSTILE}))
+        ServiceDescription.objects.create(operation=operation, url=f"http://a/{HOSTILE}", main=True, content=HOSTILE)
+        SampleRequest.objects.create(operation=operation, name=HOSTILE[:90], request=json.dumps({"p": HOSTILE}))
         UpstreamState.objects.create(upstream=row, observer=HOSTILE[:90], phase="connect", reason=HOSTILE[:30])
         AddressChange.objects.create(
-            upstream=row, operation=HOSTILE, operation_ref=operation.pk, old_url=HOSTILE, new_url=row.url,
-            kind="switch", user=HOSTILE[:100],
-        )  # fmt: skip
+            upstream=row,
+            operation=HOSTILE,
+            operation_ref=operation.pk,
+            old_url=HOSTILE,
+            new_url=row.url,
+            kind="switch",
+            user=HOSTILE[:100],
+        )
         admin = sign_in("Administrator")
         pages = []
         for client in (publisher, admin):
             for name in ("move", "live", "change", "history", "delete"):
                 pages.append(client.get(view(name, operation), follow=True))
-            move = {"action": "rehearse", "upstream": row.pk, "ignored": "", "secret_credential": "y"}
+            move = {"action": "rehearse", "upstream": row.pk, "ignored_paths": "", "secret_credential": "y"}
             for mapping in operation.mappings.filter(secret=True):
                 move[f"secret_{mapping.pk}"] = "z"
             for target in (new.url + "/", old.url + "/x", f"http://{'<b>' * 3}/"):
@@ -246,22 +271,27 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
         assert not re.search(r"""=\s*"[^"<>]*"'>""", text)
 
 
-def test_no_word_of_a_document_becomes_markup(emerald: Emerald, publisher: Client) -> None:
+def test_no_word_of_a_document_becomes_markup(marked: MarkedAgency, publisher: Client) -> None:
     get = {
-        "operationId": HOSTILE, "summary": HOSTILE, "description": HOSTILE,
+        "operationId": HOSTILE,
+        "summary": HOSTILE,
+        "description": HOSTILE,
         "parameters": [
             {"in": "query", "name": HOSTILE, "description": HOSTILE, "schema": {"type": "string", "enum": [HOSTILE]}},
             {"in": "header", "name": HOSTILE, "schema": {"type": HOSTILE}},
             {"in": HOSTILE, "name": HOSTILE, "schema": {"type": "string", "pattern": HOSTILE, "default": HOSTILE}},
         ],
-    }  # fmt: skip
+    }
     document = {
-        "openapi": "3.0.0", "info": {"title": HOSTILE}, "servers": [{"url": f"https://h.go.id/{HOSTILE}"}],
-        "paths": {f"/{HOSTILE}": {"get": get}, "/b": {HOSTILE: get, "post": HOSTILE}}, HOSTILE: HOSTILE,
-    }  # fmt: skip
+        "openapi": "3.0.0",
+        "info": {"title": HOSTILE},
+        "servers": [{"url": f"https://h.go.id/{HOSTILE}"}],
+        "paths": {f"/{HOSTILE}": {"get": get}, "/b": {HOSTILE: get, "post": HOSTILE}},
+        HOSTILE: HOSTILE,
+    }
     file = SimpleUploadedFile(f"{HOSTILE}.json", json.dumps(document).encode())
     address = reverse("admin:proxyservices_proxyoperation_import")
-    response = publisher.post(address, {"service": emerald.service.pk, "uploads": [file]})
+    response = publisher.post(address, {"service": marked.service.pk, "uploads": [file]})
     text = response.content.decode()
     assert response.status_code == 200
     assert "&lt;img src=x" in text

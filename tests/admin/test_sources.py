@@ -14,12 +14,12 @@ from django.utils.translation import override
 
 import adapters
 from adapters.base import REASONS
-from dataservices import diagnosis
-from dataservices.admin import engine_choices, engine_help
-from dataservices.diagnosis import ADVICE, FILE_ADVICE, advise, diagnose
+from dataservices import connection_test
+from dataservices.admin.sources import engine_choices, engine_help
+from dataservices.connection_test import ADVICE, FILE_ADVICE, advise, diagnose
 from dataservices.models import DataSource
 from proxyservices.models import Upstream
-from tests.admin.conftest import Emerald, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn
 from tests.cast import Cast
 from tests.servers.postgresql import PostgreSQLServer
 
@@ -40,18 +40,26 @@ def change(source: DataSource) -> str:
 
 
 @pytest.fixture
-def source(emerald: Emerald) -> DataSource:
-    emerald.source.password = SECRET
-    emerald.source.save()
-    return emerald.source
+def source(marked: MarkedAgency) -> DataSource:
+    marked.source.password = SECRET
+    marked.source.save()
+    return marked.source
 
 
-def test_a_source_is_made_for_ones_own_agency(emerald: Emerald, sign_in: SignIn) -> None:
-    client = sign_in("Provider", emerald.agency)
+def test_a_source_is_made_for_ones_own_agency(marked: MarkedAgency, sign_in: SignIn) -> None:
+    client = sign_in("Provider", marked.agency)
     data = {
-        "agency": emerald.agency.pk, "code": "baru", "engine": "postgresql", "host": "db.internal", "port": "5432",
-        "database": "d", "user": "u", "password": SECRET, "options": "", "pool_size": "5",
-    }  # fmt: skip
+        "agency": marked.agency.pk,
+        "code": "baru",
+        "engine": "postgresql",
+        "host": "db.internal",
+        "port": "5432",
+        "database": "d",
+        "user": "u",
+        "password": SECRET,
+        "options": "",
+        "pool_size": "5",
+    }
     response = client.post(ADD, data)
     assert response.status_code == 302, response.context["adminform"].form.errors
     made = DataSource.objects.get(code="baru")
@@ -65,8 +73,12 @@ def test_no_page_shows_the_password(source: DataSource, sign_in: SignIn) -> None
     pages += [
         reverse("admin:proxyservices_proxyoperation_change", args=(row.operation_id,)) for row in Upstream.objects.all()
     ]
-    for client in (sign_in("Provider", source.agency), sign_in("Publisher", source.agency), sign_in("Administrator"),
-                   sign_in("Supervisor")):  # fmt: skip
+    for client in (
+        sign_in("Provider", source.agency),
+        sign_in("Publisher", source.agency),
+        sign_in("Administrator"),
+        sign_in("Supervisor"),
+    ):
         for page in pages:
             assert SECRET not in client.get(page).content.decode()
 
@@ -97,18 +109,18 @@ def test_the_log_holds_no_secret(source: DataSource, sign_in: SignIn) -> None:
     assert SECRET not in entry.change_message
 
 
-def test_what_the_model_refuses_is_told_at_its_field(emerald: Emerald, sign_in: SignIn) -> None:
+def test_what_the_model_refuses_is_told_at_its_field(marked: MarkedAgency, sign_in: SignIn) -> None:
     data = {
-        "agency": emerald.agency.pk,
+        "agency": marked.agency.pk,
         "code": "baru",
         "engine": "postgresql",
         "options": '{"apa": 1}',
         "pool_size": "5",
     }
-    response = sign_in("Provider", emerald.agency).post(ADD, data)
+    response = sign_in("Provider", marked.agency).post(ADD, data)
     assert {"host", "database", "user", "options"} <= set(response.context["adminform"].form.errors)
     for wrong in ("[]", '"x"', "{"):
-        response = sign_in("Provider", emerald.agency).post(ADD, {**data, "options": wrong})
+        response = sign_in("Provider", marked.agency).post(ADD, {**data, "options": wrong})
         assert "options" in response.context["adminform"].form.errors
 
 
@@ -133,29 +145,29 @@ def test_a_good_source_says_how_many_tables_it_sees(cast: Cast, sign_in: SignIn)
     assert "1 tabel" in text
 
 
-def test_a_real_server_and_its_refusals(postgresql: PostgreSQLServer, emerald: Emerald) -> None:
-    source = emerald.source
+def test_a_real_server_and_its_refusals(postgresql: PostgreSQLServer, marked: MarkedAgency) -> None:
+    source = marked.source
     for name, value in postgresql.source().items():
         setattr(source, name, value)
-    assert diagnose(source).fine
+    assert diagnose(source).succeeded
     source.database = "tidak_ada"
     assert diagnose(source).text.startswith(str(ADVICE["database-unknown"]))
     source.password = "salah"
     assert diagnose(source).text.startswith(str(ADVICE["login"]))
 
 
-def test_a_port_where_nothing_listens(emerald: Emerald, refusing_port: int) -> None:
-    emerald.source.host, emerald.source.port = "127.0.0.1", refusing_port
-    found = diagnose(emerald.source)
-    assert (found.fine, found.text) == (False, str(ADVICE["refused"]))
+def test_a_port_where_nothing_listens(marked: MarkedAgency, refusing_port: int) -> None:
+    marked.source.host, marked.source.port = "127.0.0.1", refusing_port
+    found = diagnose(marked.source)
+    assert (found.succeeded, found.text) == (False, str(ADVICE["refused"]))
 
 
-def test_a_host_that_nobody_knows(emerald: Emerald, sign_in: SignIn) -> None:
-    emerald.source.host = "tidak-ada.invalid"
-    emerald.source.save()
-    address = reverse("admin:dataservices_datasource_test", args=(emerald.source.pk,))
-    text = sign_in("Provider", emerald.agency).post(address, follow=True).content.decode()
-    assert "Tidak ada mesin dengan nama ini" in text
+def test_a_host_that_nobody_knows(marked: MarkedAgency, sign_in: SignIn) -> None:
+    marked.source.host = "tidak-ada.invalid"
+    marked.source.save()
+    address = reverse("admin:dataservices_datasource_test", args=(marked.source.pk,))
+    text = sign_in("Provider", marked.agency).post(address, follow=True).content.decode()
+    assert "Nama host tidak ditemukan di DNS" in text
 
 
 def test_a_file_that_is_not_there_or_not_ones_own(cast: Cast) -> None:
@@ -171,7 +183,7 @@ def test_a_file_that_is_not_there_or_not_ones_own(cast: Cast) -> None:
 def test_a_file_is_told_of_as_a_file(cast: Cast) -> None:
     cast.source.host = "localhost"
     found = diagnose(cast.source)
-    assert found.fine
+    assert found.succeeded
     assert cast.source.database in found.text
     assert "localhost" not in found.text
     wrong = Path(settings.SOURCE_FILE_DIRS[0]) / cast.provider.code / "bukan.sqlite3"
@@ -181,11 +193,11 @@ def test_a_file_is_told_of_as_a_file(cast: Cast) -> None:
         assert diagnose(cast.source).text == "Berkas itu ada, tetapi bukan database SQLite. Pastikan berkasnya benar."
 
 
-def test_an_engine_without_its_driver_says_how_to_get_it(emerald: Emerald, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_without_its_driver_says_how_to_get_it(marked: MarkedAgency, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters.adapter_class("postgresql"), "driver", "tidak_ada_sama_sekali")
     with override("id"):
         assert "driver belum ada" in dict(engine_choices())["postgresql"]
         assert "pip install" in str(engine_help())
-        found = diagnosis.diagnose(emerald.source)
-    assert not found.fine
+        found = connection_test.diagnose(marked.source)
+    assert not found.succeeded
     assert "pip install" in found.text

@@ -13,12 +13,12 @@ from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource
 from registry.models import AccessKey, Agency, Application, Grant, Service
-from tests.admin.conftest import MARK, Emerald, SignIn
+from tests.admin.conftest import MARKER, MarkedAgency, SignIn
 
 ROLES = ("Provider", "Publisher", "Requester")
 PAGES = admin.site._registry
 #: Finds the mark without holding it: a page says back what was searched for.
-TERM = MARK[:5]
+TERM = MARKER[:5]
 #: Meant to be: a provider grants to the application of any agency.
 FOREIGN = {("registry", "grant", "application")}
 
@@ -32,12 +32,12 @@ def nothing_in(response: Any) -> bool:
     if response.status_code in (400, 403, 404):
         return True
     assert response.status_code == 200, response.status_code
-    return MARK not in response.content.decode()
+    return MARKER not in response.content.decode()
 
 
-def book(emerald: Emerald) -> str:
+def book(marked: MarkedAgency) -> str:
     """All that there is of the agency, as text."""
-    return serializers.serialize("json", [type(row).objects.get(pk=row.pk) for row in emerald.rows])
+    return serializers.serialize("json", [type(row).objects.get(pk=row.pk) for row in marked.rows])
 
 
 @pytest.fixture(params=ROLES)
@@ -45,26 +45,26 @@ def client(request: pytest.FixtureRequest, sign_in: SignIn, stranger: Agency) ->
     return sign_in(request.param, stranger)
 
 
-def test_the_walk_meets_every_page(emerald: Emerald) -> None:
-    assert {type(row) for row in emerald.rows} == set(PAGES)
+def test_the_walk_meets_every_page(marked: MarkedAgency) -> None:
+    assert {type(row) for row in marked.rows} == set(PAGES)
 
 
-def test_its_own_people_find_it(emerald: Emerald, sign_in: SignIn) -> None:
-    owner = sign_in("Provider", emerald.agency)
-    for row in (emerald.service, emerald.source, emerald.operation, emerald.grant, emerald.record):
-        assert MARK in owner.get(address(type(row), "changelist")).content.decode()
+def test_its_own_people_find_it(marked: MarkedAgency, sign_in: SignIn) -> None:
+    owner = sign_in("Provider", marked.agency)
+    for row in (marked.service, marked.source, marked.operation, marked.grant, marked.record):
+        assert MARKER in owner.get(address(type(row), "changelist")).content.decode()
         assert owner.get(address(type(row), "change", row.pk)).status_code == 200
 
 
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
-def test_lists_searches_and_forms_show_nothing(model: type[Model], client: Client, emerald: Emerald) -> None:
+def test_lists_searches_and_forms_show_nothing(model: type[Model], client: Client, marked: MarkedAgency) -> None:
     for query in ({}, {"q": TERM}, {"all": ""}, {"o": "1"}):
         assert nothing_in(client.get(address(model, "changelist"), query))
     assert nothing_in(client.get(address(model, "add")))
 
 
-def test_no_row_can_be_opened(client: Client, emerald: Emerald) -> None:
-    for row in emerald.rows:
+def test_no_row_can_be_opened(client: Client, marked: MarkedAgency) -> None:
+    for row in marked.rows:
         for page in ("change", "delete", "history"):
             for response in (
                 client.get(address(type(row), page, row.pk)),
@@ -73,10 +73,10 @@ def test_no_row_can_be_opened(client: Client, emerald: Emerald) -> None:
                 assert response.status_code in (403, 404, 405), (row, page, response.status_code)
 
 
-def test_no_row_can_be_touched_by_a_button_or_an_action(client: Client, emerald: Emerald) -> None:
-    before = book(emerald)
+def test_no_row_can_be_touched_by_a_button_or_an_action(client: Client, marked: MarkedAgency) -> None:
+    before = book(marked)
     tried = 0
-    for row in emerald.rows:
+    for row in marked.rows:
         page = PAGES[type(row)]
         for word in page.row_views():
             assert client.post(address(type(row), word, row.pk)).status_code in (403, 404, 405)
@@ -89,10 +89,10 @@ def test_no_row_can_be_touched_by_a_button_or_an_action(client: Client, emerald:
                 assert nothing_in(response)
                 tried += 1
     assert tried > 20
-    assert book(emerald) == before
+    assert book(marked) == before
 
 
-def test_no_autocomplete_names_anything(client: Client, emerald: Emerald) -> None:
+def test_no_autocomplete_names_anything(client: Client, marked: MarkedAgency) -> None:
     asked = answered = 0
     for model in PAGES:
         for field in model._meta.get_fields():
@@ -110,24 +110,24 @@ def test_no_autocomplete_names_anything(client: Client, emerald: Emerald) -> Non
     assert answered
 
 
-def test_nothing_of_it_is_on_the_first_page_or_in_the_search(client: Client, emerald: Emerald) -> None:
+def test_nothing_of_it_is_on_the_first_page_or_in_the_search(client: Client, marked: MarkedAgency) -> None:
     assert nothing_in(client.get(reverse("admin:index")))
     assert nothing_in(client.get(reverse("admin:search"), {"s": TERM, "extended": "1"}))
     for app in ("registry", "dataservices", "proxyservices"):
         assert nothing_in(client.get(reverse("admin:app_list", args=(app,))))
 
 
-def test_no_operation_of_it_can_be_tried(client: Client, emerald: Emerald) -> None:
-    for operation in (emerald.operation, emerald.proxy):
+def test_no_operation_of_it_can_be_tried(client: Client, marked: MarkedAgency) -> None:
+    for operation in (marked.operation, marked.proxy):
         where = reverse("try_operation", args=(operation.pk,))
         assert client.get(where).status_code == 404
         assert client.post(where).status_code == 404
 
 
-def test_a_filter_names_no_other_agency(client: Client, emerald: Emerald) -> None:
+def test_a_filter_names_no_other_agency(client: Client, marked: MarkedAgency) -> None:
     for lookup in ("agency__id__exact", "service__agency__id__exact", "application__agency__id__exact"):
         for model in PAGES:
-            response = client.get(address(model, "changelist"), {lookup: emerald.agency.pk}, follow=True)
+            response = client.get(address(model, "changelist"), {lookup: marked.agency.pk}, follow=True)
             assert nothing_in(response)
 
 
@@ -143,16 +143,16 @@ FORMS: list[tuple[str, type[Model], dict[str, str]]] = [
 
 @pytest.mark.parametrize(("role", "model", "foreign"), FORMS, ids=lambda value: getattr(value, "__name__", ""))
 def test_no_form_takes_a_row_of_it(
-    role: str, model: type[Model], foreign: dict[str, str], sign_in: SignIn, stranger: Agency, emerald: Emerald
+    role: str, model: type[Model], foreign: dict[str, str], sign_in: SignIn, stranger: Agency, marked: MarkedAgency
 ) -> None:
     data = {
         "code": "baru", "title": "Baru", "classification": "limited", "engine": "sqlite", "database": "x",
-        "options": "{}", "pool_size": "5", "sql": "SELECT 1 AS a", "row_cap": "10", "time_cap_ms": "1000",
+        "options": "{}", "pool_size": "5", "sql": "SELECT 1 AS a", "max_rows": "10", "timeout_ms": "1000",
         "page_size": "0", "state": "draft", "access": "restricted", "cache_seconds": "0", "purpose": "uji",
         "parameters-TOTAL_FORMS": "0", "parameters-INITIAL_FORMS": "0",
         "fields-TOTAL_FORMS": "0", "fields-INITIAL_FORMS": "0",
     }  # fmt: skip
-    data |= {name: str(getattr(emerald, row).pk) for name, row in foreign.items()}
+    data |= {name: str(getattr(marked, row).pk) for name, row in foreign.items()}
     before = model.objects.count()
     response = sign_in(role, stranger).post(address(model, "add"), data)
     assert response.status_code == 200
@@ -161,20 +161,20 @@ def test_no_form_takes_a_row_of_it(
     assert model.objects.count() == before
 
 
-def test_somebody_without_an_agency_sees_nothing(emerald: Emerald, sign_in: SignIn) -> None:
+def test_somebody_without_an_agency_sees_nothing(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Provider", None, username="tanpa")
-    for row in emerald.rows:
+    for row in marked.rows:
         assert nothing_in(client.get(address(type(row), "changelist")))
         assert client.get(address(type(row), "change", row.pk)).status_code in (403, 404)
 
 
-def test_the_supervisor_sees_all_and_changes_nothing(emerald: Emerald, sign_in: SignIn) -> None:
+def test_the_supervisor_sees_all_and_changes_nothing(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Supervisor")
-    before = book(emerald)
-    for row in emerald.rows:
-        if row == emerald.token:
+    before = book(marked)
+    for row in marked.rows:
+        if row == marked.token:
             continue
-        assert MARK in client.get(address(type(row), "changelist")).content.decode()
+        assert MARKER in client.get(address(type(row), "changelist")).content.decode()
         assert client.get(address(type(row), "change", row.pk)).status_code == 200
         assert client.post(address(type(row), "change", row.pk), {"code": "x"}).status_code == 403
         assert client.get(address(type(row), "add")).status_code == 403
@@ -182,38 +182,40 @@ def test_the_supervisor_sees_all_and_changes_nothing(emerald: Emerald, sign_in: 
         for word in PAGES[type(row)].row_views():
             # 405: a page that only shows something.
             assert client.post(address(type(row), word, row.pk)).status_code in (403, 405)
-    assert book(emerald) == before
+    assert book(marked) == before
 
 
-def test_the_administrator_sees_and_changes_all(emerald: Emerald, sign_in: SignIn) -> None:
+def test_the_administrator_sees_and_changes_all(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Administrator")
-    for row in emerald.rows:
-        if row != emerald.token:
+    for row in marked.rows:
+        if row != marked.token:
             assert client.get(address(type(row), "change", row.pk)).status_code == 200
-    data = {"code": emerald.agency.code, "name": "Nama Baru"}
-    assert client.post(address(Agency, "change", emerald.agency.pk), data).status_code == 302
-    emerald.agency.refresh_from_db()
-    assert emerald.agency.name == "Nama Baru"
+    data = {"code": marked.agency.code, "name": "Nama Baru"}
+    assert client.post(address(Agency, "change", marked.agency.pk), data).status_code == 302
+    marked.agency.refresh_from_db()
+    assert marked.agency.name == "Nama Baru"
 
 
-def test_a_provider_only_reads_its_own_agency(emerald: Emerald, sign_in: SignIn) -> None:
-    client = sign_in("Provider", emerald.agency)
-    assert client.get(address(Agency, "change", emerald.agency.pk)).status_code == 200
-    assert client.post(address(Agency, "change", emerald.agency.pk), {"code": "x", "name": "x"}).status_code == 403
+def test_a_provider_only_reads_its_own_agency(marked: MarkedAgency, sign_in: SignIn) -> None:
+    client = sign_in("Provider", marked.agency)
+    assert client.get(address(Agency, "change", marked.agency.pk)).status_code == 200
+    assert client.post(address(Agency, "change", marked.agency.pk), {"code": "x", "name": "x"}).status_code == 403
 
 
-def test_nobody_adds_changes_or_deletes_history(emerald: Emerald, sign_in: SignIn) -> None:
-    record = type(emerald.record)
+def test_nobody_adds_changes_or_deletes_history(marked: MarkedAgency, sign_in: SignIn) -> None:
+    record = type(marked.record)
     for client in (sign_in("Administrator"), sign_in("Administrator", username="root", is_superuser=True)):
         assert client.get(address(record, "add")).status_code == 403
-        assert client.post(address(record, "change", emerald.record.pk), {"agency": "x"}).status_code == 403
-        assert client.post(address(record, "delete", emerald.record.pk), {"post": "yes"}).status_code == 403
-        data = {"action": "delete_selected", "_selected_action": [str(emerald.record.pk)], "post": "yes"}
+        assert client.post(address(record, "change", marked.record.pk), {"agency": "x"}).status_code == 403
+        assert client.post(address(record, "delete", marked.record.pk), {"post": "yes"}).status_code == 403
+        data = {"action": "delete_selected", "_selected_action": [str(marked.record.pk)], "post": "yes"}
         client.post(address(record, "changelist"), data)
-        assert record.objects.filter(pk=emerald.record.pk).exists()
+        assert record.objects.filter(pk=marked.record.pk).exists()
 
 
-def test_what_is_not_theirs_has_a_way_back(emerald: Emerald, sign_in: SignIn, stranger: Agency) -> None:
-    response = sign_in("Publisher", stranger).get(address(type(emerald.proxy), "change", emerald.proxy.pk))
+def test_page_of_another_agency_is_404_with_a_link_home(
+    marked: MarkedAgency, sign_in: SignIn, stranger: Agency
+) -> None:
+    response = sign_in("Publisher", stranger).get(address(type(marked.proxy), "change", marked.proxy.pk))
     assert response.status_code == 404
     assert f'<a href="{reverse("admin:index")}">' in response.content.decode()

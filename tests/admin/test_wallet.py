@@ -9,19 +9,25 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.urls import reverse
 
-from adapters import adapter_class
+from adapters.oracle.connecting import connect_parameters
 from dataservices.models import DataSource
-from tests.admin.conftest import Emerald, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn
 
 SECRET = "rahasia-dompet-93"
 
 
 @pytest.fixture
-def source(emerald: Emerald) -> DataSource:
+def source(marked: MarkedAgency) -> DataSource:
     made = DataSource(
-        agency=emerald.agency, code="ora", engine="oracle", host="db.internal", user="u", password="sandi",
-        options={"service_name": "X", "wallet": "/etc/wallet"}, wallet_password=SECRET,
-    )  # fmt: skip
+        agency=marked.agency,
+        code="ora",
+        engine="oracle",
+        host="db.internal",
+        user="u",
+        password="sandi",
+        options={"service_name": "X", "wallet": "/etc/wallet"},
+        wallet_password=SECRET,
+    )
     made.full_clean()
     made.save()
     return made
@@ -29,15 +35,23 @@ def source(emerald: Emerald) -> DataSource:
 
 def form(source: DataSource, **changes: Any) -> dict[str, Any]:
     base = {
-        "agency": source.agency_id, "code": "ora", "engine": "oracle", "host": "db.internal", "port": "",
-        "database": "", "user": "u", "password": "", "wallet_password": "", "pool_size": "5",
+        "agency": source.agency_id,
+        "code": "ora",
+        "engine": "oracle",
+        "host": "db.internal",
+        "port": "",
+        "database": "",
+        "user": "u",
+        "password": "",
+        "wallet_password": "",
+        "pool_size": "5",
         "options": '{"service_name": "X", "wallet": "/etc/wallet"}',
-    }  # fmt: skip
+    }
     return {**base, **changes}
 
 
-def test_it_reaches_the_adapter_and_lies_encrypted(source: DataSource) -> None:
-    place = adapter_class("oracle")(DataSource.objects.get(pk=source.pk).settings())._place()  # type: ignore[attr-defined]
+def test_wallet_reaches_the_adapter_and_is_stored_encrypted(source: DataSource) -> None:
+    place = connect_parameters(DataSource.objects.get(pk=source.pk).settings())
     assert (place["wallet_location"], place["wallet_password"]) == ("/etc/wallet", SECRET)
     with connection.cursor() as cursor:
         cursor.execute("SELECT wallet_password FROM dataservices_datasource WHERE id = %s", [source.pk])
@@ -65,7 +79,7 @@ def test_the_form_keeps_it_and_never_shows_it(source: DataSource, sign_in: SignI
         {"options": '{"service_name": "Y", "wallet": "/etc/wallet"}'},
     ],
 )
-def test_no_secret_goes_to_another_place(changes: dict[str, str], source: DataSource, sign_in: SignIn) -> None:
+def test_wallet_is_not_sent_to_another_address(changes: dict[str, str], source: DataSource, sign_in: SignIn) -> None:
     client = sign_in("Provider", source.agency)
     page = reverse("admin:dataservices_datasource_change", args=(source.pk,))
     response = client.post(page, form(source, **changes))
@@ -74,8 +88,8 @@ def test_no_secret_goes_to_another_place(changes: dict[str, str], source: DataSo
     assert client.post(page, form(source, **changes, **typed)).status_code == 302
 
 
-def test_no_other_engine_has_one(emerald: Emerald) -> None:
-    emerald.source.wallet_password = SECRET
+def test_no_other_engine_has_one(marked: MarkedAgency) -> None:
+    marked.source.wallet_password = SECRET
     with pytest.raises(ValidationError) as error:
-        emerald.source.full_clean()
+        marked.source.full_clean()
     assert "wallet_password" in error.value.message_dict

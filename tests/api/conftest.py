@@ -26,7 +26,7 @@ class Person:
     token: str
     client: Client
 
-    def ask(self, method: str, path: str, data: Any = None) -> Any:
+    def request(self, method: str, path: str, data: Any = None) -> Any:
         """One request to an address below the API's root; data goes as JSON."""
         return self.client.generic(
             method,
@@ -37,19 +37,19 @@ class Person:
         )
 
     def get(self, path: str) -> Any:
-        return self.ask("GET", path)
+        return self.request("GET", path)
 
     def post(self, path: str, data: Any = None) -> Any:
-        return self.ask("POST", path, {} if data is None else data)
+        return self.request("POST", path, {} if data is None else data)
 
     def patch(self, path: str, data: Any) -> Any:
-        return self.ask("PATCH", path, data)
+        return self.request("PATCH", path, data)
 
     def put(self, path: str, data: Any) -> Any:
-        return self.ask("PUT", path, data)
+        return self.request("PUT", path, data)
 
     def delete(self, path: str) -> Any:
-        return self.ask("DELETE", path)
+        return self.request("DELETE", path)
 
 
 def person(role: str, agency: Agency | None, username: str = "") -> Person:

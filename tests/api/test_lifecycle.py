@@ -160,7 +160,7 @@ def test_a_password_does_not_follow_its_source_to_another_host(cast: Cast, provi
     assert str(DataSource.objects.get(code="pg").password) == "baru"
 
 
-def test_what_something_else_rests_on_stays(cast: Cast, provider: Person) -> None:
+def test_row_that_others_refer_to_cannot_be_deleted(cast: Cast, provider: Person) -> None:
     assert provider.delete(f"sources/{cast.source.pk}/").status_code == 409
     assert provider.delete(f"services/{cast.service.pk}/").status_code == 409
     assert DataOperation.objects.filter(source=cast.source).exists()
@@ -176,6 +176,6 @@ def test_a_grants_pair_is_settled_when_it_is_made(cast: Cast, provider: Person) 
 
 
 @pytest.mark.parametrize("word", ["Token", "Bearer", "token"])
-def test_the_token_may_stand_behind_either_word(cast: Cast, provider: Person, word: str) -> None:
+def test_token_is_accepted_after_token_and_bearer(cast: Cast, provider: Person, word: str) -> None:
     answer = provider.client.get("/manage/api/v1/services/", headers={"Authorization": f"{word} {provider.token}"})
     assert answer.status_code == 200

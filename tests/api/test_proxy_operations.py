@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
 from tests.api.conftest import Person
 from tests.cast import Cast
 
 UPSTREAM = {"url": "http://hulu.contoh.go.id", "credential_kind": "bearer", "credential": "rahasia-hulu"}
 MAPPINGS = [
-    {"place": "query", "name": "format", "value": "json"},
-    {"place": "header", "name": "X-Kunci", "value": "kunci-x", "secret": True},
-    {"place": "json", "name": "pegawai.nip", "parameter": "nip"},
+    {"location": "query", "name": "format", "value": "json"},
+    {"location": "header", "name": "X-Kunci", "value": "kunci-x", "secret": True},
+    {"location": "json", "name": "pegawai.nip", "parameter": "nip"},
 ]
 
 
@@ -25,7 +25,7 @@ def address(cast: Cast, publisher: Person) -> str:
         {
             "kind": "proxy", "service": "prov/data", "code": "alias", "style": "rest", "method": "POST",
             "parameters": [{"name": "nip"}], "upstreams": [UPSTREAM], "mappings": MAPPINGS,
-            "contracts": [{"url": "http://hulu.contoh.go.id/a.json", "main": True, "content": "{}"}],
+            "descriptions": [{"url": "http://hulu.contoh.go.id/a.json", "main": True, "content": "{}"}],
         },
     )  # fmt: skip
     assert answer.status_code == 201, answer.content
@@ -33,7 +33,7 @@ def address(cast: Cast, publisher: Person) -> str:
 
 
 def secret() -> str:
-    return str(Mapping.objects.get(secret=True).value)
+    return str(ParameterMapping.objects.get(secret=True).value)
 
 
 def test_it_works(address: str, publisher: Person) -> None:
@@ -43,26 +43,26 @@ def test_it_works(address: str, publisher: Person) -> None:
     assert found["mappings"][0]["value"] == "json"
     assert "value" not in found["mappings"][1]
     assert found["upstreams"][0]["credential_kind"] == "bearer"
-    assert found["contracts"] == [{"url": "http://hulu.contoh.go.id/a.json", "main": True}]
+    assert found["descriptions"] == [{"url": "http://hulu.contoh.go.id/a.json", "main": True}]
     for hidden in ("rahasia-hulu", "kunci-x"):
         assert hidden not in answer.content.decode()
-    assert found["methods"].startswith("GET, ")
+    assert found["allowed_methods"].startswith("GET, ")
 
 
 def test_lists_written_without_their_secrets_keep_them(address: str, publisher: Person) -> None:
     found = publisher.get(address).json()
-    lists = {name: found[name] for name in ("upstreams", "mappings", "contracts")}
+    lists = {name: found[name] for name in ("upstreams", "mappings", "descriptions")}
     assert publisher.patch(address, lists).status_code == 200
     assert secret() == "kunci-x"
     assert str(Upstream.objects.get().credential) == "rahasia-hulu"
-    assert Contract.objects.get().content == "{}"
+    assert ServiceDescription.objects.get().content == "{}"
 
 
 def test_a_constant_that_is_left_out_is_gone(address: str, publisher: Person) -> None:
-    lines = [{**MAPPINGS[0], "value": "xml"}, {"place": "header", "name": "X-Kunci", "parameter": "nip"}]
+    lines = [{**MAPPINGS[0], "value": "xml"}, {"location": "header", "name": "X-Kunci", "parameter": "nip"}]
     assert publisher.patch(address, {"mappings": lines}).status_code == 200
-    assert [str(row.value) for row in Mapping.objects.all()] == ["xml", ""]
-    assert publisher.patch(address, {"mappings": [{"place": "query", "name": "a"}]}).status_code == 400
+    assert [str(row.value) for row in ParameterMapping.objects.all()] == ["xml", ""]
+    assert publisher.patch(address, {"mappings": [{"location": "query", "name": "a"}]}).status_code == 400
 
 
 def test_no_secret_is_sent_to_another_place(address: str, publisher: Person) -> None:

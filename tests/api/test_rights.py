@@ -30,7 +30,7 @@ def rows(cast: Cast) -> dict[str, Any]:
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
     Upstream.objects.create(operation=proxy, url="http://hulu.contoh.go.id", credential=SECRETS[1])
     record = CallRecord.objects.create(
-        request_id="r1", started_at=timezone.now(), face="rest", method="GET", agency="prov", consumer_agency="kons"
+        request_id="r1", started_at=timezone.now(), protocol="rest", method="GET", agency="prov", consumer_agency="kons"
     )
     user = User.objects.create(username="orang", agency=cast.provider)
     return {
@@ -166,7 +166,7 @@ def test_tokens_that_are_wrong_old_or_of_somebody_gone_open_nothing(cast: Cast, 
     assert provider.get("services/").status_code == 401
 
 
-def test_nothing_is_moved_into_or_made_in_another_agencys_book(cast: Cast, provider: Person) -> None:
+def test_no_row_is_created_in_or_moved_to_another_agency(cast: Cast, provider: Person) -> None:
     theirs = Service.objects.create(agency=cast.stranger, code="lain", title="Lain")
     assert provider.post("services/", {"agency": "asing", "code": "baru", "title": "Baru"}).status_code == 403
     assert provider.patch(f"services/{cast.service.pk}/", {"agency": "asing"}).status_code == 403
@@ -185,7 +185,7 @@ def test_anothers_source_cannot_be_used_but_anybodys_application_can_be_granted(
     assert answer.status_code == 201
 
 
-def test_who_calls_reads_the_grant_and_cannot_change_it(cast: Cast, requester: Person) -> None:
+def test_consumer_reads_its_grant_but_cannot_change_it(cast: Cast, requester: Person) -> None:
     place = f"grants/{cast.grants['satu'].pk}/"
     assert requester.get(place).status_code == 200
     assert requester.patch(place, {"quota": ""}).status_code == 403

@@ -60,7 +60,7 @@ def sign_in(page: Page, name: str) -> None:
     page.fill("#id_username", name)
     page.fill("#id_password", PASSWORD)
     page.get_by_role("button", name="Masuk").click()
-    expect(page.get_by_text("Mulai dari sini")).to_be_visible()
+    expect(page.get_by_text("Langkah pertama")).to_be_visible()
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -98,7 +98,7 @@ def test_from_a_source_to_rows(page: Page) -> None:
 
     page.locator("#id_p_unit").fill("Unit 3")
     page.locator("#id_p_nama").fill("Orang 3")
-    page.get_by_role("button", name="Coba", exact=False).last.click()
+    page.get_by_role("button", name="Jalankan", exact=False).last.click()
     expect(page.locator("#try_rows")).to_have_text("1")
     expect(page.get_by_role("cell", name="Orang 3")).to_be_visible()
     page.get_by_role("tab", name="JSON").click()
@@ -131,9 +131,9 @@ def test_a_key_is_issued_once(page: Page) -> None:
     assert plain not in page.content()
     assert AccessKey.objects.count() == 1
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Cabut kunci ini").click()
+    page.get_by_role("button", name="Cabut kunci").click()
     expect(page.get_by_text("Kunci dicabut.")).to_be_visible()
-    assert not AccessKey.objects.get().is_live
+    assert not AccessKey.objects.get().is_active
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -142,4 +142,4 @@ def test_english_by_switch(page: Page) -> None:
     sign_in(page, "penyedia")
     page.get_by_text("penyedia", exact=True).click()
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_text("Where to begin")).to_be_visible()
+    expect(page.get_by_text("First steps")).to_be_visible()

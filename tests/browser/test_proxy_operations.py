@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import ProxyOperation, Sample, Upstream
+from proxyservices.models import ProxyOperation, SampleRequest, Upstream
 from registry.models import Agency, Parameter, Service
 from tests.browser.test_admin import browser, page, person, sign_in
 
 __all__ = ["browser", "page"]
 
-CONTRACTS = Path(__file__).parents[1] / "proxy" / "contracts"
+CONTRACTS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -25,7 +25,7 @@ def operation(httpserver: HTTPServer) -> ProxyOperation:
     made = ProxyOperation.objects.create(service=service, code="pegawai", style="rest", path="pegawai/{nip}")
     Parameter.objects.create(operation=made, name="nip")
     Upstream.objects.create(operation=made, url=httpserver.url_for("/lama"), credential_kind="none")
-    Sample.objects.create(operation=made, name="Siti", question=json.dumps({"nip": "1"}))
+    SampleRequest.objects.create(operation=made, name="Siti", request=json.dumps({"nip": "1"}))
     for place in ("lama", "baru"):
         httpserver.expect_request(f"/{place}/pegawai/1").respond_with_json({"nama": place})
     person("penerbit", "Publisher", agency)
@@ -46,15 +46,15 @@ def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: P
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
     expect(page.locator("#id_method")).to_be_visible()
     expect(page.locator("#mappings-group")).to_be_visible()
-    expect(page.locator("#id_request_headers")).to_be_hidden()
-    page.select_option("#id_style", "as-is")
+    expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
+    page.select_option("#id_style", "pass-through")
     expect(page.locator("#id_method")).to_be_hidden()
     expect(page.locator("#mappings-group")).to_be_hidden()
-    expect(page.locator("#id_request_headers")).to_be_visible()
+    expect(page.locator("#id_forwarded_request_headers")).to_be_visible()
     # What holds something stays in sight.
     expect(page.locator("#parameters-group")).to_be_visible()
     page.select_option("#id_style", "legacy-get")
-    expect(page.locator("#id_request_headers")).to_be_hidden()
+    expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
 
     kind = page.locator("#id_upstreams-0-credential_kind")
     for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
@@ -71,7 +71,7 @@ def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver
     page.route("**/mantra/proxy.js", lambda route: route.abort())
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
-    for name in ("#id_method", "#id_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
+    for name in ("#id_method", "#id_forwarded_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
         expect(page.locator(name)).to_be_visible()
 
 
@@ -89,8 +89,8 @@ def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     page.locator("#rehearsal button[value=switch]").click()
     expect(page.locator("[data-kind=switch]")).to_be_visible()
     assert made.upstreams.get().url == httpserver.url_for("/baru")
-    page.locator("[data-kind=switch] button[value=back]").click()
-    expect(page.locator("[data-kind=back]")).to_be_visible()
+    page.locator("[data-kind=switch] button[value=roll-back]").click()
+    expect(page.locator("[data-kind=roll-back]")).to_be_visible()
     assert made.upstreams.get().url == httpserver.url_for("/lama")
     assert fits(page)
 
@@ -109,4 +109,4 @@ def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTT
     page.locator("input[name=draft]").check()
     page.locator("form:has(input[name=packed]) button").click()
     expect(page.get_by_role("link", name="prov/data/Cari")).to_be_visible()
-    assert ProxyOperation.objects.get(code="Cari").contracts.count() == 2
+    assert ProxyOperation.objects.get(code="Cari").descriptions.count() == 2

@@ -10,8 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from dataservices.models import DataOperation, DataSource
-from mantra.definitions.apply import Report, apply
-from mantra.definitions.reading import Surroundings
+from mantra.definitions.apply import apply
+from mantra.definitions.reading import Environment
+from mantra.definitions.report import Report
 from proxyservices.models import ProxyOperation, Upstream
 from registry.models import AccessKey, Agency, Application, Grant, Operation, Parameter, SnapshotVersion
 from registry.snapshot import holder
@@ -39,7 +40,7 @@ services:
           SELECT id, nama FROM orang
           WHERE id = :id
         state: published
-        row_cap: 5
+        max_rows: 5
         parameters:
           - {name: id, type: integer, min: 1, description: no}
         fields:
@@ -62,7 +63,7 @@ applications:
 
 
 def run(text: str, dry_run: bool = False, **environment: str) -> Report:
-    around = Surroundings({"TABLE": str(make_table()), "SANDI": "kata-sandi", **environment}, Path.cwd())
+    around = Environment({"TABLE": str(make_table()), "SANDI": "kata-sandi", **environment}, Path.cwd())
     return apply(text, around, dry_run)
 
 
@@ -123,7 +124,7 @@ def test_a_dry_run_tells_and_changes_nothing() -> None:
 
 
 CHANGES: list[tuple[str, str, str, list[str]]] = [
-    ("a number", "row_cap: 5", "row_cap: 6", ["row_cap: 5 → 6"]),
+    ("a number", "max_rows: 5", "max_rows: 6", ["max_rows: 5 → 6"]),
     ("a parameter", "min: 1, ", "min: 2, ", ["parameters.id.min: 1 → 2"]),
     ("a default again", "min: 1, ", "", ["parameters.id.min: 1 → –"]),
     (
@@ -184,6 +185,40 @@ def test_a_secret_is_told_only_as_changed_and_stays_when_it_is_left_out() -> Non
     assert str(Upstream.objects.get().credential) == "rahasia-lain"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("${HOST_OF_DB:-db}", "pencuri.contoh", "sources[1].password"),
+        ("http://hulu.contoh.go.id", "https://hulu.contoh.go.id", ""),
+        ("", "", "upstreams"),
+    ],
+)
+def test_a_stored_secret_goes_to_no_new_server(old: str, new: str, path: str) -> None:
+    """The rule of registry/secret_rules.py holds for bundles as for the admin and the management API."""
+    fine(BUNDLE)
+    less = BUNDLE.replace(',\n     password: "env:SANDI"', "").replace(', credential: "rahasia-hulu"', "")
+    if path == "sources[1].password":
+        assert list(problems(less.replace(old, new))) == [path]
+        assert not run(BUNDLE.replace(old, new)).problems  # given again, though it be the same
+    elif path == "":
+        # Another server is another upstream: it has no secret.
+        fine(less.replace(old, new))
+        assert str(Upstream.objects.get().credential) == ""
+    else:
+        kept = less.replace(
+            '{url: "http://hulu.contoh.go.id"}', '{url: "http://hulu.contoh.go.id", credential_kind: bearer}'
+        )
+        assert [each for each in problems(kept) if each.endswith("credential")]
+
+
+def test_an_upstream_whose_path_changes_keeps_its_secret() -> None:
+    fine(BUNDLE)
+    less = BUNDLE.replace(', credential: "rahasia-hulu"', "")
+    fine(less.replace("http://hulu.contoh.go.id", "http://hulu.contoh.go.id/v2"))
+    row = Upstream.objects.get()
+    assert (row.url, str(row.credential)) == ("http://hulu.contoh.go.id/v2", "rahasia-hulu")
+
+
 def test_what_the_file_does_not_name_stays() -> None:
     fine(BUNDLE)
     DataOperation.objects.filter(code="satu").update(title="Judul")
@@ -211,7 +246,7 @@ services:
     operations:
       - {code: a, kind: data, source: db, sql: "DELETE FROM orang"}
       - {code: b, kind: program}
-      - {code: c, kind: data, source: tidakada, sql: "SELECT 1", row_cap: banyak}
+      - {code: c, kind: data, source: tidakada, sql: "SELECT 1", max_rows: banyak}
       - {code: d, kind: data, source: db, sql: "SELECT :x AS x", parameters: [{name: y, pattern: "("}, {name: y}]}
       - {code: e, kind: proxy, upstreams: [{url: "ftp://x"}], style: aneh}
       - {code: f, kind: data, source: ora, sql: "SELECT 1"}
@@ -238,7 +273,7 @@ applications:
         "services[0].operations[0].sql",
         "services[0].operations[1].kind",
         "services[0].operations[2].source",
-        "services[0].operations[2].row_cap",
+        "services[0].operations[2].max_rows",
         "services[0].operations[3].sql",
         "services[0].operations[3].parameters[0].pattern",
         "services[0].operations[3].parameters[1]",
@@ -259,8 +294,8 @@ applications:
 
 def test_a_failure_at_the_end_takes_back_what_was_changed_before() -> None:
     fine(BUNDLE)
-    assert run(BUNDLE.replace("row_cap: 5", "row_cap: 6").replace("quota: 1000/day", "quota: banyak")).problems
-    assert DataOperation.objects.get(code="satu").row_cap == 5
+    assert run(BUNDLE.replace("max_rows: 5", "max_rows: 6").replace("quota: 1000/day", "quota: banyak")).problems
+    assert DataOperation.objects.get(code="satu").max_rows == 5
 
 
 REFUSED: list[tuple[str, str, str]] = [
@@ -291,8 +326,8 @@ def test_what_is_no_bundle_is_refused(text: str, path: str) -> None:
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
-    message = problems(BUNDLE.replace("row_cap", "row_kap"))["services[0].operations[0].row_kap"]
-    assert "row_cap" in message
+    message = problems(BUNDLE.replace("max_rows", "row_kap"))["services[0].operations[0].row_kap"]
+    assert "max_rows" in message
 
 
 def test_the_environment_reaches_no_sql_and_two_dollars_are_one() -> None:
@@ -327,7 +362,7 @@ def test_a_revoked_key_stays_revoked() -> None:
     fine(BUNDLE)
     AccessKey.objects.get().revoke()
     assert not fine(BUNDLE).changes
-    assert not AccessKey.objects.get().is_live
+    assert not AccessKey.objects.get().is_active
 
 
 def test_the_kind_of_an_operation_cannot_change() -> None:

@@ -80,8 +80,8 @@ def test_rotation_knows_every_column_with_secrets() -> None:
         ("AddressChange", "secrets"),
         ("DataSource", "password"),
         ("DataSource", "wallet_password"),
-        ("Mapping", "value"),
-        ("Sample", "question"),
+        ("ParameterMapping", "value"),
+        ("SampleRequest", "request"),
         ("Upstream", "client_certificate"),
         ("Upstream", "credential"),
     }
@@ -136,7 +136,7 @@ def test_the_demos_data_is_made_once_and_made_again_when_it_is_broken(
         assert last[9] is None
     file.write_bytes(b"rusak")
     call_command("demo_data")
-    assert demo_data.complete(file)
+    assert demo_data.is_complete(file)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 

@@ -13,8 +13,8 @@ from dataservices.models import DataOperation, DataSource
 from mantra.definitions import schema
 from mantra.definitions.apply import apply
 from mantra.definitions.export import export
-from mantra.definitions.reading import Surroundings
-from proxyservices.models import Contract, Mapping, ProxyOperation, Upstream
+from mantra.definitions.reading import Environment
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
 from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
 from tests.definitions.test_apply import BUNDLE, fine
 
@@ -62,7 +62,7 @@ def test_an_export_holds_no_secret_and_says_so() -> None:
     for secret in ("kata-sandi", "rahasia-hulu", "kunci12345", key.digest, key.public):
         assert secret not in text
     assert text.startswith("#")
-    assert "# 1 access keys are left out" in text
+    assert "# 1 access keys are not exported" in text
 
 
 def test_sql_is_written_as_a_block_as_its_author_wrote_it() -> None:
@@ -112,11 +112,11 @@ services:
         kind: proxy
         style: soap
         path: Cari
-        methods: [GET, PUT]
-        request_headers: "Accept, If-Match"
-        pass_credentials: true
-        stale_seconds: 600
-        ignored: [meta, "data.*.waktu"]
+        allowed_methods: [GET, PUT]
+        forwarded_request_headers: "Accept, If-Match"
+        forward_credentials: true
+        stale_if_error_seconds: 600
+        ignored_paths: [meta, "data.*.waktu"]
         upstreams:
           - url: "https://satu.contoh.go.id/$${x}"
             credential_kind: oauth2
@@ -124,16 +124,16 @@ services:
             credential: "env:RAHASIA"
             token_url: "https://token.contoh.go.id/"
             client_certificate: "env:SERTIFIKAT"
-            probe_seconds: 30
-            probe_text: "siap: ya"
-          - {url: "https://dua.contoh.go.id/", position: 0, weight: 3, active: false, credential_kind: none}
+            probe_interval_seconds: 30
+            probe_expected_text: "siap: ya"
+          - {url: "https://dua.contoh.go.id/", priority: 0, weight: 3, active: false, credential_kind: none}
           - {url: "https://tiga.contoh.go.id/", credential_kind: none}
         mappings:
-          - {place: query, name: format, value: "$${json}"}
-          - {place: header, name: format, value: "env:bukan-rujukan"}
-          - {place: header, name: X-Kunci, value: "env:KUNCI", secret: true}
-          - {place: json, name: pegawai.nip, parameter: nip}
-        contracts:
+          - {location: query, name: format, value: "$${json}"}
+          - {location: header, name: format, value: "env:bukan-rujukan"}
+          - {location: header, name: X-Kunci, value: "env:KUNCI", secret: true}
+          - {location: json, name: pegawai.nip, parameter: nip}
+        descriptions:
           - {url: "https://satu.contoh.go.id/?xsd", content: "<xs:schema>$${tetap}</xs:schema>"}
           - {url: "https://satu.contoh.go.id/?wsdl", main: true, content: "file:layanan.wsdl"}
         parameters: [{name: nip, subject: true}]
@@ -143,41 +143,43 @@ HIDDEN = {"RAHASIA": "rahasia-token", "SERTIFIKAT": "PEM-RAHASIA", "KUNCI": "kun
 
 def test_a_proxy_operation_comes_back_whole_and_its_secrets_stay_inside(tmp_path: Path) -> None:
     (tmp_path / "layanan.wsdl").write_text("<definitions>\n\t<a/>\n</definitions>\n")
-    assert not apply(PROXY, Surroundings(HIDDEN, tmp_path)).problems
+    assert not apply(PROXY, Environment(HIDDEN, tmp_path)).problems
     text = export()
     for secret in HIDDEN.values():
         assert secret not in text
     assert not fine(text).changes
-    assert not apply(PROXY, Surroundings(HIDDEN, tmp_path)).changes
+    assert not apply(PROXY, Environment(HIDDEN, tmp_path)).changes
 
-    stored = {(row.place, row.name): (row.parameter, str(row.value), row.secret) for row in Mapping.objects.all()}
+    stored = {
+        (row.location, row.name): (row.parameter, str(row.value), row.secret) for row in ParameterMapping.objects.all()
+    }
     assert stored == {
         ("query", "format"): ("", "${json}", False),
         ("header", "format"): ("", "env:bukan-rujukan", False),
         ("header", "X-Kunci"): ("", "kunci-x", True),
         ("json", "pegawai.nip"): ("nip", "", False),
     }
-    main = Contract.objects.get(main=True)
+    main = ServiceDescription.objects.get(main=True)
     assert main.content == "<definitions>\n\t<a/>\n</definitions>"
-    assert [(row.url[8:11], row.position) for row in Upstream.objects.all()] == [("sat", 0), ("dua", 0), ("tig", 2)]
-    upstream = Upstream.objects.get(weight=1, position=0)
+    assert [(row.url[8:11], row.priority) for row in Upstream.objects.all()] == [("sat", 0), ("dua", 0), ("tig", 2)]
+    upstream = Upstream.objects.get(weight=1, priority=0)
     assert (upstream.url, str(upstream.client_certificate)) == ("https://satu.contoh.go.id/${x}", "PEM-RAHASIA")
 
     # Into an empty book go all but the secrets, which are asked for.
     wipe()
     given = re.sub(r"( +)secret: true", r"\g<0>\n\1value: env:KUNCI", text)
-    assert not apply(given, Surroundings(HIDDEN, tmp_path)).problems
-    assert str(Mapping.objects.get(secret=True).value) == "kunci-x"
+    assert not apply(given, Environment(HIDDEN, tmp_path)).problems
+    assert str(ParameterMapping.objects.get(secret=True).value) == "kunci-x"
     assert body(export()) == body(text)
 
 
 def test_a_secret_mapping_without_its_value_is_told(tmp_path: Path) -> None:
     (tmp_path / "layanan.wsdl").write_text("<a/>")
     broken = PROXY.replace(', value: "env:KUNCI"', "")
-    (problem,) = apply(broken, Surroundings(HIDDEN, tmp_path)).problems
+    (problem,) = apply(broken, Environment(HIDDEN, tmp_path)).problems
     assert problem.path == "services[0].operations[0].mappings[2].value"
     literal = PROXY.replace("env:KUNCI", "kunci-x")
-    (problem,) = apply(literal, Surroundings(HIDDEN, tmp_path)).problems
+    (problem,) = apply(literal, Environment(HIDDEN, tmp_path)).problems
     assert problem.path == "services[0].operations[0].mappings[2].value"
 
 
@@ -186,12 +188,12 @@ def test_a_secret_mapping_without_its_value_is_told(tmp_path: Path) -> None:
     [
         (Agency, schema.AGENCY), (DataSource, schema.SOURCE), (Service, schema.SERVICE), (Parameter, schema.PARAMETER),
         (DataOperation, schema.OPERATIONS["data"]), (ProxyOperation, schema.OPERATIONS["proxy"]), (Field, schema.FIELD),
-        (Upstream, schema.UPSTREAM), (Mapping, schema.MAPPING), (Contract, schema.CONTRACT),
+        (Upstream, schema.UPSTREAM), (ParameterMapping, schema.MAPPING), (ServiceDescription, schema.DESCRIPTION),
         (Application, schema.APPLICATION), (AccessKey, schema.LEGACY_KEY),
         (Grant, schema.GRANT),
     ],
 )  # fmt: skip
-def test_every_column_of_the_book_has_its_key(model: type[Model], of: schema.Shape) -> None:
+def test_every_column_of_the_book_has_its_key(model: type[Model], of: schema.Schema) -> None:
     columns = {field.name for field in model._meta.concrete_fields}
     assert columns - LEFT_OUT == {key.name for key in of.keys} - LEFT_OUT
 

@@ -39,7 +39,7 @@ class Php:
             stdout=subprocess.PIPE,
         )
 
-    def ask(self, what: str, value: Any) -> bytes:
+    def request(self, what: str, value: Any) -> bytes:
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(json.dumps([what, value]).encode() + b"\n")
@@ -49,19 +49,19 @@ class Php:
         return base64.b64decode(line)
 
     def json(self, value: Any) -> bytes:
-        return self.ask("json", value)
+        return self.request("json", value)
 
     def serialize(self, value: Any) -> bytes:
-        return self.ask("serialize", value)
+        return self.request("serialize", value)
 
     def export(self, value: Any) -> bytes:
-        return self.ask("export", value)
+        return self.request("export", value)
 
     def unserialize(self, text: bytes) -> Any:
-        return json.loads(self.ask("unserialize", base64.b64encode(text).decode()))
+        return json.loads(self.request("unserialize", base64.b64encode(text).decode()))
 
     def eval(self, text: bytes) -> Any:
-        return json.loads(self.ask("eval", base64.b64encode(text).decode()))
+        return json.loads(self.request("eval", base64.b64encode(text).decode()))
 
     def close(self) -> None:
         assert self.process.stdin

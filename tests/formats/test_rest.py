@@ -211,11 +211,11 @@ def test_what_a_workbook_cannot_hold_is_refused_whole(monkeypatch: pytest.Monkey
     def refused(columns: list[Any], rows: list[Any]) -> bool:
         with pytest.raises(results.Fault) as fault:
             answer("xlsx", columns, rows)
-        return fault.value.kind is faults.OUTPUT_FORMAT
+        return fault.value.kind is faults.FORMAT_IMPOSSIBLE
 
     assert workbook(["v"], [("x" * 32_767,)])["A2"].value == "x" * 32_767
     assert refused(["v"], [("x" * 32_768,)])
     assert refused(["v"] * 16_385, [])
-    monkeypatch.setattr(xlsx, "MOST_ROWS", 3)
+    monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
     assert workbook(["v"], [("x",)] * 3).max_row == 4
     assert refused(["v"], [("x",)] * 4)

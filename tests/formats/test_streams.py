@@ -147,7 +147,7 @@ def test_rows_touched(php: Php) -> None:
 def test_a_document_that_is_no_table_is_refused_where_only_tables_fit(name: str) -> None:
     with pytest.raises(results.Fault) as refused:
         ALL[name].render_document(Document({"a": {"b": 1}}))
-    assert refused.value.kind is faults.OUTPUT_FORMAT
+    assert refused.value.kind is faults.FORMAT_IMPOSSIBLE
     assert name in refused.value.message("en")
 
 

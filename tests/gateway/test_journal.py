@@ -34,10 +34,10 @@ def test_it_works(cast: Cast) -> None:
     assert (record.agency, record.service, record.operation) == ("prov", "data", "satu")
     assert (record.consumer_agency, record.application, record.key) == ("kons", "app", cast.key_row.public)
     assert (record.outcome, record.status, record.rows, record.bytes) == (200, 200, 1, len(reply.body))
-    assert (record.face, record.method, record.format, record.parameters) == ("rest", "GET", "json", "id")
+    assert (record.protocol, record.method, record.format, record.parameters) == ("rest", "GET", "json", "id")
     assert record.fields == "id, nama, unit, gaji"
     assert record.duration_us and record.duration_us > 0
-    assert str(record.address) == "127.0.0.1"
+    assert str(record.client_ip) == "127.0.0.1"
     assert AccessKey.objects.get(pk=cast.key_row.pk).last_used_at == record.started_at
 
 
@@ -57,23 +57,23 @@ def test_ends_that_another_thread_writes_find_their_calls(cast: Cast) -> None:
     wrote = threading.Event()
 
     def ends() -> None:
-        segments.write({"t": "note"})
+        segments.write({"t": "note"}, chain.COMPLETIONS)
         wrote.set()
         more.wait(10)
-        segments.write(pieces[0])
+        segments.write(pieces[0], chain.COMPLETIONS)
         segments.close()
 
-    writer = threading.Thread(target=ends, name=chain.ENDS)
+    writer = threading.Thread(target=ends)
     writer.start()
     wrote.wait(10)
     reply = cast.get("satu.json", "id=7")
-    path = next(path for path in reader.segments() if not reader.of_ends(path))
+    path = next(path for path in reader.segments() if not reader.holds_completions(path))
     *head, end = path.read_bytes().splitlines(keepends=True)
-    pieces.append(orjson.loads(end[: -chain.CHAIN - 2]))
+    pieces.append(orjson.loads(end[: -chain.CHAIN_LENGTH - 2]))
     path.write_bytes(b"".join(head))
     more.set()
     writer.join()
-    assert reader.of_ends(reader.segments()[0])
+    assert reader.holds_completions(reader.segments()[0])
     shipping.ship()
     record = CallRecord.objects.get()
     assert (record.outcome, record.status, record.bytes) == (200, 200, len(reply.body))
@@ -119,7 +119,7 @@ def test_a_dead_writers_open_calls_are_closed(cast: Cast) -> None:
     script = (
         "import os, django; django.setup()\n"
         "from registry.journal import segments\n"
-        "segments.write({'t': 'begin', 'id': 'a' * 32, 'at': 1.0, 'face': 'rest', 'method': 'GET', 'ip': ''})\n"
+        "segments.write({'t': 'begin', 'id': 'a' * 32, 'at': 1.0, 'protocol': 'rest', 'method': 'GET', 'ip': ''})\n"
         "os.kill(os.getpid(), 9)\n"
     )
     import os
@@ -187,7 +187,7 @@ def test_segments_follow_on_each_other(cast: Cast, monkeypatch: pytest.MonkeyPat
     paths = reader.segments()
     assert len(paths) > 3
     for before, after in pairwise(paths):
-        assert verifying.succession(after) == before.name
+        assert verifying.predecessor(after) == before.name
     shipping.ship()
     assert CallRecord.objects.filter(outcome=200).count() == 10
     call_command("verify_audit")

@@ -20,7 +20,7 @@ def legacy(cast: Cast) -> Cast:
         parameters=({"name": "unit_kerja"}, {"name": "nama"}),
     )
     for code, key in KEYS.items():
-        AccessKey.adopt(cast.application, key, Operation.objects.get(code=code))
+        AccessKey.import_legacy(cast.application, key, Operation.objects.get(code=code))
     holder.refresh()
     return cast
 
@@ -93,7 +93,7 @@ def test_a_value_may_hold_anything(legacy: Cast) -> None:
         assert code_of(reply) == 10012, value
     cast = legacy
     cast.operation("gema", "SELECT :a AS a, :b AS b", parameters=({"name": "a"}, {"name": "b"}))
-    AccessKey.adopt(cast.application, "gggggggggg", cast.operations["gema"])
+    AccessKey.import_legacy(cast.application, "gggggggggg", cast.operations["gema"])
     holder.refresh()
     for value in ("a/b", "a&b=c", "a%b", "a+b", "é ☃", "a=b", "%2B"):
         twice = quote_plus(quote_plus(value))
@@ -176,7 +176,7 @@ def test_a_key_in_the_address_is_off_by_default(legacy: Cast, path: str) -> None
 
 def test_a_failing_database_keeps_its_first_sentence(legacy: Cast) -> None:
     legacy.operation("rusak", "SELECT kolom_rahasia FROM tabel_rahasia")
-    AccessKey.adopt(legacy.application, "rrrrrrrrrr", legacy.operations["rusak"])
+    AccessKey.import_legacy(legacy.application, "rrrrrrrrrr", legacy.operations["rusak"])
     holder.refresh()
     reply = call("/json/prov/data/rusak", accesskey="rrrrrrrrrr")
     message = reply.json()["response"]["message"]

@@ -51,7 +51,7 @@ def store() -> Iterator[RedisServer]:
 
 
 def test_the_shared_store_counts_for_all(store: RedisServer) -> None:
-    one, other, item = quotas.Shared(store.url), quotas.Shared(store.url), parse("3/minute")
+    one, other, item = quotas.RedisCounter(store.url), quotas.RedisCounter(store.url), parse("3/minute")
     found = [each.hit(item, "bersama") for each in (one, other, one, other)]
     assert [(fine, left) for fine, left, _ in found] == [(True, 2), (True, 1), (True, 0), (False, 0)]
     assert all(50 < seconds <= 60 for _, _, seconds in found)
@@ -61,27 +61,27 @@ def test_the_shared_store_counts_for_all(store: RedisServer) -> None:
 
 
 def test_a_shared_window_ends(store: RedisServer) -> None:
-    shared, item = quotas.Shared(store.url), parse("1/second")
+    shared, item = quotas.RedisCounter(store.url), parse("1/second")
     assert [shared.hit(item, "sebentar")[0] for _ in range(2)] == [True, False]
     time.sleep(1.1)
     assert shared.hit(item, "sebentar")[0]
 
 
 def test_a_shared_store_that_forgot_the_script_counts_on(store: RedisServer) -> None:
-    shared, item = quotas.Shared(store.url), parse("9/minute")
+    shared, item = quotas.RedisCounter(store.url), parse("9/minute")
     assert shared.hit(item, "lupa")[1] == 8
     redis.Redis.from_url(store.url).script_flush()
     assert shared.hit(item, "lupa")[1] == 7
 
 
 def test_no_shared_call_is_lost(store: RedisServer) -> None:
-    shared, item = quotas.Shared(store.url), parse("10000/day")
+    shared, item = quotas.RedisCounter(store.url), parse("10000/day")
     with ThreadPoolExecutor(8) as pool:
         left = list(pool.map(lambda _: shared.hit(item, "ramai")[1], range(800)))
     assert sorted(left) == list(range(10_000 - 800, 10_000))
 
 
 def test_a_shared_store_that_is_away_is_told_in_time() -> None:
-    shared = quotas.Shared(f"redis://127.0.0.1:{free_port()}/0")
+    shared = quotas.RedisCounter(f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(redis.RedisError):
         shared.hit(parse("1/second"), "x")

@@ -107,7 +107,7 @@ def test_paging_out_of_range(cast: Cast, query: str) -> None:
 
 
 def test_a_cut_csv_never_looks_whole(cast: Cast) -> None:
-    cast.operation("potong", "SELECT id FROM orang ORDER BY id", row_cap=1800)
+    cast.operation("potong", "SELECT id FROM orang ORDER BY id", max_rows=1800)
     for operation, rows in (("cari", 100), ("potong", 1800)):
         lines = cast.get(f"{operation}.csv").text.split("\r\n")
         assert lines[-2:] == ["# truncated", ""]
@@ -116,7 +116,7 @@ def test_a_cut_csv_never_looks_whole(cast: Cast) -> None:
 
 def test_a_large_page_knows_of_the_next(cast: Cast) -> None:
     made = cast.operations["halaman"]
-    made.page_size, made.row_cap = 2000, 2000
+    made.page_size, made.max_rows = 2000, 2000
     made.save()
     holder.refresh()
     first = cast.get("halaman.json")

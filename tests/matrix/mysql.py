@@ -22,7 +22,7 @@ BOTH: tuple[Type, ...] = (
         "integer",
         ("true", "true", whole("1")),
         ("false", "false", whole("0")),
-        note="a `tinyint(1)`: declare the field `boolean` if that is what it means",
+        note="a `tinyint(1)`: declare the field `boolean` if it is one",
     ),
     of("smallint", "integer", ("min", "-32768", whole("-32768")), ("max", "32767", whole("32767"))),
     of("mediumint", "integer", ("min", "-8388608", whole("-8388608")), ("max", "8388607", whole("8388607"))),
@@ -39,7 +39,7 @@ BOTH: tuple[Type, ...] = (
         "text",
         ("ordinary", "42", text("00042")),
         ("full", "123456", text("123456")),
-        note="the zeros are what its owner asked for",
+        note="the zeros are part of the column's definition",
     ),
     of(
         "bigint",
@@ -81,7 +81,7 @@ BOTH: tuple[Type, ...] = (
         ("ordinary", "0.1", real("0.1")),
         ("max", "3.402823e38", real("3.40282e+38", "3.40282E+38")),
         ("24 bits", "16777217", real("16777200.0", "16777200")),
-        note="the server itself writes 6 digits, as it does for every client: `v + 0e0` has all of them",
+        note="the server itself writes 6 digits, as it does for every client; `v + 0e0` returns all digits",
     ),
     of(
         "double",
@@ -139,7 +139,7 @@ BOTH: tuple[Type, ...] = (
         ("least", "'1970-01-01 00:00:01'", text("1970-01-01T00:00:01.000000")),
         ("max", "'2038-01-19 03:14:07.999999'", text("2038-01-19T03:14:07.999999")),
         ("zero date", "'0000-00-00'", text("0000-00-00T00:00:00.000000")),
-        note="in the session's time zone, here the server's, UTC; the offset is not told",
+        note="in the session's time zone, here the server's, UTC; without the offset",
     ),
     of(
         "year",
@@ -161,7 +161,7 @@ BOTH: tuple[Type, ...] = (
         ("empty", "''", text("")),
         ("full", "'é😀abc'", text("é😀abc")),
         ("blanks behind", "'a  '", text("a")),
-        note="the server takes the padding off",
+        note="the server removes the padding",
     ),
     of(
         "varchar(40)",
@@ -206,7 +206,7 @@ BOTH: tuple[Type, ...] = (
         "geometry",
         "bytes",
         ("a point", "GeomFromText('POINT(1 2)')", _POINT),
-        note="as the server keeps it; `ST_AsText(v)` and `ST_AsGeoJSON(v)` are for people",
+        note="as the server stores it; `ST_AsText(v)` and `ST_AsGeoJSON(v)` return readable text",
     ),
     of("point", "bytes", ("ordinary", "GeomFromText('POINT(1 2)')", _POINT)),
 )
@@ -214,12 +214,12 @@ BOTH: tuple[Type, ...] = (
 MYSQL: tuple[Type, ...] = (of("double", "float", ("-0", "'-0'", real("-0.0", "-0")), note="MySQL only"),)
 
 MARIADB: tuple[Type, ...] = (
-    of("double", "float", ("-0", "'-0'", real("0.0", "0")), note="MariaDB only, which writes it so itself"),
+    of("double", "float", ("-0", "'-0'", real("0.0", "0")), note="MariaDB only, which writes it in this form"),
     of(
         "json",
         "text",
         ("ordinary", """'{"b": 1, "a": [1.10, null]}'""", text('{"b": 1, "a": [1.10, null]}')),
-        note="MariaDB's JSON is a text: declare the field `json` to have it nest",
+        note="MariaDB's JSON is a text: declare the field `json` to nest it",
     ),
     of(
         "uuid",
@@ -233,7 +233,7 @@ MARIADB: tuple[Type, ...] = (
 ENGINE = Engine(
     "mysql",
     "MySQL / MariaDB",
-    "MariaDB 10.11 and MySQL 5.6.24, both genuine; MySQL 5.7 and 8 could not be had. What one alone has stands last.",
+    "MariaDB 10.11 and MySQL 5.6.24, both real; MySQL 5.7 and 8 were not available. Types of only one come last.",
     (*BOTH, *MYSQL, *MARIADB),
-    without=(("`json` of MySQL 5.7 and later", "comes nested, by the driver's type code; no such server was asked"),),
+    without=(("`json` of MySQL 5.7 and later", "is nested, by the driver's type code; not tested with such a server"),),
 )

@@ -18,7 +18,7 @@ TYPES: tuple[Type, ...] = (
         ("zero", "0", digits("0")),
         ("huge", "1E125", digits("1" + "0" * 125)),
         ("least", "9.99E-130", digits(f"0.{'0' * 129}999")),
-        note="zeros at the end of a fraction are not kept by Oracle",
+        note="Oracle does not store trailing zeros of a fraction",
     ),
     of(
         "NUMBER(38,10)",
@@ -100,8 +100,8 @@ TYPES: tuple[Type, ...] = (
         "datetime",
         ("ordinary", "TIMESTAMP '2010-09-08 10:00:00 +07:00'", text("2010-09-08T10:00:00.000000+07:00")),
         ("microseconds", "TIMESTAMP '2024-02-29 13:14:15.000001 +07:00'", text("2024-02-29T13:14:15.000001+07:00")),
-        note="with its own offset, to the column's own digits (9 at most); in the rows of a cursor that a procedure"
-        " hands out the driver leaves both out: write it with `TO_CHAR` there",
+        note="with its own offset, to the column's own digits (9 at most); in rows of a procedure's cursor the"
+        " driver omits both: use `TO_CHAR` there",
     ),
     of(
         "TIMESTAMP WITH LOCAL TIME ZONE",
@@ -133,7 +133,7 @@ TYPES: tuple[Type, ...] = (
         ("lines", "'a\r\nb\tc'", text("a\r\nb\tc")),
         ("like a number", "'007'", text("007")),
         ("empty", "''", NULL),
-        note="Oracle keeps no empty text: it is NULL",
+        note="Oracle stores an empty text as NULL",
     ),
     of("NVARCHAR2(40)", "text", ("emoji", "'é☃😀'", text("é☃😀"))),
     of("CHAR(5)", "text", ("padded", "'ab'", text("ab   ")), ("full", "'abcde'", text("abcde"))),
@@ -162,20 +162,20 @@ TYPES: tuple[Type, ...] = (
 ENGINE = Engine(
     "oracle",
     "Oracle",
-    "oracledb in its thin mode against the Oracle protocol spoken by a PostgreSQL, which is not Oracle: it holds"
-    " moments to the microsecond and of a moment's zone the instant only.",
+    "oracledb in its thin mode against the Oracle protocol spoken by a PostgreSQL, which is not Oracle: it stores"
+    " times to the microsecond, and of a time with a zone only the instant.",
     TYPES,
     without=(
         (
             "TIMESTAMP(7) to (9)",
-            "the server is asked to write them, so that nanoseconds stay; the counterpart has none",
+            "the server writes them as text, so that nanoseconds stay; not tested",
         ),
-        ("JSON, and columns checked to be JSON", "`json`, as written; asked of a scripted server"),
-        ("XMLTYPE, ROWID, UROWID, VECTOR", "text, as the driver gives it; the counterpart has none"),
-        ("BFILE, object types, collections, cursors in a column", "refused: the answer fails with the reason `data`"),
+        ("JSON, and columns checked to be JSON", "`json`, unchanged; tested with a scripted server"),
+        ("XMLTYPE, ROWID, UROWID, VECTOR", "text, as the driver returns it; not tested"),
+        ("BFILE, object types, collections, cursors in a column", "refused: the call fails with the reason `data`"),
         (
             "DATE and TIMESTAMP before the year 1",
-            "the driver knows none: the answer fails with the reason `data`; write them with `TO_CHAR`",
+            "not supported by the driver: the call fails with the reason `data`; write them with `TO_CHAR`",
         ),
     ),
 )

@@ -15,18 +15,17 @@ ENGINES: tuple[Engine, ...] = (
 _HEAD = """\
 # Types
 
-*For whoever offers data, and for whoever reads it.* What each type of each engine becomes in an answer, and what
-JSON, XML, CSV and PHP show of its values. This page is made of the tables that the tests bring through the real
-drivers, adapters and formats: `python -m tests.matrix --write` writes it, and a test fails when it is stale.
+*For providers and callers.* This page shows how each type of each engine appears in a response: in JSON, XML, CSV
+and PHP. `python -m tests.matrix --write` generates it from the tables that the tests run through the real drivers,
+adapters and formats. A test fails if the page is stale.
 
-NULL is `null` in JSON, an element with `xsi:nil="true"` in XML, an empty field in CSV and `N;` in PHP. It was asked
-of every type here, except of those where *no NULL* stands behind the name. `ndjson`, `phpa` and `xlsx` write the
-same values ([wire-formats.md](wire-formats.md#formats)).
+NULL is `null` in JSON, an element with `xsi:nil="true"` in XML, an empty field in CSV and `N;` in PHP. NULL was tested
+for every type except those marked *no NULL*. `ndjson`, `phpa` and `xlsx` write the same values
+([wire-formats.md](wire-formats.md#formats)).
 
-In the tables *the bus* is the column's type as fields and the management API call it. XML and CSV share a column
-where they are alike, else XML comes first. Long values are cut (…). ␠ ␉ ␍ ␊ stand for a blank at an end, a tab, a
-carriage return and a line feed, ␀ and ␁ for the bytes 0 and 1. What a server or a driver itself does to a value is
-said below its table.
+In the tables, *the bus* is the type's name in fields and in the management API. XML and CSV share a column: if they
+differ, XML comes first. Long values are shortened (…). ␠ ␉ ␍ ␊ are a blank at an end, a tab, a carriage return and a
+line feed; ␀ and ␁ are the bytes 0 and 1. The notes below a table say what a server or driver does to a value.
 """
 
 _SIGNS = str.maketrans({**{number: 0x2400 + number for number in range(32)}, 0x7F: 0x2421})
@@ -78,8 +77,8 @@ def _rows(engine: Engine, type_: Type) -> list[str]:
 
 
 def _section(engine: Engine) -> str:
-    lines = [f"## {engine.label}", "", f"Engine `{engine.name}`. Asked: {engine.asked}", ""]
-    lines += ["| type | the bus | case | given | JSON | XML, CSV | PHP |", "|---|---|---|---|---|---|---|"]
+    lines = [f"## {engine.label}", "", f"Engine `{engine.name}`. Tested with: {engine.asked}", ""]
+    lines += ["| type | the bus | case | value | JSON | XML, CSV | PHP |", "|---|---|---|---|---|---|---|"]
     for type_ in engine.types:
         lines += _rows(engine, type_)
     notes = [f"* {code(type_.ddl)}: {type_.note}." for type_ in engine.types if type_.note]

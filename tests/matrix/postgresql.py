@@ -91,7 +91,7 @@ TYPES: tuple[Type, ...] = (
         ("ordinary", "'1234.5'", text("$1,234.50")),
         ("max", "92233720368547758.07", text("$92,233,720,368,547,758.07")),
         ("below zero", "'-0.01'", text("-$0.01")),
-        note="as the server's `lc_monetary` writes it: cast it to `numeric` for a number",
+        note="formatted by the server's `lc_monetary`; cast it to `numeric` for a number",
     ),
     of("boolean", "boolean", ("true", "true", truth(True)), ("false", "false", truth(False))),
     of(
@@ -192,7 +192,7 @@ TYPES: tuple[Type, ...] = (
         ("microseconds", "'2024-02-29 13:14:15.000001-03:30'", text("2024-02-29T16:44:15.000001+00:00")),
         ("year 1", "'0001-01-01 00:00:00Z'", text("0001-01-01T00:00:00+00:00")),
         ("infinity", "'infinity'", text("infinity")),
-        note="in the time zone of the session, here UTC: `ALTER ROLE … SET TimeZone` decides",
+        note="in the time zone of the session, here UTC; set it with `ALTER ROLE … SET TimeZone`",
     ),
     of(
         "interval",
@@ -345,13 +345,13 @@ TYPES: tuple[Type, ...] = (
 ENGINE = Engine(
     "postgresql",
     "PostgreSQL",
-    "PostgreSQL 15, the genuine server.",
+    "PostgreSQL 15, the real server.",
     TYPES,
     without=(
-        ("Texts in a database of another encoding", "become UTF-8; asked of one in LATIN1"),
+        ("Texts in a database of another encoding", "become UTF-8; tested with a database in LATIN1"),
         (
             "Texts in a database in SQL_ASCII that are not UTF-8",
-            "refused: the answer fails with the reason `data`; `v::bytea` has their bytes",
+            "refused: the call fails with the reason `data`; `v::bytea` returns their bytes",
         ),
     ),
 )

@@ -13,7 +13,7 @@ TYPES: tuple[Type, ...] = (
         ("max", "9223372036854775807", whole("9223372036854775807")),
         ("beyond 64 bits", "18446744073709551616", real("1.8446744073709552e+19", "1.8446744073709552E+19")),
         ("a text all the same", "'abc'", text("abc")),
-        note="SQLite makes a float of what 64 bits do not hold: keep such numbers as text",
+        note="SQLite turns a number beyond 64 bits into a float: store such numbers as text",
     ),
     of(
         "REAL",
@@ -27,7 +27,7 @@ TYPES: tuple[Type, ...] = (
         ("-infinity", "-9e999", text("-Infinity")),
         ("NaN", "9e999 - 9e999", NULL),
         ("-0", "-0.0", real("0.0", "0")),
-        note="SQLite keeps neither NaN nor -0",
+        note="SQLite stores neither NaN nor -0",
     ),
     of(
         "NUMERIC",
@@ -35,7 +35,7 @@ TYPES: tuple[Type, ...] = (
         ("ordinary", "12.50", real("12.5")),
         ("whole", "42.0", whole("42")),
         ("many digits", "12345678901234567890.5", real("1.2345678901234567e+19", "1.2345678901234567E+19")),
-        note="as `DECIMAL(10,2)` and the like: numbers are integers or floats. Digits are exact in `TEXT` only",
+        note="like `DECIMAL(10,2)`: numbers are integers or floats. Only `TEXT` keeps exact digits",
     ),
     of(
         "TEXT",
@@ -47,7 +47,7 @@ TYPES: tuple[Type, ...] = (
         ("lines", "'a\r\nb\tc'", text("a\r\nb\tc")),
         ("digits", "'1234567890123456789012345678.0123456789'", text("1234567890123456789012345678.0123456789")),
         ("12 KB", f"'{'é😀' * 2000}'", text("é😀" * 2000)),
-        note="declare the field `decimal` to have digits as a number",
+        note="declare the field `decimal` to return the digits as a number",
     ),
     of("VARCHAR(5)", "", ("longer than it says", "'abcdefgh'", text("abcdefgh"))),
     of(
@@ -64,7 +64,7 @@ TYPES: tuple[Type, ...] = (
         "",
         ("ordinary", "'2010-09-08 10:00:00'", text("2010-09-08 10:00:00")),
         ("in seconds", "1283940000", whole("1283940000")),
-        note="a text or number: declare the field `datetime` to have its T",
+        note="a text or number: declare the field `datetime` to get the T",
     ),
     of(
         "JSON",
@@ -74,4 +74,4 @@ TYPES: tuple[Type, ...] = (
     ),
 )
 
-ENGINE = Engine("sqlite", "SQLite", "SQLite, the genuine library.", TYPES)
+ENGINE = Engine("sqlite", "SQLite", "SQLite, the real library.", TYPES)

@@ -72,7 +72,7 @@ BOTH: tuple[Type, ...] = (
         ("least", "'1753-01-01 00:00:00'", text("1753-01-01T00:00:00")),
         ("milliseconds", "'2024-02-29 13:14:15.997'", text("2024-02-29T13:14:15.997")),
         ("max", "'9999-12-31 23:59:59.997'", text("9999-12-31T23:59:59.997")),
-        note="kept in steps of 1/300 s",
+        note="stored in steps of 1/300 s",
     ),
     of(
         "smalldatetime",
@@ -145,7 +145,7 @@ SQLSERVER: tuple[Type, ...] = (
         ("year 1", "'0001-01-01 00:00:00.0000001'", text("0001-01-01T00:00:00.0000001")),
         ("year 9999", "'9999-12-31 23:59:59.9999999'", text("9999-12-31T23:59:59.9999999")),
         ("leap day", "'2024-02-29 13:14:15.1200000'", text("2024-02-29T13:14:15.12")),
-        note="zeros at the end of a fraction are left out",
+        note="trailing zeros of a fraction are omitted",
     ),
     of("datetime2(0)", "datetime", ("ordinary", "'2024-02-29 13:14:15'", text("2024-02-29T13:14:15"))),
     of(
@@ -193,7 +193,7 @@ SYBASE: tuple[Type, ...] = (
         ("ordinary", "42", whole("42")),
         ("max of 31 bits", "2147483647", whole("2147483647")),
         ("beyond: wrong", "4294967295", whole("-1")),
-        note="the driver reads what is above 2147483647 as a number below zero: select `convert(bigint, v)`",
+        note="the driver reads values above 2147483647 as negative numbers; select `convert(bigint, v)`",
     ),
     of(
         "unsigned bigint",
@@ -227,11 +227,11 @@ ENGINES = (
         _OURS.format("TDS 7.4", "MANTRA_TEST_SQLSERVER"),
         SQLSERVER,
         without=(
-            ("sql_variant", "refused: the answer fails with the reason `data`; cast it"),
+            ("sql_variant", "refused: the call fails with the reason `data`; cast it"),
             (
                 "hierarchyid, geography, geometry",
-                "the tests' server has none: `v.ToString()` and `v.STAsText()` are texts,"
-                " `CAST(v AS varbinary(max))` is bytes",
+                "not supported by the tests' server; use `v.ToString()` or `v.STAsText()` for text,"
+                " `CAST(v AS varbinary(max))` for bytes",
             ),
         ),
     ),
@@ -241,9 +241,9 @@ ENGINES = (
         _OURS.format("TDS 5.0", "MANTRA_TEST_SYBASE"),
         SYBASE,
         without=(
-            ("empty texts and bytes", "ASE keeps none: `''` is one blank, `0x` one zero byte"),
-            ("bit", "has no NULL in ASE"),
-            ("unitext", "the tests' server has none: `convert(univarchar(5000), v)`"),
+            ("empty texts and bytes", "ASE stores none: `''` is one blank, `0x` one zero byte"),
+            ("bit", "cannot be NULL in ASE"),
+            ("unitext", "not supported by the tests' server; use `convert(univarchar(5000), v)`"),
         ),
     ),
 )

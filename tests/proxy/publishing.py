@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyservices.forwarding import cache
-from proxyservices.health import tracker
-from proxyservices.models import Mapping, ProxyOperation, Upstream
+from proxyservices.models import ParameterMapping, ProxyOperation, Upstream
 from registry.models import Field, Grant, Parameter
 from registry.snapshot import holder
 from tests.cast import Cast
@@ -14,10 +12,10 @@ from tests.cast import Cast
 Parameters = tuple[str | dict[str, Any], ...]
 
 
-def publish(
+def publish_proxy(
     cast: Cast,
     *urls: str,
-    style: str = "as-is",
+    style: str = "pass-through",
     code: str = "alias",
     parameters: Parameters = (),
     mappings: tuple[dict[str, Any], ...] = (),
@@ -27,8 +25,6 @@ def publish(
     **more: Any,
 ) -> ProxyOperation:
     """An operation of the cast's service with these upstreams, granted to its application (fields in ``grant``)."""
-    cache.answers.clear()
-    tracker._states.clear()
     operation = ProxyOperation(service=cast.service, code=code, state="published", style=style, **more)
     operation.full_clean()
     operation.save()
@@ -36,14 +32,14 @@ def publish(
         given = {"name": each} if isinstance(each, str) else each
         Parameter.objects.create(operation=operation, position=position, **given)
     for position, each in enumerate(mappings):
-        mapping = Mapping(operation=operation, position=position, **each)
+        mapping = ParameterMapping(operation=operation, position=position, **each)
         mapping.full_clean()
         mapping.save()
     for position, name in enumerate(fields):
         Field.objects.create(operation=operation, position=position, name=name, type="text")
-    for position, url in enumerate(urls):
+    for priority, url in enumerate(urls):
         row = Upstream(
-            operation=operation, position=position, url=url, **{"credential_kind": "none"} | (upstream or {})
+            operation=operation, priority=priority, url=url, **{"credential_kind": "none"} | (upstream or {})
         )
         row.full_clean()
         row.save()

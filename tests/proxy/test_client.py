@@ -20,17 +20,18 @@ import pytest
 
 from proxyservices.transport import errors, pool
 from proxyservices.transport.allowlist import Networks
-from proxyservices.transport.client import Limits, Question, Reply, ask, hop_by_hop
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.client import Limits, Request, Response, send
+from proxyservices.transport.errors import UpstreamError
 from proxyservices.transport.pool import Target
 from registry import faults
 from registry.results import Fault
+from tests.bounds import assert_grows_less, assert_within
 from tests.servers.certificates import Authority
 from tests.servers.faulty import OK, Peer, Script, ScriptedServer, once, repeating, scripted_server
 from tests.servers.process import wait_until
 
-QUICK = Limits(connect=0.6, read=0.6, total=1.2, size=1_000_000)
-GET = Question("GET", "/")
+QUICK = Limits(connect=0.6, read=0.6, total=1.2, max_body_bytes=1_000_000)
+GET = Request("GET", "/")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -45,12 +46,12 @@ def _fresh_targets() -> Iterator[None]:
 
 
 def fetch(
-    server: ScriptedServer | int | Target, question: Question = GET, limits: Limits = QUICK
-) -> tuple[Reply, bytes]:
+    server: ScriptedServer | int | Target, question: Request = GET, limits: Limits = QUICK
+) -> tuple[Response, bytes]:
     if not isinstance(server, Target):
         port = server if isinstance(server, int) else server.port
         server = _targets.setdefault(port, Target.of(f"http://127.0.0.1:{port}"))
-    reply = ask(server, question, limits)
+    reply = send(server, question, limits)
     return reply, reply.read()
 
 
@@ -58,18 +59,18 @@ def fetch(
 def failing(phase: str, reason: str, sent: bool | None, slow: bool = False, within: float = 2.0) -> Iterator[None]:
     """What is done inside fails in this way, and in no more than so many seconds. ``sent`` None: either."""
     began = time.monotonic()
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(UpstreamError) as caught:
         yield
     failed = caught.value
     expected = phase, reason, failed.sent if sent is None else sent, slow
     assert (failed.phase, failed.reason, failed.sent, failed.slow) == expected
     assert failed.phase in errors.PHASES
-    assert time.monotonic() - began < within
+    assert_within(within, began)
 
 
 def test_it_works() -> None:
     with scripted_server(repeating(b"HTTP/1.1 201 Made\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello")) as server:
-        question = Question("GET", "/a%20b?c=d", [("Accept", "text/plain"), ("X-Name", "caf\xe9")])
+        question = Request("GET", "/a%20b?c=d", [("Accept", "text/plain"), ("X-Name", "caf\xe9")])
         reply, body = fetch(server, question)
     assert (reply.status, body) == (201, b"hello")
     assert reply.headers == [("X-A", "b"), ("Content-Length", "5")]
@@ -165,7 +166,7 @@ def test_one_that_cuts_the_head(answer: bytes) -> None:
         fetch(server)
 
 
-def test_more_than_its_length_says_is_nobodys_answer() -> None:
+def test_bytes_beyond_the_content_length_are_dropped_with_their_connection() -> None:
     lie = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
     with scripted_server(repeating(lie)) as server:
         assert fetch(server)[1] == b"ok"
@@ -188,16 +189,21 @@ def test_a_gibibyte_is_cut_off_at_the_cap(framing: bytes) -> None:
             peer.send(piece)
             sent.append(1)
 
-    before = resident()
-    with scripted_server(script) as server:
-        with failing("body", "too-large", sent=True):
-            fetch(server)
-        assert resident() - before < 16_000_000
-    assert len(sent) < 400
+    def growth() -> int:
+        before = resident()
+        sent.clear()
+        with scripted_server(script) as server:
+            with failing("body", "too-large", sent=True):
+                fetch(server)
+            grown = resident() - before
+        assert len(sent) < 400
+        return grown
+
+    assert_grows_less(16_000_000, growth)
 
 
 def test_a_large_answer_is_never_in_memory_whole() -> None:
-    size, before, most, count = 200 * 1_048_576, resident(), 0, 0
+    size = 200 * 1_048_576
 
     def script(peer: Peer) -> None:
         peer.request()
@@ -206,13 +212,17 @@ def test_a_large_answer_is_never_in_memory_whole() -> None:
         for _ in range(200):
             peer.send(piece)
 
-    with scripted_server(script) as server:
-        reply = ask(Target.of(server.url), GET, Limits(total=60, size=size))
-        for piece in reply.chunks():
-            count += len(piece)
-            most = max(most, resident()) if count % 100 == 0 or count == size else most
-    assert count == size
-    assert max(most, resident()) - before < 16_000_000
+    def growth() -> int:
+        before, most, count = resident(), 0, 0
+        with scripted_server(script) as server:
+            reply = send(Target.of(server.url), GET, Limits(total=60, max_body_bytes=size))
+            for piece in reply.chunks():
+                count += len(piece)
+                most = max(most, resident()) if count % 100 == 0 or count == size else most
+        assert count == size
+        return max(most, resident()) - before
+
+    assert_grows_less(16_000_000, growth)
 
 
 def resident() -> int:
@@ -229,7 +239,9 @@ MALFORMED = {
     "a signed length": (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", "length"),
     "an odd length": (b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok", "length"),
     "length and chunks": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "length"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "length",
+    ),
     "an unknown coding": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nok", "encoding"),
     "two codings": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "encoding"),
     "chunked twice": (b"HTTP/1.1 200 OK\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n", "encoding"),
@@ -252,18 +264,13 @@ MALFORMED = {
     "a chunk's signed size": (CHUNKED + b"+2\r\nok\r\n0\r\n\r\n", "chunks"),
     "a chunk's negative size": (CHUNKED + b"-2\r\nok\r\n0\r\n\r\n", "chunks"),
     "a chunk's size in words": (CHUNKED + b"two\r\nok\r\n0\r\n\r\n", "chunks"),
-    "a chunk's enormous size": (
-        CHUNKED + b"ffffffffffffffffff\r\nok\r\n", "chunks"),
-    "a chunk longer than it says": (
-        CHUNKED + b"2\r\nokok\r\n0\r\n\r\n", "chunks"),
+    "a chunk's enormous size": (CHUNKED + b"ffffffffffffffffff\r\nok\r\n", "chunks"),
+    "a chunk longer than it says": (CHUNKED + b"2\r\nokok\r\n0\r\n\r\n", "chunks"),
     "a chunk's bare line feed": (CHUNKED + b"2\nok\r\n0\r\n\r\n", "chunks"),
-    "a chunk's endless extension": (
-        CHUNKED + b"2;" + b"a" * 9000 + b"\r\nok\r\n0\r\n\r\n", "chunks"),
-    "a folded trailer": (
-        CHUNKED + b"2\r\nok\r\n0\r\nX: y\r\n z\r\n\r\n", "chunks"),
-    "trailers without end": (
-        CHUNKED + b"0\r\n" + b"X: y\r\n" * 9999, "head-too-large"),
-}  # fmt: skip
+    "a chunk's endless extension": (CHUNKED + b"2;" + b"a" * 9000 + b"\r\nok\r\n0\r\n\r\n", "chunks"),
+    "a folded trailer": (CHUNKED + b"2\r\nok\r\n0\r\nX: y\r\n z\r\n\r\n", "chunks"),
+    "trailers without end": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 9999, "head-too-large"),
+}
 
 
 @pytest.mark.parametrize("name", MALFORMED)
@@ -315,7 +322,7 @@ def test_a_redirect_is_handed_up_and_not_followed() -> None:
 def test_answers_without_a_body(method: str, answer: bytes) -> None:
     with scripted_server(repeating(answer)) as server:
         for _ in range(3):
-            assert fetch(server, Question(method, "/"))[1] == b""
+            assert fetch(server, Request(method, "/"))[1] == b""
         assert server.connections == 1
 
 
@@ -350,7 +357,7 @@ def test_other_systems_are_not_disturbed(silent_port: int) -> None:
         began = time.monotonic()
         for _ in range(50):
             fetch(server)
-        assert time.monotonic() - began < 0.5
+        assert_within(0.5, began)
         for thread in slow:
             thread.join()
         assert server.connections == 1
@@ -365,7 +372,7 @@ def test_a_connection_is_kept_only_when_its_answer_was_read_whole() -> None:
         fetch(target)
         fetch(target)
         assert server.connections == 1
-        reply = ask(target, GET, QUICK)
+        reply = send(target, GET, QUICK)
         next(reply.chunks())
         reply.close()
         reply.close()
@@ -376,7 +383,7 @@ def test_a_connection_is_kept_only_when_its_answer_was_read_whole() -> None:
 def test_an_answer_that_is_still_being_read_lends_its_connection_to_nobody() -> None:
     with scripted_server(repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server:
         target = Target.of(server.url)
-        first, second = ask(target, GET, QUICK), ask(target, GET, QUICK)
+        first, second = send(target, GET, QUICK), send(target, GET, QUICK)
         assert (first.read(), second.read(), server.connections) == (b"hello", b"hello", 2)
 
 
@@ -398,7 +405,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
     with scripted_server(once(OK)) as server:
         target = Target.of(server.url)
         for _ in range(3):
-            assert fetch(target, Question("POST", "/", body=b"once"))[1] == b"ok"
+            assert fetch(target, Request("POST", "/", body=b"once"))[1] == b"ok"
             time.sleep(0.1)
         assert (server.connections, len(server.asked)) == (3, 3)
 
@@ -420,15 +427,15 @@ def test_a_safe_request_goes_again_when_its_connection_was_stale() -> None:
 @pytest.mark.parametrize(
     "question",
     [
-        Question("POST", "/", body=b"once"),
-        Question("POST", "/"),
-        Question("PUT", "/", body=io.BytesIO(b"once"), length=4),
-        Question("DELETE", "/"),
-        Question("GET", "/", body=io.BytesIO(b"once"), length=4),
+        Request("POST", "/", body=b"once"),
+        Request("POST", "/"),
+        Request("PUT", "/", body=io.BytesIO(b"once"), length=4),
+        Request("DELETE", "/"),
+        Request("GET", "/", body=io.BytesIO(b"once"), length=4),
     ],
     ids=["post", "empty post", "streamed put", "delete", "get whose body is gone"],
 )
-def test_what_may_have_happened_never_goes_again(question: Question) -> None:
+def test_unsafe_request_that_may_have_arrived_is_not_repeated(question: Request) -> None:
     with scripted_server(closing_on_the_second) as server:
         target = Target.of(server.url)
         fetch(target)
@@ -460,24 +467,24 @@ def test_a_stale_answer_that_has_begun_is_none() -> None:
 def test_idle_connections_are_bounded_and_grow_old(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted_server(repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server:
         target = Target.of(server.url)
-        for reply in [ask(target, GET, QUICK) for _ in range(pool.IDLE_MOST + 5)]:
+        for reply in [send(target, GET, QUICK) for _ in range(pool.MAX_IDLE + 5)]:
             reply.read()
-        assert len(target.origin.idle) == pool.IDLE_MOST
+        assert len(target.origin.idle) == pool.MAX_IDLE
         monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
         time.sleep(0.1)
-        target.origin.sweep()
+        target.origin.close_idle()
         assert not target.origin.idle
         fetch(target)
         time.sleep(0.1)
         # Nor is one taken that nobody has swept yet.
-        assert target.origin.take() is None
+        assert target.origin.acquire() is None
         monkeypatch.setattr(pool, "IDLE_SECONDS", 30.0)
-        monkeypatch.setattr(pool, "AGE_SECONDS", 0.0)
+        monkeypatch.setattr(pool, "MAX_AGE_SECONDS", 0.0)
         fetch(target)
         assert not target.origin.idle
 
 
-def test_the_sweeper_closes_what_nobody_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweeper_closes_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -489,7 +496,7 @@ def test_the_sweeper_closes_what_nobody_needs(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pool, "IDLE_SECONDS", 0.2)
     with scripted_server(script) as server:
         target = Target.of(server.url)
-        pool._sweeper.forget()
+        pool.sweeper.reset_after_fork()
         fetch(target)
         assert gone.wait(3)
         assert not target.origin.idle
@@ -552,7 +559,7 @@ def test_many_threads_at_once() -> None:
         def work(name: int) -> None:
             for turn in range(100):
                 path = f"/{name}/{turn}"
-                if fetch(target, Question("GET", path), Limits())[1] != path.encode():
+                if fetch(target, Request("GET", path), Limits())[1] != path.encode():
                     wrong.append(path)
 
         threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
@@ -573,7 +580,7 @@ def test_a_body_is_streamed(length: int | None) -> None:
     body = os.urandom(300_000)
     with scripted_server(repeating(OK)) as server:
         for _ in range(2):
-            fetch(server, Question("POST", "/", body=io.BytesIO(body), length=length))
+            fetch(server, Request("POST", "/", body=io.BytesIO(body), length=length))
         assert server.connections == 1
     asked = server.asked[0]
     assert asked.body == body
@@ -587,7 +594,7 @@ def test_a_body_is_streamed(length: int | None) -> None:
 )
 def test_the_length_is_said(method: str, body: bytes | None, lengths: list[str]) -> None:
     with scripted_server(repeating(OK)) as server:
-        fetch(server, Question(method, "/", body=body))
+        fetch(server, Request(method, "/", body=body))
     assert server.asked[0].header("Content-Length") == lengths
 
 
@@ -613,10 +620,10 @@ def test_a_body_that_breaks_off(length: int | None) -> None:
 
     with scripted_server(script) as server:
         with failing("write", "caller", sent=True):
-            fetch(server, Question("POST", "/", body=Breaking(OSError("of the caller")), length=length))
+            fetch(server, Request("POST", "/", body=Breaking(OSError("of the caller")), length=length))
         # A Fault says itself what it is.
         with pytest.raises(Fault) as caught:
-            fetch(server, Question("POST", "/", body=Breaking(Fault(faults.UPSTREAM_BUSY)), length=length))
+            fetch(server, Request("POST", "/", body=Breaking(Fault(faults.UPSTREAM_BUSY)), length=length))
         assert caught.value.kind is faults.UPSTREAM_BUSY
         # Neither connection is used again: half a request is on it.
         wait_until(lambda: server.connections == 2, 2, "the second connection")
@@ -625,18 +632,18 @@ def test_a_body_that_breaks_off(length: int | None) -> None:
 def test_a_body_that_ends_early_is_no_whole_request() -> None:
     with scripted_server(repeating(OK)) as server:
         with failing("write", "caller", sent=True):
-            fetch(server, Question("POST", "/", body=Breaking(None), length=300))
+            fetch(server, Request("POST", "/", body=Breaking(None), length=300))
         with failing("write", "caller", sent=True):
-            fetch(server, Question("POST", "/", body=Breaking(None, b"x" * 70_000), length=300))
+            fetch(server, Request("POST", "/", body=Breaking(None, b"x" * 70_000), length=300))
         assert fetch(server)[1] == b"ok"
 
 
 def test_a_body_over_the_cap() -> None:
     with scripted_server(repeating(OK)) as server:
         with failing("write", "too-large", sent=False):
-            fetch(server, Question("POST", "/", body=b"x" * 1_000_001))
+            fetch(server, Request("POST", "/", body=b"x" * 1_000_001))
         with failing("write", "too-large", sent=True):
-            fetch(server, Question("POST", "/", body=io.BytesIO(b"x" * 1_000_001)))
+            fetch(server, Request("POST", "/", body=io.BytesIO(b"x" * 1_000_001)))
 
 
 @pytest.mark.parametrize("length", [None, 300], ids=["chunked", "length"])
@@ -647,7 +654,7 @@ def test_a_caller_that_drips_is_not_the_upstreams_fault(length: int | None) -> N
             return b"x"
 
     with scripted_server(repeating(OK)) as server, failing("write", "caller", sent=True, slow=True):
-        fetch(server, Question("POST", "/", body=Dripping(), length=length))
+        fetch(server, Request("POST", "/", body=Dripping(), length=length))
 
 
 class Endless:
@@ -674,9 +681,9 @@ def test_an_upstream_that_refuses_before_it_has_the_whole_body(closes: bool, sec
 
     body = Endless()
     with scripted_server(script, trusted.server("127.0.0.1") if secure else None) as server:
-        question = Question("POST", "/", body=body, length=500_000_000)
+        question = Request("POST", "/", body=body, length=500_000_000)
         target = trusted.target(server) if secure else Target.of(server.url)
-        reply, answer = fetch(target, question, Limits(total=5, size=10**9))
+        reply, answer = fetch(target, question, Limits(total=5, max_body_bytes=10**9))
         assert (reply.status, answer) == (413, b"no")
         assert body.count < 50_000_000
         assert not target.origin.idle
@@ -693,56 +700,66 @@ def test_an_interim_answer_does_not_end_the_request() -> None:
 
     with scripted_server(script) as server:
         body = io.BytesIO(b"x" * 3_000_000)
-        assert fetch(server, Question("POST", "/", body=body, length=3_000_000), Limits())[1] == b"ok"
+        assert fetch(server, Request("POST", "/", body=body, length=3_000_000), Limits())[1] == b"ok"
 
 
 def test_an_upstream_that_does_not_take_the_body(silent_port: int) -> None:
     with failing("write", "slow", sent=True, slow=True):
-        question = Question("POST", "/", body=io.BytesIO(b"x" * 50_000_000), length=50_000_000)
+        question = Request("POST", "/", body=io.BytesIO(b"x" * 50_000_000), length=50_000_000)
         fetch(silent_port, question, Limits(0.6, 0.6, 1.2, 10**9))
 
 
 @pytest.mark.parametrize(
     "question",
     [
-        Question("GET", "/a b"), Question("GET", "/a\r\nX: y"), Question("GET", "/\n"), Question("GET", "a"),
-        Question("GET", ""), Question("GET", "/\u0100"), Question("GET", "/a#b"), Question("GET", "/\x7f"),
-        Question("GET", "/ HTTP/1.1\r\nHost: evil\r\n\r\nGET /"), Question("GET", "http://evil/"),
-        Question("GET /x HTTP/1.1\r\nX:", "/"), Question("", "/"), Question("GE\tT", "/"),
-        Question("GET", "/", [("X", "a\r\nContent-Length: 5")]), Question("GET", "/", [("X", "a\nb")]),
-        Question("GET", "/", [("X", "a\rb")]), Question("GET", "/", [("X", "a\0b")]),
-        Question("GET", "/", [("X", "\x7f")]),
-        Question("GET", "/", [("X: y\r\nZ", "a")]), Question("GET", "/", [("X ", "a")]),
-        Question("GET", "/", [("", "a")]),
-        Question("GET", "/", [("X", "\u0100")]), Question("GET", "/", [("X\u0100", "a")]),
+        Request("GET", "/a b"),
+        Request("GET", "/a\r\nX: y"),
+        Request("GET", "/\n"),
+        Request("GET", "a"),
+        Request("GET", ""),
+        Request("GET", "/\u0100"),
+        Request("GET", "/a#b"),
+        Request("GET", "/\x7f"),
+        Request("GET", "/ HTTP/1.1\r\nHost: evil\r\n\r\nGET /"),
+        Request("GET", "http://evil/"),
+        Request("GET /x HTTP/1.1\r\nX:", "/"),
+        Request("", "/"),
+        Request("GE\tT", "/"),
+        Request("GET", "/", [("X", "a\r\nContent-Length: 5")]),
+        Request("GET", "/", [("X", "a\nb")]),
+        Request("GET", "/", [("X", "a\rb")]),
+        Request("GET", "/", [("X", "a\0b")]),
+        Request("GET", "/", [("X", "\x7f")]),
+        Request("GET", "/", [("X: y\r\nZ", "a")]),
+        Request("GET", "/", [("X ", "a")]),
+        Request("GET", "/", [("", "a")]),
+        Request("GET", "/", [("X", "\u0100")]),
+        Request("GET", "/", [("X\u0100", "a")]),
     ],
-)  # fmt: skip
-def test_nothing_is_smuggled_in_by_a_value(question: Question) -> None:
+)
+def test_nothing_is_smuggled_in_by_a_value(question: Request) -> None:
     with scripted_server(repeating(OK)) as server, failing("write", "malformed", sent=False):
         fetch(server, question)
     assert server.connections == 0
 
 
-def test_the_door_alone_frames_the_request() -> None:
+def test_framing_headers_of_the_caller_are_replaced() -> None:
     foreign = [
-        ("Content-Length", "99"), ("transfer-encoding", "chunked"), ("Host", "evil"), ("Connection", "X-A, close"),
-        ("Expect", "100-continue"), ("TE", "trailers"), ("Upgrade", "h2c"), ("X-A", "stays"),
-    ]  # fmt: skip
+        ("Content-Length", "99"),
+        ("transfer-encoding", "chunked"),
+        ("Host", "evil"),
+        ("Connection", "X-A, close"),
+        ("Expect", "100-continue"),
+        ("TE", "trailers"),
+        ("Upgrade", "h2c"),
+        ("X-A", "stays"),
+    ]
     with scripted_server(repeating(OK)) as server:
-        fetch(server, Question("POST", "/", foreign, body=b"ab"))
+        fetch(server, Request("POST", "/", foreign, body=b"ab"))
     assert (
         server.asked[0].head
         == (f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nX-A: stays\r\nContent-Length: 2\r\n\r\n").encode()
     )
-
-
-def test_hop_by_hop() -> None:
-    headers = [
-        ("Connection", "close, X-Mine"), ("connection", "Other"), ("Keep-Alive", "5"), ("X-mine", "a"), ("other", "b"),
-        ("TE", "c"), ("Trailer", "d"), ("Transfer-Encoding", "chunked"), ("Upgrade", "e"), ("Proxy-Authorization", "f"),
-        ("Proxy-Authenticate", "g"), ("Proxy-Connection", "h"), ("X-Stays", "i"),
-    ]  # fmt: skip
-    assert hop_by_hop(iter(headers)) == [("X-Stays", "i")]
 
 
 # ------------------------------------------------------------------------------------------ addresses
@@ -750,10 +767,29 @@ def test_hop_by_hop() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://a/", "http://", "http:///a", "http://a@b/", "http://a:b@c/", "http://a:99999/", "http://a:x/", "http://a\r\nb/",
-     "http://a b/", "http://a/b c", "http://a/\r\n", "http://[::1", "http://[fe80::1%25eth0]/", "//a/", "a", "",
-     "http://" + "a" * 70 + ".id/", "http://a..b/", "file:///etc/passwd", "http://a/\u0100"],
-)  # fmt: skip
+    [
+        "ftp://a/",
+        "http://",
+        "http:///a",
+        "http://a@b/",
+        "http://a:b@c/",
+        "http://a:99999/",
+        "http://a:x/",
+        "http://a\r\nb/",
+        "http://a b/",
+        "http://a/b c",
+        "http://a/\r\n",
+        "http://[::1",
+        "http://[fe80::1%25eth0]/",
+        "//a/",
+        "a",
+        "",
+        "http://" + "a" * 70 + ".id/",
+        "http://a..b/",
+        "file:///etc/passwd",
+        "http://a/\u0100",
+    ],
+)
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match=r"^address$"):
         Target.of(url)
@@ -777,14 +813,37 @@ def test_addresses(url: str, authority: str, base: str) -> None:
 
 PUBLIC = ["8.8.8.8", "10.0.0.1", "192.168.1.1", "172.16.0.1", "2001:4860:4860::8888", "fd00::1"]
 SPECIAL = [
-    "127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "239.1.1.1", "240.0.0.1",
-    "255.255.255.255", "192.0.0.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "100::1", "4000::1",
-    "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0.0.0.0",  # IPv4-mapped
-    "64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1",  # NAT64
-    "2002:7f00:1::", "2002:a9fe:a9fe::1",  # 6to4
-    "2001:0:a9fe:a9fe::", "2001:0:808:808:0:0:80ff:fffe",  # Teredo: its server, and its client's address inverted
-    "::127.0.0.1", "::a9fe:a9fe",  # IPv4-compatible
-]  # fmt: skip
+    "127.0.0.1",
+    "127.9.9.9",
+    "0.0.0.0",
+    "0.1.2.3",
+    "169.254.169.254",
+    "224.0.0.1",
+    "239.1.1.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "192.0.0.1",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+    "100::1",
+    "4000::1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:0.0.0.0",  # IPv4-mapped
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::7f00:1",  # NAT64
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::1",  # 6to4
+    "2001:0:a9fe:a9fe::",
+    "2001:0:808:808:0:0:80ff:fffe",  # Teredo: its server, and its client's address inverted
+    "::127.0.0.1",
+    "::a9fe:a9fe",  # IPv4-compatible
+]
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -840,7 +899,7 @@ def test_networks_that_are_none_stop_the_bus_from_starting(text: str) -> None:
     assert (
         ended.stderr.strip()
         .splitlines()[-1]
-        .startswith("django.core.exceptions.ImproperlyConfigured: MANTRA_UPSTREAM_NETWORKS must be networks")
+        .startswith("django.core.exceptions.ImproperlyConfigured: MANTRA_UPSTREAM_NETWORKS must list networks")
     )
 
 
@@ -933,10 +992,10 @@ def test_a_resolver_that_hangs(resolver: Callable[..., Resolver]) -> None:
     names.delay = 1.5
     with scripted_server(repeating(OK)) as server:
         target = Target.of(f"http://hulu.contoh.go.id:{server.port}/")
-        failures: list[Failed] = []
+        failures: list[UpstreamError] = []
 
         def work() -> None:
-            with pytest.raises(Failed) as caught:
+            with pytest.raises(UpstreamError) as caught:
                 fetch(target)
             failures.append(caught.value)
 
@@ -946,7 +1005,7 @@ def test_a_resolver_that_hangs(resolver: Callable[..., Resolver]) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.monotonic() - began < 1.3
+        assert_within(1.3, began)
         assert {(failed.phase, failed.reason, failed.slow) for failed in failures} == {("dns", "slow", True)}
         time.sleep(1.2)
         # One question for all five.
@@ -1017,7 +1076,7 @@ def test_a_certificate_that_is_not_good(trusted: Trusted, address: str, days: tu
         assert not server.asked
 
 
-def test_a_certificate_of_nobody_we_know(trusted: Trusted, tmp_path: Path) -> None:
+def test_certificate_of_an_unknown_authority_is_refused(trusted: Trusted, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     stranger = Trusted(tmp_path / "other")
     with scripted_server(repeating(OK), trusted.server("127.0.0.1")) as server:
@@ -1099,7 +1158,7 @@ def test_tls_that_drips_is_cut_at_the_deadline(trusted: Trusted) -> None:
 
 
 def test_certificates_that_are_none() -> None:
-    with pytest.raises(ValueError, match=r"^authority$"):
+    with pytest.raises(ValueError, match=r"^ca-certificate$"):
         Target.of("https://a", "nonsense")
     with pytest.raises(ValueError, match=r"^client-certificate$"):
         Target.of("https://a", "", "nonsense")

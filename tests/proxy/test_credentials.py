@@ -13,10 +13,12 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 
+from proxyservices.endpoints import credential_of
 from proxyservices.models import Upstream
 from proxyservices.transport import credentials
-from proxyservices.transport.credentials import Credential, NoToken
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.credentials import CredentialError
+from proxyservices.transport.errors import UpstreamError
+from tests.bounds import assert_within
 from tests.servers.faulty import Asked, Peer, scripted_server
 
 
@@ -25,12 +27,12 @@ def upstream(kind: str, **more: Any) -> Upstream:
 
 
 def shown(row: Upstream) -> list[tuple[str, str]]:
-    return Credential.of(row).headers(time.monotonic() + 5)
+    return credential_of(row).headers(time.monotonic() + 5)
 
 
 def test_nothing() -> None:
     assert shown(upstream("none", credential="rahasia")) == []
-    assert not Credential.of(upstream("none")).refused()
+    assert not credential_of(upstream("none")).renew_after_refusal()
 
 
 def test_an_access_key() -> None:
@@ -56,7 +58,7 @@ def test_bearer() -> None:
 @pytest.mark.parametrize("kind", ["access-key", "header", "bearer"])
 def test_what_no_header_can_hold(kind: str, secret: str) -> None:
     with pytest.raises(ValueError, match=r"^credential$"):
-        Credential.of(upstream(kind, credential_name="X-Key", credential=secret))
+        credential_of(upstream(kind, credential_name="X-Key", credential=secret))
 
 
 # --------------------------------------------------------------------------------------------- OAuth2
@@ -116,26 +118,26 @@ def within(seconds: float) -> float:
 
 
 def test_a_token_is_fetched_once(tokens: TokenServer) -> None:
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     assert [credential.headers(within(5)) for _ in range(3)] == [[("Authorization", "Bearer token1")]] * 3
     (asked,) = tokens.asked
     assert asked.line == "POST /token?a=b HTTP/1.1"
     assert asked.header("Content-Type") == ["application/x-www-form-urlencoded"]
     assert parse_qs(asked.body.decode()) == {"grant_type": ["client_credentials"], "scope": ["baca tulis"]}
     # Another upstream with the same grant, or a plan that was made anew, has the same token.
-    again = Credential.of(tokens.row())
+    again = credential_of(tokens.row())
     assert again.headers(within(5)) == [("Authorization", "Bearer token1")]
-    other = Credential.of(tokens.row(scope="lain"))
+    other = credential_of(tokens.row(scope="lain"))
     assert other.headers(within(5)) == [("Authorization", "Bearer token2")]
 
 
 def test_a_server_that_wants_the_secret_in_the_form(tokens: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "PAUSE", 0.0)
     tokens.form_only = True
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
     assert len(tokens.asked) == 2
-    assert credential.refused()
+    assert credential.renew_after_refusal()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
     # It remembers.
     assert len(tokens.asked) == 3
@@ -144,7 +146,7 @@ def test_a_server_that_wants_the_secret_in_the_form(tokens: TokenServer, monkeyp
 @pytest.mark.parametrize("life", [0.4, "0.4"])
 def test_a_token_is_renewed_before_it_expires(tokens: TokenServer, life: object) -> None:
     tokens.life = life
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     credential.headers(within(5))
     time.sleep(0.25)
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
@@ -152,19 +154,19 @@ def test_a_token_is_renewed_before_it_expires(tokens: TokenServer, life: object)
 
 def test_a_token_without_a_life_is_kept_for_a_while(tokens: TokenServer) -> None:
     tokens.life = None
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     assert [credential.headers(within(5)) for _ in range(2)] == [[("Authorization", "Bearer token1")]] * 2
 
 
 def test_a_refused_token_is_fetched_anew(tokens: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "PAUSE", 0.1)
-    credential = Credential.of(tokens.row())
-    assert not credential.refused()  # nothing was shown yet
+    credential = credential_of(tokens.row())
+    assert not credential.renew_after_refusal()  # nothing was shown yet
     credential.headers(within(5))
     # Nobody's token goes bad as fast as that: another one would not help.
-    assert not credential.refused()
+    assert not credential.renew_after_refusal()
     time.sleep(0.15)
-    assert credential.refused()
+    assert credential.renew_after_refusal()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
     assert tokens.given == 2
 
@@ -173,26 +175,26 @@ def test_a_refusal_drops_the_token_that_was_shown_and_no_newer_one(
     tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credentials, "PAUSE", 0.0)
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     credential.headers(within(5))
 
     def another_call() -> None:
         credential.headers(within(5))
-        assert credential.refused()
+        assert credential.renew_after_refusal()
         credential.headers(within(5))
 
     thread = threading.Thread(target=another_call)
     thread.start()
     thread.join()
     assert tokens.given == 2
-    assert credential.refused()
+    assert credential.renew_after_refusal()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
     assert tokens.given == 2
 
 
 def test_many_calls_at_once_fetch_one_token(tokens: TokenServer) -> None:
     tokens.delay = 0.3
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     found: list[Any] = []
     threads = [threading.Thread(target=lambda: found.append(credential.headers(within(5)))) for _ in range(8)]
     began = time.monotonic()
@@ -201,44 +203,43 @@ def test_many_calls_at_once_fetch_one_token(tokens: TokenServer) -> None:
     for thread in threads:
         thread.join()
     assert found == [[("Authorization", "Bearer token1")]] * 8
-    assert time.monotonic() - began < 1.0
+    assert_within(1.0, began)
 
 
 def test_while_a_token_is_renewed_the_old_one_is_shown(tokens: TokenServer) -> None:
     tokens.life = 1.0
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     credential.headers(within(5))
     tokens.delay = 0.4
     time.sleep(0.55)
     renewing = threading.Thread(target=credential.headers, args=(within(5),))
     renewing.start()
     time.sleep(0.1)
-    began = time.monotonic()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
-    assert time.monotonic() - began < 0.1
+    assert renewing.is_alive()
     renewing.join()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
 
 
 def test_an_old_token_outlives_a_server_that_is_down(tokens: TokenServer) -> None:
     tokens.life = 1.0
-    credential = Credential.of(tokens.row())
+    credential = credential_of(tokens.row())
     credential.headers(within(5))
     tokens.instead = 500, b""
     time.sleep(0.55)
     assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
     time.sleep(0.5)
-    with pytest.raises(NoToken):
+    with pytest.raises(CredentialError):
         credential.headers(within(5))
 
 
 def test_a_slow_server_costs_a_call_no_more_than_its_time(tokens: TokenServer) -> None:
     tokens.delay = 2.0
-    credential = Credential.of(tokens.row())
-    failures: list[Failed] = []
+    credential = credential_of(tokens.row())
+    failures: list[UpstreamError] = []
 
     def work() -> None:
-        with pytest.raises(NoToken) as caught:
+        with pytest.raises(CredentialError) as caught:
             credential.headers(within(0.4))
         failures.append(caught.value)
 
@@ -248,7 +249,7 @@ def test_a_slow_server_costs_a_call_no_more_than_its_time(tokens: TokenServer) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - began < 1.0
+    assert_within(1.0, began)
     assert [(failed.phase, failed.reason, failed.slow) for failed in failures] == [("first-byte", "slow", True)] * 5
     assert {failed.sent for failed in failures} == {False}
 
@@ -277,8 +278,8 @@ def test_a_server_that_gives_no_token(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     tokens.instead = status, body
-    credential = Credential.of(tokens.row())
-    with pytest.raises(NoToken) as caught:
+    credential = credential_of(tokens.row())
+    with pytest.raises(CredentialError) as caught:
         credential.headers(within(5))
     assert (caught.value.phase, caught.value.reason) == (phase, reason)
     # Nothing of the upstream's own call has gone out.
@@ -288,31 +289,31 @@ def test_a_server_that_gives_no_token(
 
 def test_a_server_that_gives_none_is_not_asked_by_every_call(tokens: TokenServer) -> None:
     tokens.form_only, tokens.life = True, 1
-    credential = Credential.of(tokens.row(credential="salah"))
+    credential = credential_of(tokens.row(credential="salah"))
     for _ in range(10):
-        with pytest.raises(NoToken):
+        with pytest.raises(CredentialError):
             credential.headers(within(5))
     # As basic authentication and in the form.
     assert len(tokens.asked) == 2
 
 
 def test_a_server_that_is_away(refusing_port: int) -> None:
-    credential = Credential.of(
+    credential = credential_of(
         upstream("oauth2", credential_name="a", credential="b", token_url=f"http://127.0.0.1:{refusing_port}/")
     )
-    with pytest.raises(NoToken) as caught:
+    with pytest.raises(CredentialError) as caught:
         credential.headers(within(5))
     assert (caught.value.phase, caught.value.reason) == ("connect", "refused")
 
 
 def test_the_token_server_lies_in_the_operators_networks(tokens: TokenServer, settings: Any) -> None:
     settings.UPSTREAM_NETWORKS = []
-    with pytest.raises(NoToken) as caught:
-        Credential.of(tokens.row()).headers(within(5))
+    with pytest.raises(CredentialError) as caught:
+        credential_of(tokens.row()).headers(within(5))
     assert (caught.value.phase, caught.value.reason) == ("address", "forbidden")
     assert not tokens.asked
 
 
 def test_an_address_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"^address$"):
-        Credential.of(upstream("oauth2", credential_name="a", credential="b", token_url="ftp://a/"))
+        credential_of(upstream("oauth2", credential_name="a", credential="b", token_url="ftp://a/"))

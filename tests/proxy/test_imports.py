@@ -11,23 +11,23 @@ import yaml
 from pytest_httpserver import HTTPServer
 
 from proxyservices.descriptions import documents
-from proxyservices.descriptions.documents import UPLOADED, Documents, Unusable
+from proxyservices.descriptions.documents import UPLOADED, DescriptionError, DocumentSet
 from proxyservices.importing import create
-from proxyservices.importing.drafts import VALUES, Draft, Found
+from proxyservices.importing.drafts import MAX_PARAMETERS, Draft, ImportPreview
 from proxyservices.importing.openapi import whole
 from proxyservices.models import ProxyOperation
 from tests.cast import Cast, call
 
-CONTRACTS = Path(__file__).parent / "contracts"
+DESCRIPTIONS = Path(__file__).parent / "descriptions"
 
 
-def uploaded(*names: str) -> tuple[Documents, str]:
-    return Documents({UPLOADED + name: (CONTRACTS / name).read_bytes() for name in names}), UPLOADED + names[0]
+def uploaded(*names: str) -> tuple[DocumentSet, str]:
+    return DocumentSet({UPLOADED + name: (DESCRIPTIONS / name).read_bytes() for name in names}), UPLOADED + names[0]
 
 
-def read(document: dict[str, Any] | str, fetch: Any = None) -> Found:
+def read(document: dict[str, Any] | str, fetch: Any = None) -> ImportPreview:
     text = document if isinstance(document, str) else json.dumps(document)
-    return create.described(Documents({UPLOADED + "a.json": text.encode()}, fetch), UPLOADED + "a.json")
+    return create.preview(DocumentSet({UPLOADED + "a.json": text.encode()}, fetch), UPLOADED + "a.json")
 
 
 def spec(**operation: Any) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def body(schema: Any, **more: Any) -> dict[str, Any]:
     return spec(requestBody={"required": True, "content": {"application/json": {"schema": schema}}}, **more)
 
 
-def only(found: Found) -> Draft:
-    assert found.left == []
+def only(found: ImportPreview) -> Draft:
+    assert found.skipped == []
     (draft,) = found.drafts
     return draft
 
@@ -53,7 +53,7 @@ def names(draft: Draft) -> dict[str, str]:
 
 
 def test_it_works() -> None:
-    found = create.described(*uploaded("pegawai.yaml"))
+    found = create.preview(*uploaded("pegawai.yaml"))
     assert (found.kind, found.title) == ("OpenAPI 3.0.3", "Pegawai")
     one, _delete, post = found.drafts
     assert (one.code, one.method, one.path) == ("ambilPegawai", "GET", "pegawai/{nomor_induk}")
@@ -63,7 +63,7 @@ def test_it_works() -> None:
     assert by_name["nomor_induk"]["required"]
     assert (by_name["golongan"]["type"], by_name["golongan"]["choices"]) == ("choice", "I\nII\nIII\nIV")
     assert (by_name["halaman"]["min"], by_name["halaman"]["default"]) == ("1", "1")
-    assert {(each["place"], each["name"], each["parameter"]) for each in one.mappings} == {
+    assert {(each["location"], each["name"], each["parameter"]) for each in one.mappings} == {
         ("query", "filter[nama]", "filter_nama"), ("query", "golongan", "golongan"),
         ("header", "X-Lacak", "X_Lacak"), ("query", "pola", "pola"), ("query", "halaman", "halaman"),
     }  # fmt: skip
@@ -75,26 +75,26 @@ def test_it_works() -> None:
     assert {each["name"] for each in post.mappings} == {"nip", "lahir", "unit.kode", "unit.nama"}
     assert next(each for each in post.parameters if each["name"] == "nip")["subject"]
     assert any(note.startswith("diri") for note in post.notes)
-    assert [what for what, _why in found.left] == ["HEAD /pegawai/{nomor-induk}", "POST /unggah"]
-    assert all(why for _what, why in found.left)
+    assert [what for what, _why in found.skipped] == ["HEAD /pegawai/{nomor-induk}", "POST /unggah"]
+    assert all(why for _what, why in found.skipped)
 
 
 @pytest.mark.django_db
 def test_drafts_are_made_with_all_that_belongs_to_them(cast: Cast) -> None:
     documents, main = uploaded("pegawai.yaml")
-    packed = json.loads(json.dumps(create.pack(create.described(documents, main), documents, main)))
+    packed = json.loads(json.dumps(create.pack(create.preview(documents, main), documents, main)))
     drafts, texts, main = create.unpack(packed)
     ProxyOperation.objects.create(service=cast.service, code="AMBILPEGAWAI")
-    made = create.make(cast.service, drafts, texts, main)
+    made = create.create_drafts(cast.service, drafts, texts, main)
     assert [each.code for each in made] == ["ambilPegawai_2", "delete_pegawai_nomor-induk", "post_pegawai"]
     one = ProxyOperation.objects.get(code="ambilPegawai_2")
     assert (one.state, one.style, one.kind) == ("draft", "rest", "proxy")
     assert one.upstreams.get().url == "https://layanan.contoh.go.id/api/v1"
     assert one.parameters.count() == 6
     assert one.mappings.count() == 5
-    contract = one.contracts.get()
+    contract = one.descriptions.get()
     assert contract.main
-    assert contract.content == (CONTRACTS / "pegawai.yaml").read_text().strip()
+    assert contract.content == (DESCRIPTIONS / "pegawai.yaml").read_text().strip()
     for each in made:
         each.full_clean()
 
@@ -126,10 +126,10 @@ def test_swagger_2() -> None:
     put, post = found.drafts
     assert put.address == "https://h.go.id:8443/api"
     assert names(put) == {"id": "integer", "x": "decimal"}
-    assert put.mappings == [{"place": "json", "name": "x", "parameter": "x"}]
+    assert put.mappings == [{"location": "json", "name": "x", "parameter": "x"}]
     assert put.credential_kind == "none"
     assert any("k: basic" in note for note in put.notes)
-    assert post.mappings == [{"place": "form", "name": "f", "parameter": "f"}]
+    assert post.mappings == [{"location": "form", "name": "f", "parameter": "f"}]
     assert any(note.startswith("berkas") for note in post.notes)
 
 
@@ -155,7 +155,7 @@ def test_swagger_2() -> None:
 def test_what_cannot_be_taken_over_is_left_whole_with_its_reason(schema: Any) -> None:
     found = read(body(schema))
     assert found.drafts == []
-    ((what, why),) = found.left
+    ((what, why),) = found.skipped
     assert what == "POST /a"
     assert why
 
@@ -207,8 +207,8 @@ def test_references_lead_to_documents_that_are_uploaded_or_fetched(httpserver: H
     bentuk = yaml.safe_dump({"A": {"type": "object", "properties": {"n": {"$ref": "#/B"}}}, "B": {"type": "integer"}})
     httpserver.expect_request("/api/bentuk.yaml").respond_with_data(bentuk)
     main = httpserver.url_for("/api/v1/buku.json")
-    documents = Documents({})
-    draft = only(create.described(documents, main))
+    documents = DocumentSet({})
+    draft = only(create.preview(documents, main))
     assert names(draft) == {"n": "integer"}
     assert draft.address == httpserver.url_for("/layanan")
     assert list(documents.used) == [main, httpserver.url_for("/api/bentuk.yaml")]
@@ -219,7 +219,7 @@ def test_references_lead_to_documents_that_are_uploaded_or_fetched(httpserver: H
 
 def test_a_wsdl_and_the_schema_that_it_includes() -> None:
     documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
-    found = create.described(documents, main)
+    found = create.preview(documents, main)
     (draft,) = found.drafts
     assert (draft.code, draft.style, draft.path) == ("Cari", "soap", "Cari")
     assert draft.address == "http://pegawai.contoh.go.id/soap"
@@ -233,19 +233,19 @@ def test_a_wsdl_and_the_schema_that_it_includes() -> None:
     assert by_name["golongan"]["choices"] == "I\nII"
     assert (by_name["umur"]["min"], by_name["umur"]["max"]) == ("17", "70")
     assert not by_name["a"]["required"]
-    assert draft.mappings == [{"place": "json", "name": "unit.kode", "parameter": "kode"}]
+    assert draft.mappings == [{"location": "json", "name": "unit.kode", "parameter": "kode"}]
     for word in ("unit.versi", "unit.induk", "lain", "a ", "Cari"):
         assert any(note.startswith(word) for note in draft.notes), word
-    assert [what for what, _why in found.left] == ["Layanan/P/Banyak", "Layanan/P12/Cari", "Layanan/PH"]
+    assert [what for what, _why in found.skipped] == ["Layanan/P/Banyak", "Layanan/P12/Cari", "Layanan/PH"]
     assert set(documents.used) == {UPLOADED + "pegawai.wsdl", UPLOADED + "tipe.xsd"}
 
 
 @pytest.mark.django_db
 def test_a_soap_draft_keeps_every_document(cast: Cast) -> None:
     documents, main = uploaded("pegawai.wsdl", "tipe.xsd")
-    found = create.described(documents, main)
-    (made,) = create.make(cast.service, found.drafts, documents.used, main)
-    assert [(each.url, each.main) for each in made.contracts.all()] == [
+    found = create.preview(documents, main)
+    (made,) = create.create_drafts(cast.service, found.drafts, documents.used, main)
+    assert [(each.url, each.main) for each in made.descriptions.all()] == [
         (UPLOADED + "pegawai.wsdl", True), (UPLOADED + "tipe.xsd", False),
     ]  # fmt: skip
 
@@ -262,36 +262,36 @@ def test_another_bus_describes_itself_well_enough(cast: Cast) -> None:
 
 
 def test_rpc_and_what_soap_leaves_aside() -> None:
-    text = (CONTRACTS / "rpc.wsdl").read_text()
+    text = (DESCRIPTIONS / "rpc.wsdl").read_text()
     draft = only(read(text))
     assert names(draft) == {"nip": "text", "jumlah": "integer"}
     assert any("SOAP" in note for note in draft.notes)
 
 
 def test_a_schema_that_is_missing_is_named() -> None:
-    with pytest.raises(Unusable, match=r"tipe\.xsd"):
-        create.described(*uploaded("pegawai.wsdl"))
+    with pytest.raises(DescriptionError, match=r"tipe\.xsd"):
+        create.preview(*uploaded("pegawai.wsdl"))
 
 
 def test_a_wsdl_by_its_address(httpserver: HTTPServer) -> None:
     for name in ("pegawai.wsdl", "tipe.xsd"):
-        httpserver.expect_request(f"/{name}").respond_with_data((CONTRACTS / name).read_bytes())
-    assert len(create.described(Documents({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
+        httpserver.expect_request(f"/{name}").respond_with_data((DESCRIPTIONS / name).read_bytes())
+    assert len(create.preview(DocumentSet({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
 
 
 # ------------------------------------------------------------------------------ what no document may do
 
 
 def test_no_document_opens_a_file_or_an_address_past_the_door(settings: Any, httpserver: HTTPServer) -> None:
-    text = (CONTRACTS / "pegawai.wsdl").read_text()
+    text = (DESCRIPTIONS / "pegawai.wsdl").read_text()
     for place in ("file:///etc/passwd", "/etc/passwd", "../../etc/passwd"):
-        with pytest.raises(Unusable):
+        with pytest.raises(DescriptionError):
             read(text.replace("tipe.xsd", place))
     settings.UPSTREAM_NETWORKS = ["!127.0.0.0/8"]
-    with pytest.raises(Unusable):
+    with pytest.raises(DescriptionError):
         read(text.replace("tipe.xsd", httpserver.url_for("/tipe.xsd")), documents.fetch)
-    with pytest.raises(Unusable):
-        create.described(Documents({}), httpserver.url_for("/a.json"))
+    with pytest.raises(DescriptionError):
+        create.preview(DocumentSet({}), httpserver.url_for("/a.json"))
     assert httpserver.log == []
 
 
@@ -313,7 +313,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 @pytest.mark.timeout(20)
 def test_a_bomb_is_refused(bomb: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(DescriptionError):
         read(bomb)
 
 
@@ -330,20 +330,20 @@ def test_a_document_that_refers_to_itself_without_end() -> None:
     document = body({"$ref": "#/components/schemas/S0"})
     document["components"] = {"schemas": {"A": {"type": "object", "properties": members}, **others}}
     wide = read(document)
-    assert all(len(draft.parameters) <= VALUES for draft in wide.drafts)
+    assert all(len(draft.parameters) <= MAX_PARAMETERS for draft in wide.drafts)
     document["paths"] = body({"$ref": "#/components/schemas/A"})["paths"]
     assert names(only(read(document))) == {}
 
 
 def test_a_description_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LARGE", 100)
-    with pytest.raises(Unusable):
+    monkeypatch.setattr(documents, "MAX_BYTES", 100)
+    with pytest.raises(DescriptionError):
         read(body({"type": "object"}))
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_an_address_that_gives_no_document(httpserver: HTTPServer, status: int) -> None:
     httpserver.expect_request("/a").respond_with_data("{}", status=status, headers={"Location": "/b"})
-    with pytest.raises(Unusable):
-        create.described(Documents({}), httpserver.url_for("/a"))
+    with pytest.raises(DescriptionError):
+        create.preview(DocumentSet({}), httpserver.url_for("/a"))
     assert len(httpserver.log) == 1

@@ -6,8 +6,8 @@ import pytest
 
 from registry import faults
 from tests.cast import Cast, call
-from tests.proxy.publishing import publish
-from tests.proxy.upstream import Answer, upstream
+from tests.proxy.publishing import publish_proxy
+from tests.proxy.upstream import Answer, serve_upstream
 
 OK = b'{"response":{"status":1,"code":200,"message":"OK","data":{"asal":{"0":{"nip":"007","nama":null}}}}}'
 KEY = {"credential_kind": "access-key", "credential": "kuncihulu1"}
@@ -24,50 +24,50 @@ KEY = {"credential_kind": "access-key", "credential": "kuncihulu1"}
     ],
 )
 def test_each_style_on_the_wire(cast: Cast, style: str, method: str, path: str, body: bytes) -> None:
-    with upstream(Answer(OK, "text/plain;charset=UTF-8")) as there:
-        publish(
-            cast, there.url + "/json/bkn/simpeg", style=f"legacy-{style}", path="asal", parameters=("nip", "unit"),
+    with serve_upstream(Answer(OK, "text/plain;charset=UTF-8")) as upstream:
+        publish_proxy(
+            cast, upstream.url + "/json/bkn/simpeg", style=f"legacy-{style}", path="asal", parameters=("nip", "unit"),
             upstream=KEY,
         )  # fmt: skip
         reply = cast.get("alias.json", "nip=a%2Fb&unit=Dinas+3")
-    asked = there.last
-    assert (asked.method, asked.path, asked.body) == (method, path, body)
-    assert (asked.header("User-Agent"), asked.header("AccessKey")) == ("MANTRA", "kuncihulu1")
+    received = upstream.last
+    assert (received.method, received.path, received.body) == (method, path, body)
+    assert (received.header("User-Agent"), received.header("AccessKey")) == ("MANTRA", "kuncihulu1")
     assert reply.json() == {"asal": {"0": {"nip": "007", "nama": None}}}
 
 
 def test_constants_and_secrets_stand_where_their_mapping_does(cast: Cast) -> None:
-    with upstream(Answer(OK)) as there:
-        publish(
-            cast, there.url, style="legacy-restfull", path="asal", parameters=("nip", "unit"),
+    with serve_upstream(Answer(OK)) as upstream:
+        publish_proxy(
+            cast, upstream.url, style="legacy-restfull", path="asal", parameters=("nip", "unit"),
             mappings=(
-                {"place": "query", "name": "nip", "parameter": "nip"},
-                {"place": "query", "name": "sandi", "value": "s3cret/x"},
+                {"location": "query", "name": "nip", "parameter": "nip"},
+                {"location": "query", "name": "sandi", "value": "s3cret/x"},
             ),
         )  # fmt: skip
         assert call("/json/prov/data/alias/1/2", accesskey=cast.key).json()["response"]["status"] == 1
-    assert there.last.path == "/asal/1/s3cret%252Fx/2"
+    assert upstream.last.path == "/asal/1/s3cret%252Fx/2"
 
 
 def test_values_by_place_cannot_have_gaps(cast: Cast) -> None:
-    with upstream(Answer(OK)) as there:
-        publish(
-            cast, there.url, style="legacy-restfull", path="asal",
+    with serve_upstream(Answer(OK)) as upstream:
+        publish_proxy(
+            cast, upstream.url, style="legacy-restfull", path="asal",
             parameters=({"name": "nip", "required": False}, {"name": "unit", "required": False}),
         )  # fmt: skip
-        assert cast.get("alias.json", "unit=3").json()["code"] == faults.NOT_CONVERTIBLE.code
+        assert cast.get("alias.json", "unit=3").json()["code"] == faults.REQUEST_NOT_CONVERTIBLE.code
         assert cast.get("alias.json", "nip=3").status == 200
-        assert there.last.path == "/asal/3"
+        assert upstream.last.path == "/asal/3"
         assert cast.get("alias.json").status == 200
-        assert there.last.path == "/asal"
+        assert upstream.last.path == "/asal"
 
 
 @pytest.mark.parametrize("wrapper", ["valid_response", "invalid_response", "error_response"])
 @pytest.mark.parametrize("enveloped", [True, False])
 def test_wrappers_are_taken_off(cast: Cast, wrapper: str, enveloped: bool) -> None:
     inner = OK if enveloped else b'{"hasil":{"a":"1"}}'
-    with upstream(Answer(b'{"%b":%b}' % (wrapper.encode(), inner))) as there:
-        publish(cast, there.url, style="legacy-get", path="asal")
+    with serve_upstream(Answer(b'{"%b":%b}' % (wrapper.encode(), inner))) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
         data = call("/json/prov/data/alias", accesskey=cast.key).json()["response"]["data"]
     assert data == ({"asal": {"0": {"nip": "007", "nama": None}}} if enveloped else {"hasil": {"a": "1"}})
 
@@ -85,29 +85,29 @@ def test_wrappers_are_taken_off(cast: Cast, wrapper: str, enveloped: bool) -> No
 )
 @pytest.mark.parametrize("face", ["json", "xml", "api"])
 def test_each_answer_in_each_format(cast: Cast, body: bytes, face: str) -> None:
-    with upstream(Answer(body, "text/plain")) as there:
-        publish(cast, there.url, style="legacy-get", path="asal")
+    with serve_upstream(Answer(body, "text/plain")) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
         reply = call(f"/{face}/prov/data/alias", accesskey=cast.key)
     assert reply.status == 200
     assert {"json": b'"nip": "007"', "xml": b"<nip>007</nip>", "api": b's:3:"nip";s:3:"007";'}[face] in reply.body
 
 
 def test_rows_come_as_csv(cast: Cast) -> None:
-    with upstream(Answer(OK)) as there:
-        publish(cast, there.url, style="legacy-get", path="asal")
+    with serve_upstream(Answer(OK)) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
         assert cast.get("alias.csv").body == b"nip,nama\r\n007,\r\n"
 
 
 def test_what_the_upstream_refuses_is_no_table_either(cast: Cast) -> None:
-    with upstream(Answer(b'{"response":{"status":0,"code":10012,"message":"kosong","data":""}}')) as there:
-        publish(cast, there.url, style="legacy-get", path="asal")
+    with serve_upstream(Answer(b'{"response":{"status":0,"code":10012,"message":"kosong","data":""}}')) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
         for format in ("csv", "json", "xlsx"):
             assert cast.get(f"alias.{format}").json()["code"] == faults.UPSTREAM_REFUSED.code
 
 
 def test_a_grant_of_some_fields_is_kept_within_the_envelope(cast: Cast) -> None:
-    with upstream(Answer(OK)) as there:
-        publish(cast, there.url, style="legacy-get", path="asal", grant="nip")
+    with serve_upstream(Answer(OK)) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal", grant="nip")
         found = call("/json/prov/data/alias", accesskey=cast.key).json()["response"]
         assert (found["status"], found["code"]) == (1, 200)
         assert found["data"] == {"asal": {"0": {"nip": "007"}}}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,24 +13,27 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-import urllib3
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from proxyservices import endpoints
 from proxyservices.health import balancer, probe, prober, summary, sync, tracker
-from proxyservices.models import Lease, ProxyOperation, Upstream, UpstreamState
+from proxyservices.models import ProxyOperation, Upstream, UpstreamState
 from proxyservices.transport import client
-from proxyservices.transport.client import Limits, Question
-from proxyservices.transport.endpoint import Address
-from proxyservices.transport.errors import Failed
-from registry.models import SnapshotVersion
+from proxyservices.transport.client import Limits, Request
+from proxyservices.transport.endpoint import Endpoint
+from proxyservices.transport.errors import UpstreamError
+from registry import leader, processes
+from registry.models import LeaderLock, SnapshotVersion
 from registry.results import Fault
 from tests.cast import Cast
-from tests.proxy.moody import Moody
-from tests.servers.process import free_port
+from tests.proxy.scripted import ScriptedUpstream
+from tests.servers.bus import Bus
+from tests.servers.process import ending_with_us, permit, wait_until
 
 #: Seconds; the shortest that can be configured.
 INTERVAL = 1
@@ -40,22 +41,15 @@ INTERVAL = 1
 LOOK = 0.3
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    tracker._states.clear()
-    tracker._findings.clear()
-
-
 @pytest.fixture
-def first() -> Iterator[Moody]:
-    with Moody() as made:
+def first() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as made:
         yield made
 
 
 @pytest.fixture
-def second() -> Iterator[Moody]:
-    with Moody() as made:
+def second() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as made:
         yield made
 
 
@@ -64,7 +58,7 @@ def publish(cast: Cast) -> Callable[..., Upstream]:
     operation = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
 
     def made(url: str, **more: object) -> Upstream:
-        values = {"probe_seconds": INTERVAL, "credential_kind": "none", **more}
+        values = {"probe_interval_seconds": INTERVAL, "credential_kind": "none", **more}
         row = Upstream(operation=operation, url=url, **values)
         row.full_clean()
         row.save()
@@ -77,29 +71,31 @@ def publish(cast: Cast) -> Callable[..., Upstream]:
 
 
 def probe_once(row: Upstream) -> probe.Outcome:
-    return probe.ask(prober.address_of(row))
+    return probe.run_probe(endpoints.endpoint_of(row))
 
 
-def test_it_works(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_it_works(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     found = probe_once(publish(first.url, probe_path="sehat?x=1"))
     assert found.healthy
-    [(_, method, path, head)] = first.asked
+    [(_, method, path, head)] = first.received
     assert (method, path) == ("GET", "/api/sehat?x=1")
     assert "User-Agent: MANTRA probe" in head
 
 
 @pytest.mark.parametrize(
-    ("written", "asked"), [("", "/api"), ("cek", "/api/cek"), ("/cek", "/cek")], ids=["none", "below", "root"]
+    ("written", "received"), [("", "/api"), ("cek", "/api/cek"), ("/cek", "/cek")], ids=["none", "below", "root"]
 )
-def test_where_it_asks(publish: Callable[..., Upstream], first: Moody, written: str, asked: str) -> None:
+def test_probe_asks_its_path(
+    publish: Callable[..., Upstream], first: ScriptedUpstream, written: str, received: str
+) -> None:
     probe_once(publish(first.url, probe_path=written))
-    assert first.asked[0][2] == asked
+    assert first.received[0][2] == received
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-def test_any_method(publish: Callable[..., Upstream], first: Moody, method: str) -> None:
+def test_any_method(publish: Callable[..., Upstream], first: ScriptedUpstream, method: str) -> None:
     assert probe_once(publish(first.url, probe_method=method)).healthy
-    assert first.asked[0][1] == method
+    assert first.received[0][1] == method
 
 
 @pytest.mark.parametrize(
@@ -107,23 +103,23 @@ def test_any_method(publish: Callable[..., Upstream], first: Moody, method: str)
     [("200-399", 302, True), ("200-399", 404, False), ("200, 401", 401, True), ("204", 200, False)],
 )
 def test_expected_statuses(
-    publish: Callable[..., Upstream], first: Moody, statuses: str, status: int, well: bool
+    publish: Callable[..., Upstream], first: ScriptedUpstream, statuses: str, status: int, well: bool
 ) -> None:
-    found = probe_once(publish(first.url, probe_path=f"/status/{status}", probe_statuses=statuses))
+    found = probe_once(publish(first.url, probe_path=f"/status/{status}", probe_expected_statuses=statuses))
     assert found.healthy is well
     assert found.reason == ("" if well else "status")
 
 
-def test_an_expected_text(publish: Callable[..., Upstream], first: Moody) -> None:
-    row = publish(first.url, probe_text="semua sehat")
+def test_an_expected_text(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+    row = publish(first.url, probe_expected_text="semua sehat")
     assert probe_once(row).healthy
-    first.be("ill")
+    first.set_mode("ill")
     found = probe_once(row)
     assert (found.healthy, found.phase, found.reason) == (False, "body", "text")
 
 
 def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
-    assert probe._holds(iter([b"..se", b"ha", b"t.."]), b"sehat")
+    assert probe._contains(iter([b"..se", b"ha", b"t.."]), b"sehat")
     read: list[int] = []
 
     def endless() -> Iterator[bytes]:
@@ -131,24 +127,26 @@ def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
             read.append(65536)
             yield bytes(65536)
 
-    assert not probe._holds(endless(), b"sehat")
-    assert sum(read) <= probe.MOST + 65536
+    assert not probe._contains(endless(), b"sehat")
+    assert sum(read) <= probe.MAX_SEARCHED_BYTES + 65536
 
 
 @pytest.mark.parametrize(
-    ("mood", "phase", "slow"),
+    ("mode", "phase", "slow"),
     [("refusing", "connect", False), ("dropping", "first-byte", False), ("hanging", "first-byte", True)],
 )
-def test_what_fails_is_named(publish: Callable[..., Upstream], first: Moody, mood: str, phase: str, slow: bool) -> None:
-    first.be(mood)
+def test_probe_failure_names_phase_and_reason(
+    publish: Callable[..., Upstream], first: ScriptedUpstream, mode: str, phase: str, slow: bool
+) -> None:
+    first.set_mode(mode)
     found = probe_once(publish(first.url))
     assert (found.healthy, found.phase, found.slow) == (False, phase, slow)
     assert found.seconds < INTERVAL + 0.5
 
 
-def test_the_credential_goes_with_it(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_probe_sends_the_credential(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     probe_once(publish(first.url, credential_kind="header", credential_name="X-Kunci", credential="rahasia"))
-    assert "X-Kunci: rahasia" in first.asked[0][3]
+    assert "X-Kunci: rahasia" in first.received[0][3]
 
 
 # ------------------------------------------------------------------------------------------- the prober and one worker
@@ -159,14 +157,14 @@ class Stage:
 
     def __init__(self, *rows: Upstream) -> None:
         self.prober = prober.Prober()
-        self.exchange = sync.Exchange()
-        self.addresses = [prober.address_of(row) for row in rows]
+        self.exchange = sync.StateExchange()
+        self.addresses = [endpoints.endpoint_of(row) for row in rows]
         self._ticked = 0.0
         #: The id of the address that answered each call, or 0.
         self.calls: list[int] = []
 
     def turn(self, calling: bool = True) -> None:
-        self.prober.look()
+        self.prober.refresh()
         self.prober.probe()
         self.prober.write()
         if time.monotonic() - self._ticked > LOOK:
@@ -178,18 +176,18 @@ class Stage:
 
     def call(self) -> int:
         try:
-            addresses = balancer.order(self.addresses)
+            addresses = balancer.select(self.addresses)
         except Fault:
             return 0
         return next((each.id for each in addresses if self._answers(each)), 0)
 
-    def _answers(self, address: Address) -> bool:
+    def _answers(self, address: Endpoint) -> bool:
         began = time.monotonic()
-        question = Question("GET", "/panggil", [("User-Agent", "call")], None, 0)
+        question = Request("GET", "/panggil", [("User-Agent", "call")], None, 0)
         try:
-            reply = client.ask(address.target, question, Limits(0.2, 0.2, 0.2, 1000), began + 0.2)
+            reply = client.send(address.target, question, Limits(0.2, 0.2, 0.2, 1000), began + 0.2)
             reply.read()
-        except Failed as failure:
+        except UpstreamError as failure:
             tracker.failed(address, failure, began)
             return False
         if reply.status >= 500:
@@ -215,99 +213,102 @@ class Stage:
         return self.call() == self.addresses[0].id
 
 
-MOODS = ["refusing", "dropping", "hanging", "broken"]
+MODES = ["refusing", "dropping", "hanging", "broken"]
 
 
 @pytest.fixture
-def rows(publish: Callable[..., Upstream], first: Moody, second: Moody) -> list[Upstream]:
-    return [publish(first.url), publish(second.url, position=1)]
+def rows(publish: Callable[..., Upstream], first: ScriptedUpstream, second: ScriptedUpstream) -> list[Upstream]:
+    return [publish(first.url), publish(second.url, priority=1)]
 
 
-@pytest.mark.parametrize("mood", [*MOODS, "ill"])
-def test_what_the_prober_ejected_is_back_within_two_intervals(rows: list[Upstream], first: Moody, mood: str) -> None:
-    Upstream.objects.update(probe_text="semua sehat")
+@pytest.mark.parametrize("mode", [*MODES, "ill"])
+def test_what_the_prober_ejected_is_back_within_two_intervals(
+    rows: list[Upstream], first: ScriptedUpstream, mode: str
+) -> None:
+    Upstream.objects.update(probe_expected_text="semua sehat")
     rows = list(Upstream.objects.order_by("pk"))
     stage = Stage(*rows)
     stage.until(lambda: UpstreamState.objects.filter(observer=tracker.PROBER, healthy=True).count() == 2, 3, False)
-    first.be(mood)
+    first.set_mode(mode)
     # No call is spent on finding out.
-    stage.until(lambda: tracker.ill(stage.addresses[0]), 2 * INTERVAL + 3, calling=False)
+    stage.until(lambda: tracker.failing_probe(stage.addresses[0]), 2 * INTERVAL + 3, calling=False)
     assert stage.call() == rows[1].pk
-    first.be("well")
+    first.set_mode("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
 
-@pytest.mark.parametrize("mood", MOODS)
-def test_what_failing_calls_ejected_is_back_within_two_intervals(rows: list[Upstream], first: Moody, mood: str) -> None:
-    """The mood is over before the prober saw it: the calls alone know."""
+@pytest.mark.parametrize("mode", MODES)
+def test_what_failing_calls_ejected_is_back_within_two_intervals(
+    rows: list[Upstream], first: ScriptedUpstream, mode: str
+) -> None:
+    """The mode is over before the prober saw it: the calls alone know."""
     stage = Stage(*rows)
     stage.during(0.5)
-    first.be(mood)
+    first.set_mode(mode)
     while tracker.state_of(stage.addresses[0]).ejection.state == "closed":
         stage.call()
-    assert not tracker.ill(stage.addresses[0])
-    first.be("well")
+    assert not tracker.failing_probe(stage.addresses[0])
+    first.set_mode("well")
     assert stage.call() == rows[1].pk
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
 
-@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_only_address_with_its_breaker_open_is_back_within_two_intervals(
-    publish: Callable[..., Upstream], first: Moody, mood: str
+    publish: Callable[..., Upstream], first: ScriptedUpstream, mode: str
 ) -> None:
     stage = Stage(publish(first.url))
     stage.during(0.3)
-    first.be(mood)
+    first.set_mode(mode)
     stage.until(lambda: tracker.state_of(stage.addresses[0]).breaker.state == "open", 15)
-    stage.until(lambda: tracker.ill(stage.addresses[0]), 5)
-    first.be("well")
+    stage.until(lambda: tracker.failing_probe(stage.addresses[0]), 5)
+    first.set_mode("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
 
-@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_process_that_never_saw_it_takes_it_up_within_two_intervals(
-    rows: list[Upstream], first: Moody, mood: str
+    rows: list[Upstream], first: ScriptedUpstream, mode: str
 ) -> None:
     stage = Stage(*rows)
-    first.be(mood)
+    first.set_mode(mode)
     stage.until(lambda: UpstreamState.objects.filter(healthy=False).exists(), 5, calling=False)
-    tracker._findings.clear()
-    tracker._states.clear()
-    stage.exchange = sync.Exchange()
+    tracker.reset()
+    stage.exchange = sync.StateExchange()
     stage.exchange.tick()
     assert stage.call() == rows[1].pk
-    first.be("well")
+    first.set_mode("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "with another"])
-@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("mode", MODES)
 def test_without_a_probe_it_is_back_within_two_pauses(
     publish: Callable[..., Upstream],
-    first: Moody,
-    second: Moody,
+    first: ScriptedUpstream,
+    second: ScriptedUpstream,
     monkeypatch: pytest.MonkeyPatch,
-    mood: str,
+    mode: str,
     alone: bool,
 ) -> None:
-    monkeypatch.setattr(tracker, "PAUSE", 0.5)
-    rows = [publish(first.url, probe_seconds=0)]
+    monkeypatch.setattr(tracker, "TRIAL_DELAY", 0.5)
+    rows = [publish(first.url, probe_interval_seconds=0)]
     if not alone:
-        rows.append(publish(second.url, position=1, probe_seconds=0))
+        rows.append(publish(second.url, priority=1, probe_interval_seconds=0))
     stage = Stage(*rows)
-    first.be(mood)
+    first.set_mode(mode)
     for _ in range(tracker.STORM + 5):
         stage.call()
-    first.be("well")
-    stage.until(stage.in_rotation, 2 * tracker.PAUSE)
+    first.set_mode("well")
+    stage.until(stage.in_rotation, 2 * tracker.TRIAL_DELAY)
 
 
-def test_flapping(rows: list[Upstream], first: Moody) -> None:
+def test_flapping(rows: list[Upstream], first: ScriptedUpstream) -> None:
     """Half a second well, half a second not: the other address carries the calls, and in the end it is back."""
     stage = Stage(*rows)
     stage.during(0.3)
-    for mood in ("refusing", "well", "broken", "well", "dropping", "well", "hanging", "well"):
-        first.be(mood)
+    for mode in ("refusing", "well", "broken", "well", "dropping", "well", "hanging", "well"):
+        first.set_mode(mode)
         stage.during(0.5)
     assert 0 not in stage.calls
     assert stage.calls.count(rows[1].pk) > 10
@@ -316,16 +317,16 @@ def test_flapping(rows: list[Upstream], first: Moody) -> None:
     assert set(stage.calls[-20:]) == {rows[0].pk}
 
 
-def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: Moody) -> None:
+def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: ScriptedUpstream) -> None:
     stage = Stage(*rows)
     stage.during(0.3)
-    first.be("broken")
-    before = len(first.asked)
+    first.set_mode("broken")
+    before = len(first.received)
     stage.during(3)
     assert 0 not in stage.calls
-    tried = [path for _, _, path, _ in first.asked[before:] if path == "/api/panggil" or path == "/panggil"]
+    tried = [path for _, _, path, _ in first.received[before:] if path == "/api/panggil" or path == "/panggil"]
     assert len(tried) <= tracker.THRESHOLD + 1
-    first.be("well")
+    first.set_mode("well")
     stage.until(stage.in_rotation, 2 * INTERVAL)
 
 
@@ -336,107 +337,109 @@ def state(row: Upstream) -> UpstreamState:
     return UpstreamState.objects.get(upstream=row, observer=tracker.PROBER)
 
 
-def test_what_it_finds_is_written(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_probe_result_is_stored(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     row = publish(first.url)
     stage = Stage(row)
     stage.until(lambda: UpstreamState.objects.exists(), 3, False)
     assert (state(row).healthy, state(row).failed_at) == (True, None)
     assert 0 < (state(row).latency_us or 0) < 1_000_000
-    first.be("refusing")
+    first.set_mode("refusing")
     stage.until(lambda: not state(row).healthy, 4, False)
     assert (state(row).phase, state(row).reason) == ("connect", "refused")
     assert timezone.now() - (state(row).failed_at or timezone.now()) < timedelta(seconds=3)
 
 
-def test_one_probe_that_fails_is_looked_at_again(publish: Callable[..., Upstream], first: Moody) -> None:
-    row = publish(first.url, probe_seconds=60)
+def test_one_probe_that_fails_is_looked_at_again(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+    row = publish(first.url, probe_interval_seconds=60)
     stage = Stage(row)
     stage.until(lambda: UpstreamState.objects.exists(), 3, False)
-    watched = stage.prober._watched[row.pk]
-    first.be("broken")
+    watched = stage.prober._targets[row.pk]
+    first.set_mode("broken")
     watched.due = 0.0
     stage.until(lambda: watched.failures == 1, 3, False)
     assert state(row).healthy
-    first.be("well")
-    stage.until(lambda: watched.failures == 0, prober.AGAIN + 1, False)
+    first.set_mode("well")
+    stage.until(lambda: watched.failures == 0, prober.RECHECK_SECONDS + 1, False)
     assert state(row).healthy
 
 
-def test_probes_come_at_their_interval(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_probes_come_at_their_interval(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     stage = Stage(publish(first.url))
     stage.during(4.5, False)
-    times = [at for at, *_ in first.asked]
+    times = [at for at, *_ in first.received]
     assert len(times) in (4, 5)
     assert all(0.9 < later - sooner < 1.5 for sooner, later in itertools.pairwise(times))
 
 
-def test_one_that_hangs_holds_no_other_up(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_hanging_probe_delays_no_other(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     with contextlib.ExitStack() as stack:
-        hanging = [stack.enter_context(Moody("hanging")) for _ in range(prober.QUICK)]
+        hanging = [stack.enter_context(ScriptedUpstream("hanging")) for _ in range(prober.QUICK)]
         for each in hanging:
-            publish(each.url, probe_seconds=5)
+            publish(each.url, probe_interval_seconds=5)
         stage = Stage(publish(first.url))
         stage.during(12, False)
-        times = [at for at, *_ in first.asked]
+        times = [at for at, *_ in first.received]
         assert len(times) >= 10
         assert all(later - sooner < 1.5 for sooner, later in itertools.pairwise(times))
         assert UpstreamState.objects.filter(healthy=False).count() == len(hanging)
         for each in hanging:
-            each.be("well")
+            each.set_mode("well")
         stage.until(lambda: UpstreamState.objects.filter(healthy=True).count() == len(hanging) + 1, 10, False)
 
 
 def test_when_many_begin_to_hang_at_once_the_others_are_asked_on(
-    publish: Callable[..., Upstream], first: Moody
+    publish: Callable[..., Upstream], first: ScriptedUpstream
 ) -> None:
     with contextlib.ExitStack() as stack:
-        others = [stack.enter_context(Moody()) for _ in range(prober.QUICK + prober.SLOW + 10)]
+        others = [stack.enter_context(ScriptedUpstream()) for _ in range(prober.QUICK + prober.SLOW + 10)]
         for each in others:
-            publish(each.url, probe_seconds=5)
+            publish(each.url, probe_interval_seconds=5)
         stage = Stage(publish(first.url))
         stage.until(lambda: UpstreamState.objects.filter(healthy=True).count() == len(others) + 1, 10, False)
         for each in others:
-            each.be("hanging")
+            each.set_mode("hanging")
         began = time.monotonic()
         stage.during(12, False)
-        times = [at for at, *_ in first.asked if at > began]
+        times = [at for at, *_ in first.received if at > began]
         # At most as long as one probe in the lane of the quick may take, for each time that it is filled.
         assert all(later - sooner < 4.5 for sooner, later in itertools.pairwise(times))
         assert len(times) >= 6
 
 
 def test_a_change_in_the_book_is_taken_up(
-    publish: Callable[..., Upstream], first: Moody, second: Moody, cast: Cast
+    publish: Callable[..., Upstream], first: ScriptedUpstream, second: ScriptedUpstream, cast: Cast
 ) -> None:
-    row = publish(first.url, probe_seconds=60)
+    row = publish(first.url, probe_interval_seconds=60)
     stage = Stage(row)
-    stage.until(lambda: len(first.asked) == 1, 3, False)
+    stage.until(lambda: len(first.received) == 1, 3, False)
     row.url = second.url
     row.save()
-    stage.until(lambda: len(second.asked) == 1, 3, False)
+    stage.until(lambda: len(second.received) == 1, 3, False)
     row.active = False
     row.save()
-    stage.until(lambda: not stage.prober._watched, 3, False)
-    stage.prober.tidy()
+    stage.until(lambda: not stage.prober._targets, 3, False)
+    stage.prober.prune()
     assert not UpstreamState.objects.exists()
     row.active = True
     row.save()
     ProxyOperation.objects.update(state="retired")
     stage.during(1, False)
-    assert len(second.asked) == 1
+    assert len(second.received) == 1
 
 
-def test_a_row_that_cannot_be_used_is_ill_and_harms_no_other(publish: Callable[..., Upstream], first: Moody) -> None:
-    row, well = publish("https://127.0.0.1:1/", authority="tidak benar"), publish(first.url)
+def test_a_row_that_cannot_be_used_is_ill_and_harms_no_other(
+    publish: Callable[..., Upstream], first: ScriptedUpstream
+) -> None:
+    row, well = publish("https://127.0.0.1:1/", ca_certificate="tidak benar"), publish(first.url)
     stage = Stage(well)
     stage.until(lambda: UpstreamState.objects.count() == 2, 5, False)
-    assert (state(row).healthy, state(row).phase, state(row).reason) == (False, "address", "authority")
+    assert (state(row).healthy, state(row).phase, state(row).reason) == (False, "address", "ca-certificate")
     assert state(well).healthy
 
 
-def test_rows_of_processes_that_are_gone_are_removed(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_rows_of_processes_that_are_gone_are_removed(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     row = publish(first.url)
-    old = timezone.now() - timedelta(seconds=summary.GONE + 1)
+    old = timezone.now() - timedelta(seconds=summary.STALE_AFTER + 1)
     UpstreamState.objects.create(upstream=row, observer="lama:1", seen_at=old)
     UpstreamState.objects.create(upstream=row, observer="baru:1")
     stage = Stage(row)
@@ -444,25 +447,25 @@ def test_rows_of_processes_that_are_gone_are_removed(publish: Callable[..., Upst
     assert list(UpstreamState.objects.exclude(observer=tracker.PROBER).values_list("observer", flat=True)) == ["baru:1"]
 
 
-def test_no_probes_no_writes(publish: Callable[..., Upstream], first: Moody) -> None:
-    publish(first.url, probe_seconds=0)
+def test_no_probes_no_writes(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+    publish(first.url, probe_interval_seconds=0)
     stage = Stage()
     stage.during(1.2, False)
     assert not UpstreamState.objects.exists()
-    assert first.asked == []
+    assert first.received == []
 
 
 # -------------------------------------------------------------------------------------------------------- the lease
 
 
-def as_holder(name: str) -> prober.Holder:
-    made = prober.Holder()
-    made._me = name
+def as_holder(name: str) -> leader.Leadership:
+    made = leader.Leadership("probes")
+    made._own_name = name
     return made
 
 
 def test_one_prober_at_a_time(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prober, "PATIENCE", 0.3)
+    monkeypatch.setattr(leader, "TAKEOVER_SECONDS", 0.3)
     one, two = as_holder("a:1"), as_holder("b:2")
     assert one.hold()
     assert not two.hold()
@@ -482,59 +485,58 @@ def test_a_lease_that_is_given_back_is_free_at_once(db: None) -> None:
     one.release()
     assert two.hold()
     one.release()
-    assert Lease.objects.get().holder == "b:2"
+    assert LeaderLock.objects.get().holder == "b:2"
 
 
 def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(db: None) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    host = sync.observer().rpartition(":")[0]
+    host = processes.this_process().rpartition(":")[0]
     assert as_holder(f"{host}:{gone.pid}").hold()
     assert as_holder("b:2").hold()
 
 
-def test_who_lost_the_lease_stops(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_prober_without_the_lease_stops(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     stage = Stage(publish(first.url))
-    stage.until(lambda: len(first.asked) == 1, 3, False)
-    Lease.objects.update(holder="lain:1")
+    stage.until(lambda: len(first.received) == 1, 3, False)
+    LeaderLock.objects.update(holder="lain:1")
     stage.during(1, False)
-    assert not stage.prober.lease.held
-    asked = len(first.asked)
+    assert not stage.prober.leadership.held
+    received = len(first.received)
     stage.during(2, False)
-    assert len(first.asked) == asked
+    assert len(first.received) == received
 
 
 # ------------------------------------------------------------------------------------------------------- the command
 
 
-def test_the_command_asks_once(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_the_command_asks_once(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     publish(first.url)
     out = StringIO()
     call_command("probe_upstreams", stdout=out)
-    assert out.getvalue().startswith(f"prov/data/alias {first.url}: well (")
-    first.be("refusing")
-    with pytest.raises(CommandError, match="1 of 1 upstreams are not well"):
+    assert out.getvalue().startswith(f"prov/data/alias {first.url}: healthy (")
+    first.set_mode("refusing")
+    with pytest.raises(CommandError, match="1 of 1 upstreams are unhealthy"):
         call_command("probe_upstreams", stdout=out)
-    assert f"{first.url}: ill: connect refused" in out.getvalue()
+    assert f"{first.url}: unhealthy: connect refused" in out.getvalue()
 
 
 class Follower:
     """``probe_upstreams --follow`` as a process of its own, over a database of its own."""
 
-    def __init__(self, var: Path, book: Path, url: str) -> None:
-        (var / "journal").mkdir(parents=True)
+    def __init__(self, var: Path, url: str) -> None:
         self.path = var / "mantra.sqlite3"
-        shutil.copy(book, self.path)
-        self.log = var / "log"
-        self._environment = {**os.environ, "MANTRA_VAR_DIR": str(var)}
+        self.log = var / "prober.log"
+        self._environment = Bus(var, bundle(url)).environment
         self.processes: list[subprocess.Popen[bytes]] = []
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as database:
-            database.execute("UPDATE proxyservices_upstream SET url = ? WHERE position = 0", (url,))
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
+        permit("the prober")
         command = [sys.executable, "manage.py", "probe_upstreams", "--follow", *words]
         with self.log.open("ab") as log:
-            self.processes.append(subprocess.Popen(command, cwd=settings.BASE_DIR, env=self._environment, stderr=log))
+            self.processes.append(
+                subprocess.Popen(ending_with_us(command), cwd=settings.BASE_DIR, env=self._environment, stderr=log)
+            )
         return self.processes[-1]
 
     def asks(self, sql: str) -> list[tuple[object, ...]]:
@@ -542,190 +544,139 @@ class Follower:
             return database.execute(sql).fetchall()
 
     def holder(self) -> int:
-        rows = self.asks("SELECT holder FROM proxyservices_lease")
+        rows = self.asks("SELECT holder FROM registry_leaderlock")
         return int(str(rows[0][0]).rpartition(":")[2] or 0) if rows else 0
 
 
-_BOOK = """
-from registry.models import *
-from proxyservices.models import *
-agency = Agency.objects.create(code="prov", name="Penyedia")
-service = Service.objects.create(agency=agency, code="data", title="Data")
-operation = ProxyOperation.objects.create(
-    service=service, code="alias", state="published", style="as-is", access="open", read_cap_ms=300
-)
-for position in (0, 1):
-    Upstream.objects.create(
-        operation=operation, url=f"http://127.0.0.1:{1 + position}/", credential_kind="none", position=position,
-        active=not position, probe_seconds=1 - position,
-    )
-"""
-
-
-def wait(condition: Callable[[], object], seconds: float = 20) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with one upstream."""
-    var = tmp_path_factory.mktemp("book")
-    (var / "journal").mkdir()
-    environment = {**os.environ, "MANTRA_VAR_DIR": str(var)}
-    for words in (("migrate", "--noinput", "-v0"), ("shell", "-v0", "-c", _BOOK)):
-        subprocess.run([sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=environment, check=True)
-    with contextlib.closing(sqlite3.connect(var / "mantra.sqlite3")) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return var / "mantra.sqlite3"
+def bundle(*urls: str) -> dict[str, Any]:
+    """The operation prov/data/alias, open to everybody, with these upstreams."""
+    upstreams = [
+        {"url": url, "credential_kind": "none", "priority": priority, "probe_interval_seconds": 1}
+        for priority, url in enumerate(urls)
+    ]
+    operation = {
+        "code": "alias",
+        "kind": "proxy",
+        "state": "published",
+        "style": "pass-through",
+        "access": "open",
+        "read_timeout_ms": 300,
+        "upstreams": upstreams,
+    }
+    return {
+        "agencies": [{"code": "prov", "name": "Penyedia"}],
+        "services": [{"agency": "prov", "code": "data", "title": "Data", "operations": [operation]}],
+    }
 
 
 @pytest.fixture
-def follower(tmp_path: Path, book: Path, first: Moody) -> Iterator[Follower]:
-    made = Follower(tmp_path / "var", book, first.url)
+def follower(tmp_path: Path, first: ScriptedUpstream) -> Iterator[Follower]:
+    made = Follower(tmp_path / "var", first.url)
     yield made
     for process in made.processes:
         process.kill()
         process.wait()
 
 
-def test_it_follows_until_it_is_told_to_stop(follower: Follower, first: Moody) -> None:
+def test_prober_runs_until_it_is_stopped(follower: Follower, first: ScriptedUpstream) -> None:
     process = follower.start()
-    wait(lambda: len(first.asked) >= 3)
+    wait_until(lambda: len(first.received) >= 3, 20, "the probes")
     assert (follower.path.parent / "journal" / "probes.alive").exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
-    assert follower.asks("SELECT holder FROM proxyservices_lease") == [("",)]
+    assert follower.asks("SELECT holder FROM registry_leaderlock") == [("",)]
     assert follower.log.read_text() == ""
 
 
-def test_it_ends_with_its_parent(follower: Follower, first: Moody) -> None:
+def test_prober_ends_with_its_parent(follower: Follower, first: ScriptedUpstream) -> None:
     parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     process = follower.start("--parent", str(parent.pid))
-    wait(lambda: first.asked)
+    wait_until(lambda: first.received, 20, "the probes")
     parent.communicate(b"\n")
     assert process.wait(5) == 0
 
 
-def test_a_hung_probe_does_not_keep_it_from_ending(follower: Follower, first: Moody) -> None:
-    first.be("hanging")
+def test_a_hung_probe_does_not_keep_it_from_ending(follower: Follower, first: ScriptedUpstream) -> None:
+    first.set_mode("hanging")
     process = follower.start()
-    wait(lambda: first.asked)
+    wait_until(lambda: first.received, 20, "the probes")
     process.terminate()
     assert process.wait(3) == 0
 
 
-def test_a_second_one_stands_by_and_takes_over(follower: Follower, first: Moody) -> None:
+def test_second_prober_takes_over_when_the_first_ends(follower: Follower, first: ScriptedUpstream) -> None:
     one, two = follower.start(), follower.start()
-    wait(lambda: len(first.asked) >= 4)
-    times = [at for at, *_ in first.asked]
+    wait_until(lambda: len(first.received) >= 4, 20, "the probes")
+    times = [at for at, *_ in first.received]
     assert all(later - sooner > 0.8 for sooner, later in itertools.pairwise(times))
     leader = next(each for each in (one, two) if each.pid == follower.holder())
     other = two if leader is one else one
     leader.kill()
     leader.wait()
-    asked = len(first.asked)
-    wait(lambda: follower.holder() == other.pid, 4)
-    wait(lambda: len(first.asked) > asked + 1, 4)
+    received = len(first.received)
+    wait_until(lambda: follower.holder() == other.pid, 4, "the new leader")
+    wait_until(lambda: len(first.received) > received + 1, 4, "the probes")
 
 
-def test_it_survives_an_outage_of_the_database(follower: Follower, first: Moody) -> None:
+def test_prober_survives_an_outage_of_the_database(follower: Follower, first: ScriptedUpstream) -> None:
     process = follower.start()
-    wait(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)])
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)], 20, "the state")
     with contextlib.closing(sqlite3.connect(follower.path, timeout=20, isolation_level=None)) as database:
-        database.execute("ALTER TABLE proxyservices_lease RENAME TO gone")
+        database.execute("ALTER TABLE registry_leaderlock RENAME TO gone")
         time.sleep(2)
-        first.be("refusing")
+        first.set_mode("refusing")
         time.sleep(4)
         assert process.poll() is None
-        database.execute("ALTER TABLE gone RENAME TO proxyservices_lease")
-    wait(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(0,)])
-    first.be("well")
-    wait(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)], 4)
+        database.execute("ALTER TABLE gone RENAME TO registry_leaderlock")
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(0,)], 20, "the state")
+    first.set_mode("well")
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)], 4, "the state")
     log = follower.log.read_text()
-    assert log.count("the prober stands still") == 1
-    assert log.count("the prober goes on") == 1
+    assert log.count("the prober is paused") == 1
+    assert log.count("the prober has resumed") == 1
 
 
 # --------------------------------------------------------------------------------------------------------- the whole
 
 
-class Bus:
-    """gunicorn with its children, as ./run starts it."""
-
-    def __init__(self, var: Path, book: Path, *urls: str) -> None:
-        (var / "journal").mkdir(parents=True)
-        shutil.copy(book, var / "mantra.sqlite3")
-        with contextlib.closing(sqlite3.connect(var / "mantra.sqlite3", isolation_level=None)) as database:
-            for position, url in enumerate(urls):
-                values = (url, position)
-                database.execute(
-                    "UPDATE proxyservices_upstream SET url = ?, active = 1, probe_seconds = 1 WHERE position = ?",
-                    values,
-                )
-        self.base = f"http://127.0.0.1:{free_port()}"
-        environment = {
-            **os.environ, "MANTRA_VAR_DIR": str(var), "MANTRA_SNAPSHOT_SECONDS": "0.3", "MANTRA_EMBEDDED": "1",
-            "WEB_CONCURRENCY": "2", "BIND": self.base.removeprefix("http://"),
-        }  # fmt: skip
-        serve = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "mantra.wsgi:application"]
-        with (var / "log").open("wb") as log:
-            self.process = subprocess.Popen(serve, cwd=settings.BASE_DIR, env=environment, stderr=log)
-
-    def status(self, path: str) -> int:
-        # A connection for each call, so that the workers take turns.
-        try:
-            answer = urllib3.request(
-                "GET", self.base + path, retries=False, timeout=15, headers={"Connection": "close"}
-            )
-        except urllib3.exceptions.HTTPError:
-            return 0
-        return answer.status
+def calls_of(scripted: ScriptedUpstream) -> int:
+    return sum(path.endswith("/panggil") for _, _, path, _ in scripted.received)
 
 
-def calls_of(moody: Moody) -> int:
-    return sum(path.endswith("/panggil") for _, _, path, _ in moody.asked)
-
-
-def test_the_whole_bus(tmp_path: Path, book: Path, first: Moody, second: Moody) -> None:
-    """Two worker processes, the prober, and every mood: nobody is refused, and the first address is soon back."""
-    bus = Bus(tmp_path / "var", book, first.url, second.url)
+def test_failing_upstream_is_ejected_and_comes_back_on_a_running_bus(
+    tmp_path: Path, first: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    """Two worker processes, the prober, and every mode: nobody is refused, and the first address is soon back."""
     path = "/rest/prov/data/alias/panggil"
-    try:
-        wait(lambda: bus.status("/readyz") == 200, 60)
-        wait(lambda: bus.status(path) == 200)
-        wait((tmp_path / "var" / "journal" / "probes.alive").exists)
-        for mood in MOODS:
-            first.be(mood)
+    with Bus(tmp_path / "var", bundle(first.url, second.url), MANTRA_EMBEDDED="1", WEB_CONCURRENCY="2") as bus:
+        wait_until(lambda: bus.status(path) == 200, 20, "the operation")
+        wait_until((tmp_path / "var" / "journal" / "probes.alive").exists, 20, "the prober")
+        for mode in MODES:
+            first.set_mode(mode)
             until = time.monotonic() + 2.5
             statuses = []
             while time.monotonic() < until:
                 statuses.append(bus.status(path))
             reached = calls_of(second)
             assert statuses[-1] == 200
-            assert set(statuses) <= {200} | ({500} if mood == "broken" else set()), mood
+            assert set(statuses) <= {200} | ({500} if mode == "broken" else set()), mode
             assert reached
-            first.be("well")
-            print(f"{mood}: back after {wait(_steady(bus, path, first), 2 * INTERVAL):.2f} s")
-    finally:
-        bus.process.terminate()
-        bus.process.wait(30)
+            first.set_mode("well")
+            taken = wait_until(_steady(bus, path, first), 2 * INTERVAL, "the first address")
+            print(f"{mode}: back after {taken:.2f} s")
 
 
-def _steady(bus: Bus, path: str, moody: Moody) -> Callable[[], bool]:
+def _steady(bus: Bus, path: str, scripted: ScriptedUpstream) -> Callable[[], bool]:
     """Whether five calls in a row, over all workers, reach it."""
 
     def reached() -> bool:
-        before = calls_of(moody)
-        return all(bus.status(path) == 200 for _ in range(5)) and calls_of(moody) == before + 5
+        before = calls_of(scripted)
+        return all(bus.status(path) == 200 for _ in range(5)) and calls_of(scripted) == before + 5
 
     return reached
 
 
-def test_the_version_moves_when_an_upstream_does(publish: Callable[..., Upstream], first: Moody) -> None:
+def test_the_version_moves_when_an_upstream_does(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
     """What the prober goes by."""
     row = publish(first.url)
     before = SnapshotVersion.objects.get(pk=1).version

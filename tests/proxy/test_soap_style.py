@@ -12,12 +12,11 @@ from lxml import etree
 from zeep import Client
 from zeep.transports import Transport
 
-from proxyservices.descriptions import services
-from proxyservices.models import Contract, ProxyOperation
+from proxyservices.models import ProxyOperation, ServiceDescription
 from registry import faults
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
-from tests.proxy.publishing import publish
+from tests.proxy.publishing import publish_proxy
 from tests.servers.soap_service import SoapService
 
 ALIAS = "http://localhost/rest/prov/data/alias"
@@ -29,12 +28,7 @@ def service() -> Iterator[SoapService]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> None:
-    services.services.clear()
-
-
-def ask(cast: Cast, format: str = "json", **parameters: str) -> Reply:
+def request(cast: Cast, format: str = "json", **parameters: str) -> Reply:
     query = "&".join(f"{name}={value}" for name, value in parameters.items())
     return call(f"/rest/prov/data/alias.{format}?{query}", accesskey=cast.key)
 
@@ -47,36 +41,40 @@ def people(cast: Cast, service: SoapService, **more: Any) -> ProxyOperation:
         {"name": "sejak", "type": "date", "required": False},
         {"name": "kata", "required": False},
     )
-    return publish(cast, service.url, style="soap", path="Cari", parameters=parameters, **more)
+    return publish_proxy(cast, service.url, style="soap", path="Cari", parameters=parameters, **more)
 
 
 def test_it_works(cast: Cast, service: SoapService) -> None:
     people(cast, service)
-    reply = ask(cast, nik="3171")
+    reply = request(cast, nik="3171")
     assert reply.status == 200, reply.text
     first, second = reply.json()["orang"]
     assert first == {
-        "nik": "3171", "nama": "Siti & <Aminah> 😀", "umur": 41, "gaji": 2500000.5,
-        "lahir": "1985-02-28", "aktif": True,
-    }  # fmt: skip
+        "nik": "3171",
+        "nama": "Siti & <Aminah> 😀",
+        "umur": 41,
+        "gaji": 2500000.5,
+        "lahir": "1985-02-28",
+        "aktif": True,
+    }
     assert b'"gaji":2500000.50' in reply.body
     assert (second["nik"], second["nama"], second["aktif"]) == ("007", None, False)
 
 
 def test_every_type_of_parameter_arrives(cast: Cast, service: SoapService) -> None:
     people(cast, service)
-    told = ask(cast, nik="0071", gaji="12.50", aktif="false", sejak="2024-02-29", kata="%F0%9F%98%80%26%3C").json()[
+    told = request(cast, nik="0071", gaji="12.50", aktif="false", sejak="2024-02-29", kata="%F0%9F%98%80%26%3C").json()[
         "gema"
     ]
     assert json.loads(told) == {"nik": "0071", "gaji": "12.50", "aktif": False, "sejak": "2024-02-29", "kata": "😀&<"}
 
 
-def test_it_goes_out_in_every_format(cast: Cast, service: SoapService) -> None:
+def test_soap_response_is_served_in_every_format(cast: Cast, service: SoapService) -> None:
     people(cast, service)
-    xml = ElementTree.fromstring(ask(cast, "xml", nik="1").body)
+    xml = ElementTree.fromstring(request(cast, "xml", nik="1").body)
     assert [each.text for each in xml.iter("nik")] == ["1", "007"]
-    assert b"2500000.50" in ask(cast, "csv", nik="1").body
-    assert b'"2500000.50"' in ask(cast, "php", nik="1").body
+    assert b"2500000.50" in request(cast, "csv", nik="1").body
+    assert b'"2500000.50"' in request(cast, "php", nik="1").body
     envelope = (
         '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
         '<t:alias xmlns:t="urn:mantra:prov:data"><t:nik>5</t:nik></t:alias></s:Body></s:Envelope>'
@@ -88,25 +86,27 @@ def test_it_goes_out_in_every_format(cast: Cast, service: SoapService) -> None:
 
 def test_only_the_fields_that_are_granted_go_out(cast: Cast, service: SoapService) -> None:
     people(cast, service, fields=("nik", "nama"), grant="nik")
-    assert ask(cast, nik="1").json()["orang"] == [{"nik": "1"}, {"nik": "007"}]
+    assert request(cast, nik="1").json()["orang"] == [{"nik": "1"}, {"nik": "007"}]
 
 
 def test_a_fault_of_the_upstream_is_told_without_its_words(cast: Cast, service: SoapService) -> None:
     people(cast, service)
     for _time in range(5):  # a caller's mistake must not make the upstream look ill
-        reply = ask(cast, nik="galat")
+        reply = request(cast, nik="galat")
         assert (reply.status, reply.json()["code"]) == (502, faults.SOAP_FAULT.code)
         assert "Client" in reply.json()["detail"]
         assert "rahasia" not in reply.text
-    assert ask(cast, nik="1").status == 200
+    assert request(cast, nik="1").status == 200
 
 
 def test_a_stored_contract_needs_no_upstream_to_be_read(cast: Cast, service: SoapService) -> None:
     operation = people(cast, service)
-    Contract.objects.create(operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl)
-    Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
+    ServiceDescription.objects.create(
+        operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl
+    )
+    ServiceDescription.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
     holder.refresh()
-    assert ask(cast, nik="9").json()["orang"][0]["nik"] == "9"
+    assert request(cast, nik="9").json()["orang"][0]["nik"] == "9"
     log = (service.folder / "output.log").read_text()
     assert "asked" in log
 
@@ -117,11 +117,11 @@ def test_a_stored_contract_needs_no_upstream_to_be_read(cast: Cast, service: Soa
 def test_a_contract_that_does_not_fit_is_a_clear_fault(
     cast: Cast, service: SoapService, path: str, wsdl: str | None
 ) -> None:
-    operation = publish(cast, service.url, style="soap", path=path, parameters=("nik",))
+    operation = publish_proxy(cast, service.url, style="soap", path=path, parameters=("nik",))
     if wsdl is not None:
-        Contract.objects.create(operation=operation, url="https://x.invalid/a.wsdl", main=True, content=wsdl)
+        ServiceDescription.objects.create(operation=operation, url="https://x.invalid/a.wsdl", main=True, content=wsdl)
         holder.refresh()
-    reply = ask(cast, nik="1")
+    reply = request(cast, nik="1")
     if wsdl == "bukan XML":  # no WSDL is stored then: the upstream's own is asked for
         assert reply.status == 200
     else:
@@ -129,18 +129,18 @@ def test_a_contract_that_does_not_fit_is_a_clear_fault(
 
 
 def test_what_the_wsdl_does_not_take_is_the_callers_fault(cast: Cast, service: SoapService) -> None:
-    publish(cast, service.url, style="soap", path="Cari", parameters=("nik", "asing"))
-    reply = ask(cast, nik="1", asing="x")
-    assert (reply.status, reply.json()["code"]) == (400, faults.NOT_CONVERTIBLE.code)
+    publish_proxy(cast, service.url, style="soap", path="Cari", parameters=("nik", "asing"))
+    reply = request(cast, nik="1", asing="x")
+    assert (reply.status, reply.json()["code"]) == (400, faults.REQUEST_NOT_CONVERTIBLE.code)
 
 
 def test_constants_and_nested_values(cast: Cast, service: SoapService) -> None:
     mappings = (
-        {"place": "json", "name": "permintaan.nik", "parameter": "nik"},
-        {"place": "header", "name": "Authorization", "value": "Rahasia abc"},
+        {"location": "json", "name": "permintaan.nik", "parameter": "nik"},
+        {"location": "header", "name": "Authorization", "value": "Rahasia abc"},
     )
-    publish(cast, service.url, style="soap", path="Dalam", parameters=("nik",), mappings=mappings)
-    assert ask(cast, nik="77").json() == {"hasil": {"nama": "Untuk 77"}, "waktu": "kini"}
+    publish_proxy(cast, service.url, style="soap", path="Dalam", parameters=("nik",), mappings=mappings)
+    assert request(cast, nik="77").json() == {"hasil": {"nama": "Untuk 77"}, "waktu": "kini"}
     assert 'urn:warga#Dalam" Rahasia abc' in (service.folder / "output.log").read_text()
 
 
@@ -152,19 +152,19 @@ def legacy(cast: Cast, nik: str) -> Any:
 
 
 def test_legacy_soap(cast: Cast, service: SoapService) -> None:
-    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
     told = legacy(cast, "3171")
     assert (told["status"], told["code"]) == (1, 200)
     assert told["data"]["0"]["gaji"] == "2500000.50"
 
 
 def test_legacy_soap_wraps_the_parameters(cast: Cast, service: SoapService) -> None:
-    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Dalam#3#hasil", parameters=("nik",))
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Dalam#3#hasil", parameters=("nik",))
     assert legacy(cast, "5")["data"] == {"nama": "Untuk 5"}
 
 
 def test_legacy_soap_fails_in_1_99xs_own_codes(cast: Cast, service: SoapService) -> None:
-    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
     assert legacy(cast, "galat")["code"] == 10008
     told = legacy(cast, "kosong")
     assert told["code"] == 10009
@@ -172,7 +172,7 @@ def test_legacy_soap_fails_in_1_99xs_own_codes(cast: Cast, service: SoapService)
 
 
 def test_legacy_soap_without_a_wsdl(cast: Cast, service: SoapService) -> None:
-    publish(cast, f"{service.url}?wsdl", style="legacy-soap", path="Hilang#2#orang", parameters=("nik",))
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Hilang#2#orang", parameters=("nik",))
     assert legacy(cast, "1")["code"] == 10006
 
 
@@ -196,9 +196,13 @@ class InProcess(Transport):  # type: ignore[misc]
         assert address.startswith(ALIAS), address
         path = address.removeprefix("http://localhost")
         reply = call(
-            path, "POST", message, accesskey=self.cast.key, content_type=headers["Content-Type"],
+            path,
+            "POST",
+            message,
+            accesskey=self.cast.key,
+            content_type=headers["Content-Type"],
             soapaction=headers["SOAPAction"],
-        )  # fmt: skip
+        )
         return type(
             "Response",
             (),
@@ -208,12 +212,12 @@ class InProcess(Transport):  # type: ignore[misc]
 
 @pytest.mark.parametrize("kept", [False, True], ids=["as it is there", "stored"])
 def test_a_soap_client_works_through_the_alias(cast: Cast, service: SoapService, kept: bool) -> None:
-    operation = publish(cast, service.url, style="as-is")
+    operation = publish_proxy(cast, service.url, style="pass-through")
     if kept:
-        Contract.objects.create(
+        ServiceDescription.objects.create(
             operation=operation, url="https://x.invalid/warga.wsdl", main=True, content=service.wsdl
         )
-        Contract.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
+        ServiceDescription.objects.create(operation=operation, url="https://x.invalid/tipe.xsd", content=service.schema)
         holder.refresh()
     transport = InProcess(cast)
     client = Client(f"{ALIAS}?wsdl", transport=transport)
@@ -223,7 +227,7 @@ def test_a_soap_client_works_through_the_alias(cast: Cast, service: SoapService,
 
 
 def test_no_address_of_the_upstream_is_left(cast: Cast, service: SoapService) -> None:
-    publish(cast, service.url, style="as-is")
+    publish_proxy(cast, service.url, style="pass-through")
     reply = call("/rest/prov/data/alias?wsdl", accesskey=cast.key, host="localhost")
     assert reply.headers["content-type"].startswith("text/xml")
     assert int(reply.headers["content-length"]) == len(reply.body)
@@ -236,11 +240,15 @@ def test_no_address_of_the_upstream_is_left(cast: Cast, service: SoapService) ->
 
 
 def test_a_contract_that_is_not_there(cast: Cast, service: SoapService) -> None:
-    publish(cast, service.url, style="as-is")
-    for query in ("contract=0", "contract=http://127.0.0.1/", "contract=http%3A%2F%2F127.0.0.1%2F&mark=" + "a" * 24):
+    publish_proxy(cast, service.url, style="pass-through")
+    for query in (
+        "description=0",
+        "description=http://127.0.0.1/",
+        "description=http%3A%2F%2F127.0.0.1%2F&signature=" + "a" * 24,
+    ):
         assert call(f"/rest/prov/data/alias?{query}", accesskey=cast.key).status == 404
 
 
 def test_the_description_needs_the_grant_like_any_call(cast: Cast, service: SoapService) -> None:
-    publish(cast, service.url, style="as-is")
+    publish_proxy(cast, service.url, style="pass-through")
     assert call("/rest/prov/data/alias?wsdl").status == 401

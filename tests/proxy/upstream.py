@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass
-class Asked:
+class Received:
     """One request as it came in."""
 
     method: str
@@ -38,9 +38,9 @@ class Answer:
 
 
 class Upstream:
-    def __init__(self, answer: Callable[[Asked], Answer] | Answer) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Callable[[Asked], Answer] = answer if callable(answer) else lambda asked: answer
+    def __init__(self, answer: Callable[[Received], Answer] | Answer) -> None:
+        self.received: list[Received] = []
+        self.answer: Callable[[Received], Answer] = answer if callable(answer) else lambda received: answer
         self.port = 0
 
     @property
@@ -48,21 +48,21 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def last(self) -> Asked:
-        return self.asked[-1]
+    def last(self) -> Received:
+        return self.received[-1]
 
 
 @contextmanager
-def upstream(answer: Callable[[Asked], Answer] | Answer) -> Iterator[Upstream]:
+def serve_upstream(answer: Callable[[Received], Answer] | Answer) -> Iterator[Upstream]:
     made = Upstream(answer)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            asked = Asked(self.command, self.path, list(self.headers.items()), self._body())
-            made.asked.append(asked)
-            found = made.answer(asked)
+            received = Received(self.command, self.path, list(self.headers.items()), self._body())
+            made.received.append(received)
+            found = made.answer(received)
             self.send_response_only(found.status)
             if found.content_type:
                 self.send_header("Content-Type", found.content_type)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from tests.servers.process import answers, find_binary, free_port, wait_until
+from tests.servers.process import answers, ending_with_us, find_binary, free_port, permit, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,6 +22,8 @@ class Behind(Protocol):
 
 class Nginx:
     """The shipped configuration, moved to free ports and a folder of its own."""
+
+    marker = "system"
 
     def __init__(
         self, folder: Path, behind: Behind, trusted_proxies: int = 1, secret: str = "", ends: Path | None = None
@@ -43,7 +45,7 @@ class Nginx:
                 "/tmp/": f"{folder}/",  # first: the folder itself lies there
                 "${MANTRA_TRUSTED_PROXIES}": str(trusted_proxies),
                 "${MANTRA_ACCELERATED}": secret,
-                "/var/lib/mantra/ends/": f"{ends or folder}/",
+                "/var/lib/mantra/offload/": f"{ends or folder}/",
                 "/etc/nginx/accelerated/": f"{folder}/accelerated/",
                 "/dev/stdout": f"{folder}/access.log",
                 "/etc/nginx/answers.conf": str(shipped / "answers.conf"),
@@ -56,14 +58,16 @@ class Nginx:
             place = folder / name.removeprefix("templates/").removesuffix(".template")
             place.write_text(text)
         (folder / "nginx.conf").rename(folder / "main.nginx")
+        permit("nginx")
         account = "user root; " if os.geteuid() == 0 else ""
         with (folder / "error.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [find_binary("nginx"), "-c", str(folder / "main.nginx"), "-g", f"{account}daemon off;"], stderr=log
+                ending_with_us([find_binary("nginx"), "-c", str(folder / "main.nginx"), "-g", f"{account}daemon off;"]),
+                stderr=log,
             )
         wait_until(lambda: answers(self.port), 10, "nginx")
 
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    def request(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,11 +27,47 @@ def as_nobody(command: Sequence[str]) -> list[str]:
     return ["setpriv", *account, "--pdeathsig=TERM", "--", *command]
 
 
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """The command under this account; the kernel ends it as it does those of as_nobody."""
+    return ["setpriv", "--pdeathsig=TERM", "--", *command]
+
+
+#: Whether the test that runs now is marked as one that starts processes: ``./test quick`` leaves those out.
+permitted = True
+
+
+def permit(what: str) -> None:
+    """Called before a process is started. Raises AssertionError where no marker says that the test needs one."""
+    assert permitted, f"{what}: mark the test or its fixture, see tests/markers.py"
+
+
+#: Below the ports that the kernel hands out to connections by itself.
+_FIRST, _LAST = 20_000, 32_000
+
+
+def _own_ports() -> Iterator[int]:
+    """This process's share of the ports, round and round: xdist's workers have one each, and never take the same."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = max(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), number + 1)
+    share = range(_FIRST + (_LAST - _FIRST) * number // count, _FIRST + (_LAST - _FIRST) * (number + 1) // count)
+    # Another run on this machine begins elsewhere.
+    start = random.randrange(len(share))
+    return itertools.cycle([*share[start:], *share[:start]])
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody uses, and that no other worker of this run will be given."""
+    for port in itertools.islice(_ports, _LAST - _FIRST):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
 
 
 def new_folder(prefix: str) -> Path:
@@ -50,12 +88,14 @@ def find_binary(name: str, *folders: str) -> str:
     raise FileNotFoundError(f"{name} is not installed: ./test says which packages the tests need")
 
 
-def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(ready: Callable[[], object], seconds: float, what: str) -> float:
+    """Wait until it is so, for so many seconds at most. Returns how many it took; raises TimeoutError."""
+    began = time.monotonic()
     while not ready():
-        if time.monotonic() > deadline:
+        if time.monotonic() - began > seconds:
             raise TimeoutError(f"{what} was not ready within {seconds:g} s")
         time.sleep(0.05)
+    return time.monotonic() - began
 
 
 def answers(port: int) -> bool:
@@ -69,6 +109,8 @@ class Server:
     """A server of our own on 127.0.0.1. ``start`` may follow ``stop``: port and data stay."""
 
     name = "server"
+    #: What a test that starts one is marked with.
+    marker = "server"
     farewell = signal.SIGTERM
 
     def __init__(self) -> None:
@@ -85,6 +127,7 @@ class Server:
         return answers(self.port)
 
     def start(self) -> None:
+        permit(self.name)
         with open(self.folder / "output.log", "ab") as log:
             self.process = subprocess.Popen(
                 as_nobody([*self.command(), *self.options]),

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import Server, wait_until
+from tests.servers.process import Server, ending_with_us, permit, wait_until
 from tests.servers.tds_sql import PROCEDURES, Done, Event, Fault, Rows, Said, Session, SqlError, Wait
 from tests.servers.tds_types import COLLATIONS, Reader, Type, described, described5, encoded, encoded5, stored
 from tests.servers.tds_types import parse as parse_type
@@ -580,9 +580,10 @@ class TDSServer(Server):
 
     def start(self) -> None:
         """Start under this account: the responder is ours, and its Python may live where another cannot read."""
+        permit(self.name)
         with open(self.folder / "output.log", "ab") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=TERM", "--", *self.command(), *self.options],
+                ending_with_us([*self.command(), *self.options]),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -11,6 +11,6 @@ from tests.soap.running import Running, bus
 
 
 @pytest.fixture(scope="module")
-def running(postgresql: PostgreSQLServer) -> Iterator[Running]:
-    with bus(postgresql) as made:
+def running(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with bus(postgresql, tmp_path_factory.mktemp("soap") / "var") as made:
         yield made

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import secrets
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-import urllib3
-from django.conf import settings
 
-from tests.proxy.upstream import Answer, Asked, upstream
+from tests.proxy.upstream import Answer, Received, serve_upstream
+from tests.servers.bus import Bus
 from tests.servers.postgresql import PostgreSQLServer
-from tests.servers.process import free_port, wait_until
 
 _TABLES = """
     DROP TABLE IF EXISTS jenis, catatan;
@@ -101,7 +91,7 @@ def _bundle(port: int, database: str, user: str, upstream_url: str) -> dict[str,
         operation("catat", "INSERT INTO catatan (isi) VALUES (:isi)", {"name": "isi"}, fields={}, writes=True),
         operation("banyak", "SELECT n AS nomor, 'Orang ' || n AS teks, n + 0.50 AS desimal "
                   "FROM generate_series(1, CAST(:jumlah AS integer)) AS n", {"name": "jumlah", "type": "integer"},
-                  fields={"nomor": "integer", "teks": "text", "desimal": "decimal"}, row_cap=200_000),
+                  fields={"nomor": "integer", "teks": "text", "desimal": "decimal"}, max_rows=200_000),
         {"code": "telusur", "kind": "proxy", "style": "rest", "method": "GET", "path": "/orang", "state": "published",
          "access": "restricted", "title": "Telusur", "parameters": [{"name": "nip"}],
          "upstreams": [{"url": upstream_url}]},
@@ -120,22 +110,16 @@ def _bundle(port: int, database: str, user: str, upstream_url: str) -> dict[str,
     }  # fmt: skip
 
 
-def _answer(asked: Asked) -> Answer:
+def _answer(received: Received) -> Answer:
     """A document; who asks for panjang-… gets one with a name of its own that is 100 KB long."""
-    long = asked.path.partition("panjang-")[2]
+    long = received.path.partition("panjang-")[2]
     return Answer(json.dumps({long + "n" * 100_000: 1} if long else DOCUMENT).encode())
 
 
-@dataclass
-class Running:
-    """The bus, its address and a key for all of its operations."""
+class Running(Bus):
+    """The bus, with a key for all operations of its one service."""
 
-    base: str
-    key: str
-    var: Path
     source: PostgreSQLServer
-    process: subprocess.Popen[bytes]
-    http: urllib3.PoolManager
 
     @property
     def url(self) -> str:
@@ -143,79 +127,21 @@ class Running:
 
     def worker(self) -> int:
         """The process id of its only worker."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (worker,) = children
-        return int(worker)
-
-    def ended(self) -> dict[str, dict[str, Any]]:
-        """The journal's last word on each call, by request id."""
-        found = {}
-        for segment in (self.var / "journal").glob("*.journal"):
-            for line in segment.read_bytes().splitlines():
-                said = json.loads(line.rpartition(b" ")[0])
-                if said["t"] == "end":
-                    found[said["id"]] = said
-        return found
-
-    def log(self) -> str:
-        return (self.var / "log").read_text(errors="replace")
-
-
-def _ready(http: urllib3.PoolManager, url: str) -> bool:
-    try:
-        return http.request("GET", url, retries=False, timeout=5).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+        (worker,) = self.workers()
+        return worker
 
 
 @contextmanager
-def bus(source: PostgreSQLServer) -> Iterator[Running]:
+def bus(source: PostgreSQLServer, var: Path) -> Iterator[Running]:
     """Serve the bus by gunicorn with one worker, the tables in a real PostgreSQL, until the block is over."""
     with psycopg2.connect(source.dsn()) as connection, connection.cursor() as cursor:
         cursor.execute(_TABLES)
     connection.close()
-    var = Path(tempfile.mkdtemp(prefix="mantra-soap-"))
-    for name in ("journal", "static", "sources"):
-        (var / name).mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MANTRA_", "AUDIT_"))}
-    port = free_port()
-    environment = kept | {
-        "DJANGO_SETTINGS_MODULE": "mantra.settings",
-        "MANTRA_VAR_DIR": str(var),
-        "MANTRA_SECRET_KEY": secrets.token_urlsafe(48),
-        "MANTRA_FIELD_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
-        "MANTRA_KEY_PEPPERS": "1:" + secrets.token_hex(16),
-        "MANTRA_JOURNAL_KEY": secrets.token_hex(16),
-        "MANTRA_UPSTREAM_NETWORKS": "127.0.0.0/8",
-        "SOURCE_PASSWORD": source.password,
-        "WEB_CONCURRENCY": "1",
-        "PORT": str(port),
-    }
-
-    def manage(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    http = urllib3.PoolManager()
-    with upstream(_answer) as far:
-        (var / "definisi.yaml").write_text(json.dumps(_bundle(source.port, source.database, source.user, far.url)))
-        manage("migrate", "--verbosity", "0")
-        manage("apply_definitions", str(var / "definisi.yaml"))
-        key = manage("issue_key", "kons/app")
-        with (var / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "mantra.wsgi:application"],
-                cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log,
-            )  # fmt: skip
-        try:
-            base = f"http://127.0.0.1:{port}"
-            wait_until(lambda: _ready(http, f"{base}/readyz"), 60, "the bus")
-            yield Running(base, key, var, source, process, http)
-        finally:
-            process.terminate()
-            process.wait(60)
-            shutil.rmtree(var, ignore_errors=True)
+    environment = {
+        "MANTRA_UPSTREAM_NETWORKS": "127.0.0.0/8", "SOURCE_PASSWORD": source.password, "WEB_CONCURRENCY": "1"
+    }  # fmt: skip
+    with serve_upstream(_answer) as far:
+        bundle = _bundle(source.port, source.database, source.user, far.url)
+        with Running(var, bundle, "kons/app", **environment) as made:
+            made.source = source
+            yield made

@@ -53,7 +53,7 @@ def ran(words: list[str], given: Any = None, **more: Any) -> Any:
 def held_faults(found: dict[str, Any], running: Running, version: str, expected: set[str]) -> None:
     """Each fault is the one that it should be, with what the WSDL declares, and is on record."""
     assert set(found) == expected
-    records = running.ended()
+    records = running.ends()
     for name, told in found.items():
         code, title = FAULTS[name]
         assert (int(told["code"]), told["title"], told["party"]) == (code, title, "caller")

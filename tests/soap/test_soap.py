@@ -22,14 +22,14 @@ from zeep.wsse.username import UsernameToken
 from dataservices.models import DataOperation
 from mantra.gateway.protocols.soap import fault as soap_fault
 from mantra.gateway.protocols.soap import handler
-from mantra.gateway.protocols.soap.request import Reading
+from mantra.gateway.protocols.soap.request import EnvelopeReader
 from proxyservices.models import ProxyOperation, Upstream
 from registry import faults
 from registry.models import AccessKey, Agency, Field, Grant, Parameter, Service
 from registry.results import Fault
 from registry.snapshot import holder
 from tests.cast import Cast, call, ends_of, recorded
-from tests.soap.wire import ENVELOPES, NAMESPACE, SERVICE, M, ask, client, envelope, fault, post, rows, valid
+from tests.soap.wire import ENVELOPES, NAMESPACE, SERVICE, M, client, envelope, fault, post, request, rows, valid
 
 BOTH = pytest.mark.parametrize("version", ["1.1", "1.2"])
 FIVE = "<m:id>5</m:id>"
@@ -50,8 +50,12 @@ def test_it_works(cast: Cast, version: str) -> None:
     answer = valid(reply, version)
     assert answer.tag == f"{M}satuResponse"
     assert [(etree.QName(each).localname, each.text) for each in answer if len(each) == 0] == [
-        ("status", "1"), ("code", "200"), ("message", "OK"), ("count", "1"), ("truncated", "false"),
-    ]  # fmt: skip
+        ("status", "1"),
+        ("code", "200"),
+        ("message", "OK"),
+        ("count", "1"),
+        ("truncated", "false"),
+    ]
     assert rows(answer) == [{"id": "5", "nama": "Orang 5", "unit": None, "gaji": "5.50"}]
     assert reply.headers["content-length"] == str(len(reply.body))
     assert reply.headers["cache-control"] == "no-store"
@@ -60,7 +64,7 @@ def test_it_works(cast: Cast, version: str) -> None:
 @pytest.mark.parametrize("action", ['"urn:mantra:prov:data#satu"', "urn:mantra:prov:data#satu", '""', "lain", None])
 def test_the_action_does_not_matter(cast: Cast, action: str | None) -> None:
     more = {} if action is None else {"soapaction": action}
-    assert rows(ask(cast.key, "satu", FIVE, **more))[0]["id"] == "5"
+    assert rows(request(cast.key, "satu", FIVE, **more))[0]["id"] == "5"
 
 
 @pytest.mark.parametrize("content_type", ["text/xml", "TEXT/XML; charset=UTF-8", 'text/xml;charset="utf-8"', ""])
@@ -80,7 +84,7 @@ def test_the_envelope_decides_on_its_version(cast: Cast, content_type: str) -> N
     ],
     ids=["unqualified", "letters", "mark", "comments", "space"],
 )
-def test_what_is_only_another_way_to_write_it(cast: Cast, body: str) -> None:
+def test_equivalent_envelopes_give_the_same_answer(cast: Cast, body: str) -> None:
     assert rows(valid(post(body, accesskey=cast.key)))[0]["id"] == "5"
 
 
@@ -207,7 +211,7 @@ def echo(cast: Cast) -> Cast:
     ],
 )
 def test_parameters_of_each_type(echo: Cast, name: str, written: str, meant: str) -> None:
-    (row,) = rows(ask(echo.key, "gema", f"<m:{name}>{written}</m:{name}>"))
+    (row,) = rows(request(echo.key, "gema", f"<m:{name}>{written}</m:{name}>"))
     found = row.pop(name)
     assert found is not None
     assert found.replace("T", " ") == meant
@@ -215,7 +219,7 @@ def test_parameters_of_each_type(echo: Cast, name: str, written: str, meant: str
 
 
 def test_nil_is_not_given(echo: Cast) -> None:
-    assert set(rows(ask(echo.key, "gema", '<m:teks xsi:nil="true"/><m:bulat xsi:nil="1"/>'))[0].values()) == {None}
+    assert set(rows(request(echo.key, "gema", '<m:teks xsi:nil="true"/><m:bulat xsi:nil="1"/>'))[0].values()) == {None}
     told = fault(post(envelope("satu", '<m:id xsi:nil="true"/>'), accesskey=echo.key))
     assert told["code"] == "11101"
 
@@ -235,7 +239,7 @@ def test_nil_is_not_given(echo: Cast) -> None:
         ("<m:id>5</m:id" + " " * 1_000_000 + ">", "11106"),
     ],
 )
-def test_what_was_asked_wrongly(cast: Cast, version: str, inner: str, code: str) -> None:
+def test_wrong_parameters_are_the_callers_fault(cast: Cast, version: str, inner: str, code: str) -> None:
     reply = post(envelope("satu", inner, version), version, accesskey=cast.key)
     told = fault(reply, version)
     assert (told["code"], told["party"]) == (code, "caller")
@@ -255,10 +259,20 @@ VALUES = """
     UNION ALL SELECT 3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     ORDER BY nomor"""
 TYPES = {
-    "nomor": "integer", "teks": "text", "bulat": "integer", "desimal": "decimal", "pecahan": "float", "ya": "boolean",
-    "hari": "date", "jam": "time", "saat": "datetime", "lama": "interval", "bita": "bytes", "jason": "json",
+    "nomor": "integer",
+    "teks": "text",
+    "bulat": "integer",
+    "desimal": "decimal",
+    "pecahan": "float",
+    "ya": "boolean",
+    "hari": "date",
+    "jam": "time",
+    "saat": "datetime",
+    "lama": "interval",
+    "bita": "bytes",
+    "jason": "json",
     "kode": "uuid",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -269,13 +283,22 @@ def values(cast: Cast) -> Cast:
 
 
 def test_rows_of_every_type(values: Cast) -> None:
-    first, second, third = rows(ask(values.key, "nilai"))
+    first, second, third = rows(request(values.key, "nilai"))
     assert first == {
-        "nomor": "1", "teks": "Café & <b> \U0001f600", "bulat": "9223372036854775807",
-        "desimal": "12345678901234567890.1230", "pecahan": "1.5e+300", "ya": "true", "hari": "2024-02-29",
-        "jam": "08:00:00", "saat": "2026-01-31T08:00:00.123456", "lama": "P1DT2H3M4S", "bita": "AP8=",
-        "jason": '{"a":[1]}', "kode": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
-    }  # fmt: skip
+        "nomor": "1",
+        "teks": "Café & <b> \U0001f600",
+        "bulat": "9223372036854775807",
+        "desimal": "12345678901234567890.1230",
+        "pecahan": "1.5e+300",
+        "ya": "true",
+        "hari": "2024-02-29",
+        "jam": "08:00:00",
+        "saat": "2026-01-31T08:00:00.123456",
+        "lama": "P1DT2H3M4S",
+        "bita": "AP8=",
+        "jason": '{"a":[1]}',
+        "kode": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    }
     assert (second["teks"], second["desimal"], second["pecahan"], second["bita"]) == ("", "0.00", "-INF", "")
     assert set(third.values()) == {None, "3"}
 
@@ -283,13 +306,13 @@ def test_rows_of_every_type(values: Cast) -> None:
 def test_declared_fields_come_in_their_order(cast: Cast) -> None:
     cast.operation("urut", "SELECT 1 AS a, 2 AS b, 3 AS c, 4 AS b")
     declare(cast, "urut", {"c": "integer", "b": "integer"})
-    assert [list(row.items()) for row in rows(ask(cast.key, "urut"))] == [[("c", "3"), ("b", "2")]]
+    assert [list(row.items()) for row in rows(request(cast.key, "urut"))] == [[("c", "3"), ("b", "2")]]
 
 
 def test_a_grant_may_leave_fields_out(values: Cast) -> None:
     Grant.objects.filter(operation=values.operations["nilai"]).update(fields="nomor desimal")
     holder.refresh()
-    assert [list(row) for row in rows(ask(values.key, "nilai"))] == [["nomor", "desimal"]] * 3
+    assert [list(row) for row in rows(request(values.key, "nilai"))] == [["nomor", "desimal"]] * 3
 
 
 @pytest.mark.parametrize(
@@ -308,7 +331,7 @@ def test_a_grant_may_leave_fields_out(values: Cast) -> None:
 def test_other_ways_to_write_a_type(cast: Cast, kind: str, sql: str, written: str) -> None:
     cast.operation("satu nilai", f"SELECT {sql} AS isi")
     declare(cast, "satu nilai", {"isi": kind})
-    assert rows(ask(cast.key, "satu_x0020_nilai")) == [{"isi": written}]
+    assert rows(request(cast.key, "satu_x0020_nilai")) == [{"isi": written}]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +364,7 @@ def test_a_value_that_is_none_of_its_type(cast: Cast, kind: str, sql: str) -> No
 def test_columns_that_nobody_declared(cast: Cast) -> None:
     """They are in no namespace: one of them has the name of an element that means something else in the schema."""
     cast.operation("aneh", 'SELECT 1 AS satu, NULL AS "dua kata", \'x\' AS "1:3", 4 AS satu')
-    answer = ask(cast.key, "aneh")
+    answer = request(cast.key, "aneh")
     (row,) = answer.findall(f"{M}data/{M}row")
     assert [cell.tag for cell in row] == ["satu", "dua_x0020_kata", "_x0031__x003A_3", "satu_2"]
     assert rows(answer)[0]["dua_x0020_kata"] is None
@@ -349,7 +372,7 @@ def test_columns_that_nobody_declared(cast: Cast) -> None:
 
 def test_no_rows(values: Cast) -> None:
     for code, inner in (("satu", "<m:id>0</m:id>"), ("cari", "<m:nama>tidak ada</m:nama>")):
-        answer = ask(values.key, code, inner)
+        answer = request(values.key, code, inner)
         assert rows(answer) == []
         assert answer.findtext(f"{M}count") == "0"
 
@@ -361,19 +384,19 @@ def test_truncated(cast: Cast) -> None:
 
 
 def test_pages(cast: Cast) -> None:
-    answer = ask(cast.key, "halaman", "<m:page>2</m:page><m:per_page>5</m:per_page>")
+    answer = request(cast.key, "halaman", "<m:page>2</m:page><m:per_page>5</m:per_page>")
     assert ([row["id"] for row in rows(answer)], answer.findtext(f"{M}has_next")) == (
         ["6", "7", "8", "9", "10"],
         "true",
     )
-    assert ask(cast.key, "halaman", "<m:page>250</m:page>").findtext(f"{M}has_next") == "false"
+    assert request(cast.key, "halaman", "<m:page>250</m:page>").findtext(f"{M}has_next") == "false"
 
 
 def test_an_operation_that_writes(cast: Cast) -> None:
     cast.operation(
         "kosong", "DELETE FROM orang WHERE id = :id", parameters=({"name": "id", "type": "integer"},), writes=True
     )
-    answer = ask(cast.key, "kosong", "<m:id>-1</m:id>")
+    answer = request(cast.key, "kosong", "<m:id>-1</m:id>")
     assert [(each.tag, each.text) for each in answer][3:] == [(f"{M}affected", "0")]
 
 
@@ -389,7 +412,7 @@ def test_a_proxy(cast: Cast, httpserver: HTTPServer) -> None:
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
     holder.refresh()
-    found = ask(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
+    found = request(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
     assert found is not None
     assert re.sub(' xmlns:[a-z]+="[^"]+"', "", etree.tostring(found, encoding="unicode")) == (
         '<m:data><nama>Siti</nama><anak><item><umur>4</umur></item><item xsi:nil="true"/></anak>'
@@ -415,7 +438,7 @@ def test_a_soap_caller_reaches_a_rest_upstream(
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
     holder.refresh()
-    found = ask(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
+    found = request(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
     assert found is not None
     inner = "".join(etree.tostring(each, encoding="unicode") for each in found)
     assert re.sub(' xmlns:[a-z]+="[^"]+"', "", inner) == told
@@ -424,11 +447,11 @@ def test_a_soap_caller_reaches_a_rest_upstream(
 
 def test_a_hundred_thousand_rows_at_flat_memory(cast: Cast) -> None:
     sql = "SELECT a.id, a.nama, b.gaji FROM orang a CROSS JOIN (SELECT gaji FROM orang LIMIT 40) b"
-    cast.operation("banyak", sql, row_cap=200_000)
+    cast.operation("banyak", sql, max_rows=200_000)
     declare(cast, "banyak", {"id": "integer", "nama": "text", "gaji": "decimal"})
     body = envelope("banyak").encode()
     tracemalloc.start()
-    found = handler.face(
+    found = handler.handle(
         {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": SERVICE,
@@ -439,7 +462,7 @@ def test_a_hundred_thousand_rows_at_flat_memory(cast: Cast) -> None:
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.input": io.BytesIO(body),
         }
-    )  # fmt: skip
+    )
     sizes = [(len(chunk), chunk.count(b"</m:row>")) for chunk in found.body]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -464,8 +487,11 @@ def test_half_an_answer_never_looks_whole(cast: Cast) -> None:
 def test_addresses_that_lead_nowhere(cast: Cast) -> None:
     body = envelope("satu", FIVE)
     for path, code in (
-        ("/soap", "10003"), ("/soap/prov", "10003"), ("/soap/prov/lain", "10002"), ("/soap/prov/data/satu", "10002"),
-    ):  # fmt: skip
+        ("/soap", "10003"),
+        ("/soap/prov", "10003"),
+        ("/soap/prov/lain", "10002"),
+        ("/soap/prov/data/satu", "10002"),
+    ):
         told = fault(post(body, path=path, accesskey=cast.key))
         assert (told["code"], told["soap"]) == (code, "Client")
     assert fault(post(envelope("tidakada"), accesskey=cast.key))["code"] == "10002"
@@ -604,16 +630,16 @@ def test_states(cast: Cast) -> None:
 
 
 def test_the_language(cast: Cast) -> None:
-    for asked, language, sentence in (("en", "en", "must be given"), ("fr, id;q=0.5", "id", "wajib diisi")):
+    for asked, language, sentence in (("en", "en", "is required"), ("fr, id;q=0.5", "id", "wajib diisi")):
         reply = post(envelope("satu", version="1.2"), "1.2", accesskey=cast.key, accept_language=asked)
         assert sentence in fault(reply, "1.2")["message"]
         assert f'xml:lang="{language}"' in reply.text
 
 
-def test_it_is_on_record(cast: Cast) -> None:
+def test_soap_call_is_recorded(cast: Cast) -> None:
     reply = post(envelope("satu", FIVE, "1.2"), "1.2", accesskey=cast.key)
     _open, begin, end = recorded()
-    assert (begin["face"], begin["method"], begin["op"][2]) == ("soap", "POST", "satu")
+    assert (begin["protocol"], begin["method"], begin["op"][2]) == ("soap", "POST", "satu")
     assert (end["format"], end["rows"], end["params"], end["bytes"]) == ("soap1.2", 1, ["id"], len(reply.body))
     assert cast.key not in str([begin, end])
 
@@ -651,9 +677,16 @@ def test_zeep(values: Cast, port: str) -> None:
 def test_zeep_sends_every_type(echo: Cast) -> None:
     service = client(accesskey=echo.key).service
     answer = service.gema(
-        teks="Café", bulat=5, desimal=Decimal("1.50"), ya=True, hari=datetime.date(2026, 1, 31),
-        saat=datetime.datetime(2026, 1, 31, 8), pilihan="dua", nik="3171011201850001", npwp="013000666091000",
-    )  # fmt: skip
+        teks="Café",
+        bulat=5,
+        desimal=Decimal("1.50"),
+        ya=True,
+        hari=datetime.date(2026, 1, 31),
+        saat=datetime.datetime(2026, 1, 31, 8),
+        pilihan="dua",
+        nik="3171011201850001",
+        npwp="013000666091000",
+    )
     (row,) = answer.data.row
     assert [cell.text for cell in row][:4] == ["Café", "5", "1.5", "1"]
     assert service.cari(nama="Orang 7", unit=zeep.xsd.SkipValue).count == 1
@@ -687,7 +720,7 @@ def test_a_key_of_one_operation(cast: Cast) -> None:
     row.operation = cast.operations["satu"]
     row.save()
     holder.refresh()
-    assert rows(ask(key, "satu", FIVE))
+    assert rows(request(key, "satu", FIVE))
     assert fault(post(envelope("semua"), accesskey=key))["code"] == "11004"
 
 
@@ -710,6 +743,6 @@ def test_the_samples_in_the_documents_are_true(cast: Cast) -> None:
     assert post(asked, path="/soap/bkn/simpeg").text == answer
     told = Fault(faults.PARAMETER_REPEATED, parameter="nip")
     identifier = "01a1ff54f0685e86924fbda95c247602"
-    assert soap_fault.written(told, "1.1", "urn:mantra:bkn:simpeg", identifier, "id").decode() == failed
-    read = Reading("1.1").read(request.encode(), None)
+    assert soap_fault.render(told, "1.1", "urn:mantra:bkn:simpeg", identifier, "id").decode() == failed
+    read = EnvelopeReader("1.1").read(request.encode(), None)
     assert (read.name, read.parameters) == ("pegawai_by_nip", [("nip", "198000000000000011")])

@@ -37,7 +37,7 @@ def post(body: str | bytes, version: str = "1.1", path: str = SERVICE, **headers
     return call(path, "POST", body, **headers)
 
 
-def ask(key: str, operation: str, inner: str = "", version: str = "1.1", **headers: str) -> etree._Element:
+def request(key: str, operation: str, inner: str = "", version: str = "1.1", **headers: str) -> etree._Element:
     """Call an operation and hand back the answer's element, held against the schema."""
     reply = post(envelope(operation, inner, version), version, accesskey=key, **headers)
     assert reply.status == 200, reply.text

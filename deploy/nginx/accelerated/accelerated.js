@@ -1,8 +1,7 @@
-// What of an upstream's answer goes back to the caller, where nginx fetches it: the same as by the bus itself.
+// What of an upstream's response goes back to the caller where nginx fetches it: the same as from the bus itself.
+// The bus names the headers with each call, so that its own lists are the only ones.
 
-const FRAMING = ['content-type', 'content-length'];
-
-// Cache-Control of an answer that is for its caller only, whatever its upstream would allow.
+// Cache-Control of a response that is for its caller only, whatever its upstream would allow.
 function own(control) {
     const kept = control.split(',').map(part => part.trim()).filter(part =>
         part && !['public', 'private', 's-maxage'].includes(part.split('=')[0].toLowerCase()));
@@ -19,16 +18,17 @@ function head(r) {
         r.variables.mantra_length = 'end';
     } else if (stated !== undefined) {
         r.variables.mantra_length = String(stated);
-        if (Number(stated) > Number(r.variables.mantra_most)) {
+        if (Number(stated) > Number(r.variables.mantra_max_bytes)) {
             r.variables.mantra_what = 'large';
             throw new Error('too large');
         }
     }
-    const back = FRAMING.concat(r.variables.mantra_back.split(','));
+    const content = r.variables.mantra_content.split(',');
+    const returned = content.concat(r.variables.mantra_returned.split(','));
     const named = (r.variables.upstream_http_connection || '').toLowerCase().split(',').map(name => name.trim());
     for (const name in out) {
         const lower = name.toLowerCase();
-        if (!back.includes(lower) || (named.includes(lower) && !FRAMING.includes(lower))) {
+        if (!returned.includes(lower) || (named.includes(lower) && !content.includes(lower))) {
             delete out[name];
         }
     }
@@ -36,7 +36,7 @@ function head(r) {
     out['Cache-Control'] = control;
     if (control !== 'no-store') {
         const vary = out['Vary'] ? out['Vary'] + ', ' : '';
-        out['Vary'] = vary + 'Accept, AccessKey, Authorization';
+        out['Vary'] = vary + r.variables.mantra_vary;
     }
     const added = JSON.parse(r.variables.mantra_added);
     for (const name in added) {
@@ -53,7 +53,7 @@ function body(r, data, flags) {
     }
     const count = Number(r.variables.mantra_count) + data.length;
     r.variables.mantra_count = String(count);
-    if (count > Number(r.variables.mantra_most)) {
+    if (count > Number(r.variables.mantra_max_bytes)) {
         r.variables.mantra_what = 'large';
         throw new Error('too large');
     }

@@ -1,10 +1,10 @@
-"""The formats that an answer can have. Each is a few facts and how to write it:
+"""The formats of responses. Each has the interface of Format:
 
-``name``, ``media_type``, ``suffix``; ``render(rows, operation_name)``, an iterator of bytes, one piece
-for an answer of one batch and about one piece a batch beyond; ``render_affected(affected,
-operation_name)`` and ``render_document(document)``, bytes. What a format cannot write is
-Fault(OUTPUT_FORMAT). What the rows' source raises while they stream passes through, and nothing that
-looks like an end is written after it.
+``name``, ``media_type``, ``suffix``; ``render(rows, operation_name)``, an iterator of bytes, one chunk for rows in one
+batch and about one chunk a batch for more; ``render_affected(affected, operation_name)`` and
+``render_document(document)``, bytes. They raise Fault FORMAT_IMPOSSIBLE for a result that the format cannot express.
+An exception of the rows' source while they stream passes through, and nothing that looks like a regular end is written
+after it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class LegacyFormat(Format, Protocol):
     def render_fault(self, code: int, message: str) -> bytes: ...
 
 
-#: By name, which is also the suffix in an address.
+#: Name, which is also the suffix in a path → format.
 FORMATS: dict[str, Format] = {
-    each.name: each
-    for each in (
+    format.name: format
+    for format in (
         json.FORMAT, xml.FORMAT, csv.FORMAT, ndjson.FORMAT, php_serialize.FORMAT, php_array.FORMAT, xlsx.FORMAT,
     )
 }  # fmt: skip
 
-LEGACY: dict[str, LegacyFormat] = {each.name: each for each in (legacy.JSON, legacy.XML, legacy.PHP)}
+LEGACY: dict[str, LegacyFormat] = {format.name: format for format in (legacy.JSON, legacy.XML, legacy.PHP)}

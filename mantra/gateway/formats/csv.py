@@ -1,10 +1,10 @@
-"""CSV after RFC 4180: a header row, then the rows; CRLF ends each.
+"""CSV (RFC 4180): a header row, then the rows; each ends with CRLF.
 
-NULL is an empty field, the empty string is ``""``: the two stay apart. A field is quoted when it holds
-a comma, a quote or a line break; nothing else is changed, and no value is guarded against being taken
-for a formula, because values are exact. An answer that met its row cap ends in a line of one field,
-``# truncated``, so that it never looks whole. An operation that writes answers the one column
-``affected``. A nested document cannot be written.
+NULL is an empty field, the empty string is ``""``: they stay distinct. A field is quoted if it contains a comma, a
+quote or a line break. Nothing else is changed: values are exact, so that none is guarded against being read as a
+formula. A response that is truncated at the row limit ends with a line of one field, ``# truncated``, so that it never
+looks complete. The response of a writing operation has the one column ``affected``. A nested document cannot be
+written.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def field(value: str | None) -> str:
 
 
 def fields(values: Values) -> Values:
-    """The fields of a column of texts; the column itself if none of it needs a quote."""
+    """Return the fields of a column of texts; the column itself if no field needs quotes."""
     if None not in values and "" not in values:
         joined = "\0".join(values)
         if not ("," in joined or '"' in joined or "\n" in joined or "\r" in joined):
@@ -68,7 +68,7 @@ class Csv:
         return b"affected\r\n%b\r\n" % (b"%d" % affected.count if affected.count >= 0 else b"")
 
     def render_document(self, document: Document) -> bytes:
-        raise results.Fault(faults.OUTPUT_FORMAT, format=self.name)
+        raise results.Fault(faults.FORMAT_IMPOSSIBLE, format=self.name)
 
 
 FORMAT = Csv()

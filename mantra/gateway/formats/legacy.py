@@ -1,11 +1,11 @@
-"""The three answers of MANTRA 1.99y, byte for byte as PHP wrote them (no line break at the end).
+"""The three response formats of MANTRA 1.99y, byte for byte as PHP wrote them (no line break at the end).
 
-``{"response": {"status": 1, "code": 200, "message": "OK", "data": {"<operation>": rows}}}``: in the
-operation's key a space, ``.``, ``-`` and ``:`` read ``_``; every value of a row is a string or null,
-booleans are "1" and "0", a date and its time have a space between them. A failure has status 0, a
-code, a message and data "". An operation that writes answers one row with the column ``affected``. A
-document that is enveloped already passes as it is, any other becomes ``data``. Nothing here can say
-``truncated``. No rows are a failure on this wire; that is the face's to raise.
+``{"response": {"status": 1, "code": 200, "message": "OK", "data": {"<operation>": rows}}}``: in the operation's key
+a space, ``.``, ``-`` and ``:`` become ``_``; every value of a row is a string or null, booleans are "1" and "0", a date
+and its time have a space between them. A fault has status 0, a code, a message and data "". The response of a writing
+operation is one row with the column ``affected``. A document that has the envelope already is written unchanged, any
+other becomes ``data``. These formats cannot express ``truncated``. A result without rows is a fault on this wire, which
+the protocol handler raises.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from mantra.gateway.formats.values import (
 from registry import faults, results
 from registry.results import Affected, Column, Document, Row, Rows
 
-STYLE = Style(true="1", false="0", between=" ", clock=True)
+STYLE = Style(true="1", false="0", separator=" ", clock=True)
 MEDIA_TYPE = "text/plain;charset=UTF-8"
 _KEY = str.maketrans(" .-:", "____")
 
 
 @lru_cache(4096)
 def operation_key(name: str) -> str:
+    """Return the key of an operation's rows in the envelope."""
     return clean(name).translate(_KEY)
 
 
@@ -52,26 +53,26 @@ def _affected(affected: Affected, operation_name: str) -> dict[str, Any]:
     return _envelope(1, 200, "OK", {operation_key(operation_name): [row]})
 
 
-def _unwrapped(document: Document) -> Any:
-    value = _listed(canonical(document.value, None, PHP_STYLE))
+def _enveloped(document: Document) -> Any:
+    value = _with_lists(canonical(document.value, None, PHP_STYLE))
     return value if document.enveloped else _envelope(1, 200, "OK", value)
 
 
-def _listed(value: Any) -> Any:
-    """The value with each dict whose keys are "0", "1", … as the list that PHP would read from it."""
+def _with_lists(value: Any) -> Any:
+    """Return the value with each dict with the keys "0", "1", … as the list that PHP would read."""
     if isinstance(value, dict):
-        items = [_listed(each) for each in value.values()]
-        if value and list(value) == [str(place) for place in range(len(value))]:
+        items = [_with_lists(member) for member in value.values()]
+        if value and list(value) == [str(index) for index in range(len(value))]:
             return items
         return dict(zip(value, items, strict=True))
-    return [_listed(each) for each in value] if isinstance(value, list) else value
+    return [_with_lists(item) for item in value] if isinstance(value, list) else value
 
 
 # JSON
 
 
 def json_string(text: str) -> str:
-    """A JSON string as PHP's json_encode() writes it: ASCII, with ``/`` escaped, but U+007F bare."""
+    """Return a JSON string as PHP's json_encode() writes it: ASCII, with ``/`` escaped, but U+007F unescaped."""
     if "\x7f" in text:
         return '"' + "\x7f".join(json_string(part)[1:-1] for part in text.split("\x7f")) + '"'
     return encode_basestring_ascii(clean(text)).replace("/", "\\/")
@@ -93,7 +94,7 @@ def _json_value(value: Any, indent: str) -> str:
         return float_text(value).replace("E", "e")
     pairs = enumerate(value) if isinstance(value, list) else value.items()
     deeper = indent + "    "
-    lines = [f"\n{deeper}{json_string(str(name))}: {_json_value(each, deeper)}" for name, each in pairs]
+    lines = [f"\n{deeper}{json_string(str(name))}: {_json_value(member, deeper)}" for name, member in pairs]
     return "{" + ",".join(lines) + f"\n{indent}}}" if lines else "{}"
 
 
@@ -145,8 +146,8 @@ class JsonRows:
 
 
 @lru_cache(4096)
-def _json_around(operation: str) -> tuple[str, str]:
-    """What stands before and after the rows' braces."""
+def _json_frame(operation: str) -> tuple[str, str]:
+    """Return the texts before and after the braces of the rows."""
     before, _, after = _json_value(_envelope(1, 200, "OK", {operation: {}}), "").rpartition("{}")
     return before, after
 
@@ -158,7 +159,7 @@ class LegacyJson:
 
     def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
         writer = JsonRows(rows.columns)
-        before, after = _json_around(operation_key(operation_name))
+        before, after = _json_frame(operation_key(operation_name))
         lead = before + "{"
         for batch, last in batches_ahead(rows.batches):
             text = lead + writer.write(batch)
@@ -174,7 +175,7 @@ class LegacyJson:
         return _json_value(_affected(affected, operation_name), "").encode()
 
     def render_document(self, document: Document) -> bytes:
-        return _json_value(_unwrapped(document), "").encode()
+        return _json_value(_enveloped(document), "").encode()
 
 
 # XML
@@ -182,26 +183,26 @@ class LegacyJson:
 
 @lru_cache(4096)
 def tag(name: str) -> str:
-    """A column's or member's name as a tag. Raises Fault where there is none."""
-    shown = name.replace(" ", "_")
-    if not is_tag(shown):
+    """Return the name of a column or member as a tag. Raises Fault if it cannot be one."""
+    tag_name = name.replace(" ", "_")
+    if not is_tag(tag_name):
         raise results.Fault(faults.TAG_IMPOSSIBLE, column=clean(name))
-    return shown
+    return tag_name
 
 
-def _xml_lines(name: str, value: Any, indent: str, into: list[str]) -> None:
-    shown = tag(name)
+def _xml_lines(name: str, value: Any, indent: str, lines: list[str]) -> None:
+    tag_name = tag(name)
     if isinstance(value, list) and value:
-        for each in value:
-            # A list within a list has only its parent's name to go by.
-            _xml_lines(name, {name: each} if isinstance(each, list) else each, indent, into)
+        for item in value:
+            # A list in a list has no name but its parent's.
+            _xml_lines(name, {name: item} if isinstance(item, list) else item, indent, lines)
     elif isinstance(value, dict) and value:
-        into.append(f"{indent}<{shown}>")
-        for key_, each in value.items():
-            _xml_lines(key_, each, indent + "  ", into)
-        into.append(f"{indent}</{shown}>")
+        lines.append(f"{indent}<{tag_name}>")
+        for member_name, member in value.items():
+            _xml_lines(member_name, member, indent + "  ", lines)
+        lines.append(f"{indent}</{tag_name}>")
     else:
-        into.append(f"{indent}<{shown}>{escape(_xml_text(value))}</{shown}>")
+        lines.append(f"{indent}<{tag_name}>{escape(_xml_text(value))}</{tag_name}>")
 
 
 def _xml_text(value: Any) -> str:
@@ -216,9 +217,9 @@ _XML_HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
 def _xml(envelope: dict[str, Any]) -> bytes:
-    into: list[str] = []
-    _xml_lines("response", envelope["response"], "", into)
-    return utf8(_XML_HEAD + "\n".join(into))
+    lines: list[str] = []
+    _xml_lines("response", envelope["response"], "", lines)
+    return utf8(_XML_HEAD + "\n".join(lines))
 
 
 class XmlRows:
@@ -268,14 +269,14 @@ class LegacyXml:
         return _xml(_affected(affected, operation_name))
 
     def render_document(self, document: Document) -> bytes:
-        return _xml(_unwrapped(document))
+        return _xml(_enveloped(document))
 
 
 # PHP serialize()
 
 
 @lru_cache(4096)
-def _php_around(operation: str) -> tuple[bytes, bytes]:
+def _php_frame(operation: str) -> tuple[bytes, bytes]:
     before, _, after = serialize(_envelope(1, 200, "OK", {operation: None})).rpartition("N;")
     return before.encode(), after.encode()
 
@@ -287,7 +288,7 @@ class LegacyPhp:
 
     def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
         writer = RowSerializer(rows.columns, STYLE, texts_only=True)
-        before, after = _php_around(operation_key(operation_name))
+        before, after = _php_frame(operation_key(operation_name))
         return spooled(rows, writer, before, lambda: after)
 
     def render_fault(self, code: int, message: str) -> bytes:
@@ -297,7 +298,7 @@ class LegacyPhp:
         return serialize(_affected(affected, operation_name)).encode()
 
     def render_document(self, document: Document) -> bytes:
-        return serialize(_unwrapped(document)).encode()
+        return serialize(_enveloped(document)).encode()
 
 
 JSON = LegacyJson()

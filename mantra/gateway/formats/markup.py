@@ -1,4 +1,4 @@
-"""What both XML formats need: names that are tags, text that is well-formed, columns escaped at once."""
+"""The common part of the XML formats: names as tags, well-formed text, columns escaped at once."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ _START = (
     "A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f\u2c00-\u2fef"
     "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
-#: A Name of XML 1.0, fifth edition, without the colon, which belongs to namespaces.
+#: A Name of XML 1.0, fifth edition, without the colon, which is reserved for namespaces.
 _TAG = re.compile(f"[{_START}][{_START}\\-.0-9\xb7\u0300-\u036f\u203f-\u2040]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_CONTROLS = bytes(each for each in range(32) if each not in b"\t\n\r")
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 
 
 def is_tag(name: str) -> bool:
+    """Return True if a name can be a tag."""
     return _TAG.fullmatch(name) is not None
 
 
 def escape(text: str) -> str:
-    """Character data. A carriage return is written as a reference: a parser would make a line feed of it."""
+    """Return text as character data. A carriage return becomes a reference: a parser would read it as a line feed."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 
 def attribute(text: str) -> str:
-    """The inside of a double-quoted attribute."""
+    """Return text as the content of a double-quoted attribute."""
     return escape(text).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
 
 
 def escape_column(values: Values) -> Values:
-    """The escaped texts of a column of str."""
+    """Return the escaped texts of a column of str."""
     joined = "\0".join(values)
     escaped = escape(joined)
     if len(escaped) == len(joined):
@@ -41,7 +42,7 @@ def escape_column(values: Values) -> Values:
 
 
 def utf8(text: str) -> bytes:
-    """Finished XML in UTF-8; what XML 1.0 cannot carry becomes U+FFFD."""
+    """Return finished XML in UTF-8. Characters that XML 1.0 does not allow become U+FFFD."""
     try:
         encoded = text.encode()
     except UnicodeEncodeError:

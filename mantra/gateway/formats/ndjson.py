@@ -1,7 +1,7 @@
-"""Newline-delimited JSON: one object a line, worded as in JSON.
+"""Newline-delimited JSON: one object per line, with the values as in JSON.
 
-A truncated answer ends in the line ``{"truncated":true}``; a whole one in its last row. An operation
-that writes answers one line ``{"affected":N}``. A nested document cannot be written.
+A truncated response ends with the line ``{"truncated":true}``, a complete one with its last row. The response of a
+writing operation is one line ``{"affected":N}``. A nested document cannot be written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NdJson:
         return json.FORMAT.render_affected(affected) + b"\n"
 
     def render_document(self, document: Document) -> bytes:
-        raise results.Fault(faults.OUTPUT_FORMAT, format=self.name)
+        raise results.Fault(faults.FORMAT_IMPOSSIBLE, format=self.name)
 
 
 FORMAT = NdJson()

@@ -1,4 +1,4 @@
-"""PHP's two ways to write a value as text, byte for byte as PHP 8 does. Nothing here reads them."""
+"""PHP's two notations of a value, serialize() and var_export(), byte for byte as PHP 8 writes them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from mantra.gateway.formats.values import Style, clean
 
-_LEAST, _MOST = -(2**63), 2**63 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _WHOLE_KEY = re.compile("0|-?[1-9][0-9]{0,18}", re.ASCII)
 
 
 def _digits(text: str) -> float | str:
-    """A JSON number with a point or exponent: a float if that holds all of its digits, else its text."""
+    """Return a JSON number with a point or exponent: as a float if that keeps all its digits, else as text."""
     value = float(text)
     return value if Decimal(repr(value)) == Decimal(text) else text
 
@@ -23,19 +23,19 @@ def _parsed(text: str) -> Any:
     return json.loads(text, parse_float=_digits)
 
 
-#: Decimals are strings, digit for digit; JSON documents become nested arrays.
+#: Decimals are strings, digit for digit. JSON documents become nested arrays.
 STYLE = Style(document=_parsed, nested=True)
 
 
 def key(name: str) -> int | str:
-    """An array's key: PHP turns the text of a whole number of 64 bits into that number."""
-    if _WHOLE_KEY.fullmatch(name) and _LEAST <= (number := int(name)) <= _MOST:
+    """Return an array's key: PHP converts the text of a 64-bit integer to the integer."""
+    if _WHOLE_KEY.fullmatch(name) and _MIN_INTEGER <= (number := int(name)) <= _MAX_INTEGER:
         return number
     return name
 
 
 def float_text(value: float) -> str:
-    """The shortest text that reads back as the same float, in PHP's notation (1.0E+25, 0.0001, -0)."""
+    """Return the shortest text that is read as the same float, in PHP's notation (1.0E+25, 0.0001, -0)."""
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int)
     minus, text = "-" * sign, "".join(map(str, digits))
@@ -46,7 +46,7 @@ def float_text(value: float) -> str:
 
 
 def serialize(value: Any) -> str:
-    """PHP's serialize() of a canonical value."""
+    """Return PHP's serialize() of a canonical value."""
     if isinstance(value, str):
         text = clean(value)
         return f's:{len(text.encode())}:"{text}";'
@@ -55,21 +55,21 @@ def serialize(value: Any) -> str:
     if isinstance(value, bool):
         return f"b:{value:d};"
     if isinstance(value, int):
-        return f"i:{value};" if _LEAST <= value <= _MOST else serialize(str(value))
+        return f"i:{value};" if _MIN_INTEGER <= value <= _MAX_INTEGER else serialize(str(value))
     if isinstance(value, float):
         return f"d:{float_text(value)};"
-    pairs = enumerate(value) if isinstance(value, list) else ((key(name), each) for name, each in value.items())
-    return f"a:{len(value)}:{{{''.join(serialize(name) + serialize(each) for name, each in pairs)}}}"
+    pairs = enumerate(value) if isinstance(value, list) else ((key(name), member) for name, member in value.items())
+    return f"a:{len(value)}:{{{''.join(serialize(name) + serialize(member) for name, member in pairs)}}}"
 
 
 def quoted(text: str) -> str:
-    """A string as var_export() writes it."""
+    """Return a string as var_export() writes it."""
     text = clean(text).replace("\\", "\\\\").replace("'", "\\'")
     return "'" + text.replace("\0", "' . \"\\0\" . '") + "'"
 
 
 def var_export(value: Any, indent: str = "") -> str:
-    """PHP's var_export() of a canonical value; ``indent`` stands before an array's lines."""
+    """Return PHP's var_export() of a canonical value. ``indent`` precedes the lines of an array."""
     if isinstance(value, str):
         return quoted(value)
     if value is None:
@@ -77,21 +77,22 @@ def var_export(value: Any, indent: str = "") -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        if value == _LEAST:
-            return f"{_LEAST + 1}-1"
-        return str(value) if _LEAST < value <= _MOST else quoted(str(value))
+        if value == _MIN_INTEGER:
+            return f"{_MIN_INTEGER + 1}-1"
+        return str(value) if _MIN_INTEGER < value <= _MAX_INTEGER else quoted(str(value))
     if isinstance(value, float):
         text = float_text(value)
         return text if "." in text else text + ".0"
-    pairs = enumerate(value) if isinstance(value, list) else ((key(name), each) for name, each in value.items())
-    return f"array (\n{''.join(entry(name, each, indent) for name, each in pairs)}{indent})"
+    pairs = enumerate(value) if isinstance(value, list) else ((key(name), member) for name, member in value.items())
+    return f"array (\n{''.join(entry(name, member, indent) for name, member in pairs)}{indent})"
 
 
 def entry(name: int | str, value: Any, indent: str) -> str:
-    """One line ``key => value,`` of an array whose own lines have the indent ``indent``."""
+    """Return the line ``key => value,`` of an array with the indent ``indent``."""
     return f"{entry_start(name, indent, isinstance(value, (list, dict)))}{var_export(value, indent + '  ')},\n"
 
 
 def entry_start(name: int | str, indent: str, nested: bool = False) -> str:
-    shown = str(name) if isinstance(name, int) else quoted(name)
-    return f"{indent}  {shown} => " + (f"\n{indent}  " if nested else "")
+    """Return the line of an array's entry up to its value."""
+    key_text = str(name) if isinstance(name, int) else quoted(name)
+    return f"{indent}  {key_text} => " + (f"\n{indent}  " if nested else "")

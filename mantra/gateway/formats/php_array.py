@@ -1,7 +1,7 @@
-"""PHP var_export() text (``array (…)``, no ``<?php``) of the same array as PHP serialize() text has.
+"""PHP var_export() text (``array (…)``, no ``<?php``) of the same array as in PHP serialize() text.
 
-Integers are bare (quoted beyond 64 bits), floats have a point, decimals are quoted digit for digit,
-booleans are true and false, null is NULL.
+Integers are bare (quoted beyond 64 bits), floats have a point, decimals are quoted digit for digit, booleans are true
+and false, null is NULL.
 """
 
 from __future__ import annotations

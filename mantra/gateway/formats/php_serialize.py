@@ -1,10 +1,9 @@
-"""PHP serialize() text of the array that JSON's answer is: data (a list of rows), count, truncated.
+"""PHP serialize() text of the same structure as in JSON: data (a list of rows), count, truncated.
 
-Integers are i: (strings beyond 64 bits), floats d: with the shortest digits that read back the same,
-decimals s: digit for digit, booleans b:, NULL N. A column of type json nests. An operation that writes
-answers the array with the one key ``affected``; a proxy's document is written as it is.
-serialize() wants the number of rows before the rows, so an answer of more than one batch is spooled,
-in memory up to SPOOL bytes and then on disk.
+Integers are i: (strings beyond 64 bits), floats d: with the shortest digits that are read as the same float, decimals
+s: digit for digit, booleans b:, NULL N. A column of type json nests. The response of a writing operation is an array
+with the one key ``affected``; the document of a proxy operation is written unchanged. serialize() needs the number of
+rows before the rows, so that a response with more than one batch is spooled: in memory up to SPOOL bytes, then on disk.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ SPOOL = 4 * 1024 * 1024
 CHUNK = 128 * 1024
 
 _HEADS = tuple(f's:{length}:"' for length in range(512))
-_LEAST, _MOST = -(2**63), 2**63 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 def _strings(values: Values) -> list[Sequence[str]] | None:
-    """The heads and the texts of a column of nothing but str, or None where that cannot be said so shortly."""
+    """Return the prefixes (s:length:") and the texts of a column of str, None if a text is too long or not UTF-8."""
     joined = "".join(values)
     try:
         if joined.isascii():
@@ -47,6 +46,7 @@ def _strings(values: Values) -> list[Sequence[str]] | None:
 
 @lru_cache(4096)
 def key_text(name: str) -> str:
+    """Return an array's key as serialize() writes it."""
     return serialize(key(name))
 
 
@@ -59,7 +59,7 @@ class RowSerializer:
         self.columns = columns
         self.keys = [key_text(name) for name in unique_names(columns)]
         self.style = style
-        #: Whether every value is written as a string, as the legacy wire has it.
+        #: True if every value is written as a string, as on the legacy wire.
         self.texts_only = texts_only
         self.count = 0
 
@@ -72,9 +72,9 @@ class RowSerializer:
         cells: list[Sequence[str]] = [numbers]
         for values, column, name in zip(columns_of(batch), self.columns, self.keys, strict=True):
             pieces[-1] += name
-            found = self._cells(values, column)
-            cells += found
-            pieces += ["", '";'] if len(found) == 2 else [""]
+            texts = self._cells(values, column)
+            cells += texts
+            pieces += ["", '";'] if len(texts) == 2 else [""]
         pieces[-1] += "}"
         return weave(pieces, cells, len(batch)).encode()
 
@@ -82,17 +82,17 @@ class RowSerializer:
         prepare = text_column if self.texts_only else canonical_column
         values = prepare(values, column.type, self.style)
         types = set(map(type, values))
-        if types == {str} and (found := _strings(values)):
-            return found
-        if types == {int} and min(values) >= _LEAST and max(values) <= _MOST:
+        if types == {str} and (strings := _strings(values)):
+            return strings
+        if types == {int} and min(values) >= _MIN_INTEGER and max(values) <= _MAX_INTEGER:
             return [[f"i:{value};" for value in values]]
         return [[serialize(value) for value in values]]
 
 
 def spooled(rows: Rows, writer: RowSerializer, before: bytes, after: Callable[[], bytes]) -> Iterator[bytes]:
-    """``before``, the rows as one array, and what ``after`` gives when they have run out.
+    """Yield ``before``, the rows as one array, and the result of ``after``, which is called after the last row.
 
-    All in one piece if the rows came in one batch.
+    Rows in one batch are one chunk.
     """
     batches = batches_ahead(rows.batches)
     batch, last = next(batches)

@@ -1,12 +1,12 @@
-"""SOAP: what stands in the Body for an operation's result, valid against the service's WSDL.
+"""SOAP: the Body with an operation's result, valid against the service's WSDL.
 
 ``<m:{operation}Response>`` with status, code and message, then for rows ``<m:data><m:row>…</m:row>…</m:data>``,
-``<m:count>`` and ``<m:truncated>`` (and ``<m:has_next>`` where the operation pages), for an operation that writes
-``<m:affected>``, for what a proxy brings ``<m:data>`` with its members or rows in no namespace.
+``<m:count>`` and ``<m:truncated>`` (and ``<m:has_next>`` if the operation has pages), for a writing operation
+``<m:affected>``, for an upstream's document ``<m:data>`` with its members or rows in no namespace.
 
-Declared fields come in their declared order, in the service's namespace, as the XSD types that the WSDL names; a
-value that is none of its type is Fault(VALUE_UNFIT). Columns of an operation that declares none are in no
-namespace, so that no declaration is ever theirs. NULL is xsi:nil; what XML 1.0 cannot carry becomes U+FFFD.
+Declared fields are in their declared order, in the service's namespace, with the XSD types of the WSDL. A value that is
+not of its type is Fault VALUE_NOT_OF_ITS_TYPE. Columns of an operation without declared fields are in no namespace, so
+that no declaration can apply to them. NULL is xsi:nil; characters that XML 1.0 does not allow become U+FFFD.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from registry import faults
 from registry.results import Affected, Column, Document, Fault, Row, Rows
 from registry.snapshot.types import Operation
 
-#: What a column of each type is declared to be in the WSDL.
+#: Type of a column → XSD type in the WSDL.
 XSD_TYPES = {
     "text": "xs:string", "integer": "xs:integer", "decimal": "xs:decimal", "float": "xs:double",
     "boolean": "xs:boolean", "date": "xs:date", "time": "xs:time", "datetime": "xs:dateTime",
@@ -47,7 +47,7 @@ _ENVELOPES = {"1.1": xml_names.ENVELOPE_11, "1.2": xml_names.ENVELOPE_12}
 _DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
 _ZONE = r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"
-#: What a value of each type may look like after XSD; a type that is not here may look like anything.
+#: Type → the lexical form of its values in XSD. Values of other types may have any form.
 _LEXICAL = {
     "integer": r"[+-]?[0-9]+",
     "decimal": r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)",
@@ -60,14 +60,14 @@ _LEXICAL = {
     r"(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?)?",
     "bytes": r"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
 }
-_ONE = {kind: re.compile(pattern) for kind, pattern in _LEXICAL.items()}
-#: A whole column at once, each value on a line.
-_MANY = {kind: re.compile(f"(?:(?:{pattern})\n)*+") for kind, pattern in _LEXICAL.items()}
+_ONE_VALUE = {kind: re.compile(pattern) for kind, pattern in _LEXICAL.items()}
+#: The same for a whole column, one value per line.
+_COLUMN = {kind: re.compile(f"(?:(?:{pattern})\n)*+") for kind, pattern in _LEXICAL.items()}
 
 _NESTED = Style(nested=True)
 
 Tags = tuple[str, str, str]
-#: (place in the row, type, tags, the type to hold the values against or "")
+#: (index in the row, type, tags, the type against which the values are checked or "", name)
 Cell = tuple[int, str | None, Tags, str, str]
 
 
@@ -79,30 +79,30 @@ def _tags(name: str, prefix: str = "") -> Tags:
 
 @lru_cache(1024)
 def _layout(columns: tuple[Column, ...], declared: tuple[tuple[str, str], ...]) -> list[Cell]:
-    """The columns that go out, in order. Of a declared name that the SQL gives twice the first counts."""
-    found = unique_names(columns)
+    """Return the columns of the response, in order. If the SQL gives a declared name twice, the first one counts."""
+    names = unique_names(columns)
     if not declared:
-        return [(at, column.type, _tags(found[at]), "", column.name) for at, column in enumerate(columns)]
-    places = {name: at for at, name in reversed(list(enumerate(found)))}
+        return [(at, column.type, _tags(names[at]), "", column.name) for at, column in enumerate(columns)]
+    indexes = {name: at for at, name in reversed(list(enumerate(names)))}
     return [
-        (places[name], columns[places[name]].type, _tags(name, "m:"), kind if kind in _LEXICAL else "", name)
+        (indexes[name], columns[indexes[name]].type, _tags(name, "m:"), kind if kind in _LEXICAL else "", name)
         for name, kind in declared
-        if name in places
+        if name in indexes
     ]
 
 
-def _fitting(texts: Values, kind: str, column: str) -> Values:
-    """The values as XSD writes their type. Raises Fault where one is no value of it."""
+def _as_xsd_type(texts: Values, kind: str, column: str) -> Values:
+    """Return the values in the lexical form of their XSD type. Raises Fault if one is not of that type."""
     present = [text for text in texts if text is not None] if None in texts else texts
     if present:
         joined = "\n".join(present) + "\n"
-        if _MANY[kind].fullmatch(joined) and joined.count("\n") == len(present) and _on_calendar(present, kind):
+        if _COLUMN[kind].fullmatch(joined) and joined.count("\n") == len(present) and _on_calendar(present, kind):
             return texts
-    return [None if text is None else _mended(text, kind, column) for text in texts]
+    return [None if text is None else _converted(text, kind, column) for text in texts]
 
 
 def _on_calendar(texts: Sequence[str], kind: str) -> bool:
-    """Whether every day is one: there is no 30 February."""
+    """Return True if every date exists: there is no 30 February."""
     if kind not in ("date", "datetime"):
         return True
     try:
@@ -114,33 +114,33 @@ def _on_calendar(texts: Sequence[str], kind: str) -> bool:
     return True
 
 
-def _mended(text: str, kind: str, column: str) -> str:
-    """One value, in XSD's way of writing it where ours is another. Raises Fault."""
+def _converted(text: str, kind: str, column: str) -> str:
+    """Return one value, converted to the lexical form of XSD if that differs from the canonical one. Raises Fault."""
     if kind == "float":
         text = {"Infinity": "INF", "-Infinity": "-INF"}.get(text, text)
     elif kind == "integer":
         text = re.sub(r"\.0*\Z", "", text)
-    elif kind == "date":  # some sources know dates only with a time of day
+    elif kind == "date":  # some sources have no dates without a time of day
         text = re.sub(r"[T ]00:00:00(?:\.0+)?\Z", "", text)
     elif kind == "datetime":
         text = re.sub(rf"\A({_DAY}T[0-9]{{2}}:[0-9]{{2}})({_ZONE})\Z", r"\1:00\2", text)
         text = text + "T00:00:00" if len(text) == 10 else text
-    if _ONE[kind].fullmatch(text) and _on_calendar([text], kind):
+    if _ONE_VALUE[kind].fullmatch(text) and _on_calendar([text], kind):
         return text
-    raise Fault(faults.VALUE_UNFIT, column=column, type=XSD_TYPES[kind])
+    raise Fault(faults.VALUE_NOT_OF_ITS_TYPE, column=column, type=XSD_TYPES[kind])
 
 
 class Writer:
-    """Writes the results of one operation, in an envelope of one version."""
+    """Writes the results of one operation in an envelope of one SOAP version."""
 
-    __slots__ = ("_declared", "_head", "_open", "_pages", "_tail", "_writes", "name")
+    __slots__ = ("_declared", "_head", "_pages", "_tail", "_undeclared", "_writes", "name")
 
     def __init__(self, operation: Operation, version: str) -> None:
         response = xml_names.response(operation.code)
         self.name = f"soap{version}"
-        #: What an upstream answers is not for us to declare, even where it came as a table.
-        self._open = operation.kind != "data"
-        self._declared = () if self._open else tuple((field.name, field.type) for field in operation.fields)
+        #: The response of an upstream has no declared schema, also if it is a table.
+        self._undeclared = operation.kind != "data"
+        self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)
         self._pages = operation.plan is not None and operation.plan.page_size > 0
         self._writes = operation.plan is not None and "GET" not in operation.plan.methods
         self._head = (
@@ -151,47 +151,47 @@ class Writer:
         self._tail = f"</m:{response}></soap:Body></soap:Envelope>"
 
     def render(self, rows: Rows) -> Iterator[bytes]:
-        """One piece for an answer of one batch, and about one piece a batch beyond. Raises Fault."""
+        """Yield the envelope: one chunk for rows in one batch, about one chunk a batch for more. Raises Fault."""
         cells = _layout(rows.columns, self._declared)
-        tag = "row" if self._open else "m:row"
+        tag = "row" if self._undeclared else "m:row"
         lead, count = self._head + "<m:data>", 0
         for batch, last in batches_ahead(rows.batches):
             count += len(batch)
             text = lead + _rows(batch, cells, tag)
             lead = ""
             if last:
-                text += f"</m:data>{self._facts(rows, count)}{self._tail}"
+                text += f"</m:data>{self._table_end(rows, count)}{self._tail}"
             yield utf8(text)
 
-    def _facts(self, rows: Rows, count: int) -> str:
-        """What is known of a table when its rows have run out."""
-        if self._open:
+    def _table_end(self, rows: Rows, count: int) -> str:
+        """Return the elements that are known after the last row."""
+        if self._undeclared:
             return ""
-        found = f"<m:count>{count}</m:count><m:truncated>{_truth(rows.truncated)}</m:truncated>"
-        return f"{found}<m:has_next>{_truth(rows.has_next)}</m:has_next>" if self._pages else found
+        elements = f"<m:count>{count}</m:count><m:truncated>{_boolean(rows.truncated)}</m:truncated>"
+        return f"{elements}<m:has_next>{_boolean(rows.has_next)}</m:has_next>" if self._pages else elements
 
     def render_affected(self, affected: Affected) -> bytes:
-        if not self._writes:  # a reading operation whose source gave no table at all
+        if not self._writes:  # a reading operation for which the source gave no table
             return b"".join(self.render(Rows((), iter(()))))
         start, end, nil = _tags("affected", "m:")
         element = f"{start}{affected.count}{end}" if affected.count >= 0 else nil
         return utf8(f"{self._head}{element}{self._tail}")
 
     def render_document(self, document: Document) -> bytes:
-        into: list[str] = [self._head]
-        _nested(canonical(document.value, None, _NESTED), _tags("data", "m:"), into)
-        return utf8("".join([*into, self._tail]))
+        pieces: list[str] = [self._head]
+        _write_nested(canonical(document.value, None, _NESTED), _tags("data", "m:"), pieces)
+        return utf8("".join([*pieces, self._tail]))
 
 
 def opening(version: str) -> str:
-    """The beginning of an envelope, up to its Body."""
+    """Return the beginning of an envelope, up to its Body."""
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f'<soap:Envelope xmlns:soap="{_ENVELOPES[version]}" xmlns:xsi="{xml_names.XSI}">'
     )
 
 
-def _truth(value: bool) -> str:
+def _boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
@@ -199,36 +199,36 @@ def _rows(batch: list[Row], cells: list[Cell], tag: str) -> str:
     if not batch:
         return ""
     pieces: list[str] = [f"<{tag}>"]
-    texts_of: list[Sequence[str]] = []
+    cells_of_columns: list[Sequence[str]] = []
     columns = columns_of(batch)
     for at, kind, (start, end, nil), checked, name in cells:
         texts = text_column(columns[at], kind, TEXT)
         if checked:
-            texts = _fitting(texts, checked, name)
+            texts = _as_xsd_type(texts, checked, name)
         if None in texts:
-            texts_of.append(elements(texts, start, end, nil))
+            cells_of_columns.append(elements(texts, start, end, nil))
             pieces.append("")
         else:
-            texts_of.append(texts if checked else escape_column(texts))
+            cells_of_columns.append(texts if checked else escape_column(texts))
             pieces[-1] += start
             pieces.append(end)
     pieces[-1] += f"</{tag}>"
-    return weave(pieces, texts_of, len(batch))
+    return weave(pieces, cells_of_columns, len(batch))
 
 
-def _nested(value: Any, tags: Tags, into: list[str]) -> None:
+def _write_nested(value: Any, tags: Tags, pieces: list[str]) -> None:
     start, end, nil = tags
     if value is None:
-        into.append(nil)
+        pieces.append(nil)
         return
-    into.append(start)
+    pieces.append(start)
     if isinstance(value, dict):
-        for key, each in value.items():
-            # An upstream may call its members what it likes, as long as it likes: long names are not kept.
-            _nested(each, _tags(key) if len(key) <= 100 else _tags.__wrapped__(key), into)
+        for name, member in value.items():
+            # An upstream's names may have any length: long ones are not cached.
+            _write_nested(member, _tags(name) if len(name) <= 100 else _tags.__wrapped__(name), pieces)
     elif isinstance(value, list):
-        for each in value:
-            _nested(each, _tags("item"), into)
+        for item in value:
+            _write_nested(item, _tags("item"), pieces)
     else:
-        into.append(escape(text_of(value, TEXT)))
-    into.append(end)
+        pieces.append(escape(text_of(value, TEXT)))
+    pieces.append(end)

@@ -1,10 +1,9 @@
-"""What a value looks like on the wire: one canonical form, which every format writes in its own syntax.
+"""The canonical form of values, which every format writes in its own syntax.
 
-A canonical value is None, bool, int, a finite float, str, a list or dict of those, or what
-``Style.exact`` makes of a number (or a JSON document) that must be written digit for digit.
-Dates and times are ISO 8601 text, bytes are base64, not-a-number and the infinities are the words
-"NaN", "Infinity", "-Infinity", decimals are never in E notation. Work goes by column: a column that
-is canonical already is handed back as it came.
+A canonical value is None, bool, int, a finite float, str, a list or dict of those, or the result of ``Style.exact`` for
+a number (or a JSON document) that must be written digit for digit. Dates and times are ISO 8601 text, bytes are base64,
+not-a-number and the infinities are the words "NaN", "Infinity", "-Infinity", decimals never have an exponent. Values
+are converted by column: a column that is canonical already is returned unchanged.
 """
 
 from __future__ import annotations
@@ -28,40 +27,40 @@ from registry.results import Column, Row
 
 Values = Sequence[Any]
 
-#: From so many values on, working by column is the faster way.
+#: The number of values from which conversion by column is faster than value by value.
 FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a family of formats words what they have in common."""
+    """The notation of values in a family of formats."""
 
-    #: Marks text that is a number written digit for digit.
+    #: Wraps the text of a number that must be written digit for digit.
     exact: Callable[[str], Any] = str
-    #: What becomes of the text of a JSON document.
+    #: Converts the text of a JSON document.
     document: Callable[[str], Any] = str
-    #: Whether lists and dicts nest in the format, or are written as JSON text.
+    #: True if lists and dicts nest in the format, False if they are written as JSON text.
     nested: bool = False
-    #: Classes that the format's encoder itself writes in the canonical form.
-    passes: frozenset[type] = frozenset()
+    #: Classes that the format's encoder writes in the canonical form.
+    native: frozenset[type] = frozenset()
     true: str = "true"
     false: str = "false"
-    #: Between a date and its time of day.
-    between: str = "T"
-    #: Whether a duration reads as a clock (26:03:04) and not as ISO 8601 (P1DT2H3M4S).
+    #: The separator between a date and its time of day.
+    separator: str = "T"
+    #: True if a duration is written as a clock (26:03:04), False for ISO 8601 (P1DT2H3M4S).
     clock: bool = False
 
 
 TEXT = Style()
 JSON = Style(
-    exact=orjson.Fragment, document=orjson.Fragment, nested=True, passes=frozenset((date, datetime, UUID))
+    exact=orjson.Fragment, document=orjson.Fragment, nested=True, native=frozenset((date, datetime, UUID))
 )  # fmt: skip
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
-#: At most three digits of exponent: a short text must not grow into megabytes of zeros.
+#: At most three digits of exponent: otherwise a short text could become megabytes of zeros.
 _LOOSE_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
-_MOMENT = re.compile(
+_DATETIME = re.compile(
     r"([0-9]{4,}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?) ?(Z|[+-][0-9:]{2,8})?", re.ASCII
 )
 _CLOCK = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?) ?(Z|[+-][0-9:]{2,8})", re.ASCII)
@@ -76,7 +75,7 @@ _BOOLEANS: dict[Any, bool] = {
 
 
 def unique_names(columns: Sequence[Column]) -> list[str]:
-    """The columns' names as keys: of names that repeat, the second gets the suffix _2 and so on."""
+    """Return the columns' names as unique keys: the second of equal names gets the suffix _2, and so on."""
     names = [column.name for column in columns]
     if not "".join(names).isascii():
         names = [clean(name) for name in names]
@@ -84,31 +83,31 @@ def unique_names(columns: Sequence[Column]) -> list[str]:
     if len(taken) == len(names):
         return names
     seen: set[str] = set()
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if name in seen:
             number = 2
             while f"{name}_{number}" in taken:
                 number += 1
-            names[place] = f"{name}_{number}"
-            taken.add(names[place])
+            names[index] = f"{name}_{number}"
+            taken.add(names[index])
         seen.add(name)
     return names
 
 
 def clean(text: str) -> str:
-    """The text with lone surrogates, which UTF-8 cannot carry, as U+FFFD."""
+    """Return the text with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def utf8(text: str) -> bytes:
-    """The text in UTF-8; lone surrogates become U+FFFD."""
+    """Return the text in UTF-8. Lone surrogates become U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
         return _SURROGATES.sub("\ufffd", text).encode()
 
 
-# Value by value.
+# Conversion value by value.
 
 
 def _number(text: str, style: Style) -> Any:
@@ -136,42 +135,42 @@ def _boolean(text: str, style: Style) -> Any:
 
 
 def _offset(text: str) -> str:
-    """An offset from UTC as ISO 8601 has it beside a time with colons: +07 and +0730 get theirs."""
+    """Return an offset from UTC in the extended form of ISO 8601: +07 becomes +07:00, +0730 becomes +07:30."""
     if text in ("", "Z") or ":" in text:
         return text
     return text[:3] + ":" + (text[3:5] or "00")
 
 
-def _moment(text: str, style: Style) -> Any:
+def _datetime(text: str, style: Style) -> Any:
     if len(text) == 19 and text[10] in " T" and text[13] == text[16] == ":":
-        return f"{text[:10]}{style.between}{text[11:]}"
-    if found := _MOMENT.fullmatch(text):
-        day, clock, offset = found.groups("")
-        return f"{day}{style.between}{clock}{_offset(offset)}"
+        return f"{text[:10]}{style.separator}{text[11:]}"
+    if match := _DATETIME.fullmatch(text):
+        day, clock, offset = match.groups("")
+        return f"{day}{style.separator}{clock}{_offset(offset)}"
     return text
 
 
 def _clock(text: str, style: Style) -> Any:
-    found = _CLOCK.fullmatch(text)
-    return found[1] + _offset(found[2]) if found else text
+    match = _CLOCK.fullmatch(text)
+    return match[1] + _offset(match[2]) if match else text
 
 
 def _document(text: str, style: Style) -> Any:
-    """A JSON document as its source wrote it, on one line; what is no JSON stays plain text."""
+    """Return a JSON document as its source wrote it, on one line. Text that is not JSON stays plain text."""
     try:
         orjson.loads(text)
     except ValueError:
         return text
-    # A line break outside JSON's strings is mere layout, and inside them it cannot stand.
+    # A line break can only be white space: it is not allowed in JSON's strings.
     return style.document(text.replace("\r", " ").replace("\n", " "))
 
 
-_READERS: dict[str | None, Callable[[str, Style], Any]] = {
+_PARSERS: dict[str | None, Callable[[str, Style], Any]] = {
     "integer": _integer,
     "decimal": _number,
     "float": _float,
     "boolean": _boolean,
-    "datetime": _moment,
+    "datetime": _datetime,
     "time": _clock,
     "json": _document,
 }
@@ -197,8 +196,8 @@ def _from_boolean(value: bool, kind: str | None, style: Style) -> Any:
     return int(value) if kind == "integer" else value
 
 
-def _from_moment(value: datetime, kind: str | None, style: Style) -> str:
-    return value.isoformat(style.between)
+def _from_datetime(value: datetime, kind: str | None, style: Style) -> str:
+    return value.isoformat(style.separator)
 
 
 def _from_date(value: date | time, kind: str | None, style: Style) -> str:
@@ -221,7 +220,7 @@ def _from_duration(value: timedelta, kind: str | None, style: Style) -> str:
 
 
 def _from_bytes(value: bytes | bytearray | memoryview, kind: str | None, style: Style) -> Any:
-    # MySQL's BIT(1) arrives as a byte.
+    # MySQL's BIT(1) is a byte.
     if kind == "boolean" and bytes(value) in _BOOLEANS:
         return _BOOLEANS[bytes(value)]
     return base64.b64encode(value).decode()
@@ -230,21 +229,21 @@ def _from_bytes(value: bytes | bytearray | memoryview, kind: str | None, style: 
 def _from_dict(value: dict[Any, Any], kind: str | None, style: Style) -> Any:
     if not style.nested:
         return json_text(_from_dict(value, kind, JSON))
-    return {str(key): canonical(each, None, style) for key, each in value.items()}
+    return {str(name): canonical(member, None, style) for name, member in value.items()}
 
 
 def _from_list(value: list[Any] | tuple[Any, ...], kind: str | None, style: Style) -> Any:
     if not style.nested:
         return json_text(_from_list(value, kind, JSON))
-    return [canonical(each, None, style) for each in value]
+    return [canonical(item, None, style) for item in value]
 
 
-_WRITERS: dict[type, Callable[[Any, str | None, Style], Any]] = {
+_CONVERTERS: dict[type, Callable[[Any, str | None, Style], Any]] = {
     bool: _from_boolean,
     int: _from_integer,
     float: _from_float,
     Decimal: _from_decimal,
-    datetime: _from_moment,
+    datetime: _from_datetime,
     date: _from_date,
     time: _from_date,
     timedelta: _from_duration,
@@ -258,36 +257,36 @@ _WRITERS: dict[type, Callable[[Any, str | None, Style], Any]] = {
 
 
 def canonical(value: Any, kind: str | None, style: Style) -> Any:
-    """The canonical form of one value of a column of the type ``kind``."""
+    """Return the canonical form of one value of a column of the type ``kind``."""
     if value is None:
         return None
     if isinstance(value, str):
-        reader = _READERS.get(kind)
-        return reader(value, style) if reader else value
-    writer = _WRITERS.get(type(value)) or _inherited(type(value))
-    return writer(value, kind, style) if writer else str(value)
+        parser = _PARSERS.get(kind)
+        return parser(value, style) if parser else value
+    converter = _CONVERTERS.get(type(value)) or _inherited(type(value))
+    return converter(value, kind, style) if converter else str(value)
 
 
 def _inherited(cls: type) -> Callable[[Any, str | None, Style], Any] | None:
-    """The writer of a driver's own class, by the class that it was derived from."""
-    return next((_WRITERS[base] for base in cls.__mro__ if base in _WRITERS), None)
+    """Return the converter of a driver's own class, by the class it is derived from."""
+    return next((_CONVERTERS[base] for base in cls.__mro__ if base in _CONVERTERS), None)
 
 
-# Column by column. Each of these sees values of one class, and gives None when it cannot vouch for
-# all of them: they are then taken one by one.
+# Conversion column by column. Each function gets values of one class, and returns None if it cannot convert all of
+# them: they are then converted one by one.
 
 
-def _same(values: Values, style: Style) -> Values | None:
+def _unchanged(values: Values, style: Style) -> Values | None:
     return values
 
 
 def _numbers(values: Values, style: Style) -> Values | None:
     joined = ",".join(values)
     try:
-        # A lone empty text would make an empty list of it.
+        # Without this test one empty text would pass as an empty list.
         if not joined or joined.encode().translate(None, b"0123456789.,-") or joined.count(",") != len(values) - 1:
             return None
-        # The parser proves that each is a plain JSON number, several times faster than a pattern would.
+        # The parser proves that each is a plain JSON number, several times faster than a regular expression.
         orjson.loads(f"[{joined}]")
     except ValueError:
         return None
@@ -295,7 +294,7 @@ def _numbers(values: Values, style: Style) -> Values | None:
 
 
 def _decimals(values: Values, style: Style) -> Values | None:
-    # Words and E notation do not pass.
+    # Words and exponents are refused there.
     return _numbers(list(map(str, values)), style)
 
 
@@ -320,75 +319,75 @@ def _floats(values: Values, style: Style) -> Values | None:
     return values if math.isfinite(sum(values)) else None
 
 
-def _moments(values: Values, style: Style) -> Values | None:
+def _datetimes(values: Values, style: Style) -> Values | None:
     joined = "\n".join(values)
-    # Two dashes each and no plus: no value has an offset from UTC, which might want its colon.
+    # Two hyphens in each and no plus: no value has an offset from UTC, which may lack its colon.
     if "+" in joined or joined.count("-") != 2 * len(values):
         return None
-    if (" " if style.between == "T" else "T") not in joined:
+    if (" " if style.separator == "T" else "T") not in joined:
         return values
-    if style.between != "T" or joined.count(" ") != len(values) or joined.lower() != joined.upper():
+    if style.separator != "T" or joined.count(" ") != len(values) or joined.lower() != joined.upper():
         return None
     parts = joined.replace(" ", "T").split("\n")
     return parts if len(parts) == len(values) else None
 
 
-def _native_moments(values: Values, style: Style) -> Values | None:
-    if datetime in style.passes and not any(map(attrgetter("tzinfo"), values)):
+def _native_datetimes(values: Values, style: Style) -> Values | None:
+    if datetime in style.native and not any(map(attrgetter("tzinfo"), values)):
         return values
-    return [value.isoformat(style.between) for value in values]
+    return [value.isoformat(style.separator) for value in values]
 
 
 def _dates(values: Values, style: Style) -> Values | None:
-    return values if date in style.passes else [value.isoformat() for value in values]
+    return values if date in style.native else [value.isoformat() for value in values]
 
 
 def _uuids(values: Values, style: Style) -> Values | None:
-    return values if UUID in style.passes else list(map(str, values))
+    return values if UUID in style.native else list(map(str, values))
 
 
 _COLUMNS: dict[tuple[str | None, type], Callable[[Values, Style], Values | None]] = {
-    (None, str): _same,
-    (None, int): _same,
-    (None, bool): _same,
+    (None, str): _unchanged,
+    (None, int): _unchanged,
+    (None, bool): _unchanged,
     (None, float): _floats,
-    (None, datetime): _native_moments,
+    (None, datetime): _native_datetimes,
     (None, date): _dates,
     (None, UUID): _uuids,
-    ("text", str): _same,
-    ("integer", int): _same,
+    ("text", str): _unchanged,
+    ("integer", int): _unchanged,
     ("integer", str): _integers,
     ("decimal", str): _numbers,
-    ("decimal", int): _same,
+    ("decimal", int): _unchanged,
     ("decimal", Decimal): _decimals,
     (None, Decimal): _decimals,
     ("float", float): _floats,
-    ("float", int): _same,
-    ("boolean", bool): _same,
+    ("float", int): _unchanged,
+    ("boolean", bool): _unchanged,
     ("boolean", int): _booleans,
     ("boolean", str): _booleans,
-    ("date", str): _same,
+    ("date", str): _unchanged,
     ("date", date): _dates,
-    ("datetime", str): _moments,
-    ("datetime", datetime): _native_moments,
-    ("interval", str): _same,
-    ("bytes", str): _same,
-    ("uuid", str): _same,
+    ("datetime", str): _datetimes,
+    ("datetime", datetime): _native_datetimes,
+    ("interval", str): _unchanged,
+    ("bytes", str): _unchanged,
+    ("uuid", str): _unchanged,
     ("uuid", UUID): _uuids,
 }
-#: Most sources write these as text, so that is tried before the values are looked at.
-_TEXT_FIRST = {"decimal": _numbers, "datetime": _moments}
+#: Types that most sources give as text: that is tried before the classes of the values are determined.
+_TEXT_FIRST = {"decimal": _numbers, "datetime": _datetimes}
 _NULL = type(None)
 
 
 def canonical_column(values: Values, kind: str | None, style: Style) -> Values:
-    """The canonical form of a column's values, in the same order; nulls may be among them."""
+    """Return the canonical form of a column's values, in the same order. Values may be None."""
     if len(values) < FEW:
         return [canonical(value, kind, style) for value in values]
     if kind in _TEXT_FIRST:
         with suppress(TypeError):
-            if (found := _TEXT_FIRST[kind](values, style)) is not None:
-                return found
+            if (texts := _TEXT_FIRST[kind](values, style)) is not None:
+                return texts
     types = set(map(type, values))
     nulls = _NULL in types
     if nulls:
@@ -396,7 +395,7 @@ def canonical_column(values: Values, kind: str | None, style: Style) -> Values:
         if not types:
             return values
     convert = _COLUMNS.get((kind, types.pop())) if len(types) == 1 else None
-    if convert is _same:
+    if convert is _unchanged:
         return values
     present = [value for value in values if value is not None] if nulls else values
     converted = convert(present, style) if convert else None
@@ -410,11 +409,11 @@ def canonical_column(values: Values, kind: str | None, style: Style) -> Values:
     return [None if value is None else next(following) for value in values]
 
 
-# For the formats that are text throughout.
+# For formats of text only.
 
 
 def text_of(value: Any, style: Style) -> str:
-    """The text of a canonical value other than None."""
+    """Return the text of a canonical value other than None."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -423,7 +422,7 @@ def text_of(value: Any, style: Style) -> str:
 
 
 def json_text(value: Any) -> str:
-    """A canonical value as JSON."""
+    """Return a canonical value as JSON."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -431,33 +430,33 @@ def json_text(value: Any) -> str:
 
 
 def json_safe(value: Any) -> Any:
-    """A canonical value as orjson takes it, whatever the text and however long the integer."""
+    """Return a canonical value that orjson accepts, with any text and integers of any length."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return orjson.Fragment(str(value))
     if isinstance(value, dict):
-        return {clean(key): json_safe(each) for key, each in value.items()}
+        return {clean(name): json_safe(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [json_safe(each) for each in value]
+        return [json_safe(item) for item in value]
     return value
 
 
 _TEXTUAL = {str, _NULL}
-_AS_IS = {kind for kind, cls in _COLUMNS if cls is str and _COLUMNS[kind, cls] is _same}
+_UNCHANGED_TEXT = {kind for kind, cls in _COLUMNS if cls is str and _COLUMNS[kind, cls] is _unchanged}
 
 
 def _text(value: Any, kind: str | None, style: Style) -> str | None:
-    if value is None or (isinstance(value, str) and kind in _AS_IS):
+    if value is None or (isinstance(value, str) and kind in _UNCHANGED_TEXT):
         return value
     return text_of(canonical(value, kind, style), style)
 
 
 def text_column(values: Values, kind: str | None, style: Style) -> Values:
-    """The canonical texts of a column's values; None stays None."""
+    """Return the canonical texts of a column's values. None stays None."""
     if len(values) < FEW:
         return [_text(value, kind, style) for value in values]
-    if kind in _AS_IS and set(map(type, values)) <= _TEXTUAL:
+    if kind in _UNCHANGED_TEXT and set(map(type, values)) <= _TEXTUAL:
         return values
     values = canonical_column(values, kind, style)
     if set(map(type, values)) <= _TEXTUAL:
@@ -466,9 +465,9 @@ def text_column(values: Values, kind: str | None, style: Style) -> Values:
 
 
 def batches_ahead(batches: Iterator[list[Row]]) -> Iterator[tuple[list[Row], bool]]:
-    """Each batch that has rows, and whether it is the last; with no rows at all one empty batch.
+    """Yield (batch, True if it is the last) for each batch with rows; one empty batch if there are no rows.
 
-    One batch is read ahead, so that an answer of one batch can leave in one piece.
+    One batch is read ahead, so that a response with one batch can be sent as one chunk.
     """
     batch: list[Row] = []
     for following in batches:
@@ -480,11 +479,12 @@ def batches_ahead(batches: Iterator[list[Row]]) -> Iterator[tuple[list[Row], boo
 
 
 def columns_of(batch: list[Row]) -> list[Values]:
+    """Return the columns of a batch of rows."""
     return list(zip(*batch, strict=True))
 
 
 def weave(pieces: Sequence[str], columns: Sequence[Sequence[str]], rows: int) -> str:
-    """``rows`` times the pieces with a column's value between each two: p0 a p1 b p2, p0 a p1 b p2, …"""
+    """Return the text of ``rows`` rows, with a column's value between each two pieces: p0 a p1 b p2, p0 a p1 b p2, …"""
     lanes: list[Sequence[str]] = [[pieces[0]] * rows]
     for column, piece in zip(columns, pieces[1:], strict=True):
         lanes.append(column)

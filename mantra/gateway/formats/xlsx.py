@@ -1,11 +1,11 @@
-"""An Excel workbook: one sheet ``data``, its bold first row the columns' names.
+"""An Excel workbook: one sheet ``data`` with the columns' names in a bold first row.
 
-Text stays text (NIK and NPWP keep their zeros, no formula or link is made of it); dates are ISO text,
-because Excel's own know neither all of them nor an offset; bytes are base64. A number is a number cell
-if Excel's 15 digits hold it, shown with its own decimals, else text. NULL is an empty cell. A
-truncated answer has a second sheet, ``truncated``. The file is complete before its first byte leaves;
-what a sheet cannot hold (1,048,575 rows, 16,384 columns, 32,767 characters in a cell) is refused
-whole, as is a nested document. An operation that writes answers the one column ``affected``.
+Text stays text (NIK and NPWP keep their zeros, none becomes a formula or link). Dates are ISO text, because Excel's
+dates cover neither all of them nor an offset. Bytes are base64. A number is a number cell with its own decimals if it
+fits Excel's 15 digits, else text. NULL is an empty cell. A truncated response has a second sheet, ``truncated``. The
+file is complete before its first byte is sent. Results that exceed a sheet (1,048,575 rows, 16,384 columns, 32,767
+characters in a cell) are refused as a whole, as are nested documents. The response of a writing operation has the one
+column ``affected``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-MOST_ROWS = 1_048_575
-MOST_COLUMNS = 16_384
+MAX_ROWS = 1_048_575
+MAX_COLUMNS = 16_384
 CHUNK = 128 * 1024
 
 
@@ -43,7 +43,8 @@ OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_ur
 
 
 def refusal() -> results.Fault:
-    return results.Fault(faults.OUTPUT_FORMAT, format="xlsx")
+    """Return the fault of a result that does not fit a workbook."""
+    return results.Fault(faults.FORMAT_IMPOSSIBLE, format="xlsx")
 
 
 def _fits(value: int | float) -> bool:
@@ -55,7 +56,7 @@ class Sheet:
     """Writes rows to the sheet ``data`` of a workbook."""
 
     def __init__(self, workbook: xlsxwriter.Workbook, columns: Sequence[Column]) -> None:
-        if len(columns) > MOST_COLUMNS:
+        if len(columns) > MAX_COLUMNS:
             raise refusal()
         self.workbook = workbook
         self.sheet: Worksheet = workbook.add_worksheet("data")
@@ -64,11 +65,11 @@ class Sheet:
         self.plain: Format = workbook.add_format()
         self.row = 0
         bold = workbook.add_format({"bold": True})
-        for place, name in enumerate(unique_names(columns)):
-            self._text(place, name, bold)
+        for index, name in enumerate(unique_names(columns)):
+            self._text(index, name, bold)
 
     def write(self, batch: list[Row]) -> None:
-        if self.row + len(batch) > MOST_ROWS:
+        if self.row + len(batch) > MAX_ROWS:
             raise refusal()
         columns = [
             canonical_column(values, column.type, STYLE)
@@ -76,43 +77,43 @@ class Sheet:
         ]
         for row in zip(*columns, strict=True):
             self.row += 1
-            for place, value in enumerate(row):
+            for index, value in enumerate(row):
                 if value is not None:
-                    self._cell(place, value)
+                    self._cell(index, value)
 
-    def _cell(self, place: int, value: Any) -> None:
+    def _cell(self, index: int, value: Any) -> None:
         if isinstance(value, bool):
-            self.sheet.write_boolean(self.row, place, value)
+            self.sheet.write_boolean(self.row, index, value)
         elif isinstance(value, Number):
-            self._number(place, value)
+            self._number(index, value)
         elif isinstance(value, str):
-            self._text(place, value)
+            self._text(index, value)
         elif _fits(value):
-            self.sheet.write_number(self.row, place, value)
+            self.sheet.write_number(self.row, index, value)
         else:
-            self._text(place, str(value))
+            self._text(index, str(value))
 
-    def _number(self, place: int, text: Number) -> None:
+    def _number(self, index: int, text: Number) -> None:
         value = Decimal(text)
         if len(value.as_tuple().digits) > 15 or (value.is_zero() and value.is_signed()):
-            self._text(place, str(text))
+            self._text(index, str(text))
             return
-        self.sheet.write_number(self.row, place, float(value), self._scale(len(text.partition(".")[2])))
+        self.sheet.write_number(self.row, index, float(value), self._scale(len(text.partition(".")[2])))
 
     def _scale(self, decimals: int) -> Format:
         if decimals not in self.formats:
-            shown = "0." + "0" * decimals if decimals else "0"
-            self.formats[decimals] = self.workbook.add_format({"num_format": shown})
+            number_format = "0." + "0" * decimals if decimals else "0"
+            self.formats[decimals] = self.workbook.add_format({"num_format": number_format})
         return self.formats[decimals]
 
-    def _text(self, place: int, text: str, style: Format | None = None) -> None:
+    def _text(self, index: int, text: str, style: Format | None = None) -> None:
         text = clean(text)
-        # XlsxWriter would take such text for its own mark-up of rich text.
+        # XlsxWriter would read such text as its own mark-up of rich text.
         if text.startswith("<r>") and text.endswith("</r>"):
-            outcome = self.sheet.write_rich_string(self.row, place, text[:1], self.plain, text[1:], style or self.plain)
+            error = self.sheet.write_rich_string(self.row, index, text[:1], self.plain, text[1:], style or self.plain)
         else:
-            outcome = self.sheet.write_string(self.row, place, text, style)
-        if outcome:
+            error = self.sheet.write_string(self.row, index, text, style)
+        if error:
             raise refusal()
 
 
@@ -122,12 +123,12 @@ class Xlsx:
     suffix = "xlsx"
 
     def render(self, rows: Rows, operation_name: str = "") -> Iterator[bytes]:
-        # Heavy, and most workers never write a workbook.
+        # The import is slow, and most worker processes never write a workbook.
         writer = importlib.import_module("xlsxwriter")
         with TemporaryDirectory(prefix="mantra-xlsx-") as folder:
             path = Path(folder, "answer.xlsx")
             workbook = writer.Workbook(str(path), {**OPTIONS, "tmpdir": folder})
-            # The same rows make the same bytes, whenever they are written: an ETag depends on it.
+            # The same rows result in the same bytes at any time: the ETag depends on it.
             workbook.set_properties({"created": datetime(2000, 1, 1)})
             sheet = Sheet(workbook, rows.columns)
             for batch in rows.batches:

@@ -1,10 +1,10 @@
 """XML: ``<response><data><row><column>value</column>…</row>…</data><count>N</count><truncated>false</truncated>``.
 
-NULL is ``<column xsi:nil="true"/>``, the empty string ``<column></column>``. A column's element has
-its name; a name that cannot be a tag is written ``<column name="…">``. What XML 1.0 cannot carry (most
-control characters, lone surrogates) becomes U+FFFD. A column of type json holds JSON text. An
-operation that writes answers ``<response><affected>N</affected></response>``. A proxy's document
-nests under ``<response>``: the members of an object by their names, the items of a list as ``<item>``.
+NULL is ``<column xsi:nil="true"/>``, the empty string ``<column></column>``. A column's element has its name; a name
+that cannot be a tag is written ``<column name="…">``. Characters that XML 1.0 does not allow (most control characters,
+lone surrogates) become U+FFFD. A column of type json has JSON text. The response of a writing operation is
+``<response><affected>N</affected></response>``. The document of a proxy operation nests under ``<response>``: the
+members of an object by their names, the items of a list as ``<item>``.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ NESTED = Style(nested=True)
 
 @lru_cache(4096)
 def tags(name: str) -> tuple[str, str, str]:
-    """The opening tag, the closing tag and the element for null of a column or member."""
+    """Return the start tag, the end tag and the null element of a column or member."""
     if is_tag(name):
         return f"<{name}>", f"</{name}>", f'<{name} xsi:nil="true"/>'
-    named = f'column name="{attribute(name)}"'
-    return f"<{named}>", "</column>", f'<{named} xsi:nil="true"/>'
+    tag = f'column name="{attribute(name)}"'
+    return f"<{tag}>", "</column>", f'<{tag} xsi:nil="true"/>'
 
 
 class RowTemplate:
@@ -69,26 +69,26 @@ class RowTemplate:
 
 
 def elements(texts: Values, start: str, end: str, nil: str) -> list[str]:
-    """The elements of a column in which there are nulls."""
+    """Return the elements of a column with nulls."""
     escaped = escape_column(["" if text is None else text for text in texts])
     return [nil if text is None else f"{start}{data}{end}" for text, data in zip(texts, escaped, strict=True)]
 
 
-def _nested(value: Any, name: str, into: list[str]) -> None:
+def _write_nested(value: Any, name: str, pieces: list[str]) -> None:
     start, end, nil = tags(name)
     if value is None:
-        into.append(nil)
+        pieces.append(nil)
         return
-    into.append(start)
+    pieces.append(start)
     if isinstance(value, dict):
-        for key, each in value.items():
-            _nested(each, key, into)
+        for member_name, member in value.items():
+            _write_nested(member, member_name, pieces)
     elif isinstance(value, list):
-        for each in value:
-            _nested(each, "item", into)
+        for item in value:
+            _write_nested(item, "item", pieces)
     else:
-        into.append(escape(text_of(value, TEXT)))
-    into.append(end)
+        pieces.append(escape(text_of(value, TEXT)))
+    pieces.append(end)
 
 
 class Xml:
@@ -114,14 +114,15 @@ class Xml:
         return utf8(f"{HEAD}{element}</response>")
 
     def render_document(self, document: Document) -> bytes:
-        into = [HEAD]
+        pieces = [HEAD]
         value = canonical(document.value, None, NESTED)
         if isinstance(value, (dict, list)):
-            for key, each in value.items() if isinstance(value, dict) else (("item", item) for item in value):
-                _nested(each, key, into)
+            members = value.items() if isinstance(value, dict) else (("item", item) for item in value)
+            for name, member in members:
+                _write_nested(member, name, pieces)
         elif value is not None:
-            into.append(escape(text_of(value, TEXT)))
-        return utf8("".join([*into, "</response>"]))
+            pieces.append(escape(text_of(value, TEXT)))
+        return utf8("".join([*pieces, "</response>"]))
 
 
 FORMAT = Xml()

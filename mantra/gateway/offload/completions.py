@@ -1,4 +1,4 @@
-"""What nginx wrote about the calls it finished for this worker, and the records that end by it."""
+"""The completion log: nginx writes the end of each call offloaded by this worker process, and the record gets it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from pathlib import Path
 from django.conf import settings
 
 from mantra.gateway import recording
-from mantra.gateway.offload.result import READ, Handed
+from mantra.gateway.offload.result import READ, OffloadedResult
 from proxyservices.health import tracker
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.errors import UpstreamError
 from registry import faults
 from registry.calls import Call
-from registry.journal import chain, segments
+from registry.journal import segments
+from registry.journal.chain import COMPLETIONS
 from registry.results import Fault
 
-log = logging.getLogger("mantra.mantra")
+log = logging.getLogger("mantra.gateway")
 
-
-LOOK = 0.05
-#: A file of ends is left for a new one when it has so many bytes.
-FULL = 8 * 1024 * 1024
-#: Calls that may wait for their end at once, seconds after which one is given up, and seconds for which a worker that
-#: is stopped waits for those under way.
-MOST, LOST, DRAIN = 20_000, 3600.0, 10.0
-#: Seconds for which a file that nobody holds is left alone.
-YOUNG = 60.0
-#: The thread that writes ends, by whose name its segments are told from others.
-ENDS = chain.ENDS
-#: What nginx tells the caller itself, where no answer came.
-_NGINX_SAYS = ("unreachable", "late")
-#: nginx's status for a caller that left before there was an answer.
-CALLER_LEFT = 499
+#: Seconds between two reads of the files.
+POLL_INTERVAL = 0.05
+#: A new file is begun when the current one has this many bytes.
+MAX_FILE_BYTES = 8 * 1024 * 1024
+#: The most calls that may wait for their end.
+MAX_WAITING = 20_000
+#: Seconds after which a call without an end is recorded as interrupted.
+GIVE_UP_AFTER = 3600.0
+#: Seconds for which a worker process that is stopped waits for calls in progress.
+DRAIN_SECONDS = 10.0
+#: Seconds for which an unlocked file is not removed: it may have been created just now.
+NEW_FILE_SECONDS = 60.0
+#: Outcomes after which nginx itself writes the response to the caller, because the upstream sent none.
+_NGINX_RESPONDS = ("unreachable", "late")
+#: nginx's status for a caller that disconnected before there was a response.
+CALLER_DISCONNECTED = 499
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\Z")
 
 
@@ -53,164 +55,165 @@ _LINE = re.compile(
 )
 
 
-class Ends:
-    """What nginx wrote of this worker's calls, and the calls that still wait for it."""
+class CompletionLog:
+    """The files that nginx writes for this worker process, and the calls that wait for their end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._wanted = threading.Event()
-        self._files: list[_File] = []
-        self._waiting: dict[str, tuple[Call, Handed]] = {}
+        self._work = threading.Event()
+        self._files: list[_CompletionFile] = []
+        self._waiting: dict[str, tuple[Call, OffloadedResult]] = {}
 
     def ready(self) -> bool:
-        """Whether another call may wait."""
+        """Return True if one more call may be offloaded."""
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._begin()
-        return bool(self._files) and len(self._waiting) < MOST
+                    self._start()
+        return bool(self._files) and len(self._waiting) < MAX_WAITING
 
-    def _begin(self) -> None:
-        _clear()
+    def _start(self) -> None:
+        _remove_abandoned_files()
         try:
-            self._files.append(_File())
+            self._files.append(_CompletionFile())
         except OSError as error:
-            log.error("nothing goes by nginx: the folder of ends cannot be written (errno %s)", error.errno)
-        self._thread = threading.Thread(target=self._follow, name=ENDS, daemon=True)
+            log.error("no call is offloaded: the folder of completion logs cannot be written (errno %s)", error.errno)
+        self._thread = threading.Thread(target=self._follow, name="completions", daemon=True)
         self._thread.start()
         atexit.register(self.drain)
 
-    def expect(self, call: Call, handed: Handed) -> str:
-        """Have a call wait for its end; the name of the file in which nginx is to write it."""
-        self._waiting[call.request_id] = call, handed
-        self._wanted.set()
+    def expect(self, call: Call, result: OffloadedResult) -> str:
+        """Let a call wait for its end. Return the name of the file into which nginx has to write it."""
+        self._waiting[call.request_id] = call, result
+        self._work.set()
         return self._files[-1].name
 
     def _follow(self) -> None:
         while True:
-            self._wanted.wait()
-            time.sleep(LOOK)
+            self._work.wait()
+            time.sleep(POLL_INTERVAL)
             try:
-                self.look()
-            except Exception as error:  # the thread must outlive whatever it meets
-                log.error("ends could not be read: %s", type(error).__name__)
+                self.poll()
+            except Exception as error:  # the thread must not end
+                log.error("the completion log could not be read: %s", type(error).__name__)
                 time.sleep(1)
 
-    def look(self) -> None:
-        """Take in what nginx has written since."""
+    def poll(self) -> None:
+        """Record the calls that nginx has completed since the last poll."""
         with self._lock:
             if not self._waiting:
-                self._wanted.clear()
+                self._work.clear()
             for file in self._files:
                 for line in file.lines():
                     self._end(line)
-            self._forget()
+            self._maintain()
             if self._waiting:
-                self._wanted.set()
+                self._work.set()
 
     def _end(self, line: bytes) -> None:
-        told = _LINE.match(line)
-        if told is None:
-            log.error("nginx wrote an end that cannot be read")
+        match = _LINE.match(line)
+        if match is None:
+            log.error("a line of a completion log cannot be read")
             return
-        waited = self._waiting.pop(told[1].decode(), None)
-        if waited is not None:
-            call, handed = waited
-            call.clock = time.perf_counter() - float(told[5])
-            what = told[2].decode()
-            whole = told[7] is not None and (what in _NGINX_SAYS or told[6] in (b"end", told[4]))
-            ended(call, handed, what, int(told[3]), int(told[4]), whole)
+        request_id, outcome, status, size, seconds, expected_size, complete = match.groups()
+        waiting = self._waiting.pop(request_id.decode(), None)
+        if waiting is not None:
+            call, result = waiting
+            call.started_monotonic = time.perf_counter() - float(seconds)
+            word = outcome.decode()
+            whole = complete is not None and (word in _NGINX_RESPONDS or expected_size in (b"end", size))
+            completed(call, result, word, int(status), int(size), whole)
 
-    def _forget(self) -> None:
-        """Begin a new file where one is full, leave those that nobody is to write into, and give up what never came."""
-        if self._files and self._files[-1].position > FULL:
-            self._files.append(_File())
+    def _maintain(self) -> None:
+        """Begin a new file if one is full, remove files that get no more lines, and give up a call without an end."""
+        if self._files and self._files[-1].position > MAX_FILE_BYTES:
+            self._files.append(_CompletionFile())
         now = time.monotonic()
         oldest = next(iter(self._waiting.values()), None)
-        if oldest is not None and now - oldest[1].began > LOST:
+        if oldest is not None and now - oldest[1].started > GIVE_UP_AFTER:
             id = next(iter(self._waiting))
             call, _ = self._waiting.pop(id)
-            recording.end(call, Fault(faults.INTERRUPTED), 0, broken=True)
-        since = min(oldest[1].began if oldest is not None else now, now - 60)
-        while len(self._files) > 1 and self._files[1].born < since:
-            self._files.pop(0).leave()
+            recording.end(call, Fault(faults.INTERRUPTED), 0, broken=True, kind=COMPLETIONS)
+        since = min(oldest[1].started if oldest is not None else now, now - 60)
+        while len(self._files) > 1 and self._files[1].created < since:
+            self._files.pop(0).remove()
 
     def drain(self) -> None:
-        """Wait for what is under way when the worker ends; what takes longer is recorded as interrupted."""
-        until = time.monotonic() + DRAIN
+        """Wait for calls in progress before the worker process ends. The shipping records later ones as interrupted."""
+        until = time.monotonic() + DRAIN_SECONDS
         while self._waiting and time.monotonic() < until:
-            self.look()
-            time.sleep(LOOK)
+            self.poll()
+            time.sleep(POLL_INTERVAL)
         with self._lock:
             for file in self._files:
-                file.leave()
+                file.remove()
             self._files.clear()
             segments.close()
 
 
-class _File:
-    """A file of ends: this worker's to read, nginx's to write. Locked while its worker lives."""
+class _CompletionFile:
+    """A file that nginx writes and this worker process reads. It is locked while the process lives."""
 
     def __init__(self) -> None:
-        self.born = time.monotonic()
+        self.created = time.monotonic()
         self.name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
         if not _NAME.match(self.name):
             raise OSError(errno.EINVAL, "host name")
-        self.path = Path(settings.ENDS_DIR) / f"{self.name}.ends"
+        self.path = Path(settings.OFFLOAD_DIR) / f"{self.name}.completions"
         self._fd = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        # nginx runs under another account, and may do no more than add to it.
+        # nginx runs under another account, which may only append.
         os.fchmod(self._fd, 0o622)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
         self.position = 0
-        self._torn = b""
+        self._partial = b""
 
     def lines(self) -> list[bytes]:
-        """The whole lines since the last look."""
-        found = b""
-        while piece := os.pread(self._fd, 1 << 20, self.position):
-            self.position += len(piece)
-            found += piece
-        if not found:
+        """Return the complete lines written since the last call."""
+        written = b""
+        while chunk := os.pread(self._fd, 1 << 20, self.position):
+            self.position += len(chunk)
+            written += chunk
+        if not written:
             return []
-        whole, newline, self._torn = (self._torn + found).rpartition(b"\n")
-        return (whole + newline).splitlines(keepends=True)
+        lines, newline, self._partial = (self._partial + written).rpartition(b"\n")
+        return (lines + newline).splitlines(keepends=True)
 
-    def leave(self) -> None:
+    def remove(self) -> None:
         with suppress(OSError):
             self.path.unlink()
         os.close(self._fd)
 
 
-def _clear() -> None:
-    """Remove the files of workers that are gone; the shipping has recorded their calls as interrupted."""
-    for path in Path(settings.ENDS_DIR).glob("*.ends"):
+def _remove_abandoned_files() -> None:
+    """Remove the files of worker processes that ended. The shipping records their calls as interrupted."""
+    for path in Path(settings.OFFLOAD_DIR).glob("*.completions"):
         with suppress(OSError), path.open("rb") as file:
-            if time.time() - path.stat().st_mtime < YOUNG:
-                continue  # it may be made just now, and not be locked yet
+            if time.time() - path.stat().st_mtime < NEW_FILE_SECONDS:
+                continue  # it may have been created just now, and not be locked yet
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
 
 
-def ended(call: Call, handed: Handed, what: str, status: int, size: int, whole: bool) -> None:
-    """Put the end of a call on record, and tell health how its upstream did."""
-    address, result = handed.address, handed
+def completed(call: Call, result: OffloadedResult, outcome: str, status: int, size: int, whole: bool) -> None:
+    """Record the end of a call, and report the upstream's success or failure to its health."""
+    endpoint = result.endpoint
     fault: Fault | None = None
-    if what == "unreachable":
-        fault = Fault(faults.UPSTREAM_DOWN, request_id=call.request_id)
-        tracker.failed(address, Failed("connect", "refused"), handed.began)
-    elif what == "late":
-        fault = Fault(faults.UPSTREAM_SLOW, seconds=f"{READ:g}")
-        tracker.failed(address, Failed("first-byte", "slow", sent=True, slow=True), handed.began)
-    elif what == "large":
-        fault, whole = Fault(faults.UPSTREAM_LARGE, limit=handed.headers["X-Mantra-Most"]), False
+    if outcome == "unreachable":
+        fault = Fault(faults.UPSTREAM_UNREACHABLE, request_id=call.request_id)
+        tracker.failed(endpoint, UpstreamError("connect", "refused"), result.started)
+    elif outcome == "late":
+        fault = Fault(faults.UPSTREAM_TIMEOUT, seconds=f"{READ:g}")
+        tracker.failed(endpoint, UpstreamError("first-byte", "slow", sent=True, slow=True), result.started)
+    elif outcome == "large":
+        fault, whole = Fault(faults.UPSTREAM_TOO_LARGE, limit=result.headers["X-Mantra-Max-Bytes"]), False
     elif status >= 500:
-        tracker.failed(address, tracker.STATUS, handed.began)
-    elif status != CALLER_LEFT:
-        tracker.succeeded(address, time.monotonic() - handed.began)
-    handed.status = status
-    with suppress(Fault):  # it was logged; nobody waits for an answer any more
-        recording.end(call, fault or result, size, broken=not whole, status=status)
+        tracker.failed(endpoint, tracker.STATUS, result.started)
+    elif status != CALLER_DISCONNECTED:
+        tracker.succeeded(endpoint, time.monotonic() - result.started)
+    result.status = status
+    with suppress(Fault):  # it has been logged, and the caller has its response
+        recording.end(call, fault or result, size, broken=not whole, status=status, kind=COMPLETIONS)
 
 
-_ends = Ends()
+completion_log = CompletionLog()

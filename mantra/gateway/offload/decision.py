@@ -1,9 +1,9 @@
-"""As-is calls of which nginx moves the bytes: the bus admits, counts and records them, and says where to fetch.
+"""Offload of pass-through calls to nginx: the bus admits and records the call, nginx fetches the response.
 
-nginx (deploy/nginx) shows a secret with each request. A call that fits is answered with X-Accel-Redirect to a location
-that nobody can reach from outside, and with headers that say what goes to which address. When the transfer is over
-nginx writes one line into a file that this worker alone reads, and from it the call's record gets its end, chained like
-every other line. docs/deployment.md names what cannot go this way.
+nginx (deploy/nginx) sends a secret with each request. The response to a call that may be offloaded is X-Accel-Redirect
+to a location that no external request can reach, with headers that define the request to the upstream. After the
+transfer nginx writes one line into a file that only this worker process reads. From that line the call's record gets
+its end, chained like every other. docs/deployment.md lists the calls that cannot be offloaded.
 """
 
 from __future__ import annotations
@@ -17,124 +17,115 @@ import time
 import orjson
 from django.conf import settings
 
-from mantra.gateway.http import Environ, Response
-from mantra.gateway.offload.completions import _ends
-from mantra.gateway.offload.result import CONNECT, READ, Handed
-from proxyservices.forwarding import attempts, pipeline
-from proxyservices.forwarding.plan import Plan
+from mantra.gateway.http import CALLER_VARY, Environ, Response
+from mantra.gateway.offload.completions import completion_log
+from mantra.gateway.offload.result import CONNECT, READ, OffloadedResult
+from proxyservices.forwarding import attempts
+from proxyservices.forwarding.context import ForwardingContext
+from proxyservices.headers import CONTENT, OFFLOADED
 from proxyservices.health import balancer, tracker
-from proxyservices.styles.base import Asked
+from proxyservices.styles.base import UpstreamRequest
 from proxyservices.transport import allowlist, dial
-from proxyservices.transport.bulkhead import half
-from proxyservices.transport.errors import Failed
+from proxyservices.transport.errors import UpstreamError
+from registry.bulkhead import default_limit
 from registry.calls import Call
 from registry.results import Result
 
 log = logging.getLogger("mantra.gateway")
 
-_SHOWN = "HTTP_X_MANTRA_NGINX"
+_FROM_NGINX = "HTTP_X_MANTRA_NGINX"
 _LOCATION = "@upstream"
-#: Names of headers that nginx can be told to send, in lower case.
-SENT = frozenset((
-    "accept", "accept-encoding", "accept-language", "accesskey", "authorization", "content-type", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "mantra-hops", "prefer", "range",
-    "soapaction", "traceparent", "tracestate", "user-agent", "via", "x-api-key", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-proto", "x-request-id",
-))  # fmt: skip
 _SAFE_VALUE = re.compile(r"[\t -~]*\Z")
 
-#: Seconds for which a name's address, once judged, is connected to; and between two looks at what nginx wrote.
-NAMED = 5.0
+#: Seconds for which a resolved and permitted address of a host is used again.
+NAME_SECONDS = 5.0
 
 
-def shown(environ: Environ) -> bool:
-    """Whether the request came by an nginx that can fetch for us. Takes the secret out, so that nobody hands it on."""
-    secret = environ.pop(_SHOWN, "")
-    known = settings.ACCELERATED
-    return bool(known) and hmac.compare_digest(str(secret).encode(), known.encode())
+def came_from_nginx(environ: Environ) -> bool:
+    """Return True if an nginx that takes offloaded calls sent the request. Removes its secret from the environment."""
+    secret = environ.pop(_FROM_NGINX, "")
+    expected = settings.ACCELERATED
+    return bool(expected) and hmac.compare_digest(str(secret).encode(), expected.encode())
 
 
-def run(call: Call) -> Result:
-    """Ask the upstream, or have nginx ask it. Raises Fault."""
-    return pipeline.run(call, _hand if call.by_nginx else None)
-
-
-def _hand(call: Call, plan: Plan, asked: Asked, deadline: float) -> Result | None:
-    """The call as nginx can do it; None where it cannot. Raises Fault."""
-    if not fits(call, plan, asked):
+def offload(context: ForwardingContext, request: UpstreamRequest) -> Result | None:
+    """Return the result with which nginx can finish the call, None if it cannot. Raises Fault."""
+    if why_not(context, request):
         return None
-    (address,) = balancer.order(plan.addresses)
-    target = address.target
+    plan = context.plan
+    (endpoint,) = balancer.select(plan.endpoints)
+    target = endpoint.target
+    until = min(context.deadline, time.monotonic() + plan.limits.connect)
     try:
-        where = _where(target.origin.host, target.origin.port, min(deadline, time.monotonic() + plan.limits.connect))
-        question = attempts.question(address, asked, deadline)
-    except Failed as failure:
-        tracker.failed(address, failure, time.monotonic())
-        raise attempts.fault_of(failure, plan, call.request_id, deadline) from None
+        address = _permitted_address(target.origin.host, target.origin.port, until)
+        upstream_request = attempts.request_for(endpoint, request, context.deadline)
+    except UpstreamError as error:
+        tracker.failed(endpoint, error, time.monotonic())
+        raise attempts.fault_of(error, plan, context.request_id, context.deadline) from None
     headers = {
         "X-Accel-Redirect": _LOCATION,
-        "X-Mantra-Target": f"http://{where}{question.path}",
+        "X-Mantra-Target": f"http://{address}{upstream_request.path}",
         "X-Mantra-Host": target.authority,
-        "X-Mantra-Back": ",".join(plan.back),
-        "X-Mantra-Most": str(plan.limits.size),
+        "X-Mantra-Returned": ",".join(plan.returned_headers),
+        "X-Mantra-Content": ",".join(CONTENT),
+        "X-Mantra-Max-Bytes": str(plan.limits.max_body_bytes),
+        "X-Mantra-Vary": CALLER_VARY,
     }
-    for name, value in question.headers:
+    for name, value in upstream_request.headers:
         lower = name.lower()
-        if lower not in SENT or f"X-Mantra-{lower}" in headers or not _SAFE_VALUE.match(value):
+        if lower not in OFFLOADED or f"X-Mantra-{lower}" in headers or not _SAFE_VALUE.match(value):
             return None
         headers[f"X-Mantra-{lower}"] = value
-    return Handed(headers, address)
+    return OffloadedResult(headers, endpoint)
 
 
-def fits(call: Call, plan: Plan, asked: Asked) -> bool:
-    """Whether nginx can do it without a promise of the operation being broken."""
-    operation, limits = call.operation, plan.limits
-    return (
-        plan.style == "as-is"
-        and call.face == "rest"
-        and operation is not None
-        and not operation.open
-        and not operation.cache_seconds
-        and not plan.pass_credentials
-        and asked.method in ("GET", "HEAD")
-        and asked.body is None
-        and len(plan.addresses) == 1
-        and plan.addresses[0].target.origin.context is None
-        and plan.addresses[0].credential.lasting
-        and plan.room.most >= half()
-        and limits.connect >= CONNECT
-        and limits.read >= READ
-        and _ends.ready()
+def why_not(context: ForwardingContext, request: UpstreamRequest) -> str:
+    """Return the reason, in one word, for which the call cannot be offloaded; "" if it can."""
+    call, plan = context.call, context.plan
+    operation, endpoints, limits = call.operation, plan.endpoints, plan.limits
+    reasons = (
+        (not plan.pass_through or call.protocol != "rest" or operation is None, "style"),
+        (operation is not None and operation.open, "open"),
+        (operation is not None and operation.cache_seconds, "cache"),
+        (plan.forward_credentials, "credentials"),
+        (request.method not in ("GET", "HEAD") or request.body is not None, "method"),
+        (len(endpoints) != 1, "endpoints"),
+        (any(endpoint.target.origin.context is not None for endpoint in endpoints), "tls"),
+        (not all(endpoint.credential.permanent for endpoint in endpoints), "token"),
+        (plan.bulkhead.limit < default_limit(), "bulkhead"),
+        (limits.connect < CONNECT or limits.read < READ, "time-limits"),
     )
+    reason = next((word for applies, word in reasons if applies), "")
+    return reason or ("" if completion_log.ready() else "completion-log")
 
 
 # ------------------------------------------------------------------------------------------- addresses
 
-_named: dict[tuple[str, int], tuple[float, str]] = {}
+_addresses: dict[tuple[str, int], tuple[float, str]] = {}
 
 
-def _where(host: str, port: int, until: float) -> str:
-    """The judged address and port that the host has now, as it stands in a URL. Raises Failed."""
+def _permitted_address(host: str, port: int, until: float) -> str:
+    """Return a permitted IP address of the host with the port, as a URL has them. Raises UpstreamError."""
     now = time.monotonic()
-    held = _named.get((host, port))
-    if held is not None and now < held[0]:
-        return held[1]
-    judged = [(family, found) for family, found in dial.resolve(host, port, until) if allowlist.allowed(found)]
-    if not judged:
-        raise Failed("address", "forbidden")
-    family, found = judged[0]
-    where = f"[{found}]:{port}" if family == socket.AF_INET6 else f"{found}:{port}"
-    _named[host, port] = now + NAMED, where
-    return where
+    cached = _addresses.get((host, port))
+    if cached is not None and now < cached[0]:
+        return cached[1]
+    permitted = [(family, ip) for family, ip in dial.resolve(host, port, until) if allowlist.is_permitted(ip)]
+    if not permitted:
+        raise UpstreamError("address", "forbidden")
+    family, ip = permitted[0]
+    address = f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}"
+    _addresses[host, port] = now + NAME_SECONDS, address
+    return address
 
 
-# ------------------------------------------------------------------------------------------ the answer
+# ------------------------------------------------------------------------------------------ the response
 
 
-def response(call: Call, handed: Handed, added: dict[str, str]) -> Response:
-    """What nginx is told. From here on the record's end is what nginx writes."""
-    headers = handed.headers
+def response(call: Call, result: OffloadedResult, added: dict[str, str]) -> Response:
+    """Return the instruction for nginx to fetch the response. The line that nginx writes ends the call's record."""
+    headers = result.headers
     headers["X-Mantra-Added"] = orjson.dumps(added).decode()
     headers["X-Mantra-Id"] = call.request_id
-    headers["X-Mantra-Ends"] = _ends.expect(call, handed)
+    headers["X-Mantra-Completions"] = completion_log.expect(call, result)
     return Response(200, b"", headers)

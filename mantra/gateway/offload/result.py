@@ -1,23 +1,23 @@
-"""A response that nginx fetches."""
+"""The result of an offloaded call, and the timeouts of nginx."""
 
 from __future__ import annotations
 
 import time
 
-from proxyservices.transport.endpoint import Address
+from proxyservices.transport.endpoint import Endpoint
 from registry.results import Result
 
-#: What deploy/nginx/accelerated.conf waits for at most, in seconds. Operations that allow less go the direct way.
+#: The timeouts of deploy/nginx/accelerated/upstream.server, in seconds. Operations with shorter ones are not offloaded.
 CONNECT, READ = 3.0, 10.0
 
 
-class Handed(Result):
-    """An answer that nginx fetches. ``headers`` tell it where and how."""
+class OffloadedResult(Result):
+    """A response that nginx fetches, as ``headers`` instruct it."""
 
-    __slots__ = ("address", "began", "headers", "status")
+    __slots__ = ("endpoint", "headers", "started", "status")
 
-    def __init__(self, headers: dict[str, str], address: Address) -> None:
+    def __init__(self, headers: dict[str, str], endpoint: Endpoint) -> None:
         self.status = 200
         self.headers = headers
-        self.address = address
-        self.began = time.monotonic()
+        self.endpoint = endpoint
+        self.started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A fault on the REST face: RFC 9457's problem, in the format that the caller asked for."""
+"""A fault in a REST response: a problem (RFC 9457) in the format that the caller selected."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from mantra.gateway import http
 from mantra.gateway.formats import FORMATS
-from mantra.gateway.http import Environ, Response, language, members
-from mantra.gateway.recording import Answer
+from mantra.gateway.http import Environ, language, problem_members
+from mantra.gateway.protocols.responding import FaultResponse
+from registry.calls import Call
 from registry.results import Document, Fault
 
 _JSON = "application/problem+json"
 _XML = "application/problem+xml"
 
 
-def written(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
-    """The problem's bytes and media type in a format."""
+def render(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
+    """Return a problem in a format: (bytes, media type)."""
     if format == "xml":
         inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in problem.items())
         text = f'<?xml version="1.0" encoding="utf-8"?><problem xmlns="urn:ietf:rfc:7807">{inner}</problem>'
@@ -28,26 +28,14 @@ def written(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
     return orjson.dumps(problem), _JSON
 
 
-def _headers(found: Response, fault: Fault) -> Response:
-    found.headers["Cache-Control"] = "no-store"
+def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
+    """Return a fault as a problem in the format that the caller selected."""
+    content, media_type = render(problem_members(fault, call.request_id, language(environ)), call.format)
+    headers = {"Cache-Control": "no-store"}
     if fault.status == 401:
-        found.headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
+        headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
     if fault.status == 405:
-        found.headers["Allow"] = str(fault.details.get("allowed", ""))
+        headers["Allow"] = str(fault.details.get("allowed", ""))
     if fault.retry_after is not None:
-        found.headers["Retry-After"] = str(fault.retry_after)
-    return found
-
-
-def response(answer: Answer, environ: Environ) -> Response:
-    """Answer a call with the fault that it came to."""
-    call = answer.call
-    for _attempt in (1, 2):
-        fault = answer.result
-        assert isinstance(fault, Fault)
-        content, media_type = written(members(fault, call.request_id, language(environ)), call.format)
-        try:
-            return _headers(http.response(answer, iter((content,)), fault.status, media_type), fault)
-        except Fault as journal_down:  # without a record there is no answer but this
-            answer.fail(journal_down)
-    raise AssertionError
+        headers["Retry-After"] = str(fault.retry_after)
+    return FaultResponse(content, media_type, fault.status, headers)

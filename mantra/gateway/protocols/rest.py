@@ -1,4 +1,4 @@
-"""The REST face: /rest/{agency}/{service}/{operation}[.format]."""
+"""The protocol handler of REST: /rest/{agency}/{service}/{operation}[.format]."""
 
 from __future__ import annotations
 
@@ -17,71 +17,68 @@ from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.http import Environ, Response, unwrapped
 from mantra.gateway.offload import decision
-from mantra.gateway.offload.result import Handed
+from mantra.gateway.offload.result import OffloadedResult
 from mantra.gateway.protocols import problem
-from mantra.gateway.recording import Answer, unforeseen
-from mantra.gateway.serve import serve
+from mantra.gateway.protocols.responding import respond_to
+from mantra.gateway.recording import RecordedResult
 from registry import faults
 from registry.calls import Call
-from registry.results import Affected, Document, Fault, Relay, Result, Rows
-from registry.snapshot import holder
+from registry.results import Affected, Document, Fault, RelayedResponse, Result, Rows
 from registry.snapshot.types import Operation
 
 _DEFAULT = "json"
 _FORM = "application/x-www-form-urlencoded"
-#: Media types by which a format may be asked for beside its own.
+#: Further media types that select a format.
 _ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "*/*": _DEFAULT, "text/*": "csv"}
-_BY_TYPE = {each.media_type.partition(";")[0]: name for name, each in FORMATS.items()} | _ALIASES
+_BY_TYPE = {format.media_type.partition(";")[0]: name for name, format in FORMATS.items()} | _ALIASES
 
 
-def face(environ: Environ) -> Response:
-    """Answer one REST request."""
+def handle(environ: Environ) -> Response:
+    """Return the response to a REST request."""
     call = read(environ)
-    if call.method == "OPTIONS" and call.flaw is None and (allowed := options(call)) is not None:
+    if call.method == "OPTIONS" and call.error is None and (allowed := options(call)) is not None:
         return allowed
-    answer = serve(call)
-    try:
-        found = respond(answer, environ)
-    except Exception as error:  # a format that met what it did not foresee is no reason to leave no record
-        answer.fail(error if isinstance(error, Fault) else unforeseen(answer.call))
-        found = problem.response(answer, environ)
-    found.headers["X-Request-Id"] = call.request_id
-    found.headers["X-Content-Type-Options"] = "nosniff"
-    return found
+    return respond_to(
+        call,
+        lambda recorded, operation: respond(recorded, operation, environ),
+        lambda fault, call: problem.write_fault(fault, call, environ),
+    )
 
 
 def read(environ: Environ) -> Call:
-    """The request as a Call. What cannot be made sense of is its flaw."""
+    """Return the request as a Call. If a part cannot be read, the fault is its error."""
     call = Call(
-        face="rest",
+        protocol="rest",
         method=environ["REQUEST_METHOD"],
-        address=client_ip(environ),
+        client_ip=client_ip(environ),
         request_id=http.request_id(),
         format=_DEFAULT,
-        supply=lambda call: supplied(environ),
-        secret=http.key_of(environ),
+        read_input=lambda call: read_parameters(environ),
+        access_key=http.key_of(environ),
         hops=http.hops_of(environ),
-        passage=lambda: http.passage(environ),
-        by_nginx=decision.shown(environ),
+        raw_request=lambda: http.raw_request(environ),
+        offload=decision.offload if decision.came_from_nginx(environ) else None,
     )
     try:
-        call.agency, call.service, call.code, suffix, call.tail = address(http.path(environ))
+        call.agency, call.service, call.code, suffix, call.path_suffix = address(http.path(environ))
         call.format = suffix or accepted(environ.get("HTTP_ACCEPT", "*/*"))
     except Fault as fault:
-        if fault.code != faults.NOT_ACCEPTABLE.code or not _passes(call):
-            call.flaw = fault
+        if fault.code != faults.NOT_ACCEPTABLE.code or not _passes_through(call):
+            call.error = fault
     return call
 
 
-def _passes(call: Call) -> bool:
-    """Whether the operation hands requests on: then what the caller accepts is the upstream's business."""
-    book = holder.current()
-    operation = book.operation(call.agency, call.service, call.code) if book is not None else None
-    return operation is not None and operation.plan is not None and operation.plan.passes
+def _passes_through(call: Call) -> bool:
+    """Return True if the call's operation is pass-through: the upstream, not the bus, evaluates Accept."""
+    try:
+        operation = admission.snapshot_of(call).operation(call.agency, call.service, call.code)
+    except Fault:
+        return False
+    return operation is not None and operation.plan is not None and operation.plan.pass_through
 
 
 def address(path: str) -> tuple[str, str, str, str, str]:
-    """Agency, service, operation, the format's suffix ("" without one), and what follows. Raises Fault."""
+    """Split a path into agency, service, operation, format ("" without a suffix) and the path suffix. Raises Fault."""
     parts = path.strip("/").split("/", 4)[1:]
     if len(parts) < 2 or not all(parts[:2]):
         raise Fault(faults.ADDRESS_INCOMPLETE)
@@ -98,7 +95,7 @@ def address(path: str) -> tuple[str, str, str, str, str]:
 
 @lru_cache(maxsize=1024)
 def accepted(header: str) -> str:
-    """The format that an Accept header likes best. Raises Fault when we have none that it takes."""
+    """Return the format with the highest quality in an Accept header. Raises Fault if it accepts none."""
     best, best_quality = "", 0.0
     for part in header.split(",")[:50]:
         media_type, *options = (piece.strip().lower() for piece in part.split(";"))
@@ -114,18 +111,18 @@ def accepted(header: str) -> str:
         if name and quality > best_quality:
             best, best_quality = name, quality
     if not best:
-        raise Fault(faults.NOT_ACCEPTABLE, formats=", ".join(each.media_type for each in FORMATS.values()))
+        raise Fault(faults.NOT_ACCEPTABLE, formats=", ".join(format.media_type for format in FORMATS.values()))
     return best
 
 
-def supplied(environ: Environ) -> list[tuple[str, Any]]:
-    """The parameters in the query string and, with POST, in a form or JSON body. Raises Fault."""
-    found: list[tuple[str, Any]] = list(http.pairs(environ.get("QUERY_STRING", "")))
+def read_parameters(environ: Environ) -> list[tuple[str, Any]]:
+    """Return the (name, value) pairs of the query string and, with POST, of a form or JSON body. Raises Fault."""
+    pairs: list[tuple[str, Any]] = list(http.pairs(environ.get("QUERY_STRING", "")))
     if environ["REQUEST_METHOD"] == "POST":
         body = http.body(environ)
         if body:
-            found += _from_body(body, environ.get("CONTENT_TYPE", ""))
-    return found
+            pairs += _from_body(body, environ.get("CONTENT_TYPE", ""))
+    return pairs
 
 
 def _from_body(body: bytes, content_type: str) -> list[tuple[str, Any]]:
@@ -135,123 +132,122 @@ def _from_body(body: bytes, content_type: str) -> list[tuple[str, Any]]:
     if media_type != "application/json":
         raise Fault(faults.BODY_TYPE)
     try:
-        # Checked for what orjson alone takes; then read with every name and digit that was written.
+        # orjson is the stricter of the two; json keeps repeated names and all digits.
         orjson.loads(body)
         document = _json(body)
     except (ValueError, RecursionError):
-        raise Fault(faults.BODY_INVALID, why_id="bukan JSON yang sah", why_en="it is not valid JSON") from None
+        raise Fault(faults.BODY_INVALID, reason_id="bukan JSON yang sah", reason_en="it is not valid JSON") from None
     if not isinstance(document, _Pairs):
         raise Fault(
             faults.BODY_INVALID,
-            why_id='harus objek, misalnya {"nip": "1980"}',
-            why_en='it must be an object such as {"nip": "1980"}',
+            reason_id='harus objek, misalnya {"nip": "1980"}',
+            reason_en='it must be an object such as {"nip": "1980"}',
         )
     return [(name, value) for name, value in document if value is not None]
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, repeated names included."""
+    """The members of a JSON object, repeated names included."""
 
 
 def _json(body: bytes) -> Any:
     return json.loads(body, object_pairs_hook=_Pairs, parse_float=Decimal)
 
 
-# --------------------------------------------------------------------------------------- answers
+# --------------------------------------------------------------------------------------- responses
 
 
-def respond(answer: Answer, environ: Environ) -> Response:
-    """The response to a call that went well. Raises Fault, also where writing the result fails."""
-    call, result = answer.call, answer.result
-    if isinstance(result, Fault):
-        raise result
-    operation = call.operation
-    assert operation is not None
-    if isinstance(result, Relay):
-        return _relayed(answer, result, operation)
-    if isinstance(result, Handed):
-        return _handed(call, result, operation)
-    written = FORMATS[call.format]
-    held = None
+def respond(recorded: RecordedResult, operation: Operation, environ: Environ) -> Response:
+    """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
+    call, result = recorded.call, recorded.result
+    if isinstance(result, RelayedResponse):
+        return _relayed(recorded, result, operation)
+    if isinstance(result, OffloadedResult):
+        return _offloaded(call, result, operation)
+    format = FORMATS[call.format]
+    caller_tags = None
     if operation.cache_seconds and call.method != "POST":
         tags = environ.get("HTTP_IF_NONE_MATCH", "").split(",")
-        held = [tag.strip().removeprefix("W/") for tag in tags]
-    found = http.response(answer, _chunks(written, result, operation), 200, written.media_type, held)
-    _describe(found, call, result, operation)
-    if "ETag" in found.headers:
+        caller_tags = [tag.strip().removeprefix("W/") for tag in tags]
+    response = http.response(recorded, _chunks(format, result, operation), 200, format.media_type, caller_tags)
+    _set_headers(response, call, result, operation)
+    if "ETag" in response.headers:
         scope = "public" if operation.open else "private"
-        found.headers["Cache-Control"] = f"{scope}, max-age={operation.cache_seconds}"
-        found.headers["Vary"] = "Accept, AccessKey, Authorization"
+        response.headers["Cache-Control"] = f"{scope}, max-age={operation.cache_seconds}"
+        response.headers["Vary"] = http.CALLER_VARY
     else:
-        found.headers["Cache-Control"] = "no-store"
-    return found
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def _relayed(answer: Answer, result: Relay, operation: Operation) -> Response:
-    """An upstream's own answer. It is the bus's origin that it comes from: no page of it may act in its name."""
-    found = http.relay(answer, result)
-    headers = found.headers
+def _relayed(recorded: RecordedResult, result: RelayedResponse, operation: Operation) -> Response:
+    """Return an upstream's response, for this caller only unless the operation is open.
+
+    Browsers see it as coming from the bus's origin: the sandbox keeps its pages from acting in the bus's name.
+    """
+    response = http.relay(recorded, result)
+    headers = response.headers
     headers["Content-Security-Policy"] = "sandbox"
-    _describe(found, answer.call, result, operation)
+    _set_headers(response, recorded.call, result, operation)
     control = headers.get("Cache-Control", "")
     if not control and operation.cache_seconds and "ETag" in headers and result.status in (200, 304):
-        left = max(0, operation.cache_seconds - int(answer.call.notes.get("Age", "0")))
-        control = f"{'public' if operation.open else 'private'}, max-age={left}"
-    headers["Cache-Control"] = control if operation.open and control else _own(control)
+        max_age = max(0, operation.cache_seconds - int(recorded.call.extra_headers.get("Age", "0")))
+        control = f"{'public' if operation.open else 'private'}, max-age={max_age}"
+    headers["Cache-Control"] = control if operation.open and control else _private(control)
     if headers["Cache-Control"] != "no-store":
         vary = headers.get("Vary", "")
-        headers["Vary"] = f"{vary}, Accept, AccessKey, Authorization" if vary else "Accept, AccessKey, Authorization"
-    return found
+        headers["Vary"] = f"{vary}, {http.CALLER_VARY}" if vary else http.CALLER_VARY
+    return response
 
 
-def _handed(call: Call, result: Handed, operation: Operation) -> Response:
-    """What nginx needs to fetch the answer, and what it is to add to it."""
-    told = Response(200)
-    http.describe(told, call, result, operation)
-    told.headers |= {"X-Request-Id": call.request_id, "X-Content-Type-Options": "nosniff"}
-    told.headers["Content-Security-Policy"] = "sandbox"
-    return decision.response(call, result, told.headers)
+def _offloaded(call: Call, result: OffloadedResult, operation: Operation) -> Response:
+    """Return the instruction for nginx to fetch the response, with the headers that it adds."""
+    added = Response(200)
+    http.set_result_headers(added, call, result, operation)
+    http.stamp(added, call.request_id)
+    added.headers["Content-Security-Policy"] = "sandbox"
+    return decision.response(call, result, added.headers)
 
 
 @lru_cache(maxsize=1024)
-def _own(control: str) -> str:
-    """Cache-Control of an answer that is for its caller only, whatever its upstream would allow."""
-    kept = [
+def _private(control: str) -> str:
+    """Return an upstream's Cache-Control for a response that only its caller may store."""
+    directives = [
         part.strip()
         for part in control.split(",")
         if part.strip().partition("=")[0].lower() not in ("", "public", "private", "s-maxage")
     ]
-    if not kept or "no-store" in (part.lower() for part in kept):
+    if not directives or "no-store" in (part.lower() for part in directives):
         return "no-store"
-    return ", ".join(["private", *kept])
+    return ", ".join(["private", *directives])
 
 
-def _chunks(written: Format, result: Result, operation: Operation) -> Iterator[bytes]:
+def _chunks(format: Format, result: Result, operation: Operation) -> Iterator[bytes]:
     if isinstance(result, Rows):
-        return written.render(result, operation.code)
+        return format.render(result, operation.code)
     if isinstance(result, Affected):
-        return iter((written.render_affected(result, operation.code),))
+        return iter((format.render_affected(result, operation.code),))
     assert isinstance(result, Document)
-    return iter((written.render_document(unwrapped(result)),))
+    return iter((format.render_document(unwrapped(result)),))
 
 
-def _describe(found: Response, call: Call, result: Result, operation: Operation) -> None:
-    """The headers that say more about the answer."""
-    http.describe(found, call, result, operation)
+def _set_headers(response: Response, call: Call, result: Result, operation: Operation) -> None:
+    """Set the headers about the result, links to other pages, and CORS for open operations."""
+    http.set_result_headers(response, call, result, operation)
     if call.page:
         links = []
         if call.page > 1:
-            links.append(f'<{_page(call, call.page - 1)}>; rel="prev"')
+            links.append(f'<{_page_url(call, call.page - 1)}>; rel="prev"')
         if isinstance(result, Rows) and result.has_next:
-            links.append(f'<{_page(call, call.page + 1)}>; rel="next"')
+            links.append(f'<{_page_url(call, call.page + 1)}>; rel="next"')
         if links:
-            found.headers["Link"] = ", ".join(links)
+            response.headers["Link"] = ", ".join(links)
     if operation.open:
-        found.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Origin"] = "*"
 
 
-def _page(call: Call, page: int) -> str:
-    """The address of another page of the same question."""
+def _page_url(call: Call, page: int) -> str:
+    """Return the URL of another page of the same call."""
     values = {name: value for name, value in call.arguments.items() if value is not None}
     values |= {"page": page, "per_page": call.per_page}
     path = quote(f"/rest/{call.agency}/{call.service}/{call.code}")
@@ -259,16 +255,16 @@ def _page(call: Call, page: int) -> str:
 
 
 def options(call: Call) -> Response | None:
-    """What may be done at an address, for clients that ask before they call; None where nothing may."""
+    """Return the response to OPTIONS (CORS preflight), None if there is no such operation."""
     admission.find(call)
     operation = call.operation
     if operation is None or operation.plan is None:
         return None
-    found = Response(204)
-    found.headers["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
-    found.headers["X-Request-Id"] = call.request_id
+    response = Response(204)
+    response.headers["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
+    response.headers["X-Request-Id"] = call.request_id
     if operation.open:
-        found.headers["Access-Control-Allow-Origin"] = "*"
-        found.headers["Access-Control-Allow-Methods"] = found.headers["Allow"]
-        found.headers["Access-Control-Allow-Headers"] = "Accept, Content-Type, If-None-Match"
-    return found
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
+        response.headers["Access-Control-Allow-Headers"] = "Accept, Content-Type, If-None-Match"
+    return response

@@ -11,26 +11,26 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from mantra.definitions.apply import apply
-from mantra.definitions.reading import Surroundings
+from mantra.definitions.reading import Environment
 
 
 class Command(BaseCommand):
-    help = "Apply a YAML bundle of agencies, sources, services and applications: all of it or nothing."
+    help = "Apply a YAML bundle of definitions: either all of it or nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="the bundle; - reads standard input")
-        parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+        parser.add_argument("file", help="path of the bundle; - reads standard input")
+        parser.add_argument("--dry-run", action="store_true", help="show the changes without making them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text, folder = _read(options["file"])
-        report = apply(text, Surroundings(os.environ, folder), options["dry_run"])
+        report = apply(text, Environment(os.environ, folder), options["dry_run"])
         if report.problems:
             for problem in report.problems:
                 self.stderr.write(str(problem))
             raise CommandError(f"{len(report.problems)} errors: nothing was changed.")
         self.stdout.write(str(report))
         if options["dry_run"]:
-            self.stderr.write("A dry run: nothing was changed.")
+            self.stderr.write("Dry run: nothing was changed.")
 
 
 def _read(name: str) -> tuple[str, Path]:

@@ -1,4 +1,4 @@
-"""Make an administrator: the first one of a new bus, or one more."""
+"""Create an administrator."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from registry.models import User
-from registry.tenancy import ADMINISTRATOR
+from registry.roles import ADMINISTRATOR
 
 
 class Command(BaseCommand):
-    help = "Make an administrator. Without --password-file a random password is printed, once."
+    help = "Create an administrator. Without --password-file, a random password is printed once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--email", default="")
-        parser.add_argument("--password-file", metavar="FILE", help="the file whose first line is the password")
+        parser.add_argument("--password-file", metavar="FILE", help="file with the password in its first line")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        username, chosen = options["username"], options["password_file"]
+        username, password_file = options["username"], options["password_file"]
         if User.objects.filter(username=username).exists():
-            raise CommandError(f"There is a user {username} already.")
-        password = _first_line(chosen) if chosen else secrets.token_urlsafe(18)
+            raise CommandError(f"A user named {username} already exists.")
+        password = _first_line(password_file) if password_file else secrets.token_urlsafe(18)
         user = User(username=username, email=options["email"], is_staff=True, is_superuser=True)
         user.set_password(password)
         try:
@@ -40,8 +40,10 @@ class Command(BaseCommand):
         with transaction.atomic():
             user.save()
             user.groups.add(Group.objects.get_or_create(name=ADMINISTRATOR)[0])
-        self.stderr.write(f"Administrator {username} was made." + ("" if chosen else " The password, shown this once:"))
-        if not chosen:
+        self.stderr.write(
+            f"Administrator {username} created." + ("" if password_file else " The password, shown only once:")
+        )
+        if not password_file:
             self.stdout.write(password)
 
 
@@ -51,5 +53,5 @@ def _first_line(name: str) -> str:
     except (OSError, UnicodeDecodeError):
         raise CommandError(f"The file {name} cannot be read.") from None
     if not lines or not lines[0]:
-        raise CommandError(f"The file {name} holds no password.")
+        raise CommandError(f"The file {name} contains no password.")
     return lines[0]

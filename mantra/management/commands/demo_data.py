@@ -1,4 +1,4 @@
-"""Make the demo's data: a table of 100,000 civil servants that do not exist. With --port, move its proxy along."""
+"""Create the demo's data: a table of 100,000 fictitious civil servants. With --port, set the port of its upstream."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ CREATE TABLE pegawai (
 
 
 def demo_file() -> Path:
+    """Return the path of the demo's SQLite file."""
     return Path(settings.SOURCE_FILE_DIRS[0]) / "bkn" / "simpeg.sqlite3"
 
 
 class Command(BaseCommand):
-    help = "Make the SQLite file that the demo's operations read, unless it is there already."
+    help = "Create the demo's SQLite file, unless it exists."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, help="let the demo's proxy operation call the bus at this port")
+        parser.add_argument("--port", type=int, help="port of the bus that the demo's proxy operation calls")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["port"]:
@@ -44,15 +45,15 @@ class Command(BaseCommand):
                 upstream.save()
             return
         path = demo_file()
-        if complete(path):
+        if is_complete(path):
             self.stdout.write(f"{path} is complete.")
             return
-        make(path)
-        self.stdout.write(f"{path} was made: {ROWS} rows.")
+        create(path)
+        self.stdout.write(f"{path} created: {ROWS} rows.")
 
 
-def complete(path: Path) -> bool:
-    """Whether the table is there whole."""
+def is_complete(path: Path) -> bool:
+    """Return True if the table exists with all its rows."""
     if not path.is_file():
         return False
     try:
@@ -63,8 +64,8 @@ def complete(path: Path) -> bool:
         return False
 
 
-def make(path: Path) -> None:
-    """Write the file beside its place and move it there whole: readers never meet half of it."""
+def create(path: Path) -> None:
+    """Write the file under another name and rename it: readers never see a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     os.close(handle)
@@ -82,8 +83,9 @@ def make(path: Path) -> None:
 
 
 def rows() -> Iterator[tuple[Any, ...]]:
-    starts = [(date(2000, 1, 1) + timedelta(days=n)).isoformat() for n in range(8000)]
-    births = [(datetime(1970, 1, 1, 8) + timedelta(days=n)).isoformat(" ") for n in range(18000)]
+    """Yield the rows of the table, always the same."""
+    starts = [(date(2000, 1, 1) + timedelta(days=day)).isoformat() for day in range(8000)]
+    births = [(datetime(1970, 1, 1, 8) + timedelta(days=day)).isoformat(" ") for day in range(18000)]
     for n in range(1, ROWS + 1):
         yield (
             f"1980{n:014d}",

@@ -1,4 +1,4 @@
-"""Print the book as a YAML bundle without secrets."""
+"""Print the registry as a YAML bundle without secrets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from registry.models import Agency
 
 
 class Command(BaseCommand):
-    help = "Print the definitions as a YAML bundle that apply_definitions takes. It holds no secret."
+    help = "Print the definitions as a YAML bundle for apply_definitions. It contains no secrets."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--agency", metavar="CODE", help="only what this agency keeps")
+        parser.add_argument("--agency", metavar="CODE", help="only the definitions of this agency")
 
     def handle(self, *args: Any, **options: Any) -> None:
         agency = None

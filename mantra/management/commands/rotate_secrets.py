@@ -15,7 +15,7 @@ from registry.secrets import EncryptedField
 
 
 class Command(BaseCommand):
-    help = "Encrypt every stored secret anew with the first of MANTRA_FIELD_KEYS; the others may then be removed."
+    help = "Encrypt every stored secret again with the first key of MANTRA_FIELD_KEYS. You can then remove the others."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
 
 def encrypted_fields() -> list[tuple[type[models.Model], EncryptedField]]:
-    """Each column that holds secrets, once: of a model that extends another, only what is its own."""
+    """Return each column with secrets once: a model that extends another one has only its own columns."""
     return [
         (model, field)
         for model in apps.get_models(include_auto_created=True)
@@ -41,13 +41,13 @@ def encrypted_fields() -> list[tuple[type[models.Model], EncryptedField]]:
 
 
 def _rotate(model: type[models.Model], field: EncryptedField) -> int:
-    """Rewrite one column below the models: a new wrapping is no change of the definition."""
+    """Encrypt one column again, without the models: that is no change of the definition. Return the number of rows."""
     quote = connection.ops.quote_name
     table, column, pk = (quote(str(name)) for name in (model._meta.db_table, field.column, model._meta.pk.column))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {pk}, {column} FROM {table} WHERE {column} <> ''")  # noqa: S608 (names of ours)
+        cursor.execute(f"SELECT {pk}, {column} FROM {table} WHERE {column} <> ''")  # noqa: S608 (names of our models)
         rows = cursor.fetchall()
-        for key, token in rows:
-            again = secrets.encrypt(secrets.decrypt(token))
-            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [again, key])  # noqa: S608
+        for row_id, token in rows:
+            encrypted = secrets.encrypt(secrets.decrypt(token))
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [encrypted, row_id])  # noqa: S608
     return len(rows)

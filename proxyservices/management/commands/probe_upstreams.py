@@ -1,4 +1,4 @@
-"""manage.py probe_upstreams: ask upstreams whether they are well."""
+"""manage.py probe_upstreams: send the upstreams' probes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from proxyservices import endpoints
 from proxyservices.health import probe, prober
 from proxyservices.models import Upstream
 from registry import processes
 
-#: Seconds between two looks at whether the parent is still there.
-GLANCE = 0.25
+#: Seconds between two checks of the parent process.
+PARENT_CHECK_INTERVAL = 0.25
 
 
 class Command(BaseCommand):
-    help = "Probes the upstreams that are to be probed, once; with --follow, at their intervals until it is stopped."
+    help = "Run every configured probe once, or with --follow at its interval until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--follow", action="store_true", help="go on until stopped, and write down what is found")
-        parser.add_argument("--parent", type=int, help="stop too when this process is gone")
+        parser.add_argument("--follow", action="store_true", help="repeat until stopped, and store the results")
+        parser.add_argument("--parent", type=int, help="also stop when this process has ended")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["follow"]:
@@ -32,38 +33,39 @@ class Command(BaseCommand):
 
     def once(self) -> None:
         rows = list(prober.probed().select_related("operation__service__agency"))
-        ill = [row for row in rows if not self._well(row)]
-        if ill:
-            raise CommandError(f"{len(ill)} of {len(rows)} upstreams are not well")
+        unhealthy = [row for row in rows if not self._probe(row)]
+        if unhealthy:
+            raise CommandError(f"{len(unhealthy)} of {len(rows)} upstreams are unhealthy")
 
-    def _well(self, row: Upstream) -> bool:
+    def _probe(self, row: Upstream) -> bool:
+        """Probe one upstream and print the result. Return True if it is healthy."""
         try:
-            found = probe.ask(prober.address_of(row))
+            outcome = probe.run_probe(endpoints.endpoint_of(row))
         except ValueError as error:
-            found = probe.Outcome(False, 0.0, "address", str(error))
-        told = "well" if found.healthy else " ".join(("ill:", found.phase, found.reason))
+            outcome = probe.Outcome(False, 0.0, "address", str(error))
+        result = "healthy" if outcome.healthy else " ".join(("unhealthy:", outcome.phase, outcome.reason))
         service = row.operation.service
         name = f"{service.agency.code}/{service.code}/{row.operation.code}"
-        self.stdout.write(f"{name} {row.url}: {told} ({found.seconds * 1000:.0f} ms)")
-        return found.healthy
+        self.stdout.write(f"{name} {row.url}: {result} ({outcome.seconds * 1000:.0f} ms)")
+        return outcome.healthy
 
     def follow(self, parent: int | None) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        prober.Prober().run(_Wanted(parent), stop.wait)
+        prober.Prober().run(_ParentCheck(parent), stop.wait)
 
 
-class _Wanted:
-    """Whether the parent is still there, asked at most once a GLANCE."""
+class _ParentCheck:
+    """Returns True while the parent process runs; checks it once per PARENT_CHECK_INTERVAL at most."""
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
-        self._asked = float("-inf")
-        self._there = True
+        self._checked_at = float("-inf")
+        self._alive = True
 
     def __call__(self) -> bool:
         now = time.monotonic()
-        if self._parent is not None and now - self._asked > GLANCE:
-            self._asked, self._there = now, processes.pid_alive(self._parent)
-        return self._there
+        if self._parent is not None and now - self._checked_at > PARENT_CHECK_INTERVAL:
+            self._checked_at, self._alive = now, processes.pid_alive(self._parent)
+        return self._alive

@@ -1,55 +1,57 @@
-"""manage.py ship_journal: take the journal into the history."""
+"""manage.py ship_journal: ship the journal into the call history."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import processes
+from registry import leader, processes
 from registry.journal import shipping
 
-#: Seconds between two rounds, after a failure, and between two prunings.
-ROUND, PAUSE, PRUNING = 1.0, 5.0, 3600.0
-#: Seconds between two looks at whether the parent is still there.
-GLANCE = 0.25
+#: Seconds between two rounds, before the next round after a failure, and between two prunings.
+ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
+#: Seconds between two checks of the parent process.
+PARENT_CHECK_INTERVAL = 0.25
 
 
 class Command(BaseCommand):
-    help = "Takes the journal's segments into the history of calls; with --follow, until it is stopped."
+    help = "Ship the journal's segments into the call history, once or with --follow until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--follow", action="store_true", help="go on until stopped")
-        parser.add_argument("--parent", type=int, help="stop too when this process is gone")
+        parser.add_argument("--follow", action="store_true", help="repeat until stopped")
+        parser.add_argument("--parent", type=int, help="also stop when this process has ended")
 
     def handle(self, *args: Any, **options: Any) -> None:
         while True:
-            with shipping.only_one() as alone:
+            with leader.only_one_in(Path(settings.JOURNAL_DIR), "ship") as alone:
                 if alone and options["follow"]:
                     return self.follow(options["parent"])
                 if alone:
-                    self.stdout.write(f"{shipping.ship()} lines taken in")
+                    self.stdout.write(f"{shipping.ship()} lines shipped")
                     return None
             if not options["follow"]:
-                raise CommandError("another process is taking in this journal")
-            if not self._wanted(options["parent"]):
+                raise CommandError("another process is shipping this journal")
+            if not self._parent_alive(options["parent"]):
                 return None
-            time.sleep(ROUND)  # another one is at work: stand by to take its place
+            time.sleep(ROUND_INTERVAL)  # another process ships: wait to replace it
 
-    def _wanted(self, parent: int | None) -> bool:
+    def _parent_alive(self, parent: int | None) -> bool:
         return parent is None or processes.pid_alive(parent)
 
-    def _rest(self, stop: threading.Event, seconds: float, parent: int | None) -> bool:
-        """Wait for the next round; true when there is to be none."""
+    def _wait(self, stop: threading.Event, seconds: float, parent: int | None) -> bool:
+        """Wait for the next round. Return True if the process has to end instead."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if stop.wait(min(left, GLANCE)):
+            if stop.wait(min(left, PARENT_CHECK_INTERVAL)):
                 return True
-            if not self._wanted(parent):
+            if not self._parent_alive(parent):
                 return True
         return False
 
@@ -59,20 +61,22 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         pruned = 0.0
         failing = False
-        while self._wanted(parent):
+        while self._parent_alive(parent):
             try:
                 shipping.ship()
-                if time.monotonic() - pruned > PRUNING or not pruned:
+                if time.monotonic() - pruned > PRUNE_INTERVAL or not pruned:
                     shipping.prune()
                     pruned = time.monotonic()
                 failing = False
             except (DatabaseError, InterfaceError, OSError) as error:
                 if not failing:
-                    self.stderr.write(f"the history cannot be written ({type(error).__name__}); the journal waits")
+                    self.stderr.write(
+                        f"the call history cannot be written ({type(error).__name__}); shipping will be retried"
+                    )
                 failing = True
                 connection.close()
-            if self._rest(stop, PAUSE if failing else ROUND, parent):
+            if self._wait(stop, RETRY_DELAY if failing else ROUND_INTERVAL, parent):
                 break
-        # What was written while we were told to stop.
+        # Lines that were written since the last round.
         if not failing:
             shipping.ship()

@@ -1,4 +1,4 @@
-"""manage.py verify_audit: prove that the journal says what was written."""
+"""manage.py verify_audit: verify that the journal is as it was written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from registry.models import JournalSegment
 
 
 class Command(BaseCommand):
-    help = "Checks the chain of every segment of the journal, and against the history's database unless --offline."
+    help = "Check the chain of every journal segment, and compare it with the database unless --offline is given."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--offline", action="store_true", help="look at the files alone")
+        parser.add_argument("--offline", action="store_true", help="check only the files")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows: dict[str, JournalSegment] = {}
@@ -23,26 +23,26 @@ class Command(BaseCommand):
             try:
                 rows = {row.name: row for row in JournalSegment.objects.all()}
             except DatabaseError:
-                self.stderr.write("the database is out of reach: looking at the files alone")
+                self.stderr.write("the database cannot be reached: checking only the files")
         paths = reader.segments()
         names = {path.name for path in paths}
-        proved, wrong = 0, []
+        valid_lines, faults = 0, []
         for path in paths:
             lines, fault = verifying.verify(path, rows.get(path.name))
-            proved += lines
+            valid_lines += lines
             if fault:
-                wrong.append(f"{path.name}: {fault}")
+                faults.append(f"{path.name}: {fault}")
                 continue
-            before = verifying.succession(path)
+            before = verifying.predecessor(path)
             if before and before not in names and before in rows:
-                wrong.append(f"{before}: the segment is missing, though {path.name} follows on it")
-        wrong += [
-            f"{name}: the segment is missing: {row.lines} lines had been taken into the history"
+                faults.append(f"{before}: the segment is missing, but {path.name} continues it")
+        faults += [
+            f"{name}: the segment is missing: {row.lines} lines were shipped to the call history"
             for name, row in rows.items()
-            if name not in names and not any(line.startswith(f"{name}:") for line in wrong)
+            if name not in names and not any(line.startswith(f"{name}:") for line in faults)
         ]
-        for line in wrong:
+        for line in faults:
             self.stdout.write(f"BROKEN {line}")
-        if wrong:
-            raise CommandError(f"{len(wrong)} of {len(paths)} segments are not as they were written")
-        self.stdout.write(f"{proved} lines in {len(paths)} segments are as they were written")
+        if faults:
+            raise CommandError(f"{len(faults)} of {len(paths)} segments have changed")
+        self.stdout.write(f"{valid_lines} lines in {len(paths)} segments are unchanged")

@@ -1,4 +1,4 @@
-"""A fault in an envelope: the version's own fault codes, and a detail that the WSDL declares."""
+"""A fault in a SOAP envelope: with the fault codes of its SOAP version, and a detail that the WSDL declares."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from mantra.gateway.formats.soap import opening
 from registry import faults
 from registry.results import Fault
 
-#: Faults for which both versions have a code of their own.
+#: Faults for which both SOAP versions have a code.
 _CODES = {faults.SOAP_VERSION.code: "VersionMismatch", faults.SOAP_NOT_UNDERSTOOD.code: "MustUnderstand"}
-#: By whether the caller has to act.
+#: SOAP version → (code if the caller must act, code if not).
 _PARTIES = {"1.1": ("Client", "Server"), "1.2": ("Sender", "Receiver")}
-#: What a server says of a request before it has anything to do with SOAP.
-_OF_HTTP = frozenset((405, 415))
+#: Statuses that concern the HTTP request, before any SOAP processing.
+_HTTP_STATUSES = frozenset((405, 415))
 
 
 def code_of(fault: Fault, version: str) -> str:
-    """The fault code, without its prefix."""
-    own = _CODES.get(fault.code)
-    return own or _PARTIES[version][0 if fault.kind.party == "caller" else 1]
+    """Return the SOAP fault code, without its prefix."""
+    return _CODES.get(fault.code) or _PARTIES[version][0 if fault.kind.party == "caller" else 1]
 
 
 def status_of(fault: Fault, version: str, posted: bool) -> int:
-    """The HTTP status: 500 for all of SOAP 1.1, 400 or 500 for 1.2. A GET has nothing to do with either."""
-    if not posted or (version == "1.2" and fault.status in _OF_HTTP):
+    """Return the HTTP status: 500 in SOAP 1.1, 400 or 500 in 1.2. Without a POST it is the fault's own."""
+    if not posted or (version == "1.2" and fault.status in _HTTP_STATUSES):
         return fault.status
     return 400 if version == "1.2" and code_of(fault, version) == "Sender" else 500
 
 
-def written(fault: Fault, version: str, namespace: str, request_id: str, language: str) -> bytes:
-    """The envelope of a fault."""
-    members = http.members(fault, request_id, language)
+def render(fault: Fault, version: str, namespace: str, request_id: str, language: str) -> bytes:
+    """Return the envelope of a fault."""
+    members = http.problem_members(fault, request_id, language)
     message = escape(str(members["detail"]))
     inner = "".join(
         f"<m:{name}>{escape(str(value))}</m:{name}>"
@@ -60,7 +59,7 @@ def written(fault: Fault, version: str, namespace: str, request_id: str, languag
 
 
 def _header(fault: Fault) -> str:
-    """The header by which SOAP 1.2 says more of its own two faults."""
+    """Return the header block that SOAP 1.2 defines for two of its faults, "" for other faults."""
     if fault.code == faults.SOAP_VERSION.code:
         blocks = "".join(
             f'<soap:SupportedEnvelope qname="v:Envelope" xmlns:v="{version}"/>'

@@ -1,24 +1,25 @@
-"""The SOAP face: POST an envelope to /soap/{agency}/{service}, GET its description at ?wsdl or ?xsd."""
+"""The protocol handler of SOAP: POST an envelope to /soap/{agency}/{service}, GET its WSDL at ?wsdl or ?xsd."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
 
 from mantra.gateway import admission, http, xml_names
 from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats.soap import Writer
 from mantra.gateway.http import Environ, Response
-from mantra.gateway.parameters import shown
-from mantra.gateway.protocols.soap import fault, request, wsdl
+from mantra.gateway.parameters import printable
+from mantra.gateway.protocols.responding import FaultResponse, respond_to
+from mantra.gateway.protocols.soap import fault as soap_faults
+from mantra.gateway.protocols.soap import request, wsdl
 from mantra.gateway.protocols.soap.rendering import chunks
-from mantra.gateway.protocols.soap.request import Envelope, Reading
-from mantra.gateway.recording import Answer, unforeseen
-from mantra.gateway.serve import serve
+from mantra.gateway.protocols.soap.request import Envelope, EnvelopeReader
+from mantra.gateway.recording import RecordedResult
 from registry import faults
 from registry.calls import Call
 from registry.results import Fault
+from registry.snapshot.types import Operation
 
 MEDIA_TYPES = {"soap1.1": "text/xml; charset=utf-8", "soap1.2": "application/soap+xml; charset=utf-8"}
 _SOAP_12 = "application/soap+xml"
@@ -26,84 +27,79 @@ _XOP = "application/xop+xml"
 _READ = ("GET", "HEAD")
 
 
-def face(environ: Environ) -> Response:
-    """Answer one request of the SOAP face."""
-    asked = wsdl.asked(environ.get("QUERY_STRING", "")) if environ["REQUEST_METHOD"] in _READ else ""
-    if asked:
+def handle(environ: Environ) -> Response:
+    """Return the response to a SOAP request, or to a request for a service's WSDL or schema."""
+    kind = wsdl.requested_document(environ.get("QUERY_STRING", "")) if environ["REQUEST_METHOD"] in _READ else ""
+    if kind:
         try:
-            return wsdl.respond(environ, asked)
-        except Fault as missing:
-            return _bare(environ, missing)
-    call = read(environ)
-    answer = serve(call)
-    try:
-        found = respond(answer)
-    except Exception as error:  # a format that met what it did not foresee is no reason to leave no record
-        answer.fail(error if isinstance(error, Fault) else unforeseen(answer.call))
-        found = failure(answer, environ)
-    found.headers["X-Request-Id"] = call.request_id
-    found.headers["X-Content-Type-Options"] = "nosniff"
-    found.headers["Cache-Control"] = "no-store"
-    return found
+            return wsdl.respond(environ, kind)
+        except Fault as fault:
+            return _no_document(environ, fault)
+    response = respond_to(read(environ), respond, lambda fault, call: write_fault(fault, call, environ))
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def read(environ: Environ) -> Call:
-    """The request as a Call. What cannot be made sense of is its flaw."""
+    """Return the request as a Call. If a part cannot be read, the fault is its error."""
     content_type = environ.get("CONTENT_TYPE", "")
-    said = Envelope("1.2" if _SOAP_12 in content_type.lower() else "1.1")
+    envelope = Envelope("1.2" if _SOAP_12 in content_type.lower() else "1.1")
     call = Call(
-        face="soap",
+        protocol="soap",
         method=environ["REQUEST_METHOD"],
-        address=client_ip(environ),
+        client_ip=client_ip(environ),
         request_id=http.request_id(),
-        format=f"soap{said.version}",
-        supply=lambda call: request.supplied(call, said),
-        secret=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
+        format=f"soap{envelope.version}",
+        read_input=lambda call: request.read_parameters(call, envelope),
+        access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
         hops=http.hops_of(environ),
     )
     try:
         call.agency, call.service = address(http.path(environ))
         if call.method != "POST":
-            raise Fault(faults.METHOD_REFUSED, method=shown(call.method), allowed="POST")
-        said = _envelope(call, http.body(environ), content_type, said.version)
-        call.secret = call.secret or said.secret
-        _aim(call, said)
-    except Fault as flaw:
-        call.flaw = flaw.bare()
+            raise Fault(faults.METHOD_NOT_ALLOWED, method=printable(call.method), allowed="POST")
+        envelope = _envelope(call, http.body(environ), content_type, envelope.version)
+        call.access_key = call.access_key or envelope.access_key
+        _find_operation(call, envelope)
+    except Fault as error:
+        call.error = error.without_traceback()
     return call
 
 
 def _envelope(call: Call, body: bytes, content_type: str, version: str) -> Envelope:
-    """What the body says. Raises Fault, and says the envelope's version all the same."""
+    """Return the envelope in the body. Sets call.format to its SOAP version, also if it raises Fault."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith("multipart/") or media_type == _XOP:
         raise Fault(faults.SOAP_ATTACHMENTS)
-    reading = Reading(version)
+    reader = EnvelopeReader(version)
     try:
-        return reading.read(body, request.charset(content_type))
+        return reader.read(body, request.charset(content_type))
     finally:
-        call.format = f"soap{reading.found.version}"
+        call.format = f"soap{reader.envelope.version}"
 
 
-def _aim(call: Call, said: Envelope) -> None:
-    """Which operation the envelope is for. Raises Fault."""
-    if said.strange:
-        header = shown(said.strange[0][1])
-        raise Fault(faults.SOAP_NOT_UNDERSTOOD, header=header, headers=said.strange)
+def _find_operation(call: Call, envelope: Envelope) -> None:
+    """Set call.code to the operation in the envelope. Raises Fault."""
+    if envelope.not_understood:
+        header = printable(envelope.not_understood[0][1])
+        raise Fault(faults.SOAP_NOT_UNDERSTOOD, header=header, headers=envelope.not_understood)
     expected = xml_names.namespace(call.agency, call.service)
-    if said.namespace != expected and (call.agency.lower(), call.service.lower()) in admission.picture().services:
+    if (
+        envelope.namespace != expected
+        and (call.agency.lower(), call.service.lower()) in admission.snapshot_of(call).services
+    ):
         raise request.invalid(
             f"operasi harus berada di namespace {expected}", f"the operation must be in the namespace {expected}"
         )
-    call.code = xml_names.plain(said.name)
-    found = admission.picture().operation(call.agency, call.service, call.code)
-    if found is not None and found.plan is not None and "POST" not in found.plan.methods:
-        # Every SOAP call is a POST, whatever the operation is asked by elsewhere.
-        call.method = next((name for name in found.plan.methods if name != "HEAD"), "POST")
+    call.code = xml_names.plain(envelope.name)
+    operation = admission.snapshot_of(call).operation(call.agency, call.service, call.code)
+    if operation is not None and operation.plan is not None and "POST" not in operation.plan.methods:
+        # Every SOAP request is a POST: the call gets a method that the operation has in REST.
+        call.method = next((name for name in operation.plan.methods if name != "HEAD"), "POST")
 
 
 def address(path: str) -> tuple[str, str]:
-    """Agency and service. Raises Fault."""
+    """Return agency and service of a path. Raises Fault."""
     parts = path.strip("/").split("/")[1:]
     if len(parts) < 2 or not all(parts):
         raise Fault(faults.ADDRESS_INCOMPLETE)
@@ -113,7 +109,7 @@ def address(path: str) -> tuple[str, str]:
 
 
 def _basic(header: str) -> str:
-    """The key in HTTP's basic authentication: the password, whatever the user is called; "" without one."""
+    """Return the key in an Authorization header (Basic): the password, with any user name. "" without one."""
     scheme, _space, token = header.partition(" ")
     if scheme.lower() != "basic":
         return ""
@@ -123,65 +119,52 @@ def _basic(header: str) -> str:
         return ""
 
 
-# --------------------------------------------------------------------------------------- answers
+# --------------------------------------------------------------------------------------- responses
 
 
-def respond(answer: Answer) -> Response:
-    """The response to a call that went well. Raises Fault, also where writing the result fails."""
-    call, result = answer.call, answer.result
-    if isinstance(result, Fault):
-        raise result
-    operation = call.operation
-    assert operation is not None
+def respond(recorded: RecordedResult, operation: Operation) -> Response:
+    """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
+    call, result = recorded.call, recorded.result
     writer = Writer(operation, call.format.removeprefix("soap"))
-    found = http.response(answer, chunks(writer, result), 200, MEDIA_TYPES[call.format])
-    http.describe(found, call, result, operation)
-    return found
+    response = http.response(recorded, chunks(writer, result), 200, MEDIA_TYPES[call.format])
+    http.set_result_headers(response, call, result, operation)
+    return response
 
 
-def failure(answer: Answer, environ: Environ) -> Response:
-    """Answer a call with the fault that it came to."""
-    call = answer.call
+def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
+    """Return a fault as an envelope of the caller's SOAP version."""
     version = call.format.removeprefix("soap")
-    posted = environ["REQUEST_METHOD"] == "POST"
-    for _attempt in (1, 2):
-        met = answer.result
-        assert isinstance(met, Fault)
-        content = fault.written(met, version, _namespace(call), call.request_id, http.language(environ))
-        status = fault.status_of(met, version, posted)
-        try:
-            return _headers(http.response(answer, iter((content,)), status, MEDIA_TYPES[call.format]), met)
-        except Fault as journal_down:  # without a record there is no answer but this
-            answer.fail(journal_down)
-    raise AssertionError
+    content = soap_faults.render(fault, version, _namespace(call), call.request_id, http.language(environ))
+    status = soap_faults.status_of(fault, version, environ["REQUEST_METHOD"] == "POST")
+    return FaultResponse(content, MEDIA_TYPES[call.format], status, _headers(fault, status))
 
 
 def _namespace(call: Call) -> str:
-    """The namespace of a fault's detail: the service's, where there is one."""
+    """Return the namespace of a fault's detail: the service's, if the service exists."""
     try:
-        known = (call.agency.lower(), call.service.lower()) in admission.picture().services
+        known = (call.agency.lower(), call.service.lower()) in admission.snapshot_of(call).services
     except Fault:
         known = False
-    return xml_names.namespace(call.agency, call.service) if known else xml_names.NOWHERE
+    return xml_names.namespace(call.agency, call.service) if known else xml_names.ROOT_NAMESPACE
 
 
-def _headers(found: Response, met: Fault) -> Response:
-    if found.status == 405:
-        found.headers["Allow"] = "POST"
-    if met.retry_after is not None:
-        found.headers["Retry-After"] = str(met.retry_after)
-    return found
+def _headers(fault: Fault, status: int) -> dict[str, str]:
+    headers = {"Allow": "POST"} if status == 405 else {}
+    if fault.retry_after is not None:
+        headers["Retry-After"] = str(fault.retry_after)
+    return headers
 
 
-def _bare(environ: Environ, met: Fault) -> Response:
-    """The answer to who asks for the description of a service that is not here."""
-    identifier = http.request_id()
-    content = fault.written(met, "1.1", xml_names.NOWHERE, identifier, http.language(environ))
-    found = Response(met.status, b"" if environ["REQUEST_METHOD"] == "HEAD" else content)
-    headers: dict[str, Any] = {"Content-Type": MEDIA_TYPES["soap1.1"], "Content-Length": str(len(content))}
-    found.headers |= headers | {
-        "X-Request-Id": identifier,
-        "X-Content-Type-Options": "nosniff",
+def _no_document(environ: Environ, fault: Fault) -> Response:
+    """Return the response to a request for a WSDL or schema that does not exist."""
+    request_id = http.request_id()
+    content = soap_faults.render(fault, "1.1", xml_names.ROOT_NAMESPACE, request_id, http.language(environ))
+    response = Response(fault.status, b"" if environ["REQUEST_METHOD"] == "HEAD" else content)
+    response.headers = {
+        "Content-Type": MEDIA_TYPES["soap1.1"],
+        "Content-Length": str(len(content)),
         "Cache-Control": "no-store",
+        **_headers(fault, fault.status),
     }
-    return _headers(found, met)
+    http.stamp(response, request_id)
+    return response

@@ -1,4 +1,4 @@
-"""A SOAP response's envelope, piece by piece."""
+"""The envelope of a SOAP response, in chunks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from registry.results import Affected, Document, Fault, Result, Rows
 
 
 def chunks(writer: Writer, result: Result) -> Iterator[bytes]:
+    """Return the chunks of the envelope of a result. Raises Fault."""
     if isinstance(result, Rows):
         return writer.render(result)
     if isinstance(result, Affected):
         return iter((writer.render_affected(result),))
     if isinstance(result, Document):
         return iter((writer.render_document(unwrapped(result)),))
-    raise Fault(faults.OUTPUT_FORMAT, format="SOAP")
+    raise Fault(faults.FORMAT_IMPOSSIBLE, format="SOAP")

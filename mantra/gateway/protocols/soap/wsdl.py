@@ -1,6 +1,6 @@
 """The WSDL of a service: one document for all of its published operations, in SOAP 1.1 and 1.2.
 
-Built from the snapshot when it is asked for, and kept until the next one. Calls never wait for it.
+It is built from the snapshot on the first request, and stored with the snapshot. Calls never wait for it.
 """
 
 from __future__ import annotations
@@ -24,42 +24,47 @@ _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _TRANSPORT = "http://schemas.xmlsoap.org/soap/http"
 _BINDINGS = {"soap11": "http://schemas.xmlsoap.org/wsdl/soap/", "soap12": "http://schemas.xmlsoap.org/wsdl/soap12/"}
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
-#: Stands where the address goes, so that one document does for all addresses by which the bus is reached.
-_HERE = "urn:mantra:here"
-_SHOWN = frozenset(("published", "deprecated"))
-#: Documents kept with a snapshot. One of 200 operations has about 400 KB.
-KEPT = 64
+#: A placeholder for the bus's address, so that one stored document serves all its addresses.
+_ADDRESS_PLACEHOLDER = "urn:mantra:here"
+_LISTED_STATES = frozenset(("published", "deprecated"))
+#: The most documents stored with a snapshot. One with 200 operations has about 400 KB.
+MAX_DOCUMENTS = 64
 
-_keeping = threading.Lock()
+_documents_lock = threading.Lock()
 
 
-def asked(query: str) -> str:
-    """wsdl, xsd or "": what a query string asks for. .NET says singleWsdl for a WSDL without imports; ours is one."""
+def requested_document(query: str) -> str:
+    """Return the document that a query string requests: "wsdl", "xsd" or "".
+
+    .NET requests a WSDL without imports, such as ours, as singleWsdl.
+    """
     word = query.partition("&")[0].partition("=")[0].lower()
     return {"wsdl": "wsdl", "singlewsdl": "wsdl", "xsd": "xsd"}.get(word, "")
 
 
-def respond(environ: Environ, asked: str) -> Response:
-    """The document at an address, open to everybody as a catalogue is. Raises Fault where there is none."""
+def respond(environ: Environ, kind: str) -> Response:
+    """Return the response with a service's document, for which callers need no key. Raises Fault if there is none."""
     parts = http.path(environ).strip("/").split("/")[1:]
     if len(parts) != 2:
         raise Fault(faults.ADDRESS_INCOMPLETE)
-    content = document(admission.picture(), parts[0].lower(), parts[1].lower(), asked)
-    service = admission.picture().services.get((parts[0].lower(), parts[1].lower()))
+    snapshot = admission.current_snapshot()
+    content = document(snapshot, parts[0].lower(), parts[1].lower(), kind)
+    service = snapshot.services.get((parts[0].lower(), parts[1].lower()))
     assert service is not None
     path = f"/soap/{quote(service.agency)}/{quote(service.code)}"
-    content = content.replace(_HERE.encode(), attribute(f"{base(environ)}{path}").encode())
+    content = content.replace(_ADDRESS_PLACEHOLDER.encode(), attribute(f"{base(environ)}{path}").encode())
     headers = {
         "Content-Type": "text/xml; charset=utf-8",
         "Content-Length": str(len(content)),
         "Cache-Control": "no-cache",
-        "X-Content-Type-Options": "nosniff",
     }
-    return Response(200, b"" if environ["REQUEST_METHOD"] == "HEAD" else content, headers)
+    response = Response(200, b"" if environ["REQUEST_METHOD"] == "HEAD" else content, headers)
+    http.stamp(response, http.request_id())
+    return response
 
 
 def base(environ: Environ) -> str:
-    """The address by which callers reach the bus, without a path."""
+    """Return the URL by which callers reach the bus, without a path."""
     if settings.BASE_URL:
         return str(settings.BASE_URL)
     scheme = environ["wsgi.url_scheme"]
@@ -67,44 +72,48 @@ def base(environ: Environ) -> str:
         scheme = "https"
     host = environ.get("HTTP_HOST", "")
     domain, _port = split_domain_port(host)
-    # Who asks may write anything there, and a WSDL is passed on to others.
+    # The caller chooses this header, and the WSDL may be given to others: only permitted hosts are used.
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
     return f"{scheme}://{host}"
 
 
-def document(book: Snapshot, agency: str, service: str, kind: str) -> bytes:
-    """The WSDL or schema of a service, with _HERE for its address. Raises Fault where nothing is published."""
-    key, kept = ("soap", agency, service, kind), book.written
-    with _keeping:
-        if key in kept:
-            kept.move_to_end(key)
-            return kept[key]
-    content = build(book, agency, service, kind)
-    with _keeping:
-        kept[key] = content
-        while len(kept) > KEPT:
-            kept.popitem(last=False)
+def document(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
+    """Return the WSDL or schema of a service, with a placeholder as its address. Raises Fault if there is none."""
+    key, documents = ("soap", agency, service, kind), snapshot.documents
+    with _documents_lock:
+        if key in documents:
+            documents.move_to_end(key)
+            return documents[key]
+    content = build(snapshot, agency, service, kind)
+    with _documents_lock:
+        documents[key] = content
+        while len(documents) > MAX_DOCUMENTS:
+            documents.popitem(last=False)
     return content
 
 
-def build(book: Snapshot, agency: str, service: str, kind: str) -> bytes:
-    """Write a document. Raises Fault where the service has no operation that callers may know of."""
-    found = book.services.get((agency, service))
-    offered = sorted(
-        (each for place, each in book.operations.items() if place[:2] == (agency, service) and _offered(each)),
+def build(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
+    """Return a newly written document. Raises Fault if the service has no listed operation."""
+    row = snapshot.services.get((agency, service))
+    listed = sorted(
+        (
+            operation
+            for alias, operation in snapshot.operations.items()
+            if alias[:2] == (agency, service) and _is_listed(operation)
+        ),
         key=lambda operation: operation.code,
     )
-    if found is None or not offered:
+    if row is None or not listed:
         raise Fault(faults.OPERATION_UNKNOWN)
     namespace = xml_names.namespace(agency, service)
-    schema = xsd.schema(namespace, offered)
-    return utf8(_DECLARATION + (schema if kind == "xsd" else _definitions(found, namespace, schema, offered)))
+    schema = xsd.schema(namespace, listed)
+    return utf8(_DECLARATION + (schema if kind == "xsd" else _definitions(row, namespace, schema, listed)))
 
 
-def _offered(operation: Operation) -> bool:
-    """Whether it can be called by an envelope: what hands requests on as they come has no parameters to declare."""
-    return operation.state in _SHOWN and (operation.plan is None or not operation.plan.passes)
+def _is_listed(operation: Operation) -> bool:
+    """Return True if a WSDL lists the operation. Pass-through operations have no parameters to declare."""
+    return operation.state in _LISTED_STATES and (operation.plan is None or not operation.plan.pass_through)
 
 
 # ------------------------------------------------------------------------------------ the WSDL
@@ -132,8 +141,8 @@ def _definitions(service: Service, namespace: str, schema: str, operations: list
 
 
 def _documentation(*sentences: str) -> str:
-    words = "\n".join(sentence.strip() for sentence in sentences if sentence.strip())
-    return tag("wsdl:documentation", escape(words)) if words else ""
+    text = "\n".join(sentence.strip() for sentence in sentences if sentence.strip())
+    return tag("wsdl:documentation", escape(text)) if text else ""
 
 
 def _message(name: str, part: str, element: str) -> str:
@@ -186,7 +195,7 @@ def _binding(service: str, soap: str, namespace: str, operations: list[Operation
 
 def _port(service: str, soap: str) -> str:
     name = _port_name(service, soap)
-    return tag("wsdl:port", tag(f"{soap}:address", location=_HERE), name=name, binding=f"tns:{name}")
+    return tag("wsdl:port", tag(f"{soap}:address", location=_ADDRESS_PLACEHOLDER), name=name, binding=f"tns:{name}")
 
 
 def _port_name(service: str, soap: str) -> str:

@@ -1,0 +1,393 @@
+"""The adapter that SQL Server and Sybase share: running statements, results in chunks, the catalogue."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from adapters.base import (
+    CONNECT_SECONDS,
+    LOOK_SECONDS,
+    Adapter,
+    ColumnInfo,
+    ConnectFailed,
+    Limits,
+    QueryFailed,
+    Row,
+    RowTooLarge,
+    SourceError,
+    Stream,
+    TimedOut,
+    plannable,
+)
+from adapters.socket_watch import is_idle, refuses_connections, watchdog
+from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first
+from adapters.tds.dialling import (
+    RELEASE_SECONDS,
+    Connection,
+    connection_string,
+    dial,
+    is_reachable,
+)
+from adapters.tds.driver import NUMBERS, native_numbers, to_source_error
+from adapters.tds.types import KINDS, columns_of, set_converters, with_datetimeoffset
+
+
+class TDSAdapter(Adapter):
+    """The common part of both engines. Subclasses implement how values are bound, and the queries on the catalogue."""
+
+    driver = "pyodbc"
+    install = "apt-get install unixodbc tdsodbc && pip install pyodbc"
+    dialect = "tsql"
+    paramstyle = "pyformat"
+    tds_version: ClassVar[str]
+    #: The statements that set a session up, for reading (False) and for writing (True).
+    session_setup: ClassVar[dict[bool, str]]
+    #: Put before and after a statement that reads: whatever it did is rolled back.
+    read_wrapper: ClassVar[tuple[str, str]]
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        super().__init__(source)
+        #: Why the server refused this log-in, once known: "login" or "database-unknown".
+        self._refused_because = ""
+
+    def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Connection:
+        deadline = time.monotonic() + seconds
+        host, port = self._host_and_port()
+        try:
+            connection = dial(self._connection_string(host, port, writes), host, port, seconds)
+        except Exception as error:
+            raise self._connection_error(error, host, port, deadline) from None
+        try:
+            connection.execute(self.session_setup[writes])
+        except Exception as error:
+            connection.close()
+            fault = to_source_error(error)
+            raise ConnectFailed(getattr(fault, "reason", "other"), getattr(fault, "sqlstate", "")) from None
+        return connection
+
+    def _host_and_port(self) -> tuple[str, int]:
+        """Return the host and port to connect to."""
+        return self.source.get("host") or "localhost", int(self.source.get("port") or self.default_port or 0)
+
+    def _connection_string(self, host: str, port: int, writes: bool, database: bool = True) -> str:
+        """Return the connection string. Raises ConnectFailed for a value that FreeTDS cannot take."""
+        source = self.source
+        words = {
+            "DRIVER": "FreeTDS",
+            "SERVER": host,
+            "PORT": str(port),
+            "UID": source.get("user") or "",
+            "PWD": source.get("password") or "",
+            "TDS_Version": source.get("tds_version") or self.tds_version,
+            # The client's side only: pyodbc speaks UTF-16 with FreeTDS, which must lose nothing on the way.
+            "ClientCharset": "UTF-8",
+            "APP": source.get("application") or "mantra",
+        }
+        if database and source.get("database"):
+            words["DATABASE"] = source["database"]
+        if source.get("encryption"):
+            words["Encryption"] = source["encryption"]
+        words.update(self._more_options(writes))
+        checks_certificate = "authority" in {setting.name for setting in self.settings}
+        return connection_string(words, source.get("authority") or "" if checks_certificate else "")
+
+    def _more_options(self, writes: bool) -> dict[str, str]:
+        return {}
+
+    def _connection_error(self, error: Exception, host: str, port: int, deadline: float) -> Exception:
+        """Return the reason for a failed connection, where the driver reports only the failure."""
+        if isinstance(error, SourceError):
+            return error
+        numbers = native_numbers(error)
+        state = str(error.args[0]) if error.args else ""
+        reason = next((NUMBERS[number] for number in numbers if number in NUMBERS), "")
+        code = str(numbers[0]) if reason and numbers else ""
+        if reason == "login":
+            return ConnectFailed(self._login_or_database(host, port, deadline), code)
+        if reason:
+            return ConnectFailed(reason, code)
+        if state == "IM002" or "Can't open lib" in str(error):
+            return ConnectFailed("driver-missing")
+        if state == "HYT00":
+            return ConnectFailed("unreachable")
+        if refuses_connections(host, port):
+            return ConnectFailed("refused")
+        if not is_reachable(host, port):
+            return ConnectFailed("unreachable")
+        # A server accepts the connection and closes it: because of the encryption, where that is required.
+        requires_tls = self.source.get("encryption") == "require" or self.source.get("authority")
+        return ConnectFailed("tls" if requires_tls else "broken")
+
+    def _login_or_database(self, host: str, port: int, deadline: float) -> str:
+        """Return "login" or "database-unknown": FreeTDS reports only the log-in's error, which follows the database's.
+
+        A second log-in without a database decides, once for these settings: servers lock accounts that fail too often.
+        """
+        if not self._refused_because:
+            self._refused_because = "login"
+            if self.source.get("database"):
+                with suppress(Exception):
+                    left = max(1.0, deadline - time.monotonic())
+                    dial(self._connection_string(host, port, False, database=False), host, port, left).close()
+                    self._refused_because = "database-unknown"
+        return self._refused_because
+
+    def run(
+        self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> Stream:
+        deadline = time.monotonic() + limits.seconds
+        token, cursor = connection.watch(deadline, limits.width), None
+        try:
+            cursor = connection.cursor(limits.seconds)
+            if limits.writes:
+                return self._write(connection, cursor, sql, arguments, limits)
+            return self._read(connection, cursor, sql, arguments, limits, deadline)
+        except Exception as error:
+            cut, token = watchdog.end(token), None
+            fault = to_source_error(error, cut)
+            if isinstance(fault, QueryFailed):
+                fault = roll_back(connection, cursor) or fault
+            elif isinstance(fault, RowTooLarge):
+                # Before the cursor is closed: that would wait for the rest of its rows.
+                connection.close()
+            raise fault from None
+        finally:
+            if token is not None:
+                watchdog.end(token)
+
+    def _execute(
+        self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
+    ) -> None:
+        """Run ``before``, the author's SQL with its values, and ``after`` as one batch."""
+        raise NotImplementedError
+
+    def _read(
+        self,
+        connection: Connection,
+        cursor: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+        deadline: float,
+    ) -> Stream:
+        connection.raw.clear_output_converters()
+        self._execute(cursor, sql, arguments, *self.read_wrapper)
+        while cursor.description is None:
+            if not cursor.nextset():
+                # No result, so the statement does not read; it is rolled back already.
+                raise QueryFailed("read-only")
+        columns = columns_of(cursor)
+        set_converters(connection.raw)
+        count = min(limits.rows + 1, BATCH)
+        first = fetch_first(lambda step: list(map(tuple, cursor.fetchmany(step))), count, limits)
+        columns = with_datetimeoffset(columns, first.rows)
+        if first.ended:
+            _skip_results(cursor)
+            return BufferedResult(columns, first.rows)
+        return StreamedResult(connection, cursor, columns, first, limits, deadline)
+
+    def _write(
+        self,
+        connection: Connection,
+        cursor: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+    ) -> BufferedResult:
+        """Run a batch in its own transaction, committed once all of it has succeeded.
+
+        Of several results the first is returned; of a batch that begins with DECLARE or SET the last one, where its
+        author selects the output of a procedure.
+        """
+        connection.execute("BEGIN TRANSACTION")
+        connection.raw.clear_output_converters()
+        self._execute(cursor, sql, arguments, "", "")
+        result, affected = None, -1
+        while True:
+            if cursor.description is None:
+                affected = max(affected, cursor.rowcount)
+            elif result is None or _BEGINS_WITH_VARIABLES.match(sql):
+                result = _fetch_all(connection, cursor, limits)
+            connection.raw.clear_output_converters()
+            if not cursor.nextset():
+                break
+        cursor.close()
+        connection.execute(_COMMIT)
+        if result is None:
+            return BufferedResult(affected=affected)
+        result.affected = affected
+        return result
+
+    def ping(self, connection: Connection) -> bool:
+        try:
+            if is_idle(connection.descriptor):
+                return True
+            connection.execute("SELECT 1")
+        except Exception:
+            return False
+        return True
+
+    #: Queries on the catalogue: databases, schemas; tables (with %(schema)s); columns (with %(table)s too).
+    #: A row of columns_sql is (name, the arguments of ``_declared_type``, nullable, key).
+    databases_sql: ClassVar[str]
+    schemas_sql: ClassVar[str]
+    tables_sql: ClassVar[str]
+    columns_sql: ClassVar[str]
+    #: The statements that turn showing plans on, and off again, each in a batch of its own.
+    plan_switches: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]]
+
+    def databases(self, connection: Connection) -> list[str]:
+        return [name for name, *_ in self._query(connection, self.databases_sql)]
+
+    def schemas(self, connection: Connection) -> list[str]:
+        return [name for name, *_ in self._query(connection, self.schemas_sql) if name]
+
+    def tables(self, connection: Connection, schema: str) -> list[tuple[str, str]]:
+        return [(name, kind) for name, kind in self._query(connection, self.tables_sql, schema=schema)]
+
+    def columns(self, connection: Connection, schema: str, table: str) -> list[ColumnInfo]:
+        columns = []
+        for name, *parts, nullable, key in self._query(connection, self.columns_sql, schema=schema, table=table):
+            type_ = self._declared_type(*parts)
+            kind = KINDS.get(type_.partition("(")[0].lower(), "text")
+            columns.append(ColumnInfo(name, type_, kind, bool(nullable), bool(key)))
+        return columns
+
+    def _declared_type(self, *parts: Any) -> str:
+        """Return a column's type as it is declared."""
+        raise NotImplementedError
+
+    def first_rows(self, name: str, rows: int) -> str:
+        return f"SELECT TOP {rows:d} * FROM {name}"  # noqa: S608 (the name is quoted)
+
+    def explain(
+        self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> list[str]:
+        plannable(sql)
+        deadline = time.monotonic() + limits.seconds
+        on, off = self.plan_switches
+        token, cursor = connection.watch(deadline, limits.width), None
+        try:
+            cursor = connection.cursor(limits.seconds)
+            connection.raw.clear_output_converters()
+            for command in on:
+                cursor.execute(command)
+            return self._plan(cursor, sql, arguments)
+        except Exception as error:
+            cut, token = watchdog.end(token), None
+            raise to_source_error(error, cut) from None
+        finally:
+            if token is not None:
+                watchdog.end(token)
+            if cursor is not None:
+                cursor.close()
+            self._stop_showing_plans(connection, off)
+
+    def _stop_showing_plans(self, connection: Connection, off: tuple[str, ...]) -> None:
+        """Let the session run its statements again. If that fails, the connection is closed."""
+        try:
+            for command in off:
+                connection.execute(command)
+        except Exception:
+            connection.close()
+
+    def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
+        """Return the lines of a statement's plan, while plans are shown instead of results."""
+        raise NotImplementedError
+
+    def _query(self, connection: Connection, sql: str, **arguments: Any) -> list[Row]:
+        stream = self.run(connection, sql, arguments, Limits(rows=100_000, seconds=LOOK_SECONDS))
+        try:
+            return [row for batch in stream for row in batch]
+        finally:
+            stream.close()
+
+
+_BEGINS_WITH_VARIABLES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:declare|set)\b", re.I | re.S)
+_COMMIT = "IF @@TRANCOUNT > 0 COMMIT TRANSACTION"
+_ROLL_BACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
+
+
+class StreamedResult(ChunkedResult):
+    """A result larger than a batch, read as it arrives. Closing it early sends an attention."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        cursor: Any,
+        columns: tuple[tuple[str, str | None], ...],
+        first: Chunk,
+        limits: Limits,
+        deadline: float,
+    ) -> None:
+        super().__init__(columns, first, limits)
+        self._connection = connection
+        self._cursor = cursor
+        self._deadline = deadline
+
+    def _fetch(self, count: int) -> list[Row]:
+        cursor, token = self._cursor, None
+        if cursor is None:
+            return []
+        try:
+            if time.monotonic() > self._deadline:
+                raise TimedOut("timeout")
+            token = self._connection.watch(self._deadline, self._limits.width)
+            rows: list[Row] = list(map(tuple, cursor.fetchmany(count)))
+            if len(rows) < count:
+                _skip_results(cursor)
+                self._cursor = None
+            return rows
+        except Exception as error:
+            cut, token = watchdog.end(token) if token else None, None
+            self._give_up()
+            raise to_source_error(error, cut) from None
+        finally:
+            if token is not None:
+                watchdog.end(token)
+
+    def _give_up(self) -> None:
+        self._cursor, self.reusable = None, False
+        self._connection.close()
+
+    def close(self) -> None:
+        cursor, self._cursor, self._first = self._cursor, None, []
+        if cursor is None:
+            return
+        self.reusable = roll_back(self._connection, cursor) is None
+
+
+def _skip_results(cursor: Any) -> None:
+    """Skip what follows the rows: late errors are raised there, and the transaction ends."""
+    while cursor.nextset():
+        pass
+    cursor.close()
+
+
+def _fetch_all(connection: Connection, cursor: Any, limits: Limits) -> BufferedResult:
+    columns = columns_of(cursor)
+    set_converters(connection.raw)
+    rows = list(map(tuple, cursor.fetchmany(limits.rows + 1)))
+    return BufferedResult(with_datetimeoffset(columns, rows), rows)
+
+
+def roll_back(connection: Connection, cursor: Any) -> ConnectFailed | None:
+    """End a statement, and a transaction that may be open. Returns an error if that fails: the connection is then
+    closed."""
+    try:
+        token = connection.watch(time.monotonic() + RELEASE_SECONDS)
+        try:
+            if cursor is not None:
+                # Sends an attention when the server has not finished, and reads its answer.
+                cursor.close()
+            connection.execute(_ROLL_BACK)
+        finally:
+            watchdog.end(token)
+    except Exception:
+        connection.close()
+        return ConnectFailed("broken")
+    return None

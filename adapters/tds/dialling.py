@@ -1,0 +1,195 @@
+"""Connections: the connection string, the socket of each, and a limit to the time that connecting takes."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import socket
+import stat
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from adapters.base import (
+    CONNECT_SECONDS,
+    ConnectFailed,
+)
+from adapters.socket_watch import GRACE, address_count, watchdog
+from adapters.tds.driver import pyodbc_driver
+from adapters.tds.freetds import server_name
+
+#: Seconds after the time cap when a connection is cut. Until then the driver's attention may end the statement.
+CUT_AFTER = 0.5
+
+#: Seconds that ending a statement may take.
+RELEASE_SECONDS = 2.0
+
+
+class Connection:
+    """A pyodbc connection, a duplicate of its socket (the twin), and the time-out its session has."""
+
+    def __init__(self, raw: Any, twin: socket.socket) -> None:
+        self.raw = raw
+        self.twin = twin
+        self._seconds = 0
+
+    @property
+    def descriptor(self) -> int:
+        descriptor = self.twin.fileno()
+        if descriptor < 0:
+            raise ConnectFailed("broken")
+        return descriptor
+
+    def cursor(self, seconds: float = CONNECT_SECONDS) -> Any:
+        """Return a cursor; its server is asked to stop a statement after these seconds."""
+        whole = max(1, math.ceil(seconds))
+        if whole != self._seconds:
+            self.raw.timeout = self._seconds = whole
+        return self.raw.cursor()
+
+    def execute(self, sql: str) -> None:
+        """Run a batch of the adapter's own, within RELEASE_SECONDS."""
+        token = self.watch(time.monotonic() + RELEASE_SECONDS)
+        try:
+            cursor = self.cursor(RELEASE_SECONDS)
+            cursor.execute(sql)
+            while cursor.nextset():
+                pass
+            cursor.close()
+        finally:
+            watchdog.end(token)
+
+    def watch(self, deadline: float, width: int = 0) -> object:
+        """Cut the connection half a second after the deadline, unless ``watchdog.end`` comes before."""
+        return watchdog.begin(self.descriptor, deadline - GRACE + CUT_AFTER, width)
+
+    def close(self) -> None:
+        # The twin keeps the socket open: without the shutdown the server would not notice the end.
+        with suppress(OSError):
+            self.twin.shutdown(socket.SHUT_WR)
+        with suppress(Exception):
+            self.raw.close()
+        self.twin.close()
+
+
+#: Characters that the servers allow in a name or password.
+_MAX_LENGTH = 128
+_REASONS = {"UID": "login", "PWD": "login", "DATABASE": "database-unknown", "SERVER": "host-unknown"}
+
+_ANYTHING = re.compile(r".*", re.S)
+_VALID = {
+    "SERVER": re.compile(r"[^;{}\\,\s/]+"),
+    "TDS_Version": re.compile(r"5\.0|7\.[2-4]"),
+    "Encryption": re.compile(r"off|request|require"),
+}
+_BARE = frozenset(
+    ("DRIVER", "SERVERNAME", "SERVER", "PORT", "TDS_Version", "ClientCharset", "Encryption", "ApplicationIntent")
+)
+
+_locks: dict[tuple[str, int], threading.Lock] = {}
+os.register_at_fork(after_in_child=_locks.clear)
+
+
+def connection_string(words: Mapping[str, str], authority: str) -> str:
+    """Return the words as FreeTDS reads them. Raises ConnectFailed for a value that it cannot take.
+
+    ``authority`` is a PEM file, or "system": the server's certificate must then be from it. "" for no check.
+    """
+    for name, value in words.items():
+        # A wrong word crashes FreeTDS and the process with it; a database's name that is too long for its
+        # first packet sends it into an endless loop.
+        if (
+            len(value) > _MAX_LENGTH
+            or "};" in value
+            or "\x00" in value
+            or not _VALID.get(name, _ANYTHING).fullmatch(value)
+        ):
+            raise ConnectFailed(_REASONS.get(name, "other"))
+    if authority:
+        others = {name: value for name, value in words.items() if name not in ("SERVER", "PORT")}
+        server = server_name(words["SERVER"], words["PORT"], authority)
+        words = {"SERVERNAME": server, **others, "Encryption": "require"}
+    # FreeTDS reads a value in braces to the next "};", without any escapes, and only there.
+    return "".join([f"{name}={value};" if name in _BARE else f"{name}={{{value}}};" for name, value in words.items()])
+
+
+def dial(words: str, host: str, port: int, seconds: float) -> Connection:
+    """Connect, and find the socket of the connection: neither pyodbc nor FreeTDS has an attribute for it.
+
+    It is the socket to the server's address that did not exist before. Only one connection to an address is opened
+    at a time, so there is only one. Raises pyodbc's errors and ConnectFailed.
+    """
+    deadline = time.monotonic() + seconds
+    count = address_count(host, port)
+    driver = pyodbc_driver()
+    lock = _locks.setdefault((host, port), threading.Lock())
+    if not lock.acquire(timeout=seconds):
+        raise ConnectFailed("unreachable")
+    try:
+        peers = {info[4][:2] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        before = {inode for inode, _ in _sockets_to(peers)}
+        late, over = threading.Event(), threading.Event()
+        left = max(0.1, deadline - time.monotonic())
+        threading.Thread(target=_shut_when_late, args=(peers, before, left, late, over), daemon=True).start()
+        try:
+            raw = driver.connect(words, autocommit=True, timeout=max(2, int(seconds) // count))
+        except driver.Error:
+            if late.is_set():
+                raise ConnectFailed("unreachable") from None
+            raise
+        finally:
+            over.set()
+        new = [descriptor for inode, descriptor in _sockets_to(peers) if inode not in before]
+        if len(new) != 1:
+            raw.close()
+            raise ConnectFailed("other")
+        # Every text is bound as a whole, however long: pyodbc cannot send it in parts to a procedure.
+        raw.maxwrite = 2**30
+        return Connection(raw, socket.socket(fileno=os.dup(new[0])))
+    finally:
+        lock.release()
+
+
+def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
+    """Return (inode, descriptor) of this process's sockets that are connected to one of the addresses."""
+    sockets = []
+    for name in os.listdir("/dev/fd"):
+        descriptor = int(name)
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISSOCK(status.st_mode):
+                with socket.socket(fileno=os.dup(descriptor)) as twin:
+                    if twin.family in (socket.AF_INET, socket.AF_INET6) and twin.getpeername()[:2] in peers:
+                        sockets.append((status.st_ino, descriptor))
+    return sockets
+
+
+def _shut_when_late(
+    peers: set[tuple[Any, ...]], before: set[int], seconds: float, late: threading.Event, over: threading.Event
+) -> None:
+    """Shut the socket of a connection that is not open after ``seconds``: the driver then returns.
+
+    Repeated until it has returned: it may have opened another socket, or none yet.
+    """
+    if over.wait(seconds):
+        return
+    late.set()
+    while True:
+        for inode, descriptor in _sockets_to(peers):
+            if inode not in before:
+                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
+                    twin.shutdown(socket.SHUT_RDWR)
+        if over.wait(0.1):
+            return
+
+
+def is_reachable(host: str, port: int) -> bool:
+    """Return True if something accepts connections on the port, within a second."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

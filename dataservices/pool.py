@@ -1,0 +1,174 @@
+"""Connection pools: each source has its own, with a bulkhead and a circuit breaker, so that one that fails affects
+only its own operations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from adapters import adapter_class
+from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError, TimedOut
+from registry.bulkhead import Bulkhead, default_limit
+from registry.circuit_breaker import CircuitBreaker
+
+#: Seconds after which an idle connection is checked before it is used.
+IDLE_SECONDS = 30.0
+
+#: Seconds that a call waits at a full bulkhead, if another has entered or left it within that time.
+BULKHEAD_WAIT = 0.1
+
+
+class Busy(Exception):
+    """The source's bulkhead or its pool is full."""
+
+
+class CircuitOpen(Exception):
+    """The source has failed several times in a row and is not tried for ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class PooledConnection:
+    """A connection that one call uses. The call must end it with give_back() or drop()."""
+
+    __slots__ = ("_pool", "_proxied", "connection")
+
+    def __init__(self, source_pool: SourcePool, proxied: PoolProxiedConnection) -> None:
+        self._pool = source_pool
+        self._proxied: PoolProxiedConnection | None = proxied
+        self.connection: Any = proxied.driver_connection
+
+    def give_back(self) -> None:
+        """Return the connection to the pool."""
+        self._end(good=True)
+
+    def drop(self) -> None:
+        """Close the connection: it cannot be used again. Does nothing after give_back()."""
+        self._end(good=False)
+
+    def _end(self, good: bool) -> None:
+        proxied, self._proxied = self._proxied, None
+        if proxied is None:
+            return
+        try:
+            if not good:
+                proxied.invalidate()
+            proxied.close()
+        finally:
+            self._pool.release_slot()
+
+
+class SourcePool:
+    """The pool of one source in this process. Replaced when the source's settings change."""
+
+    def __init__(self, id: int, engine: str, values: dict[str, Any], pool_size: int) -> None:
+        self.id = id
+        self.identity = (engine, values, pool_size)
+        self.adapter: Adapter = adapter_class(engine)(values)
+        self.breaker = CircuitBreaker()
+        #: Seconds that the calling thread may wait for a new connection: QueuePool passes no argument on.
+        self._connect_timeout = threading.local()
+        self._pools = {False: self._new_pool(False, pool_size)}
+        self._size = pool_size
+        # A call that runs here or waits for a connection occupies a thread of the worker. Half of the threads stay
+        # free for other sources, however slow this one is.
+        self._bulkhead = Bulkhead(min(2 * pool_size, default_limit()))
+        self._last_movement = 0.0
+
+    def _new_pool(self, writes: bool, size: int) -> QueuePool:
+        # No reset on return: a read leaves nothing behind, and a round trip costs more than the query.
+        return QueuePool(
+            lambda: self.adapter.connect(writes, self._connect_timeout.seconds),
+            pool_size=size,
+            max_overflow=0,
+            use_lifo=True,
+            timeout=settings.POOL_SECONDS,
+            reset_on_return=None,
+        )
+
+    def checkout(self, writes: bool, seconds: float) -> PooledConnection:
+        """Return a working connection within about ``seconds``. Raises Busy, CircuitOpen or ConnectFailed."""
+        if not self.breaker.try_pass():
+            raise CircuitOpen(self.breaker.retry_after())
+        if not (self._bulkhead.try_acquire() or self._wait()):
+            raise Busy
+        self._last_movement = time.monotonic()
+        self._connect_timeout.seconds = min(seconds, CONNECT_SECONDS)
+        try:
+            return PooledConnection(self, self._connection(writes))
+        except BaseException:
+            self.release_slot()
+            raise
+
+    def _wait(self) -> bool:
+        """Wait for a place in the bulkhead if one was taken or released just now. Returns True if there is one."""
+        return time.monotonic() - self._last_movement < BULKHEAD_WAIT and self._bulkhead.try_acquire(BULKHEAD_WAIT)
+
+    def release_slot(self) -> None:
+        """Release the place of a call in the bulkhead."""
+        self._last_movement = time.monotonic()
+        self._bulkhead.release()
+
+    def _connection(self, writes: bool) -> PoolProxiedConnection:
+        pool = self._pools.get(writes)
+        if pool is None:
+            pool = self._pools.setdefault(writes, self._new_pool(writes, self._size))
+        for _attempt in range(self._size + 1):
+            try:
+                proxied = pool.connect()
+            except PoolTimeout:
+                raise Busy from None
+            now = time.monotonic()
+            fresh = now - proxied.info.get("used", now) < IDLE_SECONDS
+            proxied.info["used"] = now
+            if fresh or self._is_good(proxied):
+                return proxied
+            proxied.invalidate()
+            proxied.close()
+        raise ConnectFailed("broken")
+
+    def _is_good(self, proxied: PoolProxiedConnection) -> bool:
+        try:
+            return self.adapter.ping(proxied.driver_connection)
+        except SourceError:
+            return False
+
+    def record_outcome(self, error: SourceError | None) -> None:
+        """Record the outcome of a run for the breaker. A server that refuses or ends a statement itself is healthy."""
+        if isinstance(error, ConnectFailed) or (isinstance(error, TimedOut) and not error.sqlstate):
+            self.breaker.failed()
+        elif self.breaker.failures:
+            self.breaker.succeeded()
+
+    def dispose(self) -> None:
+        """Close the idle connections; those in use are closed when they are returned."""
+        for pool in self._pools.values():
+            pool.dispose()
+
+
+_source_pools: dict[int, SourcePool] = {}
+
+
+def source_pool(id: int, engine: str, values: dict[str, Any], pool_size: int) -> SourcePool:
+    """Return the pool of a source: the existing one, or a new one if the settings have changed."""
+    existing = _source_pools.get(id)
+    if existing is None or existing.identity != (engine, values, pool_size):
+        created = SourcePool(id, engine, values, pool_size)
+        _source_pools[id] = created
+        if existing is not None:
+            existing.dispose()
+        return created
+    return existing
+
+
+def dispose_unused(in_use: set[int]) -> None:
+    """Dispose of the pools that no operation uses any more."""
+    for id in set(_source_pools) - in_use:
+        _source_pools.pop(id).dispose()

@@ -1,0 +1,223 @@
+"""Running a data operation: its SQL on its source, as a stream of rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from adapters.base import ConnectFailed, Limits, QueryFailed, RowTooLarge, SourceError, Stream, TimedOut
+from adapters.streaming import widest_row
+from dataservices import pool
+from dataservices.plan import BlocksRefused, Plan, Projection
+from registry import faults
+from registry.calls import Call
+from registry.results import Affected, Column, Fault, Result, Row, Rows
+
+log = logging.getLogger("mantra.dataservices")
+
+#: Seconds that EXPLAIN may take.
+EXPLAIN_SECONDS = 10.0
+
+Outcome = TypeVar("Outcome")
+
+
+def run(call: Call) -> Result:
+    """Run a data operation. Raises Fault. The rows of the result hold a connection until they are closed."""
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    text, bound, limits = _statement_of(call, plan)
+    adapter = plan.pool.adapter
+    pooled, stream = _execute(call, plan, limits, lambda connection, left: adapter.run(connection, text, bound, left))
+    if not stream.columns:
+        affected = stream.affected
+        _close(pooled, stream)
+        return Affected(affected)
+    allowed = call.grant.fields if call.grant is not None else frozenset()
+    try:
+        columns, project = plan.shape(stream.columns, allowed)
+    except Fault:
+        _close(pooled, stream)
+        raise
+    as_of = stream.as_of
+    rows = _rows(call, columns, project, pooled, stream, limits)
+    rows.as_of = as_of
+    return rows
+
+
+def explain(call: Call) -> list[str]:
+    """Return the lines of the source's plan for a call's statement, which is not run. Raises Fault."""
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    text, bound, limits = _statement_of(call, plan)
+    # EXPLAIN takes little time and writes nothing, whatever the operation does.
+    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
+    adapter = plan.pool.adapter
+    pooled, lines = _execute(
+        call, plan, limits, lambda connection, left: adapter.explain(connection, text, bound, left)
+    )
+    pooled.give_back()
+    return lines
+
+
+def _statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
+    """Return the statement of a call, its values and its limits. Raises Fault."""
+    arguments, limits = call.arguments, plan.limits
+    if call.per_page:
+        arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
+        limits = replace(limits, rows=min(limits.rows, call.per_page))
+    given = [name for name, value in arguments.items() if value is not None]
+    try:
+        text, order = plan.template.render(given, plan.pool.adapter.paramstyle)
+    except BlocksRefused:
+        log.error("operation %s has optional blocks that fail the SQL check in this combination", call.operation.id)  # type: ignore[union-attr]
+        raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id) from None
+    return text, {name: arguments[name] for name in order}, limits
+
+
+def _execute(
+    call: Call, plan: Plan, limits: Limits, action: Callable[[Any, Limits], Outcome]
+) -> tuple[pool.PooledConnection, Outcome]:
+    """Perform an action on a pooled connection. A read on a dead connection is repeated once. Raises Fault."""
+    source_pool = plan.pool
+    deadline = time.monotonic() + limits.seconds
+    for attempt in (1, 2):
+        try:
+            pooled = source_pool.checkout(limits.writes, deadline - time.monotonic())
+        except pool.Busy:
+            raise Fault(faults.SOURCE_BUSY, retry_after=1) from None
+        except pool.CircuitOpen as error:
+            raise Fault(faults.SOURCE_CIRCUIT_OPEN, retry_after=error.seconds, seconds=error.seconds) from None
+        except SourceError as error:
+            source_pool.record_outcome(error)
+            raise _to_fault(call, error, limits) from None
+        try:
+            outcome = action(pooled.connection, _remaining(limits, deadline))
+        except QueryFailed as error:
+            pooled.give_back()
+            source_pool.record_outcome(error)
+            raise _to_fault(call, error, limits) from None
+        except SourceError as error:
+            pooled.drop()
+            final = attempt == 2 or limits.writes or time.monotonic() > deadline
+            if final or not isinstance(error, ConnectFailed):
+                source_pool.record_outcome(error)
+                raise _to_fault(call, error, limits) from None
+        except BaseException:
+            pooled.drop()
+            raise
+        else:
+            source_pool.record_outcome(None)
+            return pooled, outcome
+    raise AssertionError
+
+
+def _remaining(limits: Limits, deadline: float) -> Limits:
+    """Return the limits less the time that was spent on getting a connection, if that was more than a tenth."""
+    left = deadline - time.monotonic()
+    return limits if left > limits.seconds * 0.9 else replace(limits, seconds=max(left, 0.1))
+
+
+def _close(pooled: pool.PooledConnection, stream: Stream) -> None:
+    try:
+        stream.close()
+        if stream.reusable:
+            pooled.give_back()
+    except SourceError:
+        pass
+    finally:
+        pooled.drop()  # does nothing after give_back()
+
+
+def _rows(
+    call: Call,
+    columns: tuple[Column, ...],
+    project: Projection | None,
+    pooled: pool.PooledConnection,
+    stream: Stream,
+    limits: Limits,
+) -> Rows:
+    batches = iter(stream)
+    try:
+        first = next(batches, [])
+    except SourceError as error:
+        _close(pooled, stream)
+        raise _to_fault(call, error, limits) from None
+    if stream.whole and len(first) <= limits.rows:
+        # The result is complete: return the connection before the first byte is sent.
+        _close(pooled, stream)
+        rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
+        rows.count = len(first)
+        return rows
+    if call.per_page:
+        # A page is short, and its headers say whether there is a next one.
+        return _page(call, columns, project, pooled, stream, first, batches, limits)
+    rows = Rows(columns, iter(()), lambda: _close(pooled, stream))
+    rows.batches = _capped_batches(call, rows, first, batches, project, limits)
+    return rows
+
+
+def _page(
+    call: Call,
+    columns: tuple[Column, ...],
+    project: Projection | None,
+    pooled: pool.PooledConnection,
+    stream: Stream,
+    first: list[Row],
+    batches: Iterator[list[Row]],
+    limits: Limits,
+) -> Rows:
+    """Read a whole page at once. One row more than requested shows that there is a next page."""
+    rows_read, size = list(first), widest_row(first, limits) * len(first)
+    try:
+        while len(rows_read) <= limits.rows and (batch := next(batches, None)):
+            rows_read += batch
+            size += widest_row(batch, limits) * len(batch)
+            if size > limits.width:
+                raise RowTooLarge
+    except SourceError as error:
+        raise _to_fault(call, error, limits) from None
+    finally:
+        _close(pooled, stream)
+    page = rows_read[: limits.rows]
+    rows = Rows(columns, iter((project(page) if project else page,)) if page else iter(()))
+    rows.count, rows.has_next = len(page), len(rows_read) > len(page)
+    return rows
+
+
+def _capped_batches(
+    call: Call, rows: Rows, first: list[Row], batches: Iterator[list[Row]], project: Projection | None, limits: Limits
+) -> Iterator[list[Row]]:
+    """Yield the batches up to the row cap. One row more than the cap shows that the result is truncated."""
+    left = limits.rows
+    batch = first
+    try:
+        while batch:
+            if len(batch) > left:
+                batch = batch[:left]
+                rows.truncated = True
+            left -= len(batch)
+            if batch:
+                rows.count += len(batch)
+                yield project(batch) if project else batch
+            if rows.truncated:
+                break
+            batch = next(batches, [])
+    except SourceError as error:
+        raise _to_fault(call, error, limits) from None
+    finally:
+        rows.close()
+
+
+def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
+    log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
+    # The reason is for the author of the operation; no message to a caller contains it.
+    if isinstance(error, RowTooLarge):
+        mib = f"{limits.width / 2**20:g}"
+        return Fault(faults.ANSWER_TOO_WIDE, request_id=call.request_id, mib=mib, reason=error.reason)
+    if isinstance(error, TimedOut):
+        return Fault(faults.SOURCE_TIMEOUT, seconds=f"{limits.seconds:g}", reason=error.reason)
+    kind = faults.SOURCE_UNREACHABLE if isinstance(error, ConnectFailed) else faults.QUERY_FAILED
+    return Fault(kind, request_id=call.request_id, reason=error.reason)

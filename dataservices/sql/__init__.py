@@ -1,0 +1,14 @@
+"""An author's SQL text: its :name placeholders, its [[ optional blocks ]], and whether it may run at all.
+
+Everything here is a pure function over text. The text that runs is the author's own, byte for byte,
+but for the placeholders and for blocks that drop out. What ``check`` finds is a courtesy to the author and a
+second wall; the first one is the read-only account and transaction.
+"""
+
+from __future__ import annotations
+
+from dataservices.sql.checker import check, check_combination
+from dataservices.sql.messages import Problem
+from dataservices.sql.template import Template, TemplateError, parse, supports_paging
+
+__all__ = ("Problem", "Template", "TemplateError", "check", "check_combination", "parse", "supports_paging")

@@ -1,0 +1,276 @@
+"""An author's SQL text as a template: its :name placeholders and its [[ optional blocks ]]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import Token, TokenType
+
+from adapters import procedures
+from dataservices.sql.messages import Problem, make_problem, position_of
+from dataservices.sql.tokens import is_word_character, placeholder_tokens
+
+#: Characters of a definition's SQL at most.
+MAX_LENGTH = 100_000
+
+#: Renderings cached per template: one for each combination of given optional parameters.
+_MAX_RENDERINGS = 256
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class TemplateError(ValueError):
+    """A text with placeholders or blocks that cannot be parsed."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text())
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A :name in the text, at these offsets."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An optional block. ``start`` and ``end`` are the offsets of the outer sides of its brackets."""
+
+    start: int
+    end: int
+    placeholders: tuple[Placeholder, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(placeholder.name for placeholder in self.placeholders)
+
+
+class Template:
+    """A parsed text. ``placeholders`` are their names in order of appearance, each once; ``optional`` are those that
+    occur in optional blocks only; ``occurrences`` are all of them with their offsets."""
+
+    __slots__ = (
+        "_block_names",
+        "_renderings",
+        "blocks",
+        "check_blocks",
+        "occurrences",
+        "optional",
+        "outs",
+        "placeholders",
+        "sql",
+    )
+
+    def __init__(self, sql: str, occurrences: Sequence[Placeholder], blocks: Sequence[Block]) -> None:
+        self.sql = sql
+        self.occurrences = tuple(occurrences)
+        self.blocks = tuple(blocks)
+        #: The (start, end) of the OUT declarations: no parameters are needed for them.
+        self.outs: tuple[tuple[int, int], ...] = ()
+        self.placeholders = tuple(dict.fromkeys(placeholder.name for placeholder in occurrences))
+        in_blocks = {placeholder for block in blocks for placeholder in block.placeholders}
+        outside = {placeholder.name for placeholder in occurrences if placeholder not in in_blocks}
+        self.optional = frozenset(self.placeholders) - outside
+        self._block_names = frozenset(placeholder.name for placeholder in in_blocks)
+        #: Called with the given names when a combination of blocks is rendered for the first time; raises to refuse
+        #: it. When an operation is saved, only the text with all blocks and with none is checked.
+        self.check_blocks: Callable[[frozenset[str]], None] | None = None
+        self._renderings: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
+
+    def render(self, given: Collection[str], paramstyle: str) -> tuple[str, tuple[str, ...]]:
+        """Return the text for a driver, and the names in the order of its placeholders (each as often as it occurs).
+
+        ``given`` names the parameters that have a value: a block is kept if all of its own have one.
+        ``paramstyle`` is "pyformat", "named" or "qmark". Each bracket pair becomes a space.
+        """
+        key = (paramstyle, self._block_names.intersection(given))
+        rendering = self._renderings.get(key)
+        if rendering is None:
+            if self.check_blocks is not None:
+                self.check_blocks(key[1])
+            if len(self._renderings) >= _MAX_RENDERINGS:
+                self._renderings.clear()
+            rendering = self._renderings[key] = self._render(*key)
+        return rendering
+
+    def _render(self, paramstyle: str, given: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        written = {"pyformat": "%({})s", "named": ":{}", "qmark": "?"}[paramstyle]
+        pieces: list[str] = []
+        order: list[str] = []
+        for piece in self._pieces(given):
+            if isinstance(piece, Placeholder):
+                pieces.append(written.format(piece.name))
+                order.append(piece.name)
+            else:
+                pieces.append(piece.replace("%", "%%") if paramstyle == "pyformat" else piece)
+        return "".join(pieces), tuple(order)
+
+    def _pieces(self, given: frozenset[str]) -> Iterator[str | Placeholder]:
+        """Yield the text between the placeholders, and the placeholders, without the blocks that drop out."""
+        position = 0
+        for start, end, piece in self._cuts(given):
+            yield self.sql[position:start]
+            yield piece
+            position = end
+        yield self.sql[position:]
+
+    def _cuts(self, given: frozenset[str]) -> list[tuple[int, int, str | Placeholder]]:
+        """Return the (start, end, replacement) of each part of the text that is replaced, in order."""
+        cuts: list[tuple[int, int, str | Placeholder]] = []
+        dropped: set[Placeholder] = set()
+        for block in self.blocks:
+            if block.names <= given:
+                cuts += [(block.start, block.start + 2, " "), (block.end - 2, block.end, " ")]
+            else:
+                cuts.append((block.start, block.end, " "))
+                dropped.update(block.placeholders)
+        cuts += [
+            (placeholder.start, placeholder.end, placeholder)
+            for placeholder in self.occurrences
+            if placeholder not in dropped
+        ]
+        return sorted(cuts, key=lambda cut: cut[0])
+
+    def sample(self, given: Collection[str]) -> str:
+        """Return the text with an empty literal for each placeholder, as long as the original: positions agree."""
+        pieces: list[str] = []
+        position = 0
+        for start, end, piece in self._cuts(self._block_names.intersection(given)):
+            stretch = self.sql[start:end]
+            instead = "''" if isinstance(piece, Placeholder) else ""
+            pieces += [self.sql[position:start], instead, re.sub(r"[^\r\n]", " ", stretch)[len(instead) :]]
+            position = end
+        text = "".join([*pieces, self.sql[position:]])
+        for start, end in self.outs:
+            # A placeholder that is only OUT becomes a literal, too; the declaration becomes blanks.
+            instead = "''" if text[start] == ":" else ""
+            text = text[:start] + instead.ljust(end - start) + text[end:]
+        return text
+
+
+def supports_paging(template: Template) -> bool:
+    """Return True if an operation with this text can have pages: it must have :limit and :offset."""
+    return {"limit", "offset"} <= set(template.placeholders)
+
+
+def parse(sql: str, dialect: str) -> Template:
+    """Parse the placeholders and blocks of a text. Raises TemplateError with what to do about it."""
+    if len(sql) > MAX_LENGTH:
+        raise TemplateError(make_problem("too-long", limit=str(MAX_LENGTH)))
+    try:
+        tokens = placeholder_tokens(sql, dialect)
+    except (SqlglotError, RecursionError):
+        raise TemplateError(make_problem("unreadable")) from None
+    reader = _TemplateParser(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql"))
+    first = sql[tokens[0].start : tokens[0].end + 1].lower() if tokens else ""
+    if first in _OUT_STATEMENTS.get(dialect, ()):
+        out = procedures.ORACLE_OUT_PARAMETER if dialect == "oracle" else procedures.OUT_PARAMETER
+        reader.out = re.compile(out, re.I)
+    return reader.read()
+
+
+class _TemplateParser:
+    """Parses the placeholders and blocks of a text, in one pass over its tokens."""
+
+    def __init__(self, sql: str, tokens: Sequence[Token], brackets_quote: bool) -> None:
+        self.sql = sql
+        self.tokens = tokens
+        self.brackets_quote = brackets_quote
+        self.placeholders: list[Placeholder] = []
+        self.blocks: list[Block] = []
+        self.opened: int | None = None
+        self.first = 0
+        self.depth = 0
+        #: The pattern of an OUT declaration, if the statement can have one, and where it was found.
+        self.out: re.Pattern[str] | None = None
+        self.outs: list[tuple[int, int]] = []
+
+    def read(self) -> Template:
+        behind = 0
+        for token in self.tokens:
+            if token.start < behind:
+                continue
+            if token.token_type is TokenType.COLON:
+                behind = self._colon(token.start)
+            elif token.token_type is TokenType.L_BRACKET:
+                behind = self._left(token.start)
+            elif token.token_type is TokenType.R_BRACKET:
+                behind = self._right(token.start)
+        if self.opened is not None:
+            raise self._error("block-open", self.opened)
+        if self.outs:
+            self.outs += self._returned()
+        template = Template(self.sql, self.placeholders, self.blocks)
+        template.outs = tuple(self.outs)
+        return template
+
+    def _returned(self) -> Iterator[tuple[int, int]]:
+        """Yield the (start, end) of RETURNING's INTO and all that follows it."""
+        returning = False
+        for token in self.tokens:
+            returning = returning or token.token_type is TokenType.RETURNING
+            if returning and token.token_type is TokenType.INTO:
+                yield token.start, max(end for _, end in self.outs)
+                return
+
+    def _colon(self, start: int) -> int:
+        name = _NAME.match(self.sql, start + 1)
+        if name is None or (self.brackets_quote and self.depth):
+            return start + 1
+        if start and is_word_character(self.sql[start - 1]):
+            raise self._error("mark-adjacent", start, name=name[0])
+        if name.end() < len(self.sql) and is_word_character(self.sql[name.end()]):
+            raise self._error("mark-name", start, near=self.sql[start : name.end() + 1])
+        out = self.out.match(self.sql, name.end()) if self.out else None
+        if out:
+            self.outs.append((name.end() if out["both"] else start, out.end()))
+        if not out or out["both"]:
+            self.placeholders.append(Placeholder(name[0], start, name.end()))
+        return out.end() if out else name.end()
+
+    def _left(self, start: int) -> int:
+        if self.brackets_quote and self.depth:
+            return start + 1
+        if not self.sql.startswith("[[", start) or (self.opened is not None and self.depth):
+            self.depth += 1
+            return start + 1
+        if self.opened is not None:
+            raise self._error("block-nested", start)
+        if self.depth:
+            self.depth += 1
+            return start + 1
+        self.opened, self.first = start, len(self.placeholders)
+        return start + 2
+
+    def _right(self, start: int) -> int:
+        if self.depth:
+            self.depth -= 1
+            return start + 1
+        if self.opened is None:
+            return start + 1
+        if not self.sql.startswith("]]", start):
+            raise self._error("block-array", self.opened)
+        placeholders = tuple(self.placeholders[self.first :])
+        if not placeholders:
+            raise self._error("block-empty", self.opened)
+        self.blocks.append(Block(self.opened, start + 2, placeholders))
+        self.opened = None
+        return start + 2
+
+    def _error(self, code: str, start: int, **details: str) -> TemplateError:
+        return TemplateError(make_problem(code, position_of(self.sql, start), **details))
+
+
+#: Statements out of which parameters can come.
+_OUT_STATEMENTS = {
+    "oracle": frozenset(("call", "insert", "update", "delete", "merge")),
+    "postgres": frozenset(("call",)),
+    "mysql": frozenset(("call",)),
+}

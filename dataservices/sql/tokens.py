@@ -1,0 +1,66 @@
+"""Tokens of each dialect, as sqlglot reads them, and what may be between two of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.dialects.tsql import TSQL
+from sqlglot.tokens import Token, Tokenizer, TokenType
+
+BLANK = r"(?:[ \t\f]|\r?\n)"
+_BLOCK_COMMENT = r"/\*(?![!+]|M!)(?:(?!\*/|/\*).)*\*/"
+
+#: What may be between two tokens. In MySQL "--" without a space after it is two operators.
+GAPS = {
+    "sqlite": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "postgres": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "tsql": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "oracle": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+    "mysql": rf"(?:{BLANK}|--(?=[ \t]|\r?\n|$)[^\r\n]*(?:\r?\n|$)|#[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+}
+
+
+def is_word_character(char: str) -> bool:
+    """Return True if the character can be part of a name."""
+    return char.isalnum() or char in "_$" or ord(char) > 127
+
+
+class _SQLitePlaceholderTokens(SQLite.Tokenizer):
+    """SQLite's tokens with single brackets, so that [[ and ]] can be distinguished from [a quoted name]."""
+
+    IDENTIFIERS = ['"', "`"]
+
+
+class _TSQLPlaceholderTokens(TSQL.Tokenizer):
+    IDENTIFIERS = ['"']
+    COMMANDS: set[TokenType] = set()
+
+
+class _TSQLTokens(TSQL.Tokenizer):
+    """T-SQL's tokens, without the commands after which sqlglot reads the rest as one token."""
+
+    COMMANDS: set[TokenType] = set()
+
+
+@cache
+def tokenizer(dialect: str) -> Tokenizer:
+    """Return the tokenizer of a dialect for statements without placeholders."""
+    if dialect == "tsql":
+        return _TSQLTokens(dialect=Dialect.get_or_raise(dialect))
+    standard: Tokenizer = Dialect.get_or_raise(dialect).tokenizer()
+    return standard
+
+
+def placeholder_tokens(sql: str, dialect: str) -> Sequence[Token]:
+    """Return the tokens of a text with placeholders and blocks. Raises SqlglotError and RecursionError."""
+    # sqlglot reads what follows CALL, SHOW and the like as one token, in which no placeholder would be found.
+    text = re.sub(rf"^({GAPS.get(dialect, GAPS['postgres'])})call(?=\s)", r"\1from", sql, flags=re.I | re.S)
+    if dialect == "sqlite":
+        return list(_SQLitePlaceholderTokens(dialect=Dialect.get_or_raise("sqlite")).tokenize(text))
+    if dialect == "tsql":
+        return list(_TSQLPlaceholderTokens(dialect=Dialect.get_or_raise("tsql")).tokenize(sql))
+    return list(tokenizer(dialect).tokenize(text))

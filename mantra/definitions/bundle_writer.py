@@ -1,0 +1,393 @@
+"""The rows of the registry as a bundle defines them, and the changes that this makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, transaction
+from django.db.models import Model
+from django.utils.translation import gettext as _
+
+from dataservices.models import DataOperation, DataSource
+from dataservices.plan import undeclared_message
+from mantra.definitions import reading, schema
+from mantra.definitions.bundle_reader import BundleReader
+from mantra.definitions.reading import Block
+from mantra.definitions.report import CHANGED, CREATED, Change, Report, change_lines, list_lines, path_of
+from mantra.definitions.schema import FieldSpec, Schema
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
+from registry import secrets
+from registry.child_rows import Replacement, identity, replacement
+from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
+from registry.secret_rules import ENTER_AGAIN
+
+#: Key of a list in an operation → model of its rows, their schema, the keys that identify a row.
+_LISTS: dict[str, tuple[type[Model], Schema, tuple[str, ...]]] = {
+    "parameters": (Parameter, schema.PARAMETER, ("name",)),
+    "fields": (Field, schema.FIELD, ("name",)),
+    "upstreams": (Upstream, schema.UPSTREAM, ("url",)),
+    "mappings": (ParameterMapping, schema.MAPPING, ("name", "location")),
+    "descriptions": (ServiceDescription, schema.DESCRIPTION, ("url",)),
+}
+_OPERATION_MODELS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
+#: Attribute → (old value, new value).
+Changes = dict[str, tuple[Any, Any]]
+
+
+@dataclass(slots=True)
+class Definition:
+    """A row as the bundle defines it, ready to be stored."""
+
+    path: str
+    spec: Schema
+    name: str
+    row: Model
+    #: Attribute → value, as read from the file.
+    values: dict[str, Any]
+    #: References that have been set on the row already.
+    references: Changes = field(default_factory=dict)
+    #: Lists of an operation that the file replaces.
+    lists: dict[str, Replacement] = field(default_factory=dict)
+
+
+class BundleWriter:
+    """Writes a bundle into the registry. The caller opens the transaction, and rolls it back after problems."""
+
+    def __init__(self, reader: BundleReader, report: Report) -> None:
+        self.reader = reader
+        self.report = report
+        #: (noun, name) of definitions that could not be stored. References to them are no further problems.
+        self.failed: set[tuple[str, str]] = set()
+
+    def write(self, bundle: Block) -> None:
+        self.agencies(list(self.reader.items(bundle, "agencies")))
+        for path, item in self.reader.items(bundle, "sources"):
+            self.source(path, item)
+        for path, item in self.reader.items(bundle, "services"):
+            self.service(path, item)
+        for path, item in self.reader.items(bundle, "applications"):
+            self.application(path, item)
+
+    # ----------------------------------------------------------------------------- one row
+
+    def store(self, definition: Definition) -> bool:
+        """Validate and save a row if it is new or changed, and report it. Return True if the row is in the database."""
+        row, spec = definition.row, definition.spec
+        new = row.pk is None
+        changes = dict(definition.references)
+        by_name = {key.name: key for key in spec.keys}
+        for attribute, value in definition.values.items():
+            old = getattr(row, attribute)
+            if new or not by_name[attribute].is_same(old, value):
+                changes[attribute] = (old, value)
+            elif not by_name[attribute].secret:
+                continue
+            # A secret that the file gives is no longer a stored one, though it be the same (secret_rules.py).
+            setattr(row, attribute, value)
+        changed_lists = {label: rows for label, rows in definition.lists.items() if rows}
+        missing = _missing_references(row)
+        valid = self.is_valid(definition.path, row, spec, exclude=missing) and not missing
+        saved = not (new or changes or changed_lists) or self.save(row, definition.path, valid)
+        if not saved:
+            self.failed.add((spec.noun, definition.name))
+        elif new:
+            self.report.changes.append(Change(CREATED, spec.noun, definition.name))
+        elif changes or changed_lists:
+            details = [
+                line for label, change in changes.items() for line in change_lines(label, *change, by_name.get(label))
+            ]
+            details += [
+                line for label, rows in changed_lists.items() for line in list_lines(label, rows, _list_keys(label))
+            ]
+            self.report.changes.append(Change(CHANGED, spec.noun, definition.name, tuple(details)))
+        else:
+            self.report.unchanged += 1
+        return saved
+
+    def is_valid(self, path: str, row: Model, spec: Schema, exclude: set[str] | None = None) -> bool:
+        """Return True if the row can be saved. Each broken rule of the model is a problem at the key it concerns.
+
+        A row that breaks a rule is saved too, so that the rest of the file can be checked against it. Only a value
+        that is not among its choices prevents that: rules about the row's parts depend on it.
+        """
+        try:
+            row.full_clean(exclude=exclude)
+        except ValidationError as error:
+            for name, messages in error.message_dict.items():
+                key_path = path_of(path, name) if name in spec.names else path
+                for message in messages:
+                    self.reader.problem(key_path, message)
+            return not any(row._meta.get_field(name).choices for name in error.message_dict if name in spec.names)  # type: ignore[union-attr]
+        return True
+
+    def save(self, row: Model, path: str, valid: bool) -> bool:
+        """Save a valid row. Return True on success; a refusal by the database is a problem."""
+        if not valid:
+            return False
+        try:
+            with transaction.atomic():
+                row.save()
+        except (DatabaseError, ValueError, TypeError, OverflowError):
+            if not any(problem.path.startswith(path) for problem in self.report.problems):
+                self.reader.problem(path, _("The database does not accept it."))
+            return False
+        return True
+
+    def referenced_agency(self, block: Block, path: str, name: str = "agency") -> Agency | None:
+        """Return the agency that the key ``name`` refers to. None, and a problem, if there is none."""
+        code = self.reader.identifier(block, path, name)
+        agency = Agency.objects.filter(code__iexact=code).first() if code else None
+        if code and agency is None and ("agency", code) not in self.failed:
+            self.reader.problem(path_of(path, name), _("There is no agency %(code)s.") % {"code": code})
+        return agency
+
+    # ------------------------------------------------------------------------- the four lists
+
+    def agencies(self, items: list[tuple[str, Any]]) -> None:
+        """Store the agencies, parents before their children, whatever their order in the file."""
+        waiting: dict[str, tuple[str, Block]] = {}
+        codes: set[str] = set()
+        for path, item in items:
+            block = self.reader.block(item, path, schema.AGENCY.names)
+            code = self.reader.identifier(block, path, "code") if block is not None else ""
+            if block is not None and code and not self.reader.is_repeated(path, "agency", code, codes):
+                waiting[code] = (path, block)
+        while waiting:
+            ready = [code for code, (_path, block) in waiting.items() if str(block.get("parent")) not in waiting]
+            for code in ready or list(waiting):
+                self.agency(code, *waiting.pop(code))
+
+    def agency(self, code: str, path: str, block: Block) -> None:
+        row = Agency.objects.filter(code=code).first() or Agency(code=code)
+        references: Changes = {}
+        if "parent" in block:
+            parent = None
+            if not reading.is_null(block["parent"]) and block["parent"] != "":
+                parent = self.referenced_agency(block, path, "parent")
+            if (parent and parent.pk) != row.parent_id:
+                references["parent"] = (row.parent and row.parent.code, parent and parent.code)
+                row.parent = parent
+        values = self.reader.values(block, path, schema.AGENCY.keys)
+        self.store(Definition(path, schema.AGENCY, code, row, values, references))
+
+    def source(self, path: str, item: Any) -> None:
+        block = self.reader.block(item, path, schema.SOURCE.names)
+        if block is None:
+            return
+        agency, code = self.referenced_agency(block, path), self.reader.identifier(block, path, "code")
+        values = self.reader.values(block, path, schema.SOURCE.keys)
+        name = f"{block.get('agency')}/{code}"
+        if agency is None or not code:
+            self.failed.add((schema.SOURCE.noun, name))
+            return
+        row = DataSource.objects.filter(agency=agency, code=code).first() or DataSource(agency=agency, code=code)
+        self.store(Definition(path, schema.SOURCE, name, row, values))
+
+    def service(self, path: str, item: Any) -> None:
+        block = self.reader.block(item, path, schema.SERVICE.names)
+        if block is None:
+            return
+        agency, code = self.referenced_agency(block, path), self.reader.identifier(block, path, "code")
+        values = self.reader.values(block, path, schema.SERVICE.keys)
+        service = None
+        if agency is not None and code:
+            service = Service.objects.filter(agency=agency, code=code).first() or Service(agency=agency, code=code)
+            self.store(Definition(path, schema.SERVICE, f"{agency.code}/{code}", service, values))
+        codes: set[str] = set()
+        for operation_path, operation in self.reader.items(block, "operations", path):
+            self.operation(operation_path, operation, service, f"{block.get('agency')}/{code}", codes)
+
+    def application(self, path: str, item: Any) -> None:
+        block = self.reader.block(item, path, schema.APPLICATION.names)
+        if block is None:
+            return
+        agency, code = self.referenced_agency(block, path), self.reader.identifier(block, path, "code")
+        values = self.reader.values(block, path, schema.APPLICATION.keys)
+        row: Application | None = None
+        if agency is not None and code:
+            row = Application.objects.filter(agency=agency, code=code).first() or Application(agency=agency, code=code)
+            if not self.store(Definition(path, schema.APPLICATION, f"{agency.code}/{code}", row, values)):
+                row = None
+        for key_path, key in self.reader.items(block, "keys", path):
+            self.legacy_key(key_path, key, row)
+        operations: set[str] = set()
+        for grant_path, grant in self.reader.items(block, "grants", path):
+            self.grant(grant_path, grant, row, operations)
+
+    # ------------------------------------------------------------------------------ operations
+
+    def operation(self, path: str, item: Any, service: Service | None, parent: str, codes: set[str]) -> None:
+        """Store an operation of a service. ``parent`` is agency/service, ``codes`` the operations read before."""
+        if not isinstance(item, Block):
+            self.reader.block(item, path, ())
+            return
+        code = self.reader.identifier(item, path, "code")
+        name = f"{parent}/{code}"
+        stored = None
+        if service is not None and service.pk and code:
+            stored = Operation.objects.filter(service=service, code=code).first()
+        kind = self.reader.operation_kind(item, path, None if stored is None else stored.kind)
+        if kind is None or (code and self.reader.is_repeated(path, "operation", code, codes)):
+            self.failed.add(("operation", name))
+            return
+        spec = schema.OPERATIONS[kind]
+        self.reader.block(item, path, spec.names)
+        model = _OPERATION_MODELS[kind]
+        row = model._default_manager.get(pk=stored.pk) if stored is not None else model(code=code, kind=kind)
+        if service is not None and service.pk:
+            row.service = service
+        values = self.reader.values(item, path, spec.keys)
+        references = self.set_source(row, item, path) if isinstance(row, DataOperation) else {}
+        lists = {label: self.replacement_of(row, item, path, label) for label in _LISTS
+                 if label in item and label in spec.other_keys}  # fmt: skip
+        if isinstance(row, DataOperation) and row.source_id:
+            self.check_placeholders(row, values, lists, path)
+        if isinstance(row, ProxyOperation) and row.pk:
+            self.check_secret_mappings(row, lists, path)
+        if self.store(Definition(path, spec, name, row, values, references, lists)):
+            for rows in lists.values():
+                rows.save()
+        else:
+            self.failed.add(("operation", name))
+
+    def set_source(self, row: DataOperation, block: Block, path: str) -> Changes:
+        """Set the source that the file names: a code of the same agency, or agency/code. Return the change."""
+        if "source" not in block and row.pk:
+            return {}
+        name = self.reader.identifier(block, path, "source")
+        agency, _slash, code = name.rpartition("/")
+        if not agency and row.service_id:
+            agency = row.service.agency.code
+        source = DataSource.objects.filter(agency__code=agency, code=code).first() if name else None
+        if source is None:
+            if name and row.service_id and (schema.SOURCE.noun, f"{agency}/{code}") not in self.failed:
+                self.reader.problem(path_of(path, "source"), _("There is no source %(name)s.") % {"name": name})
+            return {}
+        if source.pk == row.source_id:
+            return {}
+        old = str(row.source) if row.source_id else ""
+        row.source = source
+        return {"source": (old, str(source))}
+
+    def check_placeholders(
+        self, row: DataOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
+    ) -> None:
+        """Check that every placeholder of the new SQL has a parameter."""
+        if "parameters" in lists:
+            parameters = lists["parameters"].rows
+        else:
+            parameters = list(row.parameters.all()) if row.pk else []
+        planned = DataOperation(
+            source=row.source,
+            sql=values.get("sql", row.sql),
+            page_size=values.get("page_size", row.page_size) or 0,
+        )
+        message = undeclared_message(planned, [parameter.name for parameter in parameters])
+        if message:
+            self.reader.problem(path_of(path, "sql"), message)
+
+    def replacement_of(self, operation: Operation, block: Block, path: str, label: str) -> Replacement:
+        """Return the replacement of one list of an operation. Its rows are validated, not saved."""
+        model, spec, key = _LISTS[label]
+        wanted, paths = [], []
+        names: set[str] = set()
+        for row_path, item in self.reader.items(block, label, path):
+            row_block = self.reader.block(item, row_path, spec.names)
+            if row_block is None or not self.reader.identifier(row_block, row_path, key[0]):
+                continue
+            values = self.reader.values(row_block, row_path, spec.keys)
+            if key[0] not in values or not self.reader.resolve_constants(values, row_path, spec):
+                continue
+            if not self.reader.is_repeated(row_path, spec.noun, " ".join(identity(model, key, values)), names):
+                wanted.append(values)
+                paths.append(row_path)
+        by_name = _list_keys(label)
+        rows = replacement(
+            model, operation, key, wanted, list(by_name), lambda name, old, new: by_name[name].is_same(old, new),
+            keep_if_absent=frozenset(name for name, field_spec in by_name.items() if field_spec.secret),
+            near=Upstream.server if model is Upstream else None,
+        )  # fmt: skip
+        for row_path, row in zip(paths, rows.rows, strict=True):
+            self.is_valid(row_path, row, spec, exclude={"operation"})
+        return rows
+
+    def check_secret_mappings(self, row: ProxyOperation, lists: dict[str, Replacement], path: str) -> None:
+        """Note a secret mapping that would go to the server of a new upstream."""
+
+        def rows(label: str) -> list[Any]:
+            return lists[label].rows if label in lists else list(getattr(row, label).all())
+
+        if mappings_to_reenter(row, rows("upstreams"), rows("mappings")):
+            self.reader.problem(path_of(path, "mappings"), str(ENTER_AGAIN))
+
+    # ----------------------------------------------------------------------- keys and grants
+
+    def referenced_operation(self, block: Block, path: str) -> Operation | None:
+        """Return the operation that the key ``operation`` refers to. None, and a problem, if there is none."""
+        name = self.reader.identifier(block, path, "operation")
+        if not name:
+            return None
+        parts = name.split("/")
+        operation = None
+        if len(parts) == 3:
+            operation = Operation.objects.filter(
+                service__agency__code=parts[0], service__code=parts[1], code=parts[2]
+            ).first()
+        if operation is None and ("operation", name) not in self.failed:
+            self.reader.problem(
+                path_of(path, "operation"),
+                _("There is no operation %(name)s (agency/service/operation).") % {"name": name},
+            )
+        return operation
+
+    def legacy_key(self, path: str, item: Any, application: Application | None) -> None:
+        spec = schema.LEGACY_KEY
+        block = self.reader.block(item, path, spec.names)
+        if block is None:
+            return
+        plain, operation = self.reader.legacy_key(block, path), self.referenced_operation(block, path)
+        values = self.reader.values(block, path, spec.keys)
+        if application is None or operation is None or not plain:
+            return
+        row = AccessKey.objects.filter(digest__in=secrets.key_digests(plain)).first()
+        name = f"{secrets.public_part(plain)} of {application} for {operation}"
+        if row is None:
+            row = AccessKey.import_legacy(application, plain, operation)
+            for attribute, value in values.items():
+                setattr(row, attribute, value)
+            if self.is_valid(path, row, spec) and self.save(row, path, valid=True):
+                self.report.changes.append(Change(CREATED, spec.noun, name))
+        elif row.application_id != application.pk or row.operation_id != operation.pk:
+            self.reader.problem(path, _("The key belongs to another application or operation."))
+        else:
+            self.store(Definition(path, spec, name, row, values))
+
+    def grant(self, path: str, item: Any, application: Application | None, operations: set[str]) -> None:
+        block = self.reader.block(item, path, schema.GRANT.names)
+        if block is None:
+            return
+        operation = self.referenced_operation(block, path)
+        values = self.reader.values(block, path, schema.GRANT.keys)
+        if application is None or operation is None:
+            return
+        if self.reader.is_repeated(path, "grant", str(operation), operations):
+            return
+        row = Grant.objects.filter(application=application, operation=operation).first()
+        row = row or Grant(application=application, operation=operation)
+        self.store(Definition(path, schema.GRANT, f"{application} → {operation}", row, values))
+
+
+def _list_keys(label: str) -> Mapping[str, FieldSpec]:
+    return {key.name: key for key in _LISTS[label][1].keys}
+
+
+def _missing_references(row: Model) -> set[str]:
+    """Return the required references that are not set, because the rows they refer to could not be stored."""
+    return {
+        column.name
+        for column in row._meta.concrete_fields
+        if column.is_relation and not column.null and not column.primary_key and getattr(row, column.attname) is None
+    }

@@ -1,0 +1,66 @@
+"""The part that the three protocol handlers share: serve a call, respond, and record it whatever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mantra.gateway import http
+from mantra.gateway.http import Response
+from mantra.gateway.recording import RecordedResult, internal_fault
+from mantra.gateway.serve import serve
+from registry.calls import Call
+from registry.results import Fault
+from registry.snapshot.types import Operation
+
+
+@dataclass(slots=True)
+class FaultResponse:
+    """A fault as one protocol writes it."""
+
+    content: bytes
+    media_type: str
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+#: Writes a call's result. Raises Fault, also if the result cannot be encoded.
+Respond = Callable[[RecordedResult, Operation], Response]
+#: Writes the fault with which a call ended.
+WriteFault = Callable[[Fault, Call], FaultResponse]
+
+
+def respond_to(call: Call, respond: Respond, write_fault: WriteFault) -> Response:
+    """Serve a call and return its response, with the request id."""
+    recorded = serve(call)
+    try:
+        response = _respond(recorded, respond)
+    except Exception as error:  # a defect in an encoder: the call must still be recorded
+        recorded.fail(error if isinstance(error, Fault) else internal_fault(call))
+        response = _respond_with_fault(recorded, write_fault)
+    http.stamp(response, call.request_id)
+    return response
+
+
+def _respond(recorded: RecordedResult, respond: Respond) -> Response:
+    if isinstance(recorded.result, Fault):
+        raise recorded.result
+    assert recorded.call.operation is not None
+    return respond(recorded, recorded.call.operation)
+
+
+def _respond_with_fault(recorded: RecordedResult, write_fault: WriteFault) -> Response:
+    for _attempt in (1, 2):
+        fault = recorded.result
+        assert isinstance(fault, Fault)
+        fault_response = write_fault(fault, recorded.call)
+        try:
+            response = http.response(
+                recorded, iter((fault_response.content,)), fault_response.status, fault_response.media_type
+            )
+        except Fault as journal_down:  # a call that is not recorded gets this fault instead
+            recorded.fail(journal_down)
+            continue
+        response.headers |= fault_response.headers
+        return response
+    raise AssertionError

@@ -1,0 +1,79 @@
+"""What cuts a connection off: the clock, and more bytes than were reckoned with."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from adapters.base import RowTooLarge, TimedOut
+from adapters.socket_watch import StatementWatchdog
+from tests.bounds import assert_within
+
+MIB = 2**20
+
+
+@pytest.fixture
+def flood() -> Iterator[socket.socket]:
+    """A connection whose other side sends without end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send() -> None:
+        with suppress(OSError):
+            other, _ = listener.accept()
+            with other:
+                while True:
+                    other.sendall(b"x" * MIB)
+
+    threading.Thread(target=send, daemon=True).start()
+    with socket.create_connection(listener.getsockname()) as connection:
+        yield connection
+    listener.close()
+
+
+def read_all(connection: socket.socket, seconds: float) -> int:
+    """Bytes that come until the connection is cut, or for so long."""
+    came, until = 0, time.monotonic() + seconds
+    with suppress(ConnectionResetError):
+        while time.monotonic() < until and (data := connection.recv(MIB)):
+            came += len(data)
+    return came
+
+
+def test_more_than_twice_the_width_is_cut_off(flood: socket.socket) -> None:
+    watchdog = StatementWatchdog()
+    token = watchdog.begin(flood.fileno(), time.monotonic() + 60, 8 * MIB)
+    began = time.monotonic()
+    came = read_all(flood, 30)
+    assert_within(10, began)
+    assert came > 16 * MIB
+    assert isinstance(watchdog.end(token), RowTooLarge)
+    assert watchdog.end(token) is None
+
+
+def test_without_a_width_any_amount_may_come(flood: socket.socket) -> None:
+    watchdog = StatementWatchdog()
+    token = watchdog.begin(flood.fileno(), time.monotonic() + 60)
+    assert read_all(flood, 0.5) > 16 * MIB
+    assert watchdog.end(token) is None
+    assert flood.recv(1)
+
+
+def test_each_statement_has_the_whole_width(flood: socket.socket) -> None:
+    watchdog = StatementWatchdog()
+    for _ in range(4):
+        token = watchdog.begin(flood.fileno(), time.monotonic() + 60, 1024 * MIB)
+        read_all(flood, 0.2)
+        assert watchdog.end(token) is None
+    assert not watchdog._before or len(watchdog._before) == 1
+
+
+def test_the_clock_still_cuts(flood: socket.socket) -> None:
+    watchdog = StatementWatchdog()
+    token = watchdog.begin(flood.fileno(), time.monotonic() - 0.5)
+    read_all(flood, 10)
+    assert isinstance(watchdog.end(token), TimedOut)

@@ -1,0 +1,27 @@
+"""A clock that a test moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyservices.health import tracker
+
+
+class Clock:
+    """Monotonic seconds that pass when a test says so. Fractions of two add up exactly."""
+
+    def __init__(self) -> None:
+        self._now = 4096.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        self._now += seconds
+
+
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock for the health of upstreams, and for the breakers of addresses that are met from now on."""
+    made = Clock()
+    monkeypatch.setattr(tracker, "clock", made)
+    return made

@@ -1,0 +1,90 @@
+"""Migrations: none missing, one line of them in each room, and every one named."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+
+OURS = ("registry", "dataservices", "proxyservices")
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+@pytest.mark.parametrize("room", OURS)
+def test_migrations_are_linear_and_named(room: str) -> None:
+    loader = MigrationLoader(None)
+    assert len(loader.graph.leaf_nodes(room)) == 1
+    for (app, name), migration in loader.disk_migrations.items():
+        if app == room:
+            assert not re.search(r"_auto_\d", name)
+            assert sum(parent[0] == room for parent in migration.dependencies) <= 1
+
+
+@pytest.mark.django_db
+def test_the_book_works_on_this_database() -> None:
+    assert set(OURS) <= {table.split("_")[0] for table in connection.introspection.table_names()}
+
+
+#: Fills a database of the names before 0002_plain_names, migrates it, and prints what the models find in it.
+UPGRADE = """
+import json
+import django
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+old = [("registry", "0001_registry"), ("dataservices", "0002_wallet_password"), ("proxyservices", "0004_leases")]
+executor = MigrationExecutor(connection)
+executor.migrate(old)
+apps = executor.loader.project_state(old).apps
+made = lambda room, model, **values: apps.get_model(room, model).objects.create(**values)
+agency = made("registry", "Agency", code="prov", name="Penyedia")
+service = made("registry", "Service", agency=agency, code="data", title="Data")
+operation = made("proxyservices", "ProxyOperation", service=service, code="lama", kind="proxy", style="as-is",
+                 time_cap_ms=7000)
+upstream = made("proxyservices", "Upstream", operation=operation, url="https://a/", credential="rahasia", position=3)
+made("proxyservices", "Mapping", operation=operation, place="header", name="X", value="kunci", secret=True)
+made("proxyservices", "Contract", operation=operation, url="https://a/?wsdl", content="<a/>")
+made("proxyservices", "Sample", operation=operation, name="s", question='{"a": "1"}')
+made("proxyservices", "AddressChange", upstream=upstream, old_url="a", new_url="b", kind="back")
+made("registry", "CallRecord", request_id="a" * 32, started_at=timezone.now(), face="console", method="GET")
+
+executor = MigrationExecutor(connection)
+executor.migrate(executor.loader.graph.leaf_nodes())
+from proxyservices.models import AddressChange, ProxyOperation
+from registry.models import CallRecord
+operation = ProxyOperation.objects.get()
+print(operation.style, operation.timeout_ms)
+for row in operation.upstreams.all():
+    print(row.url, str(row.credential), row.priority)
+for row in operation.mappings.all():
+    print(row.location, row.name, str(row.value))
+print(operation.descriptions.get().url, json.loads(str(operation.samples.get().request)))
+print(AddressChange.objects.get().kind, CallRecord.objects.get().protocol)
+"""
+
+
+def test_an_upgrade_keeps_what_is_stored(tmp_path: Path) -> None:
+    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'lama.sqlite3'}"}
+    command = [sys.executable, "-c", UPGRADE]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "pass-through 7000",
+        "https://a/ rahasia 3",
+        "header X kunci",
+        "https://a/?wsdl {'a': '1'}",
+        "roll-back tryout",
+    ]

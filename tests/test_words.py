@@ -1,0 +1,172 @@
+"""Texts for people use the glossary's words: the admin's sentences, both languages, and the documents.
+
+``python -m tests.test_words`` lists every banned word with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polib
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CATALOGUE = ROOT / "locale" / "id" / "LC_MESSAGES" / "django.po"
+DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# fmt: off
+#: Banned in English: a regular expression for whole words → what to write.
+ENGLISH = {
+    r"told": "said, stated, reported",
+    r"asked": "requested, called, sent to",
+    r"faces?": "protocol, protocol handler",
+    r"books?": "registry",
+    r"pictures?": "snapshot (of the registry), image",
+    r"doors?": "outbound HTTP client, entry point",
+    r"keepers?": "administrator, operator, the team that runs it",
+    r"leave": "grant; keep empty; stay",
+    r"(?:turned|turns|turn) away": "refused",
+    r"let in": "admitted",
+    r"parted by": "separated by",
+    r"stand(?:s|ing)? in": "is served instead",
+    r"for ever": "never expires; without end",
+    r"let go of": "released",
+    r"whose": "name the owner",
+    r"inside": "in, within",
+    r"described": "has a description, explained",
+    r"moody": "scripted",
+    r"whoever|somebody": "name the actor",
+    r"so many|a while": "a number with its unit",
+    r"(?:row|time|size|connect|read) caps?": "row limit, timeout, size limit",
+    r"as[- ]is|as it is:|style as it is": "pass-through",
+    r"(?:hand|hands|handed|handing) (?:on|back)": "forward, return",
+    r"(?:put|puts) aside": "ejected",
+    r"(?:is|are|be) left alone": "the circuit is open",
+    r"resting|rests": "the circuit is open",
+    r"breaker (?:is )?(?:half-)?open": "circuit open, circuit half-open",
+    r"try panel|try-it console|console": "try-out",
+    r"look(?:s|ed)? inside": "schema browser",
+    r"broken off|breaks off|broke off": "aborted",
+    r"one on a line": "one per line",
+    r"last good answers?": "stale response",
+    r"contracts": "service descriptions",
+    r"anew": "again",
+    r"lately": "recently",
+    r"taken over": "imported",
+    r"sends? on to": "redirects to",
+    r"of this name": "with this name",
+    r"handed out": "issued, returned",
+    r"calls itself": "is typed as",
+    r"came about": "failed, succeeded",
+}
+#: Banned in Indonesian.
+INDONESIAN = {
+    r"tembolok": "cache",
+    r"gladi": "uji banding",
+    r"bita|gigabita|megabita": "byte",
+    r"md|µd": "ms, µs",
+    r"konsep": "draf",
+    r"antarmuka": "protokol",
+    r"(?<!kata )sandi": "kata sandi",
+    r"sambungan(?:nya)?": "koneksi",
+    r"keadaan": "status",
+    r"jawaban(?:nya)?": "respons",
+    r"permintaan akses": "permohonan akses",
+    r"pengguna layanan": "aplikasi pemanggil",
+    r"sistem sumber": "layanan tujuan",
+    r"pengelola bus|operator bus": "administrator server",
+    r"surel": "email",
+    r"porta(?:-?nya)?": "port",
+    r"registri": "data induk",
+    r"diistirahatkan|beristirahat": "pemutus sirkuit terbuka",
+    r"disisihkan": "dikeluarkan sementara",
+    r"menjawab|dijawab": "merespons, respons",
+    r"badan (?:json|permintaan)": "isi JSON, isi permintaan",
+    r"gaya": "cara meneruskan",
+    r"laman": "halaman",
+    r"terurai": "ditemukan di DNS",
+    r"pengelola jaringan": "administrator jaringan",
+}
+
+#: Exact phrases in which the ordinary word is meant. Keep it nearly empty: reword first.
+ALLOWED = (
+    "Record picture",  # a message of the admin's theme, not ours to word
+)
+# fmt: on
+
+BANNED = re.compile("|".join(rf"(?<![\w.-])(?:{word})(?![\w-])" for word in (*ENGLISH, *INDONESIAN)), re.IGNORECASE)
+
+
+def banned(text: str) -> list[str]:
+    """Return the banned words in a text, in order."""
+    for phrase in ALLOWED:
+        text = text.replace(phrase, " ")
+    return [" ".join(match[0].split()) for match in BANNED.finditer(re.sub(r"\s+", " ", text))]
+
+
+def advice(word: str) -> str:
+    """Return what to write in the place of a banned word."""
+    words = (ENGLISH | INDONESIAN).items()
+    return next(instead for pattern, instead in words if re.fullmatch(pattern, word, re.IGNORECASE))
+
+
+def paragraphs(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number of the first line, text) of each paragraph, list item or table row."""
+    start, lines = 0, list[str]()
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if path.name == "glossary.md" and line.startswith("|"):
+            line = line.rpartition("|")[0].rpartition("|")[0]  # its last column lists what not to write
+        if not line.strip() or re.match(r"\s*([|#*+-]|\d+\.) ?", line):
+            if lines:
+                yield start, " ".join(lines)
+            start, lines = number, []
+        lines.append(line)
+        start = start if len(lines) > 1 else number
+    if lines:
+        yield start, " ".join(lines)
+
+
+def in_document(path: Path) -> list[str]:
+    found = []
+    for number, text in paragraphs(path):
+        found += [f"{path.name}:{number}: {word!r} (write: {advice(word)})" for word in banned(text)]
+    return found
+
+
+def in_catalogue(path: Path) -> list[str]:
+    """Return the banned words of the catalogue: messages and translations."""
+    found = []
+    for entry in polib.pofile(str(path)):
+        if entry.obsolete:
+            continue
+        for text in (entry.msgid, entry.msgid_plural, entry.msgstr, *entry.msgstr_plural.values()):
+            found += [f"{entry.msgid[:60]!r}: {word!r} (write: {advice(word)})" for word in banned(text)]
+    return found
+
+
+def test_the_words_are_found() -> None:
+    assert banned("It is told in the book, which stands\nin for it.") == ["told", "book", "stands in"]
+    assert banned("Kata sandi, a workbook, tersandi, an insider, asking.") == []
+    assert banned("Sandi, row caps and Gladi") == ["Sandi", "row caps", "Gladi"]
+    assert [advice(word) for word in banned("Sandi, row caps and Gladi")] == [
+        "kata sandi", "row limit, timeout, size limit", "uji banding",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_uses_a_banned_word(path: Path) -> None:
+    found = in_document(path)
+    assert not found, "\n".join(found)
+
+
+def test_no_sentence_of_the_admin_uses_a_banned_word() -> None:
+    found = in_catalogue(CATALOGUE)
+    assert not found, f"{len(found)} places:\n" + "\n".join(found)
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        print(*in_document(document), sep="\n", end="\n" if in_document(document) else "")
+    print(*in_catalogue(CATALOGUE), sep="\n")
