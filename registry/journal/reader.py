@@ -11,6 +11,9 @@ from django.conf import settings
 
 from registry.journal.chain import CHAIN_LENGTH, COMPLETIONS, SUFFIX
 
+#: COMPLETIONS before the migration 0002_plain_names.
+_OLD_COMPLETIONS = "ends"
+
 
 @dataclass(slots=True)
 class Line:
@@ -30,7 +33,7 @@ def segments(folder: Path | None = None) -> list[Path]:
 
 def holds_completions(path: Path) -> bool:
     """Return True if the segment has the ends of calls that began in other segments."""
-    return path.name.rsplit("-", 3)[1].startswith(COMPLETIONS)
+    return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS))
 
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:

@@ -44,6 +44,8 @@ _END_COLUMNS = (
 )
 #: The outcome of a call without an end, because its worker process died.
 INTERRUPTED = faults.INTERRUPTED.code
+#: Lines from before the migration 0002_plain_names have "face" for "protocol", and may be shipped after it.
+_OLD_PROTOCOLS = {"console": "tryout"}
 
 
 def ship() -> int:
@@ -97,10 +99,14 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment) -> None:
         except orjson.JSONDecodeError:
             log.error("line %d of %s is not JSON; run verify_audit", line.number, row.name)
             continue
-        if entry.get("t") == "begin":
-            begun[entry["id"]] = _record_of_begin(entry, row.name)
-        elif entry.get("t") == "end":
-            ended[entry["id"]] = entry
+        try:
+            if entry.get("t") == "begin":
+                begun[entry["id"]] = _record_of_begin(entry, row.name)
+            elif entry.get("t") == "end":
+                ended[entry["id"]] = _checked_end(entry)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Nothing after it would be shipped otherwise. The line stays in its segment.
+            log.error("line %d of %s is not a line of this version", line.number, row.name)
     with transaction.atomic():
         for id in list(ended):
             if id in begun:
@@ -122,7 +128,7 @@ def _record_of_begin(line: dict[str, Any], segment: str) -> CallRecord:
     record = CallRecord(
         request_id=line["id"],
         started_at=datetime.fromtimestamp(line["at"], UTC),
-        protocol=line["protocol"],
+        protocol=line["protocol"] if "protocol" in line else _OLD_PROTOCOLS.get(line["face"], line["face"]),
         method=line["method"][:10],
         client_ip=_client_ip(line["ip"]),
         user=line.get("user", ""),
@@ -131,6 +137,13 @@ def _record_of_begin(line: dict[str, Any], segment: str) -> CallRecord:
     if "op" in line:
         record.agency, record.service, record.operation, record.operation_ref, record.revision = line["op"]
     return record
+
+
+def _checked_end(line: dict[str, Any]) -> dict[str, Any]:
+    """Return an end line. Raises KeyError if it lacks what each end line has."""
+    for name in ("id", "code", "status", "bytes", "us", "format"):
+        line[name]
+    return line
 
 
 def _client_ip(text: str) -> str | None:

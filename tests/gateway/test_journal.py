@@ -93,6 +93,29 @@ def test_a_call_that_ends_in_a_later_round(cast: Cast) -> None:
     assert CallRecord.objects.get().outcome == 200
 
 
+def test_lines_from_before_the_renaming_are_shipped(cast: Cast) -> None:
+    """They lie in the folder when the bus is upgraded. Their ends may be in segments of an older kind, read last."""
+    begin = {"t": "begin", "id": "a" * 32, "at": 1.0, "face": "console", "method": "GET", "ip": "127.0.0.1"}
+    end = {"t": "end", "id": "a" * 32, "code": 200, "status": 200, "bytes": 3, "us": 4, "format": "json"}
+    ends = segments.Segment(0, None, "ends")
+    ends.append(end)
+    ends.close()
+    segments.write(begin)
+    segments.close()
+    shipping.ship()
+    record = CallRecord.objects.get()
+    assert (record.protocol, record.outcome, record.bytes) == ("tryout", 200, 3)
+
+
+def test_a_line_of_another_version_stops_nothing(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+    segments.write({"t": "begin", "id": "a" * 32})
+    segments.write({"t": "end", "id": "a" * 32})
+    cast.get("satu.json", "id=7")
+    shipping.ship()
+    assert CallRecord.objects.get().outcome == 200
+    assert caplog.text.count("is not a line of this version") == 2
+
+
 def test_refused_calls_are_in_the_history_too(cast: Cast) -> None:
     call("/rest/prov/data/satu.json?id=7", accesskey="salah")
     call("/rest/rahasia/di/alamat")
