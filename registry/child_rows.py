@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,7 @@ def replacement(
 
     An attribute that is absent gets the model's default, except for those in ``keep_if_absent``, which keep the
     stored value: these are secrets, and the author of the list may not know them. A row without a match is an edited
-    stored one if both have the same ``near``: an upstream with a changed path stays the same upstream.
+    stored one if they are the only two with the same ``near``: an upstream with a changed path stays the same upstream.
     """
     stored = list(model._default_manager.filter(operation=operation)) if operation.pk else []
     by_key = {tuple(getattr(row, name) for name in key): row for row in stored}
@@ -64,12 +65,11 @@ def replacement(
         # Several rows may have the same priority. A row without one gets its place in the list.
         wanted = [{"priority": index, **values} for index, values in enumerate(wanted)]
     matched = [by_key.pop(identity(model, key, values), None) for values in wanted]
+    if near is not None:
+        matched = _with_edited(matched, [model(**values) for values in wanted], by_key, near)
     for values, row in zip(wanted, matched, strict=True):
         if row is None:
-            new = model(operation=operation, **values)  # type: ignore[call-arg]
-            row = _take_near(by_key, new, near)
-        if row is None:
-            row = new
+            row = model(operation=operation, **values)  # type: ignore[call-arg]
             result.added.append(row)
         else:
             change = _update(row, values, attributes, is_same, keep_if_absent)
@@ -83,12 +83,24 @@ def replacement(
     return result
 
 
-def _take_near(rows: dict[tuple[Any, ...], Any], new: Any, near: Callable[[Any], Hashable] | None) -> Any:
-    """Remove and return the stored row with the same ``near`` as a new row, None if there is none."""
-    if near is None:
-        return None
-    key = next((key for key, row in rows.items() if near(row) == near(new)), None)
-    return rows.pop(key) if key is not None else None
+def _with_edited(
+    matched: list[Any], wanted: list[Any], stored: dict[tuple[Any, ...], Any], near: Callable[[Any], Hashable]
+) -> list[Any]:
+    """Return ``matched`` with the stored rows that were edited, which are removed from ``stored``.
+
+    Where several rows have the same ``near``, nobody knows which became which: one could get the other's secret.
+    """
+    unmatched = Counter(near(new) for new, row in zip(wanted, matched, strict=True) if row is None)
+    keys: dict[Hashable, list[tuple[Any, ...]]] = {}
+    for key, row in stored.items():
+        keys.setdefault(near(row), []).append(key)
+    pairs = {
+        place: keys[place][0] for place, count in unmatched.items() if count == 1 and len(keys.get(place, ())) == 1
+    }
+    return [
+        stored.pop(pairs[near(new)]) if row is None and near(new) in pairs else row
+        for new, row in zip(wanted, matched, strict=True)
+    ]
 
 
 def identity(model: type[Model], key: tuple[str, ...], values: dict[str, Any]) -> tuple[Any, ...]:
