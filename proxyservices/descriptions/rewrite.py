@@ -18,8 +18,9 @@ from registry.secrets import authenticate
 
 MEDIA_TYPE = "text/xml; charset=utf-8"
 
-#: ?wsdl, ?singleWsdl, ?wsdl=… and ?xsd=…, as common servers have them, and the bus's ?description=…&signature=….
-_REQUESTED = re.compile(r"(?:wsdl|singlewsdl|xsd)(?:=[^&]*)?\Z|description=", re.IGNORECASE)
+#: ?wsdl, ?singleWsdl, ?wsdl=… and ?xsd=…, as common servers have them, and an address that the bus wrote itself: its
+#: names are such that no upstream's parameters are taken for them.
+_REQUESTED = re.compile(r"(?:wsdl|singlewsdl|xsd)(?:=[^&]*)?\Z|mantra-description=", re.IGNORECASE)
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _XSD = "http://www.w3.org/2001/XMLSchema"
 _ROOTS = frozenset((f"{{{_WSDL}}}definitions", f"{{{_XSD}}}schema"))
@@ -45,10 +46,11 @@ def requested_document(
     """
     texts = dict(description.texts) if description is not None else {}
     name, _, value = query.partition("=")
-    if name.lower() == "description":
+    if name.lower() == "mantra-description":
         parameters = dict(parse_qsl(query, max_num_fields=5))
-        url = parameters.get("description", "")
-        if not hmac.compare_digest(parameters.get("signature", "").encode(), _signature(url, operation).encode()):
+        url = parameters.get("mantra-description", "")
+        signature = parameters.get("mantra-signature", "")
+        if not hmac.compare_digest(signature.encode(), _signature(url, operation).encode()):
             raise LookupError
         return url, texts.get(url, "")
     if description is None or path_suffix or name.lower() not in ("wsdl", "singlewsdl") or value:
@@ -83,7 +85,7 @@ def rewrite(body: bytes, url: str, alias: str, upstreams: Sequence[str], operati
 
 
 def _signed(url: str, alias: str, operation: int) -> str:
-    return f"{alias}?{urlencode({'description': url, 'signature': _signature(url, operation)})}"
+    return f"{alias}?{urlencode({'mantra-description': url, 'mantra-signature': _signature(url, operation)})}"
 
 
 def _below_alias(address: str, alias: str, bases: Sequence[str]) -> str:

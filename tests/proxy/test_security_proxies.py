@@ -294,7 +294,7 @@ def test_a_mark_is_good_for_its_own_operation_only(cast: Cast) -> None:
         found = request(cast, "?wsdl").text
         (address,) = [part for part in found.split('"') if "description=" in part]
         query = urlsplit(address.replace("&amp;", "&")).query
-        assert "signature" in parse_qs(query)
+        assert "mantra-signature" in parse_qs(query)
         assert asks_for_description(query)
         assert request(cast, f"?{query}").status == 200
         received = len(third.received)

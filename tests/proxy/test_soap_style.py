@@ -17,6 +17,7 @@ from registry import faults
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 from tests.proxy.publishing import publish_proxy
+from tests.proxy.upstream import Answer, serve_upstream
 from tests.servers.soap_service import SoapService
 
 ALIAS = "http://localhost/rest/prov/data/alias"
@@ -242,11 +243,19 @@ def test_no_address_of_the_upstream_is_left(cast: Cast, service: SoapService) ->
 def test_a_contract_that_is_not_there(cast: Cast, service: SoapService) -> None:
     publish_proxy(cast, service.url, style="pass-through")
     for query in (
-        "description=0",
-        "description=http://127.0.0.1/",
-        "description=http%3A%2F%2F127.0.0.1%2F&signature=" + "a" * 24,
+        "mantra-description=0",
+        "mantra-description=http://127.0.0.1/",
+        "mantra-description=http%3A%2F%2F127.0.0.1%2F&mantra-signature=" + "a" * 24,
     ):
         assert call(f"/rest/prov/data/alias?{query}", accesskey=cast.key).status == 404
+
+
+def test_a_parameter_of_the_upstream_called_description_is_forwarded(cast: Cast) -> None:
+    with serve_upstream(Answer(b"ok")) as upstream:
+        publish_proxy(cast, upstream.url, style="pass-through")
+        for query in ("description=pompa", "description=pompa&signature=x", "contract=1&mark=2"):
+            assert call(f"/rest/prov/data/alias/x?{query}", accesskey=cast.key).status == 200
+            assert upstream.received[-1].path.endswith(f"/x?{query}")
 
 
 def test_the_description_needs_the_grant_like_any_call(cast: Cast, service: SoapService) -> None:
