@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+from lxml import etree
 
 from proxyservices.address_change.samples import SampleCall
 from proxyservices.decoders import xml
@@ -86,10 +87,29 @@ def parsed(media_type: str, body: bytes) -> tuple[Any, str]:
             return value, json.dumps(value, ensure_ascii=False, indent=2)
     if "xml" in kind or start == "<":
         try:
-            return xml.decode_xml(body), text
+            root = xml.parse(body)
         except DecodeError:
             pass
+        else:
+            return {etree.QName(root).localname: _tree(root)}, text
     return text.splitlines(), text
+
+
+def _tree(element: Any) -> Any:
+    """Return an element as its text, or as its attributes, texts and children by name.
+
+    Unlike decoders.xml.decode_xml, which returns what callers read, it keeps all in which two responses may differ.
+    """
+    children = [child for child in element if isinstance(child.tag, str)]
+    if not children and not element.attrib:
+        return (element.text or "").strip()
+    found: dict[str, Any] = {f"@{etree.QName(name).localname}": value for name, value in element.attrib.items()}
+    texts = [text.strip() for text in (element.text, *(child.tail for child in element)) if text and text.strip()]
+    if texts:
+        found["#text"] = texts[0] if len(texts) == 1 else texts
+    for child in children:
+        found.setdefault(etree.QName(child).localname, []).append(_tree(child))
+    return {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,16 +40,22 @@ class Comparison:
     skipped_because: str = ""
 
 
+class SecretsUnconfirmed(Exception):
+    """A cutover would send a secret to a destination that it was not entered for."""
+
+
 @dataclass(frozen=True, slots=True)
-class AddressMove:
+class Cutover:
     """Where an upstream is to go, and the secrets that the new place gets."""
 
     upstream: Upstream
     url: str
     #: "credential" → secret, and a secret mapping's id → its value. What is not named stays as it is.
     secrets: Mapping[str, str] = field(default_factory=dict)
+    #: The destinations that stored secrets were entered for. Those that were entered just now are not named.
+    confirmed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def moved(self) -> Upstream:
+    def upstream_after(self) -> Upstream:
         """The row as it would be, not saved."""
         row = Upstream.objects.get(pk=self.upstream.pk)
         row.url = self.url
@@ -68,23 +74,46 @@ def secrets_to_reenter(upstream: Upstream, url: str) -> dict[str, str]:
 
     "credential" is the upstream's own; a secret mapping is named by its id.
     """
-    moved = AddressMove(upstream, url).moved()
+    after = Cutover(upstream, url).upstream_after()
     secrets = {}
-    new_destination = bool(moved.secret_destinations() - upstream.secret_destinations())
-    if new_destination and moved.credential and upstream.credential_kind != Upstream.Credential.NONE:
+    new_destination = bool(after.secret_destinations() - upstream.secret_destinations())
+    if new_destination and after.credential and upstream.credential_kind != Upstream.Credential.NONE:
         secrets["credential"] = upstream.get_credential_kind_display()
     operation = upstream.operation
     others = [row for row in operation.upstreams.all() if row.pk != upstream.pk]
-    for mapping in mappings_to_reenter(operation, [moved, *others], operation.mappings.all()):
+    for mapping in mappings_to_reenter(operation, [after, *others], operation.mappings.all()):
         secrets[str(mapping.pk)] = str(mapping)
     return secrets
 
 
-def rehearse(move: AddressMove) -> list[Comparison]:
+def destinations(upstream: Upstream) -> dict[str, frozenset[str]]:
+    """Return, for the secrets of an upstream's operation as in Cutover.secrets, where each is sent.
+
+    ``upstream``, which need not be saved, replaces its stored row.
+    """
+    others = upstream.operation.upstreams.exclude(pk=upstream.pk)
+    servers = [json.dumps(row.server()) for row in (upstream, *others)]
+    found = {"credential": frozenset(json.dumps(each) for each in upstream.secret_destinations())}
+    for mapping in upstream.operation.mappings.all():
+        readers = [json.dumps(each) for each in mapping.secret_destinations()]
+        found[str(mapping.pk)] = frozenset([*servers, *readers])
+    return found
+
+
+def _confirm(planned: Cutover) -> None:
+    """Raise SecretsUnconfirmed if a secret would be sent where nobody who knew it said that it may go."""
+    if set(secrets_to_reenter(planned.upstream, planned.url)) - set(planned.secrets):
+        raise SecretsUnconfirmed
+    after = destinations(planned.upstream_after())
+    if any(after.get(key, frozenset()) - confirmed for key, confirmed in planned.confirmed.items()):
+        raise SecretsUnconfirmed
+
+
+def rehearse(planned: Cutover) -> list[Comparison]:
     """Put the operation's samples to both addresses. Raises ValueError with a word where one cannot be asked."""
-    operation = move.upstream.operation
-    old_plan, new_plan = plan_of(operation), plan_of(operation, move.mappings())
-    old, new = endpoint_of(move.upstream), endpoint_of(move.moved())
+    operation = planned.upstream.operation
+    old_plan, new_plan = plan_of(operation), plan_of(operation, planned.mappings())
+    old, new = endpoint_of(planned.upstream), endpoint_of(planned.upstream_after())
     ignored = [line.strip() for line in operation.ignored_paths.splitlines() if line.strip()]
     began, pairs = time.monotonic(), []
     for sample in operation.samples.all()[:SAMPLES]:
@@ -110,55 +139,75 @@ def _skipped(sample: SampleRequest, why: str) -> Comparison:
 
 
 def record(
-    move: AddressMove, kind: str, user: User, old_url: str, secrets: Mapping[str, str], **more: Any
+    planned: Cutover,
+    kind: str,
+    user: User,
+    old_url: str,
+    secrets: Mapping[str, str],
+    confirmed: Mapping[str, frozenset[str]],
+    **more: Any,
 ) -> AddressChange:
-    """Write a move down. ``secrets``: those that whoever goes on, or back, from here will need."""
+    """Store a change. ``secrets``: those that a later switch or roll-back needs, ``confirmed``: where they may go."""
+    stored = {key: [value, sorted(confirmed[key])] for key, value in secrets.items() if key in confirmed}
     return AddressChange.objects.create(
-        upstream=move.upstream,
-        operation=str(move.upstream.operation),
-        operation_ref=move.upstream.operation_id,
+        upstream=planned.upstream,
+        operation=str(planned.upstream.operation),
+        operation_ref=planned.upstream.operation_id,
         old_url=old_url,
-        new_url=move.url,
+        new_url=planned.url,
         kind=kind,
-        secrets=json.dumps(dict(secrets)) if secrets else "",
+        secrets=json.dumps(stored) if stored else "",
         user=user.get_username(),
         **more,
     )
 
 
-def record_rehearsal(move: AddressMove, pairs: Sequence[Comparison], user: User) -> AddressChange:
+def record_rehearsal(planned: Cutover, pairs: Sequence[Comparison], user: User) -> AddressChange:
     """Write a rehearsal down, with what the switch will need."""
     asked = [pair for pair in pairs if not pair.skipped_because]
     return record(
-        move, "rehearse", user, move.upstream.url, move.secrets,
+        planned, "rehearse", user, planned.upstream.url, planned.secrets, destinations(planned.upstream_after()),
         samples=len(asked), differences=sum(bool(pair.differences) for pair in asked),
     )  # fmt: skip
 
 
-def secrets_of(change: AddressChange) -> dict[str, str]:
-    found: dict[str, str] = json.loads(str(change.secrets)) if change.secrets else {}
-    return found
+def _stored_cutover(change: AddressChange, url: str) -> Cutover:
+    """Return the cutover of a change's upstream to ``url`` with the change's secrets."""
+    assert change.upstream is not None
+    secrets, confirmed = {}, {}
+    for key, entry in (json.loads(str(change.secrets)) if change.secrets else {}).items():
+        # Changes from before 0005_plain_names have no destinations: their secrets go nowhere.
+        secrets[key], places = entry if isinstance(entry, list) else (entry, ())
+        confirmed[key] = frozenset(places)
+    return Cutover(change.upstream, url, secrets, confirmed)
 
 
 @transaction.atomic
-def switch(move: AddressMove, user: User, kind: str = "switch") -> AddressChange:
-    """Let the upstream be at the new address from now on, and keep what leads back."""
-    row, old_url = move.upstream, move.upstream.url
+def switch(planned: Cutover, user: User, kind: str = "switch") -> AddressChange:
+    """Let the upstream be at the new address from now on, and keep what leads back. Raises SecretsUnconfirmed."""
+    _confirm(planned)
+    row, old_url = planned.upstream, planned.upstream.url
+    sent_before = destinations(Upstream.objects.get(pk=row.pk))
     before: dict[str, str] = {}
-    if "credential" in move.secrets:
+    if "credential" in planned.secrets:
         before["credential"] = str(row.credential or "")
-        row.credential = move.secrets["credential"]
+        row.credential = planned.secrets["credential"]
     for mapping in row.operation.mappings.all():
-        if str(mapping.pk) in move.secrets:
+        if str(mapping.pk) in planned.secrets:
             before[str(mapping.pk)] = str(mapping.value or "")
-            mapping.value = move.secrets[str(mapping.pk)]
+            mapping.value = planned.secrets[str(mapping.pk)]
             mapping.save()
-    row.url = move.url
+    row.url = planned.url
     row.save()
     row.operation.save()  # which raises its revision
     # What rehearsals of this upstream kept for a switch has had its use.
     AddressChange.objects.filter(upstream=row, kind="rehearse").update(secrets="")
-    return record(move, kind, user, old_url, before)
+    return record(planned, kind, user, old_url, before, sent_before)
+
+
+def switch_as_rehearsed(rehearsal: AddressChange, user: User) -> AddressChange:
+    """Switch to the address of a rehearsal, with the secrets entered for it. Raises SecretsUnconfirmed."""
+    return switch(_stored_cutover(rehearsal, rehearsal.new_url), user)
 
 
 def rollback_target(upstream: Upstream) -> AddressChange | None:
@@ -168,6 +217,5 @@ def rollback_target(upstream: Upstream) -> AddressChange | None:
 
 
 def roll_back(change: AddressChange, user: User) -> AddressChange:
-    """Undo a change: the address and the secrets that stood before it."""
-    assert change.upstream is not None
-    return switch(AddressMove(change.upstream, change.old_url, secrets_of(change)), user, kind="roll-back")
+    """Restore the address and the secrets from before a change. Raises SecretsUnconfirmed."""
+    return switch(_stored_cutover(change, change.old_url), user, kind="roll-back")

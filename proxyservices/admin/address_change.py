@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -16,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
 from proxyservices.health import advice
-from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, validate_url
+from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, Upstream, validate_url
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_area, text_input
 from registry.parameter_values import InvalidValue
@@ -24,9 +25,10 @@ from registry.secret_rules import ENTER_AGAIN
 
 #: Of the history of addresses, so many lines are shown.
 CHANGES = 20
+CHANGED_SINCE = _("The operation or its upstreams changed after this rehearsal. Rehearse the address again.")
 
 
-class MoveForm(forms.Form):
+class AddressChangeForm(forms.Form):
     """Where an upstream is to go. Secrets that would go to another server are typed again."""
 
     upstream = forms.TypedChoiceField(label=_("current address"), coerce=int)
@@ -77,10 +79,10 @@ class MoveForm(forms.Form):
                 self.add_error(f"secret_{key}", ENTER_AGAIN)
         return cleaned
 
-    def move(self) -> cutover.AddressMove:
+    def cutover(self) -> cutover.Cutover:
         row = self.rows[self.cleaned_data["upstream"]]
         wanted = {key: self.cleaned_data[f"secret_{key}"] for key in cutover.secrets_to_reenter(row, "")}
-        return cutover.AddressMove(row, self.cleaned_data["url"], {key: text for key, text in wanted.items() if text})
+        return cutover.Cutover(row, self.cleaned_data["url"], {key: text for key, text in wanted.items() if text})
 
 
 class SampleForm(forms.Form):
@@ -148,10 +150,10 @@ else:
     _Page = object
 
 
-class MovePage(_Page):
+class AddressChangePage(_Page):
     """The page's views, for the admin of proxy operations."""
 
-    def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def change_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET: samples, the form and the history. POST: what its ``action`` says."""
         operation = self.get_or_404(request, object_id)
         # A sample may be a person's data: watching over the definition is no reason to see it.
@@ -164,7 +166,7 @@ class MovePage(_Page):
                 "forget": self._forget_sample,
                 "rehearse": self._rehearse,
                 "switch": self._switch,
-                "roll-back": self._back,
+                "roll-back": self._roll_back,
             }
             way = ways.get(request.POST.get("action", ""))
             if way is None:
@@ -172,9 +174,9 @@ class MovePage(_Page):
             done = way(request, operation, context)
             if done is not None:
                 return done
-        return self._move_page(request, operation, context)
+        return self._address_page(request, operation, context)
 
-    def _move_page(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
+    def _address_page(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
         upstreams = list(operation.upstreams.all())
         backs = {change.pk for change in map(cutover.rollback_target, upstreams) if change is not None}
         samples = [(sample, json.loads(str(sample.request))) for sample in operation.samples.all()]
@@ -186,12 +188,12 @@ class MovePage(_Page):
                 (change, change.pk in backs)
                 for change in AddressChange.objects.filter(operation_ref=operation.pk)[:CHANGES]
             ],
-            "form": MoveForm(operation) if upstreams else None,
+            "form": AddressChangeForm(operation) if upstreams else None,
             "sample_form": SampleForm(operation),
             "own": str(self.redirect_to(request, operation)["Location"]),
             **context,
         }
-        return self.render_page(request, "mantra/proxy_move.html", _("Address change"), **context)
+        return self.render_page(request, "mantra/address_change.html", _("Address change"), **context)
 
     def _again(self, request: HttpRequest) -> HttpResponse:
         """The page anew, so that reloading it does nothing twice."""
@@ -220,7 +222,7 @@ class MovePage(_Page):
     def _rehearse(
         self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]
     ) -> HttpResponse | None:
-        form = context["form"] = MoveForm(operation, request.POST)
+        form = context["form"] = AddressChangeForm(operation, request.POST)
         if not form.is_valid():
             return None
         if operation.ignored_paths != form.cleaned_data["ignored_paths"]:
@@ -232,14 +234,14 @@ class MovePage(_Page):
         if not operation.samples.exists():
             form.add_error(None, _("There are no samples yet. Add one above."))
             return None
-        move = form.move()
-        move.upstream.operation = operation
+        planned = form.cutover()
+        planned.upstream.operation = operation
         try:
-            pairs = cutover.rehearse(move)
+            pairs = cutover.rehearse(planned)
         except ValueError as error:
             form.add_error("url", advice.advise("address", str(error)))
             return None
-        change = cutover.record_rehearsal(move, pairs, request.user)  # type: ignore[arg-type]
+        change = cutover.record_rehearsal(planned, pairs, request.user)  # type: ignore[arg-type]
         words = {"old": change.old_url, "new": change.new_url}
         self.log_change(request, operation, gettext("Rehearsed: %(old)s → %(new)s") % words)
         differing = change.differences or 0
@@ -255,49 +257,48 @@ class MovePage(_Page):
 
     def _switch(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse | None:
         if not request.POST.get("change"):  # without a rehearsal
-            form = context["form"] = MoveForm(operation, request.POST)
+            form = context["form"] = AddressChangeForm(operation, request.POST)
             if not form.is_valid():
                 return None
-            return self._moved(request, operation, form.move(), "switch")
+            planned = form.cutover()
+            return self._switched(request, operation, planned.upstream, lambda user: cutover.switch(planned, user))
         change = get_object_or_404(
             AddressChange, pk=_number(request, "change"), kind="rehearse", upstream__operation=operation
         )
         row = change.upstream
         assert row is not None
-        secrets = cutover.secrets_of(change)
-        if row.url != change.old_url or set(cutover.secrets_to_reenter(row, change.new_url)) - set(secrets):
-            self.message_user(
-                request,
-                _("The operation or its upstreams changed after this rehearsal. Rehearse the address again."),
-                messages.ERROR,
-            )
+        if row.url != change.old_url:
+            self.message_user(request, CHANGED_SINCE, messages.ERROR)
             return self._again(request)
-        return self._moved(request, operation, cutover.AddressMove(row, change.new_url, secrets), "switch")
+        return self._switched(request, operation, row, lambda user: cutover.switch_as_rehearsed(change, user))
 
-    def _back(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
+    def _roll_back(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
         change = get_object_or_404(AddressChange, pk=_number(request, "change"), upstream__operation=operation)
         assert change.upstream is not None
         if cutover.rollback_target(change.upstream) != change:
             text = _("The upstream's address has changed again since. You cannot roll back this change.")
             self.message_user(request, text, messages.ERROR)
             return self._again(request)
-        secrets = cutover.secrets_of(change)
-        if set(cutover.secrets_to_reenter(change.upstream, change.old_url)) - set(secrets):
-            # A secret that came after the change was never there: it must not go there by a click.
-            text = _("The operation or its upstreams changed after this rehearsal. Rehearse the address again.")
-            self.message_user(request, text, messages.ERROR)
-            return self._again(request)
-        move = cutover.AddressMove(change.upstream, change.old_url, secrets)
-        return self._moved(request, operation, move, "roll-back")
+        return self._switched(request, operation, change.upstream, lambda user: cutover.roll_back(change, user))
 
-    def _moved(
-        self, request: HttpRequest, operation: ProxyOperation, move: cutover.AddressMove, kind: str
+    def _switched(
+        self,
+        request: HttpRequest,
+        operation: ProxyOperation,
+        upstream: Upstream,
+        switch: Callable[[Any], AddressChange],
     ) -> HttpResponse:
-        if not self.has_change_permission(request, move.upstream.operation):
+        if not self.has_change_permission(request, upstream.operation):
             raise PermissionDenied
-        made = cutover.switch(move, request.user, kind)  # type: ignore[arg-type]
+        try:
+            made = switch(request.user)
+        except cutover.SecretsUnconfirmed:
+            # Secrets of before, or of a rehearsal, must not go by a click to a server that came since.
+            self.message_user(request, CHANGED_SINCE, messages.ERROR)
+            return self._again(request)
         words = {"old": made.old_url, "new": made.new_url}
-        text = gettext("Switched: %(old)s → %(new)s") if kind == "switch" else gettext("Rolled back: %(old)s → %(new)s")
+        back = made.kind == "roll-back"
+        text = gettext("Rolled back: %(old)s → %(new)s") if back else gettext("Switched: %(old)s → %(new)s")
         self.log_change(request, operation, text % words)
         self.message_user(
             request,

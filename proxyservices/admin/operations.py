@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from proxyservices.address_change import cutover
-from proxyservices.admin.address_change import MovePage
+from proxyservices.admin.address_change import AddressChangePage
 from proxyservices.admin.importing import ImportPage
 from proxyservices.admin.inlines import DescriptionInline, MappingForm, MappingInline, UpstreamForm, UpstreamInline
 from proxyservices.health import advice, connection_test, summary
@@ -56,7 +56,7 @@ LIVE_SECONDS, CHANGES = 5, 10
 
 
 @admin.register(ProxyOperation)
-class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
+class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "style_label", "updated_at")
     list_before_template = "mantra/proxy_list.html"
     change_form_outer_before_template = "mantra/proxy_before.html"
@@ -137,6 +137,7 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             str(each.instance.pk): each.before for each in forms
             if isinstance(each, MappingForm) and each.instance.secret and "value" in each.changed_data
         }  # fmt: skip
+        sent_before = {each.instance.pk: self._destinations(each.instance.pk) for each in moves}
         super().save_related(request, form, formsets, change)
         missing = form.instance.declare_missing()
         if missing:
@@ -151,14 +152,18 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
         for each in moves:
             old_url, credential = each.before
             secrets = {**({"credential": credential} if "credential" in each.changed_data else {}), **mappings}
-            cutover.record(
-                cutover.AddressMove(each.instance, each.instance.url), "switch", request.user, old_url, secrets  # type: ignore[arg-type]
-            )  # fmt: skip
+            planned, user = cutover.Cutover(each.instance, each.instance.url), request.user
+            cutover.record(planned, "switch", user, old_url, secrets, sent_before[each.instance.pk])  # type: ignore[arg-type]
+
+    @staticmethod
+    def _destinations(upstream: int) -> dict[str, frozenset[str]]:
+        """Return where an upstream's stored row sends the secrets."""
+        return cutover.destinations(Upstream.objects.get(pk=upstream))
 
     # ------------------------------------------------------------------------------------ live state
 
     def row_views(self) -> dict[str, Any]:
-        return {"live": self.live, "test": self.test, "move": self.move}
+        return {"live": self.live, "test": self.test, "change-address": self.change_address}
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -167,7 +172,9 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
         if operation is not None:
             context["live_address"] = reverse("admin:proxyservices_proxyoperation_live", args=(operation.pk,))
             if self.has_change_permission(request, operation):
-                context["move_address"] = reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,))
+                context["change_address_url"] = reverse(
+                    "admin:proxyservices_proxyoperation_change-address", args=(operation.pk,)
+                )
         return super().render_change_form(request, context, *args, **kwargs)
 
     def live(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -186,7 +193,7 @@ class ProxyOperationAdmin(ImportPage, MovePage, OperationAdmin):
             "changes": AddressChange.objects.filter(operation_ref=operation.pk)[:CHANGES],
             "may_change": self.has_change_permission(request, operation),
             "test_address": reverse("admin:proxyservices_proxyoperation_test", args=(operation.pk,)),
-            "move_address": reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,)),
+            "change_address_url": reverse("admin:proxyservices_proxyoperation_change-address", args=(operation.pk,)),
         }
         template = "mantra/proxy_live_page.html" if alone else "mantra/proxy_live.html"
         return self.render_page(request, template, _("Current state"), **context)

@@ -47,8 +47,8 @@ class AddressChange(models.Model):
     #: The number of samples that were sent, and of those with differences; None if nothing was rehearsed.
     samples = models.PositiveIntegerField(_("samples"), null=True, blank=True)
     differences = models.PositiveIntegerField(_("differences"), null=True, blank=True)
-    #: JSON: "credential", and the secret values by their mappings' ids. They are for the new address ("rehearse"), or
-    #: belonged to the old one ("switch", "roll-back"): a roll-back restores them.
+    #: JSON: "credential" or a mapping's id → [the secret, the destinations it was entered for]. They are for the new
+    #: address ("rehearse"), or belonged to the old one ("switch", "roll-back"): a roll-back restores them.
     secrets = EncryptedField(blank=True, default="", editable=False)
     user = models.CharField(_("user"), max_length=150)
     at = models.DateTimeField(_("time"), default=timezone.now)

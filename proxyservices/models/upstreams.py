@@ -127,9 +127,11 @@ class Upstream(RegistryModel):
         return server_of(self.url)
 
     def secret_destinations(self) -> frozenset[Hashable]:
-        """Return where the credential goes, and as what: the upstream's server, its token server, the kind."""
-        token_server = server_of(self.token_url) if self.token_url else None
-        return frozenset({(self.server(), token_server, self.credential_kind)})
+        """Return where the credential goes, and as what: the upstream's server, its token URL, the kind.
+
+        The whole token URL counts: on a shared token server, each path may be another agency's.
+        """
+        return frozenset({(self.server(), self.token_url, self.credential_kind)})
 
 
 class UpstreamState(models.Model):

@@ -166,7 +166,7 @@ def test_an_address_that_is_edited_stands_in_the_history_with_its_way_back(
         "https://hulu.contoh.go.id/v1",
         "https://lain.contoh.go.id/v2",
     )
-    publisher.post(page(operation, "move"), {"action": "roll-back", "change": change.pk})
+    publisher.post(page(operation, "change-address"), {"action": "roll-back", "change": change.pk})
     row.refresh_from_db()
     assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia")
 
@@ -212,7 +212,7 @@ def test_viewer_sees_no_secret_and_no_sample(operation: ProxyOperation, sign_in:
         assert "hulu.contoh.go.id" in text
         for secret in ("hulu-42", "PEM-42", "kunci-x", "3171234567890001"):
             assert secret not in text
-    assert client.get(page(operation, "move")).status_code == 403
+    assert client.get(page(operation, "change-address")).status_code == 403
     assert client.post(page(operation, "test")).status_code == 403
 
 

@@ -75,7 +75,7 @@ def test_back_takes_no_secret_along_that_came_later(operation: ProxyOperation, p
     """The address went from the thief's server to the agency's; then the agency entered its secret."""
     row = Upstream.objects.create(operation=operation, url="https://penyadap.contoh/", credential_kind="none")
     data = {"action": "switch", "upstream": row.pk, "url": "https://hulu.contoh.go.id/", "ignored_paths": ""}
-    publisher.post(view("move", operation), data)
+    publisher.post(view("change-address", operation), data)
     row.refresh_from_db()
     assert row.url == "https://hulu.contoh.go.id/"
     if what == "mapping":
@@ -89,9 +89,63 @@ def test_back_takes_no_secret_along_that_came_later(operation: ProxyOperation, p
         row.save()
     change = cutover.rollback_target(row)
     assert change is not None
-    publisher.post(view("move", operation), {"action": "roll-back", "change": change.pk})
+    publisher.post(view("change-address", operation), {"action": "roll-back", "change": change.pk})
     row.refresh_from_db()
     assert row.url == "https://hulu.contoh.go.id/"
+
+
+def _switched_to_the_thief(publisher: Client, operation: ProxyOperation, row: Upstream, secret: str) -> None:
+    """The address is switched by someone who does not know the secret: the history keeps it for a roll-back."""
+    data = {"action": "switch", "upstream": row.pk, "url": "https://penyadap.contoh/", "ignored_paths": ""}
+    publisher.post(view("change-address", operation), {**data, secret: "asal"})
+    row.refresh_from_db()
+    assert row.url == "https://penyadap.contoh/"
+
+
+def _roll_back(publisher: Client, operation: ProxyOperation, row: Upstream) -> None:
+    change = cutover.rollback_target(row)
+    assert change is not None
+    publisher.post(view("change-address", operation), {"action": "roll-back", "change": change.pk})
+
+
+def test_a_roll_back_sends_a_credential_to_no_new_token_server(operation: ProxyOperation, publisher: Client) -> None:
+    row = Upstream.objects.create(
+        operation=operation, url="https://hulu.contoh.go.id/", credential_kind="oauth2", credential_name="klien",
+        token_url="https://token.contoh.go.id/t", credential="rahasia",
+    )  # fmt: skip
+    _switched_to_the_thief(publisher, operation, row, "secret_credential")
+    data = form(operation, upstreams=[posted(row, token_url="https://penyadap.contoh/t", credential="asal")])
+    assert publisher.post(page(operation), data).status_code == 302
+    row.refresh_from_db()
+    assert row.token_url == "https://penyadap.contoh/t"
+    _roll_back(publisher, operation, row)
+    row.refresh_from_db()
+    assert str(row.credential) == "asal"
+    # Once the token server is the agency's again, the way back is open.
+    Upstream.objects.filter(pk=row.pk).update(token_url="https://token.contoh.go.id/t", credential_kind="oauth2")
+    row.refresh_from_db()
+    _roll_back(publisher, operation, row)
+    row.refresh_from_db()
+    assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/", "rahasia")
+
+
+@pytest.mark.parametrize("what", ["shown", "second upstream"])
+def test_a_roll_back_shows_a_secret_to_nobody_new(operation: ProxyOperation, publisher: Client, what: str) -> None:
+    row = Upstream.objects.create(operation=operation, url="https://hulu.contoh.go.id/", credential_kind="none")
+    mapping = ParameterMapping.objects.create(
+        operation=operation, location="header", name="X-Kunci", value="rahasia", secret=True
+    )
+    _switched_to_the_thief(publisher, operation, row, f"secret_{mapping.pk}")
+    again = {
+        "id": mapping.pk, "operation": operation.pk, "position": 0, "location": "header", "name": "X-Kunci",
+        "parameter": "", "value": "asal", **({} if what == "shown" else {"secret": "on"}),
+    }  # fmt: skip
+    others = [] if what == "shown" else [{**UPSTREAM, "url": "https://penyadap-dua.contoh/", "credential": "x"}]
+    data = form(operation, upstreams=[posted(row), *others], mappings=[again])
+    assert publisher.post(page(operation), data).status_code == 302
+    _roll_back(publisher, operation, row)
+    mapping.refresh_from_db()
+    assert str(mapping.value) == "asal"
 
 
 def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation, publisher: Client) -> None:
@@ -104,7 +158,7 @@ def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation,
         operation.style, operation.path = "rest", ""
         operation.save()
         SampleRequest.objects.create(operation=operation, name="satu", request="{}")
-        move = view("move", operation)
+        move = view("change-address", operation)
         data = {
             "action": "rehearse",
             "upstream": row.pk,
@@ -121,7 +175,7 @@ def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation,
         change = AddressChange.objects.get()
         texts.append(publisher.post(move, {"action": "switch", "change": change.pk}, follow=True).content.decode())
         texts.append(publisher.post(view("test", operation), follow=True).content.decode())
-        for name in ("move", "live", "change", "history", "delete"):
+        for name in ("change-address", "live", "change", "history", "delete"):
             texts.append(publisher.get(view(name, operation), follow=True).content.decode())
     assert not any(secret in text for text in texts for secret in secrets)
 
@@ -135,7 +189,7 @@ def test_no_page_of_another_agency_opens(sign_in: SignIn, marked: MarkedAgency, 
     sample = SampleRequest.objects.get()
     change = AddressChange.objects.get()
     row = marked.proxy.upstreams.get()
-    for name in ("move", "live", "test", "change", "history", "delete"):
+    for name in ("change-address", "live", "test", "change", "history", "delete"):
         address = view(name, marked.proxy)
         for response in (
             client.get(address),
@@ -156,7 +210,7 @@ def test_ids_of_another_agency_do_nothing_on_the_own_page(sign_in: SignIn, marke
     client = sign_in("Publisher", own.agency)
     theirs = marked.proxy.upstreams.get()
     sample, change = SampleRequest.objects.get(operation=marked.proxy), AddressChange.objects.get(upstream=theirs)
-    move = view("move", own.proxy)
+    move = view("change-address", own.proxy)
     posts: list[tuple[str, dict[str, Any]]] = [
         (move, {"action": "forget", "sample": sample.pk}),
         (move, {"action": "roll-back", "change": change.pk}),
@@ -185,8 +239,8 @@ def test_viewer_cannot_change_a_proxy_operation(sign_in: SignIn, marked: MarkedA
         {"action": "switch", "upstream": row.pk, "url": f"https://{MARKER}.go.id/lain", "ignored_paths": ""},
         {"action": "sample", "name": "x"},
     ):
-        assert client.post(view("move", marked.proxy), data).status_code in (302, 403, 404)
-    assert client.get(view("move", marked.proxy)).status_code in (302, 403, 404)
+        assert client.post(view("change-address", marked.proxy), data).status_code in (302, 403, 404)
+    assert client.get(view("change-address", marked.proxy)).status_code in (302, 403, 404)
     assert client.post(view("test", marked.proxy)).status_code in (302, 403, 404)
     importing = reverse("admin:proxyservices_proxyoperation_import")
     assert client.get(importing).status_code in (302, 403)
@@ -249,13 +303,13 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
         admin = sign_in("Administrator")
         pages = []
         for client in (publisher, admin):
-            for name in ("move", "live", "change", "history", "delete"):
+            for name in ("change-address", "live", "change", "history", "delete"):
                 pages.append(client.get(view(name, operation), follow=True))
             move = {"action": "rehearse", "upstream": row.pk, "ignored_paths": "", "secret_credential": "y"}
             for mapping in operation.mappings.filter(secret=True):
                 move[f"secret_{mapping.pk}"] = "z"
             for target in (new.url + "/", old.url + "/x", f"http://{'<b>' * 3}/"):
-                pages.append(client.post(view("move", operation), {**move, "url": target}))
+                pages.append(client.post(view("change-address", operation), {**move, "url": target}))
             pages.append(client.post(view("test", operation), follow=True))
             pages.append(client.get(reverse("admin:proxyservices_proxyoperation_changelist")))
             trying = reverse("try_operation", args=(operation.pk,))

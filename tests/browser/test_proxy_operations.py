@@ -15,7 +15,7 @@ from tests.browser.test_admin import browser, page, person, sign_in
 
 __all__ = ["browser", "page"]
 
-CONTRACTS = Path(__file__).parents[1] / "proxy" / "descriptions"
+DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -79,7 +79,7 @@ def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver
 def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
     sign_in(page, "penerbit")
-    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/move/")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change-address/")
     page.fill("#id_url", httpserver.url_for("/baru"))
     page.locator("button[value=rehearse]").click()
     pair = page.locator("[data-sample=Siti]")
@@ -101,7 +101,7 @@ def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTT
     sign_in(page, "penerbit")
     page.goto("/admin/proxyservices/proxyoperation/import/")
     page.select_option("#id_service", label="prov/data")
-    page.set_input_files("#id_uploads", [str(CONTRACTS / name) for name in ("pegawai.wsdl", "tipe.xsd")])
+    page.set_input_files("#id_uploads", [str(DESCRIPTIONS / name) for name in ("pegawai.wsdl", "tipe.xsd")])
     page.locator("form[enctype] button").click()
     expect(page.locator("#found_count")).to_have_text("1")
     expect(page.locator("#found_left li")).to_have_count(3)

@@ -11,7 +11,7 @@ from werkzeug import Request, Response
 
 from proxyservices.address_change import cutover, samples
 from proxyservices.address_change.compare import MAX_SHOWN, ObservedResponse, compare, differences, parsed
-from proxyservices.address_change.cutover import AddressMove
+from proxyservices.address_change.cutover import Cutover
 from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, SampleRequest, Upstream
 from registry.models import Parameter, User
 from registry.secrets import Secret
@@ -50,7 +50,7 @@ def test_it_works(operation: ProxyOperation, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/lama/pegawai/007", query_string="aktif=true").respond_with_json({"nama": "Siti"})
     httpserver.expect_request("/baru/pegawai/007", query_string="aktif=true").respond_with_json({"nama": "Siti A"})
     sample(operation, nip="007", aktif="ya")
-    (pair,) = cutover.rehearse(AddressMove(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Cutover(row(operation), httpserver.url_for("/baru")))
     assert (pair.old.status, pair.new.status) == (200, 200)
     assert [(each.path, each.old, each.new) for each in pair.differences] == [("nama", '"Siti"', '"Siti A"')]
     assert row(operation).url.endswith("/lama")
@@ -60,7 +60,7 @@ def test_answers_that_are_alike(operation: ProxyOperation, httpserver: HTTPServe
     httpserver.expect_request("/lama/pegawai/1").respond_with_data('{"a": 1, "b": 2}', content_type="application/json")
     httpserver.expect_request("/baru/pegawai/1").respond_with_data('{"b":2,"a":1}', content_type="application/json")
     sample(operation, nip="1")
-    (pair,) = cutover.rehearse(AddressMove(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Cutover(row(operation), httpserver.url_for("/baru")))
     assert pair.differences == []
 
 
@@ -71,7 +71,7 @@ def test_what_is_not_compared_is_counted(operation: ProxyOperation, httpserver: 
     operation.ignored_paths = "meta\n data.*.cap \nheader:Vary"
     operation.save()
     sample(operation, nip="1")
-    (pair,) = cutover.rehearse(AddressMove(row(operation), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Cutover(row(operation), httpserver.url_for("/baru")))
     assert (pair.differences, pair.ignored_count) == ([], 4)
 
 
@@ -80,7 +80,7 @@ def test_an_address_that_is_dead_says_in_which_phase(
 ) -> None:
     httpserver.expect_request("/lama/pegawai/1").respond_with_json({})
     sample(operation, nip="1")
-    (pair,) = cutover.rehearse(AddressMove(row(operation), f"http://127.0.0.1:{refusing_port}/baru"))
+    (pair,) = cutover.rehearse(Cutover(row(operation), f"http://127.0.0.1:{refusing_port}/baru"))
     assert pair.old.status == 200
     assert pair.new.failure
     assert len(pair.differences) == 1
@@ -89,10 +89,10 @@ def test_an_address_that_is_dead_says_in_which_phase(
 def test_a_sample_that_no_longer_fits_is_not_asked(operation: ProxyOperation, httpserver: HTTPServer) -> None:
     sample(operation, nip="1", aktif="mungkin")
     sample(operation, "kosong")
-    pairs = cutover.rehearse(AddressMove(row(operation), httpserver.url_for("/baru")))
+    pairs = cutover.rehearse(Cutover(row(operation), httpserver.url_for("/baru")))
     assert all(pair.skipped_because for pair in pairs)
     assert httpserver.log == []
-    change = cutover.record_rehearsal(AddressMove(row(operation), httpserver.url_for("/baru")), pairs, user())
+    change = cutover.record_rehearsal(Cutover(row(operation), httpserver.url_for("/baru")), pairs, user())
     assert (change.samples, change.differences) == (0, 0)
 
 
@@ -108,7 +108,7 @@ def test_a_request_that_is_handed_on(cast: Cast, httpserver: HTTPServer) -> None
     made = ProxyOperation.objects.get(pk=made.pk)
     sample(made, method="PUT", path="x/1", query="a=b%20c", headers={"Content-Type": "text/csv"}, body="a;b")
     assert samples.may_write(made, list(made.samples.all()))
-    (pair,) = cutover.rehearse(AddressMove(row(made), httpserver.url_for("/baru")))
+    (pair,) = cutover.rehearse(Cutover(row(made), httpserver.url_for("/baru")))
     assert pair.differences == []
     assert [(each.method, each.path, each.query_string) for each in asked] == [
         ("PUT", "/lama/x/1", b"a=b%20c"),
@@ -137,7 +137,7 @@ def test_secrets_go_to_the_new_server_only_when_they_are_given(
     elsewhere = httpserver.url_for("/baru").replace("localhost", "127.0.0.1")
     assert set(cutover.secrets_to_reenter(upstream, elsewhere)) == {"credential", str(mapping.pk)}
     assert cutover.secrets_to_reenter(upstream, httpserver.url_for("/baru")) == {}
-    cutover.rehearse(AddressMove(upstream, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
+    cutover.rehearse(Cutover(upstream, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
     assert seen == [("/lama/pegawai/1", "Bearer lama", "kx"), ("/baru/pegawai/1", "Bearer baru", "ky")]
 
 
@@ -149,9 +149,9 @@ def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperati
         operation=operation, location="header", name="X-Kunci", value="kx", secret=True
     )
     old_url, revision = upstream.url, operation.revision
-    move = AddressMove(row(operation), "https://baru.contoh.go.id/api", {"credential": "baru", str(mapping.pk): "ky"})
-    rehearsal = cutover.record_rehearsal(move, [], user())
-    change = cutover.switch(move, user())
+    planned = Cutover(row(operation), "https://baru.contoh.go.id/api", {"credential": "baru", str(mapping.pk): "ky"})
+    rehearsal = cutover.record_rehearsal(planned, [], user())
+    change = cutover.switch(planned, user())
 
     def state() -> tuple[str, str, str]:
         mapping.refresh_from_db()
@@ -169,14 +169,14 @@ def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperati
     assert (back.old_url, back.new_url) == ("https://baru.contoh.go.id/api", old_url)
 
 
-def test_there_is_no_way_back_past_another_move(operation: ProxyOperation) -> None:
-    cutover.switch(AddressMove(row(operation), "https://baru.contoh.go.id/"), user())
+def test_there_is_no_way_back_past_another_change(operation: ProxyOperation) -> None:
+    cutover.switch(Cutover(row(operation), "https://baru.contoh.go.id/"), user())
     Upstream.objects.update(url="https://ketiga.contoh.go.id/")
     assert cutover.rollback_target(row(operation)) is None
 
 
 def test_the_history_outlives_the_operation_and_keeps_no_secret_readable(operation: ProxyOperation) -> None:
-    cutover.switch(AddressMove(row(operation), "https://baru.contoh.go.id/", {"credential": "sangat-rahasia"}), user())
+    cutover.switch(Cutover(row(operation), "https://baru.contoh.go.id/", {"credential": "sangat-rahasia"}), user())
     operation.delete()
     change = AddressChange.objects.get()
     assert change.upstream is None
@@ -207,6 +207,15 @@ def test_bodies_are_compared_by_what_they_are() -> None:
         parsed("text/xml", body)[0] for body in (b"<a x='1'><b>1</b><b>2</b></a>", b"<a x='1'>\n <b>1</b> <b>3</b></a>")
     ]
     assert [(each.path, each.new) for each in differences(*xml)] == [("a.b.1", '"3"')]
+    xsi = b"xmlns:i='http://www.w3.org/2001/XMLSchema-instance'"
+    for one, other in (
+        (b"<r><p>lama <b>x</b></p></r>", b"<r><p>baru <b>x</b></p></r>"),
+        (b"<r><p><b>x</b> lama</p></r>", b"<r><p><b>x</b> baru</p></r>"),
+        (b"<r %b><a i:type='int'>1</a></r>" % xsi, b"<r><a>1</a></r>"),
+        (b"<r %b><a i:nil='true'/></r>" % xsi, b"<r><a/></r>"),
+    ):
+        assert list(differences(parsed("text/xml", one)[0], parsed("text/xml", other)[0])), one
+    assert parsed("text/xml", b"<r><a>1 </a></r>")[0] == parsed("text/xml", b"<r><a>1</a></r>")[0]
     text = [parsed("text/plain", body)[0] for body in (b"satu\ndua", b"satu\r\ntiga")]
     assert [(each.path, each.new) for each in differences(*text)] == [("1", '"tiga"')]
     bomb = b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'

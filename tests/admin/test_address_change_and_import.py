@@ -18,7 +18,7 @@ from proxyservices.models import AddressChange, ProxyOperation, SampleRequest, U
 from registry.models import Agency, Service
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn
 
-CONTRACTS = Path(__file__).parents[1] / "proxy" / "descriptions"
+DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 IMPORT = "admin:proxyservices_proxyoperation_import"
 
 
@@ -42,7 +42,7 @@ def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
 
 
 def page(operation: ProxyOperation) -> str:
-    return reverse("admin:proxyservices_proxyoperation_move", args=(operation.pk,))
+    return reverse("admin:proxyservices_proxyoperation_change-address", args=(operation.pk,))
 
 
 def with_sample(operation: ProxyOperation, client: Client) -> SampleRequest:
@@ -207,7 +207,7 @@ def test_no_change_and_no_sample_of_another_operation(
 
 
 def look(client: Client, service: Service, *names: str, **more: Any) -> Any:
-    files = [SimpleUploadedFile(name, (CONTRACTS / name).read_bytes()) for name in names]
+    files = [SimpleUploadedFile(name, (DESCRIPTIONS / name).read_bytes()) for name in names]
     return client.post(reverse(IMPORT), {"service": service.pk, "uploads": files, "url": "", **more})
 
 
@@ -242,7 +242,7 @@ def test_several_files_whichever_comes_first(publisher: Client, marked: MarkedAg
 
 
 def test_a_document_by_its_address(publisher: Client, marked: MarkedAgency, httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/a.yaml").respond_with_data((CONTRACTS / "pegawai.yaml").read_bytes())
+    httpserver.expect_request("/a.yaml").respond_with_data((DESCRIPTIONS / "pegawai.yaml").read_bytes())
     found = look(publisher, marked.service, url=httpserver.url_for("/a.yaml")).context["found"]
     assert len(found.drafts) == 3
 
