@@ -44,7 +44,7 @@ class Connection:
         return descriptor
 
     def cursor(self, seconds: float = CONNECT_SECONDS) -> Any:
-        """Return a cursor; its server is asked to stop a statement after these seconds."""
+        """Return a cursor. The server stops a statement after these seconds."""
         whole = max(1, math.ceil(seconds))
         if whole != self._seconds:
             self.raw.timeout = self._seconds = whole
