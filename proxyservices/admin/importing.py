@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext, ngettext
@@ -67,27 +69,33 @@ class ImportForm(forms.Form):
             raise ValidationError(_("Enter the document's URL or upload files, not both."))
         if sum(each.size for each in cleaned.get("uploads") or ()) > MAX_BYTES:
             raise ValidationError(_("The description is larger than %(size)d bytes.") % {"size": MAX_BYTES})
+        self._check_file_names(cleaned.get("uploads") or ())
         return cleaned
+
+    def _check_file_names(self, uploads: Sequence[UploadedFile]) -> None:
+        """Raise ValidationError for two files of one name: documents import each other by their names."""
+        names = [file_name(each) for each in uploads]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValidationError(_("Two of the files are named %(name)s. Rename one.") % {"name": name})
 
     def documents(self) -> tuple[DocumentSet, str]:
         """Return the documents, and the address of the main one."""
         url: str = self.cleaned_data["url"]
         if url:
             return DocumentSet({}), url
-        uploaded = {
-            UPLOADED + quote(PurePosixPath(each.name.replace("\\", "/")).name): each.read()
-            for each in self.cleaned_data["uploads"]
-        }
+        uploaded = {UPLOADED + quote(file_name(each)): each.read() for each in self.cleaned_data["uploads"]}
         return DocumentSet(uploaded), main_of(uploaded)
+
+
+def file_name(upload: UploadedFile) -> str:
+    """Return the name of an uploaded file, without the folders that some browsers send."""
+    return PurePosixPath(str(upload.name).replace("\\", "/")).name
 
 
 def main_of(uploaded: dict[str, bytes]) -> str:
     """Return the address of the file that imports the others: the first WSDL or OpenAPI document, else the first."""
-    for url, body in uploaded.items():
-        head = body[:4000]
-        if b"definitions" in head or b"openapi" in head or b"swagger" in head:
-            return url
-    return next(iter(uploaded))
+    return next((url for url, body in uploaded.items() if create.is_main(body, url)), next(iter(uploaded)))
 
 
 if TYPE_CHECKING:

@@ -11,6 +11,11 @@ from proxyservices.decoders.limits import MAX_LEVELS, DecodeError, check_size
 
 #: The most attributes of one element.
 MAX_ATTRIBUTES = 500
+#: The most entities and attribute lists of a document type, and the most characters that they add to a document.
+MAX_ENTITIES, MAX_EXPANDED = 20, 100_000
+_MARKUP = re.compile("[<&%]")
+_PARAMETER_ENTITY = re.compile(rb"%[A-Za-z_:\x80-\xff][^\s;<>%&]*;")
+_ATTRIBUTE_LIST = re.compile(rb"""<!ATTLIST(?:[^>"']|"[^"]*"|'[^']*')*""")
 _ENCODING = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']""")
 _ENCODINGS = frozenset((
     b"utf-8", b"utf8", b"utf-16", b"utf-16le", b"utf-16be", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15",
@@ -53,23 +58,54 @@ def check(body: bytes) -> None:
             raise DecodeError("attributes")
 
 
-def parse(body: bytes) -> Any:
-    """Return a document's root, parsed without fetching or expanding anything. Raises DecodeError."""
+def parse(body: bytes, doctype: bool = False) -> Any:
+    """Return a document's root, parsed without fetching anything. Raises DecodeError.
+
+    With ``doctype`` a document type with a few short entities is permitted, and these are expanded: schemas have some.
+    """
     check_size(body, b"<", b"=")
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-        remove_comments=True, remove_pis=True,
-    )  # fmt: skip
-    if b"<!DOCTYPE" in body:
+    declared = b"<!DOCTYPE" in body
+    if declared and not doctype:
         raise DecodeError("doctype")
     check(body)
+    if declared:
+        _check_declarations(body)
+    root = _parse(body, expand=False)
+    if not root.getroottree().docinfo.doctype:
+        return root
+    if not declared:  # its encoding hid it from the check above
+        raise DecodeError("doctype")
+    _check_entities(body, root.getroottree().docinfo.internalDTD)
+    return _parse(body, expand=True)
+
+
+def _parse(body: bytes, expand: bool) -> Any:
+    parser = etree.XMLParser(
+        resolve_entities=expand, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
+        remove_comments=True, remove_pis=True,
+    )  # fmt: skip
     try:
-        root = etree.fromstring(body, parser)
+        return etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise DecodeError("xml") from None
-    if root.getroottree().docinfo.doctype:  # its encoding hid it from the check above
+
+
+def _check_declarations(body: bytes) -> None:
+    """Raise DecodeError for declarations out of entities, and for default attributes that add more than a little."""
+    if _PARAMETER_ENTITY.search(body) or body.count(b"<!ATTLIST") > MAX_ENTITIES:
         raise DecodeError("doctype")
-    return root
+    lists = sum(len(match[0]) for match in _ATTRIBUTE_LIST.finditer(body))
+    if lists * body.count(b"<") > MAX_EXPANDED:
+        raise DecodeError("doctype")
+
+
+def _check_entities(body: bytes, dtd: Any) -> None:
+    """Raise DecodeError unless all entities are texts without markup, and all references to them add only a little."""
+    entities = [] if dtd is None else list(dtd.iterentities())
+    if len(entities) > MAX_ENTITIES or any(each.system_url or _MARKUP.search(each.content or "") for each in entities):
+        raise DecodeError("doctype")
+    if sum(len(each.content or "") * body.count(f"&{each.name};".encode()) for each in entities) > MAX_EXPANDED:
+        raise DecodeError("doctype")
 
 
 def _element_value(element: Any, attributes: bool, levels: int) -> Any:

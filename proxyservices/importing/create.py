@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
 
-from proxyservices.descriptions.documents import DocumentSet
+from proxyservices.descriptions.documents import DescriptionError, DocumentSet, decode_text
 from proxyservices.importing import openapi, wsdl
 from proxyservices.importing.drafts import Draft, ImportPreview, NameAllocator
 from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
 from registry.models import Operation, Parameter, Service
+
+#: The root element of a WSDL, and the version of an OpenAPI document in JSON or YAML.
+_WSDL_ROOT = re.compile(r"\s*<(?:[\w.-]+:)?definitions[\s>]")
+_OPENAPI_VERSION = re.compile(r"""(?:^|[{,])\s*["']?(?:openapi|swagger)["']?\s*:""", re.MULTILINE)
+
+
+def is_main(raw: bytes, url: str) -> bool:
+    """Return True for a WSDL or OpenAPI document; False for a document that one of these imports."""
+    try:
+        text = decode_text(raw, url)
+    except DescriptionError:
+        return False
+    return bool(_WSDL_ROOT.match(text) if text.startswith("<") else _OPENAPI_VERSION.search(text))
 
 
 def preview(documents: DocumentSet, main: str) -> ImportPreview:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,15 +14,20 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 
 from proxyservices.descriptions.documents import DescriptionError, DocumentSet, absolute_url
+from proxyservices.headers import NEVER_FORWARDED
 from proxyservices.importing.drafts import MAX_OPERATIONS, Draft, ImportPreview, NameAllocator, parameter
 from proxyservices.importing.yaml_guard import MAX_NODES, load
 from proxyservices.models import METHODS, Upstream, validate_url
 
 #: The levels of a body's objects that are read, and the longest chain of references.
 DEPTH, HOPS = 6, 32
+#: The largest exponent of a number that is written out in digits.
+MAX_EXPONENT = 40
 _VERBS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 _FORM = "application/x-www-form-urlencoded"
+#: OpenAPI says to ignore the first three as parameters (4.8.12); the others belong to the connection or to the bus.
+_SET_BY_THE_BUS = frozenset(("accept", "content-type", "authorization")) | NEVER_FORWARDED
 
 
 def read(documents: DocumentSet, main: str) -> ImportPreview:
@@ -155,9 +161,11 @@ def _draft(document: _Document, item: _Node, verb: str, path: str, names: NameAl
         title=" ".join(str(node.get("summary") or "").split())[:200],
         description=str(node.get("description") or ""),
         method=verb.upper(),
-        path=path.lstrip("/"),
+        path=path.partition("#")[0].lstrip("/"),
     )
     builder = _DraftBuilder(document, draft)
+    if "#" in path:
+        draft.notes.append(_("What follows # in its path is not imported: it is never sent to a server."))
     if node.get("deprecated"):
         draft.notes.append(_("The upstream marks this operation as deprecated."))
     if node.get("callbacks"):
@@ -194,6 +202,9 @@ def _declare_parameters(builder: _DraftBuilder, item: _Node, operation: _Node) -
         if where == "body":
             body = parameter_node
             continue
+        if where == "header" and name.lower() in _SET_BY_THE_BUS:
+            builder.note(name, _("the bus sets this header itself"))
+            continue
         required = bool(parameter_node.node.get("required")) or where == "path"
         try:
             _declare_parameter(builder, parameter_node, where, name, required)
@@ -213,8 +224,6 @@ def _declare_parameter(builder: _DraftBuilder, parameter_node: _Node, where: str
         raise DescriptionError(_("a file cannot be a parameter"))
     if "content" in node:
         raise DescriptionError(_("a parameter cannot contain a document"))
-    if location == "header" and name.lower() in ("accept", "content-type", "authorization"):
-        raise DescriptionError(_("the bus sets this header itself"))
     schema = parameter_node
     if not builder.document.swagger:
         schema = builder.document.resolve(node.get("schema") or {}, parameter_node)
@@ -440,16 +449,20 @@ def _rules(node: dict[str, Any], kind: str, label: str, notes: list[str]) -> Ite
             yield "pattern", whole(node["pattern"])
     elif kind in ("integer", "decimal"):
         for ours, theirs in (("min", "minimum"), ("max", "maximum")):
-            if isinstance(node.get(theirs), int | float):
+            if isinstance(node.get(theirs), int | Decimal):
                 yield ours, _as_text(node[theirs])
         if any(node.get(name) for name in ("exclusiveMinimum", "exclusiveMaximum", "multipleOf")):
             notes.append(_("%(label)s: an exclusive bound or a multiple is not imported.") % {"label": label})
-    if isinstance(node.get("default"), str | int | float | bool):
+    if isinstance(node.get("default"), str | int | Decimal | bool):
         yield "default", _as_text(node["default"])
 
 
 def _as_text(value: Any) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal) and abs(value.adjusted()) <= MAX_EXPONENT:
+        return f"{value:f}"
+    return str(value)
 
 
 def whole(pattern: str) -> str:

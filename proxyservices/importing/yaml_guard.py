@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -19,8 +21,12 @@ MAX_EXPANDED = 16_000_000
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML without dates, and without merges that grow with every step."""
+    """Safe YAML with the words and numbers of JSON, as OpenAPI requires it, and with limits on merged keys.
 
+    PyYAML's own rules are those of YAML 1.1, in which NO is false, 010 is 8, 12:30 is 750 and = is an error.
+    """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     merged = 0
 
     def flatten_mapping(self, node: Any) -> None:
@@ -28,16 +34,39 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         self.merged += len(node.value)
         if self.merged > MAX_NODES:
             raise yaml.YAMLError("too many merged keys")
+        for key, _value in node.value:  # a key is a text in JSON, also one that looks like a number
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+def _number(loader: Any, node: Any) -> Decimal:
+    return Decimal(loader.construct_scalar(node))
+
+
+def _text(loader: Any, node: Any) -> str:
+    return str(loader.construct_scalar(node))
+
+
+#: tag, form, first characters: the words of YAML 1.2's core schema, and numbers as JSON writes them.
+_WORDS = (
+    ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
+    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?", list("-0123456789")),
+    ("merge", r"<<", ["<"]),
+)
+for _tag, _form, _first in _WORDS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_form})\Z"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+for _tag in ("timestamp", "merge", "value"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
 
 
 def load(text: str) -> Any:
     """Return the content of a JSON or YAML document. Raises DescriptionError."""
     try:
         if text.startswith("{"):
-            return json.loads(text)
+            return json.loads(text, parse_float=Decimal)
         _check_depth(text)
         content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
         _check_expanded_size(content)

@@ -19,6 +19,7 @@ from proxyservices.models import ProxyOperation
 from tests.cast import Cast, call
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions"
+SOAP_SERVICE = Path(__file__).parents[1] / "servers" / "soap"
 
 
 def uploaded(*names: str) -> tuple[DocumentSet, str]:
@@ -277,6 +278,151 @@ def test_a_wsdl_by_its_address(httpserver: HTTPServer) -> None:
     for name in ("pegawai.wsdl", "tipe.xsd"):
         httpserver.expect_request(f"/{name}").respond_with_data((DESCRIPTIONS / name).read_bytes())
     assert len(create.preview(DocumentSet({}), httpserver.url_for("/pegawai.wsdl")).drafts) == 1
+
+
+# ------------------------------------------------------------- what other systems' documents look like
+
+
+WORDS = """
+openapi: 3.0.3
+servers: [{url: https://h.go.id/v1}]
+paths:
+  /a:
+    post:
+      parameters:
+        - {name: no, in: query, required: true, schema: {type: string}}
+        - {name: keadaan, in: query, schema: {type: string, enum: [on, off, auto]}}
+        - {name: setuju, in: query, schema: {type: string, enum: [YES, NO, y, n], default: NO}}
+        - {name: jam, in: query, schema: {type: string, enum: [08:00, 12:30], default: 12:30}}
+        - {name: kode, in: query, schema: {type: string, enum: [010, 0o17, 0x1F, 1_000, 1.10, +5, 2024-01-31]}}
+        - {name: tanda, in: query, schema: {type: string, enum: [=, <, <<, '>'], default: =}}
+        - {name: suhu, in: query, schema: {type: number, minimum: -0.10, maximum: 1.5e3, default: 27.50}}
+        - {name: benar, in: query, schema: {type: boolean, default: True}}
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: {type: object, required: [no], properties: {no: {type: string}, off: {type: boolean}, 010: {}}}
+"""
+
+
+def test_b04_b05_openapi_in_yaml_has_the_words_of_json_only() -> None:
+    draft = only(read(WORDS))
+    by_name = {each["name"]: each for each in draft.parameters}
+    assert set(by_name) == {"no", "keadaan", "setuju", "jam", "kode", "tanda", "suhu", "benar", "no_2", "off", "p_010"}
+    choices = {name: each["choices"].split("\n") for name, each in by_name.items() if "choices" in each}
+    assert choices == {
+        "keadaan": ["on", "off", "auto"], "setuju": ["YES", "NO", "y", "n"], "jam": ["08:00", "12:30"],
+        "kode": ["010", "0o17", "0x1F", "1_000", "1.10", "+5", "2024-01-31"], "tanda": ["=", "<", "<<", ">"],
+    }  # fmt: skip
+    defaults = {name: each["default"] for name, each in by_name.items() if each.get("default")}
+    assert defaults == {"setuju": "NO", "jam": "12:30", "tanda": "=", "suhu": "27.50", "benar": "true"}
+    assert (by_name["suhu"]["min"], by_name["suhu"]["max"]) == ("-0.10", "1500")
+
+
+def test_json_keeps_the_digits_of_its_numbers_too() -> None:
+    text = json.dumps(spec(parameters=[{"name": "versi", "in": "query", "schema": {"type": "string", "enum": ["X"]}}]))
+    draft = only(read(text.replace('"X"', "1.10, 2.0")))
+    assert draft.parameters[0]["choices"] == "1.10\n2.0"
+
+
+def test_a_merge_key_still_merges() -> None:
+    text = "openapi: 3.0.3\npaths:\n  /a:\n    get: &g {operationId: x}\n  /b:\n    get: {<<: *g, operationId: y}\n"
+    assert [draft.code for draft in read(text).drafts] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["Accept", "Content-Type", "Authorization", "Host", "Content-Length", "X-Request-Id"])
+def test_b06_a_header_that_the_bus_sets_costs_no_operation(name: str) -> None:
+    parameters = [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}},
+        {"name": "nip", "in": "query", "required": True, "schema": {"type": "string"}},
+    ]
+    draft = only(read(spec(parameters=parameters)))
+    assert names(draft) == {"nip": "text"}
+    assert any(note.startswith(name) for note in draft.notes)
+
+
+def test_b21_a_fragment_of_a_path_is_not_sent() -> None:
+    document = spec(operationId="batal")
+    document["paths"] = {"/kirim#batal": document["paths"]["/a"], "/kirim?aksi=tambah": document["paths"]["/a"]}
+    cancel, add = read(document).drafts
+    assert (cancel.path, add.path) == ("kirim", "kirim?aksi=tambah")
+    assert any("#" in note for note in cancel.notes)
+
+
+@pytest.mark.parametrize("encoded", [DESCRIPTIONS / "axis.wsdl", SOAP_SERVICE / "encoded.wsdl"], ids=["axis", "nusoap"])
+def test_b10_an_rpc_encoded_wsdl_needs_no_internet(encoded: Path) -> None:
+    main = UPLOADED + encoded.name
+    documents = DocumentSet({main: encoded.read_bytes()}, None)
+    draft = only(create.preview(documents, main))
+    assert names(draft) == {"nik": "text", "batas": "integer"}
+    assert all(each["required"] for each in draft.parameters)
+    assert "http://schemas.xmlsoap.org/soap/encoding/" in documents.used
+
+
+def test_well_known_schemas_are_known() -> None:
+    for address in ("https://www.w3.org/2005/05/xmlmime", "http://www.w3.org/2001/xml.xsd"):
+        assert "targetNamespace" in DocumentSet({}, None).text(address)
+
+
+def with_doctype(doctype: str, element: str = "") -> tuple[DocumentSet, str]:
+    """The WSDL whose imported schema has a document type."""
+    texts = {name: (DESCRIPTIONS / name).read_bytes() for name in ("pegawai.wsdl", "tipe.xsd")}
+    declaration, schema = b"", texts["tipe.xsd"]
+    if schema.startswith(b"<?xml"):
+        declaration, _end, schema = schema.partition(b"?>")
+        declaration += b"?>"
+    at = schema.rindex(b"</")
+    texts["tipe.xsd"] = declaration + doctype.encode() + schema[:at] + element.encode() + schema[at:]
+    return DocumentSet({UPLOADED + name: text for name, text in texts.items()}, None), UPLOADED + "pegawai.wsdl"
+
+
+def test_b17_a_schema_with_a_few_short_entities_is_read() -> None:
+    documents, main = with_doctype(
+        '<!DOCTYPE schema PUBLIC "-//CONTOH//DTD//ID" "http://127.0.0.1:1/tidak-ada.dtd" ['
+        '<!ATTLIST schema xmlns:ds CDATA #FIXED "urn:ds"><!ENTITY nama "urn:ds"><!ENTITY % kosong "">]>',
+        '<xs:simpleType xmlns:xs="http://www.w3.org/2001/XMLSchema" name="Baru"><xs:annotation><xs:documentation>'
+        "&nama;</xs:documentation></xs:annotation><xs:restriction base='xs:string'/></xs:simpleType>",
+    )
+    assert create.preview(documents, main).drafts
+    stored = documents.used[UPLOADED + "tipe.xsd"]
+    assert ">urn:ds<" in stored
+    assert "DOCTYPE" not in stored
+
+
+DOCTYPES = {
+    "external entity": '<!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/passwd">]>',
+    "external parameter": '<!DOCTYPE s [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]>',
+    "nested": '<!DOCTYPE s [<!ENTITY a "1"><!ENTITY x "&a;&a;">]>',
+    "nested by number": '<!DOCTYPE s [<!ENTITY a "1"><!ENTITY x "&#38;a;&#38;a;">]>',
+    "markup": '<!DOCTYPE s [<!ENTITY x "&#60;b/>">]>',
+    "parameter with markup": """<!DOCTYPE s [<!ENTITY % q "<!ENTITY x 'y'>"> %q;]>""",
+    "hidden defaults": """<!DOCTYPE s [<!ENTITY % q "&#60;!ATTLIST element xmlns:z CDATA 'urn:y'>"> %q;]>""",
+    "long": f'<!DOCTYPE s [<!ENTITY x "{"y" * 200_000}">]>',
+    "many": "<!DOCTYPE s [" + "".join(f"<!ENTITY x{n} 'y'>" for n in range(30)) + "<!ENTITY x 'y'>]>",
+    "defaults": f'<!DOCTYPE s [<!ATTLIST element xmlns:z CDATA "urn:{"y" * 50_000}"><!ENTITY x "y">]>',
+}
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES.values(), ids=DOCTYPES)
+def test_b17_any_other_document_type_is_refused(doctype: str) -> None:
+    documents, main = with_doctype(
+        doctype,
+        '<xs:annotation xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:appinfo>&x;</xs:appinfo></xs:annotation>',
+    )
+    with pytest.raises(DescriptionError, match=r"tipe\.xsd"):
+        create.preview(documents, main)
+
+
+def test_the_main_document_is_found_wherever_its_words_are() -> None:
+    comment = f"<!-- {'definitions openapi ' * 500} -->".encode()
+    wsdl = (DESCRIPTIONS / "pegawai.wsdl").read_bytes()
+    assert not create.is_main(comment + b"<s:schema xmlns:s='http://www.w3.org/2001/XMLSchema'/>", "a")
+    assert create.is_main(comment + wsdl[wsdl.index(b"?>") + 2 :], "a")
+    assert create.is_main(wsdl.decode().replace("UTF-8", "UTF-16").encode("utf-16"), "a")
+    assert create.is_main(b"# " + b"x" * 5000 + b"\nopenapi: 3.0.3\n", "a")
+    assert create.is_main(b'{"info": {}, "swagger": "2.0"}', "a")
+    assert not create.is_main(b"type: object\ndescription: openapi\n", "a")
 
 
 # ------------------------------------------------------------------------------ what no document may do

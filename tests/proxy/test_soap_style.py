@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -143,6 +144,40 @@ def test_constants_and_nested_values(cast: Cast, service: SoapService) -> None:
     publish_proxy(cast, service.url, style="soap", path="Dalam", parameters=("nik",), mappings=mappings)
     assert request(cast, nik="77").json() == {"hasil": {"nama": "Untuk 77"}, "waktu": "kini"}
     assert 'urn:warga#Dalam" Rahasia abc' in (service.folder / "output.log").read_text()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_b10_encoded_arrays_of_nusoap_are_read_without_the_internet(
+    cast: Cast, service: SoapService, count: int
+) -> None:
+    parameters = ("nik", {"name": "batas", "type": "integer"})
+    publish_proxy(cast, service.encoded_url, style="soap", path="cari", parameters=parameters)
+    reply = request(cast, nik="007", batas=str(count))
+    assert reply.status == 200, reply.text
+    found = reply.json()
+    assert found == [{"nik": "007", "nama": f"Warga {number}", "umur": 40 + number} for number in range(1, count + 1)]
+
+
+MULTIREF = """<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+ xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:e="http://schemas.xmlsoap.org/soap/encoding/"><s:Body>
+<w:cariResponse xmlns:w="urn:warga"><return xsi:type="e:Array" e:arrayType="w:Orang[2]"><return href="#id0"/>
+<return href="#id1"/></return></w:cariResponse>
+<multiRef id="id0" e:root="0" s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/" xsi:type="q:Orang"
+ xmlns:q="urn:warga"><nik xsi:type="e:string">007</nik>
+<nama xsi:type="e:string" xsi:nil="true"/><umur>41</umur></multiRef>
+<multiRef id="id1" e:root="0" xsi:type="q:Orang" xmlns:q="urn:warga">
+<nik>2</nik><nama id="n">Siti</nama><umur>42</umur></multiRef></s:Body></s:Envelope>"""
+
+
+def test_b10_the_references_of_axis_are_followed(cast: Cast) -> None:
+    wsdl = (Path(__file__).parent / "descriptions" / "axis.wsdl").read_text()
+    with serve_upstream(Answer(MULTIREF.encode(), "text/xml")) as upstream:
+        operation = publish_proxy(cast, upstream.url, style="soap", path="cari", parameters=("nik", "batas"))
+        ServiceDescription.objects.create(operation=operation, url="https://x.invalid/a", main=True, content=wsdl)
+        holder.refresh()
+        reply = request(cast, nik="1", batas="2")
+    assert reply.status == 200, reply.text
+    assert reply.json() == [{"nik": "007", "nama": None, "umur": 41}, {"nik": "2", "nama": "Siti", "umur": 42}]
 
 
 # ------------------------------------------------------------------------------------------ 1.99x's soap

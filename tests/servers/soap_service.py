@@ -27,6 +27,11 @@ class SoapService(Server):
         return f"http://127.0.0.1:{self.port}/warga"
 
     @property
+    def encoded_url(self) -> str:
+        """The address of the service that speaks SOAP 1.1's encoding."""
+        return f"http://127.0.0.1:{self.port}/encoded"
+
+    @property
     def wsdl(self) -> str:
         return (self.folder / "warga.wsdl").read_text()
 

@@ -29,14 +29,28 @@ class Warga
     }
 }
 
+// The same in SOAP 1.1's encoding, as nuSOAP's services describe themselves.
+class WargaEncoded
+{
+    public function cari($nik, $batas)
+    {
+        $found = [];
+        for ($number = 1; $number <= $batas; $number++) {
+            $found[] = ['nik' => $nik, 'nama' => "Warga $number", 'umur' => 40 + $number];
+        }
+        return $found;
+    }
+}
+
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 if ($_SERVER['REQUEST_METHOD'] === 'GET') {
     header('Content-Type: text/xml; charset=utf-8');
-    readfile(__DIR__ . (str_ends_with($path, '.xsd') ? '/tipe.xsd' : '/warga.wsdl'));
+    readfile(__DIR__ . (str_ends_with($path, '.xsd') ? '/tipe.xsd' : (str_ends_with($path, '/encoded') ? '/encoded.wsdl' : '/warga.wsdl')));
     return true;
 }
 error_log('asked ' . ($_SERVER['HTTP_SOAPACTION'] ?? '-') . ' ' . ($_SERVER['HTTP_AUTHORIZATION'] ?? '-'));
-$server = new SoapServer(__DIR__ . '/warga.wsdl');
-$server->setClass('Warga');
+$encoded = str_ends_with($path, '/encoded');
+$server = new SoapServer(__DIR__ . ($encoded ? '/encoded.wsdl' : '/warga.wsdl'));
+$server->setClass($encoded ? 'WargaEncoded' : 'Warga');
 $server->handle();
 return true;
