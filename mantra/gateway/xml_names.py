@@ -13,6 +13,10 @@ SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-s
 #: The namespace of faults of paths that name no service.
 ROOT_NAMESPACE = "urn:mantra"
 
+#: What clients without a WSDL write as an operation's namespace if none is set: nuSOAP, and SOAP::Lite and ASMX tools.
+#: The address names the service already.
+DEFAULT_NAMESPACES = ("http://tempuri.org", "http://tempuri.org/", "")
+
 #: Global elements that do not belong to an operation.
 KEY, FAULT = "AccessKey", "Fault"
 _RESPONSE = "Response"

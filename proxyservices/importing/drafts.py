@@ -110,6 +110,7 @@ class NameAllocator:
     def code(self, *parts: str) -> str:
         """Return an operation's code."""
         name = re.sub(r"[^A-Za-z0-9\-]+", "_", "_".join(part for part in parts if part)).strip("_-")
+        name = name.removesuffix("Response") + "_response" if name.endswith("Response") else name
         return self.unique(name or "operasi", 100)
 
 

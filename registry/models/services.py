@@ -95,6 +95,10 @@ class Operation(RegistryModel):
 
     def clean(self) -> None:
         super().clean()
+        if self._state.adding and self.code.endswith("Response"):
+            raise ValidationError(
+                {"code": _("Choose a name that does not end in Response: .NET takes it for another one's response.")}
+            )
         if self.sunset and self.state in (self.State.DRAFT, self.State.PUBLISHED):
             raise ValidationError(
                 {"sunset": _("Set the state to deprecated: only a deprecated operation has a sunset date.")}

@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from lxml import etree
 
+from mantra.gateway.formats import FORMATS
 from registry.models import Operation
 from registry.snapshot import holder
 from tests.cast import ROWS, Cast, call, ends_of, recorded
@@ -27,12 +28,17 @@ def test_it_works(cast: Cast) -> None:
     assert len(reply.headers["x-request-id"]) == 32
 
 
+def test_f14_every_text_names_its_charset() -> None:
+    for format in FORMATS.values():
+        assert not format.media_type.startswith("text/") or format.media_type.endswith("; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("suffix", "media_type"),
     [
         ("json", "application/json"),
         ("xml", "application/xml"),
-        ("csv", "text/csv"),
+        ("csv", "text/csv; charset=utf-8"),
         ("ndjson", "application/x-ndjson"),
         ("php", "application/vnd.php.serialized"),
         ("phpa", "application/x-php-array"),
@@ -41,10 +47,10 @@ def test_it_works(cast: Cast) -> None:
 )
 def test_format_by_suffix_and_by_accept(cast: Cast, suffix: str, media_type: str) -> None:
     by_suffix = cast.get(f"satu.{suffix}", "id=7")
-    by_accept = cast.get("satu", "id=7", accept=f"{media_type}, */*;q=0.1")
+    by_accept = cast.get("satu", "id=7", accept=f"{media_type.partition(';')[0]}, */*;q=0.1")
     assert by_suffix.status == by_accept.status == 200
-    assert by_suffix.headers["content-type"].split(";")[0] == media_type
-    assert by_accept.headers["content-type"].split(";")[0] == media_type
+    assert by_suffix.headers["content-type"] == media_type
+    assert by_accept.headers["content-type"] == media_type
     if suffix != "xlsx":  # which holds the time at which it was written
         assert by_suffix.body == by_accept.body
     assert b"Orang 7" in by_suffix.body or suffix == "xlsx"

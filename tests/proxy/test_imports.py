@@ -360,6 +360,10 @@ def test_b10_an_rpc_encoded_wsdl_needs_no_internet(encoded: Path) -> None:
     assert "http://schemas.xmlsoap.org/soap/encoding/" in documents.used
 
 
+def test_f20_no_draft_has_the_name_of_a_response() -> None:
+    assert only(read(spec(operationId="ambilResponse"))).code == "ambil_response"
+
+
 def test_well_known_schemas_are_known() -> None:
     for address in ("https://www.w3.org/2005/05/xmlmime", "http://www.w3.org/2001/xml.xsd"):
         assert "targetNamespace" in DocumentSet({}, None).text(address)

@@ -239,6 +239,37 @@ def test_java(running: Running, java: list[str], version: str, way: str) -> None
     held_faults(found["faults"], running, version, set(FAULTS))
 
 
+_AXIS = ":".join(
+    f"/usr/share/java/{name}.jar"
+    for name in ("axis", "axis-jaxrpc", "axis-saaj", "wsdl4j", "commons-discovery", "commons-logging")
+)
+
+
+@pytest.fixture(scope="module")
+def axis(running: Running, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The words that run the client which Axis 1.4 makes of the WSDL of SOAP 1.1 alone."""
+    folder = tmp_path_factory.mktemp("axis")
+    wsdl2java = ["java", "-cp", _AXIS, "org.apache.axis.wsdl.WSDL2Java", "-p", "contoh", "-o", str(folder)]
+    subprocess.run([*wsdl2java, f"{running.url}?wsdl=1.1"], check=True, timeout=120, capture_output=True)
+    sources = [*map(str, folder.rglob("*.java")), str(HERE / "clients/Axis.java")]
+    words = ["javac", "-encoding", "UTF-8", "-nowarn", "-d", str(folder), "-cp", _AXIS, *sources]
+    subprocess.run(words, check=True, timeout=120, capture_output=True)
+    return ["java", "-cp", f"{folder}:{_AXIS}", "Axis", running.url, running.key]
+
+
+@pytest.mark.parametrize("way", ["http", "soap"])
+def test_f13_axis_1(running: Running, axis: list[str], way: str) -> None:
+    done = subprocess.run([*axis, way], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    request_id = told.pop("request_id")
+    assert told == {
+        "envelope": "1 200 OK 3", "bulat": FIRST["bulat"], "desimal": FIRST["desimal"], "ya": "true",
+        "kode": FIRST["kode"], "kosong": "null", "satu": "1", "fault": "11102 parameter-invalid caller",
+    }  # fmt: skip
+    assert running.ends()[request_id]["code"] == 11102
+
+
 # ------------------------------------------------------------------------------------------- node
 
 

@@ -498,6 +498,16 @@ def test_addresses_that_lead_nowhere(cast: Cast) -> None:
     assert fault(post(envelope("satu", FIVE, namespace="urn:lain"), accesskey=cast.key))["code"] == "11114"
 
 
+@pytest.mark.parametrize("namespace", ["http://tempuri.org", "http://tempuri.org/", ""])
+def test_f19_a_client_without_the_wsdl_need_not_know_the_namespace(cast: Cast, namespace: str) -> None:
+    body = envelope("satu", FIVE, namespace=namespace)
+    if not namespace:
+        body = body.replace(' xmlns:m=""', "").replace("<m:", "<").replace("</m:", "</")
+    reply = post(body, accesskey=cast.key)
+    assert reply.status == 200, reply.text
+    assert f'xmlns:m="{NAMESPACE}"' in reply.text
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
 def test_other_methods(cast: Cast, method: str) -> None:
     reply = call(SERVICE, method)

@@ -46,7 +46,7 @@ def fields(values: Values) -> Values:
 
 class Csv:
     name = "csv"
-    media_type = "text/csv"
+    media_type = "text/csv; charset=utf-8"  # without it clients read text/* as ISO-8859-1
     suffix = "csv"
 
     def render(self, rows: Rows, operation_name: str = "") -> Iterator[bytes]:

@@ -30,7 +30,8 @@ _DEFAULT = "json"
 _FORM = "application/x-www-form-urlencoded"
 #: Further media types that select a format.
 _ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "*/*": _DEFAULT, "text/*": "csv"}
-_BY_TYPE = {format.media_type.partition(";")[0]: name for name, format in FORMATS.items()} | _ALIASES
+_TYPES = {name: format.media_type.partition(";")[0] for name, format in FORMATS.items()}
+_BY_TYPE = {media_type: name for name, media_type in _TYPES.items()} | _ALIASES
 
 
 def handle(environ: Environ) -> Response:
@@ -111,7 +112,7 @@ def accepted(header: str) -> str:
         if name and quality > best_quality:
             best, best_quality = name, quality
     if not best:
-        raise Fault(faults.NOT_ACCEPTABLE, formats=", ".join(format.media_type for format in FORMATS.values()))
+        raise Fault(faults.NOT_ACCEPTABLE, formats=", ".join(_TYPES.values()))
     return best
 
 

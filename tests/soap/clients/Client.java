@@ -1,4 +1,4 @@
-import contoh.Fault_Exception;
+import contoh.FaultMessage;
 import contoh.Jenis;
 import contoh.JenisPortType;
 import contoh.NilaiRow;
@@ -128,7 +128,7 @@ public class Client {
         Map<String, Object> told = new TreeMap<>();
         try {
             asking.run();
-        } catch (Fault_Exception fault) {
+        } catch (FaultMessage fault) {
             contoh.Fault info = fault.getFaultInfo();
             told.put("code", info.getCode());
             told.put("title", info.getTitle());

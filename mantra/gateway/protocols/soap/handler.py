@@ -85,7 +85,7 @@ def _find_operation(call: Call, envelope: Envelope) -> None:
         raise Fault(faults.SOAP_NOT_UNDERSTOOD, header=header, headers=envelope.not_understood)
     expected = xml_names.namespace(call.agency, call.service)
     if (
-        envelope.namespace != expected
+        envelope.namespace not in (expected, *xml_names.DEFAULT_NAMESPACES)
         and (call.agency.lower(), call.service.lower()) in admission.snapshot_of(call).services
     ):
         raise request.invalid(

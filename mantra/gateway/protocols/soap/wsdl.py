@@ -23,7 +23,11 @@ from registry.snapshot.types import Operation, Service, Snapshot
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _TRANSPORT = "http://schemas.xmlsoap.org/soap/http"
 _BINDINGS = {"soap11": "http://schemas.xmlsoap.org/wsdl/soap/", "soap12": "http://schemas.xmlsoap.org/wsdl/soap12/"}
+#: The bindings of a WSDL of one SOAP version only.
+_VERSIONS = {"1.1": ("soap11",), "1.2": ("soap12",)}
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
+#: Not the name of its element: Axis 1 makes one class for each of them.
+_FAULT_MESSAGE = "FaultMessage"
 #: A placeholder for the bus's address, so that one stored document serves all its addresses.
 _ADDRESS_PLACEHOLDER = "urn:mantra:here"
 _LISTED_STATES = frozenset(("published", "deprecated"))
@@ -34,12 +38,13 @@ _documents_lock = threading.Lock()
 
 
 def requested_document(query: str) -> str:
-    """Return the document that a query string requests: "wsdl", "xsd" or "".
+    """Return the document that a query string requests: "wsdl", "wsdl=1.1", "wsdl=1.2", "xsd" or "".
 
-    .NET requests a WSDL without imports, such as ours, as singleWsdl.
+    .NET requests a WSDL without imports, such as ours, as singleWsdl. Old tools take one SOAP version only.
     """
-    word = query.partition("&")[0].partition("=")[0].lower()
-    return {"wsdl": "wsdl", "singlewsdl": "wsdl", "xsd": "xsd"}.get(word, "")
+    word, _equals, version = query.partition("&")[0].partition("=")
+    kind = {"wsdl": "wsdl", "singlewsdl": "wsdl", "xsd": "xsd"}.get(word.lower(), "")
+    return f"wsdl={version}" if kind == "wsdl" and version in _VERSIONS else kind
 
 
 def respond(environ: Environ, kind: str) -> Response:
@@ -108,7 +113,10 @@ def build(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
         raise Fault(faults.OPERATION_UNKNOWN)
     namespace = xml_names.namespace(agency, service)
     schema = xsd.schema(namespace, listed)
-    return utf8(_DECLARATION + (schema if kind == "xsd" else _definitions(row, namespace, schema, listed)))
+    if kind == "xsd":
+        return utf8(_DECLARATION + schema)
+    bindings = _VERSIONS.get(kind.partition("=")[2], tuple(_BINDINGS))
+    return utf8(_DECLARATION + _definitions(row, namespace, schema, listed, bindings))
 
 
 def _is_listed(operation: Operation) -> bool:
@@ -119,24 +127,25 @@ def _is_listed(operation: Operation) -> bool:
 # ------------------------------------------------------------------------------------ the WSDL
 
 
-def _definitions(service: Service, namespace: str, schema: str, operations: list[Operation]) -> str:
+def _definitions(
+    service: Service, namespace: str, schema: str, operations: list[Operation], bindings: tuple[str, ...]
+) -> str:
     name = xml_names.element(service.code)
     return tag(
         "wsdl:definitions",
         _documentation(service.title, service.description),
         tag("wsdl:types", schema),
         _message(xml_names.KEY, xml_names.KEY, xml_names.KEY),
-        _message(xml_names.FAULT, xml_names.FAULT, xml_names.FAULT),
+        _message(_FAULT_MESSAGE, xml_names.FAULT, xml_names.FAULT),
         *(_messages(operation) for operation in operations),
         tag("wsdl:portType", *(_abstract(operation) for operation in operations), name=f"{name}PortType"),
-        *(_binding(name, soap, namespace, operations) for soap in _BINDINGS),
-        tag("wsdl:service", _documentation(service.title), *(_port(name, soap) for soap in _BINDINGS), name=name),
+        *(_binding(name, soap, namespace, operations) for soap in bindings),
+        tag("wsdl:service", _documentation(service.title), *(_port(name, soap) for soap in bindings), name=name),
         name=name,
         targetNamespace=namespace,
         xmlns__tns=namespace,
         xmlns__wsdl=_WSDL,
-        xmlns__soap11=_BINDINGS["soap11"],
-        xmlns__soap12=_BINDINGS["soap12"],
+        **{f"xmlns__{soap}": _BINDINGS[soap] for soap in bindings},
     )
 
 
@@ -164,7 +173,7 @@ def _abstract(operation: Operation) -> str:
         _documentation(operation.title, operation.description, ending),
         tag("wsdl:input", message=f"tns:{name}Request"),
         tag("wsdl:output", message=f"tns:{name}Response"),
-        tag("wsdl:fault", name=xml_names.FAULT, message=f"tns:{xml_names.FAULT}"),
+        tag("wsdl:fault", name=xml_names.FAULT, message=f"tns:{_FAULT_MESSAGE}"),
         name=name,
     )
 
