@@ -172,6 +172,7 @@ class DataOperation(Operation):
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.source_id and self.sql:
             sql_problems = sql_text.check(self.sql, self.dialect, self.writes)
+            sql_problems = sql_problems or sql_text.quoted_placeholders(self.sql, self.dialect)
             if sql_problems:
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
             elif self.page_size and not sql_text.supports_paging(self.template()):
@@ -194,6 +195,11 @@ class DataOperation(Operation):
         given = {*declared, "limit", "offset"} if self.page_size else set(declared)
         return [name for name in self.template().placeholders if name not in given]
 
+    def unused(self, declared: Collection[str]) -> list[str]:
+        """Return the ``declared`` parameters without a placeholder in the SQL: a caller's values would do nothing."""
+        placeholders = self.template().placeholders
+        return [name for name in declared if name not in placeholders]
+
     def declare_missing(self) -> list[str]:
         """Declare a text parameter for each placeholder without one; those in optional blocks only are not required."""
         declared = set(self.parameters.values_list("name", flat=True))
@@ -202,6 +208,14 @@ class DataOperation(Operation):
         for position, name in enumerate(missing, start=len(declared)):
             Parameter.objects.create(operation=self, position=position, name=name, required=name not in optional)
         return missing
+
+    def relax_optional(self) -> list[str]:
+        """Make the parameters optional whose placeholders are in [[ blocks ]] only. Return their names."""
+        relaxed = list(self.parameters.filter(required=True, name__in=self.template().optional))
+        for parameter in relaxed:
+            parameter.required = False
+            parameter.save()
+        return [parameter.name for parameter in relaxed]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.kind = Operation.Kind.DATA

@@ -164,16 +164,23 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
     )
 
 
-def undeclared_message(operation: DataOperation, parameters: Collection[str]) -> str:
-    """Return the message about placeholders in the SQL that none of the ``parameters`` fills; "" if there is none.
+def parameters_message(operation: DataOperation, parameters: Collection[str]) -> str:
+    """Return the message about placeholders without one of the ``parameters``, and the other way; "" if they agree.
 
     The SQL and the parameters are checked together only here: each may be saved before the other. SQL that cannot be
     parsed results in "": the model's own validation reports it.
     """
     try:
-        missing = operation.undeclared(parameters)
+        missing, unused = operation.undeclared(parameters), operation.unused(parameters)
     except sql.TemplateError:
         return ""
-    if not missing:
-        return ""
-    return _("No parameter is declared for %(marks)s.") % {"marks": ", ".join(f":{name}" for name in missing)}
+    if missing:
+        return _("No parameter is declared for %(marks)s.") % {"marks": ", ".join(f":{name}" for name in missing)}
+    return unused_message(unused[0]) if unused else ""
+
+
+def unused_message(name: str) -> str:
+    """Return the message about a declared parameter that the SQL does not contain."""
+    return _("The SQL does not contain :%(name)s. Remove the parameter, or write :%(name)s in the SQL.") % {
+        "name": name
+    }

@@ -69,12 +69,23 @@ def _statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
         arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
         limits = replace(limits, rows=min(limits.rows, call.per_page))
     given = [name for name, value in arguments.items() if value is not None]
+    if plan.template.blocks:
+        _check_blocks(call, plan, given)
     try:
         text, order = plan.template.render(given, plan.pool.adapter.paramstyle)
     except BlocksRefused:
         log.error("operation %s has optional blocks that fail the SQL check in this combination", call.operation.id)  # type: ignore[union-attr]
         raise Fault(faults.DEFINITION_BROKEN, request_id=call.request_id) from None
     return text, {name: arguments[name] for name in order}, limits
+
+
+def _check_blocks(call: Call, plan: Plan, given: list[str]) -> None:
+    """Raise Fault if a value that the caller set would be without effect: it would get other rows than it requested."""
+    defaults = {parameter.name: parameter.default for parameter in call.operation.parameters}  # type: ignore[union-attr]
+    chosen = [name for name in given if name in defaults and call.arguments[name] != defaults[name]]
+    split = plan.template.split(chosen, given)
+    if split is not None:
+        raise Fault(faults.PARAMETERS_TOGETHER, given=", ".join(split[0]), missing=", ".join(split[1]))
 
 
 def _execute(

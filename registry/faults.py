@@ -301,6 +301,13 @@ SOAP_VERSION = _row(
     "Versi SOAP ini tidak dikenal. Kirim amplop SOAP 1.1 atau 1.2",
     "This SOAP version is unknown. Send a SOAP 1.1 or 1.2 envelope",
 )
+PARAMETERS_TOGETHER = _row(
+    11123,
+    "parameters-together",
+    400,
+    "Parameter {missing} juga wajib diisi bila {given} diisi",
+    "The parameter {missing} is required together with {given}",
+)
 
 # From 11201: the provider and its source or upstream.
 SOURCE_UNREACHABLE = _row(

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
+from dataservices.plan import unused_message
+from dataservices.sql import TemplateError
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import code_area, code_block, text_area
+
+
+class ParameterFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The parameters of one operation, with its SQL as the form has it."""
+
+    def clean(self) -> None:
+        """Report the parameters that the SQL does not contain: callers could give values that do nothing."""
+        super().clean()
+        forms = {form.cleaned_data["name"]: form for form in self._remaining_forms()}
+        try:
+            unused = self.instance.unused(list(forms)) if self.instance.source_id else []
+        except TemplateError:
+            return  # the SQL's own field has an error then
+        for name in unused:
+            forms[name].add_error("name", unused_message(name))
+
+    def _remaining_forms(self) -> Iterator[Any]:
+        """Yield the valid forms that have a name and will not be deleted."""
+        for form in self.forms:
+            cleaned = getattr(form, "cleaned_data", {})
+            if cleaned.get("name") and form not in self.deleted_forms:
+                yield form
+
+
+class DataParameterInline(ParameterInline):
+    formset = ParameterFormSet
 
 
 @admin.register(DataOperation)
@@ -21,7 +51,7 @@ class DataOperationAdmin(OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
-    inlines = (ParameterInline, FieldInline)
+    inlines = (DataParameterInline, FieldInline)
     #: For users who may only view: SQL keeps its line breaks.
     readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
     fieldsets = (
@@ -41,9 +71,16 @@ class DataOperationAdmin(OperationAdmin):
         return rows.select_related("agency")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Add a parameter for each placeholder that has none: without it the SQL cannot be run."""
+        """Add a parameter for each placeholder that has none, and let the SQL's blocks decide which are optional."""
         super().save_related(request, form, formsets, change)
         missing = form.instance.declare_missing()
+        relaxed = form.instance.relax_optional() if "sql" in form.changed_data else []
+        if relaxed:
+            self.message_user(
+                request,
+                gettext("%(names)s is in a [[ block ]] now and no longer required.") % {"names": ", ".join(relaxed)},
+                messages.WARNING,
+            )
         if missing:
             self.message_user(
                 request,

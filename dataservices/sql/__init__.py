@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
 from dataservices.sql.messages import Problem
-from dataservices.sql.template import Template, TemplateError, parse, supports_paging
+from dataservices.sql.template import Template, TemplateError, parse, quoted_placeholders, supports_paging
 
-__all__ = ("Problem", "Template", "TemplateError", "check", "check_combination", "parse", "supports_paging")
+__all__ = (
+    "Problem",
+    "Template",
+    "TemplateError",
+    "check",
+    "check_combination",
+    "parse",
+    "quoted_placeholders",
+    "supports_paging",
+)

@@ -54,6 +54,10 @@ MESSAGES = {
     "mark-adjacent": gettext_noop(
         "Write a space before :{name} if it is a placeholder, or after its colon if it is not."
     ),
+    "mark-quoted": gettext_noop(
+        "A placeholder in quotation marks is not replaced: {near}. Write {instead}; or {literal} if :{name} belongs to "
+        "the text."
+    ),
     "block-nested": gettext_noop("A [[ block ]] contains another block. Close the outer block first."),
     "block-open": gettext_noop("This [[ is not closed. Write ]] where the optional part ends."),
     "block-empty": gettext_noop(

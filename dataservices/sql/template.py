@@ -84,6 +84,20 @@ class Template:
         self.check_blocks: Callable[[frozenset[str]], None] | None = None
         self._renderings: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
+    def split(self, chosen: Collection[str], given: Collection[str]) -> tuple[list[str], list[str]] | None:
+        """Return the names of a block, as (chosen, missing), that drops out and takes a chosen value with it.
+
+        ``chosen`` are the parameters that the caller set, ``given`` those that have a value. None: every chosen value
+        is in the statement.
+        """
+        kept = {name for block in self.blocks if block.names.issubset(given) for name in block.names}
+        for block in self.blocks:
+            lost = (block.names & self.optional).intersection(chosen) - kept
+            missing = block.names.difference(given)
+            if lost and missing:
+                return sorted(lost), sorted(missing)
+        return None
+
     def render(self, given: Collection[str], paramstyle: str) -> tuple[str, tuple[str, ...]]:
         """Return the text for a driver, and the names in the order of its placeholders (each as often as it occurs).
 
@@ -164,16 +178,53 @@ def parse(sql: str, dialect: str) -> Template:
     """Parse the placeholders and blocks of a text. Raises TemplateError with what to do about it."""
     if len(sql) > MAX_LENGTH:
         raise TemplateError(make_problem("too-long", limit=str(MAX_LENGTH)))
-    try:
-        tokens = placeholder_tokens(sql, dialect)
-    except (SqlglotError, RecursionError):
-        raise TemplateError(make_problem("unreadable")) from None
+    tokens = _tokens(sql, dialect)
     reader = _TemplateParser(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql"))
     first = sql[tokens[0].start : tokens[0].end + 1].lower() if tokens else ""
     if first in _OUT_STATEMENTS.get(dialect, ()):
         out = procedures.ORACLE_OUT_PARAMETER if dialect == "oracle" else procedures.OUT_PARAMETER
         reader.out = re.compile(out, re.I)
     return reader.read()
+
+
+#: A placeholder within a text, but no time (HH24:MI), JSON member, regular expression's class or group.
+_QUOTED_NAME = re.compile(r"""(?<![\w:"\[?]):([A-Za-z_][A-Za-z0-9_]*)(?![\w:])""")
+
+
+def quoted_placeholders(sql: str, dialect: str) -> list[Problem]:
+    """Return the placeholders within texts, each with the spelling that was probably meant. Raises TemplateError."""
+    problems = []
+    for token in _tokens(sql, dialect):
+        literal = sql[token.start : token.end + 1]
+        if token.token_type is not TokenType.STRING or not literal.startswith("'"):
+            continue
+        for match in _QUOTED_NAME.finditer(literal):
+            before, after, colon = literal[: match.start()] + "'", "'" + literal[match.end() :], match.start(1)
+            meant = [piece for piece in (before, f":{match[1]}", after) if piece != "''"]
+            as_text = [literal[:colon] + "'", "'" + literal[colon:]]
+            problems.append(
+                make_problem(
+                    "mark-quoted",
+                    position_of(sql, token.start + match.start()),
+                    near=literal[:60], name=match[1], instead=_joined(meant, dialect)[:120],
+                    literal=_joined(as_text, dialect)[:120],
+                )
+            )  # fmt: skip
+    return problems
+
+
+def _joined(pieces: Sequence[str], dialect: str) -> str:
+    """Return texts as one expression in a dialect."""
+    if dialect == "mysql" and len(pieces) > 1:
+        return f"CONCAT({', '.join(pieces)})"
+    return (" + " if dialect == "tsql" else " || ").join(pieces)
+
+
+def _tokens(sql: str, dialect: str) -> Sequence[Token]:
+    try:
+        return placeholder_tokens(sql, dialect)
+    except (SqlglotError, RecursionError):
+        raise TemplateError(make_problem("unreadable")) from None
 
 
 class _TemplateParser:

@@ -16,7 +16,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dataservices.models import DataOperation, DataSource
-from dataservices.plan import undeclared_message
+from dataservices.plan import parameters_message
 from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
 from registry import tenancy
 from registry.child_rows import Replacement, identity, replacement
@@ -363,7 +363,7 @@ class DataOperationSerializer(OperationSerializer):
         super().validate(attrs)
         row = self.candidate
         rows = self.lists["parameters"].rows if "parameters" in self.lists else row.parameters.all() if row.pk else ()
-        problem = undeclared_message(row, [parameter.name for parameter in rows])
+        problem = parameters_message(row, [parameter.name for parameter in rows])
         if problem:
             raise serializers.ValidationError({"sql": problem})
         return attrs

@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from dataservices.models import DataOperation, DataSource
-from dataservices.plan import undeclared_message
+from dataservices.plan import parameters_message
 from mantra.definitions import reading, schema
 from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.reading import Block
@@ -285,7 +285,7 @@ class BundleWriter:
             sql=values.get("sql", row.sql),
             page_size=values.get("page_size", row.page_size) or 0,
         )
-        message = undeclared_message(planned, [parameter.name for parameter in parameters])
+        message = parameters_message(planned, [parameter.name for parameter in parameters])
         if message:
             self.reader.problem(path_of(path, "sql"), message)
 

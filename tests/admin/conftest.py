@@ -90,7 +90,11 @@ def make_agency(mark: str) -> MarkedAgency:
         password=f"sandi-{mark}",
     )  # fmt: skip
     operation = DataOperation.objects.create(
-        service=service, source=source, code=f"{mark}-data", title=f"Data {mark}", sql=f"SELECT '{mark}' AS {mark}"
+        service=service,
+        source=source,
+        code=f"{mark}-data",
+        title=f"Data {mark}",
+        sql=f"SELECT '{mark}' AS {mark} [[ , :{mark}_masukan AS masukan ]]",
     )
     proxy = ProxyOperation.objects.create(
         service=service, code=f"{mark}-proksi", title=f"Proksi {mark}", style="legacy-rest"

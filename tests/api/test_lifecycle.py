@@ -78,7 +78,11 @@ def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(ca
     address = f"operations/{operation['id']}/"
     before = Operation.objects.get(pk=operation["id"]).parameters.get().pk
     answer = provider.patch(
-        address, {"parameters": [{"name": "nama", "required": False}, {"name": "id", "type": "integer", "min": "1"}]}
+        address,
+        {
+            "sql": f"{NEW['sql']} [[ AND nama = :nama ]]",
+            "parameters": [{"name": "nama", "required": False}, {"name": "id", "type": "integer", "min": "1"}],
+        },
     )
     assert answer.status_code == 200, answer.content
     found = answer.json()
@@ -86,7 +90,9 @@ def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(ca
     assert found["revision"] == operation["revision"] + 1
     assert [field["name"] for field in found["fields"]] == ["id", "nama"]
     assert Operation.objects.get(pk=operation["id"]).parameters.get(name="id").pk == before
-    assert provider.patch(address, {"parameters": []}).json() == {"sql": [_undeclared("id")]}
+    assert provider.patch(address, {"sql": NEW["sql"], "parameters": []}).json() == {"sql": [_undeclared("id")]}
+    unused = provider.patch(address, {"sql": NEW["sql"], "parameters": [*NEW["parameters"], {"name": "lain"}]})
+    assert ":lain" in str(unused.json()["sql"])
 
 
 def _undeclared(name: str) -> str:

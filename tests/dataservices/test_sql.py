@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adapters import adapter_class
 from adapters.base import Limits, QueryFailed
-from dataservices.sql import Problem, Template, TemplateError, check, parse, supports_paging
+from dataservices.sql import Problem, Template, TemplateError, check, parse, quoted_placeholders, supports_paging
 from tests.dataservices import statements
 
 DIALECTS = ("sqlite", "postgres", "mysql")
@@ -312,3 +312,62 @@ def _value(order: tuple[str, ...], sql: str) -> Any:
     if "sejak" in order:
         return "2024-01-01"
     return 1 if numbers & set(order) and "nama" not in order else "1"
+
+
+# ------------------------------------------------------------------- what a value or a placeholder would do silently
+
+
+@pytest.mark.parametrize(
+    ("given", "split"),
+    [
+        ({"dari"}, (["dari"], ["sampai"])),
+        ({"sampai"}, (["sampai"], ["dari"])),
+        ({"dari", "sampai"}, None),
+        (set(), None),
+        ({"unit"}, None),
+        ({"unit", "sampai"}, (["sampai"], ["dari"])),
+        ({"jenis"}, None),
+    ],
+)
+def test_a_value_that_would_be_without_effect_is_found(given: set[str], split: Any) -> None:
+    template = parse(
+        "SELECT 1 FROM t WHERE a = :a [[ AND lahir BETWEEN :dari AND :sampai ]] [[ AND unit = :unit AND a <> :a ]] "
+        "[[ AND jenis = :jenis ]] [[ AND jenis = :jenis AND tahun = :tahun ]]",
+        "postgres",
+    )
+    assert template.split(given, {*given, "a"}) == split
+
+
+def test_a_default_alone_is_not_a_callers_value() -> None:
+    template = parse("SELECT 1 WHERE 1 = 1 [[ AND x BETWEEN :dari AND :sampai ]]", "postgres")
+    assert template.split(set(), {"dari"}) is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "instead"),
+    [
+        ("postgres", "SELECT 1 FROM t WHERE nama ILIKE '%:nama%' AND b = :b", "'%' || :nama || '%'"),
+        ("mysql", "SELECT 1 FROM t WHERE nama LIKE '%:nama%'", "CONCAT('%', :nama, '%')"),
+        ("tsql", "SELECT 1 FROM t WHERE nama LIKE ':nama%'", ":nama + '%'"),
+        ("oracle", "SELECT 1 FROM t WHERE nama = ':nama'", ":nama"),
+        ("sqlite", "SELECT 1 FROM t WHERE nama LIKE 'it''s :nama'", "'it''s ' || :nama"),
+    ],
+)
+def test_a_placeholder_in_quotation_marks_is_found_with_its_right_spelling(
+    dialect: str, sql: str, instead: str
+) -> None:
+    (problem,) = quoted_placeholders(sql, dialect)
+    assert (problem.code, problem.details["instead"], problem.line) == ("mark-quoted", instead, 1)
+    assert problem.details["name"] == "nama"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT TO_CHAR(x, 'HH24:MI:SS'), '12:30', 'a:b', 'Nama: x', 'https://x', ':', 'x::int'",
+        "SELECT '{\"a\":null}', x ~ '[[:alpha:]]' OR x ~ '^(?:abc)$', \"kolom :x\", $$ :x $$, :x -- ':y'",
+        "SELECT '%:' || 'nama%'",
+    ],
+)
+def test_a_colon_that_belongs_to_a_text_is_no_placeholder(sql: str) -> None:
+    assert quoted_placeholders(sql, "postgres") == []

@@ -129,9 +129,16 @@ CHANGES: list[tuple[str, str, str, list[str]]] = [
     ("a default again", "min: 1, ", "", ["parameters.id.min: 1 → –"]),
     (
         "another parameter",
-        "- {name: id, type: integer, min: 1, description: no}",
-        "- {name: tambahan, required: false}\n          - {name: id, type: integer, min: 1, description: no}",
-        ["+ parameters.tambahan"],
+        "WHERE id = :id\n        state: published\n        max_rows: 5\n        parameters:\n",
+        "WHERE id = :id [[ AND nama = :tambahan ]]\n        state: published\n        max_rows: 5\n"
+        "        parameters:\n          - {name: tambahan, required: false}\n",
+        [
+            "sql:",
+            "      SELECT id, nama FROM orang",
+            "    - WHERE id = :id",
+            "    + WHERE id = :id [[ AND nama = :tambahan ]]",
+            "+ parameters.tambahan",
+        ],
     ),
     (
         "the order of fields",

@@ -7,9 +7,11 @@ import io
 from datetime import date
 
 import pytest
+from django.core.exceptions import ValidationError
 from lxml import etree
 
 from mantra.gateway.formats import FORMATS
+from registry import faults
 from registry.models import Operation
 from registry.snapshot import holder
 from tests.cast import ROWS, Cast, call, ends_of, recorded
@@ -272,3 +274,34 @@ def test_no_query_of_the_orm_on_the_path(cast: Cast, django_assert_num_queries) 
         assert cast.get("satu.json", "id=7").status == 200
         assert cast.get("satu.json", "id=7", accesskey="salah").status == 401
         assert call("/json/prov/data/satu/id=7", accesskey=cast.key).status == 200
+
+
+def test_a_filter_is_never_ignored_silently(cast: Cast) -> None:
+    """A period with its first day alone would return the rows of all periods."""
+    parameters = (
+        {"name": "dari", "type": "integer", "required": False},
+        {"name": "sampai", "type": "integer", "required": False},
+        {"name": "batas", "type": "integer", "required": False, "default": "5"},
+        {"name": "langkah", "type": "integer", "required": False},
+    )
+    cast.operation(
+        "rentang",
+        "SELECT id FROM orang WHERE id < 9 [[ AND id BETWEEN :dari AND :sampai ]] [[ AND id <= :batas + :langkah ]] "
+        "ORDER BY id",
+        parameters=parameters,
+    )
+    reply = cast.get("rentang", "dari=3")
+    assert (reply.status, reply.json()["code"]) == (400, faults.PARAMETERS_TOGETHER.code)
+    assert "sampai" in reply.json()["detail"]
+    assert "dari" in reply.json()["detail"]
+    assert [row["id"] for row in cast.get("rentang", "dari=3&sampai=4").json()["data"]] == [3, 4]
+    assert cast.get("rentang").status == 200  # the default of batas is nobody's wish
+    assert cast.get("rentang", "batas=2").json()["code"] == faults.PARAMETERS_TOGETHER.code
+    old = call("/mantra/json/prov/data/rentang/dari=3", accesskey=cast.key)
+    assert "10005" in old.text
+
+
+def test_a_placeholder_in_quotation_marks_cannot_be_saved(cast: Cast) -> None:
+    with pytest.raises(ValidationError) as error:
+        cast.define("cari2", "SELECT id FROM orang WHERE nama LIKE '%:nama%'")
+    assert "'%' || :nama || '%'" in str(error.value)
