@@ -1,7 +1,8 @@
 """The check of an author's SQL: whether it may run at all.
 
-Three questions, one class each: are the tokens what the database sees (TokenCheck), is it one statement of the right
-kind (StatementCheck), does it call allowed functions only (FunctionCheck). SqlChecker asks them in this order.
+Four questions, one class each: are the tokens what the database sees (TokenCheck), is it one statement of the right
+kind (StatementCheck), does it call allowed functions only (FunctionCheck), is each part of it known
+(grammar.ShapeCheck). SqlChecker asks them in this order.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import Token, TokenType
 
-from dataservices.sql import functions, tsql
+from dataservices.sql import functions, grammar, tsql
 from dataservices.sql.messages import Problem, make_problem, position_of
 from dataservices.sql.template import Template, TemplateError, parse
 from dataservices.sql.tokens import BLANK, GAPS, is_word_character, tokenizer
@@ -107,10 +107,7 @@ _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))
 
 _READING_ROOTS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 _WRITING_ROOTS = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-_NEVER = (
-    exp.Command, exp.Create, exp.Drop, exp.Alter, exp.Set, exp.Copy, exp.Grant, exp.Into, exp.LoadData,
-    exp.Kill, exp.Pragma, exp.Attach, exp.Detach, exp.Transaction, exp.Commit, exp.Rollback, exp.Use, exp.Analyze,
-)  # fmt: skip
+#: Parts of statements that change or lock something. What is in no statement at all, grammar does not know.
 _CHANGES = (*_WRITING_ROOTS, exp.Lock, exp.NextValueFor)
 
 
@@ -141,6 +138,14 @@ class SampleText:
         """Return a problem at a token's position in the author's text, where CALL is two letters shorter."""
         shift = 2 if 0 <= self.call_at < token.start else 0
         return make_problem(code, position_of(self.original, token.start - shift), **details)
+
+    def node_problem(self, code: str, node: exp.Expression, **details: str) -> Problem:
+        """Return a problem at the first name in a node; without a position if it has none."""
+        starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
+        if not starts:
+            return make_problem(code, **details)
+        shift = 2 if 0 <= self.call_at < min(starts) else 0
+        return make_problem(code, position_of(self.original, min(starts) - shift), **details)
 
 
 class TokenCheck:
@@ -288,15 +293,10 @@ class StatementCheck:
         code = "not-writing" if self.writes else "not-reading"
         if not isinstance(tree, roots):
             yield make_problem(code, near=tree.key.upper())
-        forbidden = _NEVER if self.writes and not self.sample.is_call else (*_NEVER, *_CHANGES)
+        changes = self.writes and not self.sample.is_call
         for node in tree.walk():
-            if isinstance(node, forbidden):
+            if isinstance(node, _CHANGES) and not changes:
                 yield make_problem(code, near=node.key.upper())
-            elif isinstance(node, exp.Parameter) and self.dialect == "tsql":
-                # It is declared: tsql.split_batch() has checked that.
-                continue
-            elif isinstance(node, (exp.Placeholder, exp.Parameter)):
-                yield make_problem("placeholder", near=node.sql(self.dialect))
             elif isinstance(node, (exp.Update, exp.Delete)) and _touches_every_row(node):
                 yield make_problem("every-row", near=node.key.upper())
 
@@ -379,6 +379,7 @@ class SqlChecker:
         self.tokens = TokenCheck(self.sample)
         self.statement = StatementCheck(self.sample, writes)
         self.functions = FunctionCheck(self.sample, writes, allowed)
+        self.shape = grammar.ShapeCheck(dialect, writes, self.functions.functions)
 
     def problems(self) -> list[Problem]:
         """Return the problems that the first failing check finds."""
@@ -391,7 +392,7 @@ class SqlChecker:
         if problems:
             return problems
         try:
-            trees = sqlglot.parse(sample.text, read=sample.dialect)
+            trees = grammar.parse(tokens, sample.text, sample.dialect)
         except ParseError as error:
             return [_syntax_problem(error)]
         except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError):
@@ -400,7 +401,15 @@ class SqlChecker:
         if len(statements) != 1:
             return [make_problem("statements")]
         tree = statements[0]
-        return [*self.statement.tree_problems(tree), *self.functions.problems(tokens, _named_columns(tree))]
+        return [
+            *self.statement.tree_problems(tree),
+            *self.functions.problems(tokens, _named_columns(tree)),
+            *self._shape_problems(tree),
+        ]
+
+    def _shape_problems(self, tree: exp.Expression) -> Iterator[Problem]:
+        for code, node, shown in self.shape.problems(tree):
+            yield self.sample.node_problem(code, node, near=shown, name=shown)
 
 
 def _syntax_problem(error: ParseError) -> Problem:

@@ -217,3 +217,31 @@ WRITING: dict[str, frozenset[str]] = {
 
 #: How the names of Oracle's own packages begin. A function of one may be called without brackets.
 PACKAGES = ("dbms_", "utl_", "owa_", "wpg_", "apex_", "wwv_", "ctx_", "sdo_", "ords_", "xmltype", "httpuri")
+
+#: Functions that are called without brackets, and are written like a column. One that is in FUNCTIONS is allowed.
+BARE: dict[str, frozenset[str]] = {
+    "sqlite": frozenset(),
+    "postgres": _words("current_role current_user session_user system_user user"),
+    "mysql": _words("current_role current_user"),
+    "tsql": _words("current_user session_user system_user user"),
+    "oracle": _words("ora_invoking_user ora_invoking_userid uid user"),
+}
+
+#: PostgreSQL's functions of a whole row that are not in FUNCTIONS: table.name calls them. Those whose names begin
+#: with pg_ belong to them.
+OF_ROWS = _words("""
+    any_out anycompatible_out anycompatiblenonarray_out anyelement_out anynonarray_out hash_record hash_record_extended
+    ordered_set_transition_multi record_out record_send satisfies_hash_partition
+""")
+
+#: Types whose values are looked up among the server's objects and accounts.
+TYPES: dict[str, frozenset[str]] = {
+    "sqlite": frozenset(),
+    "postgres": _words("""
+    aclitem refcursor regclass regcollation regdatabase regnamespace regoper regoperator regproc regprocedure regrole
+    regtype txid_snapshot
+"""),
+    "mysql": frozenset(),
+    "tsql": frozenset(),
+    "oracle": frozenset(),
+}

@@ -86,6 +86,17 @@ MESSAGES = {
     ),
     "function-quoted": gettext_noop("Write the function {name} without quotation marks."),
     "function-qualified": gettext_noop("Write the function {name} without a schema before it."),
+    "construct": gettext_noop(
+        "The check does not know this part of SQL: {near}. Write it another way, or put it into a view and read that."
+    ),
+    "attribute": gettext_noop(
+        "The database could call a function at {near}: no table's name is before the dot. Put the expression into a "
+        "view, and read its column."
+    ),
+    "type": gettext_noop(
+        "Values of the type {near} are looked up among the server's own objects. Remove the conversion, or put it into "
+        "a view."
+    ),
     "variable": gettext_noop(
         "Server variables (@name, @@name, :=) are not allowed. Use a :placeholder for a value, ROW_NUMBER() OVER (…) "
         "to number rows."

@@ -11,10 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp
 
 from adapters import adapter_class
 from adapters.base import Limits, QueryFailed
-from dataservices.sql import Problem, Template, TemplateError, check, parse, quoted_placeholders, supports_paging
+from dataservices.sql import (
+    Problem,
+    Template,
+    TemplateError,
+    check,
+    grammar,
+    parse,
+    quoted_placeholders,
+    supports_paging,
+)
+from dataservices.sql.tokens import tokenizer
 from tests.dataservices import statements
 
 DIALECTS = ("sqlite", "postgres", "mysql")
@@ -239,11 +250,37 @@ def test_a_reading_statement_is_no_write() -> None:
         ("SELECT 1 /*! 2 */", "comment", (1, 10)),
         ("SELECT\u00a01", "character", (1, 7)),
         ("SELECT a.b(1)", "function-qualified", (1, 10)),
+        ("SELECT 1,\n (t.a).b FROM t", "attribute", (2, 3)),
+        ("SELECT t.pg_typeof FROM t", "function", (1, 8)),
+        ("SELECT current_user", "function", (None, None)),
+        ("SELECT 'x'::regclass", "type", (None, None)),
+        ("SELECT a OPERATOR(public.+) 1", "function", (1, 10)),
     ],
 )
 def test_a_problem_says_where(sql: str, code: str, place: tuple[int | None, int | None]) -> None:
-    (problem,) = check(sql, "postgres")
+    problem, *_ = check(sql, "postgres")
     assert (problem.code, (problem.line, problem.column)) == (code, place)
+
+
+def test_a_part_that_the_grammar_does_not_know_is_refused() -> None:
+    """Parts that the parser knows, and nobody has looked at what the engines do with them."""
+    for dialect, sql in (
+        ("postgres", "SELECT a FROM t CLUSTER BY a"),
+        ("sqlite", "SELECT a FROM t DISTRIBUTE BY b"),
+        ("tsql", "SELECT hierarchyid::Parse('/')"),
+        ("oracle", "SELECT * FROM t MATCH_RECOGNIZE (PATTERN (a) DEFINE a AS b > 1)"),
+    ):
+        assert {problem.code for problem in check(sql, dialect)} & {"construct", "syntax", "function"}, sql
+
+
+@pytest.mark.parametrize("dialect", [*DIALECTS, "tsql", "oracle"])
+def test_the_parser_leaves_functions_to_the_lists(dialect: str) -> None:
+    """A call is an Anonymous with its name and arguments, so that no function has a shape of its own by accident."""
+    sql = "SELECT date_add(a, b), sum(c), nextval('s'), current_setting('x') FROM t"
+    (tree,) = grammar.parse(tokenizer(dialect).tokenize(sql), sql, dialect)
+    assert tree is not None
+    assert [call.name.lower() for call in tree.expressions] == ["date_add", "sum", "nextval", "current_setting"]
+    assert {type(call) for call in tree.expressions} == {exp.Anonymous}
 
 
 def test_a_problem_in_the_arguments_of_a_call_says_where() -> None:

@@ -23,6 +23,8 @@ from dataservices.sql import check, parse
         "SELECT * FROM t PIVOT (SUM(x) FOR y IN ('a' AS a, 'b' AS b))",
         "SELECT a FROM t MINUS SELECT b FROM user_pegawai WHERE DATE '2024-01-31' < d AND ROWNUM = 1",
         "SELECT :a out, ords.id FROM pesanan ords",
+        "SELECT t.id, skema.u.id, v.alamat.kota, x.a FROM t, skema.u, pegawai v, (SELECT 1 a FROM dual) x",
+        "WITH c AS (SELECT 1 a FROM dual) SELECT c.a, (SELECT MAX(t.b) FROM t WHERE t.a = c.a) FROM c",
     ],
 )
 def test_a_query_passes(sql: str) -> None:
@@ -64,6 +66,12 @@ def test_a_query_passes(sql: str) -> None:
         ("SELECT * FROM v$session", "table"),
         ('SELECT * FROM "GV$SQL"', "table"),
         ("SELECT * FROM all_users", "table"),
+        ("SELECT htp.p FROM dual", "function-qualified"),
+        ("SELECT standard.user FROM dual", "function-qualified"),
+        ("SELECT ordsys.ord_dicom.x FROM dual", "function-qualified"),
+        ("SELECT kupp$proc.x, a.b FROM t a", "function-qualified"),
+        ("SELECT paket.f FROM t WHERE t.a = 1", "function-qualified"),
+        ("SELECT USER FROM dual", "function"),
     ],
 )
 def test_a_query_is_refused(sql: str, code: str) -> None:
