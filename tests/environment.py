@@ -7,14 +7,19 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.servers import real
+
 var = Path(tempfile.mkdtemp(prefix="mantra-test-"))
 atexit.register(shutil.rmtree, var, ignore_errors=True)
 (var / "journal").mkdir()
 (var / "sources").mkdir()
 (var / "static").mkdir()
 
+real.check_names()
+# The settings' own variables: those that name real servers are for the tests.
 for name in [name for name in os.environ if name.startswith(("MANTRA_", "AUDIT_"))]:
-    del os.environ[name]
+    if name not in real.VARIABLES.values():
+        del os.environ[name]
 os.environ.update(
     MANTRA_VAR_DIR=str(var),
     MANTRA_SECRET_KEY=os.urandom(32).hex(),

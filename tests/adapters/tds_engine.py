@@ -1,25 +1,22 @@
 """SQL Server and Sybase as the contract tests see them: our own responder, or a real server by environment variable.
 
-MANTRA_TEST_SQLSERVER and MANTRA_TEST_SYBASE are written host:port/database?user=…&password=…&encryption=…; the
-account must own an empty database. What needs a server that can be stopped is then left out.
+tests/servers/real.py has the variables; the account must own an empty database. What needs a server that can be
+stopped is then left out.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from adapters.base import Adapter
 from adapters.sqlserver import SQLServer
 from adapters.sybase import Sybase
 from tests.adapters.engines import Engine, _pyformat
+from tests.servers import real
 from tests.servers.tds import TDSServer
 
 CLASSES: dict[str, type[Adapter]] = {"sqlserver": SQLServer, "sybase": Sybase}
-VARIABLES = {"sqlserver": "MANTRA_TEST_SQLSERVER", "sybase": "MANTRA_TEST_SYBASE"}
 
 _NUMBERS = "WITH s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {last})"
 SQLSERVER = {
@@ -62,17 +59,6 @@ class TDSEngine(Engine):
         return words[0] + "".join(_pyformat(word) for word in words[1:])
 
 
-def from_variable(engine: str) -> dict[str, Any] | None:
-    """The settings of the real server that the environment names."""
-    value = os.environ.get(VARIABLES[engine])
-    if not value:
-        return None
-    parts = urlsplit(f"//{value}")
-    more: Mapping[str, str] = dict(parse_qsl(parts.query))
-    place = {"host": parts.hostname, "port": parts.port or "", "database": parts.path.strip("/")}
-    return {"engine": engine, **place, **more}
-
-
 def with_tables(engine: TDSEngine) -> TDSEngine:
     """The engine with the contract's tables, empty."""
     with engine.connection(writes=True) as (_, connection):
@@ -100,7 +86,6 @@ def _series(raw: Any) -> None:
 
 
 def engine_of(name: str, server: TDSServer | None) -> TDSEngine:
-    real = from_variable(name)
-    source = real if real is not None else server.source()  # type: ignore[union-attr]
+    source = real.source(name) if server is None else server.source()
     sql = SQLSERVER if name == "sqlserver" else SYBASE
-    return with_tables(TDSEngine(source, sql, None if real else server, schema="dbo"))  # type: ignore[arg-type]
+    return with_tables(TDSEngine(source, sql, server, schema="dbo"))  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ from tests.adapters import test_contract as contract
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 from tests.adapters.test_contract import ANGKA, BESAR, KECIL, refusal
 from tests.bounds import assert_within
+from tests.servers import real
 from tests.servers.certificates import Authority
 from tests.servers.oracle import OracleServer, ScriptedOracle, refusing_listener
 
@@ -44,7 +45,7 @@ SQL = {
     "counter": "CREATE TABLE counter (id NUMBER(9) PRIMARY KEY, nama VARCHAR2(40) NOT NULL)",
     "view": "CREATE VIEW counter_view AS SELECT id FROM counter",
 }
-REAL = re.fullmatch(r"([^/]+)/(.+)@([^:/]+):(\d+)/(.+)", os.environ.get("MANTRA_TEST_ORACLE", ""))
+REAL = real.source("oracle")
 
 
 class Said(Oracle):
@@ -99,17 +100,6 @@ class OracleEngine(Engine):
         return Said({**self.source, **changes})
 
 
-def _source(server: OracleServer | None) -> dict[str, Any]:
-    if server is not None:
-        return server.source()
-    assert REAL is not None
-    user, password, host, port, service = REAL.groups()
-    return {
-        "engine": "oracle", "host": host, "port": int(port), "service_name": service,
-        "user": user, "password": password,
-    }  # fmt: skip
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[OracleServer | None]:
     if REAL is not None:
@@ -122,7 +112,7 @@ def server() -> Iterator[OracleServer | None]:
 
 @pytest.fixture
 def engine(server: OracleServer | None) -> Engine:
-    source = _source(server)
+    source = server.source() if server is not None else dict(REAL or {})
     engine = OracleEngine(source, SQL, server, schema=source["user"].lower())  # type: ignore[arg-type]
     with engine.connection(writes=True) as (adapter, connection):
         tables = adapter.tables(connection, engine.schema)

@@ -15,16 +15,17 @@ from adapters.base import ConnectFailed, Limits, TimedOut
 from adapters.streaming import BATCH
 from tests.adapters import tds_engine, test_contract
 from tests.adapters.engines import LIMITS, everything
-from tests.adapters.tds_engine import TDSEngine, engine_of, from_variable
+from tests.adapters.tds_engine import TDSEngine, engine_of
 from tests.adapters.test_contract import *  # noqa: F403
 from tests.bounds import assert_within
+from tests.servers import real
 from tests.servers.process import wait_until
 from tests.servers.tds import TDSServer
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, TDSServer | None]]:
-    made = {name: None if from_variable(name) else TDSServer(name) for name in tds_engine.CLASSES}
+    made = {name: None if real.source(name) else TDSServer(name) for name in tds_engine.CLASSES}
     yield made
     for server in made.values():
         if server is not None:

@@ -16,7 +16,8 @@ from adapters.base import Limits, QueryFailed
 from adapters.sqlserver import SQLServer, bind
 from adapters.sybase import Sybase, literal, written
 from tests.adapters.engines import LIMITS, everything
-from tests.adapters.tds_engine import CLASSES, from_variable
+from tests.adapters.tds_engine import CLASSES
+from tests.servers import real
 from tests.servers.tds import TDSServer
 
 GUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
@@ -106,7 +107,7 @@ def reading() -> Iterator[dict[str, tuple[Any, Any]]]:
     """An adapter and a connection that reads, by engine."""
     servers, made = [], {}
     for name, kind in CLASSES.items():
-        source = from_variable(name)
+        source = real.source(name)
         if source is None:
             servers.append(TDSServer(name))
             source = servers[-1].source()
@@ -129,7 +130,7 @@ def asked(reading: dict[str, tuple[Any, Any]], engine: str, sql: str, **argument
 def test_a_value_is_exact(
     reading: dict[str, tuple[Any, Any]], engine: str, type_: str, text: str, value: Any, word: str
 ) -> None:
-    if from_variable(engine) and " COLLATE " in type_:
+    if real.source(engine) and " COLLATE " in type_:
         kind, _, collation = type_.partition(" COLLATE ")
         cast = f"CAST(N{text} COLLATE {collation} AS {kind})"
     else:

@@ -129,7 +129,7 @@ SQLSERVER: tuple[Type, ...] = (
     ),
     of("varchar(5)", "text", ("empty", "''", text(""))),
     of("char(4)", "text", ("empty", "''", text("    "))),
-    of("varbinary(5)", "bytes", ("empty", "''", text(""))),
+    of("varbinary(5)", "bytes", ("empty", "0x", text(""))),
     of("sysname", "text", ("ordinary", "'pegawai'", text("pegawai"))),
     of("time(3)", "time", ("milliseconds", "'00:00:00.120'", text("00:00:00.12"))),
     of(
@@ -178,7 +178,7 @@ SQLSERVER: tuple[Type, ...] = (
     of(
         "varbinary(max)",
         "bytes",
-        ("empty", "''", text("")),
+        ("empty", "0x", text("")),
         ("4 KB", "0x" + "00ff" * 2048, text("AP8A/wD/" * 682 + "AP8A/w==")),
     ),
     of("rowversion", "bytes", ("ordinary", "0x00000000000007D1", text("AAAAAAAAB9E="))),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from typing import Any
 
 import pytest
 
@@ -8,21 +10,31 @@ from adapters.oracle import Oracle
 from tests.matrix.asked import Asked, each, every, statements
 from tests.matrix.oracle import TYPES
 from tests.matrix.shown import Case, Type
+from tests.servers import real
 from tests.servers.oracle import OracleServer
 
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Asked]:
-    with OracleServer() as server:
-        adapter = Oracle(server.source(session="TIME_ZONE=+07:00"))
-        made = adapter.connect(writes=True)
-        for statement in statements(TYPES, "NUMBER(9)"):
-            made.cursor().execute(statement)
-        made.commit()
-        made.close()
+    """The PostgreSQL that speaks Oracle's protocol, or the real server that the environment names."""
+    named = real.source("oracle")
+    with nullcontext() if named else OracleServer() as server:
+        source = named or server.source()  # type: ignore[union-attr]
+        adapter = Oracle({**source, "session": "TIME_ZONE=+07:00"})
+        _fill(adapter.connect(writes=True))
         connection = adapter.connect()
         yield Asked(adapter, connection, TYPES, "V")
         connection.close()
+
+
+def _fill(connection: Any) -> None:
+    for place in range(len(TYPES)):
+        with suppress(Exception):
+            connection.cursor().execute(f"DROP TABLE m{place}")
+    for statement in statements(TYPES, "NUMBER(9)"):
+        connection.cursor().execute(statement)
+    connection.commit()
+    connection.close()
 
 
 @each(TYPES)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.adapters.tds_engine import CLASSES, from_variable
+from tests.adapters.tds_engine import CLASSES
 from tests.matrix.asked import LIMITS, Asked, each, every, statements
 from tests.matrix.shown import Case, Type
 from tests.matrix.tds import SQLSERVER, SYBASE
+from tests.servers import real
 from tests.servers.tds import TDSServer
 
 
@@ -25,11 +26,11 @@ def written(engine: str, type_: Type) -> Type:
 
 def filled(engine: str, types: tuple[Type, ...]) -> Iterator[Asked]:
     """Our own responder's tables, or those of the real server that the environment names."""
-    real = from_variable(engine)
-    server = None if real else TDSServer(engine)
-    adapter = CLASSES[engine](real or server.source())  # type: ignore[union-attr]
+    named = real.source(engine)
+    server = None if named else TDSServer(engine)
+    adapter = CLASSES[engine](named or server.source())  # type: ignore[union-attr]
     # A real server makes these by itself.
-    types = tuple(type_ for type_ in types if not (real and type_.ddl == "rowversion"))
+    types = tuple(type_ for type_ in types if not (named and type_.ddl == "rowversion"))
     made = adapter.connect(writes=True)
     for place in range(len(types)):
         with suppress(Exception):

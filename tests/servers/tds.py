@@ -1,6 +1,6 @@
 """A server that speaks TDS 7.4 as SQL Server does, or TDS 5.0 as Sybase ASE does, over a SQLite file.
 
-It shares its author's misreadings: MANTRA_TEST_SQLSERVER and MANTRA_TEST_SYBASE point the same tests at real ones.
+It shares its author's misreadings: tests/servers/README.md says how the same tests run against real ones.
 Accounts: mantra (password mantra); penuh, whose log-in finds the server full.
 """
 

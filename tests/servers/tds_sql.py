@@ -260,7 +260,7 @@ class Session:
         db.create_collation("tdsnumber", _compare_numbers)
         functions: dict[str, tuple[int, Callable[..., Any]]] = {
             "tds_cast": (2, self._fitted),
-            "tds_store": (2, self._fitted),
+            "tds_store": (2, self._assigned),
             "concat": (-1, lambda *words: "".join("" if word is None else str(word) for word in words)),
             "newid": (0, lambda: str(uuid.uuid4()).upper()),
             "suser_name": (0, lambda: self.user),
@@ -302,6 +302,13 @@ class Session:
         except Misfit as misfit:
             self.error = misfit
             raise
+
+    def _assigned(self, value: Any, kind: str) -> Any:
+        """The value as a column takes it. SQL Server makes no bytes of a text unless told to by CAST."""
+        if not self.sybase and isinstance(value, str) and tds_types.parse(kind).name in ("binary", "varbinary"):
+            self.error = Misfit(257, f"Implicit conversion from data type varchar to {kind} is not allowed.")
+            raise self.error
+        return self._fitted(value, kind)
 
     def close(self) -> None:
         self.db.close()
@@ -684,6 +691,9 @@ _GLOBALS = {"spid": 51, "version": "Tiruan T-SQL untuk pengujian", "trancount": 
 def _in_sqlite(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.National):
         return exp.Literal.string(node.name)
+    if isinstance(node, exp.Column) and node.name == "0x":
+        # sqlglot takes the empty bytes for a name.
+        return exp.HexString(this="")
     if isinstance(node, exp.Neg | exp.Literal) and (number := _exact(node)):
         return number
     if isinstance(node, exp.Anonymous) and node.name.lower() == "tds_global":
