@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 Row = tuple[Any, ...]
 
@@ -43,6 +45,14 @@ class ConnectFailed(SourceError):
 
 class QueryFailed(SourceError):
     """The source refused the statement: it will fail again."""
+
+
+class ValueRefused(QueryFailed):
+    """The engine cannot represent a value of the caller's. ``parameter`` is its name, "" if that is unknown."""
+
+    def __init__(self, parameter: str, sqlstate: str = "") -> None:
+        super().__init__("data", sqlstate)
+        self.parameter = parameter
 
 
 class TimedOut(SourceError):
@@ -88,6 +98,47 @@ class Setting:
     required: bool = False
     default: str = ""
     help: str = ""
+
+
+TIME_ZONE = Setting(
+    "timezone", "Time zone", help="of the source's local times, such as Asia/Makassar: see sources.md, Datetimes"
+)
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """Return the IANA time zone of that name; None for "". Raises ValueError for an unknown name."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (LookupError, OSError, TypeError, ValueError):
+        raise ValueError(f"{name!r} is not a time zone") from None
+
+
+def local_time(value: datetime, zone: tzinfo | None) -> datetime:
+    """Return a datetime with an offset as the local time of ``zone``, without one. Others stay as they are.
+
+    None is the process's own zone, which Django sets to MANTRA_TIME_ZONE. Raises OverflowError if the local time would
+    be outside of the years 1 to 9999.
+    """
+    return value if value.tzinfo is None else value.astimezone(zone).replace(tzinfo=None)
+
+
+def converted(
+    arguments: Mapping[str, Any] | Sequence[Any], convert: Callable[[Any], Any]
+) -> dict[str, Any] | list[Any]:
+    """Return the values of a statement, converted. Raises ValueRefused where ``convert`` raises ValueError or
+    OverflowError."""
+    if not isinstance(arguments, Mapping):
+        return [_converted("", value, convert) for value in arguments]
+    return {name: _converted(name, value, convert) for name, value in arguments.items()}
+
+
+def _converted(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
+    try:
+        return convert(value)
+    except (OverflowError, ValueError):
+        raise ValueRefused(name) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +226,8 @@ class Adapter(ABC):
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.source = source
+        #: The zone that the source names for its local times; None if it names none.
+        self.zone = time_zone(str(source.get("timezone") or ""))
 
     @abstractmethod
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:

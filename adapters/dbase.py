@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from adapters.base import (
     CONNECT_SECONDS,
+    TIME_ZONE,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -78,10 +79,13 @@ class DBase(Adapter):
             help="for example cp850, cp437, cp1252; empty: the code page that the file states, else cp850",
         ),
         Setting("index", "Indices", help="columns to index from the start, separated by commas; others follow the SQL"),
+        TIME_ZONE,
     )
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
+        #: Runs the statements over the copies.
+        self._sqlite = SQLite({"timezone": source.get("timezone")})
         #: By statement and copies: the columns of the result, and how they are converted.
         self._shapes: dict[Any, Shape] = {}
         #: The folder, its time of change, until when that is valid, and its tables.
@@ -134,7 +138,7 @@ class DBase(Adapter):
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut("timeout")
-        stream = SQLite.run(SQLite({}), connection, parsed.text, arguments, replace(limits, seconds=left))
+        stream = self._sqlite.run(connection, parsed.text, arguments, replace(limits, seconds=left))
         as_of = min((seen for _, seen in table_copies.values()), default=None)
         return ConvertedResult(stream, self._shape_of(stream, sql, parsed, table_copies), as_of)
 
@@ -147,7 +151,7 @@ class DBase(Adapter):
             raise ConnectFailed("broken")
         parsed = statement.parse_statement(sql)
         self._attach_tables(connection, parsed, deadline)
-        return SQLite.explain(SQLite({}), connection, parsed.text, arguments, limits)
+        return self._sqlite.explain(connection, parsed.text, arguments, limits)
 
     def _attach_tables(
         self, connection: Any, parsed: statement.Statement, deadline: float
@@ -242,7 +246,7 @@ class DBase(Adapter):
             connection.set_authorizer(_authorize)
 
     def ping(self, connection: Any) -> bool:
-        return SQLite.ping(SQLite({}), connection)
+        return self._sqlite.ping(connection)
 
     def databases(self, connection: Any) -> list[str]:
         """The file or folder."""

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
     READING,
+    TIME_ZONE,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -29,7 +31,9 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    converted,
     keys_of,
+    local_time,
     plannable,
     quoted,
 )
@@ -128,6 +132,7 @@ class MySQL(Adapter):
             help="DISABLED, PREFERRED, REQUIRED, VERIFY_CA (MariaDB's client checks the name too) or VERIFY_IDENTITY",
         ),
         Setting("ssl_ca", "CA file", help="PEM file with the CA certificate, for VERIFY_CA and VERIFY_IDENTITY"),
+        TIME_ZONE,
     )  # fmt: skip
 
     def __init__(self, source: Mapping[str, Any]) -> None:
@@ -164,6 +169,10 @@ class MySQL(Adapter):
         try:
             _execute(connection, f"SET SESSION sql_mode = '{_SQL_MODE}'")
             _execute(connection, f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
+            if self.zone is not None:
+                # TIMESTAMP columns are read and written in the session's zone.
+                _execute(connection, f"SET SESSION time_zone = '{_zone_name(self.zone)}'")
+                connection.zone = self.zone
             connection.time_cap_name = _cap_name(connection)
             if ssl_mode not in ("DISABLED", "PREFERRED") and not _encrypted(connection):
                 raise ConnectFailed("tls")
@@ -466,10 +475,10 @@ def _cap_name(connection: Any) -> str | None:
 
 
 def _bind(connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    literal = connection.literal
-    if isinstance(arguments, Mapping):
-        return _encoded(sql) % {name.encode(): literal(_plain(value)) for name, value in arguments.items()}
-    return _encoded(sql) % tuple([literal(_plain(value)) for value in arguments])
+    values = converted(arguments, partial(_literal, connection))
+    if isinstance(values, dict):
+        return _encoded(sql) % {name.encode(): value for name, value in values.items()}
+    return _encoded(sql) % tuple(values)
 
 
 @lru_cache(maxsize=1000)
@@ -477,11 +486,30 @@ def _encoded(sql: str) -> bytes:
     return sql.encode()
 
 
-def _plain(value: Any) -> Any:
-    """Return the value. Raises ValueError for NaN and infinity, which mysqlclient would write as a column's name."""
+def _literal(connection: Any, value: Any) -> bytes:
+    """Return the value as SQL. Raises ValueError for NaN and infinity, which mysqlclient would write as a column's
+    name, and OverflowError for a datetime outside of the years 1 to 9999."""
     if isinstance(value, Decimal) and not value.is_finite():
         raise ValueError("MySQL cannot represent this number")
-    return value
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = local_time(value, _session_zone(connection))
+    return connection.literal(value)  # type: ignore[no-any-return]
+
+
+def _session_zone(connection: Any) -> tzinfo:
+    """Return the time zone of the session. Where the source names none, the server says how far it is from UTC."""
+    if connection.zone is None:
+        connection.query(b"SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW())")
+        ((seconds,),) = connection.store_result().fetch_row(0, 0)
+        connection.zone = timezone(timedelta(seconds=seconds))
+    return connection.zone  # type: ignore[no-any-return]
+
+
+def _zone_name(zone: tzinfo) -> str:
+    """Return the zone as MySQL knows it: by its offset if it has only one, for a server may have no table of zones."""
+    offsets = {datetime(year, month, 1, tzinfo=zone).strftime("%z") for year in range(2000, 2038) for month in (1, 7)}
+    offset = offsets.pop()
+    return str(zone) if offsets else f"{offset[:3]}:{offset[3:5]}"
 
 
 def _execute(connection: Any, text: str) -> None:
@@ -577,7 +605,7 @@ def _driver() -> ModuleType:
 @cache
 def _connection_class() -> type[Any]:
     """Return mysqlclient's connection class, which can be closed twice. ``session_caps`` are the caps set in its
-    session, ``time_cap_name`` is the name of its server's time cap."""
+    session, ``time_cap_name`` is the name of its server's time cap, ``zone`` the session's time zone, once known."""
     driver = _driver()
     base = driver.connections.Connection
 
@@ -585,7 +613,8 @@ def _connection_class() -> type[Any]:
         with suppress(driver.Error):
             base.close(self)
 
-    return type("Connection", (base,), {"close": close, "session_caps": (None, None), "time_cap_name": None})
+    attributes = {"session_caps": (None, None), "time_cap_name": None, "zone": None}
+    return type("Connection", (base,), {"close": close, **attributes})
 
 
 def _bit(value: bytes) -> int:

@@ -18,6 +18,7 @@ from adapters import procedures
 from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
+    TIME_ZONE,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -170,6 +171,7 @@ class PostgreSQL(Adapter):
             "sslmode", "TLS", default="prefer", help="disable, allow, prefer, require, verify-ca or verify-full"
         ),
         Setting("sslrootcert", "CA file", help="PEM file with the CA certificate, for verify-ca and verify-full"),
+        TIME_ZONE,
     )  # fmt: skip
 
     def __init__(self, source: Mapping[str, Any]) -> None:
@@ -191,6 +193,9 @@ class PostgreSQL(Adapter):
         # libpq applies the time-out to each attempt, and makes a second one where TLS is optional.
         attempts = address_count(host, port) * (2 if sslmode in ("prefer", "allow") else 1)
         options = _OPTIONS if writes else {**_OPTIONS, "default_transaction_read_only": "on"}
+        if self.zone is not None:
+            # By it PostgreSQL converts a datetime with an offset where it meets a column without a zone.
+            options = {**options, "TimeZone": source["timezone"]}
         try:
             connection = psycopg2.connect(
                 host=host,

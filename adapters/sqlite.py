@@ -16,6 +16,7 @@ from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
     ROW_BYTES,
+    TIME_ZONE,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -28,7 +29,9 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    converted,
     keys_of,
+    local_time,
     plannable,
 )
 from adapters.files import locate
@@ -83,6 +86,7 @@ class SQLite(Adapter):
     paramstyle = "named"
     settings = (
         Setting("database", "File", required=True, help="the database file, in a folder that the operator has opened"),
+        TIME_ZONE,
     )
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
@@ -121,10 +125,11 @@ class SQLite(Adapter):
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limits.width, _STATEMENT_BYTES))
         except sqlite3.Error as error:
             raise _to_source_error(error) from None
+        values = converted(arguments, self._value)
         if limits.writes:
-            return _write(connection, sql, arguments, limits)
+            return _write(connection, sql, values, limits)
         try:
-            cursor = _execute(connection, sql, _values(arguments))
+            cursor = _execute(connection, sql, values)
             if cursor.description is None:
                 return BufferedResult(affected=cursor.rowcount)
             first = fetch_first(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
@@ -133,6 +138,23 @@ class SQLite(Adapter):
             return CursorResult(connection, cursor, first, limits)
         except Exception as error:
             raise _to_source_error(error) from None
+
+    def _value(self, value: Any) -> Any:
+        """Return a value as one of SQLite's five types, in the form of its date functions and number literals.
+
+        Raises OverflowError for an integer of more than 64 bits: SQLite would compare and store another number.
+        """
+        if isinstance(value, int):
+            if not -(2**63) <= value < 2**63:
+                raise OverflowError
+            return value
+        if isinstance(value, Decimal):
+            return _number(value)
+        if isinstance(value, datetime):
+            return local_time(value, self.zone).isoformat(" ")
+        if isinstance(value, (date, clock_time)):
+            return value.isoformat()
+        return value
 
     def ping(self, connection: Any) -> bool:
         try:
@@ -236,11 +258,11 @@ class CursorResult(ChunkedResult):
 
 
 def _write(
-    connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    connection: Connection, sql: str, values: Mapping[str, Any] | Sequence[Any], limits: Limits
 ) -> BufferedResult:
     try:
         _execute(connection, "BEGIN IMMEDIATE", ())
-        cursor = _execute(connection, sql, _values(arguments))
+        cursor = _execute(connection, sql, values)
         if cursor.description is None:
             stored = BufferedResult(affected=cursor.rowcount)
         else:
@@ -276,25 +298,6 @@ def _execute(connection: Connection, sql: str, values: Any) -> sqlite3.Cursor:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or connection.late():
                 raise
-
-
-def _values(arguments: Mapping[str, Any] | Sequence[Any]) -> Any:
-    if isinstance(arguments, Mapping):
-        return {name: _value(value) for name, value in arguments.items()}
-    return [_value(value) for value in arguments]
-
-
-def _value(value: Any) -> Any:
-    """Return a value as one of SQLite's five types, in the form of its date functions and number literals."""
-    if value is None or isinstance(value, (str, int, float, bytes)):
-        return value
-    if isinstance(value, Decimal):
-        return _number(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, (date, clock_time)):
-        return value.isoformat()
-    return value
 
 
 def _number(value: Decimal) -> int | float | str:

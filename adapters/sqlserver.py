@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from datetime import time as clock
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from adapters.base import ConnectFailed, Key, Setting, keys_of, quoted
+from adapters.base import TIME_ZONE, ConnectFailed, Key, Setting, ValueRefused, keys_of, local_time, quoted
 from adapters.tds.adapter import TDSAdapter
 from adapters.tds.dialling import Connection
 from adapters.tds.types import precision_and_scale
@@ -27,6 +27,8 @@ from adapters.tds.types import precision_and_scale
 BROWSER_PORT = 1434
 
 _PLACEHOLDER = re.compile(r"%(?:%|\(([A-Za-z_]\w*)\)s)")
+#: What follows a placeholder that its author casts to the one type with an offset.
+_TO_OFFSET = re.compile(r"\s+AS\s+datetimeoffset\b", re.I)
 _WVARCHAR, _WLONGVARCHAR, _VARCHAR, _VARBINARY, _LONGVARBINARY = -9, -10, 12, -3, -4
 
 #: How many UTF-16 units and bytes a parameter holds before its type must be a (max) one.
@@ -52,6 +54,7 @@ class SQLServer(TDSAdapter):
         Setting("authority", "Authority", help="PEM file, or system, to check the server's certificate"),
         Setting("tds_version", "TDS version", default="7.4", help="7.4; 7.3 for SQL Server 2008, 7.2 for 2005"),
         Setting("application", "Application name", default="mantra", help="name that the server's monitors show"),
+        TIME_ZONE,
     )
     session_setup = {
         False: "SET NOCOUNT ON; SET XACT_ABORT ON; SET TEXTSIZE 2147483647",
@@ -74,7 +77,7 @@ class SQLServer(TDSAdapter):
     def _execute(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
     ) -> None:
-        text, declared, values, sizes = bind(sql, arguments)
+        text, declared, values, sizes = bind(sql, arguments, self.zone)
         text = before + text + after
         if not values:
             cursor.execute(text)
@@ -152,7 +155,7 @@ class SQLServer(TDSAdapter):
 
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
         """The values are variables, as in a run."""
-        text, declared, _, _ = bind(sql, arguments)
+        text, declared, _, _ = bind(sql, arguments, self.zone)
         cursor.execute((f"DECLARE {declared};\n" if declared else "") + text)
         lines: list[str] = []
         while True:
@@ -164,31 +167,42 @@ class SQLServer(TDSAdapter):
 
 
 def bind(
-    sql: str, arguments: Mapping[str, Any] | Sequence[Any]
+    sql: str, arguments: Mapping[str, Any] | Sequence[Any], zone: tzinfo | None = None
 ) -> tuple[str, str, list[Any], list[tuple[int, int, int] | None]]:
     """Return the text with @P1, @P2, …, their declaration, their values, and pyodbc's input sizes for them.
 
     A placeholder that occurs twice is one parameter. NULL is written as a literal: as a parameter it would have a
-    type, and not every type can be stored in every column.
+    type, and not every type can be stored in every column. A datetime with an offset becomes the local time of
+    ``zone``, except in CAST(… AS datetimeoffset): SQL Server takes a local time for UTC there, and in a comparison
+    with a column without an offset it takes that for UTC. Raises ValueRefused.
     """
     if not isinstance(arguments, Mapping):
         raise TypeError("arguments go by name")
     pieces, names = _split(sql)
-    variables: dict[str, str] = {}
+    variables: dict[tuple[str, bool], str] = {}
     declared: list[str] = []
     values: list[Any] = []
     sizes: list[tuple[int, int, int] | None] = []
     text = [pieces[0]]
     for name, piece in zip(names, pieces[1:], strict=True):
-        if name not in variables:
-            type_, value, size, written = _parameter(arguments[name])
+        value = arguments[name]
+        offset = isinstance(value, datetime) and value.tzinfo is not None and _TO_OFFSET.match(piece) is not None
+        if (name, offset) not in variables:
+            try:
+                type_, bound, size, written = _parameter(value if offset else _local(value, zone))
+            except (OverflowError, ValueError):
+                raise ValueRefused(name) from None
             if type_:
                 declared.append(f"@P{len(values) + 1} {type_}")
-                values.append(value)
+                values.append(bound)
                 sizes.append(size)
-            variables[name] = written.format(f"@P{len(values)}")
-        text += [variables[name], piece]
+            variables[name, offset] = written.format(f"@P{len(values)}")
+        text += [variables[name, offset], piece]
     return "".join(text), ", ".join(declared), values, sizes
+
+
+def _local(value: Any, zone: tzinfo | None) -> Any:
+    return local_time(value, zone) if isinstance(value, datetime) else value
 
 
 @lru_cache(maxsize=1000)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
-from adapters.base import CONNECT_SECONDS, Key, Setting, keys_of
+from adapters.base import CONNECT_SECONDS, TIME_ZONE, Key, Setting, converted, keys_of, local_time
 from adapters.tds.adapter import TDSAdapter
 from adapters.tds.dialling import Connection
 from adapters.tds.types import precision_and_scale
@@ -43,6 +43,7 @@ class Sybase(TDSAdapter):
             help="for the server's texts if it does not state the correct one, for example cp1252",
         ),
         Setting("application", "Application name", default="mantra", help="name that the server's monitors show"),
+        TIME_ZONE,
     )
     session_setup = {
         False: "set nocount on set textsize 2147483647 set quoted_identifier on",
@@ -63,7 +64,7 @@ class Sybase(TDSAdapter):
     def _execute(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
     ) -> None:
-        text = self._coded(written(sql, arguments))
+        text = self._coded(written(sql, arguments, self.zone))
         # A semicolon is no part of the language.
         cursor.execute(before + text.rstrip("; \t\r\n") + after)
 
@@ -131,7 +132,7 @@ class Sybase(TDSAdapter):
 
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
         """Return the messages in which the server sends the plan."""
-        cursor.execute(self._coded(written(sql, arguments)).rstrip("; \t\r\n"))
+        cursor.execute(self._coded(written(sql, arguments, self.zone)).rstrip("; \t\r\n"))
         return [str(text).rpartition("]")[2].rstrip() for _, text in cursor.messages or ()]
 
     def _coded(self, text: str) -> str:
@@ -140,11 +141,17 @@ class Sybase(TDSAdapter):
         return text.encode(page).decode("latin-1") if page else text
 
 
-def written(sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Return the statement with its values for its %(name)s placeholders. Raises ValueError if one has no literal."""
-    if isinstance(arguments, Mapping):
-        return sql % {name: literal(value) for name, value in arguments.items()}
-    return sql % tuple(literal(value) for value in arguments)
+def written(sql: str, arguments: Mapping[str, Any] | Sequence[Any], zone: tzinfo | None = None) -> str:
+    """Return the statement with its values for its %(name)s placeholders. Raises ValueRefused if one has no literal.
+
+    A datetime with an offset becomes the local time of ``zone``: Sybase has no offsets.
+    """
+
+    def write(value: Any) -> str:
+        return literal(local_time(value, zone) if isinstance(value, datetime) else value)
+
+    values = converted(arguments, write)
+    return sql % (values if isinstance(values, dict) else tuple(values))
 
 
 def literal(value: Any) -> str:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adapters import ADAPTERS, adapter_class
+from adapters.base import time_zone
 from dataservices import sql as sql_text
 from registry import secret_rules
 from registry.models import Agency, Operation, Parameter, RegistryModel, code_validator
@@ -98,9 +99,18 @@ class DataSource(RegistryModel):
             problems["options"] = _("Do not enter a secret here: it would be stored in clear text.")
         elif unknown:
             problems["options"] = format_lazy("{} {}", _("This engine does not have this option:"), ", ".join(unknown))
+        elif not self._has_known_time_zone():
+            problems["options"] = _("There is no such time zone. Write its name as in Asia/Makassar.")
         if problems:
             raise ValidationError(problems)
         secret_rules.check(self)
+
+    def _has_known_time_zone(self) -> bool:
+        try:
+            time_zone(self.options.get("timezone") or "")
+        except ValueError:
+            return False
+        return True
 
     def secret_destinations(self) -> frozenset[Hashable]:
         """Return where the password goes: the server, and the options that lead to another one."""

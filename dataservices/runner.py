@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from adapters.base import ConnectFailed, Limits, QueryFailed, RowTooLarge, SourceError, Stream, TimedOut
+from adapters.base import (
+    ConnectFailed,
+    Limits,
+    QueryFailed,
+    RowTooLarge,
+    SourceError,
+    Stream,
+    TimedOut,
+    ValueRefused,
+)
 from adapters.streaming import widest_row
 from dataservices import pool
 from dataservices.plan import BlocksRefused, Plan, Projection
@@ -228,6 +237,13 @@ def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     if isinstance(error, RowTooLarge):
         mib = f"{limits.width / 2**20:g}"
         return Fault(faults.ANSWER_TOO_WIDE, request_id=call.request_id, mib=mib, reason=error.reason)
+    if isinstance(error, ValueRefused):
+        return Fault(
+            faults.PARAMETER_INVALID,
+            parameter=error.parameter,
+            reason_id="sumber data tidak dapat menampung nilai ini",
+            reason_en="the data source cannot hold this value",
+        )
     if isinstance(error, TimedOut):
         return Fault(faults.SOURCE_TIMEOUT, seconds=f"{limits.seconds:g}", reason=error.reason)
     kind = faults.SOURCE_UNREACHABLE if isinstance(error, ConnectFailed) else faults.QUERY_FAILED

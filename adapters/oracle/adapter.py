@@ -6,10 +6,12 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from adapters.base import (
     CONNECT_SECONDS,
+    TIME_ZONE,
     Adapter,
     ColumnInfo,
     ConnectFailed,
@@ -21,12 +23,11 @@ from adapters.base import (
     Setting,
     Stream,
     TimedOut,
+    converted,
     plannable,
 )
 from adapters.oracle import catalogue
-from adapters.oracle.connecting import (
-    connect,
-)
+from adapters.oracle.connecting import connect, session_zone
 from adapters.oracle.driver import FETCH, oracledb_driver, to_source_error
 from adapters.oracle.statements import OTHER_STATEMENT, OracleStatement, parse_statement
 from adapters.oracle.types import (
@@ -70,10 +71,12 @@ class Oracle(Adapter):
         Setting("wallet_password", "Wallet password", secret=True),
         Setting("schema", "Schema", help="schema for names without one; by default the user's own"),
         Setting("session", "Session", help="for example NLS_SORT=BINARY_CI; NLS_COMP=LINGUISTIC; TIME_ZONE=+07:00"),
+        TIME_ZONE,
     )  # fmt: skip
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         super().__init__(source)
+        self.zone = session_zone(source) or self.zone
         #: Statements whose timestamps only the server can write exactly: the statement sent instead, and its columns.
         self.exact: dict[str, tuple[str, Columns]] = {}
         #: By statement: the width of its widest row so far, in bytes.
@@ -89,12 +92,13 @@ class Oracle(Adapter):
         statement = parse_statement(sql)
         if not connection.writes and (statement.locks or not statement.reads):
             raise QueryFailed("read-only" if statement.reads or OTHER_STATEMENT.match(sql) else "syntax")
+        values = converted(arguments, partial(bindable, zone=self.zone))
         token = watchdog.begin(connection.descriptor, deadline, limits.width)
         try:
             connection.call_timeout = max(1, int(limits.seconds * 1000))
             if limits.writes:
-                return _write(connection, statement, arguments, limits)
-            return self._read(connection, statement, arguments, limits, deadline)
+                return _write(connection, statement, values, limits)
+            return self._read(connection, statement, values, limits, deadline)
         except Exception as error:
             cut, token = watchdog.end(token), None
             fault = to_source_error(error, cut, deadline)
@@ -285,7 +289,7 @@ def _execute(
     cursor.prefetchrows = cursor.arraysize = count
     if not isinstance(arguments, Mapping):
         arguments = dict(zip([name for name, _ in statement.placeholders], arguments, strict=True))
-    bound = {placeholder: bindable(arguments[name]) for name, placeholder in statement.placeholders}
+    bound = {placeholder: arguments[name] for name, placeholder in statement.placeholders}
     timestamps = {
         placeholder: timestamp_type(value) for placeholder, value in bound.items() if isinstance(value, datetime)
     }

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, tzinfo
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from adapters.base import (
     CONNECT_SECONDS,
     ConnectFailed,
     SourceError,
+    time_zone,
 )
 from adapters.oracle.driver import NUMBERS, oracledb_driver, reason_of, to_source_error
 from adapters.oracle.types import output_type_handler
@@ -33,6 +35,7 @@ _SESSION = {
     "NLS_NUMERIC_CHARACTERS": ".,",
 }
 _SESSION_SETTING = re.compile(r"\s*(NLS_[A-Z_]+|TIME_ZONE)\s*=\s*([\w .,:/+$-]+?)\s*", re.I | re.ASCII)
+_OFFSET = re.compile(r"([+-])(\d{1,2}):(\d{2})", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_$#]{0,127}", re.ASCII)
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
@@ -97,17 +100,40 @@ def connect_parameters(source: Mapping[str, Any]) -> dict[str, Any]:
 def _session_statements(source: Mapping[str, Any]) -> Iterator[str]:
     """The statements that set a new session up. Raises ConnectFailed for an invalid setting."""
     settings = dict(_SESSION)
-    for part in filter(str.strip, str(source.get("session") or "").split(";")):
-        match = _SESSION_SETTING.fullmatch(part)
-        if match is None:
-            raise ConnectFailed("syntax")
-        settings[match[1].upper()] = match[2]
+    if source.get("timezone"):
+        settings["TIME_ZONE"] = source["timezone"]
+    settings |= _session_settings(source)
     yield "ALTER SESSION SET " + " ".join(f"{name} = '{value}'" for name, value in settings.items())
     schema = source.get("schema")
     if schema:
         if not _IDENTIFIER.fullmatch(schema):
             raise ConnectFailed("syntax")
         yield f"ALTER SESSION SET CURRENT_SCHEMA = {schema}"
+
+
+def _session_settings(source: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the option ``session`` sets. Raises ConnectFailed for an invalid setting."""
+    settings = {}
+    for part in filter(str.strip, str(source.get("session") or "").split(";")):
+        match = _SESSION_SETTING.fullmatch(part)
+        if match is None:
+            raise ConnectFailed("syntax")
+        settings[match[1].upper()] = match[2]
+    return settings
+
+
+def session_zone(source: Mapping[str, Any]) -> tzinfo | None:
+    """Return the time zone that the option ``session`` sets; None if it sets none, or one that only Oracle knows.
+
+    Without a setting the driver gives a session the zone of this process.
+    """
+    try:
+        name = _session_settings(source).get("TIME_ZONE", "")
+        if match := _OFFSET.fullmatch(name):
+            return datetime.strptime(f"{match[1]}{int(match[2]):02}{match[3]}", "%z").tzinfo
+        return time_zone(name)
+    except (ConnectFailed, ValueError):
+        return None
 
 
 def _execute_setup(connection: Any, text: str) -> None:

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from adapters.base import (
-    QueryFailed,
-)
+from adapters.base import QueryFailed, local_time
 from adapters.floats import single
 from adapters.oracle.driver import oracledb_driver
 
 Columns = tuple[tuple[str, str | None], ...]
 
 
-def bindable(value: Any) -> Any:
-    """Return the value as a type Oracle has: SQL had no booleans before 23ai, and its numbers have no NaN."""
+def bindable(value: Any, zone: tzinfo | None) -> Any:
+    """Return the value as a type Oracle has: SQL had no booleans before 23ai, and its numbers have no NaN.
+
+    A datetime with an offset becomes the local time of ``zone``, the session's. Stored in a DATE, a value with a zone
+    would lose it without a conversion; compared with one, it would keep the server from using an index.
+    """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal) and not value.is_finite():
         raise ValueError("Oracle cannot represent this number")
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        # The driver sends no offset but +00:00.
-        return value.astimezone(UTC)
-    return value
+    return local_time(value, zone) if isinstance(value, datetime) else value
 
 
 def timestamp_type(value: datetime) -> Any:
     """Return DATE where that holds the value: for a TIMESTAMP Oracle would convert the column and use no index."""
     oracledb = oracledb_driver()
-    if value.tzinfo is not None:
-        return oracledb.DB_TYPE_TIMESTAMP_TZ
     return oracledb.DB_TYPE_TIMESTAMP if value.microsecond else oracledb.DB_TYPE_DATE
 
 

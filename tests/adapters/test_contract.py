@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import REASONS, ConnectFailed, Limits, QueryFailed, RowTooLarge, SourceError, TimedOut
+from adapters.base import REASONS, ConnectFailed, Limits, QueryFailed, RowTooLarge, SourceError, TimedOut, ValueRefused
 from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 from tests.bounds import assert_within
@@ -318,7 +318,25 @@ def test_a_number_that_is_none_is_bad_data(networked: Engine) -> None:
     value = "abc" if networked.name == "postgresql" else Decimal("NaN")
     with networked.connection() as (adapter, connection), pytest.raises(QueryFailed) as error:
         adapter.run(connection, sql, {"n": value}, LIMITS)
-    refusal(QueryFailed, "data", error)
+    refusal(QueryFailed if networked.name == "postgresql" else ValueRefused, "data", error)
+
+
+#: One moment as three callers write it. In Makassar it is 8 o'clock.
+MOMENT = [
+    datetime.fromisoformat(text)
+    for text in ("2026-01-31T08:00:00+08:00", "2026-01-31T00:00:00+00:00", "2026-01-30T19:00:00-05:00")
+]
+
+
+@pytest.mark.parametrize("moment", MOMENT, ids=str)
+def test_b03_a_datetime_with_an_offset_is_the_local_time_of_the_source(engine: Engine, moment: datetime) -> None:
+    engine.source = {**engine.source, "timezone": "Asia/Makassar"}
+    engine.write("INSERT INTO exact (id, waktu) VALUES (1, :waktu)", {"waktu": datetime(2026, 1, 31, 8)})
+    assert engine.query("SELECT id FROM exact WHERE waktu = :waktu", {"waktu": moment}) == [(1,)]
+    engine.write("INSERT INTO exact (id, waktu) VALUES (2, :waktu)", {"waktu": moment})
+    (first,), (second,) = engine.query("SELECT waktu FROM exact ORDER BY id")
+    assert first == second
+    assert str(first).startswith("2026-01-31 08:00:00")
 
 
 def test_schema_browser_lists_schemas_tables_and_columns(engine: Engine) -> None:

@@ -308,7 +308,6 @@ def test_a_moment_is_bound_as_what_an_index_can_use() -> None:
 
     assert timestamp_type(datetime(2024, 2, 29)) is oracledb.DB_TYPE_DATE
     assert timestamp_type(datetime(2024, 2, 29, 1, 2, 3, 4)) is oracledb.DB_TYPE_TIMESTAMP
-    assert timestamp_type(datetime(2024, 2, 29, tzinfo=UTC)) is oracledb.DB_TYPE_TIMESTAMP_TZ
 
 
 def test_json_arrives_as_it_was_written(scripted: ScriptedOracle) -> None:

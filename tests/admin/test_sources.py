@@ -119,7 +119,7 @@ def test_what_the_model_refuses_is_told_at_its_field(marked: MarkedAgency, sign_
     }
     response = sign_in("Provider", marked.agency).post(ADD, data)
     assert {"host", "database", "user", "options"} <= set(response.context["adminform"].form.errors)
-    for wrong in ("[]", '"x"', "{"):
+    for wrong in ("[]", '"x"', "{", '{"timezone": "Asia/Atlantis"}', '{"timezone": 7}', '{"timezone": [1]}'):
         response = sign_in("Provider", marked.agency).post(ADD, {**data, "options": wrong})
         assert "options" in response.context["adminform"].form.errors
 
