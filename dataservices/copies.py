@@ -86,6 +86,7 @@ SENTENCES: tuple[str, ...] = (
     gettext_noop("the file cannot be opened"),
     gettext_noop("{file}: the name is not UTF-8"),
     gettext_noop("{file}: a link to a file outside the source's folder"),
+    gettext_noop("{file}: the .cpg file beside it names no known code page: ignored"),
     gettext_noop("{file}: another file in the folder has the same name with different capital letters"),
 )
 

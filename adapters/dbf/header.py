@@ -146,18 +146,30 @@ def _header(
 
 
 def _correct_widths(descriptors: list[_Descriptor], width: int) -> None:
-    """Correct the widths so that they fill the record: for characters the decimals may be a high byte."""
-    if 1 + sum(each.width for each in descriptors) == width:
-        for each in descriptors:
-            if each.type in "C":
-                each.decimals = 0
-        return
-    for each in descriptors:
-        if each.type == "C":
-            each.width, each.decimals = each.width | each.decimals << 8, 0
+    """Correct the widths so that they fill the record. Raises Refused.
+
+    For characters the decimals may be the width's high byte, as Clipper writes it, or a leftover of a spreadsheet.
+    """
     total = 1 + sum(each.width for each in descriptors)
-    if total != width:
+    characters = [each for each in descriptors if each.type == "C"]
+    missing, rest = divmod(width - total, 256)
+    chosen = None if rest or missing < 0 else _summing_to(missing, [each.decimals for each in characters])
+    if chosen is None:
         raise Refused(f"the fields take {total} bytes, but a record has {width}")
+    for place, each in enumerate(characters):
+        each.width += (each.decimals << 8) * (chosen >> place & 1)
+        each.decimals = 0
+
+
+def _summing_to(total: int, numbers: list[int]) -> int | None:
+    """Return which of the numbers sum to ``total``, as bits; None if none do, or if there is more than one way."""
+    ways: dict[int, int | None] = {0: 0}
+    for place, number in enumerate(numbers):
+        if number:
+            for reached, chosen in sorted(ways.items(), reverse=True):
+                if (now := reached + number) <= total:
+                    ways[now] = None if now in ways or chosen is None else chosen | 1 << place
+    return ways.get(total)
 
 
 def _descriptors(data: bytes) -> Iterator[_Descriptor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import ConnectFailed
-from adapters.dbf import memo
+from adapters.dbf import code_page_file, memo
 from adapters.dbf.header import Header, Refused, known_encoding, read
 from adapters.files import below, locate, real_roots
 
@@ -64,11 +64,15 @@ def tables(source: Mapping[str, Any]) -> tuple[dict[str, Table], list[str]]:
         raise ConnectFailed("data") from None
     path = _place(source, roots)
     try:
-        files = [path] if path.is_file() else _files(path)
+        folder = path.parent if path.is_file() else path
+        names = os.listdir(folder)
+        files = [path] if path.is_file() else _files(folder, names)
     except PermissionError:
         raise ConnectFailed("file-forbidden") from None
     except OSError:
         raise ConnectFailed("file-missing") from None
+    # A source that names a code page overrides what stands beside its files.
+    code_pages = {} if encoding else code_page_file.find(folder, names)
     table_by_name: dict[str, Table] = {}
     problems = []
     for file in files:
@@ -81,7 +85,12 @@ def tables(source: Mapping[str, Any]) -> tuple[dict[str, Table], list[str]]:
         elif name in table_by_name:
             problems.append(f"{file.name}: another file in the folder has the same name with different capital letters")
         else:
-            table_by_name[name] = Table(name, real, encoding, _cache(source, real, encoding))
+            of_file = encoding
+            try:
+                of_file = of_file or code_page_file.read(code_pages.get(name))
+            except Refused:
+                problems.append(f"{file.name}: the .cpg file beside it names no known code page: ignored")
+            table_by_name[name] = Table(name, real, of_file, _cache(source, real, of_file))
     return table_by_name, problems
 
 
@@ -103,8 +112,8 @@ def _place(source: Mapping[str, Any], roots: list[Path]) -> Path:
         raise
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder / name for name in os.listdir(folder) if name.lower().endswith(".dbf") and name[0] != ".")
+def _files(folder: Path, names: list[str]) -> list[Path]:
+    return sorted(folder / name for name in names if name.lower().endswith(".dbf") and name[0] != ".")
 
 
 def _cache(source: Mapping[str, Any], path: Path, encoding: str) -> Path:

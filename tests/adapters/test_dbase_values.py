@@ -227,6 +227,68 @@ def test_the_code_page_that_the_file_names(tmp_path: Path, byte: int, cell: byte
     assert read(path, encoding="latin-1") == [(cell.decode("latin-1"),)]
 
 
+@pytest.mark.parametrize(
+    ("byte", "stated", "text"),
+    [
+        (0, "UTF-8", "Cité d’Or"),
+        (0x57, "UTF-8\r\n", "Cité d’Or"),
+        (0x57, "\ufeffutf8", "Cité d’Or"),
+        (0, "65001", "Cité d’Or"),
+        (0x01, "1252", "Cité d’Or"),
+        (0, "ANSI 1252", "Cité d’Or"),
+        (0, "windows-1251", "больничное"),
+        (0, "OEM 866", "больничное"),
+        (0, "88595", "больничное"),
+        (0, "ISO-8859-5", "больничное"),
+    ],
+)
+def test_b14_the_cpg_file_names_the_code_page(tmp_path: Path, byte: int, stated: str, text: str) -> None:
+    pages = {"UTF": "utf-8", "utf": "utf-8", "650": "utf-8", "\ufeff": "utf-8", "125": "cp1252", "ANS": "cp1252"}
+    pages |= {"win": "cp1251", "OEM": "cp866", "885": "iso8859-5", "ISO": "iso8859-5"}
+    page = next(page for start, page in pages.items() if stated.startswith(start))
+    path = write(tmp_path / "T.dbf", [F("A", "C", 30)], [[text.encode(page)]], code_page=byte)
+    (tmp_path / "t.CPG").write_text(stated, "utf-8")
+    assert read(path) == [(text,)]
+    assert told(path) == []
+    assert read(path, encoding="cp850") == [(text.encode(page).decode("cp850"),)]
+
+
+def test_b14_a_cpg_file_is_of_one_table_and_may_change(tmp_path: Path) -> None:
+    for name, page in (("a", "utf-8"), ("b", "cp1252")):
+        path = write(tmp_path / f"{name}.dbf", [F("A", "C", 9)], [["Cité".encode(page)]])
+        (tmp_path / f"{name}.cpg").write_text(page)
+        os.utime(path, (1.7e9, 1.7e9))
+    adapter = DBase({"database": ".", "roots": [tmp_path]})
+    connection = adapter.connect()
+    for table in ("a", "b"):
+        stream = adapter.run(connection, f"SELECT a FROM {table}", {}, Limits(10, 20))
+        assert [row for batch in stream for row in batch] == [("Cité",)]
+    connection.close()
+    (tmp_path / "a.cpg").write_text("1252")
+    assert read(tmp_path / "a.dbf", "SELECT a FROM a") == [("CitÃ©",)]
+
+
+def test_b14_a_cpg_file_without_a_known_name_is_ignored_and_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.dbf", [F("A", "C", 5)], [[b"\xe9"]], code_page=0x03)
+    other = tmp_path / "luar"
+    other.mkdir()
+    (other / "t.cpg").write_text("UTF-8")
+    cpg = tmp_path / "t.cpg"
+    source = {"database": "t.dbf", "roots": [tmp_path]}
+    for stated in ("EBCDIC", "utf-16", "x" * 5000, None):
+        cpg.unlink(missing_ok=True)
+        if stated is None:
+            cpg.symlink_to(other / "t.cpg")
+        else:
+            cpg.write_text(stated)
+        assert read(path) == [("é",)]
+        assert problems(source) == ["t.dbf: the .cpg file beside it names no known code page: ignored"]
+    cpg.unlink()
+    cpg.write_text(" ")
+    assert read(path) == [("é",)]
+    assert problems(source) == []
+
+
 def test_a_code_page_that_nobody_names_or_knows_is_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "t.dbf", [F("A", "C", 5)], [[b"\x82"], [b"\x85"]])
     assert read(path) == [("é",), ("à",)]
@@ -660,3 +722,25 @@ def _outcome(path: Path) -> str:
     except SourceError as error:
         return error.reason
     return "rows"
+
+
+WIDE = F("CATATAN", "C", 300)
+STRAY = F("TINGGI", "C", 8, 2)
+
+
+@pytest.mark.parametrize(
+    "fields", [[STRAY, WIDE], [WIDE, STRAY], [STRAY, WIDE, F("N", "N", 5, 2), STRAY], [WIDE, WIDE]]
+)
+def test_b22_the_width_of_the_record_tells_a_high_byte_from_stray_decimals(tmp_path: Path, fields: list[F]) -> None:
+    named = [F(f"F{number}", each.type, each.width, each.decimals) for number, each in enumerate(fields)]
+    values = [b"1.25 " if each.type == "N" else b"x" * each.width for each in fields]
+    path = write(tmp_path / "t.dbf", named, [values])
+    assert read(path) == [tuple(value.decode().strip() for value in values)]
+
+
+def test_b22_widths_that_can_be_read_in_two_ways_are_refused(tmp_path: Path) -> None:
+    """One of two equal fields is wide, and nothing tells which."""
+    write(tmp_path / "t.dbf", [F("A", "C", 256 + 8), F("B", "C", 8, 1)], [[b"a", b"b"]])
+    assert problems({"database": "t.dbf", "roots": [tmp_path]}) == [
+        "t.dbf: the fields take 17 bytes, but a record has 273"
+    ]
