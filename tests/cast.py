@@ -38,8 +38,17 @@ class Reply:
         return json.loads(self.body)
 
 
-def call(path: str, method: str = "GET", body: bytes | str = b"", **headers: str) -> Reply:
-    """One request through the WSGI door, as a server would hand it over. Header names take _ for -."""
+def call(
+    path: str,
+    method: str = "GET",
+    body: bytes | str = b"",
+    changed: dict[str, str] | None = None,
+    **headers: str,
+) -> Reply:
+    """One request through the WSGI door, as a server would hand it over. Header names take _ for -.
+
+    ``changed``: entries of the environment that another server gives otherwise.
+    """
     from mantra.wsgi import application
 
     raw_path, _, query = path.partition("?")
@@ -56,6 +65,7 @@ def call(path: str, method: str = "GET", body: bytes | str = b"", **headers: str
         "wsgi.input": io.BytesIO(data),
         "wsgi.url_scheme": "http",
     }
+    environ |= changed or {}
     if data:
         environ["CONTENT_LENGTH"] = str(len(data))
     for name, value in headers.items():

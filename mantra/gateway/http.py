@@ -148,18 +148,25 @@ def raw_request(environ: Environ) -> RawRequest:
     )
 
 
-def path_suffix(environ: Environ) -> str:
-    """Return the part of a REST path after the operation, "" if there is none.
+def raw_path(environ: Environ) -> str:
+    """Return the path of the request target as it was received: ASCII, percent-encoded, without the query string.
 
-    It is percent-encoded as it was received if the server gives the raw path (gunicorn's RAW_URI).
+    gunicorn gives the target as RAW_URI, uWSGI and Apache as REQUEST_URI. Of other servers only the decoded path is
+    known, in which an encoded delimiter cannot be told from a delimiter.
     """
-    raw = environ.get("RAW_URI") or quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH)
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    raw = raw or quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH)
     raw = raw.partition("?")[0]
     if not raw.isascii():
         raw = quote(raw.encode("latin-1"), safe=_PATH + "%")
     if "://" in raw[:8]:  # absolute-form (RFC 9112, section 3.2.2)
         raw = "/" + raw.split("/", 3)[3] if raw.count("/") > 2 else "/"
-    parts = raw.lstrip("/").split("/", 4)
+    return str(raw)
+
+
+def path_suffix(environ: Environ) -> str:
+    """Return the part of a REST path after the operation, percent-encoded as it was received; "" if there is none."""
+    parts = raw_path(environ).lstrip("/").split("/", 4)
     return "/" + parts[4] if len(parts) > 4 else ""
 
 

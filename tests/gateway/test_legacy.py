@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from registry import faults
@@ -9,6 +11,8 @@ from registry.models import AccessKey, Operation
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
 
+FORM = "application/x-www-form-urlencoded"
+ECHO = "gggggggggg"
 KEYS = {"satu": "aaaaaaaaaa", "dua": "bbbbbbbbbb", "terbuka": "cccccccccc"}
 
 
@@ -57,7 +61,7 @@ STYLES = {
     "REST": "/unit_kerja=Unit+1&nama=Orang+1%25",
     "REST, as the stock client encodes": "/unit_kerja=Unit%2B1&nama=Orang%2B1%2525",
     "RESTFULL": "/Unit+1/Orang+1%25",
-    "RESTFULL, as the stock client encodes": "/Unit%2B1/Orang%2B1%2525",
+    "RESTFULL, as the stock client encodes": "/Unit+1/Orang+1%25",
     "RESTFULLPAR": "/unit_kerja/Unit+1/nama/Orang+1%25",
     "RESTFULLPAR, other order and case": "/Nama/Orang+1%25/UNIT%20KERJA/Unit+1",
     "GET": "?unit_kerja=Unit+1&nama=Orang+1%25",
@@ -76,30 +80,151 @@ def test_caller_styles(legacy: Cast, style: str) -> None:
 
 
 def test_caller_style_post(legacy: Cast) -> None:
-    form = "application/x-www-form-urlencoded"
     body = "unit_kerja=Unit+1&nama=Orang+1%25"
-    reply = call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=form)
+    reply = call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=FORM)
     assert code_of(reply) == 200
-    path_wins = call("/json/prov/data/dua/Unit+2/x", "POST", body, accesskey=KEYS["dua"], content_type=form)
+    path_wins = call("/json/prov/data/dua/Unit+2/x", "POST", body, accesskey=KEYS["dua"], content_type=FORM)
     assert code_of(path_wins) == 10012
 
 
-def test_a_value_may_hold_anything(legacy: Cast) -> None:
-    from urllib.parse import quote_plus
-
-    for value in ("a/b", "a&b=c", "a%b", "a+b", "é ☃", "a=b"):
-        twice = quote_plus(quote_plus(value))
-        reply = call(f"/json/prov/data/dua/unit_kerja={twice}&nama=x", accesskey=KEYS["dua"])
-        assert code_of(reply) == 10012, value
-    cast = legacy
-    cast.operation("gema", "SELECT :a AS a, :b AS b", parameters=({"name": "a"}, {"name": "b"}))
-    AccessKey.import_legacy(cast.application, "gggggggggg", cast.operations["gema"])
+@pytest.fixture
+def echo(legacy: Cast) -> Cast:
+    """An operation that answers with its parameters; all are required."""
+    legacy.operation("gema", "SELECT :a AS a, :b AS b", parameters=({"name": "a"}, {"name": "b"}))
+    AccessKey.import_legacy(legacy.application, ECHO, legacy.operations["gema"])
     holder.refresh()
-    for value in ("a/b", "a&b=c", "a%b", "a+b", "é ☃", "a=b", "%2B"):
-        twice = quote_plus(quote_plus(value))
-        for address in (f"a={twice}&b=x", f"a/{twice}/b/x", f"{twice}/x"):
-            reply = call(f"/json/prov/data/gema/{address}", accesskey="gggggggggg")
-            assert reply.json()["response"]["data"]["gema"]["0"] == {"a": value, "b": "x"}, address
+    return legacy
+
+
+def echoed(address: str, method: str = "GET", body: str | bytes = "", **headers: str) -> dict[str, str]:
+    """The parameters that arrived."""
+    reply = call(f"/json/prov/data/gema{address}", method, body, accesskey=ECHO, **headers)
+    row: dict[str, str] = reply.json()["response"]["data"]["gema"]["0"]
+    return row
+
+
+@pytest.mark.parametrize("value", ["a/b", "a&b=c", "a%b", "a+b", "é ☃", "a=b", "%2B", "x&b=0", "%&%", "[a].b", "a?b#c"])
+def test_a_value_may_hold_anything(echo: Cast, value: str) -> None:
+    once, twice = quote_plus(value), quote_plus(quote_plus(value))
+    expected = {"a": value, "b": "x"}
+    assert echoed(f"/a={twice}&b=x") == expected
+    assert echoed(f"/a/{once}/b/x") == expected
+    assert echoed(f"/{once}/x") == expected
+    assert echoed(f"?a={once}&b=x") == expected
+    assert echoed("", "POST", f"a={twice}&b=x", content_type=FORM) == expected
+
+
+@pytest.mark.parametrize("style", ["/a={}&b=x", "/{}/x", "/a/{}/b/x", "?a={}&b=x"])
+def test_f1_an_encoded_delimiter_stays_in_its_value(echo: Cast, style: str) -> None:
+    """Callers that encode once, as http_build_query() does: a value must never become a second parameter."""
+    for once, value in (("PT+A+%26+B", "PT A & B"), ("x%26b%3D0", "x&b=0"), ("a%2Fb", "a/b"), ("a%3Fb%23c", "a?b#c")):
+        assert echoed(style.format(once)) == {"a": value, "b": "x"}
+    assert echoed("", "POST", "a=PT+A+%26+B&b=x") == {"a": "PT A & B", "b": "x"}
+
+
+def test_f1_the_raw_target_of_other_servers(echo: Cast) -> None:
+    """uWSGI and Apache name it REQUEST_URI; where nobody gives it, the decoded path is all that there is."""
+    target = "/json/prov/data/gema/a=x%26b%3D0&b=%20y"
+    for given, expected in (
+        ({"RAW_URI": "", "REQUEST_URI": target}, {"a": "x&b=0", "b": " y"}),
+        ({"RAW_URI": f"http://localhost{target}"}, {"a": "x&b=0", "b": " y"}),
+        ({"RAW_URI": ""}, {"a": "x", "b": " y"}),
+    ):
+        reply = call(target, accesskey=ECHO, changed=given)
+        assert reply.json()["response"]["data"]["gema"]["0"] == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"),
+    [
+        ("Dinas%2B3", "Dinas 3"),  # encoded beforehand, as the samples of 1.99x do
+        ("Dinas+3", "Dinas 3"),
+        ("%25AB%25", "%AB%"),  # LIKE: decoded again it would be no text
+        ("%25E9%25", "%E9%"),
+        ("100%25", "100%"),
+        ("a%2525b", "a%b"),
+    ],
+)
+def test_f4_values_of_forms_and_rest_are_decoded_a_second_time(echo: Cast, sent: str, value: str) -> None:
+    assert echoed("", "POST", f"a={sent}&b=x", content_type=FORM) == {"a": value, "b": "x"}
+    assert echoed(f"/a={sent}&b=x") == {"a": value, "b": "x"}
+
+
+@pytest.mark.parametrize("style", ["/a={}&b=x", "/{}/x", "/a/{}/b/x", "?a={}&b=x", "POST"])
+def test_f20_bytes_that_are_no_utf8_are_iso_8859_1(echo: Cast, style: str) -> None:
+    body = "a=Ren%E9&b=x" if style == "POST" else ""
+    found = echoed("" if body else style.format("Ren%E9"), "POST" if body else "GET", body)
+    assert found == {"a": "René", "b": "x"}
+
+
+@pytest.mark.parametrize("name", ["unit kerja", "unit.kerja", "unit[kerja", " unit_kerja", "UNIT.Kerja"])
+def test_f15_names_are_sent_as_php_reads_them(legacy: Cast, name: str) -> None:
+    sent = quote(name)
+    for address in (f"/{sent}=Unit+1&nama=Orang+1%25", f"?{sent}=Unit+1&nama=Orang+1%25"):
+        assert code_of(call(f"/json/prov/data/dua{address}", accesskey=KEYS["dua"])) == 200
+    assert code_of(call(f"/json/prov/data/dua/{sent}/Unit+1/nama/Orang+1%25", accesskey=KEYS["dua"])) == 200
+    body = f"{sent}=Unit+1&nama=Orang+1%25"
+    assert code_of(call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=FORM)) == 200
+
+
+def multipart(*parts: tuple[str, str], boundary: str = "xYz") -> bytes:
+    """A form as PHP's curl sends it for an array: (further words of Content-Disposition, value)."""
+    lines = [f"--{boundary}\r\nContent-Disposition: form-data; {words}\r\n\r\n{value}\r\n" for words, value in parts]
+    return ("".join(lines) + f"--{boundary}--\r\n").encode()
+
+
+MULTIPART = "multipart/form-data; boundary=xYz"
+
+
+@pytest.mark.parametrize("content_type", [MULTIPART, 'Multipart/Form-Data;charset=utf-8; boundary="xYz"'])
+@pytest.mark.parametrize(
+    ("sent", "value"), [("a&b=c", "a&b=c"), ("Dinas%2B3", "Dinas+3"), ("Dinas+3", "Dinas 3"), ("é\r\n☃", "é\r\n☃")]
+)
+def test_f11_a_form_of_several_parts(echo: Cast, content_type: str, sent: str, value: str) -> None:
+    """curl does not encode its values; the original decodes them once, as the second decoding of any form."""
+    body = multipart(('name="a"', sent), ('name="foto"; filename="x.jpg"', "berkas"), ('name="b"', "x"))
+    assert echoed("", "POST", body, content_type=content_type) == {"a": value, "b": "x"}
+    assert echoed("/a=path&b=x", "POST", body, content_type=content_type) == {"a": "path", "b": "x"}
+
+
+def test_f11_names_and_bytes_of_a_form_of_several_parts(legacy: Cast) -> None:
+    for name in ("unit kerja", "unit.kerja", "UNIT_KERJA"):
+        body = multipart((f'name="{name}"', "Unit 1"), ('name="nama"', "Orang 1%"))
+        reply = call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=MULTIPART)
+        assert code_of(reply) == 200
+
+
+def test_f11_bytes_of_a_form_of_several_parts(echo: Cast) -> None:
+    body = multipart(('name="a"', "René"), ('name="b"', "x")).decode().encode("latin-1")
+    assert echoed("", "POST", body, content_type=MULTIPART) == {"a": "René", "b": "x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "code"),
+    [
+        (b"", MULTIPART, 10005),
+        (b"a=1&b=x", MULTIPART, 10005),
+        (multipart(('filename="x"', "y")), MULTIPART, 10005),
+        (multipart(('name="a"', "1"), ('name="b"', "x")), "multipart/form-data", 11105),
+        (multipart(('name="a"', "1"), ('name="b"', "x")), "multipart/form-data; boundary=é", 11105),
+        (multipart(*[('name="a"', "1")] * 1100), MULTIPART, 11105),
+        (multipart(*[('name="a"; filename="x"', "1")] * 1100), MULTIPART, 11105),
+        (multipart(('name="a"', "1" * 1_000_000)), MULTIPART, 11106),
+    ],
+)
+def test_f11_bad_forms_of_several_parts(echo: Cast, body: bytes, content_type: str, code: int) -> None:
+    reply = call("/json/prov/data/gema", "POST", body, accesskey=ECHO, content_type=content_type)
+    assert code_of(reply) == code
+
+
+def test_too_many_fields_are_refused(echo: Cast) -> None:
+    many = "&".join(f"a{number}=1" for number in range(501))
+    for address, method, body, code in (
+        (f"/{many}", "GET", "", 11110),
+        (f"?{many}", "GET", "", 11110),
+        ("", "POST", many, 11105),
+    ):
+        assert code_of(call(f"/json/prov/data/gema{address}", method, body, accesskey=ECHO)) == code
 
 
 @pytest.mark.parametrize(
@@ -123,7 +248,7 @@ def test_a_value_may_hold_anything(legacy: Cast) -> None:
         ("/json/prov/data/dua/hanya-satu", "bbbbbbbbbb", 10005),
         ("/json/prov/data/satu/id=999999", "aaaaaaaaaa", 10012),
         ("/json/prov/data/satu/id=tujuh", "aaaaaaaaaa", 11102),
-        ("/json/prov/data/satu/id=%25ff", "aaaaaaaaaa", 11110),
+        ("/json/prov/data/satu/id=%25ff", "aaaaaaaaaa", 11102),
     ],
 )
 def test_refusals(legacy: Cast, path: str, key: str, code: int) -> None:

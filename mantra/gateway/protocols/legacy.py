@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
-from mantra.gateway import admission, http
+from mantra.gateway import admission, http, php_input
 from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import LEGACY, LegacyFormat
 from mantra.gateway.http import Environ, Response
+from mantra.gateway.php_input import decoded, decoded_again, sent_name
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
@@ -58,36 +58,46 @@ def read(environ: Environ) -> Call:
         hops=http.hops_of(environ),
     )
     try:
-        parts = http.path(environ).lstrip("/").split("/")
-        if parts[0].lower() == PREFIX:
-            parts = parts[1:]
-        if parts and not parts[-1]:
-            parts.pop()
-        if parts:
-            call.format = FORMATS_BY_SEGMENT.get(parts[0].lower(), call.format)
-        _address(call, parts, rest)
+        _address(call, _segments(environ), rest)
     except Fault as fault:
         call.error = fault
     return call
 
 
-def _address(call: Call, parts: list[str], rest: list[str]) -> None:
-    """Set agency, service, operation and a key in the path; add the other segments to ``rest``. Raises Fault."""
-    if not parts or parts[0].lower() not in FORMATS_BY_SEGMENT:
+def _segments(environ: Environ) -> list[str]:
+    """Return the segments of the address after the prefix, percent-encoded: a delimiter in a value stays a part of it.
+
+    1.99x ignored repeated slashes at the start, and one at the end.
+    """
+    segments = http.raw_path(environ).lstrip("/").split("/")
+    if decoded(segments[0]).lower() == PREFIX:
+        segments = segments[1:]
+    if segments and not segments[-1]:
+        segments.pop()
+    return segments
+
+
+def _address(call: Call, segments: list[str], rest: list[str]) -> None:
+    """Set format, agency, service, operation and a key in the path; add the rest to ``rest``. Raises Fault."""
+    output = decoded(segments[0]).lower() if segments else ""
+    if output not in FORMATS_BY_SEGMENT:
         raise Fault(faults.ADDRESS_INCOMPLETE)
-    serialized = parts[0].lower() == "api"
-    names = parts[1:]
+    call.format = FORMATS_BY_SEGMENT[output]
+    serialized = output == "api"
+    names = [decoded(segment) for segment in segments[1:5]]
     services = admission.snapshot_of(call).services
+    before = 0
     if serialized and not call.access_key and len(names) > 2 and _KEY.match(names[0]):
         first, second = ((names[at].lower(), names[at + 1].lower()) for at in (0, 1))
         if first not in services and second in services:  # generation 1: the key before the agency, response in XML
             call.access_key, call.key_in_path, call.format = names.pop(0), True, "legacy_xml"
+            before = 1
     if len(names) < 2 or not all(names[:2]):
         raise Fault(faults.ADDRESS_INCOMPLETE)
     if len(names) < 3 or not names[2]:
         raise Fault(faults.OPERATION_UNNAMED)
     call.agency, call.service, call.code = names[:3]
-    rest += names[3:]
+    rest += segments[4 + before :]
     if serialized and not call.access_key and rest and _KEY.match(rest[0]) and _is_key(call, rest[0]):
         # Generation 2 has the key directly after the operation.
         call.access_key, call.key_in_path, call.format = rest.pop(0), True, "legacy_xml"
@@ -109,35 +119,23 @@ def read_parameters(call: Call, environ: Environ, rest: list[str]) -> list[tuple
     assert operation is not None
     query = environ.get("QUERY_STRING", "")
     if rest:
-        pairs = _from_path(rest, operation)
-    elif query:
-        pairs = http.pairs(query)
-    elif call.method == "POST":
-        pairs = http.form_pairs(http.body(environ))
-    else:
-        pairs = []
-    # The spaces of a column's name are underscores in the parameter's.
-    return [(name.replace(" ", "_"), value) for name, value in pairs]
+        return _from_path(rest, operation)
+    if query:
+        return php_input.pairs(query)
+    if call.method == "POST":
+        return [(name, decoded_again(value)) for name, value in php_input.form(environ)]
+    return []
 
 
 def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
     if "=" in rest[0]:  # REST: one query string, with values that may contain a slash
-        pairs = (piece.partition("=") for piece in "/".join(rest).split("&") if piece)
-        return [(_decoded(name), _decoded(value)) for name, _equals, value in pairs]
-    values = [_decoded(segment) for segment in rest]
-    names = [name.replace(" ", "_").lower() for name in values[0::2]]
-    if len(values) % 2 == 0 and all(name in operation.by_name for name in names):  # RESTFULLPAR
+        return [(name, decoded_again(value)) for name, value in php_input.pairs("/".join(rest))]
+    values = [decoded(segment) for segment in rest]
+    names = [sent_name(name) for name in values[0::2]]
+    if len(values) % 2 == 0 and all(name.lower() in operation.by_name for name in names):  # RESTFULLPAR
         return list(zip(names, values[1::2], strict=True))
     declared = [parameter.name for parameter in operation.parameters]  # RESTFULL
     return list(zip(declared, values, strict=False))
-
-
-def _decoded(text: str) -> str:
-    """Decode a second time: the client of 1.99x encodes values in a path twice. Raises Fault."""
-    try:
-        return unquote_to_bytes(text.replace("+", " ")).decode()
-    except UnicodeDecodeError:
-        raise Fault(faults.ADDRESS_INVALID) from None
 
 
 # --------------------------------------------------------------------------------------- responses
