@@ -46,6 +46,8 @@ class Call:
     code: str = ""
     access_key: str = field(default="", repr=False)
     key_in_path: bool = False
+    #: Agency, service and operation as a caller of the legacy wire spelt them, which its responses repeat.
+    spelling: tuple[str, ...] = ()
     #: True on the legacy wire: undeclared parameters are ignored. Other protocols refuse them.
     ignores_unknown: bool = False
     #: The fault of a request that could not be read. It is raised after the call's begin line is recorded.
@@ -81,3 +83,9 @@ class Call:
     extra_headers: dict[str, str] = field(default_factory=dict)
     #: True between the journal's begin line and its end line.
     recorded: bool = False
+
+    @property
+    def legacy_name(self) -> str:
+        """The operation's name in messages of the legacy wire."""
+        agency, service, code = self.spelling or (self.agency, self.service, self.code)
+        return f"{agency}:{service}.{code}"

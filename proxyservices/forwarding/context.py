@@ -35,7 +35,7 @@ class ForwardingContext(RequestContext):
             client_ip=call.client_ip,
             access_key=call.access_key,
             hops=call.hops,
-            operation_name=call.operation.legacy_name if call.operation is not None else "",
+            operation_name=call.legacy_name,
         )
 
     @property

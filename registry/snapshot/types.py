@@ -74,11 +74,6 @@ class Operation:
         """The alias: agency/service/operation."""
         return f"{self.agency}/{self.service}/{self.code}"
 
-    @property
-    def legacy_name(self) -> str:
-        """The name in messages of the legacy wire."""
-        return f"{self.agency}:{self.service}.{self.code}"
-
 
 @dataclass(frozen=True, slots=True)
 class Service:

@@ -263,6 +263,25 @@ def test_the_bare_prefix(legacy: Cast, path: str) -> None:
     assert code_of(call(path)) == 10003
 
 
+@pytest.mark.parametrize("spelling", ["satu", "Satu", "SATU", "%53atu"])
+def test_f5_the_operation_is_spelt_as_the_caller_spelt_it(legacy: Cast, spelling: str) -> None:
+    """The samples of 1.99x read ['data'][$method] with the spelling that they asked with."""
+    key, seen = KEYS["satu"], spelling.replace("%53", "S")
+    found = call(f"/json/PROV/Data/{spelling}/id=7", accesskey=key).json()["response"]["data"]
+    assert list(found) == [seen]
+    assert f"<{seen}>\n      <id>7</id>" in call(f"/xml/PROV/Data/{spelling}/id=7", accesskey=key).text
+    length = len(seen)
+    assert f's:4:"data";a:1:{{s:{length}:"{seen}"' in call(f"/api/PROV/Data/{spelling}/id=7", accesskey=key).text
+    nothing = call(f"/json/PROV/Data/{spelling}/id=999999", accesskey=key).json()["response"]["message"]
+    assert nothing == f'Hasil operasi data "PROV:Data.{seen}" tidak ada (kosong)'
+
+
+def test_f5_a_writing_operation_is_spelt_as_the_caller_spelt_it(legacy: Cast) -> None:
+    legacy.operation("Ubah-Nama", "UPDATE orang SET nama = nama WHERE id = 7", writes=True)
+    reply = call("/json/prov/data/ubah-nama", "POST", accesskey=legacy.key)
+    assert reply.json()["response"]["data"] == {"ubah_nama": {"0": {"affected": "1"}}}
+
+
 def test_no_rows_names_the_operation(legacy: Cast) -> None:
     reply = call("/json/prov/data/satu/id=999999", accesskey=KEYS["satu"])
     assert reply.json()["response"]["message"] == 'Hasil operasi data "prov:data.satu" tidak ada (kosong)'

@@ -11,7 +11,7 @@ from typing import Any
 
 from mantra.gateway import admission, http, php_input
 from mantra.gateway.client_ip import client_ip
-from mantra.gateway.formats import LEGACY, LegacyFormat
+from mantra.gateway.formats import LEGACY
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.php_input import decoded, decoded_again, sent_name
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
@@ -96,7 +96,7 @@ def _address(call: Call, segments: list[str], rest: list[str]) -> None:
         raise Fault(faults.ADDRESS_INCOMPLETE)
     if len(names) < 3 or not names[2]:
         raise Fault(faults.OPERATION_UNNAMED)
-    call.agency, call.service, call.code = names[:3]
+    call.agency, call.service, call.code = call.spelling = names[0], names[1], names[2]
     rest += segments[4 + before :]
     if serialized and not call.access_key and rest and _KEY.match(rest[0]) and _is_key(call, rest[0]):
         # Generation 2 has the key directly after the operation.
@@ -143,25 +143,25 @@ def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
 
 def respond(recorded: RecordedResult, operation: Operation) -> Response:
     """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
-    chunks = _chunks(LEGACY[recorded.call.format], recorded.result, operation)
-    return http.response(recorded, chunks, 200, MEDIA_TYPE)
+    return http.response(recorded, _chunks(recorded.call, recorded.result), 200, MEDIA_TYPE)
 
 
-def _chunks(format: LegacyFormat, result: Result, operation: Operation) -> Iterator[bytes]:
+def _chunks(call: Call, result: Result) -> Iterator[bytes]:
+    format = LEGACY[call.format]
     if isinstance(result, Rows):
-        _require_rows(result, operation)
-        return format.render(result, operation.code)
+        _require_rows(result, call)
+        return format.render(result, call.spelling[2])
     if isinstance(result, Affected):
-        return iter((format.render_affected(result, operation.code),))
+        return iter((format.render_affected(result, call.spelling[2]),))
     assert isinstance(result, Document)
     return iter((format.render_document(result),))
 
 
-def _require_rows(rows: Rows, operation: Operation) -> None:
+def _require_rows(rows: Rows, call: Call) -> None:
     """Read the first batch before anything is written: on this wire a result without rows is a fault. Raises Fault."""
     first = next(rows.batches, None)
     if not first:
-        raise Fault(faults.NO_ROWS, operation=operation.legacy_name)
+        raise Fault(faults.NO_ROWS, operation=call.legacy_name)
     rows.batches = _with(first, rows.batches)
 
 
