@@ -236,12 +236,12 @@ def test_too_many_fields_are_refused(echo: Cast) -> None:
         ("/json/prov/data/satu/id=7", 'idkey:O:8:"stdClass":0:{}', 10002),
         ("/json/prov/data/satu/id=7", "bbbbbbbbbb", 10002),
         ("/json/prov/data/tidakada/id=7", "aaaaaaaaaa", 10002),
-        ("/json", "aaaaaaaaaa", 10003),
-        ("/json/", "aaaaaaaaaa", 10003),
-        ("/mantra/json", "aaaaaaaaaa", 10003),
-        ("/json/prov", "aaaaaaaaaa", 10003),
-        ("/mantra/lain/prov/data/satu", "aaaaaaaaaa", 10003),
-        ("/json/prov/data", "aaaaaaaaaa", 10004),
+        ("/json", "aaaaaaaaaa", 10002),
+        ("/json/", "aaaaaaaaaa", 10002),
+        ("/mantra/json", "aaaaaaaaaa", 10002),
+        ("/json/prov", "aaaaaaaaaa", 10002),
+        ("/mantra/lain/prov/data/satu", "aaaaaaaaaa", 10002),
+        ("/json/prov/data", "aaaaaaaaaa", 10002),
         ("/json/prov/data/satu", "aaaaaaaaaa", 10005),
         ("/json/prov/data/satu/salah=1", "aaaaaaaaaa", 10005),
         ("/json/prov/data/satu/id=", "aaaaaaaaaa", 10005),
@@ -260,7 +260,7 @@ def test_refusals(legacy: Cast, path: str, key: str, code: int) -> None:
 
 @pytest.mark.parametrize("path", ["/mantra", "/mantra/", "/MANTRA//"])
 def test_the_bare_prefix(legacy: Cast, path: str) -> None:
-    assert code_of(call(path)) == 10003
+    assert code_of(call(path)) == 10002
 
 
 @pytest.mark.parametrize("spelling", ["satu", "Satu", "SATU", "%53atu"])
@@ -316,6 +316,24 @@ def test_a_key_in_the_address_is_off_by_default(legacy: Cast, path: str) -> None
     holder.refresh()
     assert code_of(call(path)) == 200
     assert call(path).body.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("path", "begins"),
+    [
+        ("/mantra/json/prov/data/satu/aaaaaaaaaa/id=7", b"{"),
+        ("/xml/prov/data/satu/aaaaaaaaaa/7", b"<?xml"),
+        ("/json/prov/data/satu/aaaaaaaaaa?id=7", b"{"),
+        ("/json/aaaaaaaaaa/prov/data/satu/id=7", b"{"),
+    ],
+)
+def test_f20_a_key_in_the_address_of_json_and_xml(legacy: Cast, path: str, begins: bytes) -> None:
+    assert code_of(call(path)) == faults.KEY_IN_PATH.code
+    AccessKey.objects.filter(public__startswith="aa").update(in_path=True)
+    holder.refresh()
+    reply = call(path)
+    assert code_of(reply) == 200
+    assert reply.body.startswith(begins)
 
 
 def test_a_failing_database_keeps_its_first_sentence(legacy: Cast) -> None:

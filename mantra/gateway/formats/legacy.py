@@ -1,4 +1,6 @@
-"""The three response formats of MANTRA 1.99y, byte for byte as PHP wrote them (no line break at the end).
+"""The three response formats of MANTRA 1.99y, as PHP wrote them (no line break at the end): JSON and PHP byte for byte.
+
+1.99y changed the white space of its XML, also in values. Here a value keeps its own.
 
 ``{"response": {"status": 1, "code": 200, "message": "OK", "data": {"<operation>": rows}}}``: in the operation's key
 a space, ``.``, ``-`` and ``:`` become ``_``; every value of a row is a string or null, booleans are "1" and "0", a date

@@ -28,6 +28,8 @@ _KEY = re.compile(r"[a-z0-9]{10}\Z")
 
 #: Faults that 1.99y did not distinguish: code → the fault that it reports instead.
 LEGACY_EQUIVALENTS = {
+    faults.ADDRESS_INCOMPLETE.code: faults.OPERATION_UNKNOWN,
+    faults.OPERATION_UNNAMED.code: faults.OPERATION_UNKNOWN,
     faults.KEY_UNKNOWN.code: faults.OPERATION_UNKNOWN,
     faults.KEY_OF_ANOTHER_OPERATION.code: faults.OPERATION_UNKNOWN,
     faults.GRANT_MISSING.code: faults.OPERATION_UNKNOWN,
@@ -79,28 +81,37 @@ def _segments(environ: Environ) -> list[str]:
 
 def _address(call: Call, segments: list[str], rest: list[str]) -> None:
     """Set format, agency, service, operation and a key in the path; add the rest to ``rest``. Raises Fault."""
-    output = decoded(segments[0]).lower() if segments else ""
+    output = decoded(segments.pop(0)).lower() if segments else ""
     if output not in FORMATS_BY_SEGMENT:
         raise Fault(faults.ADDRESS_INCOMPLETE)
     call.format = FORMATS_BY_SEGMENT[output]
-    serialized = output == "api"
-    names = [decoded(segment) for segment in segments[1:5]]
-    services = admission.snapshot_of(call).services
-    before = 0
-    if serialized and not call.access_key and len(names) > 2 and _KEY.match(names[0]):
-        first, second = ((names[at].lower(), names[at + 1].lower()) for at in (0, 1))
-        if first not in services and second in services:  # generation 1: the key before the agency, response in XML
-            call.access_key, call.key_in_path, call.format = names.pop(0), True, "legacy_xml"
-            before = 1
+    if _begins_with_key(call, segments):  # generation 1
+        _take_key(call, segments.pop(0))
+    names = [decoded(segment) for segment in segments[:3]]
     if len(names) < 2 or not all(names[:2]):
         raise Fault(faults.ADDRESS_INCOMPLETE)
     if len(names) < 3 or not names[2]:
         raise Fault(faults.OPERATION_UNNAMED)
     call.agency, call.service, call.code = call.spelling = names[0], names[1], names[2]
-    rest += segments[4 + before :]
-    if serialized and not call.access_key and rest and _KEY.match(rest[0]) and _is_key(call, rest[0]):
-        # Generation 2 has the key directly after the operation.
-        call.access_key, call.key_in_path, call.format = rest.pop(0), True, "legacy_xml"
+    rest += segments[3:]
+    if rest and not call.access_key and _KEY.match(rest[0]) and _is_key(call, rest[0]):  # generation 2
+        _take_key(call, rest.pop(0))
+
+
+def _begins_with_key(call: Call, segments: list[str]) -> bool:
+    """Return True if a key stands before agency and service, and is not the name of an agency itself."""
+    if call.access_key or len(segments) < 3 or not _KEY.match(segments[0]):
+        return False
+    services = admission.snapshot_of(call).services
+    first, second, third = (decoded(segment).lower() for segment in segments[:3])
+    return (first, second) not in services and (second, third) in services
+
+
+def _take_key(call: Call, key: str) -> None:
+    """Use a key in the path. The callers that send one expect XML where later ones expect PHP."""
+    call.access_key, call.key_in_path = key, True
+    if call.format == "legacy_php":
+        call.format = "legacy_xml"
 
 
 def _is_key(call: Call, text: str) -> bool:
