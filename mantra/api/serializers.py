@@ -31,6 +31,7 @@ from registry.models import (
     Parameter,
     Service,
     User,
+    check_legacy_names,
     names,
 )
 from registry.secret_rules import ENTER_AGAIN
@@ -156,7 +157,7 @@ class AgencySerializer(RegistrySerializer):
 
     class Meta:
         model = Agency
-        fields = ("id", "code", "name", "website", "email", "parent")
+        fields = ("id", "code", "name", "website", "email", "legacy_name", "parent")
         validators: ClassVar[list[Any]] = []
 
 
@@ -190,7 +191,9 @@ class ServiceSerializer(RegistrySerializer):
 
     class Meta:
         model = Service
-        fields = ("id", "agency", "code", "title", "description", "tags", "classification", "contact")
+        fields = (
+            "id", "agency", "code", "title", "description", "tags", "classification", "contact", "legacy_name",
+        )  # fmt: skip
         validators: ClassVar[list[Any]] = []
 
 
@@ -213,6 +216,7 @@ class ParameterSerializer(serializers.ModelSerializer):  # type: ignore[misc]
         model = Parameter
         fields = (
             "name", "type", "required", "default", "pattern", "min", "max", "choices", "subject", "description",
+            "legacy_name",
         )  # fmt: skip
         validators: ClassVar[list[Any]] = []
 
@@ -314,6 +318,11 @@ class OperationSerializer(RegistrySerializer):
                 problems[index] = _error_details(error, attributes)
         if any(problems):
             raise serializers.ValidationError({label: problems})
+        if model is Parameter:
+            try:
+                check_legacy_names(rows.rows)
+            except DjangoValidationError as error:
+                raise serializers.ValidationError({label: error.messages}) from None
         return rows
 
     def create(self, validated_data: dict[str, Any]) -> Any:
@@ -343,6 +352,7 @@ _COMMON = (
     "state",
     "sunset",
     "cache_seconds",
+    "legacy_name",
 )
 _END = ("parameters", "fields", "revision", "updated_at")
 

@@ -21,7 +21,17 @@ from mantra.definitions.schema import FieldSpec, Schema
 from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
 from registry import secrets
 from registry.child_rows import Replacement, identity, replacement
-from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
+from registry.models import (
+    AccessKey,
+    Agency,
+    Application,
+    Field,
+    Grant,
+    Operation,
+    Parameter,
+    Service,
+    check_legacy_names,
+)
 from registry.secret_rules import ENTER_AGAIN
 
 #: Key of a list in an operation → model of its rows, their schema, the keys that identify a row.
@@ -312,7 +322,16 @@ class BundleWriter:
         )  # fmt: skip
         for row_path, row in zip(paths, rows.rows, strict=True):
             self.is_valid(row_path, row, spec, exclude={"operation"})
+        if model is Parameter:
+            self.check_legacy_names(rows, path_of(path, label))
         return rows
+
+    def check_legacy_names(self, rows: Replacement, path: str) -> None:
+        """Note parameters that programs of MANTRA 1.99x could not tell apart."""
+        try:
+            check_legacy_names(rows.rows)
+        except ValidationError as error:
+            self.reader.problem(path, " ".join(error.messages))
 
     def check_secret_mappings(self, row: ProxyOperation, lists: dict[str, Replacement], path: str) -> None:
         """Note a secret mapping that would go to the server of a new upstream."""

@@ -203,7 +203,7 @@ def _keys(*items: FieldSpec | str) -> tuple[FieldSpec, ...]:
 
 TOP = ("agencies", "sources", "services", "applications")
 
-AGENCY = Schema("agency", _keys("name", "email", "website"), ("code", "parent"))
+AGENCY = Schema("agency", _keys("name", "email", "website", "legacy_name"), ("code", "parent"))
 SOURCE = Schema(
     "source",
     _keys(
@@ -221,10 +221,10 @@ SOURCE = Schema(
 )
 SERVICE = Schema(
     "service",
-    _keys("title", "description", "tags", "classification", "contact"),
+    _keys("title", "description", "tags", "classification", "contact", "legacy_name"),
     ("agency", "code", "operations"),
 )
-_COMMON = _keys("title", "description", "access", "state", Date("sunset"), Integer("cache_seconds"))
+_COMMON = _keys("title", "description", "access", "state", Date("sunset"), Integer("cache_seconds"), "legacy_name")
 _PARTS = ("code", "kind", "parameters", "fields")
 OPERATIONS: Mapping[str, Schema] = {
     "data": Schema(
@@ -270,6 +270,7 @@ PARAMETER = Schema(
         LineList("choices"),
         Boolean("subject"),
         "description",
+        "legacy_name",
     ),
 )
 FIELD = Schema("field", _keys("name", "type", "description", "classification"))

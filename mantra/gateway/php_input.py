@@ -1,6 +1,6 @@
 """Parameters as PHP gives them to its programs, which is how the callers of 1.99x write them.
 
-A query string or form is split first and then decoded once. In names a space, a dot and a bracket become an underscore.
+A query string or form is split first and then decoded once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from registry import faults
 from registry.results import Fault
 
 _MULTIPART = "multipart/form-data"
-_NAME = str.maketrans(" .[", "___")
 
 
 def pairs(query: str) -> list[tuple[str, str]]:
@@ -28,7 +27,7 @@ def pairs(query: str) -> list[tuple[str, str]]:
     if len(pieces) > http.MAX_FIELDS:
         raise Fault(faults.ADDRESS_INVALID)
     split = (piece.partition("=") for piece in pieces if piece)
-    return [(sent_name(decoded(name)), decoded(value)) for name, _equals, value in split]
+    return [(decoded(name), decoded(value)) for name, _equals, value in split]
 
 
 def form(environ: Environ) -> list[tuple[str, str]]:
@@ -67,16 +66,11 @@ def _multipart(body: bytes, content_type: str) -> list[tuple[str, str]]:
     except SuspiciousOperation:  # Django's limits on the number of fields and files, and on the size of all values
         raise _invalid("terlalu banyak isian", "it has too many fields") from None
     values = ((name, value) for name, values in fields.lists() for value in values)
-    return [(sent_name(name), text_of(str(value).encode("latin-1"))) for name, value in values]
+    return [(name, text_of(str(value).encode("latin-1"))) for name, value in values]
 
 
 def _invalid(id: str, en: str) -> Fault:
     return Fault(faults.BODY_INVALID, reason_id=id, reason_en=en)
-
-
-def sent_name(name: str) -> str:
-    """Return the name of a parameter as PHP gives it to its program."""
-    return name.lstrip(" ").translate(_NAME)
 
 
 def decoded(text: str) -> str:

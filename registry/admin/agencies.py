@@ -33,7 +33,7 @@ class AgencyAdmin(ScopedAdmin):
     list_display = ("code", "name", "parent", "website", "email")
     list_select_related = ("parent",)
     search_fields = ("code", "name")
-    fields = ("code", "name", "parent", "website", "email")
+    fields = ("code", "name", "parent", "website", "email", "legacy_name")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "website":

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from registry.admin.base import ScopedAdmin, StackedInline, TabularInline
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import Field, Parameter, Service
+from registry.models import Field, Parameter, Service, check_legacy_names
 
 STATES = {"draft": "info", "published": "success", "deprecated": "warning", "retired": "danger"}
 
@@ -30,7 +31,7 @@ class ServiceAdmin(ScopedAdmin):
     search_fields = ("code", "title", "agency__code", "tags")
     fieldsets = (
         (None, {"fields": ("agency", "code", "title", "description")}),
-        (_("Catalogue"), {"fields": ("classification", "tags", "contact")}),
+        (_("Catalogue"), {"fields": ("classification", "tags", "contact", "legacy_name")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -59,7 +60,7 @@ class OperationAdmin(ScopedAdmin):
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
-        {"fields": (("state", "access"), ("sunset", "cache_seconds"), ("revision", "updated_at"))},
+        {"fields": (("state", "access"), ("sunset", "cache_seconds"), "legacy_name", ("revision", "updated_at"))},
     )
 
     @display(description=_("address"), ordering="code")
@@ -71,8 +72,18 @@ class OperationAdmin(ScopedAdmin):
         return operation.state, operation.get_state_display()
 
 
+class ParameterFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The parameters of an operation, which the legacy wire must be able to tell apart."""
+
+    def clean(self) -> None:
+        super().clean()
+        if not any(self.errors):
+            check_legacy_names(form.instance for form in self.forms if form not in self.deleted_forms)
+
+
 class ParameterInline(StackedInline):
     model = Parameter
+    formset = ParameterFormSet
     fields = (
         ("name", "type"),
         ("required", "subject"),
@@ -80,6 +91,7 @@ class ParameterInline(StackedInline):
         ("default", "pattern"),
         ("min", "max"),
         "choices",
+        "legacy_name",
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

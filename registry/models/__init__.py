@@ -15,7 +15,7 @@ from registry.models.base import (
 )
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
-from registry.models.services import Field, Operation, Parameter, Service
+from registry.models.services import Field, Operation, Parameter, Service, check_legacy_names
 
 __all__ = [
     "AccessKey",
@@ -32,6 +32,7 @@ __all__ = [
     "Service",
     "SnapshotVersion",
     "User",
+    "check_legacy_names",
     "code_validator",
     "column_validator",
     "names",

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
-from registry.models.base import RegistryModel, code_validator
+from registry.models.base import AddressPart, code_validator
 
 
-class Agency(RegistryModel):
+class Agency(AddressPart):
     unique_within = ("code", "")
 
     #: Aliases are case-insensitive: bkn and BKN are the same.

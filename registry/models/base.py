@@ -10,6 +10,7 @@ import limits
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 code_validator = RegexValidator(
@@ -24,6 +25,10 @@ operation_validator = RegexValidator(
 column_validator = RegexValidator(
     r"^[A-Za-z_][A-Za-z0-9_]{0,62}$",
     _("Use letters, digits and _ only, starting with a letter: it is the :name in the SQL and the name in the URL."),
+)
+#: A name that MANTRA 1.99x allowed. It is a segment of an address.
+legacy_name_validator = RegexValidator(
+    r"^[^\x00-\x1f\x7f/]+$", _("Enter the name without slashes, as it is in the addresses of MANTRA 1.99x.")
 )
 
 
@@ -74,6 +79,9 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return deleted
 
 
+NAME_IN_USE = _("This name is already in use. Capital letters make no difference.")
+
+
 class RegistryModel(models.Model):
     """The base of the models in the snapshot: saving or deleting a row raises the snapshot's version."""
 
@@ -89,14 +97,20 @@ class RegistryModel(models.Model):
         super().clean()
         if self.unique_within is None:
             return
+        name, _within = self.unique_within
+        if self._siblings().filter(**{f"{name}__iexact": getattr(self, name)}).exists():
+            raise ValidationError({name: NAME_IN_USE})
+
+    def _siblings(self) -> models.QuerySet[Any]:
+        """Return the other rows among which the name is unique; none if the name or their parent is not set yet."""
+        assert self.unique_within is not None
         name, within = self.unique_within
-        value, scope = getattr(self, name), getattr(self, f"{within}_id", None) if within else None
-        if not value or (within and scope is None):
-            return
         model = type(self)._meta.get_field(name).model
-        duplicates = model._default_manager.filter(**{f"{name}__iexact": value}).exclude(pk=self.pk)
-        if (duplicates.filter(**{within: scope}) if within else duplicates).exists():
-            raise ValidationError({name: _("This name is already in use. Capital letters make no difference.")})
+        scope = getattr(self, f"{within}_id", None) if within else None
+        if not getattr(self, name) or (within and scope is None):
+            return model._default_manager.none()
+        rows = model._default_manager.exclude(pk=self.pk)
+        return rows.filter(**{within: scope}) if within else rows
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
@@ -106,6 +120,30 @@ class RegistryModel(models.Model):
         deleted = super().delete(*args, **kwargs)
         SnapshotVersion.bump()
         return deleted
+
+
+class AddressPart(RegistryModel):
+    """An agency, a service or an operation: a code in aliases, and on the legacy wire a name of 1.99x beside it."""
+
+    legacy_name = models.CharField(
+        _("name in MANTRA 1.99x"),
+        max_length=128,
+        blank=True,
+        validators=[legacy_name_validator],
+        help_text=_("Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address."),
+    )
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        """Report a name of 1.99x that is also another row's: an address must name one operation."""
+        super().clean()
+        taken = Q(legacy_name__iexact=self.code)  # type: ignore[attr-defined]
+        if self.legacy_name:
+            taken |= Q(code__iexact=self.legacy_name) | Q(legacy_name__iexact=self.legacy_name)
+        if self._siblings().filter(taken).exists():
+            raise ValidationError({"legacy_name" if self.legacy_name else "code": NAME_IN_USE})
 
 
 class SnapshotVersion(models.Model):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from registry import parameter_values
+from registry.legacy_names import parameter_key
 from registry.models.agencies import Agency
-from registry.models.base import RegistryModel, code_validator, column_validator, operation_validator
+from registry.models.base import AddressPart, RegistryModel, code_validator, column_validator, operation_validator
 
 
-class Service(RegistryModel):
+class Service(AddressPart):
     unique_within = ("code", "agency")
 
     class Classification(models.TextChoices):
@@ -43,7 +46,7 @@ class Service(RegistryModel):
         return f"{self.agency.code}/{self.code}"
 
 
-class Operation(RegistryModel):
+class Operation(AddressPart):
     """An operation that can be called. Data and proxy operations have a row here and in a table of their package."""
 
     unique_within = ("code", "service")
@@ -139,6 +142,13 @@ class Parameter(RegistryModel):
         _("identifies a person"), default=False, help_text=_("The history keeps a keyed hash of the value.")
     )
     description = models.CharField(_("description"), max_length=300, blank=True)
+    legacy_name = models.CharField(
+        _("name in MANTRA 1.99x"),
+        max_length=128,
+        blank=True,
+        validators=[ProhibitNullCharactersValidator()],
+        help_text=_("Only if it differs from the name, such as kode-wil. Programs for MANTRA 1.99x send this name."),
+    )
 
     class Meta:
         verbose_name = _("parameter")
@@ -180,6 +190,17 @@ class Parameter(RegistryModel):
                 errors["default"] = error.id
         if errors:
             raise ValidationError(errors)
+
+
+def check_legacy_names(parameters: Iterable[Parameter]) -> None:
+    """Check that the legacy wire can tell an operation's parameters apart. Raises ValidationError."""
+    known: dict[str, Parameter] = {}
+    for parameter in parameters:
+        for name in (parameter.name, parameter.legacy_name):
+            if name and known.setdefault(parameter_key(name), parameter) is not parameter:
+                raise ValidationError(
+                    _("Two parameters would be %(name)s for programs of MANTRA 1.99x."), params={"name": name}
+                )
 
 
 class Field(RegistryModel):

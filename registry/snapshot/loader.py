@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry import models
+from registry.legacy_names import parameter_key
 from registry.parameter_values import ParameterParser
 from registry.snapshot.types import Application, Field, Grant, Key, Operation, Parameter, Plan, Service, Snapshot
 
@@ -52,6 +53,7 @@ def _parameters(broken: set[int]) -> dict[int, list[Parameter]]:
             Parameter(
                 name=row.name,
                 lower=row.name.lower(),
+                legacy_name=row.legacy_name,
                 type=row.type,
                 required=row.required,
                 default=default,
@@ -63,7 +65,15 @@ def _parameters(broken: set[int]) -> dict[int, list[Parameter]]:
     return parameters
 
 
-def _operations() -> dict[tuple[str, str, str], Operation]:
+def _by_legacy_name(parameters: tuple[Parameter, ...]) -> dict[str, Parameter]:
+    """Return the parameters by their names of 1.99x and by their own, which win."""
+    named = [(parameter.legacy_name, parameter) for parameter in parameters if parameter.legacy_name]
+    named += [(parameter.name, parameter) for parameter in parameters]
+    return {parameter_key(name): parameter for name, parameter in named}
+
+
+def _operations() -> tuple[dict[tuple[str, str, str], Operation], dict[tuple[str, str, str], Operation]]:
+    """Return the operations by alias, and those with an address of 1.99x by that, both in lower case."""
     broken: set[int] = set()
     parameters = _parameters(broken)
     fields: dict[int, list[Field]] = {}
@@ -76,6 +86,7 @@ def _operations() -> dict[tuple[str, str, str], Operation]:
     for kind, prepare in PLANNERS.items():
         plans.update(prepare([row.pk for row in rows if row.kind == kind]))
     operations = {}
+    legacy_operations = {}
     for row in rows:
         own_parameters = tuple(parameters.get(row.pk, ()))
         operation = Operation(
@@ -93,11 +104,19 @@ def _operations() -> dict[tuple[str, str, str], Operation]:
             revision=row.revision,
             parameters=own_parameters,
             by_name={parameter.lower: parameter for parameter in own_parameters},
+            by_legacy_name=_by_legacy_name(own_parameters),
             fields=tuple(fields.get(row.pk, ())),
             plan=None if row.pk in broken else plans.get(row.pk),
         )
         operations[operation.agency.lower(), operation.service.lower(), operation.code.lower()] = operation
-    return operations
+        legacy_operations[_legacy_address(row)] = operation
+    return operations, {names: operation for names, operation in legacy_operations.items() if names not in operations}
+
+
+def _legacy_address(row: models.Operation) -> tuple[str, str, str]:
+    """Return agency, service and operation as 1.99x named them, in lower case."""
+    agency, service, code = (part.legacy_name or part.code for part in (row.service.agency, row.service, row))
+    return agency.lower(), service.lower(), code.lower()
 
 
 def _keys() -> dict[str, Key]:
@@ -150,10 +169,13 @@ def load() -> Snapshot:
         # The version is read first: a change during loading causes another loading.
         version = current_version()
         services = models.Service.objects.values_list("agency__code", "code", "title", "description")
+        operations, legacy_operations = _operations()
         return Snapshot(
             version=version,
-            operations=_operations(),
+            operations=operations,
             keys=_keys(),
             grants=_grants(),
             services={(row[0].lower(), row[1].lower()): Service(*row) for row in services},
+            legacy_operations=legacy_operations,
+            legacy_services=frozenset(names[:2] for names in legacy_operations),
         )

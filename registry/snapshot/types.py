@@ -33,6 +33,8 @@ class Plan(Protocol):
 class Parameter:
     name: str
     lower: str
+    #: The name that callers of 1.99x send, "" if it is the same.
+    legacy_name: str
     type: str
     required: bool
     default: Any  # the value to bind, None if there is no default
@@ -65,6 +67,8 @@ class Operation:
     revision: int
     parameters: tuple[Parameter, ...]
     by_name: dict[str, Parameter] = field(repr=False)
+    #: By legacy_names.parameter_key() of its name and of the name that it had in 1.99x.
+    by_legacy_name: dict[str, Parameter] = field(repr=False)
     fields: tuple[Field, ...]
     #: From PLANNERS (snapshot/loader.py); None if the definition cannot be run.
     plan: Plan | None = field(repr=False)
@@ -119,12 +123,26 @@ class Snapshot:
     grants: dict[tuple[int, int], Grant]
     #: By agency and code in lower case.
     services: dict[tuple[str, str], Service]
+    #: By agency, service and operation in lower case, as 1.99x named them: addresses with a name other than a code.
+    legacy_operations: dict[tuple[str, str, str], Operation] = field(default_factory=dict)
+    #: Agency and service of the same addresses, in lower case.
+    legacy_services: frozenset[tuple[str, str]] = frozenset()
     #: Documents written from this snapshot, such as WSDLs: valid only with it.
     documents: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
         """Return the operation with an alias, in any case of letters; None if there is none."""
         return self.operations.get((agency.lower(), service.lower(), code.lower()))
+
+    def legacy_operation(self, agency: str, service: str, code: str) -> Operation | None:
+        """Return the operation with an alias or with an address of 1.99x, in any case of letters; None without one."""
+        names = agency.lower(), service.lower(), code.lower()
+        return self.operations.get(names) or self.legacy_operations.get(names)
+
+    def has_legacy_service(self, agency: str, service: str) -> bool:
+        """Return True if there is a service with these codes or names of 1.99x."""
+        names = agency.lower(), service.lower()
+        return names in self.services or names in self.legacy_services
 
     def key(self, plain: str) -> Key | None:
         """Return the key with this plain text, None if there is none or it is revoked."""

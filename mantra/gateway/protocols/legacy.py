@@ -13,11 +13,12 @@ from mantra.gateway import admission, http, php_input
 from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import LEGACY
 from mantra.gateway.http import Environ, Response
-from mantra.gateway.php_input import decoded, decoded_again, sent_name
+from mantra.gateway.php_input import decoded, decoded_again
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
 from registry.calls import Call
+from registry.legacy_names import parameter_key
 from registry.results import Affected, Document, Fault, Result, Row, Rows
 from registry.snapshot.types import Operation
 
@@ -92,19 +93,28 @@ def _address(call: Call, segments: list[str], rest: list[str]) -> None:
         raise Fault(faults.ADDRESS_INCOMPLETE)
     if len(names) < 3 or not names[2]:
         raise Fault(faults.OPERATION_UNNAMED)
-    call.agency, call.service, call.code = call.spelling = names[0], names[1], names[2]
+    _name_operation(call, names[0], names[1], names[2])
     rest += segments[3:]
     if rest and not call.access_key and _KEY.match(rest[0]) and _is_key(call, rest[0]):  # generation 2
         _take_key(call, rest.pop(0))
+
+
+def _name_operation(call: Call, agency: str, service: str, code: str) -> None:
+    """Set the operation's names: its codes, also where the caller uses older names."""
+    call.spelling = agency, service, code
+    operation = admission.snapshot_of(call).legacy_operation(agency, service, code)
+    if operation is not None:
+        agency, service, code = operation.agency, operation.service, operation.code
+    call.agency, call.service, call.code = agency, service, code
 
 
 def _begins_with_key(call: Call, segments: list[str]) -> bool:
     """Return True if a key stands before agency and service, and is not the name of an agency itself."""
     if call.access_key or len(segments) < 3 or not _KEY.match(segments[0]):
         return False
-    services = admission.snapshot_of(call).services
-    first, second, third = (decoded(segment).lower() for segment in segments[:3])
-    return (first, second) not in services and (second, third) in services
+    snapshot = admission.snapshot_of(call)
+    first, second, third = (decoded(segment) for segment in segments[:3])
+    return snapshot.has_legacy_service(second, third) and not snapshot.has_legacy_service(first, second)
 
 
 def _take_key(call: Call, key: str) -> None:
@@ -128,6 +138,12 @@ def read_parameters(call: Call, environ: Environ, rest: list[str]) -> list[tuple
     """Return the (name, value) pairs of the parameters, in any of the five styles of 1.99x callers. Raises Fault."""
     operation = call.operation
     assert operation is not None
+    declared = operation.by_legacy_name
+    pairs = ((declared.get(parameter_key(name)), name, value) for name, value in _sent(call, environ, rest, operation))
+    return [(name if parameter is None else parameter.name, value) for parameter, name, value in pairs]
+
+
+def _sent(call: Call, environ: Environ, rest: list[str], operation: Operation) -> list[tuple[str, str]]:
     query = environ.get("QUERY_STRING", "")
     if rest:
         return _from_path(rest, operation)
@@ -142,8 +158,8 @@ def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
     if "=" in rest[0]:  # REST: one query string, with values that may contain a slash
         return [(name, decoded_again(value)) for name, value in php_input.pairs("/".join(rest))]
     values = [decoded(segment) for segment in rest]
-    names = [sent_name(name) for name in values[0::2]]
-    if len(values) % 2 == 0 and all(name.lower() in operation.by_name for name in names):  # RESTFULLPAR
+    names = values[0::2]
+    if len(values) % 2 == 0 and all(parameter_key(name) in operation.by_legacy_name for name in names):  # RESTFULLPAR
         return list(zip(names, values[1::2], strict=True))
     declared = [parameter.name for parameter in operation.parameters]  # RESTFULL
     return list(zip(declared, values, strict=False))
