@@ -98,6 +98,8 @@ class Setting:
     required: bool = False
     default: str = ""
     help: str = ""
+    #: True if another value may lead the connection, and the password with it, to another server.
+    leads: bool = False
 
 
 TIME_ZONE = Setting(

@@ -122,8 +122,8 @@ class MySQL(Adapter):
     paramstyle = "pyformat"
     default_port = 3306
     settings = (
-        Setting("host", "Host", required=True),
-        Setting("port", "Port", default="3306"),
+        Setting("host", "Host", required=True, leads=True),
+        Setting("port", "Port", default="3306", leads=True),
         Setting("database", "Database", required=True),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),

@@ -162,8 +162,8 @@ class PostgreSQL(Adapter):
     paramstyle = "pyformat"
     default_port = 5432
     settings = (
-        Setting("host", "Host", required=True),
-        Setting("port", "Port", default="5432"),
+        Setting("host", "Host", required=True, leads=True),
+        Setting("port", "Port", default="5432", leads=True),
         Setting("database", "Database", required=True),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),

@@ -44,9 +44,9 @@ class SQLServer(TDSAdapter):
     tds_version = "7.4"
     default_port = 1433
     settings = (
-        Setting("host", "Host", required=True),
-        Setting("port", "Port", default="1433", help="keep empty for a named instance"),
-        Setting("instance", "Instance", help="name of the instance; the host reports its port on UDP 1434"),
+        Setting("host", "Host", required=True, leads=True),
+        Setting("port", "Port", default="1433", help="keep empty for a named instance", leads=True),
+        Setting("instance", "Instance", help="name of the instance; the host reports its port on UDP 1434", leads=True),
         Setting("database", "Database", required=True),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),

@@ -31,8 +31,8 @@ class Sybase(TDSAdapter):
     tds_version = "5.0"
     default_port = 5000
     settings = (
-        Setting("host", "Host", required=True),
-        Setting("port", "Port", default="5000"),
+        Setting("host", "Host", required=True, leads=True),
+        Setting("port", "Port", default="5000", leads=True),
         Setting("database", "Database", required=True),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),

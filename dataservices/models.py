@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adapters import ADAPTERS, adapter_class
-from adapters.base import time_zone
+from adapters.base import Setting, time_zone
 from dataservices import sql as sql_text
 from registry import secret_rules
 from registry.models import Agency, Operation, Parameter, RegistryModel, code_validator
@@ -26,10 +26,6 @@ from registry.secrets import EncryptedField
 def engines() -> list[tuple[str, str]]:
     """Return the engines, as choices of a form."""
     return [(engine, adapter_class(engine).label) for engine in ADAPTERS]
-
-
-#: Options that decide where a connection leads, as a host does.
-_DESTINATION_OPTIONS = ("dsn", "instance", "service_name", "sid")
 
 
 class DataSource(RegistryModel):
@@ -113,10 +109,16 @@ class DataSource(RegistryModel):
         return True
 
     def secret_destinations(self) -> frozenset[Hashable]:
-        """Return where the password goes: the server, and the options that lead to another one."""
+        """Return where the password goes: the engine, and the settings that lead to a server of it."""
+        known = adapter_class(self.engine).settings if self.engine in ADAPTERS else ()
+        return frozenset({(self.engine, *(self._leading(each) for each in known if each.leads))})
+
+    def _leading(self, setting: Setting) -> str:
+        """Return a setting's value, from its column or the options, equal for equal servers."""
         options = self.options if isinstance(self.options, dict) else {}
-        leading = tuple(str(options.get(name) or "") for name in _DESTINATION_OPTIONS)
-        return frozenset({(self.engine, self.host.lower(), self.port, *leading)})
+        value = getattr(self, setting.name) if hasattr(self, setting.name) else options.get(setting.name)
+        text = str(value or setting.default)
+        return text.lower() if setting.name == "host" else text
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the adapter is created from."""

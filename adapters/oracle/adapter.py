@@ -56,18 +56,21 @@ class Oracle(Adapter):
     paramstyle = "named"
     default_port = 1521
     settings = (
-        Setting("host", "Host", help="required unless you enter a connect string"),
-        Setting("port", "Port", default="1521"),
-        Setting("service_name", "Service name"),
-        Setting("sid", "SID", help="for a database that has no service name"),
+        Setting("host", "Host", help="required unless you enter a connect string", leads=True),
+        Setting("port", "Port", default="1521", leads=True),
+        # One listener serves the databases of several owners: each is a server of its own.
+        Setting("service_name", "Service name", leads=True),
+        Setting("sid", "SID", help="for a database that has no service name", leads=True),
         Setting(
             "dsn", "Connect string",
             help="instead of host and service: host:port/service, (DESCRIPTION=…), or a name in tnsnames.ora",
+            leads=True,
         ),
         Setting("user", "User", required=True),
         Setting("password", "Password", secret=True),
         Setting("protocol", "Protocol", default="tcp", help="tcp, or tcps for TLS"),
-        Setting("wallet", "Wallet", help="folder with ewallet.pem and tnsnames.ora, for TLS"),
+        # Its tnsnames.ora says which server a name stands for.
+        Setting("wallet", "Wallet", help="folder with ewallet.pem and tnsnames.ora, for TLS", leads=True),
         Setting("wallet_password", "Wallet password", secret=True),
         Setting("schema", "Schema", help="schema for names without one; by default the user's own"),
         Setting("session", "Session", help="for example NLS_SORT=BINARY_CI; NLS_COMP=LINGUISTIC; TIME_ZONE=+07:00"),

@@ -17,7 +17,14 @@ from rest_framework import serializers
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.plan import parameters_message
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
+from proxyservices.models import (
+    ParameterMapping,
+    ProxyOperation,
+    ServiceDescription,
+    Upstream,
+    mappings_to_reenter,
+    missing_upstream,
+)
 from registry import tenancy
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
@@ -416,15 +423,18 @@ class ProxyOperationSerializer(OperationSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        if self.candidate.pk:
-            upstreams, mappings = self._rows("upstreams"), self._rows("mappings")
-            if mappings_to_reenter(self.candidate, upstreams, mappings):
-                raise serializers.ValidationError({"mappings": ENTER_AGAIN})
+        upstreams = self._rows("upstreams")
+        if problem := missing_upstream(self.candidate, upstreams):
+            raise serializers.ValidationError({"upstreams": problem})
+        if self.candidate.pk and mappings_to_reenter(self.candidate, upstreams, self._rows("mappings")):
+            raise serializers.ValidationError({"mappings": ENTER_AGAIN})
         return attrs
 
     def _rows(self, label: str) -> list[Any]:
         """Return the new rows of a list."""
-        return self.lists[label].rows if label in self.lists else list(getattr(self.candidate, label).all())
+        if label in self.lists:
+            return self.lists[label].rows
+        return list(getattr(self.candidate, label).all()) if self.candidate.pk else []
 
 
 class KeySerializer(RegistrySerializer):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, QuerySet
@@ -19,9 +20,10 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied, ValidationError
 from rest_framework.filters import BaseFilterBackend
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.pagination import CursorPagination, PageNumberPagination
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import DjangoModelPermissions
+from rest_framework.permissions import SAFE_METHODS, DjangoModelPermissions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,7 +32,8 @@ from dataservices.models import DataOperation, DataSource
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from proxyservices.models import ProxyOperation
-from registry import tenancy
+from registry import deletion, tenancy
+from registry.locking import lock
 from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Operation, Service, User
 
 
@@ -151,6 +154,17 @@ class HistoryPagination(CursorPagination):  # type: ignore[misc]
 # ---------------------------------------------------------------------------------------- views
 
 
+class Metadata(SimpleMetadata):  # type: ignore[misc]
+    """The response to OPTIONS: name and media types. The schema (/manage/api/v1/schema/) has the fields."""
+
+    def determine_metadata(self, request: Request, view: Any) -> dict[str, Any]:
+        return {
+            "name": view.get_view_name(),
+            "renders": [renderer.media_type for renderer in view.renderer_classes],
+            "parses": [parser.media_type for parser in view.parser_classes],
+        }
+
+
 class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
     """The common part of all views: authentication, rights, visible rows, format."""
 
@@ -160,6 +174,7 @@ class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
     parser_classes = (JSONParser,)
     filter_backends = (Filter,)
     pagination_class = PageParameters
+    metadata_class = Metadata
     lookup_value_regex = "[0-9]{1,15}"
     filters: ClassVar[Mapping[str, tuple[str, ValueParser]]] = {}
     #: Actions by POST that change a row: they need the right to change, not to add.
@@ -172,13 +187,43 @@ class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
     def get_queryset(self) -> QuerySet[Any]:
         return tenancy.visible(super().get_queryset(), self.request.user)
 
+    def get_object(self) -> Any:
+        """Return the request's row. One that is to be changed is locked: others that change it wait."""
+        if self.request.method not in SAFE_METHODS:
+            lock(self.queryset.model, self.kwargs["pk"])
+        return self.find_object()
+
+    def find_object(self) -> Any:
+        """Return the request's row. Raises NotFound or PermissionDenied."""
+        return super().get_object()
+
     def log(self, row: Any, flag: int, message: list[dict[str, Any]] | str) -> None:
         """Add a change to the admin's log, as the admin does: with the names of fields, never their values."""
         LogEntry.objects.log_actions(self.request.user.pk, [row], flag, change_message=message, single_object=True)
 
 
+@contextmanager
+def one_change() -> Iterator[None]:
+    """Make what is read, checked and written one transaction. Raises Conflict if the registry does not allow it."""
+    try:
+        with transaction.atomic():
+            yield
+    except deletion.InUse as reason:
+        raise Conflict(str(reason)) from None
+    except (ProtectedError, IntegrityError):
+        raise Conflict from None
+
+
 class WritableMixin(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin):  # type: ignore[misc]
     """Creating, changing and deleting. Tenancy is checked for the row with its new values."""
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with one_change():
+            return super().create(request, *args, **kwargs)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with one_change():
+            return super().update(request, *args, **kwargs)
 
     def perform_create(self, serializer: Any) -> None:
         self._save(serializer)
@@ -191,20 +236,13 @@ class WritableMixin(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.Des
             raise PermissionDenied
         new = serializer.instance is None
         message = {"added": {}} if new else {"changed": {"fields": sorted(serializer.validated_data)}}
-        try:
-            with transaction.atomic():
-                serializer.save()
-                self.log(serializer.instance, ADDITION if new else CHANGE, [message])  # type: ignore[attr-defined]
-        except IntegrityError:
-            raise Conflict from None
+        serializer.save()
+        self.log(serializer.instance, ADDITION if new else CHANGE, [message])  # type: ignore[attr-defined]
 
-    def perform_destroy(self, instance: Any) -> None:
-        try:
-            with transaction.atomic():
-                self.log(instance, DELETION, "")  # type: ignore[attr-defined]
-                instance.delete()
-        except ProtectedError:
-            raise Conflict from None
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with one_change():
+            deletion.delete(request.user, self.get_object())  # type: ignore[attr-defined]
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ReadableMixin(mixins.ListModelMixin, mixins.RetrieveModelMixin):  # type: ignore[misc]
@@ -313,7 +351,7 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
             by_id.update(model._default_manager.select_related(*joined).prefetch_related(*lists).in_bulk(ids))
         return [by_id[row.pk] for row in rows if row.pk in by_id]
 
-    def get_object(self) -> Any:
+    def find_object(self) -> Any:
         """Return the operation as a row of its kind. Raises NotFound or PermissionDenied."""
         rows = self._rows_of_kind(self.get_queryset().filter(pk=self.kwargs["pk"]))
         if not rows:
@@ -331,33 +369,22 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(self._serialized(self.get_object()))
 
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        serializer = OPERATIONS[self._kind(request)][1](data=request.data, context=self.get_serializer_context())
-        serializer.is_valid(raise_exception=True)
-        self.perform_create(serializer)
-        return Response(serializer.data, status.HTTP_201_CREATED)
-
-    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        row = self.get_object()
-        serializer = OPERATIONS[row.kind][1](
-            row, data=request.data, partial=kwargs.get("partial", False), context=self.get_serializer_context()
-        )
-        serializer.is_valid(raise_exception=True)
-        self.perform_update(serializer)
-        return Response(serializer.data)
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the serializer of the kind: the row's, or for a new row that which the request names."""
+        if not args and "data" not in kwargs:  # what the schema is generated from
+            return super().get_serializer(*args, **kwargs)
+        kind = args[0].kind if args else self._kind(self.request)
+        return OPERATIONS[kind][1](*args, **kwargs, context=self.get_serializer_context())
 
     @extend_schema(request=None, responses=_any_kind())
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Publish the operation. The whole definition is validated again."""
-        row = self.get_object()
-        serializer = OPERATIONS[row.kind][1](
-            row, data={"state": "published", "sunset": None}, partial=True, context=self.get_serializer_context()
-        )
-        serializer.is_valid(raise_exception=True)
-        if row.kind == "proxy" and not row.upstreams.all():
-            raise ValidationError({"upstreams": [_("Add an upstream before you publish the proxy operation.")]})
-        self.perform_update(serializer)
+        with one_change():
+            row = self.get_object()
+            serializer = self.get_serializer(row, data={"state": "published", "sunset": None}, partial=True)
+            serializer.is_valid(raise_exception=True)
+            self.perform_update(serializer)
         return Response(serializer.data)
 
 
@@ -369,18 +396,12 @@ class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
     def get_serializer_class(self) -> Any:
         return serializers.NewKeySerializer if self.action == "create" else serializers.KeySerializer
 
-    def perform_destroy(self, instance: AccessKey) -> None:
-        # Refusing a caller takes a revocation, which the key's dates and the log record.
-        if instance.is_active:
-            raise Conflict(_("Revoke the key before you delete it."))
-        super().perform_destroy(instance)
-
     @extend_schema(request=None, responses=serializers.KeySerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
         """Revoke the key. Every worker process refuses it within a second."""
-        key = self.get_object()
-        with transaction.atomic():
+        with one_change():
+            key = self.get_object()
             key.revoke()
             self.log(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
         return Response(self.get_serializer(key).data)
@@ -401,24 +422,25 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
         """Revoke the grant."""
-        return self._set_state(self.get_object(), Grant.State.REVOKED)
+        with one_change():
+            return self._set_state(self.get_object(), Grant.State.REVOKED)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
         """Approve a grant that was revoked."""
-        grant = self.get_object()
-        try:
-            grant.full_clean()
-        except DjangoValidationError as error:
-            raise ValidationError(error.message_dict) from None
-        return self._set_state(grant, Grant.State.APPROVED)
+        with one_change():
+            grant = self.get_object()
+            try:
+                grant.full_clean()
+            except DjangoValidationError as error:
+                raise ValidationError(error.message_dict) from None
+            return self._set_state(grant, Grant.State.APPROVED)
 
     def _set_state(self, grant: Grant, state: str) -> Response:
         grant.state = state
-        with transaction.atomic():
-            grant.save(update_fields=["state"])
-            self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
+        grant.save(update_fields=["state"])
+        self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 
 

@@ -18,7 +18,14 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.reading import Block
 from mantra.definitions.report import CHANGED, CREATED, Change, Report, change_lines, list_lines, path_of
 from mantra.definitions.schema import FieldSpec, Schema
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, mappings_to_reenter
+from proxyservices.models import (
+    ParameterMapping,
+    ProxyOperation,
+    ServiceDescription,
+    Upstream,
+    mappings_to_reenter,
+    missing_upstream,
+)
 from registry import secrets
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
@@ -255,8 +262,8 @@ class BundleWriter:
                  if label in item and label in spec.other_keys}  # fmt: skip
         if isinstance(row, DataOperation) and row.source_id:
             self.check_placeholders(row, values, lists, path)
-        if isinstance(row, ProxyOperation) and row.pk:
-            self.check_secret_mappings(row, lists, path)
+        if isinstance(row, ProxyOperation):
+            self.check_upstreams(row, values, lists, path)
         if self.store(Definition(path, spec, name, row, values, references, lists)):
             for rows in lists.values():
                 rows.save()
@@ -333,13 +340,19 @@ class BundleWriter:
         except ValidationError as error:
             self.reader.problem(path, " ".join(error.messages))
 
-    def check_secret_mappings(self, row: ProxyOperation, lists: dict[str, Replacement], path: str) -> None:
-        """Note a secret mapping that would go to the server of a new upstream."""
+    def check_upstreams(
+        self, row: ProxyOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
+    ) -> None:
+        """Note that no upstream remains, and a secret mapping that would go to the server of a new one."""
 
         def rows(label: str) -> list[Any]:
-            return lists[label].rows if label in lists else list(getattr(row, label).all())
+            if label in lists:
+                return lists[label].rows
+            return list(getattr(row, label).all()) if row.pk else []
 
-        if mappings_to_reenter(row, rows("upstreams"), rows("mappings")):
+        if problem := missing_upstream(ProxyOperation(state=values.get("state", row.state)), rows("upstreams")):
+            self.reader.problem(path_of(path, "upstreams"), str(problem))
+        if row.pk and mappings_to_reenter(row, rows("upstreams"), rows("mappings")):
             self.reader.problem(path_of(path, "mappings"), str(ENTER_AGAIN))
 
     # ----------------------------------------------------------------------- keys and grants

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from proxyservices.models import ParameterMapping, ServiceDescription, Upstream, mappings_to_reenter
+from proxyservices.models import ParameterMapping, ServiceDescription, Upstream, mappings_to_reenter, missing_upstream
 from registry.admin.base import StackedInline, TabularInline
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import password_input, text_area, text_input
@@ -23,6 +23,15 @@ class UpstreamForm(SecretsForm):
         super().__init__(*args, **kwargs)
         #: URL and credential as they were stored: an address that is edited here can be rolled back as well.
         self.before = (self.instance.url, readable(self.instance.credential))
+
+
+class UpstreamFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The upstreams of an operation, checked against its state as it will be."""
+
+    def clean(self) -> None:
+        super().clean()
+        if not any(self.errors) and (problem := missing_upstream(self.instance, rows_after(self))):
+            raise ValidationError(problem)
 
 
 class MappingFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -53,6 +62,7 @@ def rows_after(formset: Any) -> list[Any]:
 class UpstreamInline(StackedInline):
     model = Upstream
     form = UpstreamForm
+    formset = UpstreamFormSet
     fieldsets = (
         (None, {"fields": ("url", ("priority", "weight"), "active")}),
         (

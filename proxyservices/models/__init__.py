@@ -2,7 +2,7 @@
 
 from proxyservices.models.address_changes import AddressChange, SampleRequest
 from proxyservices.models.operations import ParameterMapping, ProxyOperation, ServiceDescription
-from proxyservices.models.upstreams import Upstream, UpstreamState, mappings_to_reenter
+from proxyservices.models.upstreams import Upstream, UpstreamState, mappings_to_reenter, missing_upstream
 from proxyservices.models.validators import (
     METHODS,
     header_names,
@@ -13,5 +13,6 @@ from proxyservices.models.validators import (
 
 __all__ = [
     "METHODS", "AddressChange", "ParameterMapping", "ProxyOperation", "SampleRequest", "ServiceDescription", "Upstream",
-    "UpstreamState", "header_names", "mappings_to_reenter", "validate_headers", "validate_methods", "validate_url",
+    "UpstreamState", "header_names", "mappings_to_reenter", "missing_upstream", "validate_headers", "validate_methods",
+    "validate_url",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,6 +17,9 @@ from registry import secret_rules
 from registry.models import RegistryModel
 from registry.secret_rules import server_of
 from registry.secrets import EncryptedField
+
+#: States in which callers can call an operation.
+CALLABLE = frozenset((ProxyOperation.State.PUBLISHED, ProxyOperation.State.DEPRECATED))
 
 _STATUSES = RegexValidator(
     r"^\s*[1-5]\d\d(-[1-5]\d\d)?(\s*[,\s]\s*[1-5]\d\d(-[1-5]\d\d)?)*\s*$",
@@ -157,6 +160,16 @@ class UpstreamState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_id} {self.observer}"
+
+
+def missing_upstream(operation: ProxyOperation, upstreams: Collection[Upstream]) -> Any:
+    """Return the message that a proxy operation may not be called without an upstream, "" if it may not be or has one.
+
+    ``upstreams`` are the rows as they will be. The operation and they are checked together only here.
+    """
+    if upstreams or operation.state not in CALLABLE:
+        return ""
+    return _("Add an upstream before you publish the proxy operation.")
 
 
 def mappings_to_reenter(

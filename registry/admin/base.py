@@ -7,17 +7,21 @@ from typing import Any, NoReturn
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.messages import ERROR
 from django.core.exceptions import PermissionDenied
-from django.db.models import Field, ForeignKey, Model, QuerySet
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Field, ForeignKey, Model, ProtectedError, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
-from registry import tenancy
+from registry import deletion, tenancy
 from registry.admin import theme
+from registry.locking import lock
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
@@ -103,6 +107,52 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or tenancy.may_change(request.user, obj))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """Return a row, or None. One that is to be changed is locked: others that change it wait."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or request.method != "POST" or not connection.in_atomic_block:
+            return row
+        lock(type(row), row.pk)
+        return super().get_object(request, object_id, from_field)
+
+    # ---------------------------------------------------------------------------------- deleting
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return Django's lists of what a deletion concerns, with what registry/deletion.py does not allow."""
+        names, counts, missing_rights, protected = super().get_deleted_objects(objs, request)
+        try:
+            rows = deletion.taken_along(objs)
+        except ProtectedError:  # Django has found it too
+            return names, counts, missing_rights, protected
+        others = [row for row in rows if row not in objs]
+        missing_rights |= {str(row._meta.verbose_name) for row in deletion.refused(request.user, others)}
+        protected += [f"{row}: {reason}" for row, reason in deletion.kept(rows).items()]
+        return names, counts, missing_rights, protected
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except (deletion.InUse, ProtectedError, IntegrityError):
+            self.message_user(request, _("Another definition depends on it, or changed at the same time."), ERROR)
+            return redirect(request.path)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        deletion.delete(request.user, obj)  # type: ignore[arg-type]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        try:
+            with transaction.atomic():
+                for row in queryset:
+                    self.delete_model(request, row)
+        except (deletion.InUse, ProtectedError, IntegrityError):
+            raise PermissionDenied from None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """Log nothing: registry/deletion.py logs each row that it deletes."""
+        return []
+
+    # ---------------------------------------------------------------------------------- saving
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         # The form offers no rows of other agencies. This refuses forged requests.

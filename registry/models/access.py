@@ -129,6 +129,10 @@ class AccessKey(RegistryModel):
             if others.count() >= self.MAX_ACTIVE:
                 raise ValidationError(_("Revoke a key first: an application can have at most two active keys."))
 
+    def kept_because(self) -> Any:
+        # Refusing a caller takes a revocation, which the key's dates and the log record.
+        return _("Revoke the key before you delete it.") if self.is_active else ""
+
     def revoke(self) -> None:
         if self.revoked_at is None:
             self.revoked_at = timezone.now()

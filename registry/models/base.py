@@ -112,6 +112,10 @@ class RegistryModel(models.Model):
         rows = model._default_manager.exclude(pk=self.pk)
         return rows.filter(**{within: scope}) if within else rows
 
+    def kept_because(self) -> Any:
+        """Return why the row must not be deleted now, "" if it may be."""
+        return ""
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
         SnapshotVersion.bump()

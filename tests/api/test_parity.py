@@ -1,4 +1,4 @@
-"""Two doors, one rule: each role makes each change through the admin's form and through the API, and both end alike."""
+"""Two doors, one rule: each role makes each change through the admin and through the API, and both end alike."""
 
 from __future__ import annotations
 
@@ -8,35 +8,65 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
-from django.core import serializers
 from django.db import transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from proxyservices.models import ParameterMapping, Upstream
-from registry.models import Agency, ApiToken, User
+from dataservices.models import DataOperation, DataSource
+from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
+from registry.models import (
+    AccessKey,
+    Agency,
+    ApiToken,
+    Application,
+    Field,
+    Grant,
+    Parameter,
+    Service,
+    User,
+)
 from registry.secrets import EncryptedField
 from tests.admin.conftest import MarkedAgency, make_agency
 from tests.api.conftest import Person
 
 ROLES = ("Administrator", "Supervisor", "Provider", "Publisher", "Requester", "stranger")
-ENDPOINTS = {
-    "agency": "agencies", "service": "services", "source": "sources", "operation": "operations", "proxy": "operations",
-    "application": "applications", "key": "keys", "grant": "grants",
+ENDPOINTS: dict[type[Model], str] = {
+    Agency: "agencies", Service: "services", DataSource: "sources", DataOperation: "operations",
+    ProxyOperation: "operations", Application: "applications", AccessKey: "keys", Grant: "grants",
 }  # fmt: skip
+#: What a change may concern.
+MODELS: tuple[type[Model], ...] = (
+    *ENDPOINTS, Parameter, Field, Upstream, ParameterMapping, ServiceDescription,
+)  # fmt: skip
+
+
+@dataclass
+class World:
+    """An agency with one of everything, another agency, and what ties the two."""
+
+    marked: MarkedAgency
+    other: MarkedAgency
+    rows: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a row: fields of the admin's form, and members of the API's body. Both mean the same."""
+    """One change of a row: through the admin, and through the API. Both mean the same."""
 
     kind: str
     name: str
+    #: Fields of the admin's form. A value may be a function of the world.
     form: dict[str, Any] = field(default_factory=dict)
+    #: Members of the API's body.
     body: dict[str, Any] = field(default_factory=dict)
+    #: "" for a changed form, else the view of the row that does it; its body is empty.
+    view: str = ""
+    #: (method, what follows the row's path)
+    call: tuple[str, str] = ("PATCH", "")
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.name}"
@@ -44,6 +74,27 @@ class Change:
 
 def plain(kind: str, **values: Any) -> Change:
     return Change(kind, "-".join(values), values, values)
+
+
+def move(kind: str, column: str, there: str, code: str) -> Change:
+    """A change of a reference to a row of the other agency."""
+    return Change(kind, f"to another {column}", {column: lambda world: world.rows[there].pk}, {column: code})
+
+
+def option(kind: str, **options: Any) -> Change:
+    return Change(kind, "-".join(options), {"options": options}, {"options": options})
+
+
+def deletion(kind: str) -> Change:
+    return Change(kind, "deleted", {"post": "yes"}, view="delete", call=("DELETE", ""))
+
+
+def action(kind: str, word: str) -> Change:
+    return Change(kind, word, view=word, call=("POST", f"{word}/"))
+
+
+def published(kind: str) -> Change:
+    return Change(kind, "published", {"state": "published"}, call=("POST", "publish/"))
 
 
 def upstream(name: str, **values: Any) -> Change:
@@ -62,16 +113,42 @@ def mapping(name: str, **values: Any) -> Change:
 CHANGES = [
     plain("agency", name="Badan Baru"),
     plain("service", title="Layanan baru"),
+    plain("service", code="sirus-layanan"),
     plain("source", pool_size=7),
     plain("source", host="pencuri.contoh"),
+    plain("source", host="ZAMRUD.internal"),
     plain("source", port=6543),
-    plain("source", options={"sslmode": "require"}),
+    plain("source", port=5432),
+    plain("source", engine="mysql"),
+    option("source", sslmode="require"),
     plain("source", host="lain.contoh", password="yang-baru"),
     plain("source", host="lain.contoh", password="sandi-zamrud"),
+    # Each setting of each engine that leads to another server.
+    option("oracle", dsn="pencuri.contoh:1521/x"),
+    option("oracle", sid="LAIN"),
+    option("oracle", service_name="lain"),
+    option("oracle", wallet="/dompet", service_name="zamrud"),
+    option("oracle", schema="LAIN", service_name="zamrud"),
+    plain("oracle", host="pencuri.contoh"),
+    option("sqlserver", instance="lain"),
+    option("sqlserver", application="lain"),
+    plain("sqlserver", port=1434),
+    plain("mysql", host="pencuri.contoh"),
+    plain("mysql", port=3307),
+    plain("sybase", host="pencuri.contoh"),
+    plain("sybase", port=5001),
     plain("operation", title="Data baru"),
     plain("operation", max_rows=10),
+    plain("operation", state="published"),
     plain("proxy", title="Alias baru"),
     plain("proxy", timeout_ms=1),
+    plain("proxy", state="published"),
+    plain("without upstream", title="Alias baru"),
+    Change("without upstream", "published by the form", {"state": "published"}, {"state": "published"}),
+    Change("without upstream", "deprecated", {"state": "deprecated"}, {"state": "deprecated"}),
+    published("operation"),
+    published("proxy"),
+    published("without upstream"),
     upstream("another server", url="https://pencuri.contoh/api"),
     upstream("another port", url="https://zamrud.go.id:8443/api"),
     upstream("another path", url="https://zamrud.go.id/v2"),
@@ -88,23 +165,96 @@ CHANGES = [
     Change("key", "networks", {"networks": "10.0.0.0/8"}, {"networks": ["10.0.0.0/8"]}),
     plain("grant", purpose="Tujuan baru"),
     Change("grant", "networks", {"networks": "tidak-ada"}, {"networks": ["tidak-ada"]}),
-]
+    move("service", "agency", "other agency", "sirus"),
+    move("source", "agency", "other agency", "sirus"),
+    move("application", "agency", "other agency", "sirus"),
+    move("operation", "service", "other service", "sirus/sirus-layanan"),
+    move("operation", "source", "other source", "sirus/sirus-sumber"),
+    move("proxy", "service", "other service", "sirus/sirus-layanan"),
+    action("key", "revoke"),
+    action("dead key", "revoke"),
+    action("grant", "revoke"),
+    action("foreign grant", "revoke"),
+    *map(deletion, (
+        "agency", "other agency", "empty agency", "service", "empty service", "source", "unused source", "operation",
+        "operation with a foreign key", "proxy", "application", "granted application", "application with dead keys",
+        "empty application", "key", "dead key", "grant", "foreign grant",
+    )),
+]  # fmt: skip
+
+#: Those that not even an administrator may make: they take a secret along, break a rule, or leave others without.
+REFUSED = {
+    "source-host", "source-port", "source-engine", "oracle-dsn", "oracle-sid", "oracle-service_name",
+    "oracle-wallet-service_name", "oracle-host", "sqlserver-instance", "sqlserver-port", "mysql-host", "mysql-port",
+    "sybase-host", "sybase-port", "proxy-timeout_ms", "without upstream-deprecated", "without upstream-published",
+    "without upstream-published by the form",
+    "proxy-another server", "proxy-another port", "proxy-another token server", "proxy-another kind", "proxy-shown",
+    "grant-networks", "operation-to another source", "operation-to another service", "agency-deleted",
+    "other agency-deleted", "service-deleted", "source-deleted", "application-deleted",
+    "operation with a foreign key-deleted", "key-deleted",
+}  # fmt: skip
+
+
+def _more_sources(agency: Agency) -> dict[str, DataSource]:
+    options: dict[str, dict[str, str]] = {
+        "oracle": {"service_name": "zamrud"},
+        "sqlserver": {},
+        "mysql": {},
+        "sybase": {},
+    }
+    return {
+        engine: DataSource.objects.create(
+            agency=agency, code=f"s-{engine}", engine=engine, host="zamrud.internal", database="zamrud", user="u",
+            password="sandi-zamrud", options=more,
+        )
+        for engine, more in options.items()
+    }  # fmt: skip
+
+
+def _applications(agency: Agency, other: MarkedAgency) -> dict[str, Any]:
+    """Applications of an agency: without a key, with dead keys only, and with another agency's grant."""
+    empty, dead, granted = (
+        Application.objects.create(agency=agency, code=code, title=code) for code in ("kosong", "mati", "diberi")
+    )
+    dead_key, _plain = AccessKey.issue(dead)
+    dead_key.revoke()
+    foreign = Grant.objects.create(application=granted, operation=other.operation, purpose="Uji", agreement="12/2026")
+    return {
+        "empty application": empty, "application with dead keys": dead, "dead key": dead_key,
+        "granted application": granted, "foreign grant": foreign,
+    }  # fmt: skip
 
 
 @pytest.fixture
-def marked(db: None) -> MarkedAgency:
-    return make_agency("zamrud")
+def world(db: None) -> World:
+    marked, other = make_agency("zamrud"), make_agency("sirus")
+    operation = DataOperation.objects.create(
+        service=marked.service, source=marked.source, code="lama", sql="SELECT 1 AS satu"
+    )
+    AccessKey.import_legacy(other.application, "a" * 10, operation)
+    rows = {
+        **{name: getattr(marked, name) for name in ("agency", "service", "source", "operation", "proxy")},
+        **{name: getattr(marked, name) for name in ("application", "key", "grant")},
+        "other agency": other.agency, "other service": other.service, "other source": other.source,
+        "empty agency": Agency.objects.create(code="kosong", name="Kosong"),
+        "empty service": Service.objects.create(agency=marked.agency, code="kosong", title="Kosong"),
+        "unused source": DataSource.objects.create(agency=marked.agency, code="u", engine="sqlite", database="/x"),
+        "operation with a foreign key": operation,
+        "without upstream": ProxyOperation.objects.create(service=marked.service, code="hampa", style="legacy-rest"),
+        **_more_sources(marked.agency),
+        **_applications(marked.agency, other),
+    }  # fmt: skip
+    return World(marked, other, rows)
 
 
-@pytest.fixture(params=ROLES)
-def person(request: pytest.FixtureRequest, marked: MarkedAgency) -> Person:
-    role = "Provider" if request.param == "stranger" else request.param
+def make_person(name: str, marked: MarkedAgency) -> Person:
+    role = "Provider" if name == "stranger" else name
     agency: Agency | None = marked.agency
-    if request.param == "stranger":
+    if name == "stranger":
         agency = Agency.objects.create(code="asing", name="Asing")
     elif role in ("Administrator", "Supervisor"):
         agency = None
-    user = User.objects.create(username=f"uji-{request.param}", agency=agency, is_staff=True)
+    user = User.objects.create(username=f"uji-{name}", agency=agency, is_staff=True)
     user.groups.set([Group.objects.get(name=role)])
     _row, token = ApiToken.issue(user, timezone.now() + timedelta(days=1))
     client = Client()
@@ -134,77 +284,117 @@ def _written(name: str, value: Any) -> dict[str, Any]:
     return {name: value}
 
 
-def address(row: Model) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=(row.pk,))
+def address(row: Model, view: str = "change") -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{view}", args=(row.pk,))
 
 
-def state(row: Model) -> dict[str, Any]:
-    """The row and its upstreams and mappings as they are stored, secrets in plain text."""
-    rows: list[Any] = [type(row).objects.get(pk=row.pk)]
-    if hasattr(row, "upstreams"):
-        rows += Upstream.objects.filter(operation=row).order_by("id")
-        rows += ParameterMapping.objects.filter(operation=row).order_by("id")
+_UNSTABLE = frozenset({"updated_at", "revision", "revoked_at"})
+
+
+def state() -> dict[str, Any]:
+    """Every row that a change may concern, as it is stored: secrets in plain text, times only as set or not."""
     found: dict[str, Any] = {}
-    for number, each in enumerate(rows):
-        for column in each._meta.concrete_fields:
-            if column.name in ("updated_at", "revision", "id") or column.name.endswith("_ptr"):
-                continue
-            value = getattr(each, column.attname)
-            found[f"{number}.{column.name}"] = str(value or "") if isinstance(column, EncryptedField) else value
+    for model in MODELS:
+        for row in model._default_manager.order_by("pk"):
+            for column in row._meta.concrete_fields:
+                value = getattr(row, column.attname)
+                if column.name == "revoked_at":
+                    value = value is not None
+                elif column.name in _UNSTABLE:
+                    continue
+                elif isinstance(column, EncryptedField):
+                    value = str(value or "")
+                found[f"{model.__name__} {row.pk} {column.name}"] = value
     return found
 
 
-def attempt(row: Model, act: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    """How the row stands after the change, and what the door answered. The change is undone."""
+def logged_deletions() -> set[tuple[Any, ...]]:
+    return set(LogEntry.objects.filter(action_flag=3).values_list("user", "content_type", "object_id"))
+
+
+def attempt(act: Callable[[], Any]) -> tuple[dict[str, Any], set[tuple[Any, ...]], Any]:
+    """How all stands after the change, which deletions were logged, and what the door answered. It is undone."""
     try:
         with transaction.atomic():
             response = act()
-            after = state(row)
+            after, log = state(), logged_deletions()
             raise _Undo
     except _Undo:
-        return after, response
+        return after, log, response
 
 
 class _Undo(Exception):
     pass
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_both_doors_end_alike(change: Change, person: Person, marked: MarkedAgency) -> None:
-    row = getattr(marked, change.kind)
+@dataclass
+class Doors:
+    """The two doors, for one person."""
+
+    person: Person
+    world: World
+    overseer: Client
+    pages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def by_form(self, change: Change) -> Any:
+        row = self.world.rows[change.kind]
+        if change.view:
+            return self.person.client.post(address(row, change.view), change.form)
+        if change.kind not in self.pages:
+            self.pages[change.kind] = posted(row, self.overseer)
+        form = dict(self.pages[change.kind])
+        for name, value in change.form.items():
+            if value is False:
+                form.pop(name, None)
+            elif isinstance(value, dict):
+                form[name] = str(value).replace("'", '"')
+            else:
+                form[name] = value(self.world) if callable(value) else value
+        return self.person.client.post(address(row), form)
+
+    def by_api(self, change: Change) -> Any:
+        row = self.world.rows[change.kind]
+        method, more = change.call
+        return self.person.request(method, f"{ENDPOINTS[type(row)]}/{row.pk}/{more}", change.body)
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return {name: (before.get(name), after.get(name)) for name in names}
+
+
+@pytest.fixture
+def doors(world: World, request: pytest.FixtureRequest) -> Doors:
     overseer = Client()
     overseer.force_login(User.objects.create(username="pengawas-uji", is_staff=True, is_superuser=True))
-    form = posted(row, overseer)
-    for name, value in change.form.items():
-        if value is False:
-            form.pop(name, None)
-        else:
-            form[name] = '{"sslmode": "require"}' if isinstance(value, dict) else value
-    before = state(row)
-    by_form, page = attempt(row, lambda: person.client.post(address(row), form))
-    path = f"{ENDPOINTS[change.kind]}/{row.pk}/"
-    by_api, answer = attempt(row, lambda: person.patch(path, change.body))
-    assert by_form == by_api, (page.status_code, answer.status_code, answer.content)
-    assert (by_form != before) == (answer.status_code == 200), answer.content
-    assert (by_form != before) == (page.status_code == 302)
+    return Doors(make_person(request.param, world.marked), world, overseer)
 
 
-def test_the_changes_are_changes(marked: MarkedAgency) -> None:
+@pytest.mark.parametrize("doors", ROLES, indirect=True)
+def test_both_doors_end_alike(doors: Doors) -> None:
+    before = state()
+    wrong: dict[str, Any] = {}
+    for change in CHANGES:
+        form, form_log, page = attempt(lambda change=change: doors.by_form(change))  # type: ignore[misc]
+        api, api_log, answer = attempt(lambda change=change: doors.by_api(change))  # type: ignore[misc]
+        told = (page.status_code, answer.status_code, answer.content)
+        if form != api or form_log != api_log:
+            wrong[str(change)] = (differences(before, form), differences(before, api), form_log, api_log, told)
+        # An action may find nothing to do. All else is a change, or it was refused.
+        elif (form != before) != (answer.status_code in (200, 204)) and change.call[0] != "POST":
+            wrong[str(change)] = ("API", told)
+        elif (form != before) != (page.status_code == 302) and change.call[0] != "POST":
+            wrong[str(change)] = ("form", told)
+    assert not wrong
+
+
+@pytest.mark.parametrize("doors", ["Administrator"], indirect=True)
+def test_the_changes_are_changes(doors: Doors) -> None:
     """An administrator may make them, but for those that take a secret along or break a rule."""
-    refused = {
-        "source-host", "source-port", "proxy-timeout_ms", "proxy-another server", "proxy-another port",
-        "proxy-another token server", "proxy-another kind", "proxy-shown", "grant-networks",
-    }  # fmt: skip
-    user = User.objects.create(username="pengelola-uji")
-    user.groups.set([Group.objects.get(name="Administrator")])
-    _row, token = ApiToken.issue(user, timezone.now() + timedelta(days=1))
-    administrator = Person(user, token, Client())
     seen = set()
     for change in CHANGES:
-        row = getattr(marked, change.kind)
-        path = f"{ENDPOINTS[change.kind]}/{row.pk}/"
-        _after, answer = attempt(row, lambda path=path, change=change: administrator.patch(path, change.body))
-        if answer.status_code != 200:
+        _after, _log, answer = attempt(lambda change=change: doors.by_api(change))  # type: ignore[misc]
+        if answer.status_code not in (200, 204):
             seen.add(str(change))
-    assert seen == refused
-    assert serializers.serialize("json", [marked.agency])  # nothing was kept
+    assert seen == REFUSED
+    assert DataSource.objects.filter(host="zamrud.internal").exists()  # nothing was kept

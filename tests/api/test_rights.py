@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from dataservices.models import DataSource
@@ -203,3 +204,33 @@ def test_a_session_works_and_its_writes_need_the_csrf_token(cast: Cast, provider
     client.cookies["csrftoken"] = token
     answer = client.patch(place, {"title": "Baru"}, content_type="application/json", headers={"X-CSRFToken": token})
     assert answer.status_code == 200, answer.content
+
+
+# ------------------------------------------------------------------------------------------ routes
+
+
+def _paths(cast: Cast) -> list[str]:
+    """Return a path for every route of the management API, with rows of the cast where a route has one."""
+    rows = {
+        "agencies": cast.provider, "sources": cast.source, "services": cast.service,
+        "operations": cast.operations["satu"], "applications": cast.application, "keys": cast.key_row,
+        "grants": cast.grants["satu"],
+    }  # fmt: skip
+    paths = []
+    for route in router.urls:
+        prefix, name = str(route.pattern).removeprefix("^").partition("/")[0], route.name
+        key = rows[prefix].pk if prefix in rows else 1
+        paths.append(reverse(f"manage-api:{name}", kwargs={"pk": key} if "pk" in str(route.pattern) else {}))
+    return paths
+
+
+@pytest.mark.parametrize("role", ["provider", "publisher", "requester", "stranger", "supervisor", "administrator"])
+def test_18_options_and_head_fail_on_no_route(role: str, cast: Cast, request: pytest.FixtureRequest) -> None:
+    person: Person = request.getfixturevalue(role)
+    paths = [path.removeprefix(ROOT) for path in _paths(cast)]
+    assert {path.partition("/")[0] for path in paths} >= {"operations", "keys", "calls", "users"}
+    for path in paths:
+        options = person.request("OPTIONS", path)
+        assert options.status_code == 200, (path, options.content)
+        assert options.json()["parses"] == ["application/json"]
+        assert person.request("HEAD", path).status_code in (200, 403, 404, 405), path

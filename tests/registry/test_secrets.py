@@ -9,9 +9,10 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection
 
+from adapters import ADAPTERS, adapter_class
 from dataservices.models import DataSource
 from registry import secrets
-from registry.models import AccessKey
+from registry.models import AccessKey, Agency
 from registry.snapshot import holder
 from tests.cast import Cast
 
@@ -72,3 +73,32 @@ def test_a_wrong_field_key_fails_loudly(cast: Cast, settings: Any) -> None:
 def test_an_encrypted_column_cannot_be_searched(cast: Cast) -> None:
     with pytest.raises(Exception, match=r"Unsupported lookup|unsupported"):
         list(DataSource.objects.filter(password="rahasia"))
+
+
+def test_5_a_secret_that_was_replaced_meanwhile_does_not_go_where_the_new_one_may(db: None) -> None:
+    """Two requests at once: one enters a password for a server of its own, the other takes the stored one there."""
+    agency = Agency.objects.create(code="zamrud", name="Zamrud")
+    values = {"agency": agency, "code": "s", "engine": "postgresql", "database": "d", "user": "u"}
+    row = DataSource.objects.create(host="zamrud.internal", password="sandi", **values)
+    earlier = DataSource.objects.get(pk=row.pk)
+    row.host, row.password = "pencuri.contoh", "tebakan"
+    row.full_clean()
+    row.save()
+    earlier.host = "pencuri.contoh"
+    with pytest.raises(ValidationError) as refused:
+        earlier.full_clean()
+    assert set(refused.value.message_dict) == {"password"}
+
+
+@pytest.mark.parametrize("engine", ADAPTERS)
+def test_5_a_setting_that_may_lead_elsewhere_is_declared(engine: str) -> None:
+    """A new setting of an engine with a password is looked at: it leads to another server, or it is listed here."""
+    settings = adapter_class(engine).settings
+    if not any(setting.secret for setting in settings):
+        return
+    harmless = {
+        "database", "user", "sslmode", "sslrootcert", "ssl_mode", "ssl_ca", "tds_version", "charset", "application",
+        "encryption", "authority", "protocol", "schema", "session",
+    }  # fmt: skip
+    assert {each.name for each in settings if not each.leads and not each.secret} <= harmless
+    assert {"host", "port"} <= {each.name for each in settings if each.leads}
