@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -16,11 +15,11 @@ from dataservices.models import DataOperation
 from dataservices.plan import unused_message
 from dataservices.sql import TemplateError
 from registry.admin.filters import ScopedFilter
-from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
+from registry.admin.services import FieldInline, OperationAdmin, ParameterFormSet, ParameterInline
 from registry.admin.theme import code_area, code_block, text_area
 
 
-class ParameterFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+class DataParameterFormSet(ParameterFormSet):
     """The parameters of one operation, with its SQL as the form has it."""
 
     def clean(self) -> None:
@@ -43,7 +42,7 @@ class ParameterFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 class DataParameterInline(ParameterInline):
-    formset = ParameterFormSet
+    formset = DataParameterFormSet
 
 
 @admin.register(DataOperation)

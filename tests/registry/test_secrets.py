@@ -98,7 +98,7 @@ def test_5_a_setting_that_may_lead_elsewhere_is_declared(engine: str) -> None:
         return
     harmless = {
         "database", "user", "sslmode", "sslrootcert", "ssl_mode", "ssl_ca", "tds_version", "charset", "application",
-        "encryption", "authority", "protocol", "schema", "session",
+        "encryption", "authority", "protocol", "schema", "session", "timezone",
     }  # fmt: skip
     assert {each.name for each in settings if not each.leads and not each.secret} <= harmless
     assert {"host", "port"} <= {each.name for each in settings if each.leads}

@@ -20,6 +20,7 @@ class MariaDBServer(Server):
             find_binary("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={self.folder}/data",
+            f"--tmpdir={self.folder}",  # two servers made at the same time must not share their temporary tables
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
@@ -35,6 +36,7 @@ class MariaDBServer(Server):
             find_binary("mariadbd"),
             "--no-defaults",
             f"--datadir={self.folder}/data",
+            f"--tmpdir={self.folder}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--socket={self.folder}/s.sock",
