@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from proxyservices import runtime
@@ -18,6 +19,10 @@ from registry.snapshot import holder
 from tests import cast as cast_module
 from tests.cast import Cast
 from tests.servers import database
+
+# A slow machine must not make a test fail.
+hypothesis_settings.register_profile("mantra", deadline=None)
+hypothesis_settings.load_profile("mantra")
 
 pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 

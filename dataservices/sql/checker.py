@@ -15,10 +15,10 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import Token, TokenType
 
-from dataservices.sql import functions, grammar, tsql
+from dataservices.sql import functions, grammar, tsql, wordings
 from dataservices.sql.messages import Problem, make_problem, position_of
 from dataservices.sql.template import Template, TemplateError, parse
-from dataservices.sql.tokens import BLANK, GAPS, is_word_character, tokenizer
+from dataservices.sql.tokens import BLANK, GAPS, QUOTED, is_word_character, tokenizer
 
 
 def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str] = ()) -> list[Problem]:
@@ -72,22 +72,9 @@ def check_combination(
 ) -> list[Problem]:
     """Return the problems of a text with one combination of its blocks: those of the ``given`` names."""
     check_text = _check_batch if dialect == "tsql" else _check_statement
-    return check_text(template.sample(given), dialect, writes, allowed)
+    return check_text(wordings.known(template.sample(given), dialect), dialect, writes, allowed)
 
 
-_STRING = r"'(?:[^']|'')*'"
-_ESCAPED = r"'(?:[^'\\]|\\.|'')*'"
-_DOUBLE = r'"(?:[^"]|"")*"'
-_BACKTICK = r"`(?:[^`]|``)+`"
-
-#: Literals and quoted names, exactly as each database reads them.
-_QUOTED = {
-    "sqlite": rf"[xX]?{_STRING}|{_DOUBLE}|{_BACKTICK}|\[[^\]\[]+\]",
-    "postgres": rf"[nNbBxX]?{_STRING}|[eE]{_ESCAPED}|{_DOUBLE}|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$",
-    "tsql": rf"[nN]?{_STRING}|{_DOUBLE}|\[[^\]\[]+\]",
-    "oracle": rf"[nN]?{_STRING}|{_DOUBLE}",
-    "mysql": rf'[nNbBxX]?{_ESCAPED}|"(?:[^"\\]|\\.|"")*"|{_BACKTICK}',
-}
 _WORDS = re.compile(rf"[^\W\d][\w$]*(?:{BLANK}+[^\W\d][\w$]*)*")
 _ORACLE_WORDS = re.compile(rf"[^\W\d][\w$#]*(?:{BLANK}+[^\W\d][\w$#]*)*")
 _ORACLE_HINT = re.compile(r"/\*\+[\w\s(),.@\"$#]*\*/")
@@ -187,7 +174,7 @@ class TokenCheck:
             # q'[…]' too: a letter before the token may be part of the literal for Oracle.
             if self.dialect == "oracle" and raw[0] != '"' and (is_word_character(before) or before == "#"):
                 return False
-            return re.fullmatch(_QUOTED[self.dialect], raw, re.S) is not None
+            return re.fullmatch(QUOTED[self.dialect], raw, re.S) is not None
         if _SIGNS.fullmatch(raw):
             return "--" not in raw and "/*" not in raw and not (raw.startswith("#") and self.dialect != "postgres")
         if self.dialect == "oracle" and (_ORACLE_WORDS.fullmatch(raw) or _ORACLE_HINT.fullmatch(raw)):
@@ -359,7 +346,7 @@ class FunctionCheck:
         word = raw.split()[-1].lower()
         if index and tokens[index - 1].token_type is TokenType.DOT:
             schema = self.sample.raw(tokens[index - 2]).lower() if index > 1 else ""
-            if self.dialect == "tsql" and (f"{schema.strip('[]')}.{word}" in self.functions or word in _XML_METHODS):
+            if self.dialect == "tsql" and (f"{schema.strip('[]')}.{word}" in self.functions or word in _METHODS):
                 return
             if self.dialect == "oracle" and f"{schema}.{word}" in self.functions:
                 return
@@ -421,8 +408,15 @@ def _syntax_problem(error: ParseError) -> Problem:
     return make_problem("syntax", (int(line), max(1, int(column) - len(near) + 1)), near=near[:40])
 
 
-#: Methods of T-SQL's type xml.
-_XML_METHODS = frozenset(("exist", "nodes", "query", "value"))
+#: Methods of T-SQL's types xml, geometry, geography and hierarchyid: none changes or reads anything else.
+_METHODS = frozenset((
+    "exist", "nodes", "query", "value",
+    "tostring", "stastext", "astextzm", "stasbinary", "asgml", "stsrid", "stgeometrytype", "stisvalid", "makevalid",
+    "starea", "stlength", "stdistance", "stx", "sty", "lat", "long", "stnumpoints", "stpointn", "ststartpoint",
+    "stendpoint", "stcentroid", "stenvelope", "stbuffer", "stconvexhull", "stintersects", "stintersection",
+    "stcontains", "stwithin", "stoverlaps", "sttouches", "stequals", "stdisjoint", "stunion", "stdifference",
+    "getlevel", "getancestor", "isdescendantof",
+))  # fmt: skip
 
 _BEFORE_INTO = frozenset(
     ("insert", "merge", "ignore", "abort", "fail", "replace", "rollback", "low_priority", "delayed")
@@ -430,8 +424,12 @@ _BEFORE_INTO = frozenset(
 
 
 def _named_columns(tree: exp.Expression) -> set[int]:
-    """Return the positions of names with a list of column names, which looks like a call: x(a, b) AS …"""
+    """Return the positions of names with a list behind them that looks like a call: columns, x(a, b) AS …, or hints."""
     positions: set[int] = set()
+    for table in tree.find_all(exp.Table):
+        if table.args.get("hints"):
+            _add_position(positions, table.this)
+            _add_position(positions, table.args["alias"].this if table.args.get("alias") else None)
     for alias in tree.find_all(exp.TableAlias):
         if alias.args.get("columns"):
             _add_position(positions, alias.this)

@@ -94,21 +94,21 @@ _MYSQL = _words("""
 """)
 
 _TSQL = _words("""
-    app_name approx_count_distinct apply ascii at atn2 biginttohex binary_checksum bit_count ceiling char char_length
-    charindex checksum checksum_agg choose col_length compress concat_ws convert count_big cume_dist dateadd
-    date_bucket datediff datediff_big datefromparts datename datepart datetime2fromparts datetimefromparts
-    datetimeoffsetfromparts datetrunc day decompress degrees difference edit_distance eomonth exist format
-    generate_series getbit getdate getutcdate greatest grouping grouping_id hash hashbytes hextobigint hextoint iif
-    index inttohex isdate isjson isnull isnumeric json_array json_arrayagg json_contains json_modify json_object
-    json_objectagg json_path_exists json_query json_value len log10 lower newid nodes nolock nullif openjson option
-    output parse parsename patindex percentile_cont percentile_disc pivot quotename rand readpast regexp_count
-    regexp_instr regexp_like regexp_replace regexp_substr replicate reverse root round rtrim scope_identity sign
-    smalldatetimefromparts soundex space square stddev stdev stdevp str str_replace string_agg string_escape
-    string_split stuff substring switchoffset sysdatetime sysdatetimeoffset sysutcdatetime textptr tinyint
-    timefromparts to_unichar todatetimeoffset top translate trim try_cast try_convert try_parse uhighsurr ulowsurr
-    unicode unpivot upper user_name uscalar value var varp within year month path raw auto explicit
-    datalength date datetime datetime2 datetimeoffset image money ntext real smalldatetime smallmoney sql_variant
-    text uniqueidentifier univarchar unichar unitext xml hierarchyid
+    app_name apply approx_count_distinct ascii at atn2 auto biginttohex binary_checksum bit_count ceiling char
+    char_length charindex checksum checksum_agg choose col_length compress concat_ws contains convert count_big cube
+    cume_dist datalength date date_bucket dateadd datediff datediff_big datefromparts datename datepart datetime
+    datetime2 datetime2fromparts datetimefromparts datetimeoffset datetimeoffsetfromparts datetrunc day decompress
+    degrees difference edit_distance eomonth exist explicit format freetext generate_series getbit getdate
+    getutcdate greatest grouping grouping_id hash hashbytes hextobigint hextoint hierarchyid iif image index
+    inttohex isdate isjson isnull isnumeric json_array json_arrayagg json_contains json_modify json_object
+    json_objectagg json_path_exists json_query json_value len log10 lower money month newid nodes nolock ntext
+    nullif openjson option output parse parsename path patindex percentile_cont percentile_disc pivot quotename rand
+    raw readpast real regexp_count regexp_instr regexp_like regexp_replace regexp_substr replicate reverse rollup
+    root round rtrim scope_identity sign smalldatetime smalldatetimefromparts smallmoney soundex space sql_variant
+    square stddev stdev stdevp str str_replace string_agg string_escape string_split stuff substring switchoffset
+    sysdatetime sysdatetimeoffset sysutcdatetime text textptr timefromparts tinyint to_unichar todatetimeoffset top
+    translate trim try_cast try_convert try_parse uhighsurr ulowsurr unichar unicode uniqueidentifier unitext
+    univarchar unpivot upper uscalar user_name value var varp within xml year
 """)
 
 _ORACLE = _words("""

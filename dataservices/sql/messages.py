@@ -36,7 +36,10 @@ MESSAGES = {
         "The database may read this character differently: {name}. Type this part again with plain spaces and line "
         "breaks."
     ),
-    "syntax": gettext_noop("The SQL cannot be parsed near “{near}”. Check the text before it."),
+    "syntax": gettext_noop(
+        "The check does not know the wording near “{near}”. If the database accepts it, put it into a view and read "
+        "that; otherwise correct the text before it."
+    ),
     "unreadable": gettext_noop(
         "The SQL cannot be parsed. Look for a quotation mark or a comment that is not closed."
     ),

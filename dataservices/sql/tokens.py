@@ -14,13 +14,26 @@ from sqlglot.tokens import Token, Tokenizer, TokenType
 BLANK = r"(?:[ \t\f]|\r?\n)"
 _BLOCK_COMMENT = r"/\*(?![!+]|M!)(?:(?!\*/|/\*).)*\*/"
 
-#: What may be between two tokens. In MySQL "--" without a space after it is two operators.
-GAPS = {
-    "sqlite": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
-    "postgres": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
-    "tsql": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
-    "oracle": rf"(?:{BLANK}|--[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
-    "mysql": rf"(?:{BLANK}|--(?=[ \t]|\r?\n|$)[^\r\n]*(?:\r?\n|$)|#[^\r\n]*(?:\r?\n|$)|{_BLOCK_COMMENT})*",
+_LINE = r"[^\r\n]*(?:\r?\n|$)"
+#: Comments as each database reads them. In MySQL "--" without a space after it is two operators.
+COMMENT = {
+    **dict.fromkeys(("sqlite", "postgres", "tsql", "oracle"), rf"--{_LINE}|{_BLOCK_COMMENT}"),
+    "mysql": rf"--(?=[ \t]|\r?\n|$){_LINE}|\#{_LINE}|{_BLOCK_COMMENT}",
+}
+#: What may be between two tokens.
+GAPS = {dialect: rf"(?:{BLANK}|{comment})*" for dialect, comment in COMMENT.items()}
+
+_STRING = r"'(?:[^']|'')*'"
+_ESCAPED = r"'(?:[^'\\]|\\.|'')*'"
+_DOUBLE = r'"(?:[^"]|"")*"'
+_BACKTICK = r"`(?:[^`]|``)+`"
+#: Literals and quoted names, exactly as each database reads them.
+QUOTED = {
+    "sqlite": rf"[xX]?{_STRING}|{_DOUBLE}|{_BACKTICK}|\[[^\]\[]+\]",
+    "postgres": rf"[nNbBxX]?{_STRING}|[eE]{_ESCAPED}|{_DOUBLE}|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$",
+    "tsql": rf"[nN]?{_STRING}|{_DOUBLE}|\[[^\]\[]+\]",
+    "oracle": rf"[nN]?{_STRING}|{_DOUBLE}",
+    "mysql": rf'[nNbBxX]?{_ESCAPED}|"(?:[^"\\]|\\.|"")*"|{_BACKTICK}',
 }
 
 

@@ -169,7 +169,7 @@ class _BatchParser:
         self.at = len(self.words)
 
     def _writing(self) -> None:
-        end = next((place for place in range(self.at, len(self.words)) if self.words[place] == ";"), len(self.words))
+        end = self._end_of_writing()
         self._only_its_own(self.at, end)
         first, last = self._token().start, self.tokens[end - 1].end + 1
         self.batch.write = _blank(self.text[:first]) + self.text[first:last] + _blank(self.text[last:])
@@ -177,6 +177,20 @@ class _BatchParser:
         self._skip()
         if self.at < len(self.words):
             self._reading()
+
+    def _end_of_writing(self) -> int:
+        """Return the next semicolon, or the SELECT that begins a second statement without one.
+
+        In an INSERT without VALUES a SELECT is its own; UPDATE, DELETE and what follows VALUES (…) contain none.
+        """
+        depth, own_select = 0, self._word() not in ("update", "delete")
+        for place in range(self.at, len(self.words)):
+            word = self.words[place]
+            depth += (word == "(") - (word == ")")
+            if not depth and (word == ";" or (word == "select" and not own_select)):
+                return place
+            own_select = own_select and (depth > 0 or word != "values")
+        return len(self.words)
 
     def _only_its_own(self, begin: int, end: int) -> None:
         """A writing statement contains its own words once, a MERGE those of its branches after THEN."""
@@ -257,7 +271,8 @@ class _BatchParser:
         if self._word() in ("-", "+"):
             self.at += 1
         if self.at == len(self.tokens) or not (
-            self._token().token_type in _LITERALS or self._word() in ("null", "default")
+            # In quotation marks of either kind a value is a text here.
+            self._token().token_type in _LITERALS or self._word() in ("null", "default") or self._word()[:1] == '"'
         ):
             raise Refusal("exec", self._token())
         self.at += 1
