@@ -79,13 +79,16 @@ REASONS = (
 class Limits:
     """The limits of one statement. ``rows`` is the row cap, ``seconds`` the time cap of the whole run.
 
-    ``width`` is the number of bytes that a row may have, and about half of what may arrive in one chunk.
+    ``width`` is the number of bytes that a row may have, and about half of what may arrive in one chunk. ``plain``: the
+    statement only reads and calls only functions that leave nothing behind in the session, so that its connection needs
+    no restore().
     """
 
     rows: int
     seconds: float
     writes: bool = False
     width: int = ROW_BYTES
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,8 @@ class Adapter(ABC):
     paramstyle: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
     default_port: ClassVar[int | None] = None
+    #: The server's own databases, in lower case. Their tables tell of accounts and of other databases.
+    system_databases: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.source = source
@@ -248,6 +253,12 @@ class Adapter(ABC):
     @abstractmethod
     def ping(self, connection: Any) -> bool:
         """Return True if the connection can still be used. Cheap."""
+
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """Put a session back to its state after connect(``writes``), whatever a statement did to it: settings, role,
+        locks, variables, temporary tables. No transaction is open. Returns False if the connection must be closed.
+        """
+        return True
 
     # The catalogue. All of it only reads; names are passed as values, or quoted by the engine's rule.
 

@@ -90,6 +90,17 @@ _NO_PROCEDURE, _MOST_FUNCTIONS = 1305, 100
 
 _NO_CAP = 18446744073709551615
 
+#: Before a statement that reads, on MariaDB: it runs read-only and within its caps, whatever statements before it did
+#: to the session.
+_WALLS = "SET STATEMENT tx_read_only = 1, sql_select_limit = {}, max_statement_time = {} FOR\n"
+
+#: Finds a function that CALL names, and its schema: the server's own are not among them.
+_OWN_FUNCTION = (
+    "SELECT routine_schema, routine_name FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
+    " AND routine_schema = coalesce(nullif(%(schema)s, ''), database()) AND lower(routine_name) = lower(%(name)s)"
+    " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
+)
+
 _NUMBERS = {
     **dict.fromkeys((1040, 1203, 1226), "too-many-connections"),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), "forbidden"),
@@ -121,6 +132,7 @@ class MySQL(Adapter):
     dialect = "mysql"
     paramstyle = "pyformat"
     default_port = 3306
+    system_databases = frozenset(("information_schema", "mysql", "performance_schema", "sys"))
     settings = (
         Setting("host", "Host", required=True, leads=True),
         Setting("port", "Port", default="3306", leads=True),
@@ -167,12 +179,7 @@ class MySQL(Adapter):
         except (mysqldb.Error, ValueError, UnicodeError) as error:
             raise _connection_error(error, host, port) from None
         try:
-            _execute(connection, f"SET SESSION sql_mode = '{_SQL_MODE}'")
-            _execute(connection, f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
-            if self.zone is not None:
-                # TIMESTAMP columns are read and written in the session's zone.
-                _execute(connection, f"SET SESSION time_zone = '{_zone_name(self.zone)}'")
-                connection.zone = self.zone
+            _set_up(connection, writes, self.zone)
             connection.time_cap_name = _cap_name(connection)
             if ssl_mode not in ("DISABLED", "PREFERRED") and not _encrypted(connection):
                 raise ConnectFailed("tls")
@@ -186,10 +193,10 @@ class MySQL(Adapter):
         deadline = time.monotonic() + limits.seconds
         token = watchdog.begin(_descriptor(connection), deadline, limits.width)
         try:
-            _set_caps(connection, limits)
             if limits.writes:
+                _set_caps(connection, limits)
                 return self._write(connection, sql, arguments, limits)
-            connection.query(_bind(connection, sql, arguments))
+            connection.query(_walls(connection, limits) + _bind(connection, sql, arguments))
             return _read(connection, limits, deadline)
         except Exception as error:
             cut, token = watchdog.end(token), None
@@ -203,6 +210,20 @@ class MySQL(Adapter):
         finally:
             if token is not None:
                 watchdog.end(token)
+
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """As in the base class: the account logs in again in the same connection, which ends its session."""
+        source = self.source
+        token = watchdog.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
+        try:
+            connection.change_user(source.get("user") or "", source.get("password") or "", source.get("database") or "")
+            connection.session_caps = (None, None)
+            _set_up(connection, writes, self.zone)
+        except _driver().Error:
+            return False
+        finally:
+            watchdog.end(token)
+        return True
 
     def ping(self, connection: Any) -> bool:
         try:
@@ -242,8 +263,9 @@ class MySQL(Adapter):
             except _driver().Error as error:
                 if error.args[0] != _NO_PROCEDURE:
                     raise
+        function = call.as_qualified_function(_own_function(connection, call))
         name = quoted(call.outs[0].name if len(call.outs) == 1 else call.name, "`", "`")
-        statement = _bind(connection, f"SELECT {call.as_function()} AS {name}", arguments)
+        statement = _bind(connection, f"SELECT {function} AS {name}", arguments)
         stored = _first_result(connection, statement, limits)
         if len(self.functions) > _MOST_FUNCTIONS:
             self.functions.clear()
@@ -452,6 +474,39 @@ def _skip_results(connection: Any) -> None:
         connection.discard_result()
 
 
+def _own_function(connection: Any, call: procedures.ProcedureCall) -> str:
+    """Return the full name of the function that a CALL names, for pyformat. Raises QueryFailed for the server's own.
+
+    With its schema: a function of the server would come before one of the same name without it.
+    """
+    schema, name = call.path
+    connection.query(_bind(connection, _OWN_FUNCTION, {"schema": schema, "name": name}))
+    rows = connection.store_result().fetch_row(2, 0)
+    if len(rows) != 1:
+        raise QueryFailed("object-unknown", str(_NO_PROCEDURE))
+    return ".".join(quoted(part, "`", "`") for part in rows[0]).replace("%", "%%")
+
+
+def _set_up(connection: Any, writes: bool, zone: tzinfo | None) -> None:
+    """Give a new session its settings."""
+    _execute(connection, f"SET SESSION sql_mode = '{_SQL_MODE}', autocommit = 1")
+    _execute(connection, f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
+    if zone is not None:
+        # TIMESTAMP columns are read and written in the session's zone.
+        _execute(connection, f"SET SESSION time_zone = '{_zone_name(zone)}'")
+        connection.zone = zone
+
+
+def _walls(connection: Any, limits: Limits) -> bytes:
+    """Return the beginning of a message that reads. Where MySQL knows none, the settings precede it in a message."""
+    if connection.time_cap_name == "max_statement_time":
+        return _WALLS.format(limits.rows + 1, f"{max(0.001, limits.seconds):.3f}").encode()
+    _set_caps(connection, limits)
+    # For the next transaction only, which is the statement: nothing in that can take it back.
+    _execute(connection, "SET TRANSACTION READ ONLY")
+    return b""
+
+
 def _set_caps(connection: Any, limits: Limits) -> None:
     """Set the session's row and time caps to these limits; nothing is sent if they are set already."""
     wanted = (_NO_CAP if limits.writes else limits.rows + 1, limits.seconds)
@@ -520,8 +575,8 @@ def _execute(connection: Any, text: str) -> None:
 def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
     token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
-        _set_caps(connection, Limits(rows=100_000, seconds=LOOK_SECONDS))
-        connection.query(_bind(connection, sql, arguments))
+        walls = _walls(connection, Limits(rows=100_000, seconds=LOOK_SECONDS))
+        connection.query(walls + _bind(connection, sql, arguments))
         return list(connection.store_result().fetch_row(0, 0))
     except Exception as error:
         raise _to_source_error(error, watchdog.end(token)) from None

@@ -84,6 +84,20 @@ _OPTIONS = {
     "cursor_tuple_fraction": "1",
 }
 
+#: Before the statement in each message that reads: it runs as the source's account, with the connection's settings,
+#: within its time cap and read-only, whatever statements before it did to the session. In one message with others,
+#: SET TRANSACTION is about their common transaction, and no query can take it back.
+_WALLS = "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;SET statement_timeout={};SET TRANSACTION READ ONLY;"
+
+#: Finds a function that CALL names: one of the server, or of an extension, is not among them.
+_OWN_FUNCTION = """
+    SELECT count(*) > 0 AND bool_and(n.nspname NOT IN ('pg_catalog', 'information_schema') AND e.objid IS NULL)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    LEFT JOIN pg_catalog.pg_depend e
+    ON e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+    WHERE p.proname = %(name)s AND (%(schema)s = '' OR n.nspname = %(schema)s)
+"""
+
 _PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
 
 #: Runs of a small statement in one session after which it is prepared there, and how many are counted at most.
@@ -231,9 +245,9 @@ class PostgreSQL(Adapter):
         cursor = connection.cursor()
         token = watchdog.begin(_descriptor(connection), deadline, limits.width)
         try:
-            _set_time_cap(connection, cursor, limits.seconds)
             if limits.writes:
                 return self._write(cursor, sql, arguments, limits)
+            _set_time_cap(connection, cursor, limits.seconds)
             return self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
             cut, token = watchdog.end(token), None
@@ -264,7 +278,7 @@ class PostgreSQL(Adapter):
         """
         count = min(limits.rows + 1, FIRST)
         if _cursor_text(sql, count) is None:
-            cursor.execute(sql, arguments)
+            cursor.execute(_walls(limits.seconds) + sql, arguments)
             return _fetch_whole(cursor, limits)
         width = self.widths.get(sql)
         if self.small.get(sql) and width is not None and rows_that_fit(width, count) == count:
@@ -285,9 +299,9 @@ class PostgreSQL(Adapter):
     ) -> BufferedResult | None:
         """Run a statement that is expected to fit into one batch. None if it does not: it must be run again."""
         count = min(limits.rows + 1, FIRST)
-        if not self._run_prepared(connection, cursor, sql, arguments, count):
+        if not self._run_prepared(connection, cursor, sql, arguments, count, _walls(limits.seconds)):
             # DECLARE and FETCH in one message: PostgreSQL runs it in a transaction of its own.
-            cursor.execute(_cursor_text(sql, count), arguments)
+            cursor.execute(_walls(limits.seconds) + (_cursor_text(sql, count) or ""), arguments)
         rows = cursor.fetchall()
         self._update_width(sql, width, rows, limits)
         return BufferedResult(_columns(cursor), rows) if len(rows) < FIRST or limits.rows < FIRST else None
@@ -311,7 +325,8 @@ class PostgreSQL(Adapter):
             if is_open:
                 cursor.execute(f"FETCH FORWARD {step} FROM mantra")
             else:
-                cursor.execute("BEGIN READ ONLY; " + (_cursor_text(sql, step) or ""), arguments)
+                text = f"{_walls(limits.seconds)}BEGIN READ ONLY;{_cursor_text(sql, step)}"
+                cursor.execute(text, arguments)
                 is_open = True
             return cursor.fetchall()  # type: ignore[no-any-return]
 
@@ -347,7 +362,7 @@ class PostgreSQL(Adapter):
     def _write(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> BufferedResult:
-        cursor.execute("BEGIN READ WRITE")
+        cursor.execute(f"BEGIN READ WRITE;SET LOCAL statement_timeout={_milliseconds(limits.seconds)}")
         call = procedures.parse_call(sql, False)
         if call is None:
             cursor.execute(sql, arguments)
@@ -367,7 +382,9 @@ class PostgreSQL(Adapter):
                 cursor.execute(f"CALL {call.text(_out_argument)}", arguments)
                 return _with_declared_names(_fetch_whole(cursor, limits), call)
             except (errors.WrongObjectType, errors.UndefinedFunction):
-                cursor.execute("ROLLBACK; BEGIN READ WRITE")
+                cap = _milliseconds(limits.seconds)
+                cursor.execute(f"ROLLBACK; BEGIN READ WRITE;SET LOCAL statement_timeout={cap}")
+                _require_own_function(cursor, call)
         cursor.execute(f"SELECT * FROM {call.as_function()}", arguments)  # noqa: S608 (the definition's own text)
         if len(self.functions) > MOST_PREPARED:
             self.functions.clear()
@@ -376,7 +393,7 @@ class PostgreSQL(Adapter):
             return BufferedResult()
         return _with_declared_names(_fetch_whole(cursor, limits), call)
 
-    def _run_prepared(self, connection: Any, cursor: Any, sql: str, arguments: Any, count: int) -> bool:
+    def _run_prepared(self, connection: Any, cursor: Any, sql: str, arguments: Any, count: int, walls: str) -> bool:
         """Run a small statement as a prepared one: parsing it is half the cost of a look-up in the server.
 
         Returns False if that is impossible: PostgreSQL may not know a parameter's type where it knows the literal's.
@@ -397,16 +414,29 @@ class PostgreSQL(Adapter):
             if runs < PREPARED_AFTER:
                 return False
             try:
-                cursor.execute(prepare)
+                cursor.execute(walls + prepare)
             except (driver.ProgrammingError, driver.NotSupportedError, driver.DataError):
                 self.unprepared.add(sql)
                 return False
         try:
-            cursor.execute(execute, arguments)
+            cursor.execute(walls + execute, arguments)
         except (driver.errors.FeatureNotSupported, driver.errors.InvalidSqlStatementName):
             # The table has changed, or a proxy has given the session to another client meanwhile.
             self.unprepared.add(sql)
             return False
+        return True
+
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """As in the base class. What DISCARD ALL discards, prepared statements among it, is no longer counted."""
+        connection.runs.clear()
+        connection.time_cap = 0
+        token = watchdog.begin(_descriptor(connection), time.monotonic() + CONNECT_SECONDS)
+        try:
+            connection.cursor().execute("DISCARD ALL")
+        except _driver().Error:
+            return False
+        finally:
+            watchdog.end(token)
         return True
 
     def ping(self, connection: Any) -> bool:
@@ -616,9 +646,29 @@ def _prepared_texts(sql: str, count: int, classes: tuple[type, ...], names: tupl
     return f"PREPARE {name} {body}", f"EXECUTE {name} {f'({values})' if values else ''}"
 
 
+def _require_own_function(cursor: Any, call: procedures.ProcedureCall) -> None:
+    """Refuse a CALL of a function that is the server's or an extension's. Raises QueryFailed."""
+    schema, name = call.path
+    cursor.execute(_OWN_FUNCTION, {"schema": schema, "name": name})
+    if cursor.fetchone() != (True,):
+        raise QueryFailed("object-unknown", "42883")
+
+
+@lru_cache(maxsize=100)
+def _walls(seconds: float) -> str:
+    return _WALLS.format(_milliseconds(seconds))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
 def _set_time_cap(connection: Any, cursor: Any, seconds: float) -> None:
-    """Set the session's time cap to these seconds; nothing is sent if it is set already."""
-    milliseconds = max(1, int(seconds * 1000))
+    """Set the session's time cap to these seconds; nothing is sent if it is set already.
+
+    Each message says it too, but PostgreSQL before 11 starts the clock with the message, before it reads that.
+    """
+    milliseconds = _milliseconds(seconds)
     if connection.time_cap != milliseconds:
         cursor.execute(f"SET statement_timeout = {milliseconds}")
         connection.time_cap = milliseconds
@@ -636,7 +686,7 @@ def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
     token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
     try:
         _set_time_cap(connection, cursor, LOOK_SECONDS)
-        cursor.execute(sql, arguments)
+        cursor.execute(_walls(LOOK_SECONDS) + sql, arguments)
         return cursor.fetchall()  # type: ignore[no-any-return]
     except Exception as error:
         raise _to_source_error(error, connection, watchdog.end(token)) from None

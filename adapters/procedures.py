@@ -62,7 +62,9 @@ _PIECES = {
 #: The place of an OUT parameter in a call's text: NUL occurs in no statement.
 _SLOT = re.compile("\x00(\\d+)\x00")
 _NO_SLOT = re.compile("\\s*,(?:\\s|/\\*.*?\\*/)*\x00\\d+\x00|\x00\\d+\x00\\s*,\\s*|\x00\\d+\x00", re.S)
-_NAME = re.compile(r"[`\"]?(\w+)[`\"]?\s*\(")
+_GAP = r"(?:\s|--[^\n]*\n|\#[^\n]*\n|/\*.*?\*/)*"
+_NAME = r"(?:\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|[^\W\d][\w$]*)"
+_PATH = re.compile(rf"{_GAP}(?:(?P<schema>{_NAME}){_GAP}\.{_GAP})?(?P<name>{_NAME}){_GAP}(?=\()", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,27 @@ class ProcedureCall:
     @property
     def name(self) -> str:
         """The procedure's name, without a schema."""
-        match = _NAME.search(self.slotted)
-        return match[1] if match else "hasil"
+        return self.path[1] or "hasil"
+
+    @property
+    def path(self) -> tuple[str, str]:
+        """The schema ("": none) and the name, each without its quotation marks; an unquoted one is in lower case.
+
+        Two empty texts if they cannot be told.
+        """
+        match = _PATH.match(self.slotted)
+        return (_unquoted(match["schema"] or ""), _unquoted(match["name"])) if match else ("", "")
+
+    def as_qualified_function(self, name: str) -> str:
+        """Return the call as that of a function with this name in place of the written one."""
+        function = self.as_function()
+        match = _PATH.match(function)
+        return name + function[match.end() :] if match else function
+
+
+def _unquoted(name: str) -> str:
+    quote = name[:1]
+    return name[1:-1].replace(2 * quote, quote) if quote in ('"', "`") and quote else name.lower()
 
 
 @lru_cache(maxsize=1000)

@@ -112,6 +112,13 @@ class SQLite(Adapter):
         connection.set_progress_handler(connection.late, _STEPS)
         return connection
 
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """As in the base class: a session's settings cannot be changed here, but it may have temporary tables."""
+        try:
+            return connection.execute("SELECT 1 FROM sqlite_temp_master LIMIT 1").fetchone() is None
+        except sqlite3.Error:
+            return False
+
     def _path(self) -> Path:
         """Return the path of the database file. Raises ConnectFailed unless it exists below a root."""
         path = locate(self.source)

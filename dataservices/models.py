@@ -81,6 +81,8 @@ class DataSource(RegistryModel):
         if not isinstance(self.options, dict):
             raise ValidationError({"options": _("Enter the options as {…}.")})
         problems: dict[str, Any] = {}
+        if self.database.strip().lower() in adapter_class(self.engine).system_databases:
+            problems["database"] = _("This database is the server's own. Enter the one with the agency's tables.")
         known = adapter_class(self.engine).settings
         for setting in known:
             if setting.required and not (getattr(self, setting.name, "") or self.options.get(setting.name)):

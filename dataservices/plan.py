@@ -157,7 +157,8 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
     return Plan(
         pool=pool,
         template=template,
-        limits=Limits(row.max_rows, row.timeout_ms / 1000, row.writes, settings.ROW_BYTES),
+        # The functions that the check allows in a read leave nothing behind in a session.
+        limits=Limits(row.max_rows, row.timeout_ms / 1000, row.writes, settings.ROW_BYTES, plain=not row.writes),
         page_size=row.page_size,
         declared=declared,
         methods=_WRITES if row.writes else _READS,

@@ -36,18 +36,24 @@ class CircuitOpen(Exception):
 
 
 class PooledConnection:
-    """A connection that one call uses. The call must end it with give_back() or drop()."""
+    """A connection that one call uses. The call must end it with give_back() or drop().
 
-    __slots__ = ("_pool", "_proxied", "connection")
+    ``restores``: its session may have been changed, so that it is put back to its first state before the next call.
+    """
 
-    def __init__(self, source_pool: SourcePool, proxied: PoolProxiedConnection) -> None:
+    __slots__ = ("_pool", "_proxied", "_writes", "connection", "restores")
+
+    def __init__(self, source_pool: SourcePool, proxied: PoolProxiedConnection, writes: bool) -> None:
         self._pool = source_pool
+        self._writes = writes
         self._proxied: PoolProxiedConnection | None = proxied
         self.connection: Any = proxied.driver_connection
+        self.restores = True
 
     def give_back(self) -> None:
-        """Return the connection to the pool."""
-        self._end(good=True)
+        """Return the connection to the pool, as good as new; it is closed if that fails."""
+        if self._proxied is not None:
+            self._end(good=not self.restores or self._pool.restore(self.connection, self._writes))
 
     def drop(self) -> None:
         """Close the connection: it cannot be used again. Does nothing after give_back()."""
@@ -83,7 +89,8 @@ class SourcePool:
         self._last_movement = 0.0
 
     def _new_pool(self, writes: bool, size: int) -> QueuePool:
-        # No reset on return: a read leaves nothing behind, and a round trip costs more than the query.
+        # No reset on return: PooledConnection knows whether there is anything to restore, and a round trip costs more
+        # than the query of a plain read.
         return QueuePool(
             lambda: self.adapter.connect(writes, self._connect_timeout.seconds),
             pool_size=size,
@@ -102,7 +109,7 @@ class SourcePool:
         self._last_movement = time.monotonic()
         self._connect_timeout.seconds = min(seconds, CONNECT_SECONDS)
         try:
-            return PooledConnection(self, self._connection(writes))
+            return PooledConnection(self, self._connection(writes), writes)
         except BaseException:
             self.release_slot()
             raise
@@ -110,6 +117,13 @@ class SourcePool:
     def _wait(self) -> bool:
         """Wait for a place in the bulkhead if one was taken or released just now. Returns True if there is one."""
         return time.monotonic() - self._last_movement < BULKHEAD_WAIT and self._bulkhead.try_acquire(BULKHEAD_WAIT)
+
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """Put a session back to its first state. Returns False if the connection must be closed."""
+        try:
+            return self.adapter.restore(connection, writes)
+        except SourceError:
+            return False
 
     def release_slot(self) -> None:
         """Release the place of a call in the bulkhead."""

@@ -62,7 +62,7 @@ def explain(call: Call) -> list[str]:
     assert isinstance(plan, Plan)
     text, bound, limits = _statement_of(call, plan)
     # EXPLAIN takes little time and writes nothing, whatever the operation does.
-    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
+    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False, plain=True)
     adapter = plan.pool.adapter
     pooled, lines = _execute(
         call, plan, limits, lambda connection, left: adapter.explain(connection, text, bound, left)
@@ -113,6 +113,7 @@ def _execute(
         except SourceError as error:
             source_pool.record_outcome(error)
             raise _to_fault(call, error, limits) from None
+        pooled.restores = not limits.plain
         try:
             outcome = action(pooled.connection, _remaining(limits, deadline))
         except QueryFailed as error:

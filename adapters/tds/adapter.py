@@ -43,6 +43,9 @@ class TDSAdapter(Adapter):
     install = "apt-get install unixodbc tdsodbc && pip install pyodbc"
     dialect = "tsql"
     paramstyle = "pyformat"
+    system_databases = frozenset(
+        ("master", "model", "msdb", "tempdb", "distribution", "sybsecurity", "sybsystemdb", "sybsystemprocs")
+    )
     tds_version: ClassVar[str]
     #: The statements that set a session up, for reading (False) and for writing (True).
     session_setup: ClassVar[dict[bool, str]]
@@ -221,6 +224,15 @@ class TDSAdapter(Adapter):
             return BufferedResult(affected=affected)
         result.affected = affected
         return result
+
+    def restore(self, connection: Connection, writes: bool) -> bool:
+        """As in the base class for the settings. What a procedure has put into the session's context, or locked in the
+        session's name, stays: only the driver could reset that, and FreeTDS does not."""
+        try:
+            connection.execute(self.session_setup[writes])
+        except Exception:
+            return False
+        return True
 
     def ping(self, connection: Connection) -> bool:
         try:

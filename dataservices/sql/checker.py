@@ -333,10 +333,23 @@ class FunctionCheck:
                 # Oracle's own notation of an outer join, with blanks in it.
                 continue
             if procedure:
-                # The first name before a "(" is the procedure's, whatever its schema.
+                # The first name before a "(" is the procedure's, of which no list is known.
                 procedure = False
+                yield from self._procedure(tokens, index - 1, raw)
                 continue
             yield from self._call(tokens, index - 1, raw, quoted)
+
+    def _procedure(self, tokens: Sequence[Token], index: int, raw: str) -> Iterator[Problem]:
+        """Check the name behind CALL: the server's own procedures, and functions, cannot be called."""
+        name = raw.strip('"`').lower()
+        qualified = tokens[index - 1].token_type is TokenType.DOT
+        schema = self.sample.raw(tokens[index - 2]).strip('"`').lower() if qualified else ""
+        if schema in functions.SCHEMAS[self.dialect] or schema == "information_schema":
+            yield self.sample.problem("procedure", tokens[index], near=f"{schema}.{name}")
+        elif not schema and (
+            name in functions.CALLED[self.dialect] or (self.dialect == "postgres" and name.startswith("pg_"))
+        ):
+            yield self.sample.problem("procedure", tokens[index], near=raw)
 
     def _call(self, tokens: Sequence[Token], index: int, raw: str, quoted: bool) -> Iterator[Problem]:
         name = tokens[index]

@@ -218,6 +218,22 @@ WRITING: dict[str, frozenset[str]] = {
 #: How the names of Oracle's own packages begin. A function of one may be called without brackets.
 PACKAGES = ("dbms_", "utl_", "owa_", "wpg_", "apex_", "wwv_", "ctx_", "sdo_", "ords_", "xmltype", "httpuri")
 
+#: Functions of the server that CALL would run where a procedure of that name is missing. The adapters look each name up
+#: before they do: this list is for an early answer.
+CALLED: dict[str, frozenset[str]] = {
+    "postgres": _words("""
+    current_setting cursor_to_xml database_to_xml lo_export lo_from_bytea lo_get lo_import lo_put query_to_xml
+    query_to_xml_and_xmlschema query_to_xmlschema schema_to_xml set_config setseed setval table_to_xml ts_stat version
+"""),
+    "mysql": _words("""
+    benchmark connection_id current_role current_user database found_rows get_lock is_free_lock is_used_lock
+    last_insert_id load_file master_gtid_wait master_pos_wait release_all_locks release_lock row_count schema
+    session_user sleep source_pos_wait sys_eval sys_exec sys_get sys_set system_user user version
+    wait_for_executed_gtid_set
+"""),
+    "oracle": frozenset(),
+}
+
 #: Functions that are called without brackets, and are written like a column. One that is in FUNCTIONS is allowed.
 BARE: dict[str, frozenset[str]] = {
     "sqlite": frozenset(),

@@ -72,12 +72,12 @@ def test_a_small_answer_comes_without_a_transaction_of_ours(engine: Engine) -> N
 
         class Listening(type(original())):  # type: ignore[misc]
             def execute(self, text: str, arguments: object = None) -> None:
-                sent.append(text.split()[0])
+                sent.append(text)
                 super().execute(text, arguments)
 
         connection.cursor_factory = Listening
         everything(adapter.run(connection, sql, {}, LIMITS))
-        assert sent == ["DECLARE"]
+        assert len(sent) == 1
 
 
 def test_what_is_known_of_statements_does_not_pile_up(engine: Engine) -> None:
