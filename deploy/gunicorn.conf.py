@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http import message
 from gunicorn.workers import gthread
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "deploy"))
 
-from children import Children  # noqa: E402 (it lies beside this file)
+import connections  # noqa: E402 (they lie beside this file)
+from children import Children  # noqa: E402
 
 bind = os.environ.get("BIND") or f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 chdir = str(ROOT)
-worker_class = "gthread"
+worker_class = connections.Worker
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("WEB_THREADS", "16"))
 # Each worker starts its own threads and connections, which would not survive a fork.
@@ -31,13 +31,15 @@ timeout = 60
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 # Longer than nginx keeps its connections, so that nginx is the one who closes an idle one.
 keepalive = 75
-limit_request_line = 8190
-# A body is handed on in pieces of 64 KiB. Gunicorn would read up to 1 MiB ahead and copy it at each piece, which
-# takes some 2 MiB more for each upload.
-SocketUnreader.max_body_chunk = 64 * 1024
+# Gunicorn's own maximum is 8190 bytes. The bus itself refuses values that are too long, in the caller's format.
+limit_request_line = message.MAX_REQUEST_LINE = 32 * 1024
 # A body that was refused unread is awaited for so many seconds before the connection is closed; gunicorn's own 5 would
 # let anybody hold every thread with requests that need no key.
-gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
+# A caller's request must arrive within so many seconds, and the time that its bytes take at the rate.
+connections.Unreader.pace = connections.Pace(
+    float(os.environ.get("WEB_CALLER_SECONDS", "15")), int(os.environ.get("WEB_CALLER_RATE", "32768"))
+)
 memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
 if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.
@@ -78,15 +80,12 @@ logger_class = DiscreetLogger
 
 # ------------------------------------------------------------- the embedded default: no second service
 
-#: Seconds for which a thread waits for the next byte from a caller, or for one to take the next bytes of an answer.
-STALL = int(os.environ.get("WEB_STALL_SECONDS", "30"))
-
 
 def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:
-        # Connections inherit it. Without it a handful of callers who say nothing hold every thread for ever.
-        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            listener.sock.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STALL, 0))
+        # Connections inherit it: the time limit of a request's first bytes.
+        patience = connections.timeval(connections.Unreader.pace.seconds)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     if os.environ.get("MANTRA_EMBEDDED") == "1":
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the children.
         # Gunicorn lets its listening sockets be inherited.

@@ -308,6 +308,13 @@ PARAMETERS_TOGETHER = _row(
     "Parameter {missing} juga wajib diisi bila {given} diisi",
     "The parameter {missing} is required together with {given}",
 )
+REQUEST_TOO_SLOW = _row(
+    11130,
+    "request-too-slow",
+    408,
+    "Isi permintaan tidak diterima lengkap dalam batas waktu. Kirim lebih cepat, atau kirim lebih sedikit",
+    "The request's body did not arrive within the time limit. Send it faster, or send less",
+)
 
 # From 11201: the provider and its source or upstream.
 SOURCE_UNREACHABLE = _row(

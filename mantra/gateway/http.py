@@ -105,6 +105,8 @@ def body(environ: Environ) -> bytes:
         size = int(content_length)
     try:
         content: bytes = stream.read(size)
+    except TimeoutError:
+        raise Fault(faults.REQUEST_TOO_SLOW) from None
     except OSError:
         raise Fault(faults.BODY_INVALID, reason_id="koneksi terputus", reason_en="the connection was lost") from None
     if len(content) > limit:

@@ -39,9 +39,11 @@ class Upload:
         if self._left == 0:
             return b""
         if time.monotonic() > self._deadline:
-            raise Fault(faults.BODY_INVALID, reason_id="terlalu lambat", reason_en="it arrived too slowly")
+            raise Fault(faults.REQUEST_TOO_SLOW)
         try:
             chunk: bytes = self._stream.read(size if self._left is None else min(size, self._left))
+        except TimeoutError:
+            raise Fault(faults.REQUEST_TOO_SLOW) from None
         except OSError:
             raise caller_aborted() from None
         if self._left is not None:

@@ -363,6 +363,19 @@ def test_nginx_refuses_a_huge_body(nginx: Nginx, behind: Behind) -> None:
     assert len(behind.heads) == 1
 
 
+def test_b24_nginx_forwards_long_addresses_and_refuses_longer_ones_as_a_problem(nginx: Nginx, behind: Behind) -> None:
+    path = "/rest/a/b/c?x=" + "x" * 9_000
+    assert nginx.request(path) == (200, b"ok")
+    assert f"GET {path} HTTP/1.1\n" in behind.heads[0]
+    for address, header, status in [(path * 4, "", 414), ("/", "x" * 40_000, 431)]:
+        got, body = nginx.request(address, X_A=header)
+        told = json.loads(body)
+        assert (got, told["status"]) == (status, status)
+        assert nginx.headers["X-Request-Id"] == told["request_id"]
+        assert nginx.headers["Content-Type"] == "application/problem+json"
+    assert len(behind.heads) == 1
+
+
 def test_nginx_does_not_make_half_an_answer_look_whole(nginx: Nginx) -> None:
     with pytest.raises(http.client.IncompleteRead):
         nginx.request("/broken")

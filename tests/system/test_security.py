@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -27,8 +21,6 @@ from registry.snapshot import holder, loader
 from tests.api.conftest import Person, person
 from tests.bounds import assert_within
 from tests.cast import Cast
-from tests.servers.process import answers, ending_with_us, free_port, permit, wait_until
-from tests.servers.wire import read_response
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -251,48 +243,6 @@ def test_an_odd_outcome_in_the_admin(cast: Cast) -> None:
 
 
 # --------------------------------------------------------------------------------- callers who stall
-
-
-@contextmanager
-def _served(tmp_path: Path) -> Iterator[int]:
-    """Gunicorn as ./run starts it, over the health page alone, with two threads and a second's patience."""
-    port = free_port()
-    (tmp_path / "small.py").write_text(
-        "def application(environ, start):\n"
-        "    environ['wsgi.input'].read()\n"
-        "    start('200 OK', [('Content-Length', '2')])\n"
-        "    return [b'ok']\n"
-    )
-    environment = os.environ | {
-        "BIND": f"127.0.0.1:{port}",
-        "WEB_THREADS": "2",
-        "WEB_STALL_SECONDS": "1",
-        "PYTHONPATH": str(tmp_path),
-        "MANTRA_EMBEDDED": "0",
-    }
-    settings = str(ROOT / "deploy" / "gunicorn.conf.py")
-    command = [sys.executable, "-m", "gunicorn", "--config", settings, "small:application"]
-    permit("gunicorn")
-    process = subprocess.Popen(ending_with_us(command), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: answers(port), 20, "gunicorn")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.mark.parametrize("half", [b"X-A: ", b"Content-Length: 9\r\n\r\na"])
-def test_callers_who_stop_halfway_give_their_threads_back(tmp_path: Path, half: bytes) -> None:
-    with _served(tmp_path) as port:
-        stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
-        for each in stalled:
-            each.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + half)
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as good:
-            good.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert read_response(good) == (200, b"ok")
-        for each in stalled:
-            each.close()
 
 
 @pytest.mark.parametrize(("last", "ends"), [(None, True), (date.max, True), (date(9999, 12, 30), False)])
