@@ -227,6 +227,9 @@ class Adapter(ABC):
     #: The style of ``run``'s placeholders: "pyformat" (%(name)s, % doubled), "named" (:name) or "qmark" (?).
     paramstyle: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
+    #: By the bus's name of a column's type: the conversion of a value to what the database's own text protocol has for
+    #: it. Types that are not named here have that in the stream already, or no other form.
+    as_written: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     default_port: ClassVar[int | None] = None
     #: The server's own databases, in lower case. Their tables tell of accounts and of other databases.
     system_databases: ClassVar[frozenset[str]] = frozenset()

@@ -62,9 +62,9 @@ TYPES: dict[int, str] = {
     255: "bytes",
 }
 _INTEGERS = (1, 2, 3, 8, 9)
-_YEAR = 13
 _STRINGS = (15, 249, 250, 251, 252, 253, 254)
-_AS_WRITTEN = (0, 7, 10, 11, 12, 14, 245, 246, 247, 248)
+#: Among them floats (7, 1e20) and the year 0000.
+_AS_WRITTEN = (0, 4, 5, 7, 10, 11, 12, 13, 14, 245, 246, 247, 248)
 _BIT, _GEOMETRY = 16, 255
 _BINARY, _ZEROFILL = 128, 64
 
@@ -686,9 +686,6 @@ def _conversions() -> dict[Any, Any]:
         **{code: [(_ZEROFILL, str), (None, int)] for code in _INTEGERS},
         **{code: [(_BINARY, bytes), (None, str)] for code in _STRINGS},
         **dict.fromkeys(_AS_WRITTEN, str),
-        4: float,
-        5: float,
-        _YEAR: int,
         _BIT: _bit,
         _GEOMETRY: bytes,
     }

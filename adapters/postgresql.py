@@ -67,11 +67,11 @@ TYPES: dict[int, str] = {
 }
 
 #: The types that psycopg2 would turn into something that is not exactly what PostgreSQL wrote:
-#: decimals, dates (infinity, years BC), JSON, ranges, and arrays of anything.
+#: floats (7, 1e-07), decimals, dates (infinity, years BC), JSON, ranges, and arrays of anything.
 _AS_WRITTEN = (
-    114, 199, 651, 1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1013, 1014, 1015, 1016, 1021, 1022, 1028, 1041,
-    1082, 1083, 1114, 1115, 1182, 1183, 1184, 1185, 1186, 1187, 1231, 1266, 1270, 1700, 2950, 2951, 3802, 3807,
-    3904, 3905, 3906, 3907, 3908, 3909, 3910, 3911, 3912, 3913, 3926, 3927,
+    114, 199, 651, 700, 701, 1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1013, 1014, 1015, 1016, 1021, 1022,
+    1028, 1041, 1082, 1083, 1114, 1115, 1182, 1183, 1184, 1185, 1186, 1187, 1231, 1266, 1270, 1700, 2950, 2951,
+    3802, 3807, 3904, 3905, 3906, 3907, 3908, 3909, 3910, 3911, 3912, 3913, 3926, 3927,
 )  # fmt: skip
 
 #: Sent with the connection, so that a statement means the same on every server.
@@ -167,6 +167,29 @@ _SENTENCES = (
 )
 
 
+_INTERVAL = re.compile(
+    r"P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(\.\d+)?S)?)?", re.ASCII
+)
+
+
+def _interval(value: str) -> str:
+    """Return an interval in the style that PostgreSQL has by default: P1M-1DT2H as 1 mon -1 days +02:00:00."""
+    match = _INTERVAL.fullmatch(value)
+    if match is None:
+        return value
+    years, months, days, hours, minutes, minus, seconds, fraction = match.groups()
+    parts, below = [], False
+    for number, unit in ((years, "year"), (months, "mon"), (days, "day")):
+        if number and int(number):
+            parts.append(f"{'+' if below and int(number) > 0 else ''}{number} {unit}{'s' if number != '1' else ''}")
+            below = int(number) < 0
+    clock = [int(number or 0) for number in (hours, minutes, seconds)]
+    if any(clock) or fraction or not parts:
+        sign = "-" if minus or clock[0] < 0 or clock[1] < 0 else "+" if below else ""
+        parts.append(f"{sign}{abs(clock[0]):02}:{abs(clock[1]):02}:{clock[2]:02}{fraction or ''}")
+    return " ".join(parts)
+
+
 class PostgreSQL(Adapter):
     engine = "postgresql"
     label = "PostgreSQL"
@@ -174,6 +197,11 @@ class PostgreSQL(Adapter):
     install = "pip install psycopg2-binary"
     dialect = "postgres"
     paramstyle = "pyformat"
+    as_written = {
+        "boolean": lambda value: "t" if value else "f",
+        "bytes": lambda value: f"\\x{value.hex()}",
+        "interval": _interval,
+    }
     default_port = 5432
     settings = (
         Setting("host", "Host", required=True, leads=True),

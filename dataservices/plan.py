@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from datetime import time as day_time
@@ -12,6 +13,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
@@ -50,21 +52,23 @@ class Plan:
     pass_through: bool = False
 
     def shape(
-        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
+        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str], as_written: bool = False
     ) -> tuple[tuple[Column, ...], Projection | None]:
         """Return the columns of the response, and the projection of a batch to them (None: none is needed).
 
+        ``as_written`` is for the legacy wire: declared types do not count, and values are as the source writes them.
         Raises Fault if a declared column is missing: a response without it would look complete.
         """
-        shape = self._shapes.get((columns, allowed))
+        key = columns, allowed, as_written
+        shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) > 256:
                 self._shapes.clear()
-            shape = self._shapes[columns, allowed] = self._shape(columns, allowed)
+            shape = self._shapes[key] = self._shape(columns, allowed, as_written)
         return shape
 
     def _shape(
-        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str]
+        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str], as_written: bool
     ) -> tuple[tuple[Column, ...], Projection | None]:
         present = {name for name, _type in columns}
         for name in self.declared:
@@ -75,28 +79,41 @@ class Plan:
             for index, (name, _type) in enumerate(columns)
             if (not self.declared or name in self.declared) and (not allowed or name in allowed)
         ]
-        out = tuple(Column(name, self.declared.get(name) or type) for name, type in (columns[i] for i in indexes))
-        # A number that the provider declares as text, as a NIK in a bigint, is converted to text.
-        as_text = [at for at, index in enumerate(indexes) if out[at].type == "text" and columns[index][1] != "text"]
-        return out, _project(indexes, len(columns), as_text)
+        chosen = [columns[index] for index in indexes]
+        if as_written:
+            written = self.pool.adapter.as_written
+            conversions = {at: written[type] for at, (_name, type) in enumerate(chosen) if type and type in written}
+            return tuple(Column(name, type) for name, type in chosen), _project(indexes, len(columns), conversions)
+        out = tuple(Column(name, self.declared.get(name) or type) for name, type in chosen)
+        return out, _project(indexes, len(columns), _conversions_to_text(chosen, out))
 
 
-def _project(indexes: list[int], width: int, as_text: list[int]) -> Projection | None:
-    """Return what cuts a batch to the columns at ``indexes`` and converts those at ``as_text`` (after the cut)."""
+def _conversions_to_text(
+    source: list[tuple[str, str | None]], out: tuple[Column, ...]
+) -> dict[int, Callable[[Any], str]]:
+    """Return the conversions of what the provider declares as text but is none, as a NIK in a bigint, by place."""
+    return {
+        at: _TEXTS.get(type, _as_text)
+        for at, (_name, type) in enumerate(source)
+        if out[at].type == "text" and type != "text"
+    }
+
+
+def _project(indexes: list[int], width: int, conversions: Mapping[int, Callable[[Any], str]]) -> Projection | None:
+    """Return what cuts a batch to the columns at ``indexes`` and converts values by their place after the cut."""
     cut = None
     if len(indexes) != width:
         cut = itemgetter(*indexes) if len(indexes) > 1 else lambda row: tuple(row[index] for index in indexes)
-    if not as_text:
+    if not conversions:
         return None if cut is None else lambda batch: [cut(row) for row in batch]
 
     def project(batch: list[Row]) -> list[Row]:
         projected = []
         for row in batch:
             values = list(cut(row) if cut else row)
-            for at in as_text:
-                value = values[at]
-                if value is not None and not isinstance(value, str):
-                    values[at] = _as_text(value)
+            for at, convert in conversions.items():
+                if values[at] is not None:
+                    values[at] = convert(values[at])
             projected.append(tuple(values))
         return projected
 
@@ -104,6 +121,13 @@ def _project(indexes: list[int], width: int, as_text: list[int]) -> Projection |
 
 
 def _as_text(value: Any) -> str:
+    """Return the text that the formats have for a value. Text stays as its source wrote it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float_text(value)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):
@@ -113,6 +137,24 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     return str(value)
+
+
+def _float_text(value: float) -> str:
+    if math.isfinite(value):
+        return orjson.dumps(value).decode()
+    return "NaN" if math.isnan(value) else "-Infinity" if value < 0 else "Infinity"
+
+
+def _text_of_float(value: Any) -> str:
+    """Return the text of a float column's value, which may be text as its source wrote it."""
+    try:
+        return _float_text(float(value))
+    except ValueError:
+        return str(value)
+
+
+#: Conversions to text of the values of a column type; the others are converted by their classes.
+_TEXTS: dict[str | None, Callable[[Any], str]] = {"float": _text_of_float}
 
 
 def prepare(ids: Iterable[int]) -> dict[int, Plan]:

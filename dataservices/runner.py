@@ -46,7 +46,7 @@ def run(call: Call) -> Result:
         return Affected(affected)
     allowed = call.grant.fields if call.grant is not None else frozenset()
     try:
-        columns, project = plan.shape(stream.columns, allowed)
+        columns, project = plan.shape(stream.columns, allowed, as_written=call.protocol == "legacy")
     except Fault:
         _close(pooled, stream)
         raise

@@ -42,7 +42,7 @@ def test_values_arrive_as_they_were_written(engine: Engine, mariadb: MariaDBServ
         "pilihan": ("b", "text"),
         "himpunan": ("x,y", "text"),
         "besar": (2**64 - 1, "integer"),
-        "tahun": (2024, "integer"),
+        "tahun": ("2024", "integer"),
         "panjang": ("teks", "text"),
     }
     with engine.connection() as (adapter, connection):

@@ -70,4 +70,4 @@ def test_a_float_has_all_its_digits_as_a_double(on_mariadb: Asked, on_mysql: Ask
     place = next(place for place, type_ in enumerate(BOTH) if type_.ddl == "float")
     for asked in (on_mariadb, on_mysql):
         stream = asked.adapter.run(asked.connection, f"SELECT v + 0e0 AS v FROM m{place} ORDER BY n", {}, LIMITS)
-        assert (16777216.0,) in [row for batch in stream for row in batch]
+        assert ("16777216",) in [row for batch in stream for row in batch]

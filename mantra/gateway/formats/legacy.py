@@ -3,11 +3,13 @@
 1.99y changed the white space of its XML, also in values. Here a value keeps its own.
 
 ``{"response": {"status": 1, "code": 200, "message": "OK", "data": {"<operation>": rows}}}``: in the operation's key
-a space, ``.``, ``-`` and ``:`` become ``_``; every value of a row is a string or null, booleans are "1" and "0", a date
-and its time have a space between them. A fault has status 0, a code, a message and data "". The response of a writing
-operation is one row with the column ``affected``. A document that has the envelope already is written unchanged, any
-other becomes ``data``. These formats cannot express ``truncated``. A result without rows is a fault on this wire, which
-the protocol handler raises.
+a space, ``.``, ``-`` and ``:`` become ``_``; every value of a row is a string or null. Text is written as the source
+wrote it, whatever its column's type. Of other values, booleans are "1" and "0", and a date and its time have a space
+between them. Bytes are unchanged in serialize(); in JSON and XML they are the text if they are UTF-8, else null.
+
+A fault has status 0, a code, a message and data "". The response of a writing operation is one row with the column
+``affected``. A document that has the envelope already is written unchanged, any other becomes ``data``. These formats
+cannot express ``truncated``. A result without rows is a fault on this wire, which the protocol handler raises.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from mantra.gateway.formats.values import (
     clean,
     columns_of,
     text_column,
+    text_of,
     unique_names,
     weave,
 )
@@ -48,6 +51,41 @@ def operation_key(name: str) -> str:
 
 def _envelope(status: int, code: int, message: str, data: Any) -> dict[str, Any]:
     return {"response": {"status": status, "code": code, "message": message, "data": data}}
+
+
+_TEXTUAL = {str, type(None)}
+_BYTES = {bytes, bytearray, memoryview}
+
+
+def written_column(values: Values, kind: str | None, style: Style) -> Values:
+    """Return the texts of a column's values. None stays None, bytes stay bytes."""
+    types = set(map(type, values))
+    if types <= _TEXTUAL:
+        return values
+    if types.isdisjoint(_BYTES) and str not in types:
+        return text_column(values, kind, style)
+    return [_written(value, kind, style) for value in values]
+
+
+def _written(value: Any, kind: str | None, style: Style) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return bytes(value) if type(value) in _BYTES else text_of(canonical(value, kind, style), style)
+
+
+def _text_column(values: Values, kind: str | None) -> Values:
+    """Return the texts of a column's values for a format without bytes. None stays None."""
+    texts = written_column(values, kind, STYLE)
+    if bytes not in set(map(type, texts)):
+        return texts
+    return [_utf8_or_none(text) if isinstance(text, bytes) else text for text in texts]
+
+
+def _utf8_or_none(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _affected(affected: Affected, operation_name: str) -> dict[str, Any]:
@@ -141,7 +179,7 @@ class JsonRows:
         return text[1:] if first else text
 
     def _cells(self, values: Values, kind: str | None) -> Sequence[str]:
-        texts = text_column(values, kind, STYLE)
+        texts = _text_column(values, kind)
         if None in texts:
             return ["null" if text is None else json_string(text) for text in texts]
         return _json_strings(texts)
@@ -240,7 +278,7 @@ class XmlRows:
         pieces = [f"    <{self.element}>\n"]
         cells: list[Sequence[str]] = []
         for values, column, name in zip(columns_of(batch), self.columns, self.tags, strict=True):
-            texts = text_column(values, column.type, STYLE)
+            texts = _text_column(values, column.type)
             pieces[-1] += f"      <{name}>"
             pieces.append(f"</{name}>\n")
             cells.append(escape_column(["" if text is None else text for text in texts] if None in texts else texts))
@@ -289,7 +327,7 @@ class LegacyPhp:
     suffix = ""
 
     def render(self, rows: Rows, operation_name: str) -> Iterator[bytes]:
-        writer = RowSerializer(rows.columns, STYLE, texts_only=True)
+        writer = RowSerializer(rows.columns, STYLE, written_column)
         before, after = _php_frame(operation_key(operation_name))
         return spooled(rows, writer, before, lambda: after)
 

@@ -50,6 +50,9 @@ def serialize(value: Any) -> str:
     if isinstance(value, str):
         text = clean(value)
         return f's:{len(text.encode())}:"{text}";'
+    if isinstance(value, bytes):
+        # Only the legacy wire has bytes. They come back when the whole text is encoded in the same way.
+        return f's:{len(value)}:"{value.decode("utf-8", "surrogateescape")}";'
     if value is None:
         return "N;"
     if isinstance(value, bool):

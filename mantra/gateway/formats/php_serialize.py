@@ -20,7 +20,6 @@ from mantra.gateway.formats.values import (
     canonical,
     canonical_column,
     columns_of,
-    text_column,
     unique_names,
     weave,
 )
@@ -28,6 +27,9 @@ from registry.results import Affected, Column, Document, Row, Rows
 
 SPOOL = 4 * 1024 * 1024
 CHUNK = 128 * 1024
+
+#: Converts a column's values: (values, type, style).
+Prepare = Callable[[Values, str | None, Style], Values]
 
 _HEADS = tuple(f's:{length}:"' for length in range(512))
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
@@ -53,14 +55,14 @@ def key_text(name: str) -> str:
 class RowSerializer:
     """Writes batches of rows as the elements of a PHP array, numbered from 0 over all batches."""
 
-    __slots__ = ("columns", "count", "keys", "style", "texts_only")
+    __slots__ = ("columns", "count", "keys", "prepare", "style")
 
-    def __init__(self, columns: Sequence[Column], style: Style, texts_only: bool = False) -> None:
+    def __init__(self, columns: Sequence[Column], style: Style, prepare: Prepare = canonical_column) -> None:
         self.columns = columns
         self.keys = [key_text(name) for name in unique_names(columns)]
         self.style = style
-        #: True if every value is written as a string, as on the legacy wire.
-        self.texts_only = texts_only
+        #: Makes the values that are written out of a column's.
+        self.prepare = prepare
         self.count = 0
 
     def write(self, batch: list[Row]) -> bytes:
@@ -76,11 +78,10 @@ class RowSerializer:
             cells += texts
             pieces += ["", '";'] if len(texts) == 2 else [""]
         pieces[-1] += "}"
-        return weave(pieces, cells, len(batch)).encode()
+        return weave(pieces, cells, len(batch)).encode("utf-8", "surrogateescape")
 
     def _cells(self, values: Values, column: Column) -> list[Sequence[str]]:
-        prepare = text_column if self.texts_only else canonical_column
-        values = prepare(values, column.type, self.style)
+        values = self.prepare(values, column.type, self.style)
         types = set(map(type, values))
         if types == {str} and (strings := _strings(values)):
             return strings

@@ -58,6 +58,8 @@ JSON = Style(
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+#: Also with zeros before it, as MySQL's year 0000.
+_DIGITS = re.compile(r"-?[0-9]+", re.ASCII)
 #: At most three digits of exponent: otherwise a short text could become megabytes of zeros.
 _LOOSE_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _DATETIME = re.compile(
@@ -119,7 +121,7 @@ def _number(text: str, style: Style) -> Any:
 
 
 def _integer(text: str, style: Style) -> Any:
-    if len(text) < 19 and _NUMBER.fullmatch(text) and "." not in text:
+    if len(text) < 19 and _DIGITS.fullmatch(text):
         return int(text)
     return _number(text, style)
 
@@ -319,6 +321,13 @@ def _floats(values: Values, style: Style) -> Values | None:
     return values if math.isfinite(sum(values)) else None
 
 
+def _floats_of_texts(values: Values, style: Style) -> Values | None:
+    try:
+        return _floats(list(map(float, values)), style)
+    except ValueError:
+        return None
+
+
 def _datetimes(values: Values, style: Style) -> Values | None:
     joined = "\n".join(values)
     # Two hyphens in each and no plus: no value has an offset from UTC, which may lack its colon.
@@ -363,6 +372,7 @@ _COLUMNS: dict[tuple[str | None, type], Callable[[Values, Style], Values | None]
     (None, Decimal): _decimals,
     ("float", float): _floats,
     ("float", int): _unchanged,
+    ("float", str): _floats_of_texts,
     ("boolean", bool): _unchanged,
     ("boolean", int): _booleans,
     ("boolean", str): _booleans,
