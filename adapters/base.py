@@ -70,7 +70,7 @@ class RowTooLarge(SourceError):
 REASONS = (
     "driver-missing", "file-missing", "file-forbidden", "file-format", "file-busy", "host-unknown",
     "refused", "unreachable", "tls", "login", "database-unknown", "too-many-connections", "broken",
-    "forbidden", "object-unknown", "syntax", "read-only", "data", "constraint", "timeout", "too-wide",
+    "forbidden", "object-unknown", "syntax", "read-only", "data", "range", "constraint", "timeout", "too-wide",
     "other",
 )  # fmt: skip
 

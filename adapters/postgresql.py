@@ -124,6 +124,7 @@ _CLASSES = {
 _STATES = {
     "08001": "unreachable",
     "08004": "refused",
+    "22003": "range",
     "25006": "read-only",
     "25P03": "broken",
     "28000": "login",

@@ -62,6 +62,7 @@ ADVICE: dict[str, Any] = {
     "data": _(
         "The database could not convert a value. Check the conversions in the SQL and the database's character set."
     ),
+    "range": _("A number does not fit into its type. Check the arithmetic in the SQL and the types of the columns."),
     "constraint": _("A rule in the database rejected the statement. Ask the database administrator."),
     "timeout": _("The database did not respond in time. Check its load, the network and the SQL."),
     "too-wide": _(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from adapters.base import (
@@ -232,18 +233,28 @@ def _capped_batches(
         rows.close()
 
 
+def _numbers(call: Call) -> str:
+    """Return the names of the parameters for which the caller gave a number: one of them does not fit into its type."""
+    return ", ".join(
+        name
+        for name, value in call.arguments.items()
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    )
+
+
 def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
     # The reason is for the author of the operation; no message to a caller contains it.
     if isinstance(error, RowTooLarge):
         mib = f"{limits.width / 2**20:g}"
         return Fault(faults.ANSWER_TOO_WIDE, request_id=call.request_id, mib=mib, reason=error.reason)
-    if isinstance(error, ValueRefused):
+    refused = error.parameter if isinstance(error, ValueRefused) else _numbers(call) if error.reason == "range" else ""
+    if refused:
         return Fault(
             faults.PARAMETER_INVALID,
-            parameter=error.parameter,
-            reason_id="sumber data tidak dapat menampung nilai ini",
-            reason_en="the data source cannot hold this value",
+            parameter=refused,
+            reason_id="di luar jangkauan yang dapat ditampung sumber data",
+            reason_en="it is out of the range that the data source can hold",
         )
     if isinstance(error, TimedOut):
         return Fault(faults.SOURCE_TIMEOUT, seconds=f"{limits.seconds:g}", reason=error.reason)
