@@ -76,6 +76,8 @@ WEB_THREADS = env.int("WEB_THREADS", default=16)
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: The store that counts quotas: memory:// (one process) or redis://….
+#: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.
+LEGACY_FOLDERS = env.list("MANTRA_LEGACY_FOLDERS", default=["mantra"])
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
 #: Calls are allowed or refused while that store is unavailable: allow or refuse.
 QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")

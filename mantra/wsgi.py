@@ -29,9 +29,9 @@ log = logging.getLogger("mantra.wsgi")
 
 #: First segment of the path → handler.
 HANDLERS: dict[str, Callable[[Environ], Response]] = {
+    **{folder[0]: legacy.handle for folder in legacy.FOLDERS},
     "rest": rest.handle,
     "soap": handler.handle,
-    "mantra": legacy.handle,
     "api": legacy.handle,
     "json": legacy.handle,
     "xml": legacy.handle,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
+
+#: First segments of addresses that no folder of MANTRA 1.99x can have here.
+OWN_SEGMENTS = frozenset(
+    ("rest", "soap", "api", "json", "xml", "admin", "manage", "static", "i18n", "healthz", "readyz")
+)
 
 
 @checks.register()
@@ -47,6 +53,22 @@ def quota_store(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
             )
         )
     return messages
+
+
+@checks.register()
+def legacy_folders(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    for folder in settings.LEGACY_FOLDERS:
+        segments = folder.strip("/ ").lower().split("/")
+        if segments[0] in OWN_SEGMENTS or not all(re.fullmatch(r"[a-z0-9_.-]+", segment) for segment in segments):
+            return [
+                checks.Error(
+                    f"MANTRA_LEGACY_FOLDERS contains {folder}, which cannot be a folder of MANTRA 1.99x.",
+                    hint="Write the part of its addresses before /json/, such as mantra or layanan/gsb, in letters, "
+                    "digits, - . and _. The bus itself uses " + ", ".join(sorted(OWN_SEGMENTS)) + ".",
+                    id="mantra.E003",
+                )
+            ]
+    return []
 
 
 @checks.register()

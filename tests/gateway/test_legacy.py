@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from registry import faults
+from mantra import wsgi
+from registry import checks, faults
 from registry.models import AccessKey, Operation
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
@@ -256,6 +258,25 @@ def test_refusals(legacy: Cast, path: str, key: str, code: int) -> None:
         reply = call(path.replace("/json", f"/{face}"), accesskey=key)
         assert code_of(reply) == code
     assert call(path, accesskey=key).json()["response"]["message"]
+
+
+@pytest.mark.parametrize("folder", ["gsb", "GSB", "layanan/gsb", "", "mantra"])
+def test_f15_a_folder_of_another_name(legacy: Cast, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr("mantra.gateway.protocols.legacy.FOLDERS", [("mantra",), ("gsb",), ("layanan", "gsb")])
+    for name in ("gsb", "layanan"):
+        monkeypatch.setitem(wsgi.HANDLERS, name, wsgi.HANDLERS["mantra"])
+    prefix = f"/{folder}" if folder else ""
+    reply = call(f"{prefix}/json/prov/data/satu/id=7/", accesskey=KEYS["satu"])
+    assert code_of(reply) == 200
+    assert code_of(call(f"{prefix}/lain/prov/data/satu/id=7/" if prefix else "/json/prov")) == 10002
+
+
+@pytest.mark.parametrize("folder", ["rest", "/admin/", "a b", "JSON", "", "é"])
+def test_f15_a_folder_that_cannot_be(settings: Any, folder: str) -> None:
+    settings.LEGACY_FOLDERS = ["mantra", folder]
+    assert [each.id for each in checks.legacy_folders(None)] == ["mantra.E003"]
+    settings.LEGACY_FOLDERS = ["mantra", "GSB", "/layanan/gsb-2.0/"]
+    assert checks.legacy_folders(None) == []
 
 
 @pytest.mark.parametrize("path", ["/mantra", "/mantra/", "/MANTRA//"])

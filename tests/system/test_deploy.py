@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -26,7 +27,7 @@ from django.conf import settings
 from tests.servers.bus import APPLICATION, GUNICORN, Bus, children, command_line
 from tests.servers.database import migrated
 from tests.servers.nginx import Nginx
-from tests.servers.process import ending_with_us, free_port, permit, wait_until
+from tests.servers.process import answers, ending_with_us, find_binary, free_port, permit, wait_until
 from tests.servers.surroundings import environment
 from tests.servers.wire import read_response
 
@@ -299,6 +300,39 @@ def nginx(tmp_path: Path, behind: Behind) -> Iterator[Nginx]:
     server = Nginx(tmp_path, behind)
     yield server
     server.close()
+
+
+PLAIN = {
+    "/json/a/b/c": "1", "/mantra/api/a/b/c": "1", "/MANTRA/XML/a": "1", "/gsb/json/a/b/c": "1", "/a/gsb/json/a": "1",
+    "//json/a": "1", "/": "0", "/gsb/": "0", "/rest/a/json/c": "0", "/REST/a/json/c": "0", "//rest/a/json/c": "0",
+    "/soap/json/a": "0", "/admin/json/": "0", "/manage/api/v1/": "0", "/static/json/a": "0", "/jsonx/a": "0",
+}  # fmt: skip
+
+
+def test_which_addresses_nginx_serves_without_tls(tmp_path: Path) -> None:
+    """MANTRA_PLAIN_LEGACY=1: those of 1.99x in any folder, and none of the bus's own."""
+    template = (ROOT / "deploy/nginx/tls.conf.template").read_text()
+    (block,) = re.findall(r"^map .*?^}", template, re.M | re.S)
+    port = free_port()
+    config = tmp_path / "nginx.conf"
+    config.write_text(
+        f"pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}} http {{ access_log off; "
+        + "".join(
+            f"{name}_temp_path {tmp_path}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        + block.replace("${MANTRA_PLAIN_LEGACY}", "1")
+        + f' server {{ listen 127.0.0.1:{port}; location / {{ return 200 "$plain"; }} }} }}'
+    )
+    permit("nginx")
+    command = [find_binary("nginx"), "-c", str(config), "-g", "daemon off;"]
+    process = subprocess.Popen(ending_with_us(command), stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port), 10, "nginx")
+        found = {path: urllib3.request("GET", f"http://127.0.0.1:{port}{path}").data.decode() for path in PLAIN}
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert found == PLAIN
 
 
 def test_nginx_hands_a_request_on_as_it_came(nginx: Nginx, behind: Behind) -> None:

@@ -1,4 +1,4 @@
-"""The legacy wire, as MANTRA 1.99x had it: /{mantra/}{api|json|xml}/{agency}/{service}/{operation}[/…].
+"""The legacy wire, as MANTRA 1.99x had it: /{folder/}{api|json|xml}/{agency}/{service}/{operation}[/…].
 
 Every response is HTTP 200 in text/plain: the client of 1.99x discards any other.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from django.conf import settings
 
 from mantra.gateway import admission, http, php_input
 from mantra.gateway.client_ip import client_ip
@@ -23,7 +25,8 @@ from registry.results import Affected, Document, Fault, Result, Row, Rows
 from registry.snapshot.types import Operation
 
 MEDIA_TYPE = "text/plain;charset=UTF-8"
-PREFIX = "mantra"
+#: The folders before the format, each as its segments in lower case, the longest first.
+FOLDERS = sorted((tuple(folder.strip("/ ").lower().split("/")) for folder in settings.LEGACY_FOLDERS), key=len)[::-1]
 FORMATS_BY_SEGMENT = {"api": "legacy_php", "json": "legacy_json", "xml": "legacy_xml"}
 _KEY = re.compile(r"[a-z0-9]{10}\Z")
 
@@ -68,13 +71,15 @@ def read(environ: Environ) -> Call:
 
 
 def _segments(environ: Environ) -> list[str]:
-    """Return the segments of the address after the prefix, percent-encoded: a delimiter in a value stays a part of it.
+    """Return the segments of the address after the folder, percent-encoded: a delimiter in a value stays a part of it.
 
     1.99x ignored repeated slashes at the start, and one at the end.
     """
     segments = http.raw_path(environ).lstrip("/").split("/")
-    if decoded(segments[0]).lower() == PREFIX:
-        segments = segments[1:]
+    for folder in FOLDERS:
+        if tuple(decoded(segment).lower() for segment in segments[: len(folder)]) == folder:
+            segments = segments[len(folder) :]
+            break
     if segments and not segments[-1]:
         segments.pop()
     return segments
