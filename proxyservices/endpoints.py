@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from proxyservices.models import Upstream
+from proxyservices.models import ProxyOperation, Upstream
 from proxyservices.models.operations import SOAP_STYLES
 from proxyservices.transport.credentials import Credential, OAuth2Credential, TokenRequest, basic
 from proxyservices.transport.endpoint import Endpoint, Probe
@@ -80,7 +80,9 @@ def credential_of(upstream: Upstream) -> Credential:
     kinds, name, secret = Upstream.Credential, upstream.credential_name, str(upstream.credential or "")
     match upstream.credential_kind:
         case kinds.ACCESS_KEY:
-            return Credential([("User-Agent", "MANTRA"), *([("AccessKey", secret)] if secret else [])])
+            # 1.99x sends a SOAP service no key, even if its definition has one.
+            sends_key = secret and upstream.operation.style != ProxyOperation.Style.LEGACY_SOAP
+            return Credential([("User-Agent", "MANTRA"), *([("AccessKey", secret)] if sends_key else [])])
         case kinds.HEADER:
             return Credential([(name, secret)])
         case kinds.BASIC:

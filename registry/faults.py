@@ -57,8 +57,16 @@ SOAP_CONSTRUCTOR = _row(
     10006,
     "soap-constructor",
     502,
-    "SOAP Constructor Error: WSDL layanan tujuan tidak dapat diperoleh atau tidak memuat operasi ini",
-    "The upstream's WSDL cannot be had, or does not have this operation",
+    "SOAP Constructor Error: WSDL layanan tujuan tidak dapat diperoleh",
+    "The upstream's WSDL cannot be fetched or read",
+    "provider",
+)
+SOAP_OPERATION = _row(
+    10007,
+    "soap-operation",
+    502,
+    "The request contains an invalid SOAP body: WSDL layanan tujuan tidak memuat operasi ini",
+    "The upstream's WSDL does not contain this operation",
     "provider",
 )
 SOAP_CLIENT = _row(

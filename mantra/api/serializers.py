@@ -412,6 +412,7 @@ class ProxyOperationSerializer(OperationSerializer):
             "max_concurrent_calls",
             "retries",
             "stale_if_error_seconds",
+            "records_path",
             "ignored_paths",
             "upstreams",
             "mappings",

@@ -251,6 +251,7 @@ OPERATIONS: Mapping[str, Schema] = {
                 Integer("max_concurrent_calls"),
                 Integer("retries"),
                 Integer("stale_if_error_seconds"),
+                "records_path",
                 LineList("ignored_paths"),
             ),
         ),

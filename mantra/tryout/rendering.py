@@ -15,7 +15,9 @@ from mantra.gateway.formats.values import TEXT, columns_of, text_column, unique_
 from mantra.gateway.http import unwrapped
 from mantra.gateway.protocols.soap import fault as soap_faults
 from mantra.gateway.protocols.soap.rendering import chunks
-from proxyservices.forwarding.fields import records_of
+from proxyservices.forwarding.plan import Plan
+from proxyservices.forwarding.records import parse_path, propose, records_at
+from proxyservices.forwarding.response import records_of
 from registry.calls import Call
 from registry.results import Affected, Document, Fault, Result, Row, Rows
 
@@ -39,6 +41,8 @@ class Rendering:
     rows: int | None = None
     #: There are further rows.
     more: bool = False
+    #: The records path that the document suggests, where formats of rows cannot hold it without one.
+    proposed_path: str = ""
     #: The number of rows that a writing operation changed; -1 if the source does not say, None for other results.
     affected: int | None = None
 
@@ -66,7 +70,7 @@ def render(result: Result, call: Call) -> Rendering:
         return Rendering(json, xml, _soap(result, call), affected=result.count)
     assert isinstance(result, Document)
     document = unwrapped(result)
-    records = _table_records(document.value)
+    records, proposed_path = _table_records(result, document.value, call)
     header = list(dict.fromkeys(name for record in records[:MAX_ROWS] for name in record))[:MAX_COLUMNS]
     return Rendering(
         json=FORMATS["json"].render_document(document),
@@ -76,6 +80,7 @@ def render(result: Result, call: Call) -> Rendering:
         table=[tuple(_cell(record.get(name)) for name in header) for record in records[:MAX_ROWS]],
         rows=min(len(records), MAX_ROWS) if records else None,
         more=len(records) > MAX_ROWS,
+        proposed_path=proposed_path,
     )
 
 
@@ -123,24 +128,21 @@ def render_soap_fault(fault: Fault, call: Call) -> bytes:
     return soap_faults.render(fault, "1.1", namespace, call.request_id, get_language() or "id")
 
 
-def _table_records(value: Any) -> list[dict[str, Any]]:
-    """Return the rows of the table: the records that callers get as rows, or else the whole object.
+def _table_records(result: Document, value: Any, call: Call) -> tuple[list[dict[str, Any]], str]:
+    """Return the rows of the table, and the records path that is proposed.
 
-    An object such as {"name": …, "address": {…}} is one row. records_of() would take the address alone, and the table
-    would lack the name without a word.
+    The rows are the records that callers get as rows, else those at the proposed path, else the whole object.
     """
-    records = records_of(value)
-    if isinstance(value, dict) and (records is None or (len(records) == 1 and _is_record(value))):
-        return [value] if value else []
-    return records or []
-
-
-def _is_record(value: dict[str, Any]) -> bool:
-    """Return True if an object has plain values of its own, and no list in which its records could be."""
-    members = value.values()
-    return any(not isinstance(member, dict | list) for member in members) and not any(
-        isinstance(member, list) for member in members
-    )
+    plan = call.operation.plan if call.operation is not None else None
+    if isinstance(plan, Plan):
+        records = records_of(plan, result.value, result.enveloped, plan.declared)
+        if records is not None:
+            return records, ""
+    proposed = propose(value)
+    records = records_at(value, parse_path(proposed) or ()) if proposed else None
+    if records is None:
+        return ([value] if isinstance(value, dict) and value else []), ""
+    return records, proposed
 
 
 def _cell(value: Any) -> str | None:

@@ -64,6 +64,7 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
         (_("Request"), {"fields": ("style", "method", "path")}),
+        (_("Response"), {"fields": ("records_path",)}),
         (
             _("Forwarding"),
             {

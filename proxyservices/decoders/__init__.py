@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from proxyservices.decoders.charset import beginning, charset_of, text_of
 from proxyservices.decoders.json import decode_json
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.decoders.php import decode_php
 from proxyservices.decoders.table import decode_csv, decode_ndjson
 from proxyservices.decoders.xml import decode_xml
 
-DECODERS: dict[str, Callable[[bytes], Any]] = {
+Decoder = Callable[[bytes, str], Any]
+DECODERS: dict[str, Decoder] = {
     "json": decode_json,
     "xml": decode_xml,
     "php": decode_php,
@@ -20,12 +23,17 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 }
 _TYPES = {
     "application/json": "json", "text/json": "json", "application/xml": "xml", "text/xml": "xml", "text/csv": "csv",
-    "application/csv": "csv", "application/x-ndjson": "ndjson", "application/ndjson": "ndjson",
-    "application/jsonl": "ndjson", "application/vnd.php.serialized": "php", "application/x-php-array": "phpa",
+    "application/csv": "csv", "text/tab-separated-values": "csv", "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson", "application/jsonl": "ndjson", "application/vnd.php.serialized": "php",
+    "application/x-php-array": "phpa",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }  # fmt: skip
 #: Media types that do not name a format: the beginning of the body shows it.
-_VAGUE = frozenset(("", "text/plain", "application/octet-stream", "text/html"))
+_VAGUE = frozenset((
+    "", "text/plain", "application/octet-stream", "text/html", "text/javascript", "application/javascript",
+    "application/x-javascript",
+))  # fmt: skip
+_PHP = re.compile(r"[asidb]:|N;")
 
 
 def kind_of(content_type: str) -> str:
@@ -46,35 +54,40 @@ def is_soap(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() in ("text/xml", "application/soap+xml")
 
 
-def decode(body: bytes, kind: str) -> Any:
+def decode(body: bytes, content_type: str) -> Any:
     """Return a body's content: None if empty, a Table for CSV and JSON lines. Raises DecodeError.
 
-    ``kind`` is a format as kind_of() returns it; for "" the beginning of the body decides.
+    If the Content-Type names no format, the beginning of the body decides.
     """
     if not body.strip():
         return None
-    decoder = DECODERS.get(kind) if kind else _sniff(body.lstrip()[:5])
+    kind, charset = kind_of(content_type), charset_of(content_type)
+    decoder = DECODERS.get(kind) if kind else _sniff(body, charset)
     if decoder is None:
         raise DecodeError("kind")
-    return decoder(body)
+    return decoder(body, charset)
 
 
-def _sniff(start: bytes) -> Callable[[bytes], Any] | None:
-    if start[:1] in (b"{", b"["):
+def _sniff(body: bytes, charset: str) -> Decoder | None:
+    start = beginning(body, charset)
+    if start.startswith(("{", "[")):
         return decode_json
-    if start == b"<?xml":
-        return decode_xml
-    return decode_php if start[:2] in (b"a:", b"s:", b"i:", b"d:", b"b:", b"N;") else None
+    if start.startswith("<"):
+        return _decode_unnamed_xml
+    return decode_php if _PHP.match(start) else None
 
 
-def decode_legacy(body: bytes) -> Any:
-    """Return a body's content. Raises DecodeError.
+def _decode_unnamed_xml(body: bytes, charset: str) -> Any:
+    """Return XML's content. Raises DecodeError for a page: well-formed HTML can be parsed, but is no document."""
+    document = decode_xml(body, charset)
+    if "html" in map(str.lower, document):
+        raise DecodeError("html")
+    return document
 
-    Its beginning and end decide between JSON, XML and PHP, as in the stock client of 1.99x.
-    """
-    text = body.strip()
-    if text.startswith(b"{") and text.endswith(b"}"):
-        return decode_json(text)
-    if text.startswith(b"<?xml"):
-        return decode_xml(text, attributes=False)
-    return decode_php(text)
+
+def readable_text(body: bytes, content_type: str) -> str:
+    """Return a body of any format as text; bytes that are no text become U+FFFD."""
+    try:
+        return text_of(body, charset_of(content_type))
+    except DecodeError:
+        return body.decode(errors="replace")

@@ -7,14 +7,16 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from proxyservices.decoders.charset import text_of
 from proxyservices.decoders.limits import MAX_LEVELS, DecodeError, check_size
 
 
-def decode_json(body: bytes) -> Any:
+def decode_json(body: bytes, charset: str = "") -> Any:
     """Return a JSON document's value; decimals keep their digits. Raises DecodeError."""
     check_size(body, b",", b"[", b"{")
+    text = text_of(body, charset)
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_float=_decimal, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=_decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise DecodeError("json") from None
     _check_depth(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lxml import etree
 
+from proxyservices.decoders.charset import as_utf8
 from proxyservices.decoders.limits import MAX_LEVELS, DecodeError, check_size
 
 #: The most attributes of one element.
@@ -16,76 +17,75 @@ MAX_ENTITIES, MAX_EXPANDED = 20, 100_000
 _MARKUP = re.compile("[<&%]")
 _PARAMETER_ENTITY = re.compile(rb"%[A-Za-z_:\x80-\xff][^\s;<>%&]*;")
 _ATTRIBUTE_LIST = re.compile(rb"""<!ATTLIST(?:[^>"']|"[^"]*"|'[^']*')*""")
-_ENCODING = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']""")
-_ENCODINGS = frozenset((
-    b"utf-8", b"utf8", b"utf-16", b"utf-16le", b"utf-16be", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15",
-    b"latin1", b"windows-1252",
-))  # fmt: skip
 _QUOTED = re.compile(rb"""\"[^"]*\"|'[^']*'""")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XMLNS_XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
-def decode_xml(body: bytes, attributes: bool = True) -> dict[str, Any]:
+def decode_xml(body: bytes, charset: str = "") -> XmlDocument:
     """Return ``{root: value}``, the value as element_value() returns it. Raises DecodeError."""
-    root = parse(body)
-    return {etree.QName(root).localname: element_value(root, attributes)}
+    root = parse(body, charset)
+    return XmlDocument({etree.QName(root).localname: element_value(root)})
 
 
-def element_value(root: Any, attributes: bool = True) -> Any:
+class XmlDocument(dict[str, Any]):
+    """The value of an XML document. An element without content, or an absent one, may stand for an empty list."""
+
+
+def element_value(root: Any) -> Any:
     """Return an element's text, or a dict of its children, in which a repeated name has a list. Raises DecodeError.
 
-    With ``attributes`` the dict has them as "@name", and the text beside them as "#text".
+    The dict has attributes as "@name", and the text beside them as "#text".
     """
-    return _element_value(root, attributes, MAX_LEVELS)
+    return _element_value(root, MAX_LEVELS)
 
 
-def check(body: bytes) -> None:
-    """Raise DecodeError for a document that would take libxml2 minutes, or that could hide its markup by its encoding.
+def utf8_document(body: bytes, charset: str = "", doctype: bool = False) -> bytes:
+    """Return a document in UTF-8 that is safe to parse. Raises DecodeError.
 
-    libxml2 compares each attribute with those before it in its element: 100,000 of them are 5,000 million steps.
+    A document type is refused, or with ``doctype`` permitted as parse() says. An element of very many attributes is
+    refused: libxml2 compares each with those before it, and 100,000 of them are 5,000 million steps. No encoding hides markup from these checks.
     """
-    start = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t")
-    if not start.startswith((b"<", b"\xff\xfe", b"\xfe\xff", b"\0<")):
+    check_size(body, b"<", b"=")
+    document = as_utf8(body, charset, xml=True).lstrip(b" \r\n\t")
+    if not document.startswith(b"<"):
         raise DecodeError("xml")
-    encoding = _ENCODING.match(start)
-    if encoding is not None and encoding[1].lower() not in _ENCODINGS:
-        raise DecodeError("encoding")
-    if body.count(b"=") <= MAX_ATTRIBUTES:
+    if b"<!DOCTYPE" in document:
+        if not doctype:
+            raise DecodeError("doctype")
+        _check_declarations(document)
+    _check_attributes(document)
+    return document
+
+
+def _check_attributes(document: bytes) -> None:
+    if document.count(b"=") <= MAX_ATTRIBUTES:
         return
-    for part in body.split(b"<"):
+    for part in document.split(b"<"):
         if part.count(b"=") > MAX_ATTRIBUTES and _QUOTED.sub(b"", part).partition(b">")[0].count(b"=") > MAX_ATTRIBUTES:
             raise DecodeError("attributes")
 
 
-def parse(body: bytes, doctype: bool = False) -> Any:
+def parse(body: bytes, charset: str = "", doctype: bool = False) -> Any:
     """Return a document's root, parsed without fetching anything. Raises DecodeError.
 
     With ``doctype`` a document type with a few short entities is permitted, and these are expanded: schemas have some.
     """
-    check_size(body, b"<", b"=")
-    declared = b"<!DOCTYPE" in body
-    if declared and not doctype:
-        raise DecodeError("doctype")
-    check(body)
-    if declared:
-        _check_declarations(body)
-    root = _parse(body, expand=False)
+    document = utf8_document(body, charset, doctype)
+    root = _parse(document, expand=False)
     if not root.getroottree().docinfo.doctype:
         return root
-    if not declared:  # its encoding hid it from the check above
-        raise DecodeError("doctype")
-    _check_entities(body, root.getroottree().docinfo.internalDTD)
-    return _parse(body, expand=True)
+    _check_entities(document, root.getroottree().docinfo.internalDTD)
+    return _parse(document, expand=True)
 
 
-def _parse(body: bytes, expand: bool) -> Any:
+def _parse(document: bytes, expand: bool) -> Any:
     parser = etree.XMLParser(
-        resolve_entities=expand, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-        remove_comments=True, remove_pis=True,
+        encoding="utf-8", resolve_entities=expand, no_network=True, load_dtd=False, dtd_validation=False,
+        huge_tree=False, remove_comments=True, remove_pis=True,
     )  # fmt: skip
     try:
-        return etree.fromstring(body, parser)
+        return etree.fromstring(document, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise DecodeError("xml") from None
 
@@ -108,11 +108,11 @@ def _check_entities(body: bytes, dtd: Any) -> None:
         raise DecodeError("doctype")
 
 
-def _element_value(element: Any, attributes: bool, levels: int) -> Any:
+def _element_value(element: Any, levels: int) -> Any:
     if not levels:
         raise DecodeError("depth")
     members: dict[str, Any] = {}
-    if attributes and element.attrib:
+    if element.attrib:
         if element.get(_NIL) in ("true", "1"):
             return None
         members = {
@@ -130,7 +130,7 @@ def _element_value(element: Any, attributes: bool, levels: int) -> Any:
     for child in element:
         if not isinstance(child.tag, str):
             raise DecodeError("xml")  # an undeclared entity
-        name, value = etree.QName(child).localname, _element_value(child, attributes, levels - 1)
+        name, value = etree.QName(child).localname, _element_value(child, levels - 1)
         if name in repeated:
             members[name].append(value)
         elif name in members:

@@ -46,31 +46,6 @@ _NAME = re.compile(r"[^\W\d][\w.:-]{0,62}")
 _MAX_DIGITS = 4
 
 
-def records_of(value: Any, levels: int = 6) -> list[dict[str, Any]] | None:
-    """Return the only list of objects in a document, or the object itself if it has plain values only; else None."""
-    objects = _list_of_objects(value)
-    if objects is not None:
-        return objects
-    if not isinstance(value, dict) or not levels or not value:
-        return None
-    containers = [member for member in value.values() if isinstance(member, (dict, list))]
-    if not containers:
-        return [value]
-    lists = [objects for member in containers if (objects := _list_of_objects(member)) is not None]
-    if len(lists) == 1:
-        return lists[0]
-    return records_of(containers[0], levels - 1) if len(containers) == 1 else None
-
-
-def _list_of_objects(value: Any) -> list[dict[str, Any]] | None:
-    """Return a list of objects, also one as PHP writes it: an object with the names 0, 1, …; None for all else."""
-    if isinstance(value, dict) and value and list(value) == [str(index) for index in range(len(value))]:
-        value = list(value.values())
-    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return value
-    return None
-
-
 def restrict(value: Any, declared: dict[str, str], granted: frozenset[str], enveloped: bool) -> Any:
     """Return a decoded response with no more than its permitted fields.
 

@@ -11,6 +11,7 @@ from proxyservices import endpoints
 from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import StoredDescription
 from proxyservices.endpoints import endpoint_of
+from proxyservices.forwarding.records import parse_path
 from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIX
 from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, header_names
 from proxyservices.models.operations import DESCRIBED_STYLES
@@ -47,6 +48,8 @@ class Plan:
     #: The type of each declared field by its name; empty if the provider declares none.
     declared: dict[str, str] = field(default_factory=dict)
     page_size: int = 0
+    #: The names that lead to a document's records; None if the publisher does not state them.
+    records_path: tuple[str, ...] | None = None
     #: The upstream's own description, if one is stored.
     description: StoredDescription | None = None
 
@@ -105,6 +108,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         returned_headers=frozenset(returned),
         cache_seconds=operation.cache_seconds,
         stale_if_error_seconds=operation.stale_if_error_seconds,
+        records_path=parse_path(operation.records_path),
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from proxyservices import decoders
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.decoders.table import Table, table_of
+from proxyservices.decoders.xml import XmlDocument
 from proxyservices.forwarding.context import ForwardingContext
-from proxyservices.forwarding.fields import records_of, restrict
+from proxyservices.forwarding.fields import restrict
+from proxyservices.forwarding.plan import Plan
+from proxyservices.forwarding.records import records_at, records_with, result_rows, whole_list
 from proxyservices.headers import CONTENT, DOCUMENT, connection_named
 from proxyservices.transport.response import UpstreamResponse
 from registry import faults
@@ -20,7 +23,6 @@ TABULAR = frozenset(("csv", "ndjson", "xlsx"))
 #: A body of at most so many bytes, whose length is known, is read whole before anything goes out: what goes wrong is
 #: then a fault, not half a response, and the upstream need not wait for a slow caller.
 BUFFERED_BYTES = 65_536
-_WRAPPERS = ("valid_response", "invalid_response", "error_response")
 _BATCH = 500
 
 
@@ -89,40 +91,56 @@ def document_response(body: bytes, media_type: str) -> RelayedResponse:
 
 def _shaped(context: ForwardingContext, value: Any) -> Result:
     """A decoded value as the result that the caller may see, in a shape that its format can hold. Raises Fault."""
-    plan, enveloped = context.plan, False
-    if plan.style.legacy:
-        value, enveloped = _unwrapped(value)
-    if context.granted_fields or plan.declared:
-        value = restrict(value, plan.declared, context.granted_fields, enveloped)
-    if isinstance(value, Table):
-        return _rows(value, plan.declared)
-    if context.call.protocol == "rest" and context.format in TABULAR:
+    plan, granted = context.plan, context.granted_fields
+    enveloped = plan.style.legacy and _has_envelope(value)
+    if not isinstance(value, Table) and context.call.protocol == "rest" and context.format in TABULAR:
         try:
-            return _tabular(value, enveloped, plan.declared) or Document(value, enveloped)
+            table = _table(plan, value, enveloped, granted)
         except DecodeError:
             raise Fault(faults.UPSTREAM_ANSWER_UNREADABLE, request_id=context.request_id) from None
+        return Document(value, enveloped) if table is None else _rows(table, plan.declared)
+    if granted or plan.declared:
+        value = restrict(value, plan.declared, granted, enveloped)
+    if isinstance(value, Table):
+        return _rows(value, plan.declared)
     return Document(value, enveloped)
 
 
-def _unwrapped(value: Any) -> tuple[Any, bool]:
-    """A response of 1.99x without its wrapper, and whether it has the envelope."""
-    if isinstance(value, dict) and len(value) == 1:
-        (name, inner), *_ = value.items()
-        if name in _WRAPPERS:
-            value = inner
+def _has_envelope(value: Any) -> bool:
+    """Return True if a document has the envelope of 1.99x."""
     envelope = value.get("response") if isinstance(value, dict) else None
-    return value, isinstance(envelope, dict) and "status" in envelope
+    return isinstance(envelope, dict) and "status" in envelope
 
 
-def _tabular(value: Any, enveloped: bool, declared: dict[str, str]) -> Rows | None:
-    """A document's records as rows; None where it has none that are clearly its records."""
-    if enveloped:
-        envelope = value["response"]
-        if str(envelope.get("status")) != "1":
-            return None
-        value = envelope.get("data")
-    records = records_of(value)
-    return None if records is None else _rows(table_of(records), declared)
+def _table(plan: Plan, value: Any, enveloped: bool, granted: frozenset[str]) -> Table | None:
+    """A document's records as a table; None where it does not say which they are. Raises Fault, DecodeError."""
+    if enveloped and str(value["response"].get("status")) != "1":
+        return None
+    if not granted and not plan.declared:
+        records = records_of(plan, value, enveloped)
+        return None if records is None else table_of(records)
+    columns = [name for name in plan.declared if not granted or name in granted]
+    names = columns or granted
+    if plan.records_path is None:
+        records = records_of(plan, restrict(value, plan.declared, granted, enveloped), enveloped, names)
+    elif (records := records_of(plan, value, enveloped)) is not None:
+        records = records_with(restrict(records, plan.declared, granted, False), names)
+    return None if records is None else table_of(records, columns)
+
+
+def records_of(plan: Plan, document: Any, enveloped: bool, names: Collection[str] = ()) -> list[dict[str, Any]] | None:
+    """Return the records of a document; None where it does not say which they are.
+
+    They are at the operation's path, else they have one of the ``names``, else they are the rows in the envelope of
+    1.99x, else the items of a document that is a list.
+    """
+    from_xml = isinstance(document, XmlDocument)
+    value = document["response"].get("data") if enveloped else document
+    if plan.records_path is not None:
+        return records_at(XmlDocument(value) if from_xml and isinstance(value, dict) else value, plan.records_path)
+    if names:
+        return records_with(value, names)
+    return result_rows(value, plan.style.result_name, from_xml) if enveloped else whole_list(value)
 
 
 def _rows(table: Table, declared: dict[str, str]) -> Rows:

@@ -12,7 +12,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from proxyservices.models.validators import _HEADER, METHODS, validate_headers, validate_methods
+from proxyservices.models.validators import (
+    _HEADER,
+    METHODS,
+    validate_headers,
+    validate_methods,
+    validate_records_path,
+)
 from registry import secret_rules
 from registry.models import Operation, Parameter, RegistryModel
 from registry.secrets import EncryptedField
@@ -115,6 +121,16 @@ class ProxyOperation(Operation):
         default=0,
         help_text=_(
             "Serve the last good response for up to this many seconds when all upstreams are down. 0 disables it."
+        ),
+    )
+    records_path = models.CharField(
+        _("records path"),
+        max_length=500,
+        blank=True,
+        validators=[validate_records_path],
+        help_text=_(
+            "Names that lead to the records of a response, for CSV, NDJSON and Excel: hasil.data.orang. A single dot: "
+            "the response itself."
         ),
     )
     ignored_paths = models.TextField(

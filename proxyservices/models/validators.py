@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+#: The most names in a path to records.
+MAX_RECORDS_LEVELS = 20
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
 
@@ -43,3 +45,13 @@ def validate_methods(text: str) -> None:
     """Raise ValidationError for all but names in METHODS."""
     if not header_names(text) or any(name not in METHODS for name in header_names(text)):
         raise ValidationError(_("Enter HTTP methods: %(names)s.") % {"names": ", ".join(METHODS)})
+
+
+def validate_records_path(text: str) -> None:
+    """Raise ValidationError for all but a dot, or at most MAX_RECORDS_LEVELS names separated by dots."""
+    names = text.split(".")
+    valid = all(name and name == name.strip() and name.isprintable() for name in names)
+    if text != "." and (not valid or len(names) > MAX_RECORDS_LEVELS):
+        raise ValidationError(
+            _("Enter at most %(many)d names separated by dots, or a single dot.") % {"many": MAX_RECORDS_LEVELS}
+        )

@@ -17,7 +17,8 @@ from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 
-from proxyservices.decoders.limits import inflate
+from proxyservices import decoders
+from proxyservices.decoders.limits import DecodeError, inflate
 from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
@@ -98,6 +99,11 @@ class Style(Protocol):
         ...
 
     @property
+    def result_name(self) -> str:
+        """The name of the result in the envelope of MANTRA 1.99x; "" without one."""
+        ...
+
+    @property
     def has_envelope(self) -> bool:
         """True if a response's body is not the content itself, so that it must be decoded."""
         ...
@@ -119,9 +125,23 @@ class Style(Protocol):
 def successful_body(context: RequestContext, response: UpstreamResponse) -> bytes:
     """Return the body of a 2xx response without its Content-Encoding. Raises Fault, DecodeError."""
     if response.status // 100 != 2:
-        response.close()
-        raise Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
+        raise status_fault(response)
     return plain_body(context, response)
+
+
+def decode_or_text(context: RequestContext, response: UpstreamResponse) -> Any:
+    """Return a 2xx response's content by its media type. Raises Fault; DecodeError with the body as text."""
+    body, content_type = successful_body(context, response), response.fields.get("content-type", "")
+    try:
+        return decoders.decode(body, content_type)
+    except DecodeError as error:
+        raise DecodeError(str(error), text=decoders.readable_text(body, content_type)) from None
+
+
+def status_fault(response: UpstreamResponse) -> Fault:
+    """Release the upstream, and return the fault of a response whose status is no success."""
+    response.close()
+    return Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
 
 
 def plain_body(context: RequestContext, response: UpstreamResponse) -> bytes:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus
 
-from proxyservices import decoders
+from proxyservices.decoders.legacy import decode_legacy
 from proxyservices.models import ParameterMapping, ProxyOperation
 from proxyservices.styles.base import (
     READ_METHODS,
@@ -17,11 +17,15 @@ from proxyservices.styles.base import (
     form_encoded,
     not_convertible,
     path_segment,
+    plain_body,
     quoted_path,
-    successful_body,
+    status_fault,
     with_query,
 )
 from proxyservices.transport.response import UpstreamResponse
+
+#: 1.99x writes a result under its operation's name, with these characters replaced.
+_RESULT_KEY = str.maketrans(" .-:", "____")
 
 
 def legacy_text(value: Any) -> str:
@@ -45,6 +49,7 @@ class Legacy:
     ) -> None:
         self._style = str(operation.style).removeprefix("legacy-")
         self._path = quoted_path(operation.path).rstrip("/")
+        self.result_name = operation.path.strip("/ ").rpartition("/")[2].translate(_RESULT_KEY)
         declared = {name.lower(): name for name in parameters}
         #: In the order of the mappings; parameters without one follow in their declared order.
         self._sources: list[ValueSource] = []
@@ -70,29 +75,34 @@ class Legacy:
         return UpstreamRequest("GET", self._path + self._path_suffix(values, pairs), headers)
 
     def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
-        """Return a 2xx response's content, read as the stock client reads it. Raises Fault, DecodeError."""
-        return decoders.decode_legacy(successful_body(context, response))
+        """Return a response's content, read as 1.99x reads it. Raises Fault, DecodeError.
+
+        1.99x takes every status below 400 for success: a form may well be answered by a redirect to its result.
+        """
+        if response.status >= 400:
+            raise status_fault(response)
+        return decode_legacy(plain_body(context, response), response.fields.get("content-type", ""))
 
     def _path_suffix(self, values: list[tuple[str, Any]], pairs: list[tuple[str, str]]) -> str:
-        """Return the parameters as a path. Each value is encoded twice, because 1.99x decodes twice."""
+        """Return the parameters as a path.
+
+        1.99x's own server decodes the values of the style rest twice. It never read the other two styles: their
+        upstreams are other systems, which decode once.
+        """
         if not pairs:
             return ""
         if self._style == "rest":
-            return "/" + "&".join(f"{quoted_twice(name)}={quoted_twice(value)}" for name, value in pairs)
+            return "/" + "&".join(f"{quote_plus(name)}={quote_plus(quote_plus(value))}" for name, value in pairs)
         if self._style == "restfull":
             # Values only: without one of them, each that follows would become another parameter's.
             for name, value in values[: len(pairs)]:
                 if value is None:
                     raise not_convertible(f"parameter {name} wajib diisi", f"the parameter {name} is required")
             return "".join("/" + legacy_segment(value, name) for name, value in pairs)
-        return "".join(f"/{quoted_twice(name)}/{legacy_segment(value, name)}" for name, value in pairs)
-
-
-def quoted_twice(text: str) -> str:
-    return quote_plus(quote_plus(text))
+        return "".join(f"/{quote_plus(name)}/{legacy_segment(value, name)}" for name, value in pairs)
 
 
 def legacy_segment(value: str, name: str) -> str:
-    """Return a value as one segment of a path, encoded twice. Raises Fault if it is empty or leaves the path."""
+    """Return a value as one segment of a path, encoded once. Raises Fault if it is empty or leaves the path."""
     path_segment(value, name)  # for its checks only
-    return quoted_twice(value)
+    return quote_plus(value)

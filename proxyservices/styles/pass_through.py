@@ -9,18 +9,16 @@ from urllib.parse import unquote
 
 from django.conf import settings
 
-from proxyservices import decoders
-from proxyservices.decoders.limits import DecodeError
 from proxyservices.headers import CREDENTIAL_NAMES, CREDENTIALS, NEVER_FORWARDED, connection_named
 from proxyservices.models import ParameterMapping, ProxyOperation, header_names
 from proxyservices.styles.base import (
     SAFE_METHODS,
     RequestContext,
     UpstreamRequest,
+    decode_or_text,
     leaves_base,
     not_convertible,
     quoted_path,
-    successful_body,
     with_query,
 )
 from proxyservices.styles.rest import Rest
@@ -42,6 +40,7 @@ class PassThrough:
 
     pass_through = True
     legacy = False
+    result_name = ""
     has_envelope = False
     may_fetch = False
 
@@ -78,11 +77,7 @@ class PassThrough:
 
     def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
         """Return a 2xx response's content. Raises Fault; DecodeError with the body as text."""
-        body = successful_body(context, response)
-        try:
-            return decoders.decode(body, decoders.kind_of(response.fields.get("content-type", "")))
-        except DecodeError as error:
-            raise DecodeError(str(error), text=body.decode(errors="replace")) from None
+        return decode_or_text(context, response)
 
     def _target_path(self, raw_request: RawRequest, access_key: str) -> str:
         suffix, query = raw_request.path_suffix, raw_request.query

@@ -18,6 +18,7 @@ from proxyservices.styles.base import (
     UpstreamRequest,
     ValueSource,
     accept_header,
+    decode_or_text,
     exact_json,
     form_encoded,
     header_value,
@@ -40,6 +41,7 @@ class Rest:
 
     pass_through = False
     legacy = False
+    result_name = ""
     has_envelope = False
     may_fetch = False
 
@@ -99,9 +101,14 @@ class Rest:
         return [*pieces, (path[end:], None)]
 
     def decode(self, context: RequestContext, response: UpstreamResponse) -> Any:
-        """Return a 2xx response's content by its media type. Raises Fault, DecodeError."""
+        """Return a 2xx response's content by its media type. Raises Fault, DecodeError.
+
+        The error has the body as text where the operation writes: an upstream that responds "OK" has done its work.
+        """
+        if self._method not in ("", "GET"):
+            return decode_or_text(context, response)
         body = successful_body(context, response)
-        return decoders.decode(body, decoders.kind_of(response.fields.get("content-type", "")))
+        return decoders.decode(body, response.fields.get("content-type", ""))
 
     def build_request(self, context: RequestContext) -> UpstreamRequest:
         """Return the request with each parameter in its location. Raises Fault."""

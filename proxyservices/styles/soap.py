@@ -17,6 +17,7 @@ from zeep.xsd import AnyObject
 
 from proxyservices import decoders
 from proxyservices.decoders import xml
+from proxyservices.decoders.charset import charset_of
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.descriptions.documents import DescriptionError, StoredDescription
 from proxyservices.descriptions.services import services
@@ -49,6 +50,7 @@ class Soap:
     pass_through = False
     #: 1.99x's envelope belongs to its other styles: a SOAP response has none of that kind.
     legacy = False
+    result_name = ""
     has_envelope = True
     methods = READ_METHODS
 
@@ -102,29 +104,27 @@ class Soap:
         try:
             document = services.get(self.description, self.wsdl_url)
         except DescriptionError:
-            raise self._unusable() from None
+            raise Fault(faults.SOAP_CONSTRUCTOR if self.legacy_faults else faults.SOAP_CONTRACT) from None
         for version in (Soap11Binding, Soap12Binding):
             for service in document.services.values():
                 for port in service.ports.values():
                     if isinstance(port.binding, version) and self.name in port.binding._operations:
                         return port.binding, port.binding._operations[self.name]
-        raise self._unusable()
-
-    def _unusable(self) -> Fault:
-        return Fault(faults.SOAP_CONSTRUCTOR if self.legacy_faults else faults.SOAP_CONTRACT)
+        raise Fault(faults.SOAP_OPERATION if self.legacy_faults else faults.SOAP_CONTRACT)
 
     def _wrapped(self, operation: Any, content: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters in the elements in which 1.99x wraps them.
 
-        It wraps them in depth - 1 arrays: the first is the call itself, each further one is an element.
+        It wraps them in depth - 1 elements without names of their own. The WSDL has the names, and the last word: where
+        it has no such element, the parameters are at the right depth already.
         """
         names: list[str] = []
         body = operation.input.body
         element_type = body.type if body is not None else None
-        for _level in range(self._depth - 2):
+        for _level in range(self._depth - 1):
             elements = list(getattr(element_type, "elements", ()))
-            if len(elements) != 1:
-                raise self._unusable()
+            if len(elements) != 1 or not getattr(elements[0][1].type, "elements", ()):
+                break
             names.append(elements[0][0])
             element_type = elements[0][1].type
         for name in reversed(names):
@@ -136,14 +136,19 @@ class Soap:
         if response.status != 200 and not decoders.is_soap(response.fields.get("content-type", "")):
             response.close()
             raise Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
-        value = self.content_of(plain_body(context, response))
-        if self.legacy_faults and value in (None, "", [], {}):
+        value = self.content_of(plain_body(context, response), response.fields.get("content-type", ""))
+        if context.format.startswith("legacy_"):
+            value = _with_decimal_texts(value)
+        if not self.legacy_faults:
+            return value
+        if _is_empty(value):
             raise Fault(faults.SOAP_EMPTY, operation=context.operation_name)
-        return value
+        # 1.99x puts the whole result under the block's name, and looks nothing up in it.
+        return {self._block or self.name: value}
 
-    def content_of(self, body: bytes) -> Any:
+    def content_of(self, body: bytes, content_type: str) -> Any:
         """Return an envelope's content. Raises DecodeError if it is no envelope, Fault for a SOAP fault."""
-        root = xml.parse(body)
+        root = xml.parse(body, charset_of(content_type))
         namespace = _ENVELOPES.get(root.tag)
         soap_body = root.find(f"{namespace}Body") if namespace else None
         if soap_body is None:
@@ -153,10 +158,7 @@ class Soap:
             raise Fault(
                 faults.SOAP_CLIENT if self.legacy_faults else faults.SOAP_FAULT, upstream_code=_fault_code(first)
             )
-        value = self._typed(root, first)
-        if self._block:
-            return value.get(self._block) if isinstance(value, dict) else None
-        return value
+        return self._typed(root, first)
 
     def _typed(self, root: Any, first: Any) -> Any:
         """Return the content by the WSDL's types; if it does not conform to them, by its elements."""
@@ -164,7 +166,8 @@ class Soap:
         try:
             return plain_value(operation.process_reply(root))
         except ZEEP_ERRORS:
-            return xml.element_value(first) if first is not None else None
+            value = xml.element_value(first) if first is not None else None
+            return xml.XmlDocument(value) if isinstance(value, dict) else value
 
 
 def _soap_headers(binding: SoapBinding, action: str) -> list[tuple[str, str]]:
@@ -175,7 +178,7 @@ def _soap_headers(binding: SoapBinding, action: str) -> list[tuple[str, str]]:
 
 
 def _parse_path(path: str, legacy: bool) -> tuple[str, int, str]:
-    """Return the operation's name, the depth of its parameters, and the name of the result's element.
+    """Return the operation's name, the depth of its parameters, and the name for its result.
 
     Raises ValueError("path").
     """
@@ -197,6 +200,22 @@ def _fault_code(element: Any) -> str:
             if text.isascii() and text.replace(".", "").isalnum() and len(text) <= 40:
                 return str(text)
     return "?"
+
+
+def _with_decimal_texts(value: Any) -> Any:
+    """Return a document with its decimals as texts: 1.99x's SOAP client reads no types from a WSDL."""
+    if isinstance(value, dict):
+        return {name: _with_decimal_texts(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with_decimal_texts(item) for item in value]
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def _is_empty(value: Any) -> bool:
+    """Return True for a result without content: by the WSDL's types it may have members, all of them absent."""
+    if isinstance(value, dict):
+        return all(map(_is_empty, value.values()))
+    return value in (None, "", [])
 
 
 def plain_value(value: Any) -> Any:

@@ -211,6 +211,20 @@ def test_the_table_has_the_records_that_callers_get_as_rows(
     assert "<th>status</th>" not in text
 
 
+def test_b02_a_records_path_is_proposed_until_one_is_set(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/orang").respond_with_data(
+        "<warga><orang><nama>Siti</nama></orang></warga>", content_type="text/xml"
+    )
+    proxy = ProxyOperation.objects.create(service=cast.service, code="warga", path="orang", style="rest")
+    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    client = sign_in("Publisher", cast.provider)
+    assert "<code>warga.orang</code>" in (text := run(client, proxy).content.decode())
+    assert "<td>Siti</td>" in text
+    ProxyOperation.objects.filter(pk=proxy.pk).update(records_path="warga.orang")
+    assert "<code>warga.orang</code>" not in (text := run(client, proxy).content.decode())
+    assert "<td>Siti</td>" in text
+
+
 def test_a_passage_is_not_offered_in_formats_or_by_soap(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
     proxy = ProxyOperation.objects.create(service=cast.service, code="terusan", style="pass-through")
     Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))

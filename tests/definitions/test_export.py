@@ -116,6 +116,7 @@ services:
         forwarded_request_headers: "Accept, If-Match"
         forward_credentials: true
         stale_if_error_seconds: 600
+        records_path: hasil.orang
         ignored_paths: [meta, "data.*.waktu"]
         upstreams:
           - url: "https://satu.contoh.go.id/$${x}"

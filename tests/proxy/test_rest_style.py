@@ -191,10 +191,17 @@ def test_one_document_in_every_format(cast: Cast, content_type: str, body: bytes
         assert reply.headers["content-type"].partition(";")[0] in (content_type, "application/xml")
 
 
-@pytest.mark.parametrize("wrap", [b"%b", b'{"data":%b,"total":2}', b'{"status":"ok","hasil":{"isi":%b}}'])
-def test_records_as_rows(cast: Cast, wrap: bytes) -> None:
+@pytest.mark.parametrize(
+    ("wrap", "path"),
+    [
+        (b"%b", ""),
+        (b'{"data":%b,"total":2}', "data"),
+        (b'{"status":"ok","hasil":{"isi":%b}}', "hasil.isi"),
+    ],
+)
+def test_records_as_rows(cast: Cast, wrap: bytes, path: str) -> None:
     with serve_upstream(Answer(wrap % ROWS)) as upstream:
-        publish_proxy(cast, upstream.url, style="rest")
+        publish_proxy(cast, upstream.url, style="rest", records_path=path)
         assert cast.get("alias.csv").body == b"nip,nama,gaji\r\n1,Ani,12.50\r\n2,,\r\n"
         lines = cast.get("alias.ndjson").body.splitlines()
         assert lines == [b'{"nip":"1","nama":"Ani","gaji":12.50}', b'{"nip":"2","nama":null,"gaji":null}']
@@ -275,6 +282,25 @@ def test_an_answer_without_a_body_is_null(cast: Cast) -> None:
     with serve_upstream(Answer(b"", "", 204)) as upstream:
         publish_proxy(cast, upstream.url, style="rest")
         assert cast.get("alias.json").body == b"null"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    ("body", "status", "value"),
+    [
+        (b"OK", 200, "OK"),
+        (b"", 204, None),
+        (b"<html>Tersimpan</html>", 201, "<html>Tersimpan</html>"),
+        (b'{"id":', 200, '{"id":'),
+    ],
+)
+def test_f9_an_upstream_that_wrote_is_not_told_as_failed(
+    cast: Cast, method: str, body: bytes, status: int, value: str | None
+) -> None:
+    with serve_upstream(Answer(body, "text/plain" if body else "", status)) as upstream:
+        publish_proxy(cast, upstream.url, style="rest", method=method, parameters=("nip",))
+        reply = cast_post(cast, {"nip": "1"})
+    assert (reply.status, reply.json()) == (200, value)
 
 
 def test_a_compressed_answer_is_read_and_a_bomb_is_not(cast: Cast) -> None:

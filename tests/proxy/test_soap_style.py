@@ -72,7 +72,7 @@ def test_every_type_of_parameter_arrives(cast: Cast, service: SoapService) -> No
 
 
 def test_soap_response_is_served_in_every_format(cast: Cast, service: SoapService) -> None:
-    people(cast, service)
+    people(cast, service, records_path="orang")
     xml = ElementTree.fromstring(request(cast, "xml", nik="1").body)
     assert [each.text for each in xml.iter("nik")] == ["1", "007"]
     assert b"2500000.50" in request(cast, "csv", nik="1").body
@@ -188,15 +188,45 @@ def legacy(cast: Cast, nik: str) -> Any:
 
 
 def test_legacy_soap(cast: Cast, service: SoapService) -> None:
-    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari", parameters=("nik",))
     told = legacy(cast, "3171")
     assert (told["status"], told["code"]) == (1, 200)
-    assert told["data"]["0"]["gaji"] == "2500000.50"
+    assert list(told["data"]) == ["Cari"]
+    assert told["data"]["Cari"]["orang"]["0"]["gaji"] == "2500000.50"
 
 
-def test_legacy_soap_wraps_the_parameters(cast: Cast, service: SoapService) -> None:
-    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Dalam#3#hasil", parameters=("nik",))
-    assert legacy(cast, "5")["data"] == {"nama": "Untuk 5"}
+@pytest.mark.parametrize(("path", "key"), [("cari", "cari"), ("cari##hasil", "hasil"), ("cari#1#nama", "nama")])
+def test_f3_the_whole_result_is_under_the_blocks_name(cast: Cast, service: SoapService, path: str, key: str) -> None:
+    publish_proxy(cast, f"{service.rpc_url}?wsdl", style="legacy-soap", path=path, parameters=("nik",))
+    assert legacy(cast, "5")["data"] == {key: {"nama": "Untuk 5", "gaji": "2500000.50"}}
+    assert request(cast, nik="5").json() == {key: {"nama": "Untuk 5", "gaji": 2500000.5}}
+
+
+@pytest.mark.parametrize("path", ["cariDalam#2", "cariDalam#3"])
+def test_f3_depth_2_wraps_the_parameters_once(cast: Cast, service: SoapService, path: str) -> None:
+    publish_proxy(cast, f"{service.rpc_url}?wsdl", style="legacy-soap", path=path, parameters=("nik",))
+    assert legacy(cast, "5")["data"]["cariDalam"]["nama"] == "Untuk dalam 5"
+
+
+def test_f3_depth_2_of_a_document(cast: Cast, service: SoapService) -> None:
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Dalam#2#hasil", parameters=("nik",))
+    assert legacy(cast, "5")["data"] == {"hasil": {"hasil": {"nama": "Untuk 5"}, "waktu": "kini"}}
+
+
+def test_f3_a_wsdl_without_a_wrapper_needs_no_depth(cast: Cast, service: SoapService) -> None:
+    publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Cari#2#orang", parameters=("nik",))
+    assert legacy(cast, "5")["data"]["orang"]["orang"]["0"]["nik"] == "5"
+
+
+@pytest.mark.parametrize(("style", "sent"), [("legacy-soap", False), ("soap", True)])
+def test_f3_1_99x_sends_a_soap_service_no_key(cast: Cast, service: SoapService, style: str, sent: bool) -> None:
+    key = f"kunci{style[:4]}1"
+    publish_proxy(
+        cast, service.rpc_url, style=style, path="cari", parameters=("nik",),
+        upstream={"credential_kind": "access-key", "credential": key},
+    )  # fmt: skip
+    assert request(cast, nik="5").status == 200
+    assert (f"key={key}" in (service.folder / "output.log").read_text()) is sent
 
 
 def test_legacy_soap_fails_in_1_99xs_own_codes(cast: Cast, service: SoapService) -> None:
@@ -207,8 +237,17 @@ def test_legacy_soap_fails_in_1_99xs_own_codes(cast: Cast, service: SoapService)
     assert told["message"] == 'Hasil fungsi operasi SOAP "prov:data.alias" tidak ada (kosong)'
 
 
-def test_legacy_soap_without_a_wsdl(cast: Cast, service: SoapService) -> None:
+def test_f3_an_operation_that_the_wsdl_does_not_have(cast: Cast, service: SoapService) -> None:
     publish_proxy(cast, f"{service.url}?wsdl", style="legacy-soap", path="Hilang#2#orang", parameters=("nik",))
+    told = legacy(cast, "1")
+    assert told["code"] == 10007
+    assert told["message"].startswith("The request contains an invalid SOAP body: ")
+
+
+def test_legacy_soap_without_a_wsdl(cast: Cast, refusing_port: int) -> None:
+    publish_proxy(
+        cast, f"http://127.0.0.1:{refusing_port}/x?wsdl", style="legacy-soap", path="Cari", parameters=("nik",)
+    )
     assert legacy(cast, "1")["code"] == 10006
 
 

@@ -32,6 +32,11 @@ class SoapService(Server):
         return f"http://127.0.0.1:{self.port}/encoded"
 
     @property
+    def rpc_url(self) -> str:
+        """A second service, with rpc/encoded messages as older PHP libraries write them."""
+        return f"http://127.0.0.1:{self.port}/rpc"
+
+    @property
     def wsdl(self) -> str:
         return (self.folder / "warga.wsdl").read_text()
 

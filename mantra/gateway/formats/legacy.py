@@ -14,14 +14,16 @@ cannot express ``truncated``. A result without rows is a fault on this wire, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from mantra.gateway.formats.markup import escape, escape_column, is_tag, utf8
+from mantra.gateway.formats.markup import attribute, escape, escape_column, is_tag, utf8
+from mantra.gateway.formats.php import MAX_INTEGER, MIN_INTEGER, float_text, serialize
 from mantra.gateway.formats.php import STYLE as PHP_STYLE
-from mantra.gateway.formats.php import float_text, serialize
 from mantra.gateway.formats.php_serialize import RowSerializer, spooled
 from mantra.gateway.formats.values import (
     Style,
@@ -94,8 +96,20 @@ def _affected(affected: Affected, operation_name: str) -> dict[str, Any]:
 
 
 def _enveloped(document: Document) -> Any:
-    value = _with_lists(canonical(document.value, None, PHP_STYLE))
+    value = _with_lists(canonical(_php_numbers(document.value), None, PHP_STYLE))
     return value if document.enveloped else _envelope(1, 200, "OK", value)
+
+
+def _php_numbers(value: Any) -> Any:
+    """Return the value with its numbers as PHP reads them: a decimal, or an integer beyond 64 bits, is a float."""
+    if isinstance(value, Mapping):
+        return {name: _php_numbers(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_php_numbers(item) for item in value]
+    if isinstance(value, Decimal) or (isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER):
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
+    return value
 
 
 def _with_lists(value: Any) -> Any:
@@ -230,24 +244,51 @@ def tag(name: str) -> str:
     return tag_name
 
 
+def _member_tag(name: str) -> str:
+    """Return the name of a document's member as a tag: what was read from XML may have a prefix. Raises Fault."""
+    prefix, colon, local = name.partition(":")
+    return f"{tag(prefix)}:{tag(local)}" if colon else tag(name)
+
+
 def _xml_lines(name: str, value: Any, indent: str, lines: list[str]) -> None:
-    tag_name = tag(name)
+    tag_name = _member_tag(name)
     if isinstance(value, list) and value:
         for item in value:
             # A list in a list has no name but its parent's.
             _xml_lines(name, {name: item} if isinstance(item, list) else item, indent, lines)
-    elif isinstance(value, dict) and value:
-        lines.append(f"{indent}<{tag_name}>")
-        for member_name, member in value.items():
-            _xml_lines(member_name, member, indent + "  ", lines)
-        lines.append(f"{indent}</{tag_name}>")
+        return
+    start = tag_name
+    if isinstance(value, dict):
+        attributes, text, value = _xml_parts(value)
+        start += attributes
     else:
-        lines.append(f"{indent}<{tag_name}>{escape(_xml_text(value))}</{tag_name}>")
+        text, value = escape(_xml_text(value)), {}
+    if not value:
+        lines.append(f"{indent}<{start}>{text}</{tag_name}>")
+        return
+    lines.append(f"{indent}<{start}>{text}")
+    for member_name, member in value.items():
+        _xml_lines(member_name, member, indent + "  ", lines)
+    lines.append(f"{indent}</{tag_name}>")
+
+
+def _xml_parts(members: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Return an element's attributes and text as XML, and its children: 1.99x writes back what it read from XML."""
+    if not any(name.startswith("@") for name in members):
+        return "", "", members
+    children = dict(members)
+    listed, text, section = (children.pop(name, None) for name in ("@attributes", "@value", "@cdata"))
+    pairs = listed.items() if isinstance(listed, dict) else ()
+    attributes = "".join(f' {_member_tag(name)}="{attribute(_xml_text(value))}"' for name, value in pairs)
+    written = escape(_xml_text(text))
+    if section is not None:
+        written += f"<![CDATA[{_xml_text(section).replace(']]>', ']]]]><![CDATA[>')}]]>"
+    return attributes, written, children
 
 
 def _xml_text(value: Any) -> str:
     if isinstance(value, bool):
-        return "1" if value else "0"
+        return "true" if value else "false"
     if isinstance(value, float):
         return float_text(value)
     return str(value) if isinstance(value, (str, int)) else ""

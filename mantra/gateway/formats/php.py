@@ -9,7 +9,7 @@ from typing import Any
 
 from mantra.gateway.formats.values import Style, clean
 
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 _WHOLE_KEY = re.compile("0|-?[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -29,7 +29,7 @@ STYLE = Style(document=_parsed, nested=True)
 
 def key(name: str) -> int | str:
     """Return an array's key: PHP converts the text of a 64-bit integer to the integer."""
-    if _WHOLE_KEY.fullmatch(name) and _MIN_INTEGER <= (number := int(name)) <= _MAX_INTEGER:
+    if _WHOLE_KEY.fullmatch(name) and MIN_INTEGER <= (number := int(name)) <= MAX_INTEGER:
         return number
     return name
 
@@ -58,7 +58,7 @@ def serialize(value: Any) -> str:
     if isinstance(value, bool):
         return f"b:{value:d};"
     if isinstance(value, int):
-        return f"i:{value};" if _MIN_INTEGER <= value <= _MAX_INTEGER else serialize(str(value))
+        return f"i:{value};" if MIN_INTEGER <= value <= MAX_INTEGER else serialize(str(value))
     if isinstance(value, float):
         return f"d:{float_text(value)};"
     pairs = enumerate(value) if isinstance(value, list) else ((key(name), member) for name, member in value.items())
@@ -80,9 +80,9 @@ def var_export(value: Any, indent: str = "") -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        if value == _MIN_INTEGER:
-            return f"{_MIN_INTEGER + 1}-1"
-        return str(value) if _MIN_INTEGER < value <= _MAX_INTEGER else quoted(str(value))
+        if value == MIN_INTEGER:
+            return f"{MIN_INTEGER + 1}-1"
+        return str(value) if MIN_INTEGER < value <= MAX_INTEGER else quoted(str(value))
     if isinstance(value, float):
         text = float_text(value)
         return text if "." in text else text + ".0"

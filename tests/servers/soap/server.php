@@ -42,15 +42,30 @@ class WargaEncoded
     }
 }
 
+class Rpc
+{
+    public function cari($nik)
+    {
+        return ['nama' => 'Untuk ' . $nik, 'gaji' => '2500000.50'];
+    }
+
+    public function cariDalam($p)
+    {
+        return $this->cari('dalam ' . $p->nik);
+    }
+}
+
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
+$services = ['/encoded' => ['/encoded.wsdl', 'WargaEncoded'], '/rpc' => ['/rpc.wsdl', 'Rpc']];
+[$wsdl, $class] = $services[$path] ?? ['/warga.wsdl', 'Warga'];
 if ($_SERVER['REQUEST_METHOD'] === 'GET') {
     header('Content-Type: text/xml; charset=utf-8');
-    readfile(__DIR__ . (str_ends_with($path, '.xsd') ? '/tipe.xsd' : (str_ends_with($path, '/encoded') ? '/encoded.wsdl' : '/warga.wsdl')));
+    readfile(__DIR__ . (str_ends_with($path, '.xsd') ? '/tipe.xsd' : $wsdl));
     return true;
 }
-error_log('asked ' . ($_SERVER['HTTP_SOAPACTION'] ?? '-') . ' ' . ($_SERVER['HTTP_AUTHORIZATION'] ?? '-'));
-$encoded = str_ends_with($path, '/encoded');
-$server = new SoapServer(__DIR__ . ($encoded ? '/encoded.wsdl' : '/warga.wsdl'));
-$server->setClass($encoded ? 'WargaEncoded' : 'Warga');
+error_log('asked ' . ($_SERVER['HTTP_SOAPACTION'] ?? '-') . ' ' . ($_SERVER['HTTP_AUTHORIZATION'] ?? '-')
+    . ' key=' . ($_SERVER['HTTP_ACCESSKEY'] ?? '-'));
+$server = new SoapServer(__DIR__ . $wsdl);
+$server->setClass($class);
 $server->handle();
 return true;
