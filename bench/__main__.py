@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import calls, dbase, engines, proxy, soap, streams
+from bench import calls, dbase, engines, proxy, snapshot, soap, streams
 from bench.bus import Bench, bench
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
@@ -24,6 +24,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "proxy": proxy.proxy,
     "proxy-composed": proxy.composed_only,
     "soap": soap.soap,
+    "snapshot": snapshot.snapshot,
 }
 
 

@@ -9,6 +9,6 @@ class DataServicesConfig(AppConfig):
 
     def ready(self) -> None:
         from dataservices import plan  # models must be loaded first
-        from registry.snapshot import loader
+        from registry.snapshot.parts import PLANNERS
 
-        loader.PLANNERS["data"] = plan.prepare
+        PLANNERS["data"] = plan.PLANNER

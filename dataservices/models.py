@@ -29,6 +29,7 @@ def engines() -> list[tuple[str, str]]:
 
 
 class DataSource(RegistryModel):
+    snapshot_unit = ("source", "id")
     unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="sources")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from datetime import time as day_time
@@ -24,6 +24,8 @@ from dataservices.pool import SourcePool, dispose_unused, source_pool
 from registry import faults
 from registry.models import Field, Parameter
 from registry.results import Column, Fault, Row
+from registry.snapshot.fingerprints import columns
+from registry.snapshot.parts import Planner
 
 log = logging.getLogger("mantra.dataservices")
 
@@ -157,30 +159,49 @@ def _text_of_float(value: Any) -> str:
 _TEXTS: dict[str | None, Callable[[Any], str]] = {"float": _text_of_float}
 
 
-def prepare(ids: Iterable[int]) -> dict[int, Plan]:
-    """Return the plans of data operations. One that cannot be prepared is omitted and logged."""
-    plans: dict[int, Plan] = {}
+def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
+    """Yield the plans of data operations by their ids. One that cannot be prepared is None, and logged."""
     declared: dict[int, dict[str, str]] = {}
     parameters: dict[int, list[str]] = {}
-    for operation_id, name in Parameter.objects.values_list("operation_id", "name"):
+    for operation_id, name in Parameter.objects.filter(operation__in=ids).values_list("operation_id", "name"):
         parameters.setdefault(operation_id, []).append(name)
-    for row in Field.objects.filter(operation__kind="data").order_by("operation_id", "position", "id"):
+    for row in Field.objects.filter(operation__in=ids).order_by("operation_id", "position", "id"):
         declared.setdefault(row.operation_id, {})[row.name] = row.type
     operations = DataOperation.objects.select_related("source__agency").in_bulk(list(ids))
     pools: dict[int, SourcePool] = {}
     for pk, operation in operations.items():
+        plan = None
         try:
-            pool = pools.get(operation.source_id)
-            if pool is None:
-                pool = pools[operation.source_id] = _pool_of(operation.source)
+            if operation.source_id not in pools:
+                pools[operation.source_id] = _pool_of(operation.source)
             if operation.undeclared(parameters.get(pk, ())):
                 log.error("operation %s cannot be prepared: its SQL has placeholders without a parameter", pk)
-                continue
-            plans[pk] = _plan(operation, pool, declared.get(pk, {}))
+            else:
+                plan = _plan(operation, pools[operation.source_id], declared.get(pk, {}))
         except Exception as error:  # one broken definition must not affect the others
             log.error("operation %s cannot be prepared: %s", pk, type(error).__name__)
-    dispose_unused(set(pools))
-    return plans
+        yield pk, plan
+
+
+def rows(ids: Collection[int]) -> Iterator[Iterable[tuple[Any, ...]]]:
+    """Yield the rows that the plans of these operations are made of, beside the operations' own."""
+    operations = DataOperation.objects.filter(pk__in=ids).order_by()
+    yield operations.values_list("pk", *columns(DataOperation))
+    yield operations.values_list("pk", *columns(DataSource, "source__"), "source__agency__code")
+
+
+def retain(plans: Iterable[Any]) -> None:
+    """Close the pools that none of these plans uses."""
+    dispose_unused({plan.pool.id for plan in plans if isinstance(plan, Plan)})
+
+
+PLANNER = Planner(
+    model=DataOperation,
+    prepare=prepare,
+    rows=rows,
+    paths={"source": "source", "agency": "source__agency"},
+    retain=retain,
+)
 
 
 def _pool_of(row: DataSource) -> SourcePool:

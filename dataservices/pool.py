@@ -168,21 +168,25 @@ class SourcePool:
 
 
 _source_pools: dict[int, SourcePool] = {}
+#: A draft that its author tries is prepared in the thread of that request.
+_source_pools_lock = threading.Lock()
 
 
 def source_pool(id: int, engine: str, values: dict[str, Any], pool_size: int) -> SourcePool:
     """Return the pool of a source: the existing one, or a new one if the settings have changed."""
-    existing = _source_pools.get(id)
-    if existing is None or existing.identity != (engine, values, pool_size):
-        created = SourcePool(id, engine, values, pool_size)
-        _source_pools[id] = created
-        if existing is not None:
-            existing.dispose()
-        return created
-    return existing
+    with _source_pools_lock:
+        existing = _source_pools.get(id)
+        if existing is not None and existing.identity == (engine, values, pool_size):
+            return existing
+        created = _source_pools[id] = SourcePool(id, engine, values, pool_size)
+    if existing is not None:
+        existing.dispose()
+    return created
 
 
 def dispose_unused(in_use: set[int]) -> None:
     """Dispose of the pools that no operation uses any more."""
-    for id in set(_source_pools) - in_use:
-        _source_pools.pop(id).dispose()
+    with _source_pools_lock:
+        unused = [_source_pools.pop(id) for id in set(_source_pools) - in_use]
+    for pool in unused:
+        pool.dispose()

@@ -68,6 +68,8 @@ HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
 AUDIT_FSYNC = env.bool("AUDIT_FSYNC", default=False)
 #: Seconds between two checks of a worker process for a changed registry.
 SNAPSHOT_SECONDS = env.float("MANTRA_SNAPSHOT_SECONDS", default=0.3)
+#: Seconds between two comparisons of the snapshot with all rows of the registry, a few rows at a time.
+SNAPSHOT_COMPARE_SECONDS = env.float("MANTRA_SNAPSHOT_COMPARE_SECONDS", default=300)
 #: Seconds for which a call waits for a connection of its source's pool.
 POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=2.0)
 #: Threads of a worker process (gunicorn). One source may use at most half of them.

@@ -9,6 +9,6 @@ class ProxyServicesConfig(AppConfig):
 
     def ready(self) -> None:
         from proxyservices.forwarding import plan  # models must be loaded first
-        from registry.snapshot import loader
+        from registry.snapshot.parts import PLANNERS
 
-        loader.PLANNERS["proxy"] = plan.prepare
+        PLANNERS["proxy"] = plan.PLANNER

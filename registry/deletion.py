@@ -16,7 +16,8 @@ from django.db.models import Model
 from django.db.models.deletion import Collector
 
 from registry import tenancy
-from registry.models import RegistryModel, SnapshotVersion, User
+from registry.locking import lock_registry
+from registry.models import RegistryModel, User
 
 #: Parts of an operation: whoever may delete the operation may delete them.
 PARTS = frozenset(
@@ -85,6 +86,7 @@ def delete(user: User, row: Model) -> None:
     Raises PermissionDenied if one of the others may not be deleted by the user, InUse if one may not be deleted now,
     ProtectedError, or IntegrityError if a row came to be that refers to a deleted one.
     """
+    lock_registry()
     collector = _collected([row])
     rows = _locked(_rows(collector))
     if refused(user, (each for each in rows if each != row)):
@@ -95,7 +97,6 @@ def delete(user: User, row: Model) -> None:
     LogEntry.objects.log_actions(user.pk, logged, DELETION)  # type: ignore[arg-type]
     # Only what was asked for: a row that refers to one of these since makes the database refuse.
     collector.delete()
-    SnapshotVersion.bump()
 
 
 def _locked(rows: list[Model]) -> list[Model]:

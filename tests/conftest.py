@@ -30,7 +30,7 @@ pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 @pytest.fixture(autouse=True)
 def _fresh_journal() -> Iterator[None]:
     """Each test has the journal to itself, and takes no picture of the book from the one before."""
-    holder._holder.snapshot = None
+    holder.forget()
     yield
     segments.close()
     for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):

@@ -15,7 +15,6 @@ from registry.results import Fault
 from registry.snapshot import holder
 from registry.snapshot.types import Grant, Key, Network, Operation, Snapshot
 
-_DRAFT = Row.State.DRAFT.value
 _RETIRED = Row.State.RETIRED.value
 
 
@@ -35,10 +34,9 @@ def snapshot_of(call: Call) -> Snapshot:
 
 
 def find(call: Call) -> None:
-    """Set call.operation. It stays None if there is no such operation, or a draft only: callers see no drafts."""
-    operation = snapshot_of(call).operation(call.agency, call.service, call.code)
-    if operation is not None and (operation.state != _DRAFT or not call.needs_key):
-        call.operation = operation
+    """Set call.operation. It stays None if there is no such operation. The try-out has set it already."""
+    if call.needs_key:
+        call.operation = snapshot_of(call).operation(call.agency, call.service, call.code)
 
 
 def admit(call: Call) -> None:

@@ -22,7 +22,7 @@ from mantra.tryout.views import advice, operation_or_404
 from registry import faults
 from registry.calls import Call
 from registry.results import Fault
-from registry.snapshot import holder
+from registry.snapshot.parts import operation as prepared_operation
 
 
 @require_POST
@@ -61,10 +61,8 @@ def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], reque
         read_input=lambda call: list(pairs),
         needs_key=False,
         user=request.user.get_username(),
+        operation=prepared_operation(operation.pk),
     )
-    service = operation.service
-    # This worker's snapshot may be older than the operation.
-    call.operation = holder.refresh().operation(service.agency.code, service.code, operation.code)
     try:
         if call.operation is None:
             raise Fault(faults.OPERATION_UNKNOWN)

@@ -27,14 +27,13 @@ from proxyservices.models import ProxyOperation
 from registry.calls import Call
 from registry.models import Operation
 from registry.results import Fault
-from registry.snapshot import holder
+from registry.snapshot.parts import operation as prepared_operation
 
 KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
 
 
 def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
     """Run the saved operation, and return the context of the result's template."""
-    holder.refresh()  # this worker's snapshot may be older than the operation
     call = Call(
         protocol="tryout",
         method="POST" if writes(operation) else "GET",
@@ -47,6 +46,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         code=operation.code,
         needs_key=False,
         user=request.user.get_username(),
+        operation=prepared_operation(operation.pk),
     )
     recorded = serve(call)
     rendering, fault = Rendering(), None

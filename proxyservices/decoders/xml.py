@@ -44,7 +44,8 @@ def utf8_document(body: bytes, charset: str = "", doctype: bool = False) -> byte
     """Return a document in UTF-8 that is safe to parse. Raises DecodeError.
 
     A document type is refused, or with ``doctype`` permitted as parse() says. An element of very many attributes is
-    refused: libxml2 compares each with those before it, and 100,000 of them are 5,000 million steps. No encoding hides markup from these checks.
+    refused: libxml2 compares each with those before it, and 100,000 of them are 5,000 million steps. No encoding hides
+    markup from these checks.
     """
     check_size(body, b"<", b"=")
     document = as_utf8(body, charset, xml=True).lstrip(b" \r\n\t")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Length
 
 from proxyservices import endpoints
 from proxyservices.descriptions import documents
@@ -20,7 +24,9 @@ from proxyservices.styles.soap import Soap
 from proxyservices.transport.client import Limits
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import Bulkhead, bulkhead_for
-from registry.models import Field, Parameter
+from registry.models import Field, Parameter, RegistryModel
+from registry.snapshot.fingerprints import columns
+from registry.snapshot.parts import Planner
 
 log = logging.getLogger("mantra.proxyservices")
 
@@ -112,40 +118,52 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
     )
 
 
-def prepare(ids: Iterable[int]) -> dict[int, Plan]:
-    """Return the plans of proxy operations by id, without those that cannot be built or have no endpoint."""
-    listed_ids = list(ids)
-    if not listed_ids:
-        return {}
-    by_operation, urls = _endpoints()
+def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
+    """Yield the plans of proxy operations by their ids; None for those that cannot be built or have no endpoint."""
+    by_operation, urls = _endpoints(ids)
     mappings: dict[int, list[ParameterMapping]] = {}
-    for mapping in ParameterMapping.objects.order_by("operation_id", "position", "id"):
+    for mapping in _of(ParameterMapping, ids, "position", "id"):
         mappings.setdefault(mapping.operation_id, []).append(mapping)
     parameters: dict[int, list[str]] = {}
-    parameter_rows = Parameter.objects.filter(operation__kind="proxy").order_by("operation_id", "position", "id")
-    for pk, name in parameter_rows.values_list("operation_id", "name"):
+    for pk, name in _of(Parameter, ids, "position", "id").values_list("operation_id", "name"):
         parameters.setdefault(pk, []).append(name)
     declared: dict[int, dict[str, str]] = {}
-    fields = Field.objects.filter(operation__kind="proxy").order_by("operation_id", "position", "id")
-    for pk, name, kind in fields.values_list("operation_id", "name", "type"):
+    for pk, name, kind in _of(Field, ids, "position", "id").values_list("operation_id", "name", "type"):
         declared.setdefault(pk, {})[name] = kind
     descriptions: dict[int, list[ServiceDescription]] = {}
-    for description in ServiceDescription.objects.order_by("operation_id", "-main", "id"):
+    for description in _of(ServiceDescription, ids, "-main", "id"):
         descriptions.setdefault(description.operation_id, []).append(description)
-    plans: dict[int, Plan] = {}
-    for pk, operation in ProxyOperation.objects.in_bulk(listed_ids).items():
-        if pk not in by_operation:
-            continue
+    for pk, operation in ProxyOperation.objects.in_bulk(list(ids)).items():
+        plan = None
         try:
-            plan = plans[pk] = _build(operation, mappings.get(pk, ()), parameters.get(pk, ()))
+            if pk in by_operation:
+                plan = _build(operation, mappings.get(pk, ()), parameters.get(pk, ()))
+                plan.endpoints = tuple(by_operation[pk])
+                plan.declared = declared.get(pk, {})
+                if operation.style in DESCRIBED_STYLES:
+                    _describe(plan, descriptions.get(pk, ()), urls.get(pk, ()))
         except Exception as error:  # an invalid definition must not affect the others
+            plan = None
             log.error("proxy operation %s cannot be prepared: %s", pk, _word(error))
-            continue
-        plan.endpoints = tuple(by_operation[pk])
-        plan.declared = declared.get(pk, {})
-        if operation.style in DESCRIBED_STYLES:
-            _describe(plan, descriptions.get(pk, ()), urls.get(pk, ()))
-    return plans
+        yield pk, plan
+
+
+def _of(model: type[RegistryModel], ids: Collection[int], *order: str) -> QuerySet[Any, Any]:
+    """Return the rows of these operations, each operation's in order."""
+    return model.objects.filter(Q(operation__in=ids)).order_by("operation_id", *order)
+
+
+def rows(ids: Collection[int]) -> Iterator[Iterable[tuple[Any, ...]]]:
+    """Yield the rows that the plans of these operations are made of, beside the operations' own."""
+    yield ProxyOperation.objects.filter(pk__in=ids).order_by().values_list("pk", *columns(ProxyOperation))
+    yield _of(Upstream, ids, "id").values_list("operation_id", *columns(Upstream))
+    yield _of(ParameterMapping, ids, "id").values_list("operation_id", *columns(ParameterMapping))
+    # A stored document may be long, and is only replaced as a whole.
+    documents = columns(ServiceDescription, without=frozenset({"content"}))
+    yield _of(ServiceDescription, ids, "id").values_list("operation_id", *documents, Length("content"))
+
+
+PLANNER = Planner(model=ProxyOperation, prepare=prepare, rows=rows, paths={}, retain=lambda _plans: None)
 
 
 def _word(error: Exception) -> str:
@@ -153,15 +171,15 @@ def _word(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) and _WORD.fullmatch(str(error)) else type(error).__name__
 
 
-def _endpoints() -> tuple[dict[int, list[Endpoint]], dict[int, list[str]]]:
+def _endpoints(ids: Collection[int]) -> tuple[dict[int, list[Endpoint]], dict[int, list[str]]]:
     """Return the endpoints of each operation, and their URLs as they are written.
 
     An unusable upstream is omitted and logged; the operation's others remain.
     """
     by_operation: dict[int, list[Endpoint]] = {}
     urls: dict[int, list[str]] = {}
-    active = Upstream.objects.filter(active=True).select_related("operation")
-    for row in active.order_by("operation_id", "priority", "id"):
+    active = _of(Upstream, ids, "priority", "id").filter(active=True)
+    for row in active.select_related("operation"):
         try:
             endpoint = endpoint_of(row)
         except Exception as error:  # nor must an invalid address

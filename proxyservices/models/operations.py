@@ -179,6 +179,8 @@ class ParameterMapping(RegistryModel):
     query string (GET, DELETE) or the form (POST, PUT, PATCH), under its own name.
     """
 
+    snapshot_unit = ("operation", "operation_id")
+
     class Location(models.TextChoices):
         PATH = "path", _("path")
         QUERY = "query", _("query string")
@@ -226,6 +228,8 @@ class ParameterMapping(RegistryModel):
 
 class ServiceDescription(RegistryModel):
     """A document about an upstream (WSDL, XSD, OpenAPI), stored so that no call waits for it."""
+
+    snapshot_unit = ("operation", "operation_id")
 
     operation = models.ForeignKey(
         ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="descriptions"

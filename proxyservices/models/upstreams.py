@@ -30,6 +30,8 @@ _STATUSES = RegexValidator(
 class Upstream(RegistryModel):
     """A server behind a proxy operation, with its address, credential and probe."""
 
+    snapshot_unit = ("operation", "operation_id")
+
     class Credential(models.TextChoices):
         NONE = "none", _("none")
         ACCESS_KEY = "access-key", _("access key of MANTRA")

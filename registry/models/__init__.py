@@ -4,7 +4,6 @@ from registry.models.access import AccessKey, Application, Grant
 from registry.models.agencies import Agency, ApiToken, User
 from registry.models.base import (
     RegistryModel,
-    SnapshotVersion,
     code_validator,
     column_validator,
     names,
@@ -13,6 +12,7 @@ from registry.models.base import (
     validate_networks,
     validate_quota,
 )
+from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
 from registry.models.services import Field, Operation, Parameter, Service, check_legacy_names
@@ -28,6 +28,7 @@ __all__ = [
     "JournalSegment",
     "LeaderLock", "Operation",
     "Parameter",
+    "RegistryChange",
     "RegistryModel",
     "Service",
     "SnapshotVersion",

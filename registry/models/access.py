@@ -21,6 +21,7 @@ from registry.models.services import Operation
 class Application(RegistryModel):
     """A system of an agency that calls operations."""
 
+    snapshot_unit = ("application", "id")
     unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="applications")
@@ -41,6 +42,8 @@ class Application(RegistryModel):
 
 class AccessKey(RegistryModel):
     """An access key of an application. It is shown once, when it is issued; the database has its digest only."""
+
+    snapshot_unit = ("key", "id")
 
     application = models.ForeignKey(
         Application, models.CASCADE, verbose_name=_("application"), related_name="access_keys"
@@ -141,6 +144,8 @@ class AccessKey(RegistryModel):
 
 class Grant(RegistryModel):
     """The permission of one application to call one operation."""
+
+    snapshot_unit = ("grant", "id")
 
     class State(models.TextChoices):
         APPROVED = "approved", _("approved")

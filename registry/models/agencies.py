@@ -16,6 +16,7 @@ from registry.models.base import AddressPart, code_validator
 
 
 class Agency(AddressPart):
+    snapshot_unit = ("agency", "id")
     unique_within = ("code", "")
 
     #: Aliases are case-insensitive: bkn and BKN are the same.

@@ -1,17 +1,21 @@
-"""The bases of the registry's models: definitions, the snapshot's version, and validators."""
+"""The base of the registry's definitions, and validators."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import limits
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
+
+from registry.models.changes import RegistryChange, SnapshotVersion
 
 code_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,62}$",
@@ -57,40 +61,66 @@ def validate_quota(text: str) -> None:
 
 
 class RegistryQuerySet(models.QuerySet[Any]):
-    """Changes without save() must cause a new snapshot too."""
+    """Changes without save() are noted in the change log too."""
 
     def update_without_bump(self, **kwargs: Any) -> int:
         """Update columns that are not in the snapshot."""
         return super().update(**kwargs)
 
     def update(self, **kwargs: Any) -> int:
-        changed = super().update(**kwargs)
-        SnapshotVersion.bump()
+        with transaction.atomic():
+            version = SnapshotVersion.bump()
+            ids = None if self._moves(kwargs) else self._units()
+            changed = super().update(**kwargs)
+            RegistryChange.note(version, self.model.snapshot_unit[0], ids)
         return changed
 
-    def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
-        rows = super().bulk_create(*args, **kwargs)
-        SnapshotVersion.bump()
-        return rows
+    def _moves(self, columns: Collection[str]) -> bool:
+        """Return True if an update of these columns gives rows to other units."""
+        _kind, field = self.model.snapshot_unit
+        return field in columns or field.removesuffix("_id") in columns
 
-    def delete(self) -> tuple[int, dict[str, int]]:
-        deleted = super().delete()
-        SnapshotVersion.bump()
-        return deleted
+    def _units(self) -> set[int]:
+        """Return the ids of the units that the rows belong to: at most one more than the change log takes."""
+        field = self.model.snapshot_unit[1]
+        # Read again from the tables: rows that were fetched into this query set may be out of date.
+        rows = self.order_by().values_list(field, flat=True).distinct()
+        return set(rows[: RegistryChange.MAX_ENTRIES + 1])
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic():
+            version = SnapshotVersion.bump()
+            rows = super().bulk_create(*args, **kwargs)
+            kind, field = self.model.snapshot_unit
+            ids = {getattr(row, field) for row in rows}
+            # Not every database tells the ids of rows that it was told to ignore or to update.
+            RegistryChange.note(version, kind, None if None in ids else ids)
+        return rows
 
 
 NAME_IN_USE = _("This name is already in use. Capital letters make no difference.")
 
 
 class RegistryModel(models.Model):
-    """The base of the models in the snapshot: saving or deleting a row raises the snapshot's version."""
+    """The base of the models in the snapshot: each change of a row is noted in the change log.
+
+    The version is raised first. Transactions that change the registry so wait for each other there, and do not lock
+    each other's rows in different orders.
+    """
 
     objects = RegistryQuerySet.as_manager()
     #: (field, the foreign key within which it is unique or ""). Aliases are case-insensitive, and so is this rule.
     unique_within: ClassVar[tuple[str, str] | None] = None
+    #: What of the snapshot a row belongs to: its kind, and the field with its id.
+    snapshot_unit: ClassVar[tuple[str, str]]
 
     class Meta:
         abstract = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # For these models only: Django reads every row that it deletes of a model with a receiver.
+        pre_delete.connect(_note_deletion, sender=cls, dispatch_uid="registry.changes")
 
     def clean(self) -> None:
         """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""
@@ -117,13 +147,22 @@ class RegistryModel(models.Model):
         return ""
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        SnapshotVersion.bump()
+        kind, field = self.snapshot_unit
+        with transaction.atomic():
+            version = SnapshotVersion.bump()
+            units = set() if self._state.adding else set(self._stored().values_list(field, flat=True))
+            super().save(*args, **kwargs)
+            RegistryChange.note(version, kind, {*units, getattr(self, field)})
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        deleted = super().delete(*args, **kwargs)
-        SnapshotVersion.bump()
-        return deleted
+    def _stored(self) -> models.QuerySet[Any]:
+        """Return the row as it is stored: a row that moves changes both what it leaves and what it joins."""
+        return type(self)._default_manager.filter(pk=self.pk)
+
+
+def _note_deletion(instance: RegistryModel, **_kwargs: Any) -> None:
+    """Note the deletion of a row, also by a cascade. Django sends this within the transaction that deletes."""
+    kind, field = instance.snapshot_unit
+    RegistryChange.note(SnapshotVersion.bump(), kind, {getattr(instance, field)})
 
 
 class AddressPart(RegistryModel):
@@ -148,20 +187,3 @@ class AddressPart(RegistryModel):
             taken |= Q(code__iexact=self.legacy_name) | Q(legacy_name__iexact=self.legacy_name)
         if self._siblings().filter(taken).exists():
             raise ValidationError({"legacy_name" if self.legacy_name else "code": NAME_IN_USE})
-
-
-class SnapshotVersion(models.Model):
-    """One row with a number that every change of a definition raises. Worker processes poll it."""
-
-    version = models.BigIntegerField(default=1)
-
-    class Meta:
-        verbose_name = "snapshot version"
-
-    def __str__(self) -> str:
-        return str(self.version)
-
-    @classmethod
-    def bump(cls) -> None:
-        if not cls.objects.filter(pk=1).update(version=models.F("version") + 1):
-            cls.objects.get_or_create(pk=1)

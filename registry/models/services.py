@@ -19,6 +19,7 @@ from registry.models.base import AddressPart, RegistryModel, code_validator, col
 
 
 class Service(AddressPart):
+    snapshot_unit = ("service", "id")
     unique_within = ("code", "agency")
 
     class Classification(models.TextChoices):
@@ -49,6 +50,7 @@ class Service(AddressPart):
 class Operation(AddressPart):
     """An operation that can be called. Data and proxy operations have a row here and in a table of their package."""
 
+    snapshot_unit = ("operation", "id")
     unique_within = ("code", "service")
 
     class State(models.TextChoices):
@@ -113,6 +115,7 @@ class Operation(AddressPart):
 
 
 class Parameter(RegistryModel):
+    snapshot_unit = ("operation", "operation_id")
     unique_within = ("name", "operation")
 
     class Type(models.TextChoices):
@@ -205,6 +208,8 @@ def check_legacy_names(parameters: Iterable[Parameter]) -> None:
 
 class Field(RegistryModel):
     """A column of an operation's response. If an operation has fields, its responses contain these only."""
+
+    snapshot_unit = ("operation", "operation_id")
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")

@@ -1,7 +1,7 @@
 """The current snapshot of the registry in this worker process: immutable, replaced as a whole.
 
-A thread polls one version row and loads a new snapshot when the version has changed. Each package prepares the plans of
-its kind of operation (``PLANNERS``), so that registry does not depend on it.
+A thread polls one version row, reads the change log when the version has changed, and prepares what the log names. In
+between it compares the snapshot with the tables, a few rows at a time.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import time
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry.snapshot.loader import current_version, load
+from registry.snapshot.loader import Loader
 from registry.snapshot.types import Snapshot
 
 log = logging.getLogger("mantra.snapshot")
+
+#: Seconds that calls have the processor to themselves between two steps of a large change.
+BREATH = 0.02
 
 
 class _Holder:
     """The current snapshot and the thread that refreshes it."""
 
     def __init__(self) -> None:
+        self.loader = Loader()
+        self.lock = threading.Lock()
         self.snapshot: Snapshot | None = None
-        self.checked = 0.0
+        self.checked = self.compared = 0.0
         self.thread: threading.Thread | None = None
         self.stopping = threading.Event()
         self.failing = False
@@ -39,12 +44,28 @@ def current() -> Snapshot | None:
 
 
 def refresh() -> Snapshot:
-    """Load a new snapshot if the version has changed. Return the current one. Raises errors of the database."""
-    snapshot = _holder.snapshot
-    if snapshot is None or current_version() != snapshot.version:
-        snapshot = _holder.snapshot = load()
+    """Put all changes into force that are committed. Return the current snapshot. Raises errors of the database."""
+    while _advance():
+        pass
+    assert _holder.snapshot is not None
+    return _holder.snapshot
+
+
+def forget() -> None:
+    """Forget the snapshot, as a new process does."""
+    with _holder.lock:
+        _holder.loader, _holder.snapshot = Loader(), None
+
+
+def _advance() -> bool:
+    """Put committed changes into force for a fraction of a second. Return True if some are left."""
+    with _holder.lock:
+        loader = _holder.loader
+        loader.poll()
+        left = loader.step()
+        _holder.snapshot = loader.snapshot
     _holder.checked = time.monotonic()
-    return snapshot
+    return left
 
 
 def age() -> float:
@@ -59,7 +80,9 @@ def start() -> None:
     """
     if settings.SNAPSHOT_SECONDS and (_holder.thread is None or not _holder.thread.is_alive()):
         _holder.stopping.clear()
-        _refresh_quietly()  # at once, so that a new worker process refuses no call
+        while _advance_quietly():  # at once, so that a new worker process refuses no call
+            pass
+        _holder.compared = time.monotonic()
         _holder.thread = threading.Thread(target=_follow, name="snapshot", daemon=True)
         _holder.thread.start()
 
@@ -73,19 +96,34 @@ def stop() -> None:
 
 
 def _follow() -> None:
-    while not _holder.stopping.wait(settings.SNAPSHOT_SECONDS):
-        _refresh_quietly()
+    seconds = settings.SNAPSHOT_SECONDS
+    while not _holder.stopping.wait(seconds):
+        left = _advance_quietly()
+        seconds = BREATH if left else settings.SNAPSHOT_SECONDS
     connection.close()
 
 
-def _refresh_quietly() -> None:
-    """Refresh the snapshot. Without the database the previous one stays current."""
+def _advance_quietly() -> bool:
+    """Refresh the snapshot. Without the database the previous one stays current. Return True if changes are left."""
     try:
-        refresh()
+        left = _advance()
+        if not left:
+            _compare()
         _holder.failing = False
+        return left
     except Exception as error:  # the thread must not end
         if not _holder.failing:
             log.error("registry snapshot could not be refreshed (%s); keeping the previous one", type(error).__name__)
         _holder.failing = True
         if isinstance(error, DatabaseError | InterfaceError):
             connection.close()
+        return False
+
+
+def _compare() -> None:
+    """Compare a few rows with the tables: all of them in turn, then none for settings.SNAPSHOT_COMPARE_SECONDS."""
+    loader, now = _holder.loader, time.monotonic()
+    if loader.comparing or now - _holder.compared > settings.SNAPSHOT_COMPARE_SECONDS:
+        with _holder.lock:
+            loader.compare()
+        _holder.compared = now

@@ -1,181 +1,246 @@
-"""Loads the registry's tables into a snapshot."""
+"""Keeps a snapshot up to date with the registry's tables, by the change log, and compares the two now and then."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-
-from django.db import transaction
-from django.utils import timezone
+import time
+from bisect import bisect_right
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from registry import models
-from registry.legacy_names import parameter_key
-from registry.parameter_values import ParameterParser
-from registry.snapshot.types import Application, Field, Grant, Key, Operation, Parameter, Plan, Service, Snapshot
+from registry.models import RegistryChange, SnapshotVersion
+from registry.snapshot import parts
+from registry.snapshot.parts import Grants, Keys, Operations, Part, Services
+from registry.snapshot.types import Operation, Snapshot
 
-log = logging.getLogger("mantra.registry")
+log = logging.getLogger("mantra.snapshot")
 
-#: Kind → function from the ids of that kind's operations to their plans. Each package registers its own function when
-#: its app is ready. The function omits operations that cannot be prepared: they must not affect others.
-PLANNERS: dict[str, Callable[[Iterable[int]], Mapping[int, Plan]]] = {}
+#: Seconds after which a step puts what is prepared into force, and looks for newer changes: a revoked key must not wait
+#: for another agency's thousand operations.
+STEP_SECONDS = 0.2
+_OPERATION_PATHS = {"service": "service", "agency": "service__agency"}
 
-
-def current_version() -> int:
-    """Return the version of the registry in the database, 0 if nothing was ever changed."""
-    version = models.SnapshotVersion.objects.filter(pk=1).values_list("version", flat=True).first()
-    return version or 0
-
-
-def _after(day: date | None) -> float:
-    """Return the end of a last day. 9999-12-31, which people write for "unlimited", has no end, as has None."""
-    return float("inf") if day is None or day == date.max else _midnight(day + timedelta(days=1))
+#: Seconds that a change may take until all of it is in force, before the log says so.
+ALARM_SECONDS = 0.5
 
 
-def _midnight(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=timezone.get_default_timezone()).timestamp()
+@dataclass(slots=True)
+class _Group:
+    """Rows of a kind to be prepared again."""
+
+    part: Part
+    ids: list[int]
+    #: True if only those whose rows differ need it.
+    compare: bool = False
 
 
-def _parameters(broken: set[int]) -> dict[int, list[Parameter]]:
-    """Return the parameters of each operation. Operations with an invalid one are added to ``broken``."""
-    parameters: dict[int, list[Parameter]] = {}
-    for row in models.Parameter.objects.order_by("operation_id", "position", "id"):
-        try:
-            parser = ParameterParser.of(row)
-            default = parser(row.default) if row.default else None
-        except (ValueError, KeyError, re.error):
-            log.error("parameter %s of operation %s is invalid", row.pk, row.operation_id)
-            broken.add(row.operation_id)
-            continue
-        parameters.setdefault(row.operation_id, []).append(
-            Parameter(
-                name=row.name,
-                lower=row.name.lower(),
-                legacy_name=row.legacy_name,
-                type=row.type,
-                required=row.required,
-                default=default,
-                parse=parser,
-                subject=row.subject,
-                description=row.description,
-            )
-        )
-    return parameters
+class Loader:
+    """A snapshot and what it was made of. One thread uses it at a time."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self._services, self._keys, self._grants, self._operations = Services(), Keys(), Grants(), Operations()
+        self._parts: dict[str, Part] = {
+            part.kind: part for part in (self._services, self._keys, self._grants, self._operations)
+        }
+        self._version = -1
+        #: Changes that are put into force first: they are cheap, and may close something.
+        self._first: defaultdict[str, set[int]] = defaultdict(set)
+        self._groups: list[_Group] = []
+        self._comparison: Iterator[bool] | None = None
+        #: When the changes under way were noticed, the rows read for them, and the seconds of their longest step.
+        self._noticed: float | None = None
+        self._rows = 0
+        self._longest = 0.0
+
+    # ------------------------------------------------------------------------------ what has changed
+
+    def poll(self) -> None:
+        """Note what has changed. Raises errors of the database; nothing is lost then."""
+        version = SnapshotVersion.current()
+        if version == self._version:
+            return
+        if self._noticed is None:
+            self._noticed = time.monotonic()
+        changes = self._changes_up_to(version)
+        if changes is None:
+            self._compare_all()
+        else:
+            for kind, refs in changes.items():
+                self._note(kind, refs)
+        self._version = version
+
+    def _changes_up_to(self, version: int) -> dict[str, set[int | None]] | None:
+        """Return the changed rows by kind. None if the log does not tell: it was pruned, or an older release wrote."""
+        if not 0 <= self._version < version:
+            return None
+        rows = RegistryChange.objects.filter(version__gt=self._version, version__lte=version)
+        versions, changes = set(), defaultdict[str, set[int | None]](set)
+        for entry_version, kind, ref in rows.values_list("version", "kind", "ref"):
+            versions.add(entry_version)
+            changes[kind].add(ref)
+        return changes if len(versions) == version - self._version else None
+
+    def _compare_all(self) -> None:
+        for part in self._parts.values():
+            self._compare(part)
+
+    def _compare(self, part: Part) -> None:
+        self._later(part, {*part.ids(), *part.held}, compare=True)
+
+    def _note(self, kind: str, refs: set[int | None]) -> None:
+        ids = {ref for ref in refs if ref is not None}
+        if len(ids) < len(refs):
+            if kind in ("key", "grant"):
+                self._compare(self._parts[kind])
+            elif kind != RegistryChange.NOTHING:
+                self._compare_all()
+            return
+        if kind in ("key", "grant", "service"):
+            self._first[kind] |= ids
+        if kind == "application":
+            self._first["key"].update(_keys_of(application__in=ids))
+        if kind == "agency":
+            self._first["service"].update(models.Service.objects.filter(agency__in=ids).values_list("pk", flat=True))
+            self._later(self._keys, set(_keys_of(application__agency__in=ids)))
+        operations = ids if kind == "operation" else _operations_of(kind, ids)
+        if kind == "operation":
+            self._operations.restrict(operations)
+        self._later(self._operations, operations)
+
+    def _later(self, part: Part, ids: set[int], compare: bool = False) -> None:
+        if ids:
+            self._groups.append(_Group(part, sorted(ids, reverse=True), compare))
+
+    # ------------------------------------------------------------------------------ putting it into force
+
+    def step(self) -> bool:
+        """Put noted changes into force, as many as STEP_SECONDS allow. Return True if some are left.
+
+        The first snapshot is there when all of it is.
+        """
+        began = time.monotonic()
+        self._take_first()
+        while self._groups:
+            self._take_group(began + STEP_SECONDS)
+            if time.monotonic() > began + STEP_SECONDS:
+                break
+        if self.snapshot is not None or not self._groups:
+            self._publish()
+        self._longest = max(self._longest, time.monotonic() - began)
+        if not self._groups:
+            self._report()
+        return bool(self._groups)
+
+    def _take_first(self) -> None:
+        for kind, ids in self._first.items():
+            part = self._parts[kind]
+            while ids:
+                batch = set(list(ids)[: part.batch])
+                part.refresh(batch)
+                ids -= batch
+                self._rows += len(batch)
+
+    def _take_group(self, deadline: float) -> None:
+        """Prepare a batch of the smallest group: a small change does not wait for a large one."""
+        group = min(self._groups, key=lambda each: len(each.ids))
+        batch = group.ids[-group.part.batch :]
+        left: Collection[int] = ()
+        if group.compare and self.snapshot is not None:
+            self._later(group.part, group.part.differing(batch))
+        else:
+            left = group.part.refresh(batch, deadline)
+        self._rows += len(batch) - len(left)
+        group.ids[-len(batch) :] = left
+        if not group.ids:
+            self._groups.remove(group)
+
+    def _publish(self) -> None:
+        """Make the snapshot of what is prepared now, if any of it is new."""
+        old = self.snapshot
+        operations, services = self._operations.publish(), self._services.publish()
+        keys, grants = self._keys.publish(), self._grants.publish()
+        as_before = old is not None and operations is old.operations and services is old.services
+        if old is not None and as_before and keys is old.keys and grants is old.grants:
+            return
+        documents = old.documents if old is not None and as_before else OrderedDict()
+        legacy = _by_legacy_address(operations)
+        legacy_services = frozenset(address[:2] for address in legacy)
+        self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
+        if old is None or operations is not old.operations:
+            for planner in parts.PLANNERS.values():
+                planner.retain(operation.plan for operation in operations.values() if operation.plan is not None)
+
+    def _report(self) -> None:
+        """Log a change that took long."""
+        if self._noticed is not None:
+            seconds = time.monotonic() - self._noticed
+            if seconds > ALARM_SECONDS:
+                log.warning(
+                    "a change of the registry was in force %.1f s after it was noticed: %d rows were read, in steps of "
+                    "at most %.1f s", seconds, self._rows, self._longest,
+                )  # fmt: skip
+        self._noticed, self._rows, self._longest = None, 0, 0.0
+
+    # ------------------------------------------------------------------------------ comparing
+
+    @property
+    def comparing(self) -> bool:
+        return self._comparison is not None
+
+    def compare(self) -> None:
+        """Compare the next few rows with the tables, and begin anew after the last ones.
+
+        Only changes that no release of the bus has made are found by this, such as a row that was edited by hand.
+        """
+        if self._comparison is None:
+            self._comparison = self._compared()
+        if not next(self._comparison, False):
+            self._comparison = None
+
+    def _compared(self) -> Iterator[bool]:
+        for part in self._parts.values():
+            held, after = sorted(part.held), 0
+            while True:
+                ids = part.ids(after, part.batch)
+                upto = ids[-1] if len(ids) == part.batch else None
+                between = held[bisect_right(held, after) : None if upto is None else bisect_right(held, upto)]
+                self._put_right(part, part.differing({*ids, *between}))
+                yield True
+                if upto is None:
+                    break
+                after = upto
+
+    def _put_right(self, part: Part, differing: set[int]) -> None:
+        """Prepare rows again that differ. A change that is newer than the last poll is no surprise."""
+        if differing and SnapshotVersion.current() == self._version:
+            log.warning("%d rows (%s) had changed without an entry in the change log", len(differing), part.kind)
+        self._later(part, differing)
 
 
-def _by_legacy_name(parameters: tuple[Parameter, ...]) -> dict[str, Parameter]:
-    """Return the parameters by their names of 1.99x and by their own, which win."""
-    named = [(parameter.legacy_name, parameter) for parameter in parameters if parameter.legacy_name]
-    named += [(parameter.name, parameter) for parameter in parameters]
-    return {parameter_key(name): parameter for name, parameter in named}
+def _by_legacy_address(operations: Mapping[tuple[str, str, str], Operation]) -> dict[tuple[str, str, str], Operation]:
+    """Return the operations whose address in 1.99x differs from every alias, by that address."""
+    return {each.legacy_address: each for each in operations.values() if each.legacy_address not in operations}
 
 
-def _operations() -> tuple[dict[tuple[str, str, str], Operation], dict[tuple[str, str, str], Operation]]:
-    """Return the operations by alias, and those with an address of 1.99x by that, both in lower case."""
-    broken: set[int] = set()
-    parameters = _parameters(broken)
-    fields: dict[int, list[Field]] = {}
-    for column in models.Field.objects.order_by("operation_id", "position", "id"):
-        fields.setdefault(column.operation_id, []).append(
-            Field(column.name, column.type, column.description, column.classification)
-        )
-    rows = list(models.Operation.objects.select_related("service__agency"))
-    plans: dict[int, Plan] = {}
-    for kind, prepare in PLANNERS.items():
-        plans.update(prepare([row.pk for row in rows if row.kind == kind]))
-    operations = {}
-    legacy_operations = {}
-    for row in rows:
-        own_parameters = tuple(parameters.get(row.pk, ()))
-        operation = Operation(
-            id=row.pk,
-            kind=row.kind,
-            agency=row.service.agency.code,
-            service=row.service.code,
-            code=row.code,
-            title=row.title,
-            description=row.description,
-            open=row.access == row.Access.OPEN,
-            state=row.state,
-            sunset=row.sunset,
-            cache_seconds=row.cache_seconds,
-            revision=row.revision,
-            parameters=own_parameters,
-            by_name={parameter.lower: parameter for parameter in own_parameters},
-            by_legacy_name=_by_legacy_name(own_parameters),
-            fields=tuple(fields.get(row.pk, ())),
-            plan=None if row.pk in broken else plans.get(row.pk),
-        )
-        operations[operation.agency.lower(), operation.service.lower(), operation.code.lower()] = operation
-        legacy_operations[_legacy_address(row)] = operation
-    return operations, {names: operation for names, operation in legacy_operations.items() if names not in operations}
+def _keys_of(**condition: Collection[int]) -> list[int]:
+    return list(models.AccessKey.objects.filter(revoked_at=None, **condition).values_list("pk", flat=True))
 
 
-def _legacy_address(row: models.Operation) -> tuple[str, str, str]:
-    """Return agency, service and operation as 1.99x named them, in lower case."""
-    agency, service, code = (part.legacy_name or part.code for part in (row.service.agency, row.service, row))
-    return agency.lower(), service.lower(), code.lower()
+def _operations_of(kind: str, ids: Collection[int]) -> set[int]:
+    """Return the ids of the operations whose preparation depends on rows of another kind."""
+    found: set[int] = set()
+    for model, path in _paths(kind):
+        found.update(model.objects.filter(**{f"{path}__in": ids}).values_list("pk", flat=True))
+    return found
 
 
-def _keys() -> dict[str, Key]:
-    applications: dict[int, Application] = {}
-    keys = {}
-    active = models.AccessKey.objects.filter(revoked_at=None, application__active=True)
-    for row in active.select_related("application__agency"):
-        owner = row.application
-        application = applications.setdefault(owner.pk, Application(owner.pk, owner.agency.code, owner.code))
-        with _skip_broken("key", row.pk):
-            keys[row.digest] = Key(
-                id=row.pk,
-                public=row.public,
-                application=application,
-                expires_at=row.expires_at.timestamp() if row.expires_at else float("inf"),
-                networks=tuple(models.networks(row.networks)),
-                operation_id=row.operation_id,
-                in_path=row.in_path,
-            )
-    return keys
-
-
-def _grants() -> dict[tuple[int, int], Grant]:
-    grants = {}
-    for row in models.Grant.objects.filter(state=models.Grant.State.APPROVED):
-        with _skip_broken("grant", row.pk):
-            grants[row.application_id, row.operation_id] = Grant(
-                id=row.pk,
-                valid_from=_midnight(row.valid_from) if row.valid_from else float("-inf"),
-                valid_until=_after(row.valid_until),
-                networks=tuple(models.networks(row.networks)),
-                fields=frozenset(models.names(row.fields)),
-                quota=row.quota,
-            )
-    return grants
-
-
-@contextmanager
-def _skip_broken(noun: str, pk: int) -> Iterator[None]:
-    """Skip a row that is invalid: it grants nothing, and must not prevent the changes of other rows."""
-    try:
-        yield
-    except (ValueError, OverflowError):
-        log.error("%s %s is invalid and ignored", noun, pk)
-
-
-def load() -> Snapshot:
-    """Load the whole registry. Raises errors of the database."""
-    with transaction.atomic():
-        # The version is read first: a change during loading causes another loading.
-        version = current_version()
-        services = models.Service.objects.values_list("agency__code", "code", "title", "description")
-        operations, legacy_operations = _operations()
-        return Snapshot(
-            version=version,
-            operations=operations,
-            keys=_keys(),
-            grants=_grants(),
-            services={(row[0].lower(), row[1].lower()): Service(*row) for row in services},
-            legacy_operations=legacy_operations,
-            legacy_services=frozenset(names[:2] for names in legacy_operations),
-        )
+def _paths(kind: str) -> Iterator[tuple[type[models.Operation], str]]:
+    """Yield the models that refer to rows of a kind, each with the path."""
+    if kind in _OPERATION_PATHS:
+        yield models.Operation, _OPERATION_PATHS[kind]
+    for planner in parts.PLANNERS.values():
+        if kind in planner.paths:
+            yield planner.model, planner.paths[kind]

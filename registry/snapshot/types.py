@@ -69,8 +69,10 @@ class Operation:
     by_name: dict[str, Parameter] = field(repr=False)
     #: By legacy_names.parameter_key() of its name and of the name that it had in 1.99x.
     by_legacy_name: dict[str, Parameter] = field(repr=False)
+    #: Agency, service and operation as 1.99x named them, in lower case.
+    legacy_address: tuple[str, str, str]
     fields: tuple[Field, ...]
-    #: From PLANNERS (snapshot/loader.py); None if the definition cannot be run.
+    #: From PLANNERS (snapshot/parts.py); None if the definition cannot be run.
     plan: Plan | None = field(repr=False)
 
     @property
@@ -81,6 +83,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Service:
+    id: int
     agency: str
     code: str
     title: str
@@ -117,7 +120,6 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    version: int
     operations: dict[tuple[str, str, str], Operation]
     keys: dict[str, Key]
     grants: dict[tuple[int, int], Grant]
@@ -127,7 +129,7 @@ class Snapshot:
     legacy_operations: dict[tuple[str, str, str], Operation] = field(default_factory=dict)
     #: Agency and service of the same addresses, in lower case.
     legacy_services: frozenset[tuple[str, str]] = frozenset()
-    #: Documents written from this snapshot, such as WSDLs: valid only with it.
+    #: Documents written from the operations and services, such as WSDLs: valid only with them.
     documents: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:

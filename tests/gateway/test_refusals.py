@@ -341,7 +341,7 @@ def test_no_record_no_answer(cast: Cast, settings: Any, tmp_path: Any) -> None:
 
 
 def test_call_before_the_registry_is_read_is_refused_with_503(cast: Cast) -> None:
-    holder._holder.snapshot = None
+    holder.forget()
     reply = cast.get("satu.json", "id=7")
     assert (reply.status, reply.json()["code"]) == (503, faults.NOT_READY.code)
 

@@ -661,7 +661,7 @@ def test_without_a_record_there_is_no_answer(cast: Cast, settings: Any, tmp_path
 
 
 def test_before_the_bus_is_ready(cast: Cast) -> None:
-    holder._holder.snapshot = None
+    holder.forget()
     reply = post(envelope("satu", FIVE), accesskey=cast.key)
     assert b"11902" in reply.body
     assert call(f"{SERVICE}?wsdl").status == 503

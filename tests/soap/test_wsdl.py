@@ -22,7 +22,7 @@ from mantra.gateway.protocols.soap import wsdl, xsd
 from proxyservices.models import ProxyOperation, Upstream
 from registry.models import Agency, Field, Operation, Parameter, Service
 from registry.parameter_values import ParameterParser
-from registry.snapshot import holder, loader
+from registry.snapshot import holder
 from tests.bounds import assert_grows_less, assert_within
 from tests.cast import Cast, call, recorded
 from tests.soap.wire import NAMESPACE, SERVICE, client, request, rows, schema
@@ -419,7 +419,7 @@ def resident() -> float:
 
 def test_building_it_over_and_over_keeps_memory_flat(cast: Cast) -> None:
     many(cast, 20)
-    book = loader.load()
+    book = holder.refresh()
 
     def rebuild(times: int) -> None:
         for _time in range(times):

@@ -17,7 +17,7 @@ from proxyservices.models import ProxyOperation
 from registry import parameter_values, tenancy
 from registry.journal import shipping
 from registry.models import AccessKey, Agency, CallRecord, Grant, Parameter
-from registry.snapshot import holder, loader
+from registry.snapshot import holder, parts
 from tests.api.conftest import Person, person
 from tests.bounds import assert_within
 from tests.cast import Cast
@@ -247,4 +247,4 @@ def test_an_odd_outcome_in_the_admin(cast: Cast) -> None:
 
 @pytest.mark.parametrize(("last", "ends"), [(None, True), (date.max, True), (date(9999, 12, 30), False)])
 def test_the_calendars_last_day_never_ends(last: date | None, ends: bool) -> None:
-    assert (loader._after(last) == float("inf")) is ends
+    assert (parts._after(last) == float("inf")) is ends
