@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from django.conf import settings
 
 from registry.journal.chain import CHAIN_LENGTH, COMPLETIONS, SUFFIX
+
+#: Seconds in which a writer has surely locked a new file.
+OPENING_SECONDS = 60
 
 #: COMPLETIONS before the migration 0002_plain_names.
 _OLD_COMPLETIONS = "ends"
@@ -49,7 +53,10 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
 
 
 def has_writer(path: Path) -> bool:
-    """Return True if the segment's writer holds its lock."""
+    """Return True if the segment's writer holds its lock, or is about to take it: a new file has no line yet."""
+    stat = path.stat()
+    if not stat.st_size and time.time() - stat.st_mtime < OPENING_SECONDS:
+        return True
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults
-from registry.journal import reader
+from registry.journal import reader, sealing
 from registry.models import AccessKey, CallRecord, JournalSegment
 
 log = logging.getLogger("mantra.journal")
@@ -75,22 +76,31 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
     """
     # Determined before the lines are read: a writer that has ended adds none.
     alive = reader.has_writer(path) if alive is None else alive
+    genuine = row.pk is None or sealing.is_genuine(row)
     shipped = 0
     lines = reader.lines(path, row.offset, row.lines)
     if size is not None:
         lines = takewhile(lambda line: line.end <= size, lines)
     while batch := list(islice(lines, BATCH)):
-        _ship_batch(batch, row)
+        _ship_batch(batch, row, genuine)
         shipped += len(batch)
     if not alive:
         with transaction.atomic():
-            row.closed = True
-            row.save()
+            row.closed, row.closed_at = True, timezone.now()
+            _store(row, genuine)
             _interrupt(row)
     return shipped
 
 
-def _ship_batch(batch: list[reader.Line], row: JournalSegment) -> None:
+def _store(row: JournalSegment, genuine: bool) -> None:
+    """Save a segment's row, and seal it unless it was changed without the key: that must stay visible."""
+    if row.serial is None:
+        row.serial = (JournalSegment.objects.aggregate(last=Max("serial"))["last"] or 0) + 1
+    row.seal = sealing.seal(row) if genuine else ""
+    row.save()
+
+
+def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) -> None:
     begun: dict[str, CallRecord] = {}
     ended: dict[str, dict[str, Any]] = {}
     for line in batch:
@@ -121,7 +131,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment) -> None:
         _update_last_used([*begun.values(), *earlier])
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
-        row.save()
+        _store(row, genuine)
 
 
 def _record_of_begin(line: dict[str, Any], segment: str) -> CallRecord:
@@ -187,7 +197,35 @@ def prune() -> None:
     now = timezone.now()
     CallRecord.objects.filter(started_at__lt=now - timedelta(days=settings.HISTORY_DAYS)).delete()
     before = now - timedelta(days=settings.JOURNAL_DAYS)
-    old = JournalSegment.objects.filter(closed=True, updated_at__lt=before)
-    for row in old:
+    for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):
+        if not sealing.is_genuine(row):
+            log.error("the row of %s was changed: its segment is kept; run verify_audit", row.name)
+            continue
         (Path(settings.JOURNAL_DIR) / row.name).unlink(missing_ok=True)
-    old.delete()
+        row.pruned = True
+        _store(row, genuine=True)
+    _forget_pruned()
+
+
+@transaction.atomic
+def _forget_pruned() -> None:
+    """Delete the rows of pruned segments up to the first that is not, but for the last one: it says that they were.
+
+    It stops at a row that was changed or removed: verify_audit must find that.
+    """
+    forgotten: list[JournalSegment] = []
+    for row in JournalSegment.objects.order_by("serial").iterator(BATCH):
+        follows = row.serial == (forgotten[-1].serial or 0) + 1 if forgotten else row.first or row.serial == 1
+        if not (row.pruned and follows and sealing.is_genuine(row)):
+            break
+        forgotten.append(row)
+    if len(forgotten) > 1:
+        last = forgotten.pop()
+        last.first = True
+        _store(last, genuine=True)
+        JournalSegment.objects.filter(pk__in=[row.pk for row in forgotten]).delete()
+
+
+def start_over() -> int:
+    """Forget all segments, after their files were put into an archive. Return their number."""
+    return JournalSegment.objects.all().delete()[0]

@@ -1,43 +1,239 @@
-"""Verifies segments: every line is as it was written, none is missing."""
+"""Verifies the journal: every line and every segment is as it was written, and none is missing.
+
+Three things prove it, each as far as it reaches: the chain in the files, the sealed rows in the database, and a signed
+head that was stored elsewhere.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
 from django.conf import settings
 
-from registry.journal import reader
-from registry.journal.chain import link
+from registry.journal import reader, sealing
+from registry.journal.chain import SUFFIX, link
+from registry.journal.head import Entry, Head
 from registry.models import JournalSegment
 
+#: Line number → the chains that it must have, each with the words for whoever noted it.
+Marks = dict[int, list[tuple[str, str]]]
 
-def verify(path: Path, row: JournalSegment | None) -> tuple[int, str]:
-    """Verify one segment. Return (number of valid lines, the fault of the first invalid one or "")."""
-    previous = path.name.encode()
-    number = 0
-    end = 0
-    shipped_hash = ""
+SHIPPED = "shipped to the call history"
+
+
+@dataclass(slots=True)
+class Chain:
+    """What the file of a segment says of itself. ``fault``: the fault of its first invalid line, or ""."""
+
+    name: str
+    lines: int = 0
+    end: str = ""
+    #: Name and last chain of the segment that it continues, None for the first one of a writer.
+    after: tuple[str, str] | None = None
+    has_close: bool = False
+    has_writer: bool = False
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome: texts by segment of what is broken, and of what cannot be proven."""
+
+    chains: dict[str, Chain] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    unproven: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> int:
+        return sum(chain.lines for chain in self.chains.values())
+
+    def breaks(self, name: str, text: str) -> None:
+        """Note a fault. The first one of a segment is kept: others follow from it."""
+        self.broken.setdefault(name, text)
+
+    def head(self, at: datetime, rows: Mapping[str, JournalSegment]) -> Head:
+        """Return the head of the segments that are not broken."""
+        whole = [chain for chain in self.chains.values() if chain.lines and chain.name not in self.broken]
+        closed = {name: row.closed_at for name, row in rows.items()}
+        return Head(at, tuple(Entry(chain.name, chain.lines, chain.end, closed.get(chain.name)) for chain in whole))
+
+
+def verify(
+    paths: Sequence[Path], rows: Mapping[str, JournalSegment] | None, head: Head | None, now: datetime
+) -> Report:
+    """Verify segments. ``rows``: those of the database by name, in the order of their serials; None without it."""
+    report = Report()
+    for path in paths:
+        chain = _read(path, _marks(path.name, rows, head))
+        report.chains[path.name] = chain
+        if chain.fault:
+            report.breaks(path.name, chain.fault)
+    if rows is not None:
+        _check_rows(report, list(rows.values()))
+    if head is not None:
+        _check_head(report, head, rows or {}, now)
+    _check_links(report, rows, now)
+    _check_ends(report, rows, head)
+    return report
+
+
+# ------------------------------------------------------------------------------------------- lines
+
+
+def _marks(name: str, rows: Mapping[str, JournalSegment] | None, head: Head | None) -> Marks:
+    """Return the lines of a segment that others have noted."""
+    marks: Marks = {}
+    row = rows.get(name) if rows else None
+    if row is not None and row.lines:
+        marks.setdefault(row.lines, []).append((row.last_hash, SHIPPED))
+    for entry in head.entries if head else ():
+        if entry.name == name:
+            marks.setdefault(entry.lines, []).append((entry.chain, _words(head)))
+    return marks
+
+
+def _words(head: Head | None) -> str:
+    return f"named by the head of {head.at:%Y-%m-%d %H:%M:%S}" if head else ""
+
+
+def _read(path: Path, marks: Marks) -> Chain:
+    """Return a segment's chain, checked line by line and at the marks."""
+    chain = Chain(path.name, has_writer=reader.has_writer(path))
+    previous, end = path.name.encode(), 0
     for line in reader.lines(path):
-        if link(settings.JOURNAL_KEY, previous, line.body) != line.chain:
-            return number, f"line {line.number} was changed, or a line before it was removed"
-        previous, number, end = line.chain, line.number, line.end
-        if row is not None and number == row.lines:
-            shipped_hash = line.chain.decode()
-    if row is not None and number < row.lines:
-        return number, f"line {number + 1} is missing: {row.lines} lines were shipped to the call history"
-    if row is not None and row.lines and shipped_hash != row.last_hash:
-        return number, f"line {row.lines} is not the line that was shipped to the call history"
-    torn = path.stat().st_size - end
-    if torn and not reader.has_writer(path):
-        return number, f"line {number + 1} is incomplete: {torn} bytes without a line end"
-    return number, ""
+        chain.fault = _fault_of(line, previous, marks, chain)
+        if chain.fault:
+            return chain
+        previous, end = line.chain, line.end
+        chain.lines, chain.end = line.number, line.chain.decode()
+    chain.fault = _fault_of_end(chain, path.stat().st_size - end, marks)
+    return chain
 
 
-def predecessor(path: Path) -> str:
-    """Return the name of the segment that this one continues, "" for the first one of a writer."""
-    first = next(reader.lines(path), None)
-    if first is None:
-        return ""
-    after = orjson.loads(first.body).get("after")
-    return str(after[0]) if after else ""
+def _fault_of(line: reader.Line, previous: bytes, marks: Marks, chain: Chain) -> str:
+    """Return the fault of a line, or "". Notes in ``chain`` what an open or a close line says."""
+    if link(settings.JOURNAL_KEY, previous, line.body) != line.chain:
+        return f"line {line.number} was changed, or a line before it was removed"
+    for expected, words in marks.get(line.number, ()):
+        if line.chain.decode() != expected:
+            return f"line {line.number} is not the line that was {words}"
+    if chain.has_close:
+        return f"line {line.number} follows the close line"
+    entry = orjson.loads(line.body)
+    if line.number == 1 and entry.get("after"):
+        name, end = entry["after"]
+        chain.after = name, end
+    chain.has_close = entry.get("t") == "close"
+    return ""
+
+
+def _fault_of_end(chain: Chain, torn: int, marks: Marks) -> str:
+    """Return the fault of a segment's end, or "". ``torn``: the bytes after its last complete line."""
+    for number in sorted(marks):
+        if number > chain.lines:
+            return f"line {chain.lines + 1} is missing: {number} lines were {marks[number][0][1]}"
+    if torn and not chain.has_writer:
+        return f"line {chain.lines + 1} is incomplete: {torn} bytes without a line end"
+    return ""
+
+
+# ---------------------------------------------------------------------------------- rows and head
+
+
+def _check_rows(report: Report, rows: Sequence[JournalSegment]) -> None:
+    """Check the seals, that no row between two others is missing, and that each row has its file."""
+    for row in rows:
+        if not sealing.is_genuine(row):
+            report.breaks(row.name, "its row in the database was changed")
+        elif row.adopted:
+            report.unproven[row.name] = "its row was sealed by an upgrade: a change from before cannot be proven"
+        chain = report.chains.get(row.name)
+        if chain is None and not row.pruned:
+            report.breaks(row.name, f"the segment is missing: {row.lines} lines were {SHIPPED}")
+        if chain is not None and row.closed and chain.lines > row.lines:
+            report.breaks(row.name, f"line {row.lines + 1} was added after the segment was {SHIPPED}")
+    if rows and rows[0].serial != 1 and not rows[0].first:
+        report.breaks(rows[0].name, "rows of earlier segments are missing from the database")
+    for before, row in pairwise(rows):
+        if (before.serial or 0) + 1 != row.serial:
+            report.breaks(row.name, f"rows between {before.name} and this segment are missing from the database")
+
+
+def _check_head(report: Report, head: Head, rows: Mapping[str, JournalSegment], now: datetime) -> None:
+    """Check that each segment of the head is there, unless the bus itself deleted it because of its age."""
+    for entry in head.entries:
+        row = rows.get(entry.name)
+        pruned = row is not None and row.pruned and sealing.is_genuine(row)
+        if entry.name not in report.chains and not pruned and not head.may_be_pruned(entry, now):
+            report.breaks(entry.name, f"the segment is missing: {entry.lines} lines were {_words(head)}")
+
+
+# ------------------------------------------------------------------------------------------- links
+
+
+def _check_links(report: Report, rows: Mapping[str, JournalSegment] | None, now: datetime) -> None:
+    """Check that each segment continues the end of its predecessor, and that each predecessor is there."""
+    continued: dict[str, str] = {}
+    for chain in report.chains.values():
+        if chain.after is None:
+            continue
+        name, end = chain.after
+        if name in continued:
+            report.breaks(chain.name, f"it continues {name}, as {continued[name]} does")
+        continued[name] = chain.name
+        before = report.chains.get(name)
+        if before is None:
+            _check_missing(report, chain, name, rows, now)
+        elif not before.fault and before.end != end:
+            report.breaks(name, f"line {before.lines} is not its last one: {chain.name} continues it after another")
+
+
+def _check_missing(
+    report: Report, chain: Chain, name: str, rows: Mapping[str, JournalSegment] | None, now: datetime
+) -> None:
+    """Note a predecessor without a file. The bus itself deletes those that are old and shipped (shipping.prune)."""
+    recent = _opened(chain.name) > now - timedelta(days=settings.JOURNAL_DAYS)
+    has_earlier = any(_is_earlier(other, name) for other in report.chains)
+    if rows is not None and name in rows:
+        return  # its row was checked
+    if recent or has_earlier:
+        report.breaks(name, f"the segment is missing, but {chain.name} continues it")
+    elif rows is None:
+        report.unproven[chain.name] = f"it continues {name}, which was deleted because of its age, or removed"
+
+
+def _check_ends(report: Report, rows: Mapping[str, JournalSegment] | None, head: Head | None) -> None:
+    """Note the segments whose end nothing proves: no close line, no successor, no row or head as long as they are."""
+    continued = {chain.after[0] for chain in report.chains.values() if chain.after}
+    noted = {entry.name: entry.lines for entry in head.entries} if head else {}
+    for name, chain in report.chains.items():
+        row = rows.get(name) if rows else None
+        proven = chain.has_close or name in continued or chain.has_writer
+        if not proven and (row is None or not row.closed) and noted.get(name) != chain.lines:
+            report.unproven.setdefault(name, "it has no close line: its writer was killed, or its end was cut off")
+
+
+def _parts(name: str) -> tuple[str, int, int]:
+    """Return a segment's writer, the time of its opening in nanoseconds, and its number in the writer's sequence."""
+    writer, opened, sequence = name.removesuffix(SUFFIX).rsplit("-", 2)
+    return writer, int(opened), int(sequence)
+
+
+def _opened(name: str) -> datetime:
+    return datetime.fromtimestamp(_parts(name)[1] / 1e9, UTC)
+
+
+def _is_earlier(name: str, than: str) -> bool:
+    """Return True if a segment is an earlier one of the same sequence."""
+    writer, opened, sequence = _parts(than)
+    return _parts(name)[0] == writer and _parts(name)[1] < opened and _parts(name)[2] < sequence
+
+
+def in_order(rows: Iterable[JournalSegment]) -> dict[str, JournalSegment]:
+    """Return rows by name, in the order of their serials."""
+    return {row.name: row for row in sorted(rows, key=lambda row: row.serial or 0)}

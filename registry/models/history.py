@@ -56,14 +56,26 @@ class CallRecord(models.Model):
 
 
 class JournalSegment(models.Model):
-    """The progress of shipping a segment into the call history, and the chain of its last shipped line."""
+    """The progress of shipping a segment into the call history, and the chain of its last shipped line.
+
+    All columns are sealed (registry/journal/sealing.py).
+    """
 
     name = models.CharField(max_length=120, unique=True)
+    #: Its place in the order of shipping, from 1 on.
+    serial = models.BigIntegerField(unique=True, null=True)
     offset = models.BigIntegerField(default=0)
     lines = models.BigIntegerField(default=0)
     last_hash = models.CharField(max_length=64, blank=True)
     closed = models.BooleanField(default=False)
-    updated_at = models.DateTimeField(auto_now=True)
+    closed_at = models.DateTimeField(null=True)
+    #: True for a row from before rows were sealed.
+    adopted = models.BooleanField(default=False)
+    #: True if the bus deleted the file because of its age.
+    pruned = models.BooleanField(default=False)
+    #: True if all rows before this one were deleted, as their files were.
+    first = models.BooleanField(default=False)
+    seal = models.CharField(max_length=64, blank=True)
 
     class Meta:
         verbose_name = _("journal segment")

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
 from registry import leader, processes
-from registry.journal import shipping
+from registry.journal import reader, shipping
 
 #: Seconds between two rounds, before the next round after a failure, and between two prunings.
 ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
@@ -27,10 +27,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--follow", action="store_true", help="repeat until stopped")
         parser.add_argument("--parent", type=int, help="also stop when this process has ended")
+        parser.add_argument(
+            "--start-over", action="store_true", help="forget all segments: for an empty folder and a new journal key"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         while True:
             with leader.only_one_in(Path(settings.JOURNAL_DIR), "ship") as alone:
+                if alone and options["start_over"]:
+                    return self.start_over()
                 if alone and options["follow"]:
                     return self.follow(options["parent"])
                 if alone:
@@ -41,6 +46,11 @@ class Command(BaseCommand):
             if not self._parent_alive(options["parent"]):
                 return None
             time.sleep(ROUND_INTERVAL)  # another process ships: wait to replace it
+
+    def start_over(self) -> None:
+        if reader.segments():
+            raise CommandError("the journal's folder has segments: prove them and put them into an archive first")
+        self.stdout.write(f"{shipping.start_over()} segments forgotten")
 
     def _parent_alive(self, parent: int | None) -> bool:
         return parent is None or processes.pid_alive(parent)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from django.utils import timezone
 
-from registry.journal import reader, verifying
+from registry.journal import head, reader, verifying
 from registry.models import JournalSegment
 
 
@@ -16,33 +19,44 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--offline", action="store_true", help="check only the files")
+        parser.add_argument(
+            "--head", metavar="FILE", help="write a signed head to store elsewhere (-: standard output)"
+        )
+        parser.add_argument("--since-head", metavar="FILE", help="check also against a head that was stored (-: input)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows: dict[str, JournalSegment] = {}
-        if not options["offline"]:
-            try:
-                rows = {row.name: row for row in JournalSegment.objects.all()}
-            except DatabaseError:
-                self.stderr.write("the database cannot be reached: checking only the files")
-        paths = reader.segments()
-        names = {path.name for path in paths}
-        valid_lines, faults = 0, []
-        for path in paths:
-            lines, fault = verifying.verify(path, rows.get(path.name))
-            valid_lines += lines
-            if fault:
-                faults.append(f"{path.name}: {fault}")
-                continue
-            before = verifying.predecessor(path)
-            if before and before not in names and before in rows:
-                faults.append(f"{before}: the segment is missing, but {path.name} continues it")
-        faults += [
-            f"{name}: the segment is missing: {row.lines} lines were shipped to the call history"
-            for name, row in rows.items()
-            if name not in names and not any(line.startswith(f"{name}:") for line in faults)
-        ]
-        for line in faults:
-            self.stdout.write(f"BROKEN {line}")
-        if faults:
-            raise CommandError(f"{len(faults)} of {len(paths)} segments have changed")
-        self.stdout.write(f"{valid_lines} lines in {len(paths)} segments are unchanged")
+        earlier = self._read_head(options["since_head"]) if options["since_head"] else None
+        rows = None if options["offline"] else self._rows()
+        now = timezone.now()
+        report = verifying.verify(reader.segments(), rows, earlier, now)
+        # The standard output has the head only, if it is asked for there.
+        out = self.stderr if options["head"] == "-" else self.stdout
+        for name, text in sorted(report.unproven.items()):
+            out.write(f"UNPROVEN {name}: {text}")
+        for name, text in sorted(report.broken.items()):
+            out.write(f"BROKEN {name}: {text}")
+        if options["head"]:
+            self._write_head(options["head"], report.head(now, rows or {}))
+        if report.broken:
+            raise CommandError(f"{len(report.broken)} of {len(report.chains)} segments have changed")
+        out.write(f"{report.lines} lines in {len(report.chains)} segments are unchanged")
+
+    def _write_head(self, path: str, made: head.Head) -> None:
+        if path == "-":
+            self.stdout.write(head.dump(made).decode(), ending="")
+        else:
+            Path(path).write_bytes(head.dump(made))
+
+    def _read_head(self, path: str) -> head.Head:
+        try:
+            return head.load(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+        except (OSError, head.HeadError) as error:
+            raise CommandError(f"the head {path} cannot be used: {error}") from None
+
+    def _rows(self) -> dict[str, JournalSegment] | None:
+        """Return the rows of all segments. None, and a warning, if the database cannot be reached."""
+        try:
+            return verifying.in_order(JournalSegment.objects.all())
+        except DatabaseError:
+            self.stderr.write("the database cannot be reached: checking only the files")
+            return None
