@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, ClassVar
@@ -231,6 +231,8 @@ class Adapter(ABC):
     #: it. Types that are not named here have that in the stream already, or no other form.
     as_written: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     default_port: ClassVar[int | None] = None
+    #: True if own_routines() can find any.
+    has_own_routines: ClassVar[bool] = False
     #: The server's own databases, in lower case. Their tables tell of accounts and of other databases.
     system_databases: ClassVar[frozenset[str]] = frozenset()
 
@@ -262,6 +264,14 @@ class Adapter(ABC):
         locks, variables, temporary tables. No transaction is open. Returns False if the connection must be closed.
         """
         return True
+
+    def own_routines(self, connection: Any, names: Collection[str]) -> frozenset[str]:
+        """Return those of ``names`` that call a function or procedure which was made in this database.
+
+        A name is "name" or "schema.name", in lower case. Those of the server and of extensions are not among them, nor
+        those in other languages than SQL: they may do what no statement can. Engines without a look-up find none.
+        """
+        return frozenset()
 
     # The catalogue. All of it only reads; names are passed as values, or quoted by the engine's rule.
 

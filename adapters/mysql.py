@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -101,6 +101,14 @@ _OWN_FUNCTION = (
     " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
 )
 
+#: The stored functions of these names: all of them are in SQL. The current database's need no schema before them.
+_OWN_ROUTINES = (
+    "SELECT lower(routine_schema), lower(routine_name), coalesce(routine_schema = database(), 0)"
+    " FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
+    " AND find_in_set(lower(routine_name), %(names)s) > 0"
+    " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
+)
+
 _NUMBERS = {
     **dict.fromkeys((1040, 1203, 1226), "too-many-connections"),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), "forbidden"),
@@ -132,6 +140,7 @@ class MySQL(Adapter):
     install = "apt-get install default-libmysqlclient-dev pkg-config gcc python3-dev && pip install mysqlclient"
     dialect = "mysql"
     paramstyle = "pyformat"
+    has_own_routines = True
     default_port = 3306
     system_databases = frozenset(("information_schema", "mysql", "performance_schema", "sys"))
     settings = (
@@ -211,6 +220,13 @@ class MySQL(Adapter):
         finally:
             if token is not None:
                 watchdog.end(token)
+
+    def own_routines(self, connection: Any, names: Collection[str]) -> frozenset[str]:
+        last = ",".join(name.rpartition(".")[2] for name in names)
+        found: set[str] = set()
+        for schema, name, here in _query(connection, _OWN_ROUTINES, names=last):
+            found |= {f"{schema}.{name}", name} if here else {f"{schema}.{name}"}
+        return frozenset(found.intersection(names))
 
     def restore(self, connection: Any, writes: bool) -> bool:
         """As in the base class: the account logs in again in the same connection, which ends its session."""

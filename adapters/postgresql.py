@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import cache, lru_cache
@@ -96,6 +96,19 @@ _OWN_FUNCTION = """
     LEFT JOIN pg_catalog.pg_depend e
     ON e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
     WHERE p.proname = %(name)s AND (%(schema)s = '' OR n.nspname = %(schema)s)
+"""
+
+#: The functions and procedures of these names in SQL and PL/pgSQL whose every overload was made here. Without a schema
+#: a function of the server would come first.
+_OWN_ROUTINES = """
+    SELECT n.nspname, p.proname, pg_catalog.bool_or(pg_catalog.pg_function_is_visible(p.oid)) AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc s WHERE s.pronamespace = 'pg_catalog'::regnamespace AND s.proname = p.proname)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    LEFT JOIN pg_catalog.pg_depend e
+    ON e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+    WHERE p.proname = ANY(string_to_array(%(names)s, ' ')) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    GROUP BY n.nspname, p.proname HAVING bool_and(l.lanname IN ('sql', 'plpgsql') AND e.objid IS NULL)
 """
 
 _PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
@@ -198,6 +211,7 @@ class PostgreSQL(Adapter):
     install = "pip install psycopg2-binary"
     dialect = "postgres"
     paramstyle = "pyformat"
+    has_own_routines = True
     as_written = {
         "boolean": lambda value: "t" if value else "f",
         "bytes": lambda value: f"\\x{value.hex()}",
@@ -454,6 +468,13 @@ class PostgreSQL(Adapter):
             self.unprepared.add(sql)
             return False
         return True
+
+    def own_routines(self, connection: Any, names: Collection[str]) -> frozenset[str]:
+        last = " ".join(name.rpartition(".")[2] for name in names)
+        found: set[str] = set()
+        for schema, name, comes_first in _query(connection, _OWN_ROUTINES, names=last):
+            found |= {f"{schema}.{name}", name} if comes_first else {f"{schema}.{name}"}
+        return frozenset(found.intersection(names))
 
     def restore(self, connection: Any, writes: bool) -> bool:
         """As in the base class. What DISCARD ALL discards, prepared statements among it, is no longer counted."""

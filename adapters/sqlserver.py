@@ -98,6 +98,12 @@ class SQLServer(TDSAdapter):
         "SELECT TABLE_NAME, CASE WHEN TABLE_TYPE = 'VIEW' THEN 'view' ELSE 'table' END AS kind"
         " FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s ORDER BY TABLE_NAME"
     )
+    #: Not those in the languages of .NET, nor of a name that the server has too: its own comes first.
+    routines_sql = (
+        "SELECT SCHEMA_NAME(schema_id) AS s, name, CASE WHEN schema_id = SCHEMA_ID() THEN 1 ELSE 0 END AS here"
+        " FROM sys.objects WHERE LOWER(name) = %(name)s AND type IN ('FN', 'IF', 'TF', 'P') AND is_ms_shipped = 0"
+        " AND NOT EXISTS (SELECT 1 FROM sys.system_objects o WHERE LOWER(o.name) = %(name)s)"
+    )
     columns_sql = (
         "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE,"
         " c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"

@@ -80,6 +80,12 @@ class Sybase(TDSAdapter):
         "SELECT name, CASE WHEN type = 'V' THEN 'view' ELSE 'table' END AS kind FROM sysobjects"
         " WHERE type IN ('U', 'V') AND user_name(uid) = %(schema)s ORDER BY name"
     )
+    #: Not those in Java, nor of a name that the server has too: its own comes first.
+    routines_sql = (
+        "SELECT user_name(uid) AS owner, name, CASE WHEN user_name(uid) IN (user_name(), 'dbo') THEN 1 ELSE 0 END"
+        " AS here FROM sysobjects WHERE lower(name) = %(name)s AND type IN ('SF', 'P')"
+        " AND NOT EXISTS (SELECT 1 FROM sybsystemprocs..sysobjects o WHERE lower(o.name) = %(name)s)"
+    )
     columns_sql = (
         "SELECT c.name, t.name AS type, c.length, c.prec, c.scale,"
         " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable,"

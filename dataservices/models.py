@@ -16,8 +16,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adapters import ADAPTERS, adapter_class
-from adapters.base import Setting, time_zone
+from adapters.base import Setting, SourceError, time_zone
 from dataservices import sql as sql_text
+from dataservices.routines import own_routines
 from registry import secret_rules
 from registry.models import Agency, Operation, Parameter, RegistryModel, code_validator
 from registry.secrets import EncryptedField
@@ -180,13 +181,16 @@ class DataOperation(Operation):
         verbose_name = _("data operation")
         verbose_name_plural = _("data operations")
 
+    #: The functions and procedures in the SQL that were found to be made in the source, when it was saved last.
+    routines = models.JSONField(default=list, editable=False)
+
     def clean(self) -> None:
         super().clean()
         problems: dict[str, Any] = {}
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.source_id and self.sql:
-            sql_problems = sql_text.check(self.sql, self.dialect, self.writes)
+            sql_problems = self._check_sql()
             sql_problems = sql_problems or sql_text.quoted_placeholders(self.sql, self.dialect)
             if sql_problems:
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
@@ -196,6 +200,16 @@ class DataOperation(Operation):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         if problems:
             raise ValidationError(problems)
+
+    def _check_sql(self) -> list[sql_text.Problem]:
+        """Return the problems of the SQL. Those of its functions and procedures that the source has made are none."""
+        problems = sql_text.check(self.sql, self.dialect, self.writes)
+        unknown = {problem.routine for problem in problems if problem.routine}
+        try:
+            self.routines = sorted(own_routines(self.source.engine, self.source.settings(), unknown))
+        except SourceError as error:
+            return [sql_text.not_looked_up(problem, error.reason) for problem in problems]
+        return sql_text.check(self.sql, self.dialect, self.writes, self.routines) if self.routines else problems
 
     @property
     def dialect(self) -> str:

@@ -212,7 +212,7 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
     template = row.template()
 
     def check_blocks(given: frozenset[str]) -> None:
-        if sql.check_combination(template, given, pool.adapter.dialect, row.writes):
+        if sql.check_combination(template, given, pool.adapter.dialect, row.writes, row.routines):
             raise BlocksRefused
 
     # SQL that may run with all blocks may not with some of them.
@@ -221,7 +221,13 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
         pool=pool,
         template=template,
         # The functions that the check allows in a read leave nothing behind in a session.
-        limits=Limits(row.max_rows, row.timeout_ms / 1000, row.writes, settings.ROW_BYTES, plain=not row.writes),
+        limits=Limits(
+            row.max_rows,
+            row.timeout_ms / 1000,
+            row.writes,
+            settings.ROW_BYTES,
+            plain=not row.writes and not row.routines,
+        ),
         page_size=row.page_size,
         declared=declared,
         methods=_WRITES if row.writes else _READS,

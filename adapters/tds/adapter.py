@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -249,11 +249,21 @@ class TDSAdapter(Adapter):
     schemas_sql: ClassVar[str]
     tables_sql: ClassVar[str]
     columns_sql: ClassVar[str]
+    #: The (schema, name, whether it needs no schema before it) of what was made in this database under a name.
+    routines_sql: ClassVar[str]
+    has_own_routines = True
     #: The statements that turn showing plans on, and off again, each in a batch of its own.
     plan_switches: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]]
 
     def databases(self, connection: Connection) -> list[str]:
         return [name for name, *_ in self._query(connection, self.databases_sql)]
+
+    def own_routines(self, connection: Connection, names: Collection[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for last in {name.rpartition(".")[2] for name in names}:
+            for schema, name, here in self._query(connection, self.routines_sql, name=last):
+                found |= {f"{schema}.{name}".lower(), name.lower()} if here else {f"{schema}.{name}".lower()}
+        return frozenset(found.intersection(names))
 
     def schemas(self, connection: Connection) -> list[str]:
         return [name for name, *_ in self._query(connection, self.schemas_sql) if name]

@@ -8,7 +8,7 @@ second wall; the first one is the read-only account and transaction.
 from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
-from dataservices.sql.messages import Problem
+from dataservices.sql.messages import Problem, not_looked_up
 from dataservices.sql.template import Template, TemplateError, parse, quoted_placeholders, supports_paging
 
 __all__ = (
@@ -17,6 +17,7 @@ __all__ = (
     "TemplateError",
     "check",
     "check_combination",
+    "not_looked_up",
     "parse",
     "quoted_placeholders",
     "supports_paging",

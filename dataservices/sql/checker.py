@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -24,8 +25,9 @@ from dataservices.sql.tokens import BLANK, GAPS, QUOTED, is_word_character, toke
 def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str] = ()) -> list[Problem]:
     """Return the problems of a text; an empty list means that it may run.
 
-    ``dialect`` is "sqlite", "postgres", "mysql", "tsql" or "oracle". ``allowed`` are function names (lower case)
-    that the operator permits besides the dialect's list. The text is checked with all its blocks and with none.
+    ``dialect`` is "sqlite", "postgres", "mysql", "tsql" or "oracle". ``allowed`` are functions and procedures that may
+    be called besides the dialect's list, as "name" or "schema.name" in lower case: those that the source's owner made.
+    The text is checked with all its blocks and with none.
     """
     try:
         template = parse(sql, dialect)
@@ -57,9 +59,10 @@ def _check_batch(text: str, dialect: str, writes: bool, allowed: Collection[str]
     if not tokens:
         return [make_problem("empty")]
     try:
-        batch = tsql.split_batch(text, tokens, writes)
+        batch = tsql.split_batch(text, tokens, writes, allowed)
     except tsql.Refusal as refusal:
-        return [sample.problem(refusal.code, refusal.token, near=sample.raw(refusal.token)[:40])]
+        problem = sample.problem(refusal.code, refusal.token, near=sample.raw(refusal.token)[:40])
+        return [replace(problem, routine=refusal.routine)]
     for read in batch.reads:
         problems += _check_statement(read, dialect, False, allowed)
     if batch.write:
@@ -313,7 +316,9 @@ class FunctionCheck:
         self.sample = sample
         self.dialect = sample.dialect
         writing = functions.WRITING[self.dialect] if writes else ()
-        self.functions = functions.FUNCTIONS[self.dialect].union(allowed, writing)
+        # A function of the server comes before one of the same name that was made there.
+        own = frozenset(allowed) - functions.CALLED.get(self.dialect, frozenset())
+        self.functions = functions.FUNCTIONS[self.dialect].union(own, writing)
 
     def problems(self, tokens: Sequence[Token], names: Collection[int]) -> Iterator[Problem]:
         """Check every word before a "(": it belongs to the grammar, names columns, or must be an allowed function."""
@@ -353,22 +358,31 @@ class FunctionCheck:
 
     def _call(self, tokens: Sequence[Token], index: int, raw: str, quoted: bool) -> Iterator[Problem]:
         name = tokens[index]
-        if quoted and not (self.dialect == "mysql" and raw[0] == '"'):
+        qualified = index > 0 and tokens[index - 1].token_type is TokenType.DOT
+        if quoted and not (self.dialect == "mysql" and raw[0] == '"') and not (self.dialect == "tsql" and qualified):
             yield self.sample.problem("function-quoted", name, name=raw)
             return
-        word = raw.split()[-1].lower()
-        if index and tokens[index - 1].token_type is TokenType.DOT:
-            schema = self.sample.raw(tokens[index - 2]).lower() if index > 1 else ""
-            if self.dialect == "tsql" and (f"{schema.strip('[]')}.{word}" in self.functions or word in _METHODS):
-                return
-            if self.dialect == "oracle" and f"{schema}.{word}" in self.functions:
-                return
-            if self.dialect != "postgres" or schema != "pg_catalog":
-                yield self.sample.problem("function-qualified", name, name=raw)
-            elif word not in self.functions:
-                yield self.sample.problem("function", name, name=raw)
+        word = raw.strip('[]"').split()[-1].lower() if quoted else raw.split()[-1].lower()
+        if qualified:
+            yield from self._qualified_call(tokens, index, raw, word)
         elif word not in functions.GRAMMAR and word not in self.functions:
-            yield self.sample.problem("function", name, name=raw)
+            yield replace(self.sample.problem("function", name, name=raw), routine=word)
+
+    def _qualified_call(self, tokens: Sequence[Token], index: int, raw: str, word: str) -> Iterator[Problem]:
+        """Check a call of schema.name(…), or of a value's method."""
+        schema = self.sample.raw(tokens[index - 2]).lower().strip('[]"`') if index > 1 else ""
+        routine = f"{schema}.{word}"
+        # A name with more parts is another database's, or a function of an Oracle package.
+        longer = index > 2 and tokens[index - 3].token_type is TokenType.DOT
+        if routine in self.functions and (not longer or self.dialect == "oracle"):
+            return
+        if self.dialect == "tsql" and word in _METHODS:
+            return
+        if self.dialect != "postgres" or schema != "pg_catalog":
+            problem = self.sample.problem("function-qualified", tokens[index], name=raw)
+            yield problem if longer else replace(problem, routine=routine)
+        elif word not in self.functions:
+            yield self.sample.problem("function", tokens[index], name=raw)
 
 
 class SqlChecker:

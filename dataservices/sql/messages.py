@@ -15,7 +15,8 @@ def gettext_noop(message: str) -> str:
 class Problem:
     """A reason why a text may not run. ``message`` is an English msgid with {names} from ``details``.
 
-    ``line`` and ``column`` count from 1; they are None if the problem concerns the whole text.
+    ``line`` and ``column`` count from 1; they are None if the problem concerns the whole text. ``routine`` is the name,
+    "name" or "schema.name" in lower case, of a function or procedure that may be called if the source's owner made it.
     """
 
     code: str
@@ -23,6 +24,7 @@ class Problem:
     details: Mapping[str, str] = field(default_factory=dict)
     line: int | None = None
     column: int | None = None
+    routine: str = ""
 
     def text(self) -> str:
         """Return the message in English."""
@@ -85,10 +87,16 @@ MESSAGES = {
         "]]; write WHERE 1 = 1 if you mean every row."
     ),
     "function": gettext_noop(
-        "The function {name} is not allowed. Remove it, or ask the operator to allow it."
+        "The function {name} is neither on the list of allowed ones nor made in this source. Remove it, or put it into "
+        "a view and read that."
+    ),
+    "routine-unknown": gettext_noop(
+        "Whether {name} was made in this source could not be looked up ({reason}). Test the source, then save again."
     ),
     "function-quoted": gettext_noop("Write the function {name} without quotation marks."),
-    "function-qualified": gettext_noop("Write the function {name} without a schema before it."),
+    "function-qualified": gettext_noop(
+        "{name} was not made in this source. Write a function of the server without a schema before it."
+    ),
     "construct": gettext_noop(
         "The check does not know this part of SQL: {near}. Write it another way, or put it into a view and read that."
     ),
@@ -116,7 +124,10 @@ MESSAGES = {
         "Call a procedure as EXEC name value, @variable OUTPUT, …. Put an expression such as {near} into a variable "
         "first."
     ),
-    "procedure": gettext_noop("The server's own procedures and those of other databases cannot be called: {near}."),
+    "procedure": gettext_noop(
+        "Only procedures that were made in this source can be called, not the server's own or another database's: "
+        "{near}."
+    ),
     "link": gettext_noop(
         "You cannot read through a link to another database: {near}. Ask that database's administrator for a view."
     ),
@@ -132,3 +143,10 @@ def position_of(text: str, start: int) -> tuple[int, int]:
 
 def make_problem(code: str, place: tuple[int | None, int | None] = (None, None), /, **details: str) -> Problem:
     return Problem(code, MESSAGES[code], details, *place)
+
+
+def not_looked_up(problem: Problem, reason: str) -> Problem:
+    """Return a problem of a routine as one of a source that could not be asked; other problems as they are."""
+    if not problem.routine:
+        return problem
+    return make_problem("routine-unknown", (problem.line, problem.column), name=problem.routine, reason=reason)

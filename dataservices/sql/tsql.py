@@ -8,7 +8,7 @@ allowed anywhere else, whatever a parser reads it as (sqlglot reads SELECT 1 SHU
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot.tokens import Token, TokenType
@@ -37,12 +37,16 @@ _SYSTEM_PROCEDURE = ("sp_", "xp_", "fn_", "ms_")
 
 
 class Refusal(Exception):
-    """A batch is not of this form: the code of the problem, and its token."""
+    """A batch is not of this form: the code of the problem, and its token.
 
-    def __init__(self, code: str, token: Token) -> None:
+    ``routine`` is the name of a procedure that may be called if the source's owner made it.
+    """
+
+    def __init__(self, code: str, token: Token, routine: str = "") -> None:
         super().__init__(code)
         self.code = code
         self.token = token
+        self.routine = routine
 
 
 @dataclass
@@ -54,14 +58,18 @@ class Batch:
     write: str = ""
 
 
-def split_batch(text: str, tokens: Sequence[Token], writes: bool) -> Batch:
-    """Parse a batch. ``tokens`` are without semicolons at the end. Raises Refusal."""
-    return _BatchParser(text, tokens, writes).read()
+def split_batch(text: str, tokens: Sequence[Token], writes: bool, allowed: Collection[str] = ()) -> Batch:
+    """Parse a batch. ``tokens`` are without semicolons at the end. Raises Refusal.
+
+    ``allowed`` are procedures, as "name" or "schema.name", that may be called though they look like the server's own.
+    """
+    return _BatchParser(text, tokens, writes, allowed).read()
 
 
 class _BatchParser:
-    def __init__(self, text: str, tokens: Sequence[Token], writes: bool) -> None:
+    def __init__(self, text: str, tokens: Sequence[Token], writes: bool, allowed: Collection[str]) -> None:
         self.text = text
+        self.allowed = allowed
         self.tokens = tokens
         self.writes = writes
         self.words = [text[token.start : token.end + 1].lower() for token in tokens]
@@ -249,8 +257,12 @@ class _BatchParser:
         while self._word() == ".":
             self.at += 1
             parts.append(self._part())
-        if len(parts) > 2 or parts[-1].strip('[]"').startswith(_SYSTEM_PROCEDURE) or parts[0].strip('[]"') == "sys":
+        names = [part.strip('[]"') for part in parts]
+        if len(names) > 2 or names[0] == "sys":
             raise Refusal("procedure", self.tokens[self.at - 1])
+        routine = ".".join(names)
+        if names[-1].startswith(_SYSTEM_PROCEDURE) and routine not in self.allowed:
+            raise Refusal("procedure", self.tokens[self.at - 1], routine)
 
     def _part(self) -> str:
         word = self._word()

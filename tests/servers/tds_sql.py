@@ -154,10 +154,20 @@ _FOREIGN = (
     f' FROM ({_OBJECTS}) o, pragma_foreign_key_list(o.name) f JOIN ({_OBJECTS}) t ON t.name = f."table")'
     " SELECT * FROM f"
 )
+#: What an agency has made: as names alone, for the catalogue. One of each kind, and one that the server brings.
+_ROUTINES = " UNION ALL ".join(
+    f"SELECT '{name}' AS name, '{kind}' AS type, {shipped} AS shipped"
+    for name, kind, shipped in (
+        ("hitung", "P", 0), ("sp_ambil", "P", 0), ("fn_umur", "FN", 0), ("daftar", "IF", 0), ("sp_who", "P", 0),
+        ("dari_net", "FS", 0), ("sp_bawaan", "P", 1),
+    )
+)  # fmt: skip
 _VIEWS = {
     "sys_databases": "SELECT 'mantra' AS name UNION SELECT 'master'",
     "sys_schemas": "SELECT 1 AS schema_id, 'dbo' AS name",
-    "sys_objects": f"SELECT id AS object_id, name, 1 AS schema_id FROM ({_OBJECTS})",
+    "sys_objects": "SELECT id AS object_id, name, 1 AS schema_id, CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type,"
+    f" 0 AS is_ms_shipped FROM ({_OBJECTS}) UNION ALL SELECT NULL, name, 1, type, shipped FROM ({_ROUTINES})",
+    "sys_system_objects": "SELECT 'sp_who' AS name UNION SELECT 'fn_helpcollations'",
     "sys_indexes": "SELECT DISTINCT id AS object_id, name AS index_id, name, is_unique, is_primary AS is_primary_key,"
     f" 0 AS has_filter FROM ({_KEYS})",
     "sys_columns": f"SELECT o.id AS object_id, ordinal AS column_id, c.name FROM tds_columns c"
@@ -182,7 +192,9 @@ _VIEWS = {
 }
 _SYBASE_VIEWS = {
     "sysdatabases": "SELECT 'mantra' AS name UNION SELECT 'master'",
-    "sysobjects": f"SELECT id, name, CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type, 1 AS uid FROM ({_OBJECTS})",
+    "sysobjects": f"SELECT id, name, CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type, 1 AS uid FROM ({_OBJECTS})"
+    f" UNION ALL SELECT NULL, name, CASE type WHEN 'FN' THEN 'SF' ELSE type END, 1 FROM ({_ROUTINES})",
+    "sybsystemprocs_sysobjects": "SELECT 'sp_who' AS name UNION SELECT 'fn_helpcollations'",
     "syscolumns": "SELECT o.id, ordinal AS colid, c.name, tds_part(c.type, 'name') AS usertype,"
     " coalesce(tds_part(c.type, 'length'), 8) AS length, tds_part(c.type, 'precision') AS prec,"
     " tds_part(c.type, 'scale') AS scale, nullable * 8 AS status FROM tds_columns c"
@@ -265,10 +277,11 @@ class Session:
             "newid": (0, lambda: str(uuid.uuid4()).upper()),
             "suser_name": (0, lambda: self.user),
             "db_name": (0, lambda: "mantra"),
-            "schema_name": (0, lambda: "dbo"),
+            "schema_name": (-1, lambda *schema: "dbo"),
+            "schema_id": (0, lambda: 1),
             "tds_fact": (1, self.facts.get),
             "has_dbaccess": (1, lambda name: 1),
-            "user_name": (1, lambda uid: "dbo"),
+            "user_name": (-1, lambda *uid: "dbo"),
             "index_col": (3, self._key_column),
             "col_name": (2, self._column),
             "object_name": (1, self._object),
@@ -700,6 +713,8 @@ def _in_sqlite(node: exp.Expression) -> exp.Expression:
         return exp.convert(_GLOBALS.get(node.expressions[0].name.lower(), 0))
     if isinstance(node, exp.Anonymous) and node.name.lower() == "tds_convert":
         return exp.func("tds_cast", node.expressions[1], node.expressions[0])
+    if isinstance(node, exp.Table) and node.catalog.lower() == "sybsystemprocs":
+        node.set("this", exp.to_identifier(f"sybsystemprocs_{node.name}".lower()))
     if isinstance(node, exp.Table) and node.catalog:
         node.set("catalog", None)
         if not node.db:
