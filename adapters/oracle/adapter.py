@@ -27,7 +27,7 @@ from adapters.base import (
     plannable,
 )
 from adapters.oracle import catalogue
-from adapters.oracle.connecting import connect, session_zone
+from adapters.oracle.connecting import connect, restore_session, session_zone
 from adapters.oracle.driver import FETCH, oracledb_driver, to_source_error
 from adapters.oracle.statements import OTHER_STATEMENT, OracleStatement, parse_statement
 from adapters.oracle.types import (
@@ -82,6 +82,8 @@ class Oracle(Adapter):
         self.zone = session_zone(source) or self.zone
         #: Statements whose timestamps only the server can write exactly: the statement sent instead, and its columns.
         self.exact: dict[str, tuple[str, Columns]] = {}
+        #: Calls of what is not the server's own.
+        self.own_calls: set[tuple[str, ...]] = set()
         #: By statement: the width of its widest row so far, in bytes.
         self.widths: dict[str, int] = {}
 
@@ -100,6 +102,8 @@ class Oracle(Adapter):
         try:
             connection.call_timeout = max(1, int(limits.seconds * 1000))
             if limits.writes:
+                if statement.calls:
+                    self._check_call(connection, statement.called)
                 return _write(connection, statement, values, limits)
             return self._read(connection, statement, values, limits, deadline)
         except Exception as error:
@@ -116,6 +120,21 @@ class Oracle(Adapter):
         finally:
             if token is not None:
                 watchdog.end(token)
+
+    def _check_call(self, connection: Any, called: tuple[str, ...]) -> None:
+        """Look up, once for each name, whose procedure a CALL names. Raises QueryFailed if it is the server's own."""
+        connection.called = True
+        if called in self.own_calls:
+            return
+        if catalogue.is_of_the_server(connection, called):
+            raise QueryFailed("forbidden")
+        if len(self.own_calls) > 500:
+            self.own_calls.clear()
+        self.own_calls.add(called)
+
+    def restore(self, connection: Any, writes: bool) -> bool:
+        """As in the base class, after a procedure has run: nothing else can change a session here."""
+        return not connection.called or restore_session(connection, self.source)
 
     def _read(
         self,

@@ -14,6 +14,7 @@ from adapters.base import (
     keys_of,
 )
 from adapters.oracle.driver import FETCH, to_source_error
+from adapters.server_names import is_oracle_schema
 from adapters.socket_watch import watchdog
 
 #: The bus's names of ALL_TAB_COLUMNS's types, without their parentheses.
@@ -27,17 +28,21 @@ _NAMES = {
 }
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+#: The owners of what a name stands for if the current schema has no procedure, function or package of it.
+_SYNONYM_OWNERS = (
+    "SELECT table_owner FROM all_synonyms WHERE synonym_name = :name"
+    " AND owner IN ('PUBLIC', sys_context('USERENV', 'CURRENT_SCHEMA'))"
+    " AND NOT EXISTS (SELECT 1 FROM all_objects WHERE object_name = :name"
+    " AND owner = sys_context('USERENV', 'CURRENT_SCHEMA') AND object_type IN ('PROCEDURE', 'FUNCTION', 'PACKAGE'))"
+)
 
 
-#: Accounts that Oracle itself creates.
-_SYSTEM_SCHEMAS = _words("""
-    ANONYMOUS APPQOSSYS AUDSYS CTXSYS DBSFWUSER DBSNMP DIP DVF DVSYS EXFSYS GGSYS GSMADMIN_INTERNAL GSMCATUSER
-    GSMROOTUSER GSMUSER LBACSYS MDDATA MDSYS MGMT_VIEW OJVMSYS OLAPSYS ORACLE_OCM ORDDATA ORDPLUGINS ORDSYS OUTLN
-    OWBSYS PUBLIC REMOTE_SCHEDULER_AGENT SI_INFORMTN_SCHEMA SPATIAL_CSW_ADMIN_USR SPATIAL_WFS_ADMIN_USR SYS
-    SYS$UMF SYSBACKUP SYSDG SYSKM SYSMAN SYSRAC SYSTEM TSMSYS VECSYS WK_TEST WKPROXY WKSYS WMSYS XDB XS$NULL
-""")
+def is_of_the_server(connection: Any, called: tuple[str, ...]) -> bool:
+    """Return True if a procedure, function or package is Oracle's own. ``called`` are the parts of its written name,
+    as the dictionary has them; none if they cannot be told."""
+    if not called or (len(called) > 1 and is_oracle_schema(called[0])):
+        return True
+    return any(is_oracle_schema(owner or "") for (owner,) in _query(connection, _SYNONYM_OWNERS, name=called[0]))
 
 
 def databases(connection: Any) -> list[str]:
@@ -51,7 +56,7 @@ def schemas(connection: Any) -> list[str]:
         "SELECT owner FROM (SELECT owner FROM all_tables UNION SELECT owner FROM all_views) found"
         " ORDER BY CASE WHEN owner = sys_context('USERENV', 'CURRENT_SCHEMA') THEN 0 ELSE 1 END, owner",
     )
-    return [name for (name,) in rows if name not in _SYSTEM_SCHEMAS and not name.startswith(("APEX_", "FLOWS_"))]
+    return [name for (name,) in rows if not is_oracle_schema(name)]
 
 
 def tables(connection: Any, schema: str) -> list[tuple[str, str]]:

@@ -79,6 +79,21 @@ def connect(source: Mapping[str, Any], writes: bool, seconds: float) -> Any:
     return connection
 
 
+def restore_session(connection: Any, source: Mapping[str, Any]) -> bool:
+    """Empty the variables of packages and set the session up again. Returns False if that fails.
+
+    Locks of DBMS_LOCK and the contexts of an application stay: only its own packages can free those.
+    """
+    statements = [statement.replace("'", "''") for statement in _session_statements(source)]
+    setup = " ".join(f"EXECUTE IMMEDIATE '{statement}';" for statement in statements)
+    try:
+        _execute_setup(connection, f"BEGIN {setup} DBMS_SESSION.MODIFY_PACKAGE_STATE(2); END;")
+    except SourceError:
+        return False
+    connection.called = False
+    return True
+
+
 def connect_parameters(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return where the database is, as the driver's connect parameters. Raises ConnectFailed."""
     parameters: dict[str, Any] = {}
@@ -228,6 +243,7 @@ def _connection_class() -> type[Any]:
     """Return a subclass of the driver's connection that can be cut off at any moment and closed twice.
 
     ``lost``: the server is not waited for when closing. ``descriptor`` belongs to its socket; -1 if there is none.
+    ``called``: a procedure has run in its session.
     """
     base = oracledb_driver().Connection
 
@@ -235,6 +251,7 @@ def _connection_class() -> type[Any]:
         def __init__(self, seconds: float, writes: bool, **settings: Any) -> None:
             self.writes, self.closed, self.lost, self.descriptor = writes, False, False, -1
             self._core: Any = None
+            self.called = False
             self._cut = False
             # The driver waits without end for a server that has accepted the connection and says nothing.
             timer = threading.Timer(seconds, self.cut)

@@ -11,6 +11,9 @@ from adapters.procedures import ORACLE_OUT_PARAMETER
 _GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
 _READS = re.compile(rf"{_GAP}(?:select\b|with\b(?!{_GAP}(?:function|procedure)\b))", re.I | re.S)
 _CALL = re.compile(rf"({_GAP})call\b", re.I | re.S)
+_NAME = r'(?:"[^"]*"|[^\W\d][\w$\#]*)'
+_BETWEEN = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_CALLED = re.compile(rf"{_BETWEEN}({_NAME}(?:{_BETWEEN}\.{_BETWEEN}{_NAME}){{0,2}}){_BETWEEN}(?=\()", re.S)
 _LOCKS = re.compile(r"\bfor\s+update\b", re.I)
 _RETURNS = re.compile(r"\breturn(?:ing)?\b", re.I)
 
@@ -56,6 +59,8 @@ class OracleStatement:
     reads: bool
     locks: bool
     calls: bool
+    #: The parts of the name behind CALL, as the data dictionary has them; () if they cannot be told.
+    called: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1000)
@@ -89,4 +94,14 @@ def parse_statement(sql: str) -> OracleStatement:
         text = _CALL.sub(r"\1BEGIN ", text, count=1) + "\n; END;"
     bare = _TOKENS.sub(lambda match: match[0] if match["name"] else " ", sql)
     locks = reads and _LOCKS.search(bare) is not None
-    return OracleStatement(text, tuple(placeholders.items()), tuple(outs.values()), reads, locks, call is not None)
+    called = _called(sql[call.end() :]) if call is not None else ()
+    return OracleStatement(
+        text, tuple(placeholders.items()), tuple(outs.values()), reads, locks, call is not None, called
+    )
+
+
+def _called(text: str) -> tuple[str, ...]:
+    """Return the parts of the name at the beginning of a text. One without quotation marks is in upper case."""
+    match = _CALLED.match(text)
+    parts = re.findall(_NAME, re.sub(r"--[^\n]*\n|/\*.*?\*/", " ", match[1], flags=re.S)) if match else []
+    return tuple([part[1:-1] if part[0] == '"' else part.upper() for part in parts])

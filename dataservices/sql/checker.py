@@ -92,6 +92,9 @@ _QUOTING = {
 #: Dialects in which a procedure is called by CALL.
 _CALLING = frozenset(("postgres", "mysql", "oracle"))
 
+#: What may not be before the first dot behind CALL.
+_OF_ORACLE = functions.SCHEMAS["oracle"] | functions.PACKAGE_NAMES
+
 _READS = frozenset(("select", "with", "values", "("))
 _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))
 
@@ -231,7 +234,7 @@ class StatementCheck:
         for index, token in enumerate(body):
             raw = self.sample.raw(token)
             name = raw.strip('"').lower()
-            of_the_server = self.sample.is_call and index == 1 and name in functions.SCHEMAS["oracle"]
+            of_the_server = self.sample.is_call and index == 1 and name in _OF_ORACLE
             if index + 1 in dots and (of_the_server or name.startswith(functions.PACKAGES)):
                 yield self.sample.problem("function", token, name=raw)
             elif index - 1 in dots and name in ("nextval", "currval") and not self.writes:

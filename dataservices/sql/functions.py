@@ -7,6 +7,8 @@ anything are absent. An operator adds an agency's own functions by a setting.
 
 from __future__ import annotations
 
+from adapters.server_names import ORACLE_SCHEMAS
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -158,7 +160,7 @@ SCHEMAS: dict[str, frozenset[str]] = {
     "postgres": _words("pg_catalog pg_toast"),
     "mysql": _words("mysql performance_schema sys"),
     "tsql": _words("sys sybsecurity"),
-    "oracle": _words("sys system public xdb ctxsys mdsys wmsys dbsnmp audsys dvsys lbsacsys outln sysbackup"),
+    "oracle": ORACLE_SCHEMAS,
 }
 #: Databases that hold the server's own.
 CATALOGS: dict[str, frozenset[str]] = {
@@ -216,7 +218,16 @@ WRITING: dict[str, frozenset[str]] = {
 }
 
 #: How the names of Oracle's own packages begin. A function of one may be called without brackets.
-PACKAGES = ("dbms_", "utl_", "owa_", "wpg_", "apex_", "wwv_", "ctx_", "sdo_", "ords_", "xmltype", "httpuri")
+PACKAGES = (
+    "dbms_", "utl_", "owa_", "wpg_", "apex_", "wwv_", "ctx_", "sdo_", "ords_", "xmltype", "httpuri", "ku$_",
+    "kupc$", "kupd$", "kupf$", "kupm$", "kupp$", "kupu$", "kupv$", "kupw$", "prvt_", "prvtemx_", "sys_stub_", "wri$_",
+)  # fmt: skip
+
+#: Oracle's own packages and procedures whose names begin otherwise, and have public synonyms: CALL takes none of them.
+PACKAGE_NAMES = _words("""
+    diana dbmshelp diutil htf htp initjvmaux javavm_sys jvmrjbc owa pbreak pbrph pbsde pbutl pidl plitblm rmjvm
+    standard subptxt2 sys$name_resolve xmldom xmlparser xslprocessor
+""")
 
 #: Functions of the server that CALL would run where a procedure of that name is missing. The adapters look each name up
 #: before they do: this list is for an early answer.

@@ -109,7 +109,7 @@ class ShapeCheck:
 
     def problems(self, tree: exp.Expression) -> Iterator[Finding]:
         """Yield the code, the node and the shown text of each part that is refused."""
-        sources = _sources(tree) if self.dialect == "oracle" else frozenset()
+        sources: frozenset[str] = _sources(tree) if self.dialect == "oracle" else frozenset()
         for node in tree.walk():
             if type(node) not in self.known:
                 yield "function" if isinstance(node, exp.Func) else "construct", node, _text(node, self.dialect)
@@ -135,7 +135,7 @@ class ShapeCheck:
             return
         yield "attribute", node, f".{right.name or _text(right, self.dialect)}"
 
-    def _column(self, node: exp.Column, sources: Collection[str]) -> Iterator[Finding]:
+    def _column(self, node: exp.Column, sources: frozenset[str]) -> Iterator[Finding]:
         name = node.name.lower()
         qualifiers = [part.name.lower() for part in node.parts[:-1]]
         if not qualifiers:
@@ -150,10 +150,11 @@ class ShapeCheck:
         elif self.dialect == "oracle":
             yield from self._package(node, qualifiers, sources)
 
-    def _package(self, node: exp.Column, qualifiers: Sequence[str], sources: Collection[str]) -> Iterator[Finding]:
+    def _package(self, node: exp.Column, qualifiers: Sequence[str], sources: frozenset[str]) -> Iterator[Finding]:
         """Check Oracle's a.b: a function of the package a unless the statement reads from an a."""
         name = node.name.lower()
-        if any(qualifier in sources for qualifier in qualifiers) or ".".join((*qualifiers, name)) in self.allowed:
+        known = sources - functions.PACKAGE_NAMES
+        if any(qualifier in known for qualifier in qualifiers) or ".".join((*qualifiers, name)) in self.allowed:
             return
         if not (self.writes and name in ("nextval", "currval")):
             yield "function-qualified", node, node.name

@@ -24,7 +24,8 @@ from seerdb.server import ColumnMeta, Result
 
 import adapters
 from adapters.base import ConnectFailed, Key, Limits, QueryFailed, Stream, TimedOut
-from adapters.oracle import Oracle, connecting
+from adapters.oracle import Oracle, catalogue, connecting
+from adapters.oracle.statements import parse_statement
 from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters import test_contract as contract
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
@@ -460,6 +461,64 @@ def test_returning_gives_rows_of_oracle(engine: Engine) -> None:
     stream = engine.write("UPDATE counter SET nama = 'c' WHERE id > :a RETURNING id INTO :id OUT INTEGER", {"a": 0})
     assert sorted(everything(stream)) == [(1,), (2,)]
     assert engine.query("SELECT nama FROM counter") == [("c",), ("c",)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "name", "owners", "runs"),
+    [
+        ("CALL htp.p(:a)", "HTP", ["SYS"], False),
+        ('CALL /* a */ "Htp" -- b\n (:a)', "Htp", ["APEX_230100"], False),
+        ("CALL paket.p(:a)", "PAKET", ["APP"], True),
+        ("CALL paket.p(:a)", "PAKET", [], True),
+        ("CALL sys.dbms_lock.sleep(:a)", "", [], False),
+        ("CALL OrdSys.p(:a)", "", [], False),
+    ],
+)
+def test_our_responder_is_asked_whose_procedure_a_name_means(
+    scripted: ScriptedOracle, sql: str, name: str, owners: list[str], runs: bool
+) -> None:
+    """Not Oracle: what it says of its own packages in ALL_SYNONYMS is written here by its documentation."""
+    column = ColumnMeta(b"TABLE_OWNER", tns_consts.TNS_TYPE_VARCHAR, 128, 128)
+    block = parse_statement(sql).text
+    scripted.described = {
+        catalogue._SYNONYM_OWNERS: Result([column], [(owner,) for owner in owners]),
+        block: Result(),
+    }
+    adapter = Oracle(scripted.source())
+    connection = adapter.connect(writes=True)
+    asked: list[list[set[Any]]] = []
+    for _ in range(2):
+        del scripted.statements[:], scripted.given[:]
+        if runs:
+            adapter.run(connection, sql, {"a": 1}, WRITES)
+        else:
+            with pytest.raises(QueryFailed) as error:
+                adapter.run(connection, sql, {"a": 1}, WRITES)
+            assert error.value.reason == "forbidden"
+        assert (block in scripted.statements) is runs
+        asked.append([set(given) for given in scripted.given if name in given])
+    assert asked == ([[], []] if not name else [[{name}], [] if runs else [{name}]])
+    connection.close()
+
+
+def test_our_responder_is_told_to_restore_a_session_after_a_procedure(scripted: ScriptedOracle) -> None:
+    scripted.described = {
+        catalogue._SYNONYM_OWNERS: Result([ColumnMeta(b"A", tns_consts.TNS_TYPE_VARCHAR, 9, 9)], []),
+        parse_statement("CALL p(1)").text: Result(),
+    }
+    adapter = Oracle(scripted.source(schema="APP"))
+    connection = adapter.connect(writes=True)
+    del scripted.statements[:]
+    assert adapter.restore(connection, True)
+    assert scripted.statements == []
+    adapter.run(connection, "CALL p(1)", {}, WRITES)
+    assert not adapter.restore(connection, True), "the server does not know the statement: the connection is closed"
+    (restoring,) = [text for text in scripted.statements if "MODIFY_PACKAGE_STATE" in text]
+    assert "EXECUTE IMMEDIATE 'ALTER SESSION SET CURRENT_SCHEMA = APP'; " in restoring
+    assert "NLS_NUMERIC_CHARACTERS = ''.,''" in restoring
+    scripted.described[restoring] = Result()
+    assert adapter.restore(connection, True)
+    connection.close()
 
 
 def test_a_plan_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:

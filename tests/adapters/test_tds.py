@@ -492,3 +492,20 @@ def test_a_code_page_that_the_server_does_not_tell(tmp_path: Path) -> None:
         with pytest.raises(QueryFailed) as error:
             asked(adapter, "SELECT %(a)s AS x", a="Ж")
         assert error.value.reason == "data"
+
+
+def test_the_settings_of_a_session_are_set_again_after_a_call(adapter: Any) -> None:
+    limits = Limits(10, 10, writes=True)
+    connection = adapter.connect(writes=True)
+    adapter.run(connection, "CREATE TABLE restored (id int)", {}, limits)
+    try:
+        insert = "INSERT INTO restored VALUES (1)"
+        assert adapter.run(connection, insert, {}, limits).affected == 1
+        adapter.run(connection, "SET NOCOUNT ON", {}, limits)
+        assert adapter.run(connection, insert, {}, limits).affected != 1
+        assert adapter.restore(connection, True)
+        assert adapter.run(connection, insert, {}, limits).affected == 1
+    finally:
+        adapter.run(connection, "DROP TABLE restored", {}, limits)
+        connection.close()
+    assert not adapter.restore(connection, True)

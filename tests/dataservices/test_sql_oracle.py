@@ -69,7 +69,8 @@ def test_a_query_passes(sql: str) -> None:
         ("SELECT htp.p FROM dual", "function-qualified"),
         ("SELECT standard.user FROM dual", "function-qualified"),
         ("SELECT ordsys.ord_dicom.x FROM dual", "function-qualified"),
-        ("SELECT kupp$proc.x, a.b FROM t a", "function-qualified"),
+        ("SELECT kupp$proc.x, a.b FROM t a", "function"),
+        ("SELECT htp.p FROM dual htp", "function-qualified"),
         ("SELECT paket.f FROM t WHERE t.a = 1", "function-qualified"),
         ("SELECT USER FROM dual", "function"),
     ],
@@ -139,3 +140,27 @@ def test_places_agree_behind_what_comes_out() -> None:
 )
 def test_a_writing_statement_is_refused(sql: str, code: str) -> None:
     assert code in [problem.code for problem in check(sql, "oracle", writes=True)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CALL htp.p('x')",
+        'CALL "HTP".p(:a)',
+        "CALL sys.htp.p('x')",
+        "CALL standard.raise_application_error(-20001, 'x')",
+        "CALL initjvmaux.rollbackset()",
+        "CALL kupp$proc.disable_multiprocess()",
+        "CALL ordsys.ord_dicom.x(1)",
+        "CALL lbacsys.sa_session.x(1)",
+        "CALL olapsys.a(1)",
+        "CALL /* a */ LbacSys . a(1)",
+    ],
+)
+def test_what_oracle_has_itself_is_not_called(sql: str) -> None:
+    assert {problem.code for problem in check(sql, "oracle", writes=True)} & {"function", "procedure"}
+
+
+def test_a_package_of_the_agencys_is_called() -> None:
+    for sql in ("CALL kupon.buat(1)", "CALL ordsys_kita.buat(1)", "CALL app.paket.buat(:a)", "CALL buat(:a OUT)"):
+        assert check(sql, "oracle", writes=True) == [], sql
