@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -33,6 +34,9 @@ graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 keepalive = 75
 # Gunicorn's own maximum is 8190 bytes. The bus itself refuses values that are too long, in the caller's format.
 limit_request_line = message.MAX_REQUEST_LINE = 32 * 1024
+# Programs for MANTRA 1.99x write letters such as é into addresses as they are, which Apache took and nginx forwards.
+# Spaces and control characters stay refused.
+message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
 # A body that was refused unread is awaited for so many seconds before the connection is closed; gunicorn's own 5 would
 # let anybody hold every thread with requests that need no key.
 gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05

@@ -30,7 +30,7 @@ def read(call: Call) -> None:
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
         value = supplied.pop(parameter.lower, None)
-        if value is None or (call.ignores_unknown and value == ""):
+        if value is None:
             if parameter.required and parameter.default is None:
                 raise Fault(faults.PARAMETER_MISSING, parameter=parameter.name)
             arguments[parameter.name] = parameter.default

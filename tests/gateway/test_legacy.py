@@ -169,6 +169,16 @@ def test_f15_names_are_sent_as_php_reads_them(legacy: Cast, name: str) -> None:
     assert code_of(call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=FORM)) == 200
 
 
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [("a=1&a=2", "2"), ("a=1&A=2", "2"), ("A=2&a=1", "1"), ("a=1&A=2&a=3", "2"), ("a=1&A=", "1"), ("A=1&a", "1")],
+)
+def test_a_repeated_name_has_the_value_that_php_gives_it(echo: Cast, query: str, value: str) -> None:
+    for address in (f"/{query}&b=x", f"?{query}&b=x"):
+        assert echoed(address) == {"a": value, "b": "x"}
+    assert code_of(call("/json/prov/data/gema/a=1&b=x&a=", accesskey=ECHO)) == 10005
+
+
 def multipart(*parts: tuple[str, str], boundary: str = "xYz") -> bytes:
     """A form as PHP's curl sends it for an array: (further words of Content-Disposition, value)."""
     lines = [f"--{boundary}\r\nContent-Disposition: form-data; {words}\r\n\r\n{value}\r\n" for words, value in parts]

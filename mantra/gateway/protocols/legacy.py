@@ -20,7 +20,7 @@ from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
 from registry.calls import Call
-from registry.legacy_names import parameter_key
+from registry.legacy_names import parameter_key, sent_name
 from registry.results import Affected, Document, Fault, Result, Row, Rows
 from registry.snapshot.types import Operation
 
@@ -143,9 +143,14 @@ def read_parameters(call: Call, environ: Environ, rest: list[str]) -> list[tuple
     """Return the (name, value) pairs of the parameters, in any of the five styles of 1.99x callers. Raises Fault."""
     operation = call.operation
     assert operation is not None
-    declared = operation.by_legacy_name
-    pairs = ((declared.get(parameter_key(name)), name, value) for name, value in _sent(call, environ, rest, operation))
-    return [(name if parameter is None else parameter.name, value) for parameter, name, value in pairs]
+    # An array of PHP: a repeated name has its last value, in its first place. 1.99x passed over empty values.
+    sent = {sent_name(name): value for name, value in _sent(call, environ, rest, operation)}
+    return [(_declared_name(name, operation), value) for name, value in sent.items() if value != ""]
+
+
+def _declared_name(name: str, operation: Operation) -> str:
+    parameter = operation.by_legacy_name.get(parameter_key(name))
+    return name if parameter is None else parameter.name
 
 
 def _sent(call: Call, environ: Environ, rest: list[str], operation: Operation) -> list[tuple[str, str]]:
