@@ -78,11 +78,17 @@ class Document(Result):
     ``enveloped`` is true if it has the legacy envelope already, which the legacy wire must not change.
     """
 
-    __slots__ = ("enveloped", "value")
+    __slots__ = ("_close", "enveloped", "value")
 
-    def __init__(self, value: Any, enveloped: bool = False) -> None:
+    def __init__(self, value: Any, enveloped: bool = False, close: Callable[[], None] | None = None) -> None:
         self.value = value
         self.enveloped = enveloped
+        self._close = close
+
+    def close(self) -> None:
+        if self._close is not None:
+            close, self._close = self._close, None
+            close()
 
 
 class RelayedResponse(Result):

@@ -15,7 +15,7 @@ from lxml import etree
 
 from proxyservices.address_change.samples import SampleCall
 from proxyservices.decoders import xml
-from proxyservices.decoders.limits import DecodeError
+from proxyservices.decoders.limits import MAX_BYTES, DecodeError
 from proxyservices.forwarding.attempts import send_once
 from proxyservices.forwarding.plan import Plan
 from proxyservices.health import advice
@@ -57,7 +57,7 @@ def observe(plan: Plan, endpoint: Endpoint, sample: SampleCall) -> ObservedRespo
     try:
         response = send_once(plan, endpoint, sample.arguments, sample.fresh_request(), sample.method, uuid4().hex)
         try:
-            body = response.read()
+            body = response.read(MAX_BYTES)
         finally:
             response.close()
     except UpstreamError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import zlib
 
-#: Bytes, levels and parts of a document. The parsed value takes many times its size in memory.
+#: Bytes, levels and parts of a document. memory.py has the limit of all documents together.
 MAX_BYTES = 32 * 1024 * 1024
 MAX_LEVELS = 100
-MAX_PARTS = 2_000_000
+MAX_PARTS = 1_200_000
 
 
 class DecodeError(ValueError):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from proxyservices import decoders
+from proxyservices.decoders.limits import MAX_BYTES
 from proxyservices.descriptions import rewrite
 from proxyservices.descriptions.documents import DescriptionError, fetch
 from proxyservices.forwarding import attempts, response
@@ -49,7 +50,7 @@ def _from_upstream(context: ForwardingContext) -> Result:
     is_document = upstream_response.status == 200 and decoders.kind_of(content_type) in ("xml", "")
     if context.method == "HEAD" or not is_document:
         return response.to_result(context, upstream_response)
-    raw = upstream_response.read()
+    raw = upstream_response.read(MAX_BYTES)
     assert context.raw_request is not None
     base = context.plan.endpoints[0].target.url.partition("?")[0]
     body = _rewritten(context, raw, f"{base}{context.raw_request.path_suffix}?{context.raw_request.query}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from proxyservices import decoders
@@ -32,6 +32,7 @@ def to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
         return _to_result(context, response)
     except BaseException:
         response.close()
+        context.release_memory()
         raise
 
 
@@ -46,7 +47,7 @@ def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result
         value = plan.style.decode(context, response)
     except DecodeError as error:
         if error.text is not None and not restricted:
-            return Document(error.text)
+            return Document(error.text, close=context.release_memory)
         raise Fault(faults.UPSTREAM_ANSWER_UNREADABLE, request_id=context.request_id) from None
     return _shaped(context, value)
 
@@ -98,12 +99,14 @@ def _shaped(context: ForwardingContext, value: Any) -> Result:
             table = _table(plan, value, enveloped, granted)
         except DecodeError:
             raise Fault(faults.UPSTREAM_ANSWER_UNREADABLE, request_id=context.request_id) from None
-        return Document(value, enveloped) if table is None else _rows(table, plan.declared)
+        if table is None:
+            return Document(value, enveloped, context.release_memory)
+        return _rows(table, plan.declared, context.release_memory)
     if granted or plan.declared:
         value = restrict(value, plan.declared, granted, enveloped)
     if isinstance(value, Table):
-        return _rows(value, plan.declared)
-    return Document(value, enveloped)
+        return _rows(value, plan.declared, context.release_memory)
+    return Document(value, enveloped, context.release_memory)
 
 
 def _has_envelope(value: Any) -> bool:
@@ -143,9 +146,9 @@ def records_of(plan: Plan, document: Any, enveloped: bool, names: Collection[str
     return result_rows(value, plan.style.result_name, from_xml) if enveloped else whole_list(value)
 
 
-def _rows(table: Table, declared: dict[str, str]) -> Rows:
+def _rows(table: Table, declared: dict[str, str], close: Callable[[], None]) -> Rows:
     columns = tuple(Column(name, declared.get(name)) for name in table.names)
-    rows = Rows(columns, iter(()))
+    rows = Rows(columns, iter(()), close)
 
     def batches() -> Iterator[list[Row]]:
         for start in range(0, len(table.rows), _BATCH):

@@ -23,6 +23,8 @@ from registry import secret_rules
 from registry.models import Operation, Parameter, RegistryModel
 from registry.secrets import EncryptedField
 
+#: The largest size limit: only bodies that are passed through unread may be as large.
+MAX_BODY_BYTES = 1_000_000_000
 #: A placeholder for a parameter's value in a path.
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
@@ -103,6 +105,7 @@ class ProxyOperation(Operation):
     max_body_bytes = models.PositiveIntegerField(
         _("size limit (bytes)"),
         default=10_000_000,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_BODY_BYTES)],
         help_text=_("For responses, and for request bodies that are forwarded."),
     )
     max_concurrent_calls = models.PositiveSmallIntegerField(

@@ -7,6 +7,7 @@ requests can be sent to any of them.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,7 +19,8 @@ from urllib.parse import quote, quote_plus, unquote
 import orjson
 
 from proxyservices import decoders
-from proxyservices.decoders.limits import DecodeError, inflate
+from proxyservices.decoders.limits import MAX_BYTES, DecodeError, inflate
+from proxyservices.decoders.memory import Reservation, budget
 from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
@@ -59,6 +61,12 @@ class RequestContext:
     operation_id: int = 0
     #: The operation as 1.99x writes it in its messages.
     operation_name: str = ""
+    #: The memory of the decoded response, until the result is closed.
+    memory: Reservation | None = field(default=None, repr=False)
+
+    def release_memory(self) -> None:
+        if self.memory is not None:
+            self.memory.release()
 
 
 @dataclass(slots=True)
@@ -145,9 +153,17 @@ def status_fault(response: UpstreamResponse) -> Fault:
 
 
 def plain_body(context: RequestContext, response: UpstreamResponse) -> bytes:
-    """Return a response's body without its Content-Encoding. Raises Fault, DecodeError."""
+    """Return a response's body without its Content-Encoding. Raises Fault, DecodeError.
+
+    The memory of its decoded value is reserved for the call. No body is read or inflated that is too large to decode.
+    """
     encoding = response.fields.get("content-encoding", "").lower()
-    return inflate(response.read(), encoding, context.max_body_bytes)
+    limit = min(context.max_body_bytes, MAX_BYTES)
+    body = inflate(response.read(limit), encoding, limit)
+    context.memory = budget.reserve(body, context.deadline - time.monotonic())
+    if context.memory is None:
+        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    return body
 
 
 def not_convertible(reason_id: str, reason_en: str) -> Fault:

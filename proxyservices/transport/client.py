@@ -320,8 +320,10 @@ class Response:
             if piece:
                 yield piece
 
-    def read(self) -> bytes:
-        """Return the whole body. Raises UpstreamError."""
+    def read(self, max_bytes: int | None = None) -> bytes:
+        """Return the whole body. Raises UpstreamError, also for more than ``max_bytes``."""
+        if max_bytes is not None:
+            self._max_body_bytes = min(self._max_body_bytes, max_bytes)
         try:
             return b"".join(self.chunks())
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from proxyservices.transport.client import Response
 from proxyservices.transport.errors import UpstreamError
+from registry import faults
 from registry.results import Fault
 
 
@@ -75,12 +76,24 @@ class UpstreamResponse:
         if size <= self.on_complete_max_bytes:
             on_complete(b"".join(chunks_so_far))
 
-    def read(self) -> bytes:
-        """Return the whole body, and release the upstream. Raises Fault."""
+    def read(self, max_bytes: int | None = None) -> bytes:
+        """Return the whole body, and release the upstream. Raises Fault, also for more than ``max_bytes``."""
         try:
-            return b"".join(self.chunks())
+            return b"".join(self.chunks() if max_bytes is None else self._limited(max_bytes))
         finally:
             self.close()
+
+    def _limited(self, max_bytes: int) -> Iterator[bytes]:
+        size = self.length or 0
+        if size <= max_bytes:
+            size = 0
+            for chunk in self.chunks():
+                size += len(chunk)
+                if size > max_bytes:
+                    break
+                yield chunk
+        if size > max_bytes:
+            raise Fault(faults.UPSTREAM_TOO_LARGE, limit=max_bytes)
 
     def close(self) -> None:
         """Release the connection and the call's places in the bulkheads. A second call does nothing."""
