@@ -480,13 +480,14 @@ class GrantSerializer(RegistrySerializer):
     application = of_agency()
     operation = operation()
     networks = NameListField(required=False)
+    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
     immutable_after_create = ("application", "operation")
 
     class Meta:
         model = Grant
         fields = (
             "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from",
-            "valid_until", "fields", "quota", "networks", "created_at",
+            "valid_until", "fields", "quota", "networks", "created_at", "warnings",
         )  # fmt: skip
         read_only_fields = ("state", "created_at")
         validators: ClassVar[list[Any]] = []

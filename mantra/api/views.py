@@ -408,7 +408,9 @@ class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
 
 
 class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
-    queryset = Grant.objects.select_related("application__agency", "operation__service__agency")
+    queryset = Grant.objects.select_related("application__agency", "operation__service__agency").prefetch_related(
+        "operation__fields", "operation__parameters"
+    )
     serializer_class = serializers.GrantSerializer
     filters = {
         "agency": ("operation__service__agency__code", _text),

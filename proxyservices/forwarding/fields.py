@@ -22,13 +22,18 @@ The envelope of MANTRA 1.99x keeps its three members, and its data is restricted
 >>> restrict({"response": envelope}, declared, frozenset(), True)
 {'response': {'status': 1, 'message': 'ok', 'data': {'nama': 'Budi'}}}
 
-The value of a permitted field goes out whole, also if it is an object or a list.
+The value of a permitted field goes out whole, also if it is an object or a list. Only declared fields that the grant
+leaves out do not go out within it either:
+
+>>> person = {"nama": "Budi", "alamat": {"kota": "Bandung", "nip": 7}}
+>>> restrict(person, {**declared, "alamat": "json"}, frozenset({"nama", "alamat"}), False)
+{'nama': 'Budi', 'alamat': {'kota': 'Bandung'}}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -84,7 +89,10 @@ def restrict_table(table: Table, declared: dict[str, str], granted: frozenset[st
         raise _no_record_fault(declared, granted)
     names = [table.names[index] for index in permitted]
     columns = [(index, declared.get(name)) for index, name in zip(permitted, names, strict=True)]
-    return Table(names, [tuple(as_declared_type(row[index], kind) for index, kind in columns) for row in table.rows])
+    withheld = withheld_names(declared, granted)
+    return Table(
+        names, [tuple(_permitted_value(row[index], kind, withheld) for index, kind in columns) for row in table.rows]
+    )
 
 
 def filter_records(value: Any, declared: Mapping[str, str], granted: frozenset[str]) -> Any:
@@ -100,8 +108,9 @@ def filter_records(value: Any, declared: Mapping[str, str], granted: frozenset[s
     if not isinstance(value, dict):
         return _NO_RECORD
     if any(name in declared or name in granted for name in value):
+        withheld = withheld_names(declared, granted)
         return {
-            name: as_declared_type(member, declared.get(name))
+            name: _permitted_value(member, declared.get(name), withheld)
             for name, member in value.items()
             if (not declared or name in declared) and (not granted or name in granted)
         }
@@ -113,6 +122,27 @@ def filter_records(value: Any, declared: Mapping[str, str], granted: frozenset[s
     if not below:
         return _NO_RECORD
     return below if all(map(_is_name, below)) else list(below.values())
+
+
+def withheld_names(declared: Mapping[str, str], granted: frozenset[str]) -> Set[str]:
+    """Return the names of the declared fields that a grant leaves out."""
+    return declared.keys() - granted if granted else frozenset()
+
+
+def _permitted_value(value: Any, declared_type: str | None, withheld: Set[str]) -> Any:
+    """Return the value of a permitted field, without the members of its objects that the grant leaves out."""
+    if isinstance(value, (dict, list)):
+        return _without(value, withheld) if withheld else value
+    return as_declared_type(value, declared_type)
+
+
+def _without(value: Any, withheld: Set[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(item, withheld) for item in value]
+    if not isinstance(value, dict):
+        return value
+    # An attribute of XML is the same field.
+    return {name: _without(member, withheld) for name, member in value.items() if name.lstrip("@") not in withheld}
 
 
 def _is_name(text: str) -> bool:

@@ -164,6 +164,11 @@ class GrantAdmin(ScopedAdmin):
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.select_related("service__agency") if field == "operation" else rows
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        for warning in obj.warnings:
+            self.message_user(request, warning, messages.WARNING)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Application and operation identify the grant: another pair needs another grant.
         return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields

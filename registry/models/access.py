@@ -188,6 +188,26 @@ class Grant(RegistryModel):
     def __str__(self) -> str:
         return f"{self.application} → {self.operation}"
 
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the person who grants, about limits that keep less secret than they seem to."""
+        searchable = self.searchable_fields()
+        if not searchable:
+            return []
+        text = _(
+            "Not allowed, but callers can search by these fields and so find out their values: %(names)s. Remove the "
+            "parameters, or allow the fields."
+        )
+        return [text % {"names": ", ".join(searchable)}]
+
+    def searchable_fields(self) -> list[str]:
+        """Return the fields that the grant leaves out although the operation has a parameter of the same name."""
+        if not self.fields:
+            return []
+        parameters = {parameter.name.lower() for parameter in self.operation.parameters.all()}
+        left_out = {field.name for field in self.operation.fields.all()} - set(names(self.fields))
+        return sorted(name for name in left_out if name.lower() in parameters)
+
     def clean(self) -> None:
         super().clean()
         if self.valid_from and self.valid_until and self.valid_from > self.valid_until:

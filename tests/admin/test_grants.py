@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from registry.models import Grant
+from registry.models import Field, Grant
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
@@ -102,3 +102,21 @@ def test_fields_of_an_operation_that_declares_none(cast: Cast, sign_in: SignIn) 
     client = sign_in("Provider", cast.provider)
     response = client.post(page(cast, "change"), {"purpose": "x", "fields": "nama"})
     assert "Deklarasikan dulu kolom" in str(response.context["adminform"].form.errors["fields"])
+
+
+def test_16_a_field_that_callers_can_search_by_is_told_to_the_provider(cast: Cast, sign_in: SignIn) -> None:
+    operation = cast.operations["satu"]
+    Field.objects.filter(operation=operation).delete()
+    for name in ("ID", "nama"):
+        Field.objects.create(operation=operation, name=name)
+    client = sign_in("Provider", cast.provider)
+    data = {"purpose": "Pemadanan", "fields": "nama"}
+    text = client.post(page(cast, "change"), data, follow=True).content.decode()
+    assert "dapat dicari pemanggil sehingga nilainya dapat diketahui: ID." in text
+    address = f"/manage/api/v1/grants/{cast.grants['satu'].pk}/"
+    assert "ID" in client.get(address).json()["warnings"][0]
+    grant = Grant.objects.get(pk=cast.grants["satu"].pk)
+    for fields in ("nama\nID", ""):
+        grant.fields = fields
+        grant.full_clean()
+        assert grant.warnings == []

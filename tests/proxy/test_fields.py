@@ -34,6 +34,21 @@ def permitted(declared: dict[str, str], granted: frozenset[str]) -> set[str]:
     return declared.keys() & granted
 
 
+def withheld(declared: dict[str, str], granted: frozenset[str]) -> set[str]:
+    return declared.keys() - granted if granted else set()
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Every name in a value, at any depth."""
+    if isinstance(value, list):
+        for each in value:
+            yield from names_in(each)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from names_in(member)
+
+
 def leaks(value: Any, names: set[str]) -> Iterator[Any]:
     """Everything in an output beside the permitted fields, and the names and lists that lead to them."""
     if isinstance(value, list):
@@ -76,7 +91,7 @@ def restricted(value: Any, declared: dict[str, str], granted: frozenset[str], en
 
 
 def test_it_works() -> None:
-    assert doctest.testmod(fields) == (0, 6)
+    assert doctest.testmod(fields) == (0, 8)
 
 
 @settings(max_examples=500, deadline=None)
@@ -87,6 +102,7 @@ def test_document_has_no_undeclared_key(document: Any, restrictions: tuple[dict[
         return
     assert list(leaks(output, names)) == []
     assert list(keys_beside_permitted(output, names)) == []
+    assert not set(names_in(output)) & withheld(*restrictions)
 
 
 @settings(max_examples=300, deadline=None)
@@ -124,6 +140,21 @@ def test_table_has_no_undeclared_column(
         return
     assert output.names == [name for name in names if name in permitted(*restrictions)]
     assert all(len(row) == len(output.names) for row in output.rows)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3), RESTRICTIONS)
+def test_16_container_in_a_table_has_no_withheld_field(cells: list[Any], restrictions: Any) -> None:
+    declared, granted = restrictions
+    output = restricted(Table(["nip"], [(cell,) for cell in cells]), {**declared, "nip": "json"}, granted | {"nip"})
+    assert not set(names_in([list(row) for row in output.rows])) & withheld(declared, granted | {"nip"})
+
+
+def test_16_a_granted_container_hides_the_declared_fields_that_were_not_granted() -> None:
+    declared = dict.fromkeys(("nama", "alamat", "nik"), "text")
+    person = {"nama": "Ani", "nik": 1, "alamat": {"kota": "B", "nik": 2, "lama": [{"@nik": 3, "kota": "C"}]}}
+    output = fields.restrict([person], declared, frozenset({"alamat"}), False)
+    assert output == [{"alamat": {"kota": "B", "lama": [{"kota": "C"}]}}]
 
 
 @pytest.mark.parametrize(
