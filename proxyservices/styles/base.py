@@ -31,6 +31,13 @@ READ_METHODS = ("GET", "HEAD", "POST")
 WRITE_METHODS = ("POST",)
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 _END = re.compile(r"[;\x00-\x1f\x7f]")
+#: A dot, slash or backslash as old servers read it, and no other: %uXXXX, also of its wide forms, and UTF-8 with more
+#: bytes than needed, which RFC 3629 forbids.
+_DISGUISED = re.compile(
+    "%u(?:00(?:2e|2f|5c)|ff0e|ff0f|ff3c|2024|2044|2215|2216)|%c[01]%(?:2e|2f|5c|9c|ae|af)"
+    "|%(?:e0|f0%80|f8%80%80|fc%80%80%80)%(?:80%a[ef]|81%9c)",
+    re.IGNORECASE,
+)
 _HEADER_VALUE = re.compile(r"[\t -~]*\Z")
 _MEDIA_TYPES = {
     "json": "application/json", "xml": "application/xml", "csv": "text/csv", "ndjson": "application/x-ndjson",
@@ -183,10 +190,15 @@ def text_of(value: Any) -> str:
 
 
 def leaves_base(path: str) -> bool:
-    """Return True if a path has a segment "." or "..", also if it is encoded up to three times (RFC 3986, 5.2.4)."""
+    """Return True if a path has a segment "." or "..", also if it is encoded up to three times (RFC 3986, 5.2.4).
+
+    True too for an encoding of dots and slashes that has no other use than to hide them.
+    """
     if "." not in path and "%" not in path:
         return False
     for _layer in range(4):
+        if _DISGUISED.search(path):
+            return True
         for segment in re.split(r"[/\\]", path):
             # Some servers read a segment only up to a semicolon or a control character.
             if _END.split(segment, 1)[0].strip() in (".", ".."):

@@ -102,6 +102,27 @@ def test_no_upstream_gives_orders_to_the_callers_browser(cast: Cast) -> None:
         assert set(request(cast).headers) & {name.lower() for name in named} == set()
 
 
+DISGUISED = [
+    "/%c0%ae%c0%ae/x", "/a/%u002e%u002e/x", "/a/%U002E./x", "/a%c0%afb", "/a%C1%9Cb", "/%e0%80%ae./x",
+    "/%c0%2e%c0%2e/x", "/a%e0%80%afb", "/a%e0%81%9cb", "/%f0%80%80%ae./x", "/%f8%80%80%80%ae./x",
+    "/%fc%80%80%80%80%ae./x", "/a%u2215b", "/a%uff0fb", "/%uff0e%uff0e/x", "/%25c0%25ae%25c0%25ae/x",
+    "/%25u002e%25u002e/x", "/a%u005cb",
+]  # fmt: skip
+
+
+def test_19_no_old_encoding_hides_a_dot_or_slash(cast: Cast) -> None:
+    with serve_upstream(Answer(b"ok", "text/plain")) as upstream:
+        publish_proxy(cast, upstream.url + "/dasar")
+        for path in DISGUISED:
+            reply = call(f"/rest/prov/data/alias{path}", accesskey=cast.key)
+            assert (reply.status, reply.json()["code"]) == (400, faults.ADDRESS_INVALID.code), path
+        assert upstream.received == []
+        # Letters of other alphabets, and of Latin-1, have no such encoding.
+        for path in ("/%C3%A9%E2%80%A6/%F0%9F%98%80", "/caf%E9", "/%C0%C9", "/a%2Fb", "/%unit", "/a%20%25"):
+            assert call(f"/rest/prov/data/alias{path}", accesskey=cast.key).status == 200, path
+            assert upstream.last.path == f"/dasar{path}"
+
+
 @pytest.mark.parametrize("path", ["/..%00/x", "/%2e%2e%00x/../y", "/..%09/x", "/..%0a/x", "/..%1f/x", "/..%00;a/x"])
 def test_no_control_letter_hides_a_climb(cast: Cast, path: str) -> None:
     with serve_upstream(Answer()) as upstream:
