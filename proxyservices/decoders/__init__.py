@@ -51,7 +51,8 @@ def kind_of(content_type: str) -> str:
 
 def is_soap(content_type: str) -> bool:
     """Return True if a response may be a SOAP envelope: SOAP faults come with statuses of failures."""
-    return content_type.partition(";")[0].strip().lower() in ("text/xml", "application/soap+xml")
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in ("text/xml", "application/soap+xml", "multipart/related")
 
 
 def decode(body: bytes, content_type: str) -> Any:

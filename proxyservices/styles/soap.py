@@ -17,8 +17,8 @@ from zeep.xsd import AnyObject
 
 from proxyservices import decoders
 from proxyservices.decoders import xml
-from proxyservices.decoders.charset import charset_of
 from proxyservices.decoders.limits import DecodeError
+from proxyservices.decoders.multipart import parse_envelope
 from proxyservices.descriptions.documents import DescriptionError, StoredDescription
 from proxyservices.descriptions.services import services
 from proxyservices.descriptions.zeep import ZEEP_ERRORS
@@ -148,7 +148,7 @@ class Soap:
 
     def content_of(self, body: bytes, content_type: str) -> Any:
         """Return an envelope's content. Raises DecodeError if it is no envelope, Fault for a SOAP fault."""
-        root = xml.parse(body, charset_of(content_type))
+        root = parse_envelope(body, content_type)
         namespace = _ENVELOPES.get(root.tag)
         soap_body = root.find(f"{namespace}Body") if namespace else None
         if soap_body is None:
