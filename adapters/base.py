@@ -30,8 +30,12 @@ ROW_BYTES = 32 * 1024 * 1024
 class SourceError(Exception):
     """A source failed. ``reason`` is a word from REASONS; the driver's own text is discarded.
 
-    ``sqlstate`` is the standard's five characters (or the vendor's number), if the driver has it.
+    ``sqlstate`` is the standard's five characters (or the vendor's number), if the driver has it. ``unanswered``: there
+    was no connection, or it was lost, or the source said nothing until the end of the time. Any other failure is an
+    answer, and says nothing against the source.
     """
+
+    unanswered = False
 
     def __init__(self, reason: str, sqlstate: str = "") -> None:
         super().__init__(f"{reason} {sqlstate}".strip())
@@ -41,6 +45,12 @@ class SourceError(Exception):
 
 class ConnectFailed(SourceError):
     """No connection, or it was lost: another attempt may succeed."""
+
+    unanswered = True
+
+
+class NotStarted(ConnectFailed):
+    """The connection was lost before the statement was sent: another attempt does nothing twice."""
 
 
 class QueryFailed(SourceError):
@@ -55,8 +65,23 @@ class ValueRefused(QueryFailed):
         self.parameter = parameter
 
 
+class LockConflict(QueryFailed):
+    """Another transaction held a lock, or won a deadlock: nothing was changed, and a repetition may succeed."""
+
+    def __init__(self, sqlstate: str = "") -> None:
+        super().__init__("locked", sqlstate)
+
+
 class TimedOut(SourceError):
-    """The time cap was reached. The connection must not be used again."""
+    """The time limit was reached. The connection must not be used again.
+
+    ``silent``: the source did not even answer when it was asked to end the statement. Otherwise the source ended it,
+    or the bus in its own process.
+    """
+
+    def __init__(self, reason: str = "timeout", sqlstate: str = "", silent: bool = False) -> None:
+        super().__init__(reason, sqlstate)
+        self.unanswered = silent
 
 
 class RowTooLarge(SourceError):
@@ -70,14 +95,39 @@ class RowTooLarge(SourceError):
 REASONS = (
     "driver-missing", "file-missing", "file-forbidden", "file-format", "file-busy", "host-unknown",
     "refused", "unreachable", "tls", "login", "database-unknown", "too-many-connections", "broken",
-    "forbidden", "object-unknown", "syntax", "read-only", "data", "range", "constraint", "timeout", "too-wide",
-    "other",
+    "forbidden", "object-unknown", "syntax", "read-only", "data", "range", "constraint", "locked", "timeout",
+    "too-wide", "no-plan", "other",
 )  # fmt: skip
+
+#: The reasons of a connection that was not opened.
+CONNECTING = frozenset(REASONS[: REASONS.index("forbidden")])
+
+#: What an error means that servers use for log-ins, where a statement reports it: the statement names another
+#: database, or a server of its own to which the database cannot connect.
+_IN_A_STATEMENT = {"login": "forbidden", "database-unknown": "object-unknown"}
+
+
+def statement_error(reason: str, sqlstate: str, lost: bool) -> SourceError:
+    """Return the error that a server reported for a statement: ConnectFailed only if its connection is ``lost``."""
+    if lost:
+        return ConnectFailed(reason if reason in CONNECTING else "broken", sqlstate)
+    if reason == "timeout":
+        return TimedOut(reason, sqlstate)
+    if reason == "locked":
+        return LockConflict(sqlstate)
+    return QueryFailed(_IN_A_STATEMENT.get(reason, "other" if reason in CONNECTING else reason), sqlstate)
+
+
+def before_statement(error: Exception) -> Exception:
+    """Return the error of preparing a statement that was not sent yet: NotStarted if the connection is lost."""
+    if isinstance(error, ConnectFailed):
+        return NotStarted(error.reason, error.sqlstate)
+    return error
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one statement. ``rows`` is the row cap, ``seconds`` the time cap of the whole run.
+    """The limits of one statement. ``rows`` is the row limit, ``seconds`` the time limit of the whole run.
 
     ``width`` is the number of bytes that a row may have, and about half of what may arrive in one chunk. ``plain``: the
     statement only reads and calls only functions that leave nothing behind in the session, so that its connection needs

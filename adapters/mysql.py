@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -16,6 +15,7 @@ from typing import Any
 from adapters import procedures
 from adapters.base import (
     CONNECT_SECONDS,
+    CONNECTING,
     LOOK_SECONDS,
     READING,
     TIME_ZONE,
@@ -31,13 +31,15 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    before_statement,
     converted,
     keys_of,
     local_time,
     plannable,
     quoted,
+    statement_error,
 )
-from adapters.socket_watch import address_count, is_idle, refuses_connections, watchdog
+from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, refuses_connections, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first
 
 #: The bus's names of the protocol's type codes.
@@ -117,7 +119,8 @@ _NUMBERS = {
     **dict.fromkeys((1054, 1051, 1109, 1146, 1305, 1356), "object-unknown"),
     **dict.fromkeys((1064, 1065, 1149, 1222, 1248, 1052, 1060, 1066, 1111, 1140, 1055, 1056, 1241), "syntax"),
     **dict.fromkeys((1290, 1792, 1836), "read-only"),
-    **dict.fromkeys((1205, 1317, 1969, 3024), "timeout"),
+    **dict.fromkeys((1205, 1213, 1020, 3058, 3101, 3572), "locked"),
+    **dict.fromkeys((1317, 1969, 3024), "timeout"),
     **dict.fromkeys((1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 3819, 4025), "constraint"),
     **dict.fromkeys(
         (1265, 1292, 1366, 1406, 1411, 1416, 1525, 3140, 3141, 3156, 4038), "data"
@@ -128,9 +131,6 @@ _NUMBERS = {
     2005: "host-unknown",
     2026: "tls",
 }  # fmt: skip
-_CONNECTING = frozenset(
-    ("broken", "refused", "unreachable", "host-unknown", "login", "database-unknown", "too-many-connections", "tls")
-)
 
 
 class MySQL(Adapter):
@@ -190,7 +190,7 @@ class MySQL(Adapter):
             raise _connection_error(error, host, port) from None
         try:
             _set_up(connection, writes, self.zone)
-            connection.time_cap_name = _cap_name(connection)
+            connection.time_cap_name, connection.session_id = _cap_name(connection), connection.thread_id()
             if ssl_mode not in ("DISABLED", "PREFERRED") and not _encrypted(connection):
                 raise ConnectFailed("tls")
         except Exception as error:
@@ -201,25 +201,38 @@ class MySQL(Adapter):
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         deadline = time.monotonic() + limits.seconds
-        token = watchdog.begin(_descriptor(connection), deadline, limits.width)
+        watch, started = self._watch(connection, deadline, limits), False
         try:
             if limits.writes:
                 _set_caps(connection, limits)
-                return self._write(connection, sql, arguments, limits)
-            connection.query(_walls(connection, limits) + _bind(connection, sql, arguments))
-            return _read(connection, limits, deadline)
+                _execute(connection, "START TRANSACTION READ WRITE")
+            else:
+                # The values first: they may need a query of their own, which must not come between.
+                bound = _bind(connection, sql, arguments)
+                statement = _walls(connection, limits) + bound
+            started = True
+            if limits.writes:
+                stream: Stream = self._write(connection, sql, arguments, limits, deadline)
+            else:
+                connection.query(statement)
+                stream = _read(connection, limits, deadline, partial(self._watch, connection, deadline, limits))
         except Exception as error:
-            cut, token = watchdog.end(token), None
-            fault = _to_source_error(error, cut)
-            if cut and connection.time_cap_name is None:
-                # In the background: a server that hangs may not accept a second connection either.
-                threading.Thread(target=self._kill, args=(connection.thread_id(),), daemon=True).start()
+            fault = _to_source_error(error, watchdog.end(watch))
             if isinstance(fault, QueryFailed) and limits.writes:
                 fault = _roll_back(connection) or fault
-            raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+            raise (fault if started else before_statement(fault)) from None
+        return watchdog.finish(watch, stream, limits.writes)
+
+    def _watch(self, connection: Any, deadline: float, limits: Limits) -> Watch:
+        """Watch a statement, and kill it at the time limit where the server does not end it.
+
+        MariaDB does. MySQL keeps its limit for SELECT only, and before 5.7 it has none.
+        """
+        name = connection.time_cap_name
+        keeps_limit = name == "max_statement_time" or (name == "max_execution_time" and not limits.writes)
+        at = deadline + (OVERDUE if keeps_limit else 0)
+        cancel = Cancel(at, partial(self._kill, connection.session_id))
+        return watchdog.begin(_descriptor(connection), deadline, limits.width, cancel)
 
     def own_routines(self, connection: Any, names: Collection[str]) -> frozenset[str]:
         last = ",".join(name.rpartition(".")[2] for name in names)
@@ -252,15 +265,22 @@ class MySQL(Adapter):
         return True
 
     def _write(
-        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+        self,
+        connection: Any,
+        sql: str,
+        arguments: Mapping[str, Any] | Sequence[Any],
+        limits: Limits,
+        deadline: float,
     ) -> BufferedResult:
-        """Run a statement in its own transaction."""
+        """Run a statement in the transaction that was begun, and commit it."""
         call = procedures.parse_call(sql, True)
-        _execute(connection, "START TRANSACTION READ WRITE")
         if call is None:
             stored = _first_result(connection, _bind(connection, sql, arguments), limits)
         else:
             stored = self._call(connection, call, arguments, limits)
+        if time.monotonic() > deadline:
+            # Not every statement fails when it is killed: sleep() returns early.
+            raise TimedOut
         _execute(connection, "COMMIT")
         return stored
 
@@ -290,18 +310,14 @@ class MySQL(Adapter):
         return stored
 
     def _kill(self, thread: int) -> None:
-        """End on the server, over another connection, a statement that the watchdog has cut off.
-
-        A server without a time cap of its own would run it to its end.
-        """
-        with suppress(Exception):
-            other = self.connect()
-            token = watchdog.begin(_descriptor(other), time.monotonic() + CONNECT_SECONDS)
-            try:
-                _execute(other, f"KILL {thread}")
-            finally:
-                watchdog.end(token)
-                other.close()
+        """End the statement of a session on the server, over another connection. Raises SourceError."""
+        other = self.connect()
+        watch = watchdog.begin(_descriptor(other), time.monotonic() + CONNECT_SECONDS)
+        try:
+            _execute(other, f"KILL QUERY {thread}")
+        finally:
+            watchdog.end(watch)
+            other.close()
 
     def databases(self, connection: Any) -> list[str]:
         """Return the schemas: in MySQL a database is a schema."""
@@ -361,21 +377,33 @@ class MySQL(Adapter):
     ) -> list[str]:
         """Return one line for each table of the plan, without the columns that are NULL."""
         # A reading session refuses even the plan of a statement that writes.
-        writes = plannable(sql) not in READING
-        stream = self.run(connection, f"EXPLAIN {sql}", arguments, Limits(10_000, limits.seconds, writes))
-        names = [name for name, _ in stream.columns]
-        return [
-            ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True) if value is not None)
-            for batch in stream
-            for row in batch
-        ]
+        mode = "ONLY" if plannable(sql) in READING else "WRITE"
+        limits = Limits(10_000, limits.seconds)
+        watch = self._watch(connection, time.monotonic() + limits.seconds, limits)
+        try:
+            _set_caps(connection, limits)
+            _execute(connection, f"START TRANSACTION READ {mode}")
+            plan = _first_result(connection, _bind(connection, f"EXPLAIN {sql}", arguments), limits)
+        except Exception as error:
+            fault = _to_source_error(error, watchdog.end(watch))
+            if isinstance(fault, QueryFailed):
+                fault = _roll_back(connection) or fault
+            raise fault from None
+        watchdog.finish(watch, plan, writes=False)
+        # Servers run functions in subqueries to make a plan: nothing of them may stay.
+        if (lost := _roll_back(connection)) is not None:
+            raise lost
+        return _plan_lines(plan)
 
 
 class UnbufferedResult(ChunkedResult):
     """A result that the server is still sending. Closing it early costs the connection."""
 
-    def __init__(self, connection: Any, result: Any, first: Chunk, limits: Limits, deadline: float) -> None:
+    def __init__(
+        self, connection: Any, result: Any, first: Chunk, limits: Limits, deadline: float, watch: Callable[[], Watch]
+    ) -> None:
         super().__init__(_columns(result), first, limits)
+        self._watch = watch
         self._connection = connection
         self._result = result
         self._deadline = deadline
@@ -383,25 +411,27 @@ class UnbufferedResult(ChunkedResult):
 
     def _fetch(self, count: int) -> list[Row]:
         """As in the base class. At the end of the result the connection can be used again."""
-        result, token = self._result, None
+        result, watch = self._result, None
         try:
             if result is None:
                 return []
             if time.monotonic() > self._deadline:
-                raise TimedOut("timeout")
-            token = watchdog.begin(_descriptor(self._connection), self._deadline, self._limits.width)
+                raise TimedOut
+            watch = self._watch()
             rows: list[Row] = list(result.fetch_row(count, 0))
-            if _is_at_end(result, rows, count, self._remaining - len(rows)):
+            ended = _is_at_end(result, rows, count, self._remaining - len(rows))
+            if ended:
                 _skip_results(self._connection)
-                self._result, self.reusable = None, True
-            return rows
         except Exception as error:
-            cut, token = watchdog.end(token) if token else None, None
+            cut = watchdog.end(watch) if watch is not None else None
             self.close()
             raise _to_source_error(error, cut) from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        if (cut := watchdog.end(watch)) is not None:
+            self.close()
+            raise cut
+        if ended:
+            self._result, self.reusable = None, True
+        return rows
 
     def _give_up(self) -> None:
         self.reusable = False
@@ -416,7 +446,20 @@ class UnbufferedResult(ChunkedResult):
             self._result = None
 
 
-def _read(connection: Any, limits: Limits, deadline: float) -> Stream:
+def _plan_lines(plan: BufferedResult) -> list[str]:
+    """Return the lines of what EXPLAIN gave. Raises QueryFailed if that is no plan."""
+    names = [name for name, _ in plan.columns]
+    if "select_type" not in names and names != ["EXPLAIN"]:
+        raise QueryFailed("no-plan")
+    return [
+        ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True) if value is not None)
+        for batch in plan
+        for row in batch
+    ]
+
+
+def _read(connection: Any, limits: Limits, deadline: float, watch: Callable[[], Watch]) -> Stream:
+    """Return the result of the query that was sent. ``watch`` begins to watch the fetching of its later rows."""
     result = connection.use_result()
     if result is None:
         affected = connection.affected_rows()
@@ -432,7 +475,7 @@ def _read(connection: Any, limits: Limits, deadline: float) -> Stream:
     if first.ended or _is_at_end(result, first.rows, len(first.rows), limits.rows + 1 - len(first.rows)):
         _skip_results(connection)
         return BufferedResult(_columns(result), first.rows)
-    return UnbufferedResult(connection, result, first, limits, deadline)
+    return UnbufferedResult(connection, result, first, limits, deadline, watch)
 
 
 def _is_at_end(result: Any, rows: list[Row], requested: int, remaining: int) -> bool:
@@ -628,34 +671,37 @@ def _descriptor(connection: Any) -> int:
         raise ConnectFailed("broken") from None
 
 
+def _reason_of(error: Exception) -> tuple[str, int]:
+    """Return the reason that one of the driver's errors means, and its number."""
+    driver = _driver()
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if isinstance(error, driver.InterfaceError) and not number:
+        return "broken", 0
+    return _NUMBERS.get(number) or ("data" if isinstance(error, driver.DataError) else "other"), number
+
+
 def _to_source_error(error: Exception, cut: SourceError | None = None) -> Exception:
-    """Return the driver's error as a SourceError; any other error unchanged."""
+    """Return the driver's error for a statement as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if cut is not None:
         return cut
     if isinstance(error, (ValueError, UnicodeError, OverflowError)):
         return QueryFailed("data")
-    driver = _driver()
-    if not isinstance(error, driver.Error):
+    if not isinstance(error, _driver().Error):
         return error
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if isinstance(error, driver.InterfaceError) and not number:
-        return ConnectFailed("broken")
-    reason = _NUMBERS.get(number) or ("data" if isinstance(error, driver.DataError) else "other")
-    if reason == "timeout":
-        return TimedOut(reason, str(number))
-    kind = ConnectFailed if reason in _CONNECTING else QueryFailed
-    return kind(reason, str(number) if number else "")
+    reason, number = _reason_of(error)
+    # Of the server's own numbers (below 2000 and from 3000) only these come with the end of the connection.
+    lost = reason == "broken" or (reason in CONNECTING and 2000 <= number < 3000)
+    return statement_error(reason, str(number) if number else "", lost)
 
 
 def _connection_error(error: Exception, host: str, port: int) -> ConnectFailed:
-    fault = _to_source_error(error)
-    reason = getattr(fault, "reason", "other")
+    reason, number = _reason_of(error)
     # The client library reports the same error for every failed connection.
     if reason in ("refused", "broken") and not refuses_connections(host, port):
         reason = "unreachable"
-    return ConnectFailed(reason, getattr(fault, "sqlstate", ""))
+    return ConnectFailed(reason, str(number) if number else "")
 
 
 def _encrypted(connection: Any) -> bool:
@@ -676,8 +722,9 @@ def _driver() -> ModuleType:
 
 @cache
 def _connection_class() -> type[Any]:
-    """Return mysqlclient's connection class, which can be closed twice. ``session_caps`` are the caps set in its
-    session, ``time_cap_name`` is the name of its server's time cap, ``zone`` the session's time zone, once known."""
+    """Return mysqlclient's connection class, which can be closed twice. ``session_caps`` are the limits set in its
+    session, ``time_cap_name`` is the name of its server's time limit, ``session_id`` the server's number of it,
+    ``zone`` the session's time zone, once known."""
     driver = _driver()
     base = driver.connections.Connection
 
@@ -685,7 +732,7 @@ def _connection_class() -> type[Any]:
         with suppress(driver.Error):
             base.close(self)
 
-    attributes = {"session_caps": (None, None), "time_cap_name": None, "zone": None}
+    attributes = {"session_caps": (None, None), "time_cap_name": None, "session_id": 0, "zone": None}
     return type("Connection", (base,), {"close": close, **attributes})
 
 

@@ -31,10 +31,12 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    before_statement,
     keys_of,
     plannable,
+    statement_error,
 )
-from adapters.socket_watch import address_count, is_idle, watchdog
+from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, rows_that_fit, widest_row
 
 #: Rows fetched in one round trip of a large result.
@@ -149,14 +151,15 @@ _STATES = {
     "42704": "object-unknown",
     "42883": "object-unknown",
     "42P01": "object-unknown",
+    "40001": "locked",
+    "40P01": "locked",
     "53300": "too-many-connections",
-    "55P03": "timeout",
+    "55P03": "locked",
     "57014": "timeout",
     "57P01": "broken",
     "57P02": "broken",
     "57P03": "refused",
 }
-_CONNECTING = {"broken", "refused", "unreachable", "login", "database-unknown", "too-many-connections"}
 
 #: libpq gives no SQLSTATE for a connection that fails, only sentences.
 _SENTENCES = (
@@ -286,24 +289,26 @@ class PostgreSQL(Adapter):
         if connection.closed:
             raise ConnectFailed("broken")
         cursor = connection.cursor()
-        token = watchdog.begin(_descriptor(connection), deadline, limits.width)
+        watch, started = _watch(connection, deadline, limits.width), False
         try:
             if limits.writes:
-                return self._write(cursor, sql, arguments, limits)
-            _set_time_cap(connection, cursor, limits.seconds)
-            return self._read(connection, cursor, sql, arguments, limits, deadline)
+                cursor.execute(f"BEGIN READ WRITE;SET LOCAL statement_timeout={_milliseconds(limits.seconds)}")
+            else:
+                _set_time_cap(connection, cursor, limits.seconds)
+            started = True
+            if limits.writes:
+                stream: Stream = self._write(cursor, sql, arguments, limits)
+            else:
+                stream = self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
-            cut, token = watchdog.end(token), None
-            fault = _to_source_error(error, connection, cut)
+            fault = _to_source_error(error, connection, watchdog.end(watch))
             if isinstance(fault, RowTooLarge):
                 # Fetch its rows one by one next time: these may have been too many at once.
                 self.widths[sql] = limits.width
             if isinstance(fault, QueryFailed):
                 fault = _end_transaction(connection, cursor) or fault
-            raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+            raise (fault if started else before_statement(fault)) from None
+        return watchdog.finish(watch, stream, limits.writes)
 
     def _read(
         self,
@@ -405,7 +410,6 @@ class PostgreSQL(Adapter):
     def _write(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> BufferedResult:
-        cursor.execute(f"BEGIN READ WRITE;SET LOCAL statement_timeout={_milliseconds(limits.seconds)}")
         call = procedures.parse_call(sql, False)
         if call is None:
             cursor.execute(sql, arguments)
@@ -592,22 +596,22 @@ class CursorResult(ChunkedResult):
     def _fetch(self, count: int) -> list[Row]:
         cursor, connection = self._cursor, self._connection
         left = self._deadline - time.monotonic()
-        token = None
+        watch = None
         try:
             if not self._open or left <= 0:
-                raise TimedOut("timeout")
-            token = watchdog.begin(_descriptor(connection), self._deadline, self._limits.width)
+                raise TimedOut
+            watch = _watch(connection, self._deadline, self._limits.width)
             cap = max(1, int(left * 1000))
             cursor.execute(f"SET LOCAL statement_timeout = {cap}; FETCH FORWARD {count} FROM mantra")
-            return cursor.fetchall()  # type: ignore[no-any-return]
+            rows: list[Row] = cursor.fetchall()
         except Exception as error:
-            cut, token = watchdog.end(token) if token else None, None
-            fault = _to_source_error(error, connection, cut)
+            fault = _to_source_error(error, connection, watchdog.end(watch) if watch is not None else None)
             self._give_up()
             raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        if (cut := watchdog.end(watch)) is not None:
+            self._give_up()
+            raise cut
+        return rows
 
     def _give_up(self) -> None:
         self.reusable = self._open = False
@@ -724,6 +728,11 @@ def _set_time_cap(connection: Any, cursor: Any, seconds: float) -> None:
         connection.time_cap = milliseconds
 
 
+def _watch(connection: Any, deadline: float, width: int) -> Watch:
+    """Watch a statement. The server applies its limit to each message of a run: at last it is asked to end this one."""
+    return watchdog.begin(_descriptor(connection), deadline, width, Cancel(deadline + OVERDUE, connection.cancel))
+
+
 def _descriptor(connection: Any) -> int:
     try:
         return connection.fileno()  # type: ignore[no-any-return]
@@ -756,11 +765,9 @@ def _to_source_error(error: Exception, connection: Any, cut: SourceError | None 
         return error
     state = error.pgcode or ""  # type: ignore[attr-defined]
     reason = _STATES.get(state) or _CLASSES.get(state[:2], "other")
-    if reason == "timeout":
-        return TimedOut(reason, state)
-    if connection.closed or reason in _CONNECTING:
-        return ConnectFailed("broken" if reason == "other" else reason, state)
-    return QueryFailed(reason, state)
+    # The states of connecting occur in statements too: of a foreign server, or raised by a function.
+    fatal = error.diag.severity_nonlocalized in ("FATAL", "PANIC")  # type: ignore[attr-defined]
+    return statement_error(reason, state, bool(connection.closed) or fatal)
 
 
 def _connection_reason(error: Exception) -> tuple[str, str]:

@@ -8,15 +8,23 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
-from adapters.base import ConnectFailed, RowTooLarge, SourceError, TimedOut
+from adapters.base import ConnectFailed, RowTooLarge, SourceError, Stream, TimedOut
 
-#: Seconds after the time cap when the watchdog cuts a connection whose server did not end the statement.
+#: Seconds after the time limit when the watchdog cuts a connection whose server did not end the statement.
 GRACE = 1.0
+
+#: Seconds after the time limit when a server that keeps it itself is asked to end the statement nevertheless: it
+#: applies the limit to each round trip, and a run may have several.
+OVERDUE = 0.2
 
 #: Seconds between two checks. A server may exceed the size limit by what it sends in that time.
 _INTERVAL = 0.05
+
+#: Threads that cancel statements at once at most: one may wait for a server that is silent.
+_MOST_CANCELS = 32
 
 #: The place of the number of received bytes in Linux's struct tcp_info.
 _BYTES_RECEIVED = struct.Struct("<128xQ")
@@ -48,42 +56,101 @@ def is_idle(descriptor: int) -> bool:
     return not poll.poll(0)
 
 
-class StatementWatchdog:
-    """Cuts connections whose statement exceeds its time or size.
+class Cancel:
+    """How the server is asked to end a statement: ``action``, in a thread of its own, at ``at`` (time.monotonic()).
 
-    A healthy server enforces the time cap itself. One that hangs, or is unreachable, does not, and no driver's own
-    time-out is reliable then: shutting the socket down under the driver makes it return at once. ``begin`` and
-    ``end`` cost a dict write each.
+    ``blocks``: the action uses the statement itself, which must not be freed meanwhile. ``StatementWatchdog.end`` then
+    waits for the action.
+    """
+
+    __slots__ = ("action", "at", "blocks")
+
+    def __init__(self, at: float, action: Callable[[], object], blocks: bool = False) -> None:
+        self.at = at
+        self.action = action
+        self.blocks = blocks
+
+
+class Watch:
+    """The watch over one statement: what StatementWatchdog.begin returns."""
+
+    __slots__ = ("before", "cancel", "canceller", "cut", "cut_at", "descriptor", "ended", "lock", "max_bytes")
+
+    def __init__(self, descriptor: int, cut_at: float, max_bytes: int, cancel: Cancel | None) -> None:
+        self.descriptor = descriptor
+        self.cut_at = cut_at
+        self.max_bytes = max_bytes
+        self.cancel = cancel
+        #: Held while the statement is cancelled or its connection cut, so that neither hits what comes after it.
+        self.lock = threading.Lock()
+        self.ended = False
+        self.canceller: threading.Thread | None = None
+        #: The reason, if the statement was cancelled or its connection cut.
+        self.cut: SourceError | None = None
+        #: The bytes that the connection had received at the first check.
+        self.before = -1
+
+
+class StatementWatchdog:
+    """Ends statements that exceed their time or size.
+
+    At the time limit it asks the server to end the statement (``Cancel``), where the server does not keep the limit by
+    itself. A server that hangs, or is unreachable, does not even do that, and no driver's own timeout is reliable
+    then: shutting the socket down under the driver makes it return at once. ``begin`` and ``end`` cost a dict write
+    and a lock that nobody else wants.
     """
 
     def __init__(self) -> None:
-        self._running: dict[object, tuple[float, int, int]] = {}
-        #: By running statement: the bytes that its connection had received at the first check.
-        self._before: dict[object, int] = {}
-        #: By statement whose connection was cut: the reason.
-        self._cuts: dict[object, SourceError] = {}
+        self._running: dict[Watch, None] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._cancels = threading.BoundedSemaphore(_MOST_CANCELS)
 
-    def begin(self, descriptor: int, deadline: float, width: int = 0) -> object:
-        """Start to watch a socket. ``deadline`` is a time.monotonic() value.
+    def begin(
+        self, descriptor: int, deadline: float, width: int = 0, cancel: Cancel | None = None, grace: float = GRACE
+    ) -> Watch:
+        """Start to watch a socket, which is cut ``grace`` seconds after ``deadline``, a time.monotonic() value.
 
         ``width``: also cut it once about twice that many bytes have arrived. A driver buffers what it fetches.
         """
-        token = object()
-        self._running[token] = (deadline + GRACE, descriptor, 2 * width)
+        watch = Watch(descriptor, deadline + grace, 2 * width, cancel)
+        self._running[watch] = None
         if self._thread is None:
             self._start()
-        return token
+        return watch
 
-    def end(self, token: object) -> SourceError | None:
-        """Stop watching. Returns the reason if the connection was cut."""
-        if self._running.pop(token, None) is not None:
-            return None
-        # A cut may be in progress: until it is done, the descriptor must not be closed, as its number could be
-        # given to another socket.
-        with self._lock:
-            return self._cuts.pop(token, None)
+    def end(self, watch: Watch) -> SourceError | None:
+        """Stop watching. Returns the reason if the statement was cancelled or the connection cut.
+
+        The connection must not be used again then: what was to end the statement may still reach it.
+        """
+        with watch.lock:
+            canceller = watch.canceller
+            if canceller is None or not watch.cancel or not watch.cancel.blocks:
+                return self._ended(watch)
+        # The watch goes on: a server that is silent keeps the action waiting until the connection is cut.
+        canceller.join()
+        with watch.lock:
+            return self._ended(watch)
+
+    def finish(self, watch: Watch, stream: Stream, writes: bool) -> Stream:
+        """Stop watching a run that has succeeded, and return its result.
+
+        Raises the reason if a read was cancelled: not every server says so, and some return less then. What was
+        written is committed, and stays.
+        """
+        cut = self.end(watch)
+        if cut is not None:
+            if not writes:
+                raise cut
+            stream.reusable = False
+        return stream
+
+    def _ended(self, watch: Watch) -> SourceError | None:
+        self._running.pop(watch, None)
+        watch.ended = True
+        cut, watch.cut = watch.cut, None
+        return cut
 
     def forget(self) -> None:
         """Start anew in a forked child: the thread is the parent's."""
@@ -99,29 +166,51 @@ class StatementWatchdog:
         while True:
             time.sleep(_INTERVAL)
             now = time.monotonic()
-            running = list(self._running.items())
-            for token, (deadline, descriptor, max_bytes) in running:
-                if deadline < now:
-                    self._end(token, descriptor, TimedOut("timeout"))
-                elif max_bytes and self._received(token, descriptor) > max_bytes:
-                    self._end(token, descriptor, RowTooLarge())
-            if self._before:
-                tokens = {token for token, _ in running}
-                self._before = {token: count for token, count in self._before.items() if token in tokens}
+            for watch in list(self._running):
+                if watch.cut_at < now:
+                    self._cut(watch, TimedOut(silent=True))
+                elif watch.cancel is not None and watch.cancel.at < now and watch.canceller is None:
+                    self._cancel(watch, watch.cancel)
+                elif watch.max_bytes and self._received(watch) > watch.max_bytes:
+                    self._cut(watch, RowTooLarge())
 
-    def _end(self, token: object, descriptor: int, why: SourceError) -> None:
-        with self._lock:
-            if self._running.pop(token, None) is not None:
-                self._cuts[token] = why
-                _cut(descriptor)
+    def _cancel(self, watch: Watch, cancel: Cancel) -> None:
+        if not self._cancels.acquire(blocking=False):
+            return
+        thread = threading.Thread(target=self._run_cancel, args=(cancel,), name="statement-cancel", daemon=True)
+        with watch.lock:
+            if not watch.ended:
+                # No more threads to be had: it is cut a little later.
+                with suppress(RuntimeError):
+                    thread.start()
+                    watch.canceller, watch.cut = thread, TimedOut()
+                    return
+        self._cancels.release()
 
-    def _received(self, token: object, descriptor: int) -> int:
+    def _run_cancel(self, cancel: Cancel) -> None:
+        try:
+            # Whether it worked shows in the statement.
+            with suppress(Exception):
+                cancel.action()
+        finally:
+            self._cancels.release()
+
+    def _cut(self, watch: Watch, why: SourceError) -> None:
+        with watch.lock:
+            if not watch.ended:
+                watch.cut = why
+                self._running.pop(watch, None)
+                _shut_down(watch.descriptor)
+
+    def _received(self, watch: Watch) -> int:
         """Return the bytes that a connection has received since the first check of its statement."""
-        with self._lock:
-            if token not in self._running:
+        with watch.lock:
+            if watch.ended:
                 return 0
-            received = _received_bytes(descriptor)
-        return received - self._before.setdefault(token, received)
+            received = _received_bytes(watch.descriptor)
+        if watch.before < 0:
+            watch.before = received
+        return received - watch.before
 
 
 def _received_bytes(descriptor: int) -> int:
@@ -132,7 +221,7 @@ def _received_bytes(descriptor: int) -> int:
     return 0
 
 
-def _cut(descriptor: int) -> None:
+def _shut_down(descriptor: int) -> None:
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
         twin.shutdown(socket.SHUT_RDWR)
 

@@ -33,6 +33,7 @@ from adapters.base import (
     keys_of,
     local_time,
     plannable,
+    statement_error,
 )
 from adapters.files import locate
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, widest_row
@@ -50,8 +51,8 @@ _DENIED = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLIT
 _DENIED_FUNCTIONS = frozenset(("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"))
 
 _CODES = {
-    sqlite3.SQLITE_BUSY: "timeout",
-    sqlite3.SQLITE_LOCKED: "timeout",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
     sqlite3.SQLITE_INTERRUPT: "timeout",
     sqlite3.SQLITE_READONLY: "read-only",
     sqlite3.SQLITE_CONSTRAINT: "constraint",
@@ -105,7 +106,7 @@ class SQLite(Adapter):
             prepare(connection, writes)
         except sqlite3.Error as error:
             # A lock is not an error here: the statement waits for it as long as its time cap allows.
-            if _reason(error) != "timeout":
+            if _reason(error) != "locked":
                 connection.close()
                 raise ConnectFailed(_reason(error)) from None
         connection.set_authorizer(authorize)
@@ -249,7 +250,7 @@ class CursorResult(ChunkedResult):
     def _fetch(self, count: int) -> list[Row]:
         try:
             if self._connection.late():
-                raise TimedOut("timeout")
+                raise TimedOut
             return self._cursor.fetchmany(count)
         except Exception as error:
             self._give_up()
@@ -373,11 +374,9 @@ def _to_source_error(error: Exception) -> Exception:
     if not isinstance(error, sqlite3.Error):
         return error
     reason = _reason(error)
-    if reason == "timeout":
-        return TimedOut(reason)
     if reason == "too-wide":
         return RowTooLarge()
-    return (ConnectFailed if reason in _CONNECTING else QueryFailed)(reason)
+    return statement_error(reason, "", reason in _CONNECTING)
 
 
 def _reason(error: sqlite3.Error) -> str:

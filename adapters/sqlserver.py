@@ -18,7 +18,17 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from adapters.base import TIME_ZONE, ConnectFailed, Key, Setting, ValueRefused, keys_of, local_time, quoted
+from adapters.base import (
+    TIME_ZONE,
+    ConnectFailed,
+    Key,
+    QueryFailed,
+    Setting,
+    ValueRefused,
+    keys_of,
+    local_time,
+    quoted,
+)
 from adapters.tds.adapter import TDSAdapter
 from adapters.tds.dialling import Connection
 from adapters.tds.types import precision_and_scale
@@ -166,10 +176,15 @@ class SQLServer(TDSAdapter):
         lines: list[str] = []
         while True:
             if cursor.description is not None:
+                if cursor.description[0][0] != "StmtText":
+                    raise QueryFailed("no-plan")
                 lines += [str(row[0]) for row in cursor.fetchall()]
             if not cursor.nextset():
-                # The first line is the statement itself.
-                return lines[1:] or lines
+                break
+        if not lines:
+            raise QueryFailed("no-plan")
+        # The first line is the statement itself.
+        return lines[1:] or lines
 
 
 def bind(

@@ -13,7 +13,7 @@ from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
-from adapters.base import CONNECT_SECONDS, TIME_ZONE, Key, Setting, converted, keys_of, local_time
+from adapters.base import CONNECT_SECONDS, TIME_ZONE, Key, QueryFailed, Setting, converted, keys_of, local_time
 from adapters.tds.adapter import TDSAdapter
 from adapters.tds.dialling import Connection
 from adapters.tds.types import precision_and_scale
@@ -139,7 +139,9 @@ class Sybase(TDSAdapter):
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
         """Return the messages in which the server sends the plan."""
         cursor.execute(self._coded(written(sql, arguments, self.zone)).rstrip("; \t\r\n"))
-        return [str(text).rpartition("]")[2].rstrip() for _, text in cursor.messages or ()]
+        if cursor.description is not None or not cursor.messages:
+            raise QueryFailed("no-plan")
+        return [str(text).rpartition("]")[2].rstrip() for _, text in cursor.messages]
 
     def _coded(self, text: str) -> str:
         """Encode the text in the source's code page, where one is set: one character for each byte."""

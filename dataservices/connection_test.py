@@ -64,6 +64,11 @@ ADVICE: dict[str, Any] = {
     ),
     "range": _("A number does not fit into its type. Check the arithmetic in the SQL and the types of the columns."),
     "constraint": _("A rule in the database rejected the statement. Ask the database administrator."),
+    "locked": _(
+        "Another transaction held a lock for too long, or won a deadlock. The call may be repeated. If it happens "
+        "often, make the transactions shorter, or let them lock tables in the same order."
+    ),
+    "no-plan": _("The server shows no execution plan for this statement. Nothing of the statement was kept."),
     "timeout": _("The database did not respond in time. Check its load, the network and the SQL."),
     "too-wide": _(
         "A row exceeds the size limit, or rows grew suddenly. Remove the large column, or give it an operation of "

@@ -8,16 +8,19 @@ import time
 from typing import Any
 
 from django.conf import settings
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from adapters import adapter_class
-from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError, TimedOut
+from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError
 from registry.bulkhead import Bulkhead, default_limit
 from registry.circuit_breaker import CircuitBreaker
 
 #: Seconds after which an idle connection is checked before it is used.
 IDLE_SECONDS = 30.0
+
+#: Seconds that opening a connection may take at least, however little time a call has: a server that takes that long
+#: is not away, and the next call has the connection.
+LEAST_CONNECT_SECONDS = 2.0
 
 #: Seconds that a call waits at a full bulkhead, if another has entered or left it within that time.
 BULKHEAD_WAIT = 0.1
@@ -64,11 +67,13 @@ class PooledConnection:
         if proxied is None:
             return
         try:
-            if not good:
+            if good:
+                proxied.info["used"] = time.monotonic()
+            else:
                 proxied.invalidate()
             proxied.close()
         finally:
-            self._pool.release_slot()
+            self._pool.release_slots(self._writes)
 
 
 class SourcePool:
@@ -87,6 +92,10 @@ class SourcePool:
         # free for other sources, however slow this one is.
         self._bulkhead = Bulkhead(min(2 * pool_size, default_limit()))
         self._last_movement = 0.0
+        #: The connections of each pool that are not in use: QueuePool waits equally long for each call.
+        self._free = {writes: Bulkhead(pool_size) for writes in (False, True)}
+        #: Connections that were last used before this time are not used again: one of them was lost or silent.
+        self._distrusted_before = 0.0
 
     def _new_pool(self, writes: bool, size: int) -> QueuePool:
         # No reset on return: PooledConnection knows whether there is anything to restore, and a round trip costs more
@@ -96,22 +105,26 @@ class SourcePool:
             pool_size=size,
             max_overflow=0,
             use_lifo=True,
-            timeout=settings.POOL_SECONDS,
             reset_on_return=None,
         )
 
     def checkout(self, writes: bool, seconds: float) -> PooledConnection:
         """Return a working connection within about ``seconds``. Raises Busy, CircuitOpen or ConnectFailed."""
+        deadline = time.monotonic() + seconds
         if not self.breaker.try_pass():
             raise CircuitOpen(self.breaker.retry_after())
         if not (self._bulkhead.try_acquire() or self._wait()):
             raise Busy
         self._last_movement = time.monotonic()
-        self._connect_timeout.seconds = min(seconds, CONNECT_SECONDS)
+        if not self._free[writes].try_acquire(min(seconds, settings.POOL_SECONDS)):
+            self._release_slot()
+            raise Busy
         try:
-            return PooledConnection(self, self._connection(writes), writes)
-        except BaseException:
-            self.release_slot()
+            return PooledConnection(self, self._connection(writes, deadline), writes)
+        except BaseException as error:
+            self.release_slots(writes)
+            if isinstance(error, SourceError):
+                self.breaker.failed()
             raise
 
     def _wait(self) -> bool:
@@ -125,39 +138,52 @@ class SourcePool:
         except SourceError:
             return False
 
-    def release_slot(self) -> None:
-        """Release the place of a call in the bulkhead."""
+    def release_slots(self, writes: bool) -> None:
+        """Release the places of a call: its connection, and its place in the bulkhead."""
+        self._free[writes].release()
+        self._release_slot()
+
+    def _release_slot(self) -> None:
         self._last_movement = time.monotonic()
         self._bulkhead.release()
 
-    def _connection(self, writes: bool) -> PoolProxiedConnection:
+    def _connection(self, writes: bool, deadline: float) -> PoolProxiedConnection:
         pool = self._pools.get(writes)
         if pool is None:
             pool = self._pools.setdefault(writes, self._new_pool(writes, self._size))
         for _attempt in range(self._size + 1):
-            try:
-                proxied = pool.connect()
-            except PoolTimeout:
-                raise Busy from None
-            now = time.monotonic()
-            fresh = now - proxied.info.get("used", now) < IDLE_SECONDS
-            proxied.info["used"] = now
-            if fresh or self._is_good(proxied):
+            left = deadline - time.monotonic()
+            self._connect_timeout.seconds = min(max(left, LEAST_CONNECT_SECONDS), CONNECT_SECONDS)
+            proxied = pool.connect()
+            if self._is_good(proxied, writes):
                 return proxied
             proxied.invalidate()
             proxied.close()
         raise ConnectFailed("broken")
 
-    def _is_good(self, proxied: PoolProxiedConnection) -> bool:
+    def _is_good(self, proxied: PoolProxiedConnection, writes: bool) -> bool:
+        """Return True if a connection is new, or can still be used. A write is not repeated: it checks each one."""
+        used = proxied.info.get("used")
+        if used is None:
+            self.record_outcome(None)
+            return True
+        if used < self._distrusted_before:
+            return False
+        if not writes and time.monotonic() - used < IDLE_SECONDS:
+            return True
         try:
             return self.adapter.ping(proxied.driver_connection)
         except SourceError:
             return False
 
     def record_outcome(self, error: SourceError | None) -> None:
-        """Record the outcome of a run for the breaker. A server that refuses or ends a statement itself is healthy."""
-        if isinstance(error, ConnectFailed) or (isinstance(error, TimedOut) and not error.sqlstate):
-            self.breaker.failed()
+        """Record the outcome of a run. A source that refuses or ends a statement is healthy.
+
+        One that was silent, or lost its connection, may be away, or it may be that statement. So this is no failure
+        for the breaker; but no idle connection is used again, and opening one shows what it is.
+        """
+        if error is not None and error.unanswered:
+            self._distrusted_before = time.monotonic()
         elif self.breaker.failures:
             self.breaker.succeeded()
 

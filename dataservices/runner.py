@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from threading import Thread
 from typing import Any, TypeVar
 
 from adapters.base import (
     ConnectFailed,
     Limits,
+    LockConflict,
+    NotStarted,
     QueryFailed,
     RowTooLarge,
     SourceError,
@@ -101,7 +104,7 @@ def _check_blocks(call: Call, plan: Plan, given: list[str]) -> None:
 def _execute(
     call: Call, plan: Plan, limits: Limits, action: Callable[[Any, Limits], Outcome]
 ) -> tuple[pool.PooledConnection, Outcome]:
-    """Perform an action on a pooled connection. A read on a dead connection is repeated once. Raises Fault."""
+    """Perform an action on a pooled connection. On a dead one, what may be is repeated once. Raises Fault."""
     source_pool = plan.pool
     deadline = time.monotonic() + limits.seconds
     for attempt in (1, 2):
@@ -112,20 +115,21 @@ def _execute(
         except pool.CircuitOpen as error:
             raise Fault(faults.SOURCE_CIRCUIT_OPEN, retry_after=error.seconds, seconds=error.seconds) from None
         except SourceError as error:
-            source_pool.record_outcome(error)
             raise _to_fault(call, error, limits) from None
         pooled.restores = not limits.plain
         try:
             outcome = action(pooled.connection, _remaining(limits, deadline))
+        except _TooLate:
+            pooled.give_back()
+            raise _to_fault(call, TimedOut(), limits) from None
         except QueryFailed as error:
             pooled.give_back()
             source_pool.record_outcome(error)
             raise _to_fault(call, error, limits) from None
         except SourceError as error:
             pooled.drop()
-            final = attempt == 2 or limits.writes or time.monotonic() > deadline
-            if final or not isinstance(error, ConnectFailed):
-                source_pool.record_outcome(error)
+            source_pool.record_outcome(error)
+            if attempt == 2 or not _may_repeat(error, limits.writes) or time.monotonic() > deadline:
                 raise _to_fault(call, error, limits) from None
         except BaseException:
             pooled.drop()
@@ -136,10 +140,24 @@ def _execute(
     raise AssertionError
 
 
+def _may_repeat(error: SourceError, writes: bool) -> bool:
+    """Return True if a run on a lost connection may be repeated on a new one: a write only if it was not sent."""
+    return isinstance(error, NotStarted if writes else ConnectFailed)
+
+
+class _TooLate(Exception):
+    """The time limit was reached before the statement could be sent."""
+
+
 def _remaining(limits: Limits, deadline: float) -> Limits:
-    """Return the limits less the time that was spent on getting a connection, if that was more than a tenth."""
+    """Return the limits less the time that was spent on getting a connection, if that was more than a tenth.
+
+    Raises _TooLate.
+    """
     left = deadline - time.monotonic()
-    return limits if left > limits.seconds * 0.9 else replace(limits, seconds=max(left, 0.1))
+    if left <= 0:
+        raise _TooLate
+    return limits if left > limits.seconds * 0.9 else replace(limits, seconds=left)
 
 
 def _close(pooled: pool.PooledConnection, stream: Stream) -> None:
@@ -225,6 +243,7 @@ def _capped_batches(
                 rows.count += len(batch)
                 yield project(batch) if project else batch
             if rows.truncated:
+                _close_later(rows)
                 break
             batch = next(batches, [])
     except SourceError as error:
@@ -240,6 +259,11 @@ def _numbers(call: Call) -> str:
         for name, value in call.arguments.items()
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     )
+
+
+def _close_later(rows: Rows) -> None:
+    """Close a result in a thread of its own: a server may take long to end a statement that brings more rows."""
+    Thread(target=rows.detach_close(), name="source-release", daemon=True).start()
 
 
 def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
@@ -258,5 +282,7 @@ def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
         )
     if isinstance(error, TimedOut):
         return Fault(faults.SOURCE_TIMEOUT, seconds=f"{limits.seconds:g}", reason=error.reason)
+    if isinstance(error, LockConflict):
+        return Fault(faults.SOURCE_LOCKED, retry_after=1, reason=error.reason)
     kind = faults.SOURCE_UNREACHABLE if isinstance(error, ConnectFailed) else faults.QUERY_FAILED
     return Fault(kind, request_id=call.request_id, reason=error.reason)

@@ -447,6 +447,17 @@ ANSWER_TOO_WIDE = _row(
     "to the providing agency",
     "provider",
 )
+SOURCE_LOCKED = _row(
+    11216,
+    "source-locked",
+    503,
+    "Data yang diperlukan sedang dipakai transaksi lain di database penyedia. Tidak ada yang diubah; ulangi panggilan "
+    "ini",
+    "Another transaction in the provider's database uses the data that this call needs. Nothing was changed; repeat "
+    "the call",
+    "provider",
+)
+
 # From 11220: further failures of upstreams.
 UPSTREAM_CIRCUIT_OPEN = _row(
     11220,

@@ -58,9 +58,16 @@ class Rows(Result):
         self._close = close
 
     def close(self) -> None:
-        if self._close is not None:
-            close, self._close = self._close, None
-            close()
+        self.detach_close()()
+
+    def detach_close(self) -> Callable[[], None]:
+        """Return what close() would do, for another thread to do; close() then does nothing."""
+        close, self._close = self._close, None
+        return close or _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 class Affected(Result):

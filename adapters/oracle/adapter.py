@@ -98,17 +98,17 @@ class Oracle(Adapter):
         if not connection.writes and (statement.locks or not statement.reads):
             raise QueryFailed("read-only" if statement.reads or OTHER_STATEMENT.match(sql) else "syntax")
         values = converted(arguments, partial(bindable, zone=self.zone))
-        token = watchdog.begin(connection.descriptor, deadline, limits.width)
+        watch = watchdog.begin(connection.descriptor, deadline, limits.width)
         try:
-            connection.call_timeout = max(1, int(limits.seconds * 1000))
+            _set_time_limit(connection, deadline)
             if limits.writes:
                 if statement.calls:
                     self._check_call(connection, statement.called)
-                return _write(connection, statement, values, limits)
-            return self._read(connection, statement, values, limits, deadline)
+                stream: Stream = _write(connection, statement, values, limits, deadline)
+            else:
+                stream = self._read(connection, statement, values, limits, deadline)
         except Exception as error:
-            cut, token = watchdog.end(token), None
-            fault = to_source_error(error, cut, deadline)
+            fault = to_source_error(error, watchdog.end(watch), deadline)
             if isinstance(fault, RowTooLarge):
                 # Fetch its rows one by one next time: these may have been too many at once.
                 self.widths[statement.text] = limits.width
@@ -117,9 +117,7 @@ class Oracle(Adapter):
                 fault = _end_transaction(connection) or fault
             connection.lost = not isinstance(fault, QueryFailed)
             raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        return watchdog.finish(watch, stream, limits.writes)
 
     def _check_call(self, connection: Any, called: tuple[str, ...]) -> None:
         """Look up, once for each name, whose procedure a CALL names. Raises QueryFailed if it is the server's own."""
@@ -155,6 +153,8 @@ class Oracle(Adapter):
         cursor, columns = self._open_cursor(connection, statement, arguments, ahead)
 
         def fetch(step: int) -> list[Row]:
+            # The driver applies its timeout to each round trip.
+            _set_time_limit(connection, deadline)
             cursor.arraysize = step
             return cursor.fetchmany(step)  # type: ignore[no-any-return]
 
@@ -233,21 +233,21 @@ class Oracle(Adapter):
         name = f"mantra{secrets.token_hex(8)}"
         # As a literal in a block: otherwise the driver would require values for the placeholders.
         planned = f"EXPLAIN PLAN SET STATEMENT_ID = '{name}' FOR {parse_statement(sql).text}"
-        token = watchdog.begin(connection.descriptor, time.monotonic() + limits.seconds)
+        deadline = time.monotonic() + limits.seconds
+        watch = watchdog.begin(connection.descriptor, deadline)
         try:
-            connection.call_timeout = max(1, int(limits.seconds * 1000))
+            _set_time_limit(connection, deadline)
             cursor = connection.cursor()
             cursor.execute("BEGIN EXECUTE IMMEDIATE :1; END;", [planned])
+            _set_time_limit(connection, deadline)
             cursor.execute("SELECT plan_table_output FROM TABLE(DBMS_XPLAN.DISPLAY(NULL, :1, 'TYPICAL'))", [name])
             return [str(line or "") for (line,) in cursor.fetchall()]
         except Exception as error:
-            cut, token = watchdog.end(token), None
-            fault = to_source_error(error, cut)
+            fault = to_source_error(error, watchdog.end(watch), deadline)
             connection.lost = not isinstance(fault, QueryFailed)
             raise fault from None
         finally:
-            if token is not None:
-                watchdog.end(token)
+            watchdog.end(watch)
             _end_transaction(connection)
 
 
@@ -267,23 +267,22 @@ class CursorResult(ChunkedResult):
 
     def _fetch(self, count: int) -> list[Row]:
         connection = self._connection
-        left = self._deadline - time.monotonic()
-        token = None
+        watch = None
         try:
-            if not self._open or left <= 0:
-                raise TimedOut("timeout")
-            token = watchdog.begin(connection.descriptor, self._deadline, self._limits.width)
-            connection.call_timeout = max(1, int(left * 1000))
+            if not self._open or time.monotonic() >= self._deadline:
+                raise TimedOut
+            watch = watchdog.begin(connection.descriptor, self._deadline, self._limits.width)
+            _set_time_limit(connection, self._deadline)
             self._cursor.arraysize = count
-            return self._cursor.fetchmany(count)  # type: ignore[no-any-return]
+            rows: list[Row] = self._cursor.fetchmany(count)
         except Exception as error:
-            cut, token = watchdog.end(token) if token else None, None
-            fault = to_source_error(error, cut, self._deadline)
+            fault = to_source_error(error, watchdog.end(watch) if watch is not None else None, self._deadline)
             self._give_up()
             raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        if (cut := watchdog.end(watch)) is not None:
+            self._give_up()
+            raise cut
+        return rows
 
     def _give_up(self) -> None:
         self.reusable = self._open = False
@@ -325,8 +324,20 @@ def _execute(
     return cursor
 
 
+def _set_time_limit(connection: Any, deadline: float) -> None:
+    """Set the timeout of the next round trip to what is left. Raises TimedOut if nothing is."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimedOut
+    connection.call_timeout = max(1, int(left * 1000))
+
+
 def _write(
-    connection: Any, statement: OracleStatement, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    connection: Any,
+    statement: OracleStatement,
+    arguments: Mapping[str, Any] | Sequence[Any],
+    limits: Limits,
+    deadline: float,
 ) -> BufferedResult:
     """Run a statement in its own transaction. One that only changes rows is committed in the same round trip."""
     plain = not (statement.calls or statement.outs or statement.reads)
@@ -345,6 +356,7 @@ def _write(
     finally:
         connection.autocommit = False
     if not plain:
+        _set_time_limit(connection, deadline)
         connection.commit()
     return result
 

@@ -7,12 +7,7 @@ import time
 from functools import cache
 from types import ModuleType
 
-from adapters.base import (
-    ConnectFailed,
-    QueryFailed,
-    SourceError,
-    TimedOut,
-)
+from adapters.base import CONNECTING, ConnectFailed, QueryFailed, SourceError, TimedOut, statement_error
 from adapters.streaming import BATCH
 
 #: Rows fetched in one round trip of a large result.
@@ -32,7 +27,9 @@ NUMBERS: dict[int, str] = {
     **dict.fromkeys((1031, 1045, 1720, 1749, 1950, 41900), "forbidden"),
     **dict.fromkeys((904, 942, 980, 1418, 1435, 2289, 4043, 4063), "object-unknown"),
     **dict.fromkeys((1456, 16000, 28193), "read-only"),
-    **dict.fromkeys((40, 51, 54, 1013, 2393, 4021, 30006), "timeout"),
+    **dict.fromkeys((40, 51, 1013, 2393), "timeout"),
+    # Deadlocks, locks that were not to be had in time, conflicts of serializable transactions.
+    **dict.fromkeys((54, 60, 4020, 4021, 8177, 30006), "locked"),
     **dict.fromkeys((1, 1400, 1407, 2091, 2290, 2291, 2292, 2293, 2299), "constraint"),
     **dict.fromkeys(
         (932, 1401, 1403, 1410, 1422, 1427, 1465, 1476, 1481, 1482, 1489, 1555, 1722, 6502, 6503, 6592,
@@ -55,10 +52,6 @@ _DRIVER_CODES: dict[str, str] = {
     **dict.fromkeys(("DPY-2006", "DPY-3002", "DPY-3013", "DPY-3022", "DPY-4003", "DPY-4007", "DPY-4023"), "data"),
 }
 
-_CONNECTING = frozenset(
-    ("broken", "refused", "unreachable", "host-unknown", "login", "database-unknown", "too-many-connections", "tls")
-)
-
 
 def reason_of(error: BaseException) -> tuple[str, str]:
     """Return the reason that an error of the driver means, and its number."""
@@ -77,7 +70,7 @@ def reason_of(error: BaseException) -> tuple[str, str]:
 
 
 def to_source_error(error: Exception, cut: SourceError | None = None, deadline: float | None = None) -> Exception:
-    """Return the driver's error as a SourceError; any other error unchanged."""
+    """Return the driver's error for a statement as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if cut is not None:
@@ -86,16 +79,15 @@ def to_source_error(error: Exception, cut: SourceError | None = None, deadline: 
         return QueryFailed("data")
     late = deadline is not None and time.monotonic() >= deadline
     if isinstance(error, OSError):
-        return TimedOut("timeout") if late or isinstance(error, TimeoutError) else ConnectFailed("broken")
+        return TimedOut(silent=True) if late or isinstance(error, TimeoutError) else ConnectFailed("broken")
     if not isinstance(error, oracledb_driver().Error):
         return error
     reason, code = reason_of(error)
     # When the server does not answer the break either, the driver reports only that the connection is lost.
-    if reason == "timeout" or (reason == "broken" and late):
-        return TimedOut("timeout", code)
-    if reason in _CONNECTING:
-        return ConnectFailed(reason, code)
-    return QueryFailed(reason, code)
+    if reason == "broken" and late:
+        return TimedOut("timeout", code, silent=True)
+    # What the server itself says of connecting is of a database link's server.
+    return statement_error(reason, code, reason == "broken" or (reason in CONNECTING and code.startswith("DPY-")))
 
 
 @cache

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from adapters.base import (
@@ -21,6 +22,7 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    before_statement,
     plannable,
 )
 from adapters.socket_watch import is_idle, refuses_connections, watchdog
@@ -32,7 +34,7 @@ from adapters.tds.dialling import (
     dial,
     is_reachable,
 )
-from adapters.tds.driver import NUMBERS, native_numbers, to_source_error
+from adapters.tds.driver import NUMBERS, native_numbers, of_freetds, to_source_error
 from adapters.tds.types import KINDS, columns_of, set_converters, with_datetimeoffset
 
 
@@ -108,8 +110,10 @@ class TDSAdapter(Adapter):
         numbers = native_numbers(error)
         state = str(error.args[0]) if error.args else ""
         reason = next((NUMBERS[number] for number in numbers if number in NUMBERS), "")
-        code = str(numbers[0]) if reason and numbers else ""
-        if reason == "login":
+        # The server's own number tells the administrator more than any of our words, above all where we have none.
+        number = next((number for number in numbers if not of_freetds(number)), 0)
+        code = str(number or (numbers[0] if reason else ""))
+        if reason == "login" or (number and not reason):
             return ConnectFailed(self._login_or_database(host, port, deadline), code)
         if reason:
             return ConnectFailed(reason, code)
@@ -143,24 +147,36 @@ class TDSAdapter(Adapter):
         self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> Stream:
         deadline = time.monotonic() + limits.seconds
-        token, cursor = connection.watch(deadline, limits.width), None
+        cursor = self._begin(connection, limits)
+        watch = connection.watch(deadline, limits.width, cursor)
         try:
-            cursor = connection.cursor(limits.seconds)
             if limits.writes:
-                return self._write(connection, cursor, sql, arguments, limits)
-            return self._read(connection, cursor, sql, arguments, limits, deadline)
+                stream: Stream = self._write(connection, cursor, sql, arguments, limits)
+            else:
+                stream = self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
-            cut, token = watchdog.end(token), None
-            fault = to_source_error(error, cut)
+            fault = to_source_error(error, watchdog.end(watch))
             if isinstance(fault, QueryFailed):
                 fault = roll_back(connection, cursor) or fault
             elif isinstance(fault, RowTooLarge):
                 # Before the cursor is closed: that would wait for the rest of its rows.
                 connection.close()
             raise fault from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        stream = watchdog.finish(watch, stream, limits.writes)
+        if not isinstance(stream, StreamedResult):
+            cursor.close()
+        return stream
+
+    def _begin(self, connection: Connection, limits: Limits) -> Any:
+        """Return a cursor, in a transaction if it will write. Raises NotStarted if the connection is lost."""
+        try:
+            if limits.writes:
+                connection.execute("BEGIN TRANSACTION", limits.seconds)
+            cursor = connection.cursor()
+            connection.raw.clear_output_converters()
+        except Exception as error:
+            raise before_statement(to_source_error(error)) from None
+        return cursor
 
     def _execute(
         self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], before: str, after: str
@@ -177,7 +193,6 @@ class TDSAdapter(Adapter):
         limits: Limits,
         deadline: float,
     ) -> Stream:
-        connection.raw.clear_output_converters()
         self._execute(cursor, sql, arguments, *self.read_wrapper)
         while cursor.description is None:
             if not cursor.nextset():
@@ -206,20 +221,17 @@ class TDSAdapter(Adapter):
         Of several results the first is returned; of a batch that begins with DECLARE or SET the last one, where its
         author selects the output of a procedure.
         """
-        connection.execute("BEGIN TRANSACTION")
-        connection.raw.clear_output_converters()
         self._execute(cursor, sql, arguments, "", "")
         result, affected = None, -1
         while True:
             if cursor.description is None:
-                affected = max(affected, cursor.rowcount)
+                affected = _affected(sql, affected, cursor.rowcount)
             elif result is None or _BEGINS_WITH_VARIABLES.match(sql):
                 result = _fetch_all(connection, cursor, limits)
             connection.raw.clear_output_converters()
             if not cursor.nextset():
                 break
-        cursor.close()
-        connection.execute(_COMMIT)
+        _commit(cursor)
         if result is None:
             return BufferedResult(affected=affected)
         result.affected = affected
@@ -290,35 +302,37 @@ class TDSAdapter(Adapter):
         self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
         plannable(sql)
-        deadline = time.monotonic() + limits.seconds
-        on, off = self.plan_switches
-        token, cursor = connection.watch(deadline, limits.width), None
+        # A server that ignores the switches runs the statement: nothing of it may stay.
+        cursor = self._begin(connection, replace(limits, writes=True))
+        watch = connection.watch(time.monotonic() + limits.seconds, limits.width, cursor)
+        cut: SourceError | None = None
         try:
-            cursor = connection.cursor(limits.seconds)
-            connection.raw.clear_output_converters()
-            for command in on:
+            for command in self.plan_switches[0]:
                 cursor.execute(command)
-            return self._plan(cursor, sql, arguments)
+            lines = self._plan(cursor, sql, arguments)
         except Exception as error:
-            cut, token = watchdog.end(token), None
+            cut = watchdog.end(watch)
             raise to_source_error(error, cut) from None
         finally:
-            if token is not None:
-                watchdog.end(token)
-            if cursor is not None:
-                cursor.close()
-            self._stop_showing_plans(connection, off)
+            self._stop_showing_plans(connection, cursor, cut or watchdog.end(watch))
+        return lines
 
-    def _stop_showing_plans(self, connection: Connection, off: tuple[str, ...]) -> None:
-        """Let the session run its statements again. If that fails, the connection is closed."""
+    def _stop_showing_plans(self, connection: Connection, cursor: Any, cut: SourceError | None) -> None:
+        """Let the session run its statements again, and roll back. If that fails, the connection is closed."""
         try:
-            for command in off:
+            if cut is not None:
+                raise cut
+            cursor.close()
+            for command in (*self.plan_switches[1], _ROLL_BACK):
                 connection.execute(command)
         except Exception:
             connection.close()
 
     def _plan(self, cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]) -> list[str]:
-        """Return the lines of a statement's plan, while plans are shown instead of results."""
+        """Return the lines of a statement's plan, while plans are shown instead of results.
+
+        Raises QueryFailed ("no-plan") if what comes is no plan.
+        """
         raise NotImplementedError
 
     def _query(self, connection: Connection, sql: str, **arguments: Any) -> list[Row]:
@@ -329,7 +343,23 @@ class TDSAdapter(Adapter):
             stream.close()
 
 
+def _affected(sql: str, before: int, count: int) -> int:
+    """Return the rows that a batch has changed, after one more count (-1: none).
+
+    The counts of a trigger come before its statement's own. A procedure's statements are equal: the largest counts.
+    """
+    return max(before, count) if count < 0 or _CALLS.search(sql) else count
+
+
+def _commit(cursor: Any) -> None:
+    """Commit in the statement's own cursor, so that its time limit covers this too."""
+    cursor.execute(_COMMIT)
+    while cursor.nextset():
+        pass
+
+
 _BEGINS_WITH_VARIABLES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:declare|set)\b", re.I | re.S)
+_CALLS = re.compile(r"\bexec(?:ute)?\b", re.I)
 _COMMIT = "IF @@TRANCOUNT > 0 COMMIT TRANSACTION"
 _ROLL_BACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
 
@@ -352,25 +382,27 @@ class StreamedResult(ChunkedResult):
         self._deadline = deadline
 
     def _fetch(self, count: int) -> list[Row]:
-        cursor, token = self._cursor, None
+        cursor, watch = self._cursor, None
         if cursor is None:
             return []
         try:
             if time.monotonic() > self._deadline:
-                raise TimedOut("timeout")
-            token = self._connection.watch(self._deadline, self._limits.width)
+                raise TimedOut
+            watch = self._connection.watch(self._deadline, self._limits.width, cursor)
             rows: list[Row] = list(map(tuple, cursor.fetchmany(count)))
             if len(rows) < count:
                 _skip_results(cursor)
-                self._cursor = None
-            return rows
         except Exception as error:
-            cut, token = watchdog.end(token) if token else None, None
+            cut = watchdog.end(watch) if watch is not None else None
             self._give_up()
             raise to_source_error(error, cut) from None
-        finally:
-            if token is not None:
-                watchdog.end(token)
+        if (cut := watchdog.end(watch)) is not None:
+            self._give_up()
+            raise cut
+        if len(rows) < count:
+            self._cursor = None
+            cursor.close()
+        return rows
 
     def _give_up(self) -> None:
         self._cursor, self.reusable = None, False
@@ -387,7 +419,6 @@ def _skip_results(cursor: Any) -> None:
     """Skip what follows the rows: late errors are raised there, and the transaction ends."""
     while cursor.nextset():
         pass
-    cursor.close()
 
 
 def _fetch_all(connection: Connection, cursor: Any, limits: Limits) -> BufferedResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import socket
@@ -14,14 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 from adapters.base import (
-    CONNECT_SECONDS,
     ConnectFailed,
 )
-from adapters.socket_watch import GRACE, address_count, watchdog
-from adapters.tds.driver import pyodbc_driver
+from adapters.socket_watch import Cancel, Watch, address_count, watchdog
+from adapters.tds.driver import pyodbc_driver, to_source_error
 from adapters.tds.freetds import server_name
 
-#: Seconds after the time cap when a connection is cut. Until then the driver's attention may end the statement.
+#: Seconds after the time limit when a connection is cut. Until then the driver's attention may end the statement.
 CUT_AFTER = 0.5
 
 #: Seconds that ending a statement may take.
@@ -29,12 +27,11 @@ RELEASE_SECONDS = 2.0
 
 
 class Connection:
-    """A pyodbc connection, a duplicate of its socket (the twin), and the time-out its session has."""
+    """A pyodbc connection, and a duplicate of its socket (the twin)."""
 
     def __init__(self, raw: Any, twin: socket.socket) -> None:
         self.raw = raw
         self.twin = twin
-        self._seconds = 0
 
     @property
     def descriptor(self) -> int:
@@ -43,28 +40,33 @@ class Connection:
             raise ConnectFailed("broken")
         return descriptor
 
-    def cursor(self, seconds: float = CONNECT_SECONDS) -> Any:
-        """Return a cursor. The server stops a statement after these seconds."""
-        whole = max(1, math.ceil(seconds))
-        if whole != self._seconds:
-            self.raw.timeout = self._seconds = whole
+    def cursor(self) -> Any:
+        """Return a cursor. Raises ConnectFailed if the connection is closed."""
+        if self.twin.fileno() < 0:
+            raise ConnectFailed("broken")
         return self.raw.cursor()
 
-    def execute(self, sql: str) -> None:
-        """Run a batch of the adapter's own, within RELEASE_SECONDS."""
-        token = self.watch(time.monotonic() + RELEASE_SECONDS)
+    def execute(self, sql: str, seconds: float = RELEASE_SECONDS) -> None:
+        """Run a batch of the adapter's own. Raises SourceError."""
+        cursor = self.cursor()
+        watch = self.watch(time.monotonic() + seconds, cursor=cursor)
         try:
-            cursor = self.cursor(RELEASE_SECONDS)
             cursor.execute(sql)
             while cursor.nextset():
                 pass
-            cursor.close()
-        finally:
-            watchdog.end(token)
+        except Exception as error:
+            raise to_source_error(error, watchdog.end(watch)) from None
+        if (cut := watchdog.end(watch)) is not None:
+            raise cut
+        cursor.close()
 
-    def watch(self, deadline: float, width: int = 0) -> object:
-        """Cut the connection half a second after the deadline, unless ``watchdog.end`` comes before."""
-        return watchdog.begin(self.descriptor, deadline - GRACE + CUT_AFTER, width)
+    def watch(self, deadline: float, width: int = 0, cursor: Any = None) -> Watch:
+        """Send an attention for the cursor's statement at the deadline, and cut the connection half a second later.
+
+        The driver's own timeout counts whole seconds. The cursor must not be closed before ``watchdog.end``.
+        """
+        cancel = Cancel(deadline, cursor.cancel, blocks=True) if cursor is not None else None
+        return watchdog.begin(self.descriptor, deadline, width, cancel, CUT_AFTER)
 
     def close(self) -> None:
         # The twin keeps the socket open: without the shutdown the server would not notice the end.

@@ -7,16 +7,13 @@ import re
 from functools import cache
 from types import ModuleType
 
-from adapters.base import (
-    ConnectFailed,
-    QueryFailed,
-    SourceError,
-    TimedOut,
-)
+from adapters.base import CONNECTING, ConnectFailed, QueryFailed, SourceError, statement_error
 
 NUMBERS = {
-    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 4002, 4001, 10330), "login"),
-    **dict.fromkeys((4060, 911, 40615), "database-unknown"),
+    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 17892, 4002, 4001, 40532), "login"),
+    **dict.fromkeys((4060, 4064, 911), "database-unknown"),
+    # A firewall of the server's: it names the bus's address.
+    **dict.fromkeys((40615, 40914), "login"),
     **dict.fromkeys((17300, 17809, 10928, 10929, 1601, 40501), "too-many-connections"),
     **dict.fromkeys((229, 230, 262, 297, 300, 916, 10353, 10330, 10331, 2557), "forbidden"),
     **dict.fromkeys((207, 208, 195, 2812, 4121, 4104, 201, 8144, 8145, 2706, 14216), "object-unknown"),
@@ -32,11 +29,14 @@ NUMBERS = {
     ),
     **dict.fromkeys((220, 232, 248, 8115), "range"),
     **dict.fromkeys((8114, 8134, 8152, 8169, 8170, 9420, 13608, 529, 4819), "data"),
-    **dict.fromkeys((1205, 1222, 12205), "timeout"),
+    # Deadlocks, lock timeouts, no room for more locks, conflicts of snapshots and of tables in memory.
+    **dict.fromkeys((1204, 1205, 1222, 3960, 12205, 41301, 41302, 41305, 41325), "locked"),
     **dict.fromkeys((20003,), "timeout"),
     **dict.fromkeys((20004, 20006, 20011, 20017, 20020, 20047, 596, 6005, 3989, 40197, 40613), "broken"),
 }
 _STATES = {
+    # A type that the driver cannot convert, such as sql_variant.
+    "07006": "data",
     "08S01": "broken",
     "08003": "broken",
     "HY008": "timeout",
@@ -47,9 +47,6 @@ _STATES = {
     "28000": "login",
     "08001": "unreachable",
 }
-_CONNECTING = frozenset(
-    ("broken", "refused", "unreachable", "login", "database-unknown", "too-many-connections", "tls")
-)
 _NATIVE = re.compile(r"\((\d{2,6})\)(?= \(SQL|;|$)")
 
 
@@ -59,8 +56,13 @@ def native_numbers(error: Exception) -> list[int]:
     return [int(number) for number in _NATIVE.findall(text)]
 
 
+def of_freetds(number: int) -> bool:
+    """Return True for an error of FreeTDS itself, which concerns the connection; the others are the server's."""
+    return 20000 <= number < 20200
+
+
 def to_source_error(error: Exception, cut: SourceError | None = None) -> Exception:
-    """Return the driver's error as a SourceError; any other error unchanged."""
+    """Return the driver's error for a statement as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error
     if cut is not None:
@@ -75,15 +77,14 @@ def to_source_error(error: Exception, cut: SourceError | None = None) -> Excepti
     number = next((number for number in numbers if number in NUMBERS), numbers[0] if numbers else 0)
     reason = NUMBERS.get(number) or _STATES.get(state) or _reason_of_state(state, number)
     code = str(number) if number else state if len(state) == 5 else ""
-    if reason == "timeout":
-        return TimedOut(reason, code)
-    kind = ConnectFailed if reason in _CONNECTING else QueryFailed
-    return kind(reason, code)
+    # What the server itself says of a log-in or a connection is of another server, to which the statement leads.
+    lost = reason == "broken" or (reason in CONNECTING and (not number or of_freetds(number)))
+    return statement_error(reason, code, lost)
 
 
 def _reason_of_state(state: str, number: int) -> str:
-    """Return the reason from the SQLSTATE alone. FreeTDS's own errors (from 20000) concern the connection."""
-    if 20000 <= number < 20200 or state.startswith("08"):
+    """Return the reason from the SQLSTATE alone."""
+    if of_freetds(number) or (state.startswith("08") and not number):
         return "broken"
     if state == "HY000" and not number:
         return "broken"

@@ -553,7 +553,7 @@ def test_a_plan_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:
         (1858, QueryFailed, "data"), (1476, QueryFailed, "data"), (1555, QueryFailed, "data"),
         (1456, QueryFailed, "read-only"), (16000, QueryFailed, "read-only"), (30926, QueryFailed, "other"),
         (1013, TimedOut, "timeout"), (3113, ConnectFailed, "broken"), (3114, ConnectFailed, "broken"),
-        (28, ConnectFailed, "broken"), (2396, ConnectFailed, "broken"), (18, ConnectFailed, "too-many-connections"),
+        (28, ConnectFailed, "broken"), (2396, ConnectFailed, "broken"), (18, QueryFailed, "other"),
     ],
 )  # fmt: skip
 def test_oracle_error_code_maps_to_its_reason(

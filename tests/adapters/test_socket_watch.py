@@ -46,34 +46,37 @@ def read_all(connection: socket.socket, seconds: float) -> int:
 
 def test_more_than_twice_the_width_is_cut_off(flood: socket.socket) -> None:
     watchdog = StatementWatchdog()
-    token = watchdog.begin(flood.fileno(), time.monotonic() + 60, 8 * MIB)
+    watch = watchdog.begin(flood.fileno(), time.monotonic() + 60, 8 * MIB)
     began = time.monotonic()
     came = read_all(flood, 30)
     assert_within(10, began)
     assert came > 16 * MIB
-    assert isinstance(watchdog.end(token), RowTooLarge)
-    assert watchdog.end(token) is None
+    assert isinstance(watchdog.end(watch), RowTooLarge)
+    assert watchdog.end(watch) is None
 
 
 def test_without_a_width_any_amount_may_come(flood: socket.socket) -> None:
     watchdog = StatementWatchdog()
-    token = watchdog.begin(flood.fileno(), time.monotonic() + 60)
+    watch = watchdog.begin(flood.fileno(), time.monotonic() + 60)
     assert read_all(flood, 0.5) > 16 * MIB
-    assert watchdog.end(token) is None
+    assert watchdog.end(watch) is None
     assert flood.recv(1)
 
 
 def test_each_statement_has_the_whole_width(flood: socket.socket) -> None:
     watchdog = StatementWatchdog()
+    received = []
     for _ in range(4):
-        token = watchdog.begin(flood.fileno(), time.monotonic() + 60, 1024 * MIB)
+        watch = watchdog.begin(flood.fileno(), time.monotonic() + 60, 1024 * MIB)
         read_all(flood, 0.2)
-        assert watchdog.end(token) is None
-    assert not watchdog._before or len(watchdog._before) == 1
+        assert watchdog.end(watch) is None
+        received.append(watch.before)
+    assert received == sorted(received) and received[-1] > 0
+    assert not watchdog._running
 
 
 def test_the_clock_still_cuts(flood: socket.socket) -> None:
     watchdog = StatementWatchdog()
-    token = watchdog.begin(flood.fileno(), time.monotonic() - 0.5)
+    watch = watchdog.begin(flood.fileno(), time.monotonic() - 0.5)
     read_all(flood, 10)
-    assert isinstance(watchdog.end(token), TimedOut)
+    assert isinstance(watchdog.end(watch), TimedOut)

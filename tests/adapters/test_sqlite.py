@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import ConnectFailed, Limits, QueryFailed, RowTooLarge, TimedOut
+from adapters.base import ConnectFailed, Limits, LockConflict, QueryFailed, RowTooLarge
 from adapters.sqlite import SQLite
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything, sqlite_engine
 from tests.bounds import assert_within
@@ -105,7 +105,7 @@ def test_a_write_waits_for_another_only_as_long_as_its_time_cap(engine: Engine) 
     holder.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
     with engine.connection(writes=True) as (adapter, connection):
-        with pytest.raises(TimedOut):
+        with pytest.raises(LockConflict):
             adapter.run(connection, "INSERT INTO counter VALUES (1, 'a')", {}, Limits(10, 0.5, writes=True))
         assert_within(2, began)
         release = threading.Timer(0.6, lambda: holder.execute("ROLLBACK"))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyodbc
 import pytest
 
 from adapters import sqlserver
@@ -20,6 +21,7 @@ from adapters.base import ConnectFailed, Limits, QueryFailed, TimedOut
 from adapters.sqlserver import SQLServer
 from adapters.sybase import Sybase
 from adapters.tds import adapter as tds
+from adapters.tds.driver import to_source_error
 from tests.adapters.engines import LIMITS, WRITES, everything
 from tests.bounds import assert_short, assert_within
 from tests.servers.certificates import Authority
@@ -509,3 +511,93 @@ def test_the_settings_of_a_session_are_set_again_after_a_call(adapter: Any) -> N
         adapter.run(connection, "DROP TABLE restored", {}, limits)
         connection.close()
     assert not adapter.restore(connection, True)
+
+
+# What our own responder can show of findings on another author's server. Each says so in its name.
+
+
+def count(adapter: Any, table: str) -> int:
+    return int(asked(adapter, f"SELECT count(*) AS n FROM {table}")[0][0])
+
+
+@pytest.mark.parametrize("engine", ["sqlserver", "sybase"])
+def test_t4_a_responder_that_ignores_showplan_keeps_nothing_of_it(engine: str) -> None:
+    with TDSServer(engine, plans=False) as server:
+        adapter: Any = SQLServer(server.source()) if engine == "sqlserver" else Sybase(server.source())
+        asked(adapter, "CREATE TABLE rencana (id int PRIMARY KEY)", WRITES)
+        asked(adapter, "INSERT INTO rencana VALUES (1)", WRITES)
+        connection = adapter.connect()
+        for sql in ("INSERT INTO rencana VALUES (2)", "DELETE FROM rencana", "SELECT id FROM rencana"):
+            with pytest.raises(QueryFailed) as error:
+                adapter.explain(connection, sql, {}, LIMITS)
+            assert error.value.reason == "no-plan"
+            # The session works as before, and is in no transaction.
+            assert everything(adapter.run(connection, "SELECT id FROM rencana", {}, LIMITS)) == [(1,)]
+        connection.close()
+        assert count(adapter, "rencana") == 1
+
+
+def test_t2_a_responder_ends_its_statement_whatever_the_limit(server: TDSServer, ase: TDSServer) -> None:
+    """The attention comes at the limit, not at a whole second."""
+    adapters: list[Any] = [SQLServer(server.source()), Sybase(ase.source())]
+    cases = list(itertools.product(adapters, (0.3, 0.5, 1.2, 1.5), (False, True)))
+
+    def outcome(case: tuple[Any, float, bool]) -> tuple[float, bool, str]:
+        adapter, limit, writes = case
+        connection = adapter.connect(writes)
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as error:
+            adapter.run(connection, "WAITFOR DELAY '00:00:20'", {}, Limits(10, limit, writes))
+        taken = time.monotonic() - began - limit
+        connection.close()
+        return taken, error.value.unanswered, error.value.reason
+
+    with ThreadPoolExecutor(len(cases)) as pool:
+        for late, unanswered, reason in pool.map(outcome, cases):
+            assert (unanswered, reason) == (False, "timeout")
+            assert late >= 0
+            assert_short(late, 0.5)
+
+
+def test_t2_a_stream_is_ended_by_the_responder(server: TDSServer) -> None:
+    adapter = SQLServer(server.source())
+    sql = "WITH s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000000) SELECT n FROM s"
+    connection = adapter.connect()
+    stream = adapter.run(connection, sql, {}, Limits(10**9, 0.7))
+    with pytest.raises(TimedOut) as error:
+        everything(stream)
+    assert not error.value.unanswered
+    connection.close()
+
+
+@pytest.mark.parametrize("number", [17892, 4064, 40914, 18461, 61234])
+def test_t13_a_responder_refuses_a_log_in_with_a_number(server: TDSServer, number: int) -> None:
+    """It is kept for the administrator, also where the bus has no word for it."""
+    with pytest.raises(ConnectFailed) as error:
+        SQLServer(server.source(user=f"ditolak{number}", database="")).connect(seconds=5).close()
+    assert error.value.sqlstate == str(number)
+    assert error.value.reason == ("database-unknown" if number == 4064 else "login")
+
+
+def test_t11_a_type_that_the_driver_cannot_convert_is_data() -> None:
+    state = "[07006] [FreeTDS][SQL Server]Restricted data type attribute violation (0) (SQLGetData)"
+    error = to_source_error(pyodbc.Error("07006", state))
+    assert isinstance(error, QueryFailed)
+    assert (error.reason, error.sqlstate) == ("data", "07006")
+
+
+def test_the_counts_of_a_trigger_are_not_the_statements(adapter: Any) -> None:
+    """Of a table that counts as one with a trigger in our own responder."""
+    with suppress(QueryFailed):
+        asked(adapter, "DROP TABLE berpemicu", WRITES)
+    asked(adapter, "CREATE TABLE berpemicu (id int PRIMARY KEY)", WRITES)
+    connection = adapter.connect(writes=True)
+    for sql, affected in (
+        ("INSERT INTO berpemicu (id) VALUES (%(a)s)", 1),
+        ("INSERT INTO berpemicu (id) VALUES (2), (3), (4), (5), (6)", 5),
+        ("UPDATE berpemicu SET id = id + 10 WHERE id = %(a)s", 1),
+        ("DELETE FROM berpemicu WHERE id = 99", 0),
+        ("DECLARE @x int\nSET @x = 7\nINSERT INTO berpemicu (id) VALUES (@x)", 1),
+    ):
+        assert adapter.run(connection, sql, {"a": 1} if "%" in sql else {}, WRITES).affected == affected
+    connection.close()

@@ -1,7 +1,8 @@
 """A server that speaks TDS 7.4 as SQL Server does, or TDS 5.0 as Sybase ASE does, over a SQLite file.
 
 It shares its author's misreadings: tests/servers/README.md says how the same tests run against real ones.
-Accounts: mantra (password mantra); penuh, whose log-in finds the server full.
+Accounts: mantra (password mantra); penuh, whose log-in finds the server full; ditolak17892, which is refused with that
+number.
 """
 
 from __future__ import annotations
@@ -147,6 +148,8 @@ class Conversation:
     facts: dict[str, str] = field(default_factory=dict)
     #: What a Sybase says of its bytes; with iso_1 they are cp1252 all the same.
     charset: str = "utf8"
+    #: Whether it knows plans. Some servers accept the switch, ignore it, and run the statement.
+    plans: bool = True
     prepared: dict[int, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
 
     sybase = False
@@ -154,7 +157,7 @@ class Conversation:
     def talk(self) -> None:
         try:
             if self.log_in():
-                self.session = Session(self.path, self.user, self.sybase, facts=self.facts)
+                self.session = Session(self.path, self.user, self.sybase, self.plans, facts=self.facts)
                 try:
                     while True:
                         self.serve(*self.wire.message())
@@ -204,6 +207,9 @@ class Conversation:
     def _admit(self, user: str, password: str, database: str, application: str) -> bool:
         if user == "penuh":
             return self._turn_away(SqlError(17809, "Could not connect: the maximum number has been reached.", 20))
+        if user.startswith("ditolak"):
+            # As a logon trigger, a firewall or an administrator's setting refuses a log-in: by its number.
+            return self._turn_away(SqlError(int(user.removeprefix("ditolak")), "The log-in is refused.", 14))
         if (user, password) != ("mantra", "mantra"):
             return self._turn_away(SqlError(18456, f"Login failed for user '{user}'.", 14))
         if database not in ("", DATABASE, "master"):
@@ -552,7 +558,9 @@ def serve(given: argparse.Namespace, encryption: int, context: ssl.SSLContext | 
         sock = listener.accept()[0]
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kind = Conversation5 if given.sybase else Conversation
-        conversation = kind(Wire(sock), given.path, encryption, context, charset=given.charset)
+        conversation = kind(
+            Wire(sock), given.path, encryption, context, charset=given.charset, plans=not given.no_plans
+        )
         threading.Thread(target=conversation.talk, daemon=True).start()
 
 
@@ -564,13 +572,20 @@ class TDSServer(Server):
     database = DATABASE
 
     def __init__(
-        self, engine: str = "sqlserver", encryption: str = "none", certificate: str = "", charset: str = "utf8"
+        self,
+        engine: str = "sqlserver",
+        encryption: str = "none",
+        certificate: str = "",
+        charset: str = "utf8",
+        plans: bool = True,
     ) -> None:
         super().__init__()
         self.engine = engine
         self.options = ["--encryption", encryption, "--charset", charset]
         if engine == "sybase":
             self.options.append("--sybase")
+        if not plans:
+            self.options.append("--no-plans")
         if certificate:
             self.options += ["--certificate", certificate]
         self.start()
@@ -602,6 +617,7 @@ def main() -> None:
     words.add_argument("port", type=int)
     words.add_argument("path")
     words.add_argument("--sybase", action="store_true")
+    words.add_argument("--no-plans", action="store_true")
     words.add_argument("--encryption", choices=("off", "on", "none", "required"), default="none")
     words.add_argument("--certificate", type=Path)
     words.add_argument("--charset", choices=("utf8", "iso_1"), default="utf8")
