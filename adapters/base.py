@@ -285,6 +285,8 @@ class Adapter(ABC):
     has_own_routines: ClassVar[bool] = False
     #: The server's own databases, in lower case. Their tables tell of accounts and of other databases.
     system_databases: ClassVar[frozenset[str]] = frozenset()
+    #: The end of a query that returns one page; "" for an engine without such a clause.
+    paging: ClassVar[str] = "LIMIT :limit OFFSET :offset"
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.source = source

@@ -53,6 +53,7 @@ class SQLServer(TDSAdapter):
     label = "Microsoft SQL Server"
     tds_version = "7.4"
     default_port = 1433
+    paging = "ORDER BY … OFFSET :offset ROWS FETCH NEXT :limit ROWS ONLY"
     settings = (
         Setting("host", "Host", required=True, leads=True),
         Setting("port", "Port", default="1433", help="keep empty for a named instance", leads=True),

@@ -30,6 +30,7 @@ class Sybase(TDSAdapter):
     label = "Sybase ASE"
     tds_version = "5.0"
     default_port = 5000
+    paging = ""
     settings = (
         Setting("host", "Host", required=True, leads=True),
         Setting("port", "Port", default="5000", leads=True),

@@ -141,6 +141,10 @@ class DataSource(RegistryModel):
         }
 
 
+#: What the bus itself fills, and takes from callers, if an operation has pages.
+_PAGING_NAMES = frozenset(("limit", "offset", "page", "per_page"))
+
+
 def _translated(problem: sql_text.Problem) -> str:
     """Return a problem in the current language, with its position in the text."""
     sentence = gettext(problem.message).format_map(problem.details)
@@ -174,7 +178,10 @@ class DataOperation(Operation):
         _("rows per page"),
         default=0,
         validators=[MaxValueValidator(10_000)],
-        help_text=_("0: no pages. Otherwise the SQL must end with LIMIT :limit OFFSET :offset."),
+        help_text=_(
+            "0: no pages. Otherwise the SQL must use :limit and :offset, for example at its end LIMIT :limit OFFSET "
+            ":offset; on SQL Server and Oracle OFFSET :offset ROWS FETCH NEXT :limit ROWS ONLY."
+        ),
     )
 
     class Meta:
@@ -195,7 +202,7 @@ class DataOperation(Operation):
             if sql_problems:
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
             elif self.page_size and not sql_text.supports_paging(self.template()):
-                problems["page_size"] = _("To return pages, end the SQL with LIMIT :limit OFFSET :offset.")
+                problems["page_size"] = self._paging_advice()
         if self.writes and (self.page_size or self.cache_seconds):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         if problems:
@@ -210,6 +217,16 @@ class DataOperation(Operation):
         except SourceError as error:
             return [sql_text.not_looked_up(problem, error.reason) for problem in problems]
         return sql_text.check(self.sql, self.dialect, self.writes, self.routines) if self.routines else problems
+
+    def _paging_advice(self) -> str:
+        clause = adapter_class(self.source.engine).paging
+        if not clause:
+            return gettext("This engine has no clause for pages. Use :limit and :offset in a condition, or enter 0.")
+        return gettext("To return pages, end the SQL with %(clause)s.") % {"clause": clause}
+
+    @property
+    def reserved_names(self) -> frozenset[str]:
+        return _PAGING_NAMES if self.page_size else frozenset()
 
     @property
     def dialect(self) -> str:

@@ -22,7 +22,7 @@ from dataservices import sql
 from dataservices.models import DataOperation, DataSource
 from dataservices.pool import SourcePool, dispose_unused, source_pool
 from registry import faults
-from registry.models import Field, Parameter
+from registry.models import Field, Parameter, reserved_message
 from registry.results import Column, Fault, Row
 from registry.snapshot.fingerprints import columns
 from registry.snapshot.parts import Planner
@@ -235,11 +235,15 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
 
 
 def parameters_message(operation: DataOperation, parameters: Collection[str]) -> str:
-    """Return the message about placeholders without one of the ``parameters``, and the other way; "" if they agree.
+    """Return the message about ``parameters`` whose name paging keeps, about placeholders without one of them, and the
+    other way; "" if they agree.
 
-    The SQL and the parameters are checked together only here: each may be saved before the other. SQL that cannot be
-    parsed results in "": the model's own validation reports it.
+    The operation and its parameters are checked together only here: each may be saved before the other. SQL that cannot
+    be parsed results in "": the model's own validation reports it.
     """
+    for name in parameters:
+        if name.lower() in operation.reserved_names:
+            return reserved_message(name)
     try:
         missing, unused = operation.undeclared(parameters), operation.unused(parameters)
     except sql.TemplateError:

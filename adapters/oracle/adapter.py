@@ -55,6 +55,7 @@ class Oracle(Adapter):
     dialect = "oracle"
     paramstyle = "named"
     default_port = 1521
+    paging = "OFFSET :offset ROWS FETCH NEXT :limit ROWS ONLY"
     settings = (
         Setting("host", "Host", help="required unless you enter a connect string", leads=True),
         Setting("port", "Port", default="1521", leads=True),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from sqlglot import exp
@@ -94,6 +95,10 @@ _CALLING = frozenset(("postgres", "mysql", "oracle"))
 
 #: What may not be before the first dot behind CALL.
 _OF_ORACLE = functions.SCHEMAS["oracle"] | functions.PACKAGE_NAMES
+
+#: The problem that LIMIT is in each dialect that does not have it, and the tokens that make it that clause.
+_WITHOUT_LIMIT = {"tsql": "limit-tsql", "oracle": "limit-oracle"}
+_LIMITS = (TokenType.NUMBER, TokenType.STRING, TokenType.PARAMETER, TokenType.PLACEHOLDER, TokenType.COLON)
 
 _READS = frozenset(("select", "with", "values", "("))
 _WRITES = frozenset(("insert", "update", "delete", "merge", "with", "call"))
@@ -227,6 +232,14 @@ class StatementCheck:
                 yield self.sample.problem(code, token, near=self.sample.raw(token), name=self.sample.raw(token))
         if self.dialect == "oracle":
             yield from self._oracle_names(body)
+        if self.dialect in _WITHOUT_LIMIT:
+            yield from self._limits(body)
+
+    def _limits(self, body: Sequence[Token]) -> Iterator[Problem]:
+        """Check for LIMIT, which sqlglot parses in every dialect. As a name it has no value behind it."""
+        for token, after in pairwise(body):
+            if token.token_type is TokenType.LIMIT and after.token_type in _LIMITS:
+                yield self.sample.problem(_WITHOUT_LIMIT[self.dialect], token)
 
     def _oracle_names(self, body: Sequence[Token]) -> Iterator[Problem]:
         """Check for Oracle's own packages, whose functions need no parentheses, and for a sequence's next number."""

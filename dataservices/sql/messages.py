@@ -131,6 +131,14 @@ MESSAGES = {
     "link": gettext_noop(
         "You cannot read through a link to another database: {near}. Ask that database's administrator for a view."
     ),
+    "limit-tsql": gettext_noop(
+        "This database has no LIMIT. Write TOP 10 after SELECT; for pages, SQL Server takes ORDER BY … OFFSET :offset "
+        "ROWS FETCH NEXT :limit ROWS ONLY at the end."
+    ),
+    "limit-oracle": gettext_noop(
+        "Oracle has no LIMIT. Write FETCH FIRST 10 ROWS ONLY at the end; for pages, OFFSET :offset ROWS FETCH NEXT "
+        ":limit ROWS ONLY."
+    ),
     "table": gettext_noop("{name} shows accounts or settings of the server and cannot be read here."),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
-from registry.models.services import Field, Operation, Parameter, Service, check_legacy_names
+from registry.models.services import Field, Operation, Parameter, Service, check_legacy_names, reserved_message
 
 __all__ = [
     "AccessKey",
@@ -39,6 +39,7 @@ __all__ = [
     "names",
     "networks",
     "operation_validator",
+    "reserved_message",
     "validate_networks",
     "validate_quota",
 ]  # fmt: skip

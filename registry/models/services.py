@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from registry import parameter_values
@@ -98,6 +99,11 @@ class Operation(AddressPart):
     def address(self) -> str:
         return f"{self.service.agency.code}/{self.service.code}/{self.code}"
 
+    @property
+    def reserved_names(self) -> frozenset[str]:
+        """The names, in lower case, that no parameter may have."""
+        return frozenset()
+
     def clean(self) -> None:
         super().clean()
         if self._state.adding and self.code.endswith("Response"):
@@ -112,6 +118,13 @@ class Operation(AddressPart):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.revision += 1
         super().save(*args, **kwargs)
+
+
+def reserved_message(name: str) -> str:
+    """Return why an operation with pages has no parameter of this name."""
+    return gettext("Paging uses the name %(name)s itself. Remove this parameter, or enter 0 as rows per page.") % {
+        "name": name
+    }
 
 
 class Parameter(RegistryModel):
@@ -165,6 +178,9 @@ class Parameter(RegistryModel):
     def clean(self) -> None:
         super().clean()
         errors: dict[str, Any] = {}
+        operation = getattr(self, "operation", None)
+        if operation is not None and self.name.lower() in operation.reserved_names:
+            errors["name"] = reserved_message(self.name)
         if self.pattern:
             try:
                 parameter_values.compiled(self.pattern)

@@ -95,6 +95,20 @@ def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(ca
     assert ":lain" in str(unused.json()["sql"])
 
 
+def test_t8_an_operation_with_pages_takes_no_parameter_that_paging_fills(cast: Cast, provider: Person) -> None:
+    paged = {
+        "sql": "SELECT id, nama FROM orang LIMIT :limit OFFSET :offset",
+        "parameters": [{"name": "limit", "type": "integer"}, {"name": "offset", "type": "integer"}],
+    }
+    operation = made(provider, **paged)
+    address = f"operations/{operation['id']}/"
+    answer = provider.patch(address, {"page_size": 10})
+    assert answer.status_code == 400
+    assert "limit" in str(answer.json())
+    assert provider.patch(address, {"page_size": 10, "parameters": []}).status_code == 200
+    assert provider.patch(address, {"parameters": paged["parameters"]}).status_code == 400
+
+
 def _undeclared(name: str) -> str:
     return gettext("No parameter is declared for %(marks)s.") % {"marks": f":{name}"}
 

@@ -106,6 +106,17 @@ def test_a_bundle_makes_all_that_it_names_and_its_operation_can_be_called() -> N
     assert answer.json()["data"] == [{"id": 7}]
 
 
+def test_t8_a_bundle_declares_no_parameter_that_paging_fills() -> None:
+    paged = BUNDLE.replace("WHERE id = :id", "LIMIT :limit OFFSET :offset").replace("max_rows: 5", "page_size: 5")
+    assert (
+        "limit"
+        in problems(paged.replace("{name: id, type: integer, min: 1, description: no}", "{name: limit}"))[
+            "services[0].operations[0].sql"
+        ]
+    )
+    fine(paged.replace("- {name: id, type: integer, min: 1, description: no}", "[]"))
+
+
 def test_the_same_bundle_again_changes_nothing() -> None:
     fine(BUNDLE)
     revisions = list(Operation.objects.values_list("code", "revision"))
