@@ -44,7 +44,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _DATE_ESCAPE,
         _rule(r"(?<![\w.])0(?P<a>b)(?=[01]+\b)", a="0"),
         _rule(r"(?P<a>\bdistinctrow\b)", a="distinct"),
-        _rule(r"\bselect\s+(?P<a>(?:high_priority|straight_join|sql_\w+)\s+)"),
+        # All of them by name: SELECT sql_hitung (1) calls a function.
+        _rule(
+            r"\bselect\s+(?P<a>(?:high_priority|straight_join"
+            r"|sql_(?:small_result|big_result|buffer_result|no_cache|cache|calc_found_rows))\s+)"
+        ),
         _rule(rf"(?P<a>\blimit\s+rows\s+examined\s+{_NUMBER})"),
         _rule(rf"\blimit\s+{_NUMBER}(?:\s*(?:,|offset)\s*{_NUMBER})?\s+(?P<a>rows\s+examined\s+{_NUMBER})"),
         # GROUP BY a DESC, b: one order a match, the first of those that are left.

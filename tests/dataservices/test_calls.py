@@ -48,6 +48,8 @@ MARIADB = (
     "INSERT INTO u VALUES (1, 1), (2, 1)",
     "CREATE OR REPLACE FUNCTION jejak(a integer) RETURNS integer NOT DETERMINISTIC"
     " BEGIN SET @jejak = coalesce(@jejak, 0) + 1; RETURN 1; END",
+    # Its name begins like an option of SELECT.
+    "CREATE OR REPLACE FUNCTION sql_jejak(a integer) RETURNS integer NOT DETERMINISTIC RETURN jejak(a)",
     "CREATE OR REPLACE AGGREGATE FUNCTION jejak_semua(a integer) RETURNS integer"
     " BEGIN DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN 1;"
     " LOOP FETCH GROUP NEXT ROW; SET @jejak = coalesce(@jejak, 0) + 1; END LOOP; END",
