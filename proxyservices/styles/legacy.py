@@ -14,7 +14,6 @@ from proxyservices.styles.base import (
     RequestContext,
     UpstreamRequest,
     ValueSource,
-    form_encoded,
     not_convertible,
     path_segment,
     plain_body,
@@ -26,6 +25,16 @@ from proxyservices.transport.response import UpstreamResponse
 
 #: 1.99x writes a result under its operation's name, with these characters replaced.
 _RESULT_KEY = str.maketrans(" .-:", "____")
+
+
+def encoded(text: str) -> str:
+    """Return text as PHP's urlencode() writes it. It encodes the tilde as well."""
+    return quote_plus(text).replace("~", "%7E")
+
+
+def query(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return pairs as PHP's http_build_query() writes them."""
+    return "&".join(f"{encoded(name)}={encoded(value)}" for name, value in pairs)
 
 
 def legacy_text(value: Any) -> str:
@@ -67,9 +76,9 @@ class Legacy:
         pairs = [(name, legacy_text(value)) for name, value in values if value is not None]
         headers = list(self._headers)
         if self._style == "get":
-            return UpstreamRequest("GET", with_query(self._path, form_encoded(pairs)), headers)
+            return UpstreamRequest("GET", with_query(self._path, query(pairs)), headers)
         if self._style == "post":
-            body = form_encoded(pairs).encode()
+            body = query(pairs).encode()
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
             return UpstreamRequest("POST", self._path, headers, body, len(body))
         return UpstreamRequest("GET", self._path + self._path_suffix(values, pairs), headers)
@@ -92,17 +101,17 @@ class Legacy:
         if not pairs:
             return ""
         if self._style == "rest":
-            return "/" + "&".join(f"{quote_plus(name)}={quote_plus(quote_plus(value))}" for name, value in pairs)
+            return "/" + query([(name, encoded(value)) for name, value in pairs])
         if self._style == "restfull":
             # Values only: without one of them, each that follows would become another parameter's.
             for name, value in values[: len(pairs)]:
                 if value is None:
                     raise not_convertible(f"parameter {name} wajib diisi", f"the parameter {name} is required")
             return "".join("/" + legacy_segment(value, name) for name, value in pairs)
-        return "".join(f"/{quote_plus(name)}/{legacy_segment(value, name)}" for name, value in pairs)
+        return "".join(f"/{encoded(name)}/{legacy_segment(value, name)}" for name, value in pairs)
 
 
 def legacy_segment(value: str, name: str) -> str:
     """Return a value as one segment of a path, encoded once. Raises Fault if it is empty or leaves the path."""
     path_segment(value, name)  # for its checks only
-    return quote_plus(value)
+    return encoded(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_plus, unquote_to_bytes
 from xml.sax.saxutils import escape
 
 Row = dict[str, str | None]
@@ -21,6 +21,11 @@ FORMATS = ("json", "xml", "api")
 def urldecode(text: bytes) -> bytes:
     """PHP's urldecode()."""
     return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def urlencode(text: str) -> str:
+    """PHP's urlencode()."""
+    return quote_plus(text, safe="-_.").replace("~", "%7E")
 
 
 def parse_str(query: bytes) -> dict[bytes, bytes]:
@@ -96,6 +101,10 @@ def _json(value: Any, indent: str) -> str:
 def _serialized(value: Any) -> str:
     if value is None:
         return "N;"
+    if isinstance(value, bool):
+        return f"b:{value:d};"
+    if isinstance(value, float):
+        return f"d:{value!r};"
     if isinstance(value, int):
         return f"i:{value};"
     if isinstance(value, str):
@@ -111,5 +120,6 @@ def _xml(name: str, value: Any, indent: str) -> list[str]:
     if isinstance(value, dict):
         inner = [line for member, each in value.items() for line in _xml(member, each, indent + "  ")]
         return [f"{indent}<{name}>", *inner, f"{indent}</{name}>"]
+    value = str(value).lower() if isinstance(value, bool) else value
     text = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", "" if value is None else str(value))
     return [f"{indent}<{name}>{escape(text, {chr(13): '&#13;'})}</{name}>"]

@@ -220,6 +220,7 @@ def test_wrong_method(cast: Cast, method: str) -> None:
         (b"id=\xff", FORM, faults.BODY_INVALID),
         ("<id>7</id>", "application/xml", faults.BODY_TYPE),
         ("id=7", "", faults.BODY_TYPE),
+        ("--x\r\n", "multipart/form-data; boundary=x", faults.BODY_TYPE),
         ("id=7&x=" + "y" * 1_000_000, FORM, faults.BODY_TOO_LARGE),
     ],
 )

@@ -8,7 +8,7 @@ foreach (json_decode(file_get_contents('php://stdin'), true) as $case) {
     foreach ($sent as $name => $value) {
         $decoded = $case['twice'] ? urldecode($value) : $value;
         if (preg_match('//u', $decoded) !== 1) $decoded = $value; // no UTF-8
-        $pairs[] = [base64_encode((string)$name), base64_encode($decoded)];
+        $pairs[] = [base64_encode((string)$name), base64_encode($decoded), urlencode($decoded)];
     }
     $answers[] = $pairs;
 }
