@@ -319,6 +319,8 @@ class StatementCheck:
         beginnings = functions.BEGINNINGS[dialect]
         if schema in functions.SCHEMAS[dialect] or (dialect == "postgres" and schema.startswith("pg_")):
             return True
+        if dialect == "mysql" and schema == "information_schema":
+            return name not in functions.INFORMATION
         homes = {"sqlite": (schema,), "tsql": ("", "dbo"), "oracle": ("",)}.get(dialect, ("information_schema",))
         if name in functions.RELATIONS[dialect] and schema in homes:
             return True

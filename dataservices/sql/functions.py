@@ -173,11 +173,8 @@ CATALOGS: dict[str, frozenset[str]] = {
 RELATIONS: dict[str, frozenset[str]] = {
     "sqlite": _words("dbstat sqlite_dbpage sqlite_stmt sqlite_memstat bytecode tables_used completion fsdir"),
     "postgres": _words("user_mapping_options foreign_server_options foreign_data_wrapper_options"),
-    "mysql": _words("""
-    processlist user_privileges global_variables session_variables global_status session_status system_variables
-    user_statistics client_statistics user_attributes applicable_roles enabled_roles innodb_trx innodb_locks
-    all_plugins plugins wsrep_membership
-"""),
+    # Of its information_schema only INFORMATION can be read.
+    "mysql": frozenset(),
     "tsql": _words("""
     sysalternates sysaltfiles sysattributes syscacheobjects syscharsets syscomments sysconfigures sysconstraints
     syscurconfigs sysdatabases sysdepends sysdevices sysencryptkeys sysengines sysfilegroups sysfiles
@@ -200,6 +197,16 @@ RELATIONS: dict[str, frozenset[str]] = {
     user_sys_privs user_tab_privs user_triggers user_users user_views
 """),
 }
+#: What information_schema says of tables and programs on MySQL and MariaDB. All else there is about accounts, settings,
+#: the storage, or other people's statements, and grows with each version.
+INFORMATION = _words("""
+    character_sets check_constraints collation_character_set_applicability collations columns columns_extensions events
+    geometry_columns key_column_usage keywords parameters partitions referential_constraints routines schemata
+    schemata_extensions sequences spatial_ref_sys st_geometry_columns st_spatial_reference_systems st_units_of_measure
+    statistics table_constraints table_constraints_extensions tables tables_extensions triggers view_routine_usage
+    view_table_usage views
+""")
+
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "sqlite": ("pragma_",),
     "postgres": ("pg_", "_pg_"),

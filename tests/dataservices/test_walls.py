@@ -7,10 +7,12 @@ it: the walls behind the check must hold without it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.sql import check
@@ -178,6 +180,23 @@ def test_f2_of_two_functions_the_agencys_own_is_called(mariadb_bus: Bus) -> None
     assert mariadb_bus.post("panggil").json()["data"] == [{"md5": "milik sendiri: a"}]
     mariadb_bus.cast.operation("lain", "CALL sha1('a')", source=mariadb_bus.source, writes=True)
     assert mariadb_bus.post("lain").json()["code"] == 11202
+
+
+def test_check_sql_names_what_an_earlier_version_has_taken(cast: Cast) -> None:
+    cast.operation("baik", "SELECT 1 AS a")
+    out = StringIO()
+    call_command("check_sql", stdout=out)
+    assert "follow the present rules" in out.getvalue()
+    DataOperation.objects.filter(pk=cast.operations["baik"].pk).update(sql="SELECT load_extension('x')")
+    DataSource.objects.filter(pk=cast.source.pk).update(options={"tidak_ada": 1})
+    with pytest.raises(CommandError, match="2 sources and operations"):
+        call_command("check_sql", stdout=out)
+    lines = out.getvalue().splitlines()[1:]
+    assert [line.split(":")[0] for line in lines] == [
+        f"DataSource {cast.source} options",
+        "DataOperation prov/data/baik sql",
+    ]
+    assert "load_extension is not allowed" in lines[1]
 
 
 @pytest.mark.parametrize(
