@@ -380,19 +380,20 @@ class BundleWriter:
         block = self.reader.block(item, path, spec.names)
         if block is None:
             return
-        plain, operation = self.reader.legacy_key(block, path), self.referenced_operation(block, path)
-        values = self.reader.values(block, path, spec.keys)
-        if application is None or operation is None or not plain:
+        plain, values = self.reader.legacy_key(block, path), self.reader.values(block, path, spec.keys)
+        shared = block.get("operation") == schema.ALL_GRANTED
+        operation = None if shared else self.referenced_operation(block, path)
+        if application is None or not (operation or shared) or not plain:
             return
         row = AccessKey.objects.filter(digest__in=secrets.key_digests(plain)).first()
-        name = f"{secrets.public_part(plain)} of {application} for {operation}"
+        name = f"{secrets.public_part(plain)} of {application} for {operation or schema.ALL_GRANTED}"
         if row is None:
             row = AccessKey.import_legacy(application, plain, operation)
             for attribute, value in values.items():
                 setattr(row, attribute, value)
             if self.is_valid(path, row, spec) and self.save(row, path, valid=True):
                 self.report.changes.append(Change(CREATED, spec.noun, name))
-        elif row.application_id != application.pk or row.operation_id != operation.pk:
+        elif row.application_id != application.pk or row.operation_id != (operation.pk if operation else None):
             self.reader.problem(path, _("The key belongs to another application or operation."))
         else:
             self.store(Definition(path, spec, name, row, values))

@@ -57,7 +57,7 @@ class AccessKey(RegistryModel):
         null=True,
         blank=True,
         related_name="legacy_keys",
-        help_text=_("A key of MANTRA 1.99x can call one operation only."),
+        help_text=_("A key of MANTRA 1.99x. Empty: the key is for all operations that its application is granted."),
     )
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     networks = models.TextField(
@@ -114,14 +114,17 @@ class AccessKey(RegistryModel):
         return key, plain
 
     @classmethod
-    def import_legacy(cls, application: Application, plain: str, operation: Operation) -> AccessKey:
-        """Import a key of MANTRA 1.99x for one operation. Raises ValidationError if it belongs to another one."""
+    def import_legacy(cls, application: Application, plain: str, operation: Operation | None) -> AccessKey:
+        """Import a key of MANTRA 1.99x for one operation, or with None for all that its application is granted.
+
+        Raises ValidationError if it belongs to another one.
+        """
         digest = secrets.key_digest(plain)
         key = cls.objects.filter(digest=digest).first()
         if key is None:
             key = cls(application=application, operation=operation, digest=digest, public=secrets.public_part(plain))
             key.save()
-        elif (key.application_id, key.operation_id) != (application.pk, operation.pk):
+        elif (key.application_id, key.operation_id) != (application.pk, operation.pk if operation else None):
             raise ValidationError(_("This key is already used for another operation or application."))
         return key
 

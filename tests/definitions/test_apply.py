@@ -376,6 +376,28 @@ def test_a_key_is_not_taken_from_its_application_or_operation() -> None:
     assert AccessKey.objects.get().application.code == "app"
 
 
+def test_f15_a_key_of_1_99x_for_several_operations() -> None:
+    """It opens what its application is granted, and nothing else."""
+    key = "keys: [{legacy: kunci12345, operation: prov/data/satu}]"
+    shared = BUNDLE.replace(key, 'keys: [{legacy: kunci12345, operation: "*"}]')
+    shared = shared.replace(
+        "      - code: alias\n",
+        "      - {code: dua, kind: data, source: db, state: published, sql: SELECT 2 AS dua}\n"
+        "      - {code: tiga, kind: data, source: db, state: published, sql: SELECT 3 AS tiga}\n"
+        "      - code: alias\n",
+    )
+    shared = shared.replace("    grants:\n", "    grants:\n      - {operation: prov/data/dua, purpose: uji}\n")
+    report = fine(shared)
+    assert "+ legacy key ku… of anak/app for *" in [str(change) for change in report.changes]
+    assert AccessKey.objects.get().operation is None
+    assert not fine(shared).changes
+    holder.refresh()
+    asked = {"satu/id=7": 200, "dua": 200, "tiga": 10002}
+    found = {path: call(f"/json/prov/data/{path}", accesskey="kunci12345").json() for path in asked}
+    assert {path: answer["response"]["code"] for path, answer in found.items()} == asked
+    assert set(problems(BUNDLE)) == {"applications[0].keys[0]"}
+
+
 def test_a_revoked_key_stays_revoked() -> None:
     fine(BUNDLE)
     AccessKey.objects.get().revoke()
