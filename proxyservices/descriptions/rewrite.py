@@ -75,11 +75,11 @@ def rewrite(body: bytes, url: str, alias: str, upstreams: Sequence[str], operati
         attribute = _IMPORTS.get(element.tag)
         if attribute is not None and element.get(attribute):
             imported = urldefrag(urljoin(url, str(element.get(attribute))))[0]
-            element.set(attribute, _below_alias(imported, alias, upstreams) or _signed(imported, alias, operation))
+            element.set(attribute, below_alias(imported, alias, upstreams) or _signed(imported, alias, operation))
         elif element.tag in _ADDRESSES and element.get("location"):
-            element.set("location", _below_alias(str(element.get("location")), alias, upstreams) or alias)
+            element.set("location", below_alias(str(element.get("location")), alias, upstreams) or alias)
         elif element.tag == _WSA and (element.text or "").strip():
-            element.text = _below_alias(element.text.strip(), alias, upstreams) or alias
+            element.text = below_alias(element.text.strip(), alias, upstreams) or alias
     rewritten: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
     return rewritten
 
@@ -88,7 +88,7 @@ def _signed(url: str, alias: str, operation: int) -> str:
     return f"{alias}?{urlencode({'mantra-description': url, 'mantra-signature': _signature(url, operation)})}"
 
 
-def _below_alias(address: str, alias: str, bases: Sequence[str]) -> str:
+def below_alias(address: str, alias: str, bases: Sequence[str]) -> str:
     """Return an address at or below one of the bases as the address at or below the alias; "" for others."""
     parts = urlsplit(address)
     for base in bases:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from django.conf import settings
 
 from proxyservices import decoders
@@ -11,6 +9,7 @@ from proxyservices.decoders.limits import MAX_BYTES
 from proxyservices.descriptions import rewrite
 from proxyservices.descriptions.documents import DescriptionError, fetch
 from proxyservices.forwarding import attempts, response
+from proxyservices.forwarding.addresses import alias_path
 from proxyservices.forwarding.bus_headers import bus_headers
 from proxyservices.forwarding.context import ForwardingContext
 from registry import faults
@@ -72,6 +71,6 @@ def _rewritten(context: ForwardingContext, raw: bytes, url: str) -> bytes | None
     call, raw_request = context.call, context.raw_request
     assert raw_request is not None
     base = settings.BASE_URL or f"{raw_request.scheme}://{raw_request.host}"
-    alias = f"{base}/rest/{quote(call.agency)}/{quote(call.service)}/{quote(call.code)}"
+    alias = base + alias_path(call.agency, call.service, call.code)
     upstreams = [endpoint.target.url for endpoint in context.plan.endpoints]
     return rewrite.rewrite(raw, url, alias, upstreams, context.plan.id)

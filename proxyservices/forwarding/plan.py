@@ -46,6 +46,8 @@ class Plan:
     methods: tuple[str, ...]
     #: True if requests go to the upstream unchanged.
     pass_through: bool
+    #: The operation's path after each endpoint's own, without a query.
+    base_path: str
     forward_credentials: bool
     #: Names, in lower case, of response headers that go back to callers of a pass-through operation.
     returned_headers: frozenset[str]
@@ -110,6 +112,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         bulkhead=bulkhead_for(operation.pk or 0, operation.max_concurrent_calls),
         methods=style.methods,
         pass_through=style.pass_through,
+        base_path=base.quoted_path(operation.path).partition("?")[0].rstrip("/"),
         forward_credentials=operation.forward_credentials,
         returned_headers=frozenset(returned),
         cache_seconds=operation.cache_seconds,

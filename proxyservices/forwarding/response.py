@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from django.conf import settings
+
 from proxyservices import decoders
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.decoders.table import Table, table_of
 from proxyservices.decoders.xml import XmlDocument
+from proxyservices.forwarding.addresses import AddressMap, alias_path
 from proxyservices.forwarding.context import ForwardingContext
 from proxyservices.forwarding.fields import restrict
 from proxyservices.forwarding.plan import Plan
@@ -16,6 +19,7 @@ from proxyservices.forwarding.records import records_at, records_with, result_ro
 from proxyservices.headers import CONTENT, DOCUMENT, connection_named
 from proxyservices.transport.response import UpstreamResponse
 from registry import faults
+from registry.calls import RawRequest
 from registry.results import Column, Document, Fault, RelayedResponse, Result, Row, Rows
 
 #: Formats that hold rows and nothing else.
@@ -39,10 +43,10 @@ def to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
 def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
     plan = context.plan
     if plan.pass_through and context.raw_request is not None:
-        return relay(response, plan.returned_headers)
+        return relay(response, plan.returned_headers, address_map(context, context.raw_request))
     restricted = bool(context.granted_fields or plan.declared)
     if not restricted and _has_callers_format(context, response):
-        return relay(response, DOCUMENT)
+        return relay(response, DOCUMENT, None)
     try:
         value = plan.style.decode(context, response)
     except DecodeError as error:
@@ -64,14 +68,30 @@ def _has_callers_format(context: ForwardingContext, response: UpstreamResponse) 
 # -------------------------------------------------------------------------------------------- relay
 
 
-def relay(response: UpstreamResponse, returned: frozenset[str]) -> RelayedResponse:
-    """Return a response as it came, with the ``returned`` headers (lower case). Raises Fault."""
+def address_map(context: ForwardingContext, raw_request: RawRequest) -> AddressMap:
+    """Return what becomes of the upstream's addresses in the response to a pass-through call."""
+    call, plan = context.call, context.plan
+    return AddressMap(
+        alias=alias_path(call.agency, call.service, call.code),
+        bus=settings.BASE_URL,
+        bases=[endpoint.target.url.partition("?")[0].rstrip("/") + plan.base_path for endpoint in plan.endpoints],
+        suffix=raw_request.path_suffix,
+    )
+
+
+def relay(response: UpstreamResponse, returned: frozenset[str], addresses: AddressMap | None) -> RelayedResponse:
+    """Return a response as it came, with the ``returned`` headers (lower case). Raises Fault.
+
+    Addresses of the upstream in its headers become those of the alias, if there is a map of them.
+    """
     dropped = connection_named(response.fields.get("connection", ""))
-    headers = [
-        (name, value)
-        for name, value in response.headers
-        if ((lower := name.lower()) in returned or lower in CONTENT) and lower not in dropped
-    ]
+    headers: list[tuple[str, str]] = []
+    for name, value in response.headers:
+        lower = name.lower()
+        if (lower in returned or lower in CONTENT) and lower not in dropped:
+            mapped = value if addresses is None else addresses.header(lower, value)
+            if mapped is not None:
+                headers.append((name, mapped))
     if response.matches_condition:
         response.close()
         return RelayedResponse(304, [each for each in headers if each[0].lower() not in CONTENT], iter(()))

@@ -78,7 +78,7 @@ def test_no_upstream_sets_a_cookie_of_the_buses(cast: Cast, cookie: str) -> None
         Answer(b"ya", "text/plain", 200, [("Set-Cookie", "tema=gelap"), ("Set-Cookie", value)])
     ) as upstream:
         publish_proxy(cast, upstream.url, forward_credentials=True, returned_response_headers="Set-Cookie")
-        assert request(cast).headers["set-cookie"] == "tema=gelap"
+        assert request(cast).headers["set-cookie"] == "tema=gelap; Path=/rest/prov/data/alias"
 
 
 def test_no_upstream_gives_orders_to_the_callers_browser(cast: Cast) -> None:

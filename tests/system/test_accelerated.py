@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -72,6 +73,11 @@ def answer(received: Received) -> Answer:
     path = received.path.partition("?")[0]
     if path.startswith("/status/"):
         return Answer(b"ya", "text/plain", int(path.rpartition("/")[2]), [("Location", "/lain")])
+    if path.startswith("/app/"):
+        to = unquote(received.path.partition("?")[2]).replace(
+            "UP", f"127.0.0.1:{received.header('Host').split(':')[1]}"
+        )
+        return Answer(b"", "", 302, [("Location", to), ("Content-Location", to), ("Link", f'<{to}>; title="<b>"')])
     if path == "/slow":
         time.sleep(0.5)
     if path == "/broken":
@@ -118,6 +124,12 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Row]:
                 **as_is,
                 "code": "kunci",
                 "upstreams": [{**one, "credential_kind": "bearer", "credential": "rahasia-hulu"}],
+            },
+            {
+                **as_is,
+                "code": "pindah",
+                "returned_response_headers": "Location, Content-Location, Link",
+                "upstreams": [{**one, "url": upstream.url + "/app"}],
             },
             {**as_is, "code": "mati", "upstreams": [{**one, "url": f"http://127.0.0.1:{free_port()}"}]},
             {**as_is, "code": "sempit", "max_body_bytes": 1_000_000, "upstreams": [one]},
@@ -170,6 +182,26 @@ def test_nginx_fetches_what_the_bus_admits(row: Row) -> None:
     assert row.waits(end["id"])
 
 
+REFERENCES = (
+    "http://UP/app/masuk?x=1#y", "HTTP://UP/app", "//UP/app/masuk", "http://UP/aplikasi", "http://UP/app/../rahasia",
+    "http://UP/app/%2e%2e/rahasia", "/app/dalam/", "/lain?a=b", "masuk", "../masuk?a=b", "./", "..", "?halaman=2", "#a",
+    "https://sso.go.id/masuk", "http://UP:1/app/x", "mailto:a@b.go.id", "/app/a/./b/../c", "/app",
+)  # fmt: skip
+
+
+def test_b16_addresses_lead_below_the_alias_as_from_the_bus_itself(row: Row) -> None:
+    for reference in REFERENCES:
+        path = f"/pindah/a/b?{quote(reference, safe='')}"
+        status, headers, _ = row.request(path)
+        row.end(headers["x-request-id"])
+        assert row.waits(headers["x-request-id"])  # nginx fetched it
+        own = {name.lower(): value for name, value in row.bus.request(ALIAS + path).headers.items()}
+        assert status == 302
+        for name in ("location", "content-location", "link"):
+            assert headers[name] == own[name], reference
+    assert own["location"] == f"{ALIAS}/pindah"
+
+
 def test_the_record_has_the_time_that_it_took(row: Row) -> None:
     _, headers, _ = row.request("/alias/slow")
     assert 400_000 <= row.end(headers["x-request-id"])["us"] < 5_000_000
@@ -186,7 +218,7 @@ def test_the_upstreams_credential_goes_there_and_nowhere_else(row: Row) -> None:
 @pytest.mark.parametrize("status", [201, 204, 301, 304, 401, 404, 429, 500, 502, 503, 504])
 def test_every_status_of_the_upstream_comes_back(row: Row, status: int) -> None:
     found, headers, body = row.request(f"/alias/status/{status}")
-    assert (found, headers["location"]) == (status, "/lain")
+    assert (found, headers["location"]) == (status, f"{ALIAS}/alias/lain")
     assert body == (b"" if status in (204, 304) else b"ya")
     end = row.end(headers["x-request-id"])
     assert (end["code"], end["status"], end["bytes"]) == (200, status, len(body))

@@ -11,6 +11,82 @@ function own(control) {
     return ['private'].concat(kept).join(', ');
 }
 
+// An absolute address of http in parts; null for anything else.
+function parts(address) {
+    const found = address.match(/^(https?):\/\/([^\/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i);
+    if (!found) {
+        return null;
+    }
+    const scheme = found[1].toLowerCase();
+    const host = found[2].slice(found[2].lastIndexOf('@') + 1).toLowerCase();
+    const port = host.match(/:([0-9]+)$/);
+    return {
+        scheme: scheme, authority: found[2], path: found[3], rest: (found[4] || '') + (found[5] || ''),
+        origin: port ? host : host.replace(/:$/, '') + (scheme === 'https' ? ':443' : ':80'),
+    };
+}
+
+// A path without the segments "." and ".." (RFC 3986, 5.2.4).
+function withoutDots(path) {
+    const kept = [];
+    const segments = path.split('/').slice(1);
+    segments.forEach((segment, index) => {
+        const last = index === segments.length - 1;
+        if (segment === '..') {
+            kept.pop();
+        } else if (segment !== '.') {
+            kept.push(segment);
+        }
+        if (last && (segment === '.' || segment === '..')) {
+            kept.push('');
+        }
+    });
+    return '/' + kept.join('/');
+}
+
+// A relative reference as the upstream means it, in parts.
+function resolved(reference, base, suffix) {
+    if (reference.startsWith('//')) {
+        return parts(base.scheme + ':' + reference);
+    }
+    const found = reference.match(/^([^?#]*)(.*)$/);
+    const asked = base.path + suffix;
+    let path = found[1];
+    if (path === '') {
+        path = asked;
+    } else if (!path.startsWith('/')) {
+        path = asked.slice(0, asked.lastIndexOf('/') + 1) + path;
+    }
+    path = path === '' ? '' : withoutDots(path.startsWith('/') ? path : '/' + path);
+    return {scheme: base.scheme, authority: base.authority, origin: base.origin, path: path, rest: found[2]};
+}
+
+// An address of the upstream below the alias: the same as proxyservices/forwarding/addresses.py.
+function moved(reference, map) {
+    const base = parts(map.base);
+    const absolute = parts(reference);
+    if (!base || (!absolute && /^[a-z][a-z0-9+.-]*:/i.test(reference))) {
+        return reference;
+    }
+    const to = absolute || resolved(reference, base, map.suffix);
+    if (!to || to.origin !== base.origin) {
+        return reference;
+    }
+    const below = to.path === base.path || to.path.startsWith(base.path + '/');
+    if (below && !/(^|[\/\\])(\.|%2e){1,2}([\/\\;]|$)/i.test(to.path)) {
+        return map.alias + to.path.slice(base.path.length) + to.rest;
+    }
+    return absolute ? reference : to.scheme + '://' + to.authority + to.path + to.rest;
+}
+
+function address(name, value, map) {
+    if (name === 'location' || name.endsWith('-location')) {
+        return moved(value, map);
+    }
+    return value.replace(/"(?:[^"\\]|\\.)*"|<([^<>]*)>/g, (whole, target) =>
+        target === undefined ? whole : '<' + moved(target, map) + '>');
+}
+
 function head(r) {
     const out = r.headersOut;
     const stated = out['Content-Length'];
@@ -30,6 +106,13 @@ function head(r) {
         const lower = name.toLowerCase();
         if (!returned.includes(lower) || (named.includes(lower) && !content.includes(lower))) {
             delete out[name];
+        }
+    }
+    const map = JSON.parse(r.variables.mantra_addresses);
+    for (const name in out) {
+        const lower = name.toLowerCase();
+        if (lower === 'location' || lower === 'link' || lower.endsWith('-location')) {
+            out[name] = address(lower, String(out[name]), map);
         }
     }
     const control = own(String(out['Cache-Control'] || ''));

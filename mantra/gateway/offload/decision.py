@@ -9,6 +9,7 @@ its end, chained like every other. docs/deployment.md lists the calls that canno
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import re
 import socket
@@ -22,6 +23,7 @@ from mantra.gateway.offload.completions import completion_log
 from mantra.gateway.offload.result import CONNECT, READ, OffloadedResult
 from proxyservices.forwarding import attempts
 from proxyservices.forwarding.context import ForwardingContext
+from proxyservices.forwarding.response import address_map
 from proxyservices.headers import CONTENT, OFFLOADED
 from proxyservices.health import balancer, tracker
 from proxyservices.styles.base import UpstreamRequest
@@ -70,6 +72,7 @@ def offload(context: ForwardingContext, request: UpstreamRequest) -> Result | No
         "X-Mantra-Content": ",".join(CONTENT),
         "X-Mantra-Max-Bytes": str(plan.limits.max_body_bytes),
         "X-Mantra-Vary": CALLER_VARY,
+        "X-Mantra-Addresses": _addresses_of(context),
     }
     for name, value in upstream_request.headers:
         lower = name.lower()
@@ -97,6 +100,15 @@ def why_not(context: ForwardingContext, request: UpstreamRequest) -> str:
     )
     reason = next((word for applies, word in reasons if applies), "")
     return reason or ("" if completion_log.ready() else "completion-log")
+
+
+def _addresses_of(context: ForwardingContext) -> str:
+    """Return the call's AddressMap for nginx's script, as JSON in ASCII."""
+    assert context.raw_request is not None
+    addresses = address_map(context, context.raw_request)
+    return json.dumps(
+        {"alias": addresses.bus + addresses.alias, "base": addresses.bases[0], "suffix": addresses.suffix}
+    )
 
 
 # ------------------------------------------------------------------------------------------- addresses
