@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import Sum
+from django.db.models.functions import Length, Lower
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +21,8 @@ from adapters.base import Setting, SourceError, time_zone
 from dataservices import sql as sql_text
 from dataservices.routines import own_routines
 from registry import secret_rules
-from registry.models import Agency, Operation, Parameter, RegistryModel, code_validator
+from registry.models import Agency, Operation, Parameter, RegistryModel, bounds, code_validator
+from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
 
 
@@ -29,8 +31,13 @@ def engines() -> list[tuple[str, str]]:
     return [(engine, adapter_class(engine).label) for engine in ADAPTERS]
 
 
+#: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit.
+MAX_SQL, MAX_OPTIONS, MAX_ROWS = 50_000, 10_000, 10_000_000
+
+
 class DataSource(RegistryModel):
     snapshot_unit = ("source", "id")
+    counted = ("sources", "agency")
     unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="sources")
@@ -47,9 +54,10 @@ class DataSource(RegistryModel):
         help_text=_("Name of the database. For SQLite: path of the file in the agency's folder on the server."),
     )
     user = models.CharField(_("user"), max_length=128, blank=True)
-    password = EncryptedField(_("password"), blank=True, default="")
+    password = EncryptedField(_("password"), max_length=bounds.PASSWORD, blank=True, default="")
     wallet_password = EncryptedField(
         _("wallet password"),
+        max_length=bounds.PASSWORD,
         blank=True,
         default="",
         help_text=_("Oracle only: the password of ewallet.pem in the wallet folder."),
@@ -57,6 +65,7 @@ class DataSource(RegistryModel):
     options = models.JSONField(
         _("options"),
         default=dict,
+        validators=[bounds.MaxJsonLength(MAX_OPTIONS)],
         blank=True,
         help_text=_('More settings of the engine, for example {"sslmode": "require"}.'),
     )
@@ -158,8 +167,9 @@ class DataOperation(Operation):
     source = models.ForeignKey(
         DataSource, models.PROTECT, verbose_name=_("data source"), related_name="data_operations"
     )
-    sql = models.TextField(
+    sql = BoundedTextField(
         "SQL",
+        max_length=MAX_SQL,
         help_text=_(
             "One statement. Write :name for a parameter's value, and [[ … ]] around the part that belongs to an "
             "optional parameter. The block is dropped if the parameter is not given."
@@ -170,7 +180,9 @@ class DataOperation(Operation):
         default=False,
         help_text=_("INSERT, UPDATE, DELETE or CALL, in one transaction; callers must use POST."),
     )
-    max_rows = models.PositiveIntegerField(_("row limit"), default=10_000, validators=[MinValueValidator(1)])
+    max_rows = models.PositiveIntegerField(
+        _("row limit"), default=10_000, validators=[MinValueValidator(1), MaxValueValidator(MAX_ROWS)]
+    )
     timeout_ms = models.PositiveIntegerField(
         _("time limit (ms)"), default=10_000, validators=[MinValueValidator(50), MaxValueValidator(3_600_000)]
     )
@@ -196,11 +208,16 @@ class DataOperation(Operation):
         problems: dict[str, Any] = {}
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
-        if self.source_id and self.sql:
+        if self.service_id:
+            others = DataOperation.objects.filter(service__agency=self.service.agency_id).exclude(pk=self.pk)
+            bounds.check_text((others.aggregate(length=Sum(Length("sql")))["length"] or 0) + len(self.sql))
+        if self.source_id and 0 < len(self.sql) <= MAX_SQL:  # a longer one is an error already
             sql_problems = self._check_sql()
             sql_problems = sql_problems or sql_text.quoted_placeholders(self.sql, self.dialect)
             if sql_problems:
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
+            elif len(self.template().placeholders) > settings.ROW_LIMITS["parameters"]:
+                problems["sql"] = bounds.too_many(Parameter, "parameters")
             elif self.page_size and not sql_text.supports_paging(self.template()):
                 problems["page_size"] = self._paging_advice()
         if self.writes and (self.page_size or self.cache_seconds):

@@ -77,6 +77,25 @@ WEB_THREADS = env.int("WEB_THREADS", default=16)
 #: The most bytes of a row, and of a page, of a data operation's response.
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
+#: The most rows of a kind: of the bus, of an agency, of an application (keys), of an operation (from parameters on), of
+#: a user (tokens). An agency's grants are those for its operations.
+ROW_LIMITS = {
+    "agencies": env.int("MANTRA_MAX_AGENCIES", default=5_000),
+    "services": env.int("MANTRA_MAX_SERVICES", default=500),
+    "operations": env.int("MANTRA_MAX_OPERATIONS", default=2_000),
+    "sources": env.int("MANTRA_MAX_SOURCES", default=200),
+    "applications": env.int("MANTRA_MAX_APPLICATIONS", default=500),
+    "grants": env.int("MANTRA_MAX_GRANTS", default=10_000),
+    "keys": env.int("MANTRA_MAX_KEYS", default=1_000),
+    "parameters": env.int("MANTRA_MAX_PARAMETERS", default=200),
+    "fields": env.int("MANTRA_MAX_FIELDS", default=500),
+    "upstreams": env.int("MANTRA_MAX_UPSTREAMS", default=20),
+    "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
+    "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
+    "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
+}
+#: The most bytes of an agency's SQL, and of its service descriptions, each in total.
+AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The store that counts quotas: memory:// (one process) or redis://….
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.
 LEGACY_FOLDERS = env.list("MANTRA_LEGACY_FOLDERS", default=["mantra"])
@@ -122,12 +141,18 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "mantra.language.LanguageMiddleware",
+    "mantra.body_limit.BodyLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+#: The most bytes of a request to the admin or the management API, and of a bundle; the most fields of a form.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MANTRA_MAX_ADMIN_BODY_BYTES", default=8_000_000)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+MAX_BUNDLE_BYTES = env.int("MANTRA_MAX_BUNDLE_MIB", default=32) * 1024 * 1024
 
 ROOT_URLCONF = "mantra.urls"
 WSGI_APPLICATION = "mantra.wsgi.application"

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.validators import MaxLengthValidator
 from django.db import models
 
 KEY_MARK = "mtr_"
@@ -83,7 +84,19 @@ def readable(value: str | None) -> str:
 
 
 class EncryptedField(models.TextField):  # type: ignore[type-arg]
-    """Text that is encrypted in the database. Its value is a Secret, or Sealed if it cannot be decrypted."""
+    """Text that is encrypted in the database. Its value is a Secret, or Sealed if it cannot be decrypted.
+
+    ``max_length`` is that of the text; migrations of before have none.
+    """
+
+    def __init__(self, verbose_name: Any = None, *, max_length: int | None = None, **kwargs: Any) -> None:
+        super().__init__(verbose_name, max_length=max_length, **kwargs)
+        if max_length is not None:
+            self.validators.append(MaxLengthValidator(max_length))
+
+    def formfield(self, **kwargs: Any) -> Any:
+        # Browsers cut text that is pasted into an input with a maximum length, without a word.
+        return super().formfield(**{"max_length": None, **kwargs})
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Secret | None:
         if value is None:

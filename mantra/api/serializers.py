@@ -36,6 +36,7 @@ from registry.models import (
     Grant,
     Operation,
     Parameter,
+    RegistryModel,
     Service,
     User,
     check_legacy_names,
@@ -277,7 +278,7 @@ class DescriptionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 
 
 #: Field → model of the list's rows, the columns that identify a row, columns that keep their value if absent.
-_LISTS: dict[str, tuple[type[Model], tuple[str, ...], frozenset[str]]] = {
+_LISTS: dict[str, tuple[type[RegistryModel], tuple[str, ...], frozenset[str]]] = {
     "parameters": (Parameter, ("name",), frozenset()),
     "fields": (Field, ("name",), frozenset()),
     "upstreams": (Upstream, ("url",), frozenset({"credential", "client_certificate"})),
@@ -317,6 +318,7 @@ class OperationSerializer(RegistrySerializer):
         attributes = list(self.get_fields()[label].child.get_fields())
         near = Upstream.server if model is Upstream else None
         rows = replacement(model, self.candidate, key, wanted, attributes, keep_if_absent=keep_if_absent, near=near)
+        self._check_list(label, model, rows.rows)
         problems: list[dict[str, Any]] = [{} for _row in rows.rows]
         for index, row in enumerate(rows.rows):
             try:
@@ -331,6 +333,12 @@ class OperationSerializer(RegistrySerializer):
             except DjangoValidationError as error:
                 raise serializers.ValidationError({label: error.messages}) from None
         return rows
+
+    def _check_list(self, label: str, model: type[RegistryModel], rows: list[Any]) -> None:
+        try:
+            model.check_list(self.candidate, rows)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({label: error.messages}) from None
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         return self._store()

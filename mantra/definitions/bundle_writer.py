@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,13 +36,14 @@ from registry.models import (
     Grant,
     Operation,
     Parameter,
+    RegistryModel,
     Service,
     check_legacy_names,
 )
 from registry.secret_rules import ENTER_AGAIN
 
 #: Key of a list in an operation → model of its rows, their schema, the keys that identify a row.
-_LISTS: dict[str, tuple[type[Model], Schema, tuple[str, ...]]] = {
+_LISTS: dict[str, tuple[type[RegistryModel], Schema, tuple[str, ...]]] = {
     "parameters": (Parameter, schema.PARAMETER, ("name",)),
     "fields": (Field, schema.FIELD, ("name",)),
     "upstreams": (Upstream, schema.UPSTREAM, ("url",)),
@@ -329,14 +330,15 @@ class BundleWriter:
         )  # fmt: skip
         for row_path, row in zip(paths, rows.rows, strict=True):
             self.is_valid(row_path, row, spec, exclude={"operation"})
+        self.check_list(lambda: model.check_list(operation, rows.rows), path_of(path, label))
         if model is Parameter:
-            self.check_legacy_names(rows, path_of(path, label))
+            self.check_list(lambda: check_legacy_names(rows.rows), path_of(path, label))
         return rows
 
-    def check_legacy_names(self, rows: Replacement, path: str) -> None:
-        """Note parameters that programs of MANTRA 1.99x could not tell apart."""
+    def check_list(self, check: Callable[[], None], path: str) -> None:
+        """Note what a check of a whole list refuses."""
         try:
-            check_legacy_names(rows.rows)
+            check()
         except ValidationError as error:
             self.reader.problem(path, " ".join(error.messages))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 _REFERENCE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
@@ -73,8 +74,33 @@ for _tag in ("null", "bool", "int", "float", "timestamp"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _scalar)
 
 
+#: The most values of a bundle, each alias counted as what it stands for.
+MAX_VALUES = 2_000_000
+
+
 def load(text: str) -> Any:
-    """Return the file's document. Raises BundleSyntaxError if it is not YAML, or needs more than plain values."""
+    """Return the file's document. Raises BundleSyntaxError if it is not YAML of plain values, or too large."""
+    if len(text) > settings.MAX_BUNDLE_BYTES:
+        raise BundleSyntaxError(_("The file is larger than %(size)d bytes.") % {"size": settings.MAX_BUNDLE_BYTES})
+    document = _parsed(text)
+    _check_values(document)
+    return document
+
+
+def _check_values(document: Any) -> None:
+    """Count the values as a reader of the document meets them: a few aliases of aliases are very many."""
+    left, waiting = MAX_VALUES, [document]
+    while waiting and left >= 0:
+        value = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(inner)
+        if left >= 0:
+            waiting.extend(inner)
+    if left < 0:
+        raise BundleSyntaxError(_("The file has more than %(most)d values.") % {"most": MAX_VALUES})
+
+
+def _parsed(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:

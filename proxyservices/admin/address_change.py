@@ -206,9 +206,14 @@ class AddressChangePage(_Page):
         if not form.is_valid():
             context["sample_form"] = form
             return None
-        SampleRequest.objects.create(
-            operation=operation, name=form.cleaned_data["name"], request=json.dumps(form.question())
-        )
+        sample = SampleRequest(operation=operation, name=form.cleaned_data["name"], request=json.dumps(form.question()))
+        try:
+            sample.full_clean()
+        except ValidationError as error:
+            form.add_error(None, error.messages)
+            context["sample_form"] = form
+            return None
+        sample.save()
         # Without its name, which may be a person's: others read the log.
         self.log_change(request, operation, gettext("Sample added."))
         return self._again(request)

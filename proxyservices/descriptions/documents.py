@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from lxml import etree
 
 from proxyservices.decoders import xml
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.models import ServiceDescription
+from proxyservices.models.operations import MAX_DESCRIPTION_BYTES as MAX_BYTES
 from proxyservices.transport import client, errors, pool
 
 
@@ -41,8 +43,6 @@ def stored_description(rows: Iterable[ServiceDescription]) -> StoredDescription 
     return StoredDescription(main, tuple((row.url, row.content) for row in listed)) if main is not None else None
 
 
-#: The most documents and bytes of one description.
-MAX_DOCUMENTS, MAX_BYTES = 50, 4_000_000
 #: The longest time in seconds to fetch one document, and all of them.
 SECONDS, ALL_SECONDS = 10.0, 30.0
 #: The base address of uploaded files, by which relative imports between them resolve.
@@ -107,8 +107,9 @@ class DocumentSet:
         """Return a document as text, XML by its own encoding and without its declaration. Raises DescriptionError."""
         url = urldefrag(url)[0]
         if url not in self.used:
-            if len(self.used) >= MAX_DOCUMENTS:
-                raise DescriptionError(_("The description has more than %(many)d documents.") % {"many": MAX_DOCUMENTS})
+            most = settings.ROW_LIMITS["descriptions"]
+            if len(self.used) >= most:
+                raise DescriptionError(_("The description has more than %(many)d documents.") % {"many": most})
             raw = self._raw(url)
             self.bytes += len(raw)
             if self.bytes > MAX_BYTES:

@@ -73,6 +73,8 @@ def _create(service: Service, draft: Draft, code: str, documents: Mapping[str, s
         ServiceDescription(operation=operation, url=url, main=url == main, content=text)
         for url, text in documents.items()
     ]
+    for model in {type(row) for row in rows}:
+        model.check_list(operation, [row for row in rows if type(row) is model])
     for row in rows:
         row.full_clean()
         row.save()

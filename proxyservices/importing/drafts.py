@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
@@ -16,8 +17,6 @@ from registry.models import Parameter
 
 #: The most operations of one document.
 MAX_OPERATIONS = 300
-#: The most parameters of one operation.
-MAX_PARAMETERS = 200
 
 #: Names of parameters that identify a person.
 SUBJECT_NAMES = frozenset({"nik", "npwp", "nip", "no_kk", "nokk", "no_ktp"})
@@ -43,8 +42,9 @@ class Draft:
 
     def check_parameter_limit(self) -> None:
         """Raise DescriptionError if no further parameter may be declared."""
-        if len(self.parameters) >= MAX_PARAMETERS:
-            raise DescriptionError(_("An operation can have at most %(most)d parameters.") % {"most": MAX_PARAMETERS})
+        most = settings.ROW_LIMITS["parameters"]
+        if len(self.parameters) >= most:
+            raise DescriptionError(_("An operation can have at most %(most)d parameters.") % {"most": most})
 
     def locations(self) -> dict[str, str]:
         """Return the location of each parameter's value, for people."""

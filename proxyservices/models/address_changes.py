@@ -10,6 +10,9 @@ from proxyservices.models.operations import ProxyOperation
 from proxyservices.models.upstreams import Upstream
 from registry.secrets import EncryptedField
 
+#: Characters of a sample's request, and of an address change's secrets.
+MAX_SAMPLE, MAX_SECRETS = 1_000_000, 4_000_000
+
 
 class SampleRequest(models.Model):
     """A request by which a rehearsal compares a new address with the old one."""
@@ -17,7 +20,7 @@ class SampleRequest(models.Model):
     operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="samples")
     name = models.CharField(_("name"), max_length=100)
     #: JSON: the arguments by parameter; for pass-through operations method, path, query, headers and body.
-    request = EncryptedField(_("request"))
+    request = EncryptedField(_("request"), max_length=MAX_SAMPLE)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
@@ -49,7 +52,7 @@ class AddressChange(models.Model):
     differences = models.PositiveIntegerField(_("differences"), null=True, blank=True)
     #: JSON: "credential" or a mapping's id → [the secret, the destinations it was entered for]. They are for the new
     #: address ("rehearse"), or belonged to the old one ("switch", "roll-back"): a roll-back restores them.
-    secrets = EncryptedField(blank=True, default="", editable=False)
+    secrets = EncryptedField(max_length=MAX_SECRETS, blank=True, default="", editable=False)
     user = models.CharField(_("user"), max_length=150)
     at = models.DateTimeField(_("time"), default=timezone.now)
 

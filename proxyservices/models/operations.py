@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Sum
+from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -20,13 +22,20 @@ from proxyservices.models.validators import (
     validate_records_path,
 )
 from registry import secret_rules
-from registry.models import Operation, Parameter, RegistryModel
+from registry.models import Operation, Parameter, RegistryModel, bounds
+from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
 
 #: The largest size limit: only bodies that are passed through unread may be as large.
 MAX_BODY_BYTES = 1_000_000_000
 #: A placeholder for a parameter's value in a path.
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
+
+
+#: The highest size limit. What the bus itself reads of a response has a lower one: proxyservices/decoders/limits.py.
+MAX_BODY_BYTES = 1_000_000_000
+#: Bytes of a service description.
+MAX_DESCRIPTION_BYTES = 4_000_000
 
 
 class ProxyOperation(Operation):
@@ -67,16 +76,18 @@ class ProxyOperation(Operation):
             "1.99x: the operation's name there; for soap also name#depth#block."
         ),
     )
-    forwarded_request_headers = models.TextField(
+    forwarded_request_headers = BoundedTextField(
         _("forwarded request headers"),
+        max_length=bounds.NAME_LIST,
         blank=True,
         default="Accept, Accept-Language, Content-Type, If-Match, If-Modified-Since, If-None-Match, "
         "If-Unmodified-Since, Prefer, Range, SOAPAction",
         validators=[validate_headers],
         help_text=_("Names, one per line. Only for the pass-through style."),
     )
-    returned_response_headers = models.TextField(
+    returned_response_headers = BoundedTextField(
         _("returned response headers"),
+        max_length=bounds.NAME_LIST,
         blank=True,
         default="Accept-Ranges, Cache-Control, Content-Disposition, Content-Encoding, Content-Language, "
         "Content-Range, ETag, Expires, Last-Modified, Location, Retry-After, Vary",
@@ -111,6 +122,7 @@ class ProxyOperation(Operation):
     max_concurrent_calls = models.PositiveSmallIntegerField(
         _("calls at once (limit)"),
         default=0,
+        validators=[MaxValueValidator(1000)],
         help_text=_("In each worker process. 0: half of its threads, which is also the maximum."),
     )
     retries = models.PositiveSmallIntegerField(
@@ -122,6 +134,7 @@ class ProxyOperation(Operation):
     stale_if_error_seconds = models.PositiveIntegerField(
         _("serve stale for (seconds)"),
         default=0,
+        validators=[MaxValueValidator(bounds.STALE_SECONDS)],
         help_text=_(
             "Serve the last good response for up to this many seconds when all upstreams are down. 0 disables it."
         ),
@@ -136,8 +149,9 @@ class ProxyOperation(Operation):
             "the response itself."
         ),
     )
-    ignored_paths = models.TextField(
+    ignored_paths = BoundedTextField(
         _("not compared"),
+        max_length=bounds.NAME_LIST,
         blank=True,
         help_text=_(
             "Parts that differ in every response and are ignored in rehearsals, one path per line: meta.time, "
@@ -183,6 +197,7 @@ class ParameterMapping(RegistryModel):
     """
 
     snapshot_unit = ("operation", "operation_id")
+    listed = "mappings"
 
     class Location(models.TextChoices):
         PATH = "path", _("path")
@@ -192,7 +207,9 @@ class ParameterMapping(RegistryModel):
         JSON = "json", _("JSON body")
 
     operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="mappings")
-    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, validators=[MaxValueValidator(bounds.POSITION)]
+    )
     location = models.CharField(_("location"), max_length=10, choices=Location.choices, default=Location.QUERY)
     name = models.CharField(
         _("upstream name"), max_length=200, help_text=_("In a JSON body, a dot starts a nested level: pegawai.nip.")
@@ -203,7 +220,13 @@ class ParameterMapping(RegistryModel):
         blank=True,
         help_text=_("The parameter that gives the value; empty for a fixed value."),
     )
-    value = EncryptedField(_("fixed value"), blank=True, default="", help_text=_("A constant or a secret."))
+    value = EncryptedField(
+        _("fixed value"),
+        max_length=bounds.CREDENTIAL,
+        blank=True,
+        default="",
+        help_text=_("A constant or a secret."),
+    )
     secret = models.BooleanField(
         _("secret"), default=False, help_text=_("The fixed value is never shown again and is not exported.")
     )
@@ -233,6 +256,7 @@ class ServiceDescription(RegistryModel):
     """A document about an upstream (WSDL, XSD, OpenAPI), stored so that no call waits for it."""
 
     snapshot_unit = ("operation", "operation_id")
+    listed = "descriptions"
 
     operation = models.ForeignKey(
         ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="descriptions"
@@ -240,7 +264,7 @@ class ServiceDescription(RegistryModel):
     url = models.CharField(_("address"), max_length=1000)
     #: True for the document that imports the others.
     main = models.BooleanField(_("main document"), default=False)
-    content = models.TextField(_("content"))
+    content = BoundedTextField(_("content"), max_length=MAX_DESCRIPTION_BYTES)
     fetched_at = models.DateTimeField(_("fetched at"), default=timezone.now)
 
     class Meta:
@@ -248,6 +272,15 @@ class ServiceDescription(RegistryModel):
         verbose_name_plural = _("description documents")
         ordering = ("-main", "id")
         constraints = [models.UniqueConstraint(fields=["operation", "url"], name="description_once")]
+
+    @classmethod
+    def check_list(cls, operation: ProxyOperation, rows: Sequence[ServiceDescription]) -> None:
+        """Check the number of documents, and their length together with those of the agency's other operations."""
+        super().check_list(operation, rows)
+        agency = bounds.follow(operation, "service__agency")
+        others = cls.objects.filter(operation__service__agency=agency).exclude(operation=operation.pk)
+        stored = others.aggregate(length=Sum(Length("content")))["length"] or 0
+        bounds.check_text(stored + sum(len(row.content) for row in rows))
 
     def __str__(self) -> str:
         return self.url

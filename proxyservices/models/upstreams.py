@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from proxyservices.models.operations import ParameterMapping, ProxyOperation
 from proxyservices.models.validators import _HEADER, METHODS, validate_url
 from registry import secret_rules
-from registry.models import RegistryModel
+from registry.models import RegistryModel, bounds
+from registry.models.bounds import BoundedTextField
 from registry.secret_rules import server_of
 from registry.secrets import EncryptedField
 
@@ -31,6 +32,7 @@ class Upstream(RegistryModel):
     """A server behind a proxy operation, with its address, credential and probe."""
 
     snapshot_unit = ("operation", "operation_id")
+    listed = "upstreams"
 
     class Credential(models.TextChoices):
         NONE = "none", _("none")
@@ -42,7 +44,10 @@ class Upstream(RegistryModel):
 
     operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="upstreams")
     priority = models.PositiveSmallIntegerField(
-        _("priority"), default=0, help_text=_("The lowest number is tried first.")
+        _("priority"),
+        default=0,
+        validators=[MaxValueValidator(bounds.POSITION)],
+        help_text=_("The lowest number is tried first."),
     )
     weight = models.PositiveSmallIntegerField(
         _("weight"),
@@ -62,19 +67,21 @@ class Upstream(RegistryModel):
         blank=True,
         help_text=_("The name that belongs to the secret."),
     )
-    credential = EncryptedField(_("key, password or token"), blank=True, default="")
+    credential = EncryptedField(_("key, password or token"), max_length=bounds.CREDENTIAL, blank=True, default="")
     token_url = models.CharField(
         _("token URL"), max_length=500, blank=True, validators=[validate_url], help_text=_("OAuth2 only.")
     )
     scope = models.CharField(_("scope"), max_length=300, blank=True, help_text=_("OAuth2 only."))
     client_certificate = EncryptedField(
         _("client certificate"),
+        max_length=bounds.PEM,
         blank=True,
         default="",
         help_text=_("PEM: the private key and the certificate, one after the other."),
     )
-    ca_certificate = models.TextField(
+    ca_certificate = BoundedTextField(
         _("CA certificate"),
+        max_length=bounds.PEM,
         blank=True,
         help_text=_("PEM, if the upstream's certificate is not from a public authority."),
     )

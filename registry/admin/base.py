@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.messages import ERROR
@@ -22,6 +23,7 @@ from django.utils.translation import override
 from registry import deletion, tenancy
 from registry.admin import theme
 from registry.locking import lock
+from registry.models import RegistryModel
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
@@ -265,12 +267,24 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         return response
 
 
-class TabularInline(_Scoped, theme.TabularInline):
+class _BoundedInline(_Scoped):
+    """The rows of a list, at most as many as the model's own rule allows."""
+
+    def get_max_num(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        assert issubclass(self.model, RegistryModel)
+        most: int = settings.ROW_LIMITS[self.model.listed]
+        return most
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        return super().get_formset(request, obj, **{"validate_max": True, **kwargs})  # type: ignore[misc]
+
+
+class TabularInline(_BoundedInline, theme.TabularInline):
     extra = 0
     hide_title = True
     show_change_link = False
 
 
-class StackedInline(_Scoped, theme.StackedInline):
+class StackedInline(_BoundedInline, theme.StackedInline):
     extra = 0
     show_change_link = False

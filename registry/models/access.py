@@ -13,8 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
+from registry.models import bounds
 from registry.models.agencies import Agency
 from registry.models.base import RegistryModel, code_validator, names, validate_networks, validate_quota
+from registry.models.bounds import BoundedTextField
 from registry.models.services import Operation
 
 
@@ -22,6 +24,7 @@ class Application(RegistryModel):
     """A system of an agency that calls operations."""
 
     snapshot_unit = ("application", "id")
+    counted = ("applications", "agency")
     unique_within = ("code", "agency")
 
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="applications")
@@ -44,6 +47,7 @@ class AccessKey(RegistryModel):
     """An access key of an application. It is shown once, when it is issued; the database has its digest only."""
 
     snapshot_unit = ("key", "id")
+    counted = ("keys", "application")
 
     application = models.ForeignKey(
         Application, models.CASCADE, verbose_name=_("application"), related_name="access_keys"
@@ -60,8 +64,9 @@ class AccessKey(RegistryModel):
         help_text=_("A key of MANTRA 1.99x. Empty: the key is for all operations that its application is granted."),
     )
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
-    networks = models.TextField(
+    networks = BoundedTextField(
         _("networks"),
+        max_length=bounds.NETWORK_LIST,
         blank=True,
         validators=[validate_networks],
         help_text=_(
@@ -149,6 +154,7 @@ class Grant(RegistryModel):
     """The permission of one application to call one operation."""
 
     snapshot_unit = ("grant", "id")
+    counted = ("grants", "operation__service__agency")
 
     class State(models.TextChoices):
         APPROVED = "approved", _("approved")
@@ -162,8 +168,11 @@ class Grant(RegistryModel):
     agreement = models.CharField(_("agreement number"), max_length=100, blank=True)
     valid_from = models.DateField(_("valid from"), null=True, blank=True)
     valid_until = models.DateField(_("valid until"), null=True, blank=True, help_text=_("The last day."))
-    fields = models.TextField(
-        _("allowed fields"), blank=True, help_text=_("Field names, one per line. Empty: all fields.")
+    fields = BoundedTextField(
+        _("allowed fields"),
+        max_length=bounds.NAME_LIST,
+        blank=True,
+        help_text=_("Field names, one per line. Empty: all fields."),
     )
     quota = models.CharField(
         _("quota"),
@@ -172,8 +181,9 @@ class Grant(RegistryModel):
         validators=[validate_quota],
         help_text=_("For example 1000/day, or several: 10/second; 1000/day. Empty: no limit."),
     )
-    networks = models.TextField(
+    networks = BoundedTextField(
         _("networks"),
+        max_length=bounds.NETWORK_LIST,
         blank=True,
         validators=[validate_networks],
         help_text=_(

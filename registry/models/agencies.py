@@ -17,6 +17,7 @@ from registry.models.base import AddressPart, code_validator
 
 class Agency(AddressPart):
     snapshot_unit = ("agency", "id")
+    counted = ("agencies", "")
     unique_within = ("code", "")
 
     #: Aliases are case-insensitive: bkn and BKN are the same.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 import limits
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
@@ -15,7 +16,10 @@ from django.db.models import Q
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
+from registry.models import bounds
 from registry.models.changes import RegistryChange, SnapshotVersion
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 code_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,62}$",
@@ -36,9 +40,13 @@ legacy_name_validator = RegexValidator(
 )
 
 
-def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Return the networks in ``text``, separated by commas, spaces or lines. Raises ValueError."""
-    return [ipaddress.ip_network(part, strict=False) for part in re.split(r"[\s,;]+", text) if part]
+def networks(text: str) -> list[Network]:
+    """Return the networks in ``text``, separated by commas, spaces or lines, without overlaps. Raises ValueError."""
+    found = {ipaddress.ip_network(part, strict=False) for part in names(text)}
+    return [
+        *ipaddress.collapse_addresses(each for each in found if isinstance(each, ipaddress.IPv4Network)),
+        *ipaddress.collapse_addresses(each for each in found if isinstance(each, ipaddress.IPv6Network)),
+    ]
 
 
 def names(text: str) -> list[str]:
@@ -47,17 +55,35 @@ def names(text: str) -> list[str]:
 
 
 def validate_networks(text: str) -> None:
+    if len(text) > bounds.NETWORK_LIST:
+        return  # that is an error already, and parsing it would take long
     try:
-        networks(text)
+        found = networks(text)
     except ValueError:
         raise ValidationError(_("Enter networks like 10.1.0.0/16 or addresses like 10.1.2.3, one per line.")) from None
+    if len(found) > bounds.NETWORKS:
+        raise ValidationError(
+            _("Enter at most %(most)d networks. Use larger networks instead of single addresses."),
+            params={"most": bounds.NETWORKS},
+        )
+
+
+#: The most limits of a quota, calls of a limit, and seconds of its period.
+MAX_QUOTA_LIMITS, MAX_QUOTA_CALLS, MAX_QUOTA_SECONDS = 5, 1_000_000_000, 366 * 86_400
 
 
 def validate_quota(text: str) -> None:
     try:
-        limits.parse_many(text)
+        found = limits.parse_many(text)
     except ValueError:
         raise ValidationError(_("Enter a quota like 1000/day, or several: 10/second; 1000/day.")) from None
+    if len(found) > MAX_QUOTA_LIMITS or any(
+        each.amount > MAX_QUOTA_CALLS or each.get_expiry() > MAX_QUOTA_SECONDS for each in found
+    ):
+        raise ValidationError(
+            _("Enter at most %(limits)d limits, each of at most %(calls)d calls and a year."),
+            params={"limits": MAX_QUOTA_LIMITS, "calls": MAX_QUOTA_CALLS},
+        )
 
 
 class RegistryQuerySet(models.QuerySet[Any]):
@@ -113,6 +139,10 @@ class RegistryModel(models.Model):
     unique_within: ClassVar[tuple[str, str] | None] = None
     #: What of the snapshot a row belongs to: its kind, and the field with its id.
     snapshot_unit: ClassVar[tuple[str, str]]
+    #: (key of settings.ROW_LIMITS, path to the row within which its rows are counted or "").
+    counted: ClassVar[tuple[str, str] | None] = None
+    #: The same key, for rows that belong to an operation and are replaced as a list.
+    listed: ClassVar[str] = ""
 
     class Meta:
         abstract = True
@@ -125,11 +155,31 @@ class RegistryModel(models.Model):
     def clean(self) -> None:
         """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""
         super().clean()
+        self._check_number()
         if self.unique_within is None:
             return
         name, _within = self.unique_within
         if self._siblings().filter(**{f"{name}__iexact": getattr(self, name)}).exists():
             raise ValidationError({name: NAME_IN_USE})
+
+    def _check_number(self) -> None:
+        """Check that there may be a further row where this one is new."""
+        if self.counted is None:
+            return
+        kind, path = self.counted
+        owner = bounds.follow(self, path) if path else None
+        if not self._state.adding and (not path or self._stored().filter(**{path: owner}).exists()):
+            return
+        if not path or owner is not None:
+            root = (*reversed(self._meta.get_parent_list()), type(self))[0]
+            rows = root._default_manager.exclude(pk=self.pk)
+            bounds.check_number(rows.filter(**{path: owner}) if path else rows, kind)
+
+    @classmethod
+    def check_list(cls, operation: Any, rows: Sequence[Any]) -> None:
+        """Check an operation's whole list of these rows. Raises ValidationError."""
+        if len(rows) > settings.ROW_LIMITS[cls.listed]:
+            raise bounds.too_many(cls, cls.listed)
 
     def _siblings(self) -> models.QuerySet[Any]:
         """Return the other rows among which the name is unique; none if the name or their parent is not set yet."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import ProhibitNullCharactersValidator
+from django.core.validators import MaxValueValidator, ProhibitNullCharactersValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext
@@ -15,12 +15,15 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import parameter_values
 from registry.legacy_names import parameter_key
+from registry.models import bounds
 from registry.models.agencies import Agency
 from registry.models.base import AddressPart, RegistryModel, code_validator, column_validator, operation_validator
+from registry.models.bounds import BoundedTextField
 
 
 class Service(AddressPart):
     snapshot_unit = ("service", "id")
+    counted = ("services", "agency")
     unique_within = ("code", "agency")
 
     class Classification(models.TextChoices):
@@ -31,7 +34,7 @@ class Service(AddressPart):
     agency = models.ForeignKey(Agency, models.PROTECT, verbose_name=_("agency"), related_name="services")
     code = models.CharField(_("code"), max_length=63, validators=[code_validator])
     title = models.CharField(_("title"), max_length=200)
-    description = models.TextField(_("description"), blank=True)
+    description = BoundedTextField(_("description"), max_length=bounds.DESCRIPTION, blank=True)
     tags = models.CharField(_("tags"), max_length=200, blank=True, help_text=_("Separate words with commas."))
     classification = models.CharField(
         _("data classification"), max_length=10, choices=Classification.choices, default=Classification.LIMITED
@@ -52,6 +55,7 @@ class Operation(AddressPart):
     """An operation that can be called. Data and proxy operations have a row here and in a table of their package."""
 
     snapshot_unit = ("operation", "id")
+    counted = ("operations", "service__agency")
     unique_within = ("code", "service")
 
     class State(models.TextChoices):
@@ -71,7 +75,7 @@ class Operation(AddressPart):
     service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), related_name="operations")
     code = models.CharField(_("code"), max_length=127, validators=[operation_validator])
     title = models.CharField(_("title"), max_length=200, blank=True)
-    description = models.TextField(_("description"), blank=True)
+    description = BoundedTextField(_("description"), max_length=bounds.DESCRIPTION, blank=True)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, editable=False)
     access = models.CharField(_("access"), max_length=10, choices=Access.choices, default=Access.RESTRICTED)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
@@ -81,6 +85,7 @@ class Operation(AddressPart):
     cache_seconds = models.PositiveIntegerField(
         _("cache (seconds)"),
         default=0,
+        validators=[MaxValueValidator(bounds.CACHE_SECONDS)],
         help_text=_("How long callers may reuse a response. 0: no reuse. From 1 second on, responses have an ETag."),
     )
     revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
@@ -129,6 +134,7 @@ def reserved_message(name: str) -> str:
 
 class Parameter(RegistryModel):
     snapshot_unit = ("operation", "operation_id")
+    listed = "parameters"
     unique_within = ("name", "operation")
 
     class Type(models.TextChoices):
@@ -143,7 +149,9 @@ class Parameter(RegistryModel):
         NPWP = "npwp", _("NPWP")
 
     operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="parameters")
-    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, validators=[MaxValueValidator(bounds.POSITION)]
+    )
     name = models.CharField(_("name"), max_length=63, validators=[column_validator])
     type = models.CharField(_("type"), max_length=10, choices=Type.choices, default=Type.TEXT)
     required = models.BooleanField(_("required"), default=True)
@@ -153,7 +161,7 @@ class Parameter(RegistryModel):
     )
     min = models.CharField(_("at least"), max_length=50, blank=True)
     max = models.CharField(_("at most"), max_length=50, blank=True)
-    choices = models.TextField(_("choices"), blank=True, help_text=_("One per line."))
+    choices = BoundedTextField(_("choices"), max_length=bounds.NAME_LIST, blank=True, help_text=_("One per line."))
     subject = models.BooleanField(
         _("identifies a person"), default=False, help_text=_("The history keeps a keyed hash of the value.")
     )
@@ -226,6 +234,7 @@ class Field(RegistryModel):
     """A column of an operation's response. If an operation has fields, its responses contain these only."""
 
     snapshot_unit = ("operation", "operation_id")
+    listed = "fields"
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")
@@ -248,7 +257,9 @@ class Field(RegistryModel):
         SPECIFIC = "specific", _("specific personal data")
 
     operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="fields")
-    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, validators=[MaxValueValidator(bounds.POSITION)]
+    )
     name = models.CharField(_("name"), max_length=127)
     type = models.CharField(_("type"), max_length=10, choices=Type.choices, default=Type.TEXT)
     description = models.CharField(_("description"), max_length=300, blank=True)

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from mantra.definitions.apply import apply
@@ -35,9 +36,11 @@ class Command(BaseCommand):
 
 def _read(name: str) -> tuple[str, Path]:
     try:
+        # One more than is allowed: what is too large is not read, and refused.
         if name == "-":
-            return sys.stdin.read(), Path.cwd()
+            return sys.stdin.read(settings.MAX_BUNDLE_BYTES + 1), Path.cwd()
         path = Path(name)
-        return path.read_text(encoding="utf-8"), path.resolve().parent
+        with path.open(encoding="utf-8") as file:
+            return file.read(settings.MAX_BUNDLE_BYTES + 1), path.resolve().parent
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.") from None

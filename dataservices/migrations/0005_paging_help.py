@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dataservices', '0003_plain_names'),
+        ('dataservices', '0004_own_routines'),
     ]
 
     operations = [
