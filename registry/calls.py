@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,11 @@ from typing import Any
 
 from registry.results import Fault, Result
 from registry.snapshot.types import Application, Grant, Key, Operation, Snapshot
+
+
+def request_id() -> str:
+    """Return a new request id: 32 hex digits that begin with the time in milliseconds. Unique, not secret."""
+    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"
 
 
 @dataclass(slots=True)
@@ -36,7 +42,7 @@ class Call:
 
     protocol: str  # rest | legacy | soap | tryout
     method: str
-    client_ip: str  # decided by gateway.client_ip
+    client_ip: str  # decided by registry.client_ip
     request_id: str
     format: str  # the name of the response's format
     #: Returns the caller's parameters as (name, value) pairs, after admission. Raises Fault if the body cannot be read.

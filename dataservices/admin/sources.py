@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -22,6 +22,8 @@ from registry.admin.base import ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import ChoicesDropdownFilter, code_area, display, password_input, select
+from registry.journal import viewing
+from registry.results import Fault
 
 
 def engine_choices() -> list[tuple[str, str]]:
@@ -61,6 +63,13 @@ def options_help() -> Any:
         _('More settings of the engine, for example {"sslmode": "require"}.'),
         format_html_join("", "<li>{}: {}</li>", lines),
     )
+
+
+def _record_of(source: DataSource, view: schema_browser.SchemaView) -> viewing.View:
+    """Return the record of a page of the schema browser: names that the source has, no text of the user."""
+    name = f"{view.schema}.{view.table}" if view.table else view.schema
+    rows = None if view.sample is None else len(view.sample)
+    return viewing.View("browse", source.agency.code, source.code, name, fields=tuple(view.header), rows=rows)
 
 
 class SourceForm(SecretsForm):
@@ -154,7 +163,7 @@ class DataSourceAdmin(ScopedAdmin):
         return self.render_page(request, f"mantra/{template}", _("Table copies"), **context)
 
     def browse_schema(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what the source's account sees there. Rows are shown by POST only, which is noted in the history."""
+        """Show what the source's account sees there, if the journal can record it. Rows are shown by POST only."""
         source = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, source):
             raise PermissionDenied
@@ -164,10 +173,13 @@ class DataSourceAdmin(ScopedAdmin):
             view = schema_browser.browse(
                 source, data.get("schema", ""), data.get("table", ""), "sample" in request.POST
             )
+            viewing.record(request, _record_of(source, view))
             context |= {"view": view, "keys": [(key, schema_browser.KINDS[key.kind]) for key in view.keys]}
             if view.sample is not None:
                 name = f"{view.schema}.{view.table}"
                 self.log_change(request, source, gettext("Viewed the first rows of %s.") % name)
         except schema_browser.BrowseError as error:
             context["error"] = str(error)
+        except Fault as fault:
+            context["error"] = fault.message(get_language() or "id")
         return self.render_page(request, "mantra/schema_browser.html", _("Browse schema"), **context)

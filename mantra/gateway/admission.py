@@ -34,9 +34,16 @@ def snapshot_of(call: Call) -> Snapshot:
 
 
 def find(call: Call) -> None:
-    """Set call.operation. It stays None if there is no such operation. The try-out has set it already."""
-    if call.needs_key:
+    """Set call.operation. It stays None if there is no such operation. The try-out has set it already.
+
+    Without a snapshot that fault is the call's error: the call is recorded, as each one is that is refused.
+    """
+    if not call.needs_key:
+        return
+    try:
         call.operation = snapshot_of(call).operation(call.agency, call.service, call.code)
+    except Fault as fault:
+        call.error = fault.without_traceback()
 
 
 def admit(call: Call) -> None:

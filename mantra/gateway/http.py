@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,11 +54,6 @@ def stamp(response: Response, request_id: str) -> None:
     """Set the headers of every response of the bus: the request id, and nosniff: browsers must trust the media type."""
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-
-
-def request_id() -> str:
-    """Return a new request id: 32 hex digits that begin with the time in milliseconds. Unique, not secret."""
-    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"
 
 
 def path(environ: Environ) -> str:

@@ -17,12 +17,16 @@ from registry import faults
 from registry.calls import Call
 from registry.journal import chain, segments
 from registry.results import Affected, Fault, RelayedResponse, Result, Rows
+from registry.snapshot.types import Service
 
 log = logging.getLogger("mantra.journal")
 
 
-def begin(call: Call) -> None:
-    """Record that a call has begun. Raises Fault JOURNAL_DOWN: a call that cannot be recorded is not served."""
+def begin(call: Call, described: Service | None = None) -> None:
+    """Record that a call has begun. Raises Fault JOURNAL_DOWN: a call that cannot be recorded is not served.
+
+    ``described``: the service, if the call requests the description of one.
+    """
     if not settings.JOURNAL:
         return
     operation = call.operation
@@ -37,6 +41,8 @@ def begin(call: Call) -> None:
     if operation is not None:
         # A path that names no operation is the caller's own text, and may contain personal data: it is not recorded.
         line["op"] = (operation.agency, operation.service, operation.code, operation.id, operation.revision)
+    elif described is not None:
+        line["op"] = (described.agency, described.code, "", None, None)
     if call.user:
         line["user"] = call.user
     try:

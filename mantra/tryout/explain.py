@@ -14,13 +14,14 @@ from django.views.decorators.http import require_POST
 
 from dataservices import runner
 from dataservices.models import DataOperation
-from mantra.gateway import http, parameters
-from mantra.gateway.client_ip import client_ip
+from mantra.gateway import parameters
 from mantra.gateway.recording import internal_fault
 from mantra.tryout.forms import TryForm
 from mantra.tryout.views import advice, operation_or_404
 from registry import faults
-from registry.calls import Call
+from registry.calls import Call, request_id
+from registry.client_ip import client_ip
+from registry.journal import viewing
 from registry.results import Fault
 from registry.snapshot.parts import operation as prepared_operation
 
@@ -29,7 +30,7 @@ from registry.snapshot.parts import operation as prepared_operation
 def explain_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Return the execution plan of the saved operation. For htmx only that part of the page.
 
-    The source runs nothing, so that the call history has no record of it.
+    The source runs nothing. The call history has a record of the view, not of a call.
     """
     operation = operation_or_404(request, operation_id)
     page = admin.site.get_model_admin(type(operation))
@@ -56,7 +57,7 @@ def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], reque
         protocol="tryout",
         method="POST" if operation.writes else "GET",
         client_ip=client_ip(request.META),
-        request_id=http.request_id(),
+        request_id=request_id(),
         format="json",
         read_input=lambda call: list(pairs),
         needs_key=False,
@@ -67,7 +68,9 @@ def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], reque
         if call.operation is None:
             raise Fault(faults.OPERATION_UNKNOWN)
         parameters.read(call)
-        return {"lines": runner.explain(call)}
+        lines = runner.explain(call)
+        viewing.record(request, viewing.View.of(operation, "explain"))
+        return {"lines": lines}
     except Fault as error:
         fault = error
     except Exception:

@@ -15,8 +15,6 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices.connection_test import advise
 from dataservices.models import DataOperation
-from mantra.gateway import http
-from mantra.gateway.client_ip import client_ip
 from mantra.gateway.protocols.soap.request import sample_envelope
 from mantra.gateway.recording import internal_fault
 from mantra.gateway.serve import serve
@@ -24,7 +22,8 @@ from mantra.tryout.forms import TryForm, writes
 from mantra.tryout.howto import call_instructions
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from proxyservices.models import ProxyOperation
-from registry.calls import Call
+from registry.calls import Call, request_id
+from registry.client_ip import client_ip
 from registry.models import Operation
 from registry.results import Fault
 from registry.snapshot.parts import operation as prepared_operation
@@ -38,7 +37,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         protocol="tryout",
         method="POST" if writes(operation) else "GET",
         client_ip=client_ip(request.META),
-        request_id=http.request_id(),
+        request_id=request_id(),
         format="json",
         read_input=lambda call: list(pairs),
         agency=operation.service.agency.code,

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.html import escape
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
@@ -20,7 +20,9 @@ from proxyservices.health import advice
 from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, Upstream, validate_url
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_area, text_input
+from registry.journal import viewing
 from registry.parameter_values import InvalidValue
+from registry.results import Fault
 from registry.secret_rules import ENTER_AGAIN
 
 #: Of the history of addresses, so many lines are shown.
@@ -243,8 +245,13 @@ class AddressChangePage(_Page):
         planned.upstream.operation = operation
         try:
             pairs = cutover.rehearse(planned)
+            shown = 2 * sum(not pair.skipped_because for pair in pairs)
+            viewing.record(request, viewing.View.of(operation, "rehearsal", shown))
         except ValueError as error:
             form.add_error("url", advice.advise("address", str(error)))
+            return None
+        except Fault as fault:
+            form.add_error(None, fault.message(get_language() or "id"))
             return None
         change = cutover.record_rehearsal(planned, pairs, request.user)  # type: ignore[arg-type]
         words = {"old": change.old_url, "new": change.new_url}

@@ -17,6 +17,7 @@ from pytest_httpserver import HTTPServer
 from proxyservices.models import AddressChange, ProxyOperation, SampleRequest, Upstream
 from registry.models import Agency, Service
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn
+from tests.cast import recorded
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 IMPORT = "admin:proxyservices_proxyoperation_import"
@@ -66,6 +67,10 @@ def test_rehearse_switch_and_back(operation: ProxyOperation, publisher: Client, 
     (pair,) = response.context["pairs"]
     assert [each.path for each in pair.differences] == ["nama"]
     assert "Siti A" in response.content.decode()
+    _open, begin, end = recorded()
+    assert (begin["protocol"], begin["op"][3]) == ("rehearsal", operation.pk)
+    assert (begin["user"], end["rows"]) == (f"publisher-{MARKER}", 2)  # the sample's responses, of the old and new one
+    assert "Siti" not in str([begin, end])
     change = AddressChange.objects.get()
     assert (change.kind, change.samples, change.differences) == ("rehearse", 1, 1)
     assert operation.upstreams.get().url == old

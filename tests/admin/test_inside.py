@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -15,6 +16,9 @@ from django.urls import reverse
 
 from dataservices import pool
 from dataservices.models import DataOperation, DataSource
+from registry import faults
+from registry.journal import shipping
+from registry.models import CallRecord
 from tests.admin.conftest import MarkedAgency, SignIn, make_agency
 from tests.bounds import assert_within
 from tests.cast import Cast, recorded
@@ -66,6 +70,32 @@ def test_the_first_rows_are_shown_on_demand_and_that_is_noted(cast: Cast, provid
     assert "<td>&lt;b&gt;rahasia&lt;/b&gt;</td><td>3 " in text
     assert "<em>NULL</em>" in text
     assert "main.riwayat" in LogEntry.objects.get().change_message
+    *_names, begin, end = recorded()
+    assert (begin["protocol"], begin["method"]) == ("browse", "POST")
+    assert begin["op"] == ["prov", "uji", "main.riwayat", None, None]
+    assert begin["user"] == "Provider-prov".lower() and begin["ip"] == "127.0.0.1"
+    assert (end["rows"], end["fields"]) == (2, ["id", "golongan", "catatan", "foto"])
+    assert "rahasia" not in str([begin, end])
+    shipping.ship()
+    record = CallRecord.objects.get(method="POST")
+    assert (record.protocol, record.agency, record.operation, record.rows) == ("browse", "prov", "main.riwayat", 2)
+
+
+def test_20_names_are_recorded_too_but_no_text_of_the_user(cast: Cast, provider: Client) -> None:
+    provider.get(inside(cast.source), {"schema": "main", "table": "3201010101010001"})
+    _open, begin, end = recorded()
+    assert begin["op"] == ["prov", "uji", "main", None, None]
+    assert "rows" not in end
+
+
+def test_20_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, settings: Any, tmp_path: Path) -> None:
+    settings.JOURNAL_DIR = tmp_path / "bukan folder"
+    (tmp_path / "bukan folder").write_text("")
+    asked = {"schema": "main", "table": "riwayat", "sample": "1"}
+    text = provider.post(inside(cast.source), asked).content.decode()
+    assert "rahasia" not in text and "golongan" not in text
+    assert faults.JOURNAL_DOWN.id in text
+    assert faults.JOURNAL_DOWN.id in provider.post(explain(cast.operations["satu"]), {"p_id": "1"}).content.decode()
 
 
 def test_a_name_that_is_not_there_shows_nothing(cast: Cast, provider: Client) -> None:
@@ -153,7 +183,10 @@ def test_the_plan_is_shown_for_the_values_of_the_panel(cast: Cast, provider: Cli
         assert "Orang 5" not in text
         assert ("<html" in text) is not bool(headers)
         assert response["Cache-Control"].startswith("no-store")
-    assert len(recorded()) == before
+    added = recorded()[before:]
+    views = [(line["protocol"], line["op"][2]) for line in added if line["t"] == "begin"]
+    assert views == [("explain", "satu"), ("explain", "satu")]
+    assert not any("rows" in line for line in added)
 
 
 def test_values_that_do_not_fit_are_told(cast: Cast, provider: Client) -> None:

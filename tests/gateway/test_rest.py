@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -183,6 +185,31 @@ def test_options(cast: Cast) -> None:
     assert reply.headers["allow"] == "GET, HEAD, POST, OPTIONS"
     assert "access-control-allow-origin" not in reply.headers
     assert call("/rest/prov/data/terbuka", "OPTIONS").headers["access-control-allow-origin"] == "*"
+
+
+def test_20_options_are_recorded(cast: Cast) -> None:
+    reply = call("/rest/prov/data/satu.json", "OPTIONS")
+    _open, begin, end = recorded()
+    assert begin["id"] == end["id"] == reply.headers["x-request-id"]
+    assert (begin["method"], begin["op"][:3]) == ("OPTIONS", ["prov", "data", "satu"])
+    assert (end["code"], end["status"], end["bytes"]) == (200, 204, 0)
+    unknown = call("/rest/prov/data/tidakada", "OPTIONS")
+    assert (unknown.status, ends_of(unknown.headers["x-request-id"])[0]["status"]) == (404, 404)
+
+
+def test_options_before_the_bus_is_ready(cast: Cast) -> None:
+    """A problem with a code and a request id, as for every other method; and it is recorded."""
+    holder._holder.snapshot = None
+    for method in ("OPTIONS", "GET"):
+        reply = call("/rest/prov/data/satu.json", method)
+        assert (reply.status, reply.json()["code"], reply.headers["retry-after"]) == (503, 11902, "1")
+        assert ends_of(reply.headers["x-request-id"])[0]["code"] == 11902
+
+
+def test_options_without_a_record(cast: Cast, settings: Any, tmp_path: Path) -> None:
+    settings.JOURNAL_DIR = tmp_path / "bukan folder"
+    (tmp_path / "bukan folder").write_text("")
+    assert call("/rest/prov/data/satu.json", "OPTIONS").json()["code"] == 11901
 
 
 def test_a_deprecated_operation_says_so(cast: Cast) -> None:

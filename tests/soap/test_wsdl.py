@@ -96,7 +96,10 @@ def test_it_works(cast: Cast) -> None:
         assert address is not None
         assert address.get("location") == "http://localhost:80/soap/prov/data"
     assert root.find(f"{WSDL}types/{XS}schema").get("elementFormDefault") == "qualified"
-    assert recorded() == []  # no call was made
+    _open, begin, end = recorded()
+    assert (begin["method"], begin["op"], end["format"]) == ("GET", ["prov", "data", "", None, None], "wsdl")
+    assert (end["code"], end["status"]) == (200, 200)
+    assert end["bytes"] > 1000
 
 
 def test_a_wsdl_with_a_loose_end_would_be_found(cast: Cast) -> None:

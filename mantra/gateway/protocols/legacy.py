@@ -12,14 +12,14 @@ from typing import Any
 from django.conf import settings
 
 from mantra.gateway import admission, http, php_input
-from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import LEGACY
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.php_input import decoded, decoded_again
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call
+from registry.calls import Call, request_id
+from registry.client_ip import client_ip
 from registry.legacy_names import parameter_key, sent_name
 from registry.results import Affected, Document, Fault, Result, Row, Rows
 from registry.snapshot.types import Operation
@@ -56,7 +56,7 @@ def read(environ: Environ) -> Call:
         protocol="legacy",
         method=environ["REQUEST_METHOD"],
         client_ip=client_ip(environ),
-        request_id=http.request_id(),
+        request_id=request_id(),
         format="legacy_json",
         read_input=lambda call: read_parameters(call, environ, rest),
         access_key=environ.get("HTTP_ACCESSKEY", "").strip(),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mantra.gateway import http
+from mantra.gateway import admission, http, recording
 from mantra.gateway.http import Response
 from mantra.gateway.recording import RecordedResult, internal_fault
 from mantra.gateway.serve import serve
 from registry.calls import Call
-from registry.results import Fault
-from registry.snapshot.types import Operation
+from registry.results import Document, Fault
+from registry.snapshot.types import Operation, Service
 
 
 @dataclass(slots=True)
@@ -38,6 +38,27 @@ def respond_to(call: Call, respond: Respond, write_fault: WriteFault) -> Respons
     except Exception as error:  # a defect in an encoder: the call must still be recorded
         recorded.fail(error if isinstance(error, Fault) else internal_fault(call))
         response = _respond_with_fault(recorded, write_fault)
+    http.stamp(response, call.request_id)
+    return response
+
+
+def describe_to(
+    call: Call, describe: Callable[[Call], Response], write_fault: WriteFault, service: Service | None = None
+) -> Response:
+    """Return the response to a request for what an address offers (OPTIONS, a WSDL), with the request id.
+
+    It needs no key, and is recorded as every call is. ``service``: the described one; else it is the call's operation.
+    """
+    try:
+        admission.find(call)
+        recording.begin(call, service)
+        if call.error is not None:
+            raise call.error
+        response = describe(call)
+        recording.end(call, Document(None), len(response.body), status=response.status)  # type: ignore[arg-type]
+    except Exception as error:
+        fault = error if isinstance(error, Fault) else internal_fault(call)
+        response = _respond_with_fault(RecordedResult(call, fault), write_fault)
     http.stamp(response, call.request_id)
     return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,16 +13,16 @@ import orjson
 from django.conf import settings
 
 from mantra.gateway import admission, http
-from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.http import Environ, Response, unwrapped
 from mantra.gateway.offload import decision
 from mantra.gateway.offload.result import OffloadedResult
 from mantra.gateway.protocols import problem
-from mantra.gateway.protocols.responding import respond_to
+from mantra.gateway.protocols.responding import describe_to, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call
+from registry.calls import Call, request_id
+from registry.client_ip import client_ip
 from registry.results import Affected, Document, Fault, RelayedResponse, Result, Rows
 from registry.snapshot.types import Operation
 
@@ -37,13 +37,10 @@ _BY_TYPE = {media_type: name for name, media_type in _TYPES.items()} | _ALIASES
 def handle(environ: Environ) -> Response:
     """Return the response to a REST request."""
     call = read(environ)
-    if call.method == "OPTIONS" and call.error is None and (allowed := options(call)) is not None:
-        return allowed
-    return respond_to(
-        call,
-        lambda recorded, operation: respond(recorded, operation, environ),
-        lambda fault, call: problem.write_fault(fault, call, environ),
-    )
+    write_fault = partial(problem.write_fault, environ=environ)
+    if call.method == "OPTIONS":
+        return describe_to(call, options, write_fault)
+    return respond_to(call, lambda recorded, operation: respond(recorded, operation, environ), write_fault)
 
 
 def read(environ: Environ) -> Call:
@@ -52,7 +49,7 @@ def read(environ: Environ) -> Call:
         protocol="rest",
         method=environ["REQUEST_METHOD"],
         client_ip=client_ip(environ),
-        request_id=http.request_id(),
+        request_id=request_id(),
         format=_DEFAULT,
         read_input=lambda call: read_parameters(environ),
         access_key=http.key_of(environ),
@@ -255,15 +252,15 @@ def _page_url(call: Call, page: int) -> str:
     return f"{settings.BASE_URL}{path}.{call.format}?{urlencode(values)}"
 
 
-def options(call: Call) -> Response | None:
-    """Return the response to OPTIONS (CORS preflight), None if there is no such operation."""
-    admission.find(call)
+def options(call: Call) -> Response:
+    """Return the response to OPTIONS (CORS preflight). Raises Fault if the operation cannot be called."""
     operation = call.operation
-    if operation is None or operation.plan is None:
-        return None
+    if operation is None:
+        raise Fault(faults.OPERATION_UNKNOWN)
+    if operation.plan is None:
+        raise Fault(faults.DEFINITION_BROKEN)
     response = Response(204)
     response.headers["Allow"] = ", ".join((*operation.plan.methods, "OPTIONS"))
-    response.headers["X-Request-Id"] = call.request_id
     if operation.open:
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import partial
 
 from mantra.gateway import admission, http, xml_names
-from mantra.gateway.client_ip import client_ip
 from mantra.gateway.formats.soap import Writer
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.parameters import printable
-from mantra.gateway.protocols.responding import FaultResponse, respond_to
+from mantra.gateway.protocols.responding import FaultResponse, describe_to, respond_to
 from mantra.gateway.protocols.soap import fault as soap_faults
 from mantra.gateway.protocols.soap import request, wsdl
 from mantra.gateway.protocols.soap.rendering import chunks
 from mantra.gateway.protocols.soap.request import Envelope, EnvelopeReader
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call
+from registry.calls import Call, request_id
+from registry.client_ip import client_ip
 from registry.results import Fault
 from registry.snapshot.types import Operation
 
@@ -31,13 +32,30 @@ def handle(environ: Environ) -> Response:
     """Return the response to a SOAP request, or to a request for a service's WSDL or schema."""
     kind = wsdl.requested_document(environ.get("QUERY_STRING", "")) if environ["REQUEST_METHOD"] in _READ else ""
     if kind:
-        try:
-            return wsdl.respond(environ, kind)
-        except Fault as fault:
-            return _no_document(environ, fault)
+        call = _document_call(environ, kind)
+        service = wsdl.service_of(call)
+        write = partial(_write_document_fault, environ=environ)
+        return describe_to(call, lambda call: wsdl.respond(call, environ), write, service)
     response = respond_to(read(environ), respond, lambda fault, call: write_fault(fault, call, environ))
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _document_call(environ: Environ, kind: str) -> Call:
+    """Return a request for a service's WSDL or schema as a Call. If its address cannot be read, that is its error."""
+    call = Call(
+        protocol="soap",
+        method=environ["REQUEST_METHOD"],
+        client_ip=client_ip(environ),
+        request_id=request_id(),
+        format=kind,
+        read_input=lambda call: [],
+    )
+    try:
+        call.agency, call.service = wsdl.address(http.path(environ))
+    except Fault as fault:
+        call.error = fault.without_traceback()
+    return call
 
 
 def read(environ: Environ) -> Call:
@@ -48,7 +66,7 @@ def read(environ: Environ) -> Call:
         protocol="soap",
         method=environ["REQUEST_METHOD"],
         client_ip=client_ip(environ),
-        request_id=http.request_id(),
+        request_id=request_id(),
         format=f"soap{envelope.version}",
         read_input=lambda call: request.read_parameters(call, envelope),
         access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
@@ -155,16 +173,8 @@ def _headers(fault: Fault, status: int) -> dict[str, str]:
     return headers
 
 
-def _no_document(environ: Environ, fault: Fault) -> Response:
-    """Return the response to a request for a WSDL or schema that does not exist."""
-    request_id = http.request_id()
-    content = soap_faults.render(fault, "1.1", xml_names.ROOT_NAMESPACE, request_id, http.language(environ))
-    response = Response(fault.status, b"" if environ["REQUEST_METHOD"] == "HEAD" else content)
-    response.headers = {
-        "Content-Type": MEDIA_TYPES["soap1.1"],
-        "Content-Length": str(len(content)),
-        "Cache-Control": "no-store",
-        **_headers(fault, fault.status),
-    }
-    http.stamp(response, request_id)
-    return response
+def _write_document_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
+    """Return the fault with which a request for a WSDL or schema ended."""
+    content = soap_faults.render(fault, "1.1", xml_names.ROOT_NAMESPACE, call.request_id, http.language(environ))
+    headers = {"Cache-Control": "no-store", **_headers(fault, fault.status)}
+    return FaultResponse(content, MEDIA_TYPES["soap1.1"], fault.status, headers)

@@ -11,12 +11,13 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from mantra.gateway import admission, http, xml_names
+from mantra.gateway import admission, xml_names
 from mantra.gateway.formats.markup import attribute, escape, utf8
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.protocols.soap import xsd
 from mantra.gateway.protocols.soap.xsd import tag
 from registry import faults
+from registry.calls import Call
 from registry.results import Fault
 from registry.snapshot.types import Operation, Service, Snapshot
 
@@ -47,14 +48,26 @@ def requested_document(query: str) -> str:
     return f"wsdl={version}" if kind == "wsdl" and version in _VERSIONS else kind
 
 
-def respond(environ: Environ, kind: str) -> Response:
-    """Return the response with a service's document, for which callers need no key. Raises Fault if there is none."""
-    parts = http.path(environ).strip("/").split("/")[1:]
+def address(path: str) -> tuple[str, str]:
+    """Return agency and service of a document's path. Raises Fault."""
+    parts = path.strip("/").split("/")[1:]
     if len(parts) != 2:
         raise Fault(faults.ADDRESS_INCOMPLETE)
-    snapshot = admission.current_snapshot()
-    content = document(snapshot, parts[0].lower(), parts[1].lower(), kind)
-    service = snapshot.services.get((parts[0].lower(), parts[1].lower()))
+    return parts[0], parts[1]
+
+
+def service_of(call: Call) -> Service | None:
+    """Return the service of which a document is requested, None without one or without a snapshot."""
+    try:
+        return admission.snapshot_of(call).services.get((call.agency.lower(), call.service.lower()))
+    except Fault:
+        return None
+
+
+def respond(call: Call, environ: Environ) -> Response:
+    """Return the response with a service's document, for which callers need no key. Raises Fault if there is none."""
+    content = document(admission.snapshot_of(call), call.agency.lower(), call.service.lower(), call.format)
+    service = service_of(call)
     assert service is not None
     path = f"/soap/{quote(service.agency)}/{quote(service.code)}"
     content = content.replace(_ADDRESS_PLACEHOLDER.encode(), attribute(f"{base(environ)}{path}").encode())
@@ -63,9 +76,7 @@ def respond(environ: Environ, kind: str) -> Response:
         "Content-Length": str(len(content)),
         "Cache-Control": "no-cache",
     }
-    response = Response(200, b"" if environ["REQUEST_METHOD"] == "HEAD" else content, headers)
-    http.stamp(response, http.request_id())
-    return response
+    return Response(200, b"" if call.method == "HEAD" else content, headers)
 
 
 def base(environ: Environ) -> str:
