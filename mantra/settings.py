@@ -116,6 +116,9 @@ for _entry in UPSTREAM_NETWORKS:
             "MANTRA_UPSTREAM_NETWORKS must list networks such as 10.0.0.0/8, with ! before denied ones."
         ) from None
 
+#: True: the description of the management API needs no sign-in.
+API_DOCS_OPEN = env.bool("MANTRA_API_DOCS_OPEN", default=False)
+
 # ---------------------------------------------------------------------------------------- Django
 
 INSTALLED_APPS = [
@@ -216,12 +219,20 @@ _secure = env.bool("MANTRA_HTTPS", default=False)
 SESSION_COOKIE_SECURE = _secure
 CSRF_COOKIE_SECURE = _secure
 SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _secure and env.bool("MANTRA_HSTS_SUBDOMAINS", default=False)
+SECURE_SSL_REDIRECT = _secure and env.bool("MANTRA_HTTPS_REDIRECT", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _secure and TRUSTED_PROXIES else None
 CSRF_TRUSTED_ORIGINS = env.list("MANTRA_CSRF_TRUSTED_ORIGINS", default=[BASE_URL] if BASE_URL else [])
 SESSION_COOKIE_AGE = 8 * 3600
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"] if not _secure else []
+#: What check --deploy need not say: the reason for each is a decision of the operator.
+SILENCED_SYSTEM_CHECKS = [
+    *(["security.W004", "security.W012", "security.W016"] if not _secure else []),  # no TLS, as on one machine
+    *(["security.W005"] if not SECURE_HSTS_INCLUDE_SUBDOMAINS else []),  # names below the bus's may be other systems
+    *(["security.W008"] if not SECURE_SSL_REDIRECT else []),  # nginx redirects, which also knows of 1.99x addresses
+    "security.W021",  # browsers' preload lists have whole domains, such as the ministry's
+]
 
 LOGGING = {
     "version": 1,
@@ -249,6 +260,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [
+        "mantra.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "SERVE_PERMISSIONS": ["mantra.api.authentication.MayReadDescription"],
     "ENUM_NAME_OVERRIDES": {
         "OperationState": "registry.models.Operation.State",
         "GrantState": "registry.models.Grant.State",

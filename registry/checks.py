@@ -72,6 +72,19 @@ def legacy_folders(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
 
 
 @checks.register()
+def https_redirect(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
+        return [
+            checks.Error(
+                "MANTRA_HTTPS_REDIRECT without MANTRA_TRUSTED_PROXIES redirects every page to itself.",
+                hint="The bus learns of https from its proxy: set MANTRA_TRUSTED_PROXIES, or let the proxy redirect.",
+                id="mantra.E004",
+            )
+        ]
+    return []
+
+
+@checks.register()
 def journal_folder(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     folder = settings.JOURNAL_DIR
     if not folder.is_dir() or not os.access(folder, os.W_OK):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from registry.models import ApiToken, User
@@ -30,6 +32,16 @@ class TokenAuthentication(BaseAuthentication):  # type: ignore[misc]
 
     def authenticate_header(self, request: Request) -> str:
         return "Token"
+
+
+def may_read_description(user: Any) -> bool:
+    """Return True if a user may read the description of the API: every user, or all if the operator opened it."""
+    return settings.API_DOCS_OPEN or bool(user.is_authenticated)
+
+
+class MayReadDescription(BasePermission):  # type: ignore[misc]
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return may_read_description(request.user)
 
 
 class _TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.plan import parameters_message
@@ -142,6 +143,9 @@ class RegistrySerializer(serializers.ModelSerializer):  # type: ignore[misc]
             if name not in self.nested:
                 setattr(self.candidate, name, value)
         self.prepare(self.candidate)
+        # Before the model's rules, which tell of other rows: another agency's must not be found out by them.
+        if not tenancy.may_change(self.context["request"].user, self.candidate):
+            raise PermissionDenied
         try:
             self.candidate.full_clean()
         except DjangoValidationError as error:
@@ -473,6 +477,8 @@ class NewKeySerializer(KeySerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         # AccessKey.issue() validates the row: it needs the digest.
         self.candidate = AccessKey(application=attrs["application"])
+        if not tenancy.may_change(self.context["request"].user, self.candidate):
+            raise PermissionDenied
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> AccessKey:

@@ -1,10 +1,12 @@
 """The paths under /manage/api/v1/."""
 
+from django.contrib.auth.decorators import user_passes_test
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
 from mantra.api import views
+from mantra.api.authentication import may_read_description
 
 router = DefaultRouter()
 router.include_format_suffixes = False
@@ -19,9 +21,12 @@ router.register("keys", views.Keys)
 router.register("grants", views.Grants)
 router.register("calls", views.Calls)
 
+#: A page for people: they are sent to the sign-in.
+docs = SpectacularSwaggerView.as_view(url_name="manage-api:schema")
+
 app_name = "manage-api"
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="manage-api:schema"), name="docs"),
+    path("docs/", user_passes_test(may_read_description)(docs), name="docs"),
     path("", include(router.urls)),
 ]

@@ -206,6 +206,33 @@ def test_a_session_works_and_its_writes_need_the_csrf_token(cast: Cast, provider
     assert answer.status_code == 200, answer.content
 
 
+def test_15_nobody_learns_which_codes_another_agency_has(cast: Cast, provider: Person, requester: Person) -> None:
+    """Tenancy is asked before the rules of the model: a code that exists there and one that does not are told alike."""
+    other = Agency.objects.create(code="lain", name="Lain")
+    service = Service.objects.create(agency=other, code="ada", title="Ada")
+    DataSource.objects.create(agency=other, code="ada", engine="sqlite", database="/x")
+    Application.objects.create(agency=other, code="ada", title="Ada")
+    bodies: list[tuple[Person, str, str, dict[str, Any]]] = [
+        (provider, "services", str(cast.service.pk), {"title": "x"}),
+        (provider, "sources", str(cast.source.pk), {"engine": "sqlite", "database": "/x"}),
+        (requester, "applications", str(cast.application.pk), {"title": "x"}),
+    ]
+    for person, path, key, body in bodies:
+        for send in (lambda data, p=person, a=path: p.post(f"{a}/", data),
+                     lambda data, p=person, a=path, k=key: p.patch(f"{a}/{k}/", data)):  # fmt: skip
+            answers = [send({"agency": "lain", "code": code, **body}) for code in ("ada", "tidak-ada")]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            assert answers[0].content == answers[1].content
+    kinds = [
+        provider.post("operations/", {"kind": "data", "service": f"lain/{name}", "code": "x", "source": "prov/uji",
+                                      "sql": "SELECT 1 AS a"})
+        for name in (service.code, "tidak-ada")
+    ]  # fmt: skip
+    assert [answer.status_code for answer in kinds] == [400, 400]
+    texts = [answer.content.decode().replace("lain/ada", "?").replace("lain/tidak-ada", "?") for answer in kinds]
+    assert texts[0] == texts[1]
+
+
 # ------------------------------------------------------------------------------------------ routes
 
 
@@ -234,3 +261,4 @@ def test_18_options_and_head_fail_on_no_route(role: str, cast: Cast, request: py
         assert options.status_code == 200, (path, options.content)
         assert options.json()["parses"] == ["application/json"]
         assert person.request("HEAD", path).status_code in (200, 403, 404, 405), path
+    assert {person.request(method, "schema/").status_code for method in ("OPTIONS", "HEAD")} == {200}
