@@ -234,9 +234,17 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
     )
 
 
-def parameters_message(operation: DataOperation, parameters: Collection[str]) -> str:
+def parameters_message(
+    operation: DataOperation,
+    parameters: Collection[str],
+    removed: Collection[str] | None = None,
+    check_unused: bool = True,
+) -> str:
     """Return the message about ``parameters`` whose name paging keeps, about placeholders without one of them, and the
     other way; "" if they agree.
+
+    With ``removed``, only placeholders among these count: the others will be declared (DataOperation.declare_missing).
+    ``check_unused``: False reports no parameter without a placeholder.
 
     The operation and its parameters are checked together only here: each may be saved before the other. SQL that cannot
     be parsed results in "": the model's own validation reports it.
@@ -248,9 +256,11 @@ def parameters_message(operation: DataOperation, parameters: Collection[str]) ->
         missing, unused = operation.undeclared(parameters), operation.unused(parameters)
     except sql.TemplateError:
         return ""
+    if removed is not None:
+        missing = [name for name in missing if name in removed]
     if missing:
         return _("No parameter is declared for %(marks)s.") % {"marks": ", ".join(f":{name}" for name in missing)}
-    return unused_message(unused[0]) if unused else ""
+    return unused_message(unused[0]) if unused and check_unused else ""
 
 
 def unused_message(name: str) -> str:

@@ -6,26 +6,32 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
-from dataservices.plan import unused_message
+from dataservices.plan import parameters_message, unused_message
 from dataservices.sql import TemplateError
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterFormSet, ParameterInline
 from registry.admin.theme import code_area, code_block, text_area
+from registry.models import Parameter
 
 
 class DataParameterFormSet(ParameterFormSet):
     """The parameters of one operation, with its SQL as the form has it."""
 
     def clean(self) -> None:
-        """Report the parameters that the SQL does not contain: callers could give values that do nothing."""
+        """Report parameters without a placeholder, and removed ones with one: what was never declared is on saving."""
         super().clean()
         forms = {form.cleaned_data["name"]: form for form in self._remaining_forms()}
+        if self.instance.pk and self.instance.source_id and not any(self.errors):
+            removed = {row.name for row in Parameter.objects.filter(operation=self.instance)} - set(forms)
+            if problem := parameters_message(self.instance, list(forms), removed, check_unused=False):
+                raise ValidationError(problem)
         try:
             unused = self.instance.unused(list(forms)) if self.instance.source_id else []
         except TemplateError:

@@ -356,7 +356,12 @@ class OperationSerializer(RegistrySerializer):
             self.candidate.save()
             for rows in self.lists.values():
                 rows.save()
+            self.declare_missing()
         return self.Meta.model.objects.get(pk=self.candidate.pk)
+
+    def declare_missing(self) -> None:
+        """Declare what the SQL or the path needs, as the admin's form does."""
+        self.candidate.declare_missing()
 
 
 _COMMON = (
@@ -390,12 +395,19 @@ class DataOperationSerializer(OperationSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        row = self.candidate
-        rows = self.lists["parameters"].rows if "parameters" in self.lists else row.parameters.all() if row.pk else ()
-        problem = parameters_message(row, [parameter.name for parameter in rows])
-        if problem:
+        row, listed = self.candidate, "parameters" in self.lists
+        rows = self.lists["parameters"].rows if listed else row.parameters.all() if row.pk else ()
+        names = [parameter.name for parameter in rows]
+        # Without a list, what the SQL newly needs is declared on saving.
+        if problem := parameters_message(row, names, removed=None if listed else ()):
             raise serializers.ValidationError({"sql": problem})
         return attrs
+
+    def declare_missing(self) -> None:
+        super().declare_missing()
+        changed = self.instance is None or self.instance.sql != self.candidate.sql
+        if changed and "parameters" not in self.lists:
+            self.candidate.relax_optional()
 
 
 class ProxyOperationSerializer(OperationSerializer):

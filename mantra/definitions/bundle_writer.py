@@ -265,11 +265,21 @@ class BundleWriter:
             self.check_placeholders(row, values, lists, path)
         if isinstance(row, ProxyOperation):
             self.check_upstreams(row, values, lists, path)
+        sql_before = row.sql if isinstance(row, DataOperation) else ""
         if self.store(Definition(path, spec, name, row, values, references, lists)):
             for rows in lists.values():
                 rows.save()
+            if isinstance(row, DataOperation | ProxyOperation) and "parameters" not in lists:
+                self.declare_missing(row, name)
+            if isinstance(row, DataOperation) and row.sql != sql_before and "parameters" not in lists:
+                row.relax_optional()
         else:
             self.failed.add(("operation", name))
+
+    def declare_missing(self, row: DataOperation | ProxyOperation, name: str) -> None:
+        """Declare what the SQL or the path needs, as the admin's form does, and report it."""
+        for parameter in row.declare_missing():
+            self.report.changes.append(Change(CREATED, schema.PARAMETER.noun, f"{name}/{parameter}"))
 
     def set_source(self, row: DataOperation, block: Block, path: str) -> Changes:
         """Set the source that the file names: a code of the same agency, or agency/code. Return the change."""
@@ -293,17 +303,17 @@ class BundleWriter:
     def check_placeholders(
         self, row: DataOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
     ) -> None:
-        """Check that every placeholder of the new SQL has a parameter."""
-        if "parameters" in lists:
-            parameters = lists["parameters"].rows
-        else:
-            parameters = list(row.parameters.all()) if row.pk else []
+        """Check that the placeholders of the new SQL and the parameters agree."""
         planned = DataOperation(
             source=row.source,
             sql=values.get("sql", row.sql),
             page_size=values.get("page_size", row.page_size) or 0,
         )
-        message = parameters_message(planned, [parameter.name for parameter in parameters])
+        listed = "parameters" in lists
+        parameters = lists["parameters"].rows if listed else list(row.parameters.all()) if row.pk else []
+        names = [parameter.name for parameter in parameters]
+        # Without a list, what the SQL newly needs is declared on saving.
+        message = parameters_message(planned, names, removed=None if listed else ())
         if message:
             self.reader.problem(path_of(path, "sql"), message)
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.models import ParameterMapping, ServiceDescription, Upstream, mappings_to_reenter, missing_upstream
-from registry.admin.base import StackedInline, TabularInline
+from registry.admin.base import StackedInline, TabularInline, rows_after
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import password_input, text_area, text_input
 from registry.secret_rules import ENTER_AGAIN
@@ -49,14 +49,6 @@ class MappingFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             if form is None:
                 raise ValidationError(str(ENTER_AGAIN))
             form.add_error("value", ENTER_AGAIN)
-
-
-def rows_after(formset: Any) -> list[Any]:
-    """Return the rows of a valid inline formset as they will be, those that were not posted included."""
-    forms = [form for form in formset.forms if form not in formset.deleted_forms]
-    posted = {form.instance.pk for form in formset.forms}
-    rows = [form.instance for form in forms if form.instance.pk is not None or form.has_changed()]
-    return rows + [row for row in formset.get_queryset() if row.pk not in posted]
 
 
 class UpstreamInline(StackedInline):

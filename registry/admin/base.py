@@ -48,6 +48,14 @@ def _without(fieldsets: Fieldsets, hidden: frozenset[str]) -> Fieldsets:
     return result
 
 
+def rows_after(formset: Any) -> list[Any]:
+    """Return the rows of a valid inline formset as they will be, those that were not posted included."""
+    forms = [form for form in formset.forms if form not in formset.deleted_forms]
+    posted = {form.instance.pk for form in formset.forms}
+    rows = [form.instance for form in forms if form.instance.pk is not None or form.has_changed()]
+    return rows + [row for row in formset.get_queryset() if row.pk not in posted]
+
+
 class _Scoped:
     """The common part of pages and their inlines."""
 

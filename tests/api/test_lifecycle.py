@@ -109,6 +109,18 @@ def test_t8_an_operation_with_pages_takes_no_parameter_that_paging_fills(cast: C
     assert provider.patch(address, {"parameters": paged["parameters"]}).status_code == 400
 
 
+def test_what_the_sql_newly_needs_is_declared_as_in_the_form(cast: Cast, provider: Person) -> None:
+    operation = made(provider)
+    address = f"operations/{operation['id']}/"
+    sql = "SELECT id, nama FROM orang WHERE id = :id AND unit = :unit [[ AND nama = :nama ]]"
+    declared = provider.patch(address, {"sql": sql}).json()["parameters"]
+    assert [(each["name"], each["type"], each["required"]) for each in declared if each["name"] != "id"] == [
+        ("unit", "text", True), ("nama", "text", False),
+    ]  # fmt: skip
+    listed = {"sql": sql, "parameters": [{"name": "id", "type": "integer"}]}
+    assert provider.patch(address, listed).json() == {"sql": [_undeclared("unit, :nama").replace("::", ":")]}
+
+
 def _undeclared(name: str) -> str:
     return gettext("No parameter is declared for %(marks)s.") % {"marks": f":{name}"}
 

@@ -146,6 +146,20 @@ CHANGES = [
     plain("without upstream", title="Alias baru"),
     Change("without upstream", "published by the form", {"state": "published"}, {"state": "published"}),
     Change("without upstream", "deprecated", {"state": "deprecated"}, {"state": "deprecated"}),
+    plain("operation", sql="SELECT 1 AS a WHERE 1 = :zamrud_masukan"),
+    plain("operation", sql="SELECT 1 AS a WHERE 1 = :zamrud_masukan AND 1 = :baru [[ AND 2 = :lain ]]"),
+    plain("operation", sql="SELECT 1 AS a WHERE 1 = 1 [[ AND 2 = :zamrud_masukan ]]"),
+    Change("operation", "an unused parameter", {"sql": "SELECT 1 AS a"}, {"sql": "SELECT 1 AS a"}),
+    Change(
+        "operation", "without a used parameter",
+        {"sql": "SELECT 1 AS a WHERE 1 = :zamrud_masukan", "parameters-0-DELETE": "on"},
+        {"sql": "SELECT 1 AS a WHERE 1 = :zamrud_masukan", "parameters": []},
+    ),
+    Change(
+        "operation", "without an unused parameter",
+        {"sql": "SELECT 1 AS a", "parameters-0-DELETE": "on"}, {"sql": "SELECT 1 AS a", "parameters": []},
+    ),
+    Change("rest proxy", "path", {"path": "/p/{nip}"}, {"path": "/p/{nip}"}),
     published("operation"),
     published("proxy"),
     published("without upstream"),
@@ -191,7 +205,7 @@ REFUSED = {
     "proxy-another server", "proxy-another port", "proxy-another token server", "proxy-another kind", "proxy-shown",
     "grant-networks", "operation-to another source", "operation-to another service", "agency-deleted",
     "other agency-deleted", "service-deleted", "source-deleted", "application-deleted",
-    "operation with a foreign key-deleted", "key-deleted",
+    "operation-without a used parameter", "operation-an unused parameter", "operation with a foreign key-deleted", "key-deleted",
 }  # fmt: skip
 
 
@@ -241,6 +255,7 @@ def world(db: None) -> World:
         "unused source": DataSource.objects.create(agency=marked.agency, code="u", engine="sqlite", database="/x"),
         "operation with a foreign key": operation,
         "without upstream": ProxyOperation.objects.create(service=marked.service, code="hampa", style="legacy-rest"),
+        "rest proxy": ProxyOperation.objects.create(service=marked.service, code="rest", style="rest", path="/p"),
         **_more_sources(marked.agency),
         **_applications(marked.agency, other),
     }  # fmt: skip

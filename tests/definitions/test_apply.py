@@ -237,6 +237,29 @@ def test_an_upstream_whose_path_changes_keeps_its_secret() -> None:
     assert (row.url, str(row.credential)) == ("http://hulu.contoh.go.id/v2", "rahasia-hulu")
 
 
+def test_what_the_sql_needs_is_declared_where_the_file_has_no_list() -> None:
+    fine(BUNDLE)
+    listed = "          WHERE id = :id\n"
+    without = BUNDLE.replace(
+        "        parameters:\n          - {name: id, type: integer, min: 1, description: no}\n", ""
+    )
+    report = fine(without.replace(listed, "          WHERE id = :id AND unit = :unit\n"))
+    assert "prov/data/satu/unit" in [change.name for change in report.changes]
+    parameters = {row.name: row.type for row in Operation.objects.get(code="satu").parameters.all()}
+    assert parameters == {"id": "integer", "unit": "text"}
+    assert not fine(without.replace(listed, "          WHERE id = :id AND unit = :unit\n")).changes
+    assert list(problems(BUNDLE.replace(listed, "          WHERE id = :id AND nama = :nama\n"))) == [
+        "services[0].operations[0].sql"
+    ]
+
+
+def test_a_published_proxy_operation_has_an_upstream() -> None:
+    published = BUNDLE.replace("        kind: proxy\n", "        kind: proxy\n        state: published\n")
+    fine(published)
+    without = published.replace('[{url: "http://hulu.contoh.go.id", credential: "rahasia-hulu"}]', "[]")
+    assert list(problems(without)) == ["services[0].operations[1].upstreams"]
+
+
 def test_what_the_file_does_not_name_stays() -> None:
     fine(BUNDLE)
     DataOperation.objects.filter(code="satu").update(title="Judul")
