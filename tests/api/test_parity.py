@@ -205,7 +205,8 @@ REFUSED = {
     "proxy-another server", "proxy-another port", "proxy-another token server", "proxy-another kind", "proxy-shown",
     "grant-networks", "operation-to another source", "operation-to another service", "agency-deleted",
     "other agency-deleted", "service-deleted", "source-deleted", "application-deleted",
-    "operation-without a used parameter", "operation-an unused parameter", "operation with a foreign key-deleted", "key-deleted",
+    "operation-without a used parameter", "operation-an unused parameter",
+    "operation with a foreign key-deleted", "key-deleted",
 }  # fmt: skip
 
 
@@ -385,11 +386,17 @@ def doors(world: World, request: pytest.FixtureRequest) -> Doors:
     return Doors(make_person(request.param, world.marked), world, overseer)
 
 
+def changes_of(role: str) -> list[Change]:
+    """All changes. Who may not change sources at all need not try each setting of each engine."""
+    engines = {"oracle", "sqlserver", "mysql", "sybase"}
+    return [change for change in CHANGES if change.kind not in engines or role in ("Administrator", "Provider")]
+
+
 @pytest.mark.parametrize("doors", ROLES, indirect=True)
 def test_both_doors_end_alike(doors: Doors) -> None:
     before = state()
     wrong: dict[str, Any] = {}
-    for change in CHANGES:
+    for change in changes_of(doors.person.user.username.removeprefix("uji-")):
         form, form_log, page = attempt(lambda change=change: doors.by_form(change))  # type: ignore[misc]
         api, api_log, answer = attempt(lambda change=change: doors.by_api(change))  # type: ignore[misc]
         told = (page.status_code, answer.status_code, answer.content)
