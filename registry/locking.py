@@ -26,4 +26,5 @@ def lock(model: type[Model], pk: Any) -> None:
     """
     lock_registry()
     root = (*reversed(model._meta.get_parent_list()), model)[0]
-    list(root._base_manager.select_for_update().filter(pk=pk).values_list("pk"))
+    # Without an order, which would join other tables and lock their rows too.
+    list(root._base_manager.select_for_update().filter(pk=pk).order_by().values_list("pk"))
