@@ -127,8 +127,8 @@ class ShapeCheck:
         ``value.method(…)``, all columns of a value (``(value).*``), and the name of a type or table.
         """
         right = node.expression
-        if isinstance(node.parent, (exp.Dot, exp.DataType, exp.Table)):
-            return  # of a longer chain the outermost dot decides; tables and types have rules of their own
+        if (type(node.parent), node.arg_key) in _OF_OTHER_RULES:
+            return
         if isinstance(right, exp.Anonymous) and (self.dialect == "tsql" or _is_chain(node.this)):
             return
         if isinstance(right, exp.Star) and self.dialect == "postgres" and not isinstance(node.this, exp.Dot):
@@ -136,6 +136,9 @@ class ShapeCheck:
         yield "attribute", node, f".{right.name or _text(right, self.dialect)}"
 
     def _column(self, node: exp.Column, sources: frozenset[str]) -> Iterator[Finding]:
+        if not all(isinstance(part, (exp.Identifier, exp.Star)) for part in node.parts):
+            yield "attribute", node, f".{_text(node.this, self.dialect)}"
+            return
         name = node.name.lower()
         qualifiers = [part.name.lower() for part in node.parts[:-1]]
         if not qualifiers:
@@ -166,6 +169,10 @@ class ShapeCheck:
         name = written.split(".")[-1].strip('"`[]').lower()
         if name in functions.TYPES[self.dialect] or (self.dialect == "postgres" and name.startswith("pg_")):
             yield "type", node, name
+
+
+#: Where a dot is in a name that another rule decides about: a longer chain (its last dot), a type's, a table's.
+_OF_OTHER_RULES = frozenset(((exp.Dot, "this"), (exp.DataType, "kind"), (exp.Table, "this")))
 
 
 def _is_chain(node: exp.Expression) -> bool:

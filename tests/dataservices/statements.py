@@ -353,6 +353,12 @@ HOSTILE_IN: dict[str, tuple[str, ...]] = {
         "SELECT * FROM json_to_record('{}') AS x(a regnamespace)",
         "SELECT current_user",
         "SELECT session_user, user, current_catalog, current_schema, current_role",
+        # PostgreSQL makes pg_catalog.pg_sleep(2) of it.
+        "SELECT TREAT(2 AS pg_sleep)",
+        "SELECT '1'::varchar((1).hapus)",
+        "SELECT COLLATION FOR (nama) FROM pegawai",
+        "SELECT hapus.(1)",
+        "SELECT nama FROM pegawai ORDER BY nama USING @#@",
     ),
     "mysql": (
         "SELECT {fn sleep(1)}",
