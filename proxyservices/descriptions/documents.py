@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from lxml import etree
 
 from proxyservices.decoders import xml
+from proxyservices.decoders.charset import as_utf8, charset_of
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.models import ServiceDescription
 from proxyservices.models.operations import MAX_DESCRIPTION_BYTES as MAX_BYTES
@@ -88,7 +90,16 @@ def fetch(url: str, seconds: float = SECONDS) -> bytes:
         raise DescriptionError(_("%(url)s redirects to another URL. Enter that URL.") % {"url": url})
     if response.status != 200:
         raise DescriptionError(_("%(url)s responds with status %(status)d.") % {"url": url, "status": response.status})
-    return body
+    return _marked(body, response.header("Content-Type"))
+
+
+def _marked(body: bytes, content_type: str) -> bytes:
+    """Return a document whose text later readers find without its Content-Type: in UTF-8, with a mark that says so."""
+    charset = charset_of(content_type)
+    try:
+        return codecs.BOM_UTF8 + as_utf8(body, charset) if charset else body
+    except DecodeError:
+        return body
 
 
 class DocumentSet:

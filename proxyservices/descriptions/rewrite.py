@@ -63,10 +63,12 @@ def _signature(url: str, operation: int) -> str:
     return authenticate(settings.SECRET_KEY.encode(), f"description {operation} {url}".encode())[:32]
 
 
-def rewrite(body: bytes, url: str, alias: str, upstreams: Sequence[str], operation: int) -> bytes | None:
+def rewrite(
+    body: bytes, url: str, alias: str, upstreams: Sequence[str], operation: int, charset: str = ""
+) -> bytes | None:
     """Return the WSDL or schema from ``url`` with the alias in its addresses and imports; None for anything else."""
     try:
-        root = xml.parse(body)
+        root = xml.parse(body, charset)
     except DecodeError:
         return None
     if root.tag not in _ROOTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from proxyservices import decoders
+from proxyservices.decoders.charset import charset_of
 from proxyservices.decoders.limits import MAX_BYTES
 from proxyservices.descriptions import rewrite
 from proxyservices.descriptions.documents import DescriptionError, fetch
@@ -52,7 +53,8 @@ def _from_upstream(context: ForwardingContext) -> Result:
     raw = upstream_response.read(MAX_BYTES)
     assert context.raw_request is not None
     base = context.plan.endpoints[0].target.url.partition("?")[0]
-    body = _rewritten(context, raw, f"{base}{context.raw_request.path_suffix}?{context.raw_request.query}")
+    url = f"{base}{context.raw_request.path_suffix}?{context.raw_request.query}"
+    body = _rewritten(context, raw, url, charset_of(content_type))
     if body is None:
         return response.document_response(raw, content_type)
     return response.document_response(body, rewrite.MEDIA_TYPE)
@@ -66,11 +68,11 @@ def _fetched(context: ForwardingContext, url: str) -> bytes:
         raise Fault(faults.SOAP_CONTRACT) from None
 
 
-def _rewritten(context: ForwardingContext, raw: bytes, url: str) -> bytes | None:
+def _rewritten(context: ForwardingContext, raw: bytes, url: str, charset: str = "") -> bytes | None:
     """The document with the alias for the upstream's addresses; None where it is no WSDL or schema."""
     call, raw_request = context.call, context.raw_request
     assert raw_request is not None
     base = settings.BASE_URL or f"{raw_request.scheme}://{raw_request.host}"
     alias = base + alias_path(call.agency, call.service, call.code)
     upstreams = [endpoint.target.url for endpoint in context.plan.endpoints]
-    return rewrite.rewrite(raw, url, alias, upstreams, context.plan.id)
+    return rewrite.rewrite(raw, url, alias, upstreams, context.plan.id, charset)

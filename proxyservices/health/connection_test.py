@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import orjson
 from django.utils.translation import gettext
 
-from proxyservices.decoders import xml
+from proxyservices import decoders
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.endpoints import endpoint_of, probe_path_of
 from proxyservices.health import probe
@@ -77,14 +76,9 @@ def _send(upstream: Upstream, began: float) -> tuple[int, int]:
 
 def _check_format(media_type: str, body: bytes) -> None:
     """Raise UpstreamError if a body is not the JSON or XML that its media type states."""
-    kind = media_type.partition(";")[0].strip().lower()
-    if kind.endswith(("/json", "+json")):
+    kind = decoders.kind_of(media_type)
+    if kind in ("json", "xml") and "html" not in media_type.lower():
         try:
-            orjson.loads(body)
-        except ValueError:
-            raise UpstreamError("parse", "json", sent=True) from None
-    elif kind.endswith(("/xml", "+xml")) and "html" not in kind:
-        try:
-            xml.parse(body)
+            decoders.decode(body, media_type)
         except DecodeError:
-            raise UpstreamError("parse", "xml", sent=True) from None
+            raise UpstreamError("parse", kind, sent=True) from None

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from proxyservices.address_change import compare
 from proxyservices.decoders import charset, decode
 from proxyservices.decoders.limits import DecodeError
+from proxyservices.descriptions.documents import decode_text, fetch
+from proxyservices.health.connection_test import check_connection
+from proxyservices.models import Upstream
 from tests.cast import Cast, call
 from tests.proxy.publishing import publish_proxy
 from tests.proxy.upstream import Answer, serve_upstream
@@ -198,3 +202,41 @@ def test_b23_tabs_by_their_media_type(cast: Cast) -> None:
 def test_b23_rows_of_another_length_are_refused() -> None:
     with pytest.raises(DecodeError):
         decode(b"kode;nama\n1;2;3\n", "text/csv")
+
+
+def test_b07_a_rehearsal_compares_texts_and_not_their_charsets() -> None:
+    latin, utf8 = XML.encode("latin-1"), XML.encode()
+    for kind in ("application/xml", "text/plain"):
+        old = compare.parsed(f"{kind}; charset=iso-8859-1", latin)
+        assert old == compare.parsed(f"{kind}; charset=utf-8", utf8)
+        assert NAMES in old[1]
+    json = f'{{"nama":"{NAMES}"}}'
+    assert compare.parsed("application/json; charset=latin1", json.encode("latin-1"))[0] == {"nama": NAMES}
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "ok"),
+    [
+        (XML.encode("latin-1"), "text/xml; charset=iso-8859-1", True),
+        (XML.encode("latin-1"), "text/xml", False),
+        (f'{{"nama":"{NAMES}"}}'.encode("latin-1"), "application/json; charset=latin1", True),
+        (b"{", "application/json", False),
+        (b"<html><br></html>", "application/xhtml+xml", True),
+    ],
+)
+def test_b07_the_connection_test_reads_as_calls_do(cast: Cast, body: bytes, media_type: str, ok: bool) -> None:
+    with serve_upstream(Answer(body, media_type)) as upstream:
+        publish_proxy(cast, upstream.url, style="rest")
+        assert check_connection(Upstream.objects.get(url=upstream.url)).ok is ok
+
+
+def test_b07_a_description_in_the_charset_of_its_header(cast: Cast) -> None:
+    wsdl = (
+        '<?xml version="1.0" encoding="utf-8"?><definitions xmlns="http://schemas.xmlsoap.org/wsdl/">'
+        f"<documentation>{NAMES}</documentation></definitions>"
+    ).encode("latin-1")
+    with serve_upstream(Answer(wsdl, "text/xml; charset=iso-8859-1")) as upstream:
+        assert NAMES in decode_text(fetch(upstream.url), upstream.url)
+        publish_proxy(cast, upstream.url)
+        reply = call("/rest/prov/data/alias?wsdl", accesskey=cast.key, host="localhost")
+    assert NAMES in reply.body.decode()
