@@ -16,8 +16,7 @@ from django.db.models import Model
 from django.db.models.deletion import Collector
 
 from registry import tenancy
-from registry.locking import lock_registry
-from registry.models import RegistryModel, User
+from registry.models import RegistryModel, SnapshotVersion, User
 
 #: Parts of an operation: whoever may delete the operation may delete them.
 PARTS = frozenset(
@@ -86,7 +85,7 @@ def delete(user: User, row: Model) -> None:
     Raises PermissionDenied if one of the others may not be deleted by the user, InUse if one may not be deleted now,
     ProtectedError, or IntegrityError if a row came to be that refers to a deleted one.
     """
-    lock_registry()
+    SnapshotVersion.lock()
     collector = _collected([row])
     rows = _locked(_rows(collector))
     if refused(user, (each for each in rows if each != row)):

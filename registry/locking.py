@@ -9,22 +9,13 @@ from django.db.models import Model
 from registry.models import SnapshotVersion
 
 
-def lock_registry() -> None:
-    """Let no other transaction change the registry until this one ends.
-
-    Each change locks this row. A transaction that locks other rows must lock it first: in another order, two would wait
-    for each other.
-    """
-    list(SnapshotVersion.objects.select_for_update().filter(pk=1))
-
-
 def lock(model: type[Model], pk: Any) -> None:
     """Lock a row until the transaction ends. What was read of it before may have changed: read it again.
 
     An operation of either kind is locked by its row among all operations. On SQLite nothing happens: there each
     transaction that writes is alone (settings.DATABASES).
     """
-    lock_registry()
+    SnapshotVersion.lock()
     root = (*reversed(model._meta.get_parent_list()), model)[0]
     # Without an order, which would join other tables and lock their rows too.
     list(root._base_manager.select_for_update().filter(pk=pk).order_by().values_list("pk"))

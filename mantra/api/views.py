@@ -34,7 +34,7 @@ from mantra.api.authentication import TokenAuthentication
 from proxyservices.models import ProxyOperation
 from registry import deletion, tenancy
 from registry.locking import lock
-from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Operation, Service, User
+from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Operation, Service, SnapshotVersion, User
 
 
 class Conflict(APIException):  # type: ignore[misc]
@@ -219,6 +219,7 @@ class WritableMixin(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.Des
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with one_change():
+            SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
             return super().create(request, *args, **kwargs)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:

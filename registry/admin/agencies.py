@@ -150,6 +150,16 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         form.instance.groups.set([Group.objects.get(name=form.cleaned_data["role"])])
 
 
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new token of the page's user, checked as one of theirs."""
+
+    user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.user = self.user
+
+
 @admin.register(ApiToken)
 class ApiTokenAdmin(ScopedAdmin):
     """The API tokens of the signed-in user only."""
@@ -181,6 +191,11 @@ class ApiTokenAdmin(ScopedAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"expires_at": timezone.now() + timedelta(days=90)}
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **{"form": TokenForm, **kwargs})
+        form.user = request.user  # type: ignore[attr-defined]  # a class of this request's own
+        return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         issued, obj.plain = ApiToken.issue(request.user, obj.expires_at)  # type: ignore[arg-type]

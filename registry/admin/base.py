@@ -23,7 +23,7 @@ from django.utils.translation import override
 from registry import deletion, tenancy
 from registry.admin import theme
 from registry.locking import lock
-from registry.models import RegistryModel
+from registry.models import RegistryModel, SnapshotVersion
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
@@ -125,6 +125,11 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
             return row
         lock(type(row), row.pk)
         return super().get_object(request, object_id, from_field)
+
+    def _changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.method == "POST":
+            SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
+        return super()._changeform_view(request, *args, **kwargs)
 
     # ---------------------------------------------------------------------------------- deleting
 

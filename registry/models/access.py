@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -17,6 +17,7 @@ from registry.models import bounds
 from registry.models.agencies import Agency
 from registry.models.base import RegistryModel, code_validator, names, validate_networks, validate_quota
 from registry.models.bounds import BoundedTextField
+from registry.models.changes import SnapshotVersion
 from registry.models.services import Operation
 
 
@@ -114,8 +115,10 @@ class AccessKey(RegistryModel):
             expires_at=expires_at,
             **attributes,
         )
-        key.full_clean()
-        key.save()
+        with transaction.atomic():
+            SnapshotVersion.lock()  # active keys are counted: nobody else issues one meanwhile
+            key.full_clean()
+            key.save()
         return key, plain
 
     @classmethod
@@ -135,10 +138,14 @@ class AccessKey(RegistryModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.operation_id is None and self.application_id and self._state.adding:
-            others = AccessKey.active().filter(application=self.application, operation=None)
+        if self.operation_id is None and self.application_id and self._becomes_active():
+            others = AccessKey.active().filter(application=self.application, operation=None).exclude(pk=self.pk)
             if others.count() >= self.MAX_ACTIVE:
                 raise ValidationError(_("Revoke a key first: an application can have at most two active keys."))
+
+    def _becomes_active(self) -> bool:
+        """Return True if the row is active and the stored one is not: a new key, or one whose expiry was changed."""
+        return self.is_active and not AccessKey.active().filter(pk=self.pk, application=self.application_id).exists()
 
     def kept_because(self) -> Any:
         # Refusing a caller takes a revocation, which the key's dates and the log record.
@@ -179,7 +186,10 @@ class Grant(RegistryModel):
         max_length=100,
         blank=True,
         validators=[validate_quota],
-        help_text=_("For example 1000/day, or several: 10/second; 1000/day. Empty: no limit."),
+        help_text=_(
+            "For example 1000/day, or several: 10/second; 1000/day. A period begins with its first call. Empty: no "
+            "limit."
+        ),
     )
     networks = BoundedTextField(
         _("networks"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
+from registry.models import bounds
 from registry.models.base import AddressPart, code_validator
 
 
@@ -66,6 +68,11 @@ class User(AbstractUser):
         verbose_name_plural = _("users")
 
 
+def max_token_age() -> timedelta:
+    """Return how long a token is valid at most."""
+    return timedelta(days=settings.MAX_TOKEN_DAYS)
+
+
 class ApiToken(models.Model):
     """A user's token for the management API. It is shown once, when it is issued; the database has its digest only."""
 
@@ -84,18 +91,36 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, user: User, expires_at: datetime) -> tuple[ApiToken, str]:
-        """Issue a new token. Return it with its plain text, which is not stored."""
+        """Issue a new token. Return it with its plain text, which is not stored. Raises ValidationError."""
         plain = secrets.new_key()
-        token = cls.objects.create(
+        token = cls(
             user=user, public=secrets.public_part(plain), digest=secrets.key_digest(plain), expires_at=expires_at
         )
+        token.full_clean()
+        token.save()
         return token, plain
+
+    def clean(self) -> None:
+        super().clean()
+        if not self._state.adding:
+            return
+        if self.expires_at and self.expires_at > self.created_at + max_token_age():
+            raise ValidationError(
+                {"expires_at": _("A token can be valid for at most %(days)d days.") % {"days": settings.MAX_TOKEN_DAYS}}
+            )
+        if self.user_id:
+            bounds.check_number(ApiToken.objects.filter(user=self.user_id), "tokens")
 
     @classmethod
     def authenticate(cls, plain: str) -> User | None:
         """Return the active user of a valid token, None for another token."""
+        now = timezone.now()
         tokens = cls.objects.select_related("user").filter(
-            digest__in=secrets.key_digests(plain), expires_at__gt=timezone.now(), user__is_active=True
+            digest__in=secrets.key_digests(plain),
+            expires_at__gt=now,
+            # Tokens that were issued before there was a maximum have one too.
+            created_at__gt=now - max_token_age(),
+            user__is_active=True,
         )
         token = tokens.first()
         return token.user if token is not None else None

@@ -34,6 +34,15 @@ class SnapshotVersion(models.Model):
         return version
 
     @classmethod
+    def lock(cls) -> None:
+        """Let no other transaction change the registry until this one ends.
+
+        Each change locks this row. A transaction that locks other rows must lock it first: in another order, two would
+        wait for each other.
+        """
+        list(cls.objects.select_for_update().filter(pk=1))
+
+    @classmethod
     def current(cls) -> int:
         """Return the version in the database, 0 if nothing was ever changed."""
         return cls.objects.filter(pk=1).values_list("version", flat=True).first() or 0

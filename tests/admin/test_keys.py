@@ -15,6 +15,7 @@ from registry import secrets
 from registry.models import AccessKey, ApiToken
 from registry.snapshot import holder
 from tests.admin.conftest import MarkedAgency, SignIn
+from tests.api.conftest import person
 from tests.cast import Cast
 
 ADD = "/admin/registry/accesskey/add/"
@@ -132,3 +133,72 @@ def test_everybody_has_tokens_of_his_own(cast: Cast, marked: MarkedAgency, sign_
             client.post(reverse("admin:registry_apitoken_delete", args=(own.pk,)), {"post": "yes"}).status_code == 302
         )
         assert ApiToken.authenticate(plain) is None
+
+
+# ------------------------------------------------------------------------------ at most two active keys
+
+
+def _expired(cast: Cast, number: int) -> list[AccessKey]:
+    past = timezone.now() - timedelta(days=1)
+    return [AccessKey.issue(cast.application, past)[0] for _time in range(number)]
+
+
+def test_f13_an_expiry_in_the_future_again_is_judged_as_a_new_key(cast: Cast, sign_in: SignIn) -> None:
+    client, keys = sign_in("Requester", cast.consumer), _expired(cast, 3)
+    future = timezone.localtime(timezone.now() + timedelta(days=1))
+    data = {"expires_at_0": f"{future:%Y-%m-%d}", "expires_at_1": f"{future:%H:%M:%S}"}
+    pages = [reverse("admin:registry_accesskey_change", args=(key.pk,)) for key in keys]
+    assert [client.post(page, data).status_code for page in pages] == [302, 200, 200]
+    assert AccessKey.active().filter(application=cast.application).count() == 2
+
+
+def test_f13_the_api_judges_it_alike(cast: Cast) -> None:
+    requester, keys = person("Requester", cast.consumer), _expired(cast, 3)
+    future = {"expires_at": (timezone.now() + timedelta(days=1)).isoformat()}
+    assert [requester.patch(f"keys/{key.pk}/", future).status_code for key in keys] == [200, 400, 400]
+    # An active key can still be changed, and shortened; an expired one too, if it stays so.
+    assert requester.patch(f"keys/{cast.key_row.pk}/", {"in_path": True}).status_code == 200
+    assert requester.patch(f"keys/{keys[1].pk}/", {"in_path": True}).status_code == 200
+    assert requester.post(f"keys/{cast.key_row.pk}/revoke/").status_code == 200
+    assert requester.patch(f"keys/{keys[1].pk}/", future).status_code == 200
+
+
+def test_f13_keys_beyond_two_from_before_stay_and_can_be_changed(cast: Cast) -> None:
+    for key in _expired(cast, 3):
+        AccessKey.objects.filter(pk=key.pk).update(expires_at=None)
+    requester = person("Requester", cast.consumer)
+    assert requester.patch(f"keys/{cast.key_row.pk}/", {"networks": ["10.0.0.0/8"]}).status_code == 200
+
+
+# ------------------------------------------------------------------------------ tokens end
+
+
+def test_f17_a_token_has_a_maximum_lifetime(sign_in: SignIn, settings: Any) -> None:
+    client = sign_in("Administrator")
+    add = reverse("admin:registry_apitoken_add")
+
+    def posted(days: float) -> Any:
+        at = timezone.localtime(timezone.now() + timedelta(days=days))
+        return client.post(add, {"expires_at_0": f"{at:%Y-%m-%d}", "expires_at_1": f"{at:%H:%M:%S}"})
+
+    assert "366" in posted(367).content.decode()
+    assert client.post(add, {"expires_at_0": "9999-12-31", "expires_at_1": "23:59:59"}).status_code == 200
+    assert not ApiToken.objects.exists()
+    plain = shown(posted(365))
+    assert ApiToken.authenticate(plain) is not None
+    settings.MAX_TOKEN_DAYS = 10
+    assert ApiToken.authenticate(plain) is not None
+    # One from before the maximum ends too.
+    long_ago = timezone.now() - timedelta(days=11)
+    ApiToken.objects.update(created_at=long_ago, expires_at=timezone.now() + timedelta(days=9000))
+    assert ApiToken.authenticate(plain) is None
+
+
+def test_f17_a_user_has_a_maximum_number_of_tokens(sign_in: SignIn, settings: Any) -> None:
+    settings.ROW_LIMITS = {**settings.ROW_LIMITS, "tokens": 2}
+    client = sign_in("Administrator")
+    at = timezone.localtime(timezone.now() + timedelta(days=1))
+    data = {"expires_at_0": f"{at:%Y-%m-%d}", "expires_at_1": f"{at:%H:%M:%S}"}
+    pages = [client.post(reverse("admin:registry_apitoken_add"), data) for _time in range(3)]
+    assert [bool(PLAIN.search(page.content.decode())) for page in pages] == [True, True, False]
+    assert "MANTRA_MAX_TOKENS" in pages[2].content.decode()

@@ -19,6 +19,7 @@ import django
 django.setup()
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from dataservices.models import DataOperation, DataSource
@@ -154,10 +155,35 @@ def late_commit() -> list[Any]:
     return wrong + ([] if first.digest in seen_between[0].keys else ["seen before the commit"])
 
 
+def issued_at_once() -> list[Any]:
+    """More active keys than an application may have, after several threads issued one each at the same time."""
+    application = Application.objects.create(agency=Agency.objects.get(), code="baru", title="Aplikasi")
+    start, wrong = threading.Barrier(WRITERS), []
+
+    def issue() -> None:
+        try:
+            start.wait(10)
+            AccessKey.issue(application)
+        except ValidationError:
+            pass
+        except Exception as error:
+            wrong.append(f"{type(error).__name__}: {error}")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=issue) for _thread in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    active = AccessKey.active().filter(application=application).count()
+    return wrong + ([] if active == AccessKey.MAX_ACTIVE else [f"{active} active keys"])
+
+
 def main() -> None:
     make_tables()
     fill()
-    print(json.dumps({"storm": storm(), "late_commit": late_commit()}))
+    print(json.dumps({"storm": storm(), "late_commit": late_commit(), "issued_at_once": issued_at_once()}))
 
 
 if __name__ == "__main__":
