@@ -201,7 +201,7 @@ class DataOperation(Operation):
         verbose_name_plural = _("data operations")
 
     #: The functions and procedures in the SQL that were found to be made in the source, when it was saved last.
-    routines = models.JSONField(default=list, editable=False)
+    routines = models.JSONField(default=list, editable=False, validators=[bounds.MaxJsonLength(10_000)])
 
     def clean(self) -> None:
         super().clean()
