@@ -65,11 +65,14 @@ def path(environ: Environ) -> str:
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
-    """Return the (name, value) pairs of a query string, decoded once. Raises Fault."""
-    if "%" not in text and "+" not in text and "&" not in text:  # the most frequent case: one pair, nothing to decode
-        name, equals, value = text.partition("=")
-        return [(name, value)] if name or equals else []
+    """Return the (name, value) pairs of a query string, decoded once. Letters beyond ASCII are bytes. Raises Fault."""
     try:
+        if not text.isascii():  # letters that nobody encoded
+            text = text.encode("latin-1").decode()
+        # The most frequent case: one pair, nothing to decode.
+        if "%" not in text and "+" not in text and "&" not in text:
+            name, equals, value = text.partition("=")
+            return [(name, value)] if name or equals else []
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:  # bad UTF-8, or too many fields
         raise Fault(faults.ADDRESS_INVALID) from None

@@ -286,6 +286,19 @@ def test_letters_that_nobody_encoded(bus: Bus, name: str, encoding: str) -> None
         assert answer(bus, sent) == expected, sent
 
 
+def test_letters_that_nobody_encoded_on_rest(bus: Bus) -> None:
+    for letters, expected in (("Ünï 名".replace(" ", "+").encode(), 200), (b"\xdcn\xef", 11110)):
+        for more in (b"", b"&kode_wil=y"):
+            sent = request("/rest/prov/data/gema.json?QUERY", key=KEYS["gema"])
+            sent = sent.replace(b"QUERY", (b"kode_wil=y&nama=" if not more else b"nama=") + letters + more)
+            with socket.create_connection(("127.0.0.1", bus.port), timeout=20) as connection:
+                connection.sendall(sent)
+                found = json.loads(read_response(connection)[1])
+            assert found.get("code", 200) == expected
+            if expected == 200:
+                assert found["data"] == [{"nama": "Ünï 名", "kode-wil": "y"}]
+
+
 @pytest.mark.parametrize("letter", [b"\x00", b"\x01", b"\t", b"\x0b", b"\x0c", b"\x1f", b"\x7f"])
 def test_a_control_character_in_an_address_is_refused(bus: Bus, letter: bytes) -> None:
     sent = request("/json/prov/data/gema/nama=NAMA&kode-wil=y", key=KEYS["gema"]).replace(b"NAMA", letter)

@@ -346,6 +346,14 @@ def test_nginx_hands_a_request_on_as_it_came(nginx: Nginx, behind: Behind) -> No
     assert nginx.headers["Server"] == "nginx"
 
 
+def test_nginx_forwards_letters_that_nobody_encoded(nginx: Nginx, behind: Behind) -> None:
+    target = "/mantra/json/a/b/c/nama=Ünï%26"
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert read_response(connection)[0] == 200
+    assert behind.heads[-1].startswith(f"GET {target} HTTP/1.1")
+
+
 def test_nginx_keeps_its_connections_to_the_bus(nginx: Nginx, behind: Behind) -> None:
     nginx.request("/one")
     nginx.request("/two")
