@@ -23,7 +23,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from dataservices.models import DataOperation, DataSource
-from registry.models import AccessKey, Agency, Application, Grant, Operation, Service
+from registry import deletion
+from registry.models import AccessKey, Agency, Application, Grant, Operation, Service, User
 from registry.snapshot import holder
 from registry.snapshot.loader import Loader
 
@@ -180,10 +181,41 @@ def issued_at_once() -> list[Any]:
     return wrong + ([] if active == AccessKey.MAX_ACTIVE else [f"{active} active keys"])
 
 
+def deletion_meanwhile() -> list[Any]:
+    """An application is deleted while a key for it is issued that nobody else sees yet."""
+    user = User.objects.create(username="pengelola", is_superuser=True)
+    application = Application.objects.create(agency=Agency.objects.get(), code="baru", title="Baru")
+    begun, outcome = threading.Event(), []
+
+    def delete() -> None:
+        begun.set()
+        try:
+            deletion.delete(user, application)
+            outcome.append("deleted")
+        except (deletion.InUse, IntegrityError) as error:
+            outcome.append(type(error).__name__)
+        connection.close()
+
+    with transaction.atomic():
+        AccessKey.issue(Application.objects.get(pk=application.pk))
+        other = threading.Thread(target=delete)
+        other.start()
+        begun.wait(10)
+    other.join(10)
+    kept = AccessKey.objects.filter(application__code="baru").count() == 1
+    return [] if outcome == ["InUse"] and kept else [*outcome, "the key is gone" if not kept else ""]
+
+
 def main() -> None:
     make_tables()
     fill()
-    print(json.dumps({"storm": storm(), "late_commit": late_commit(), "issued_at_once": issued_at_once()}))
+    outcomes = {
+        "storm": storm(),
+        "late_commit": late_commit(),
+        "issued_at_once": issued_at_once(),
+        "deletion": deletion_meanwhile(),
+    }
+    print(json.dumps(outcomes))
 
 
 if __name__ == "__main__":

@@ -352,7 +352,7 @@ def run_concurrently(url: str) -> Any:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-NOTHING_WRONG = {"storm": [], "late_commit": [], "issued_at_once": []}
+NOTHING_WRONG: dict[str, list[str]] = {"storm": [], "late_commit": [], "issued_at_once": [], "deletion": []}
 
 
 def test_f4_no_change_is_lost_among_writers_on_postgresql(postgresql: PostgreSQLServer) -> None:
