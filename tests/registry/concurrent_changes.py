@@ -184,7 +184,7 @@ def issued_at_once() -> list[Any]:
 def deletion_meanwhile() -> list[Any]:
     """An application is deleted while a key for it is issued that nobody else sees yet."""
     user = User.objects.create(username="pengelola", is_superuser=True)
-    application = Application.objects.create(agency=Agency.objects.get(), code="baru", title="Baru")
+    application = Application.objects.create(agency=Agency.objects.get(), code="dihapus", title="Baru")
     begun, outcome = threading.Event(), []
 
     def delete() -> None:
@@ -202,7 +202,7 @@ def deletion_meanwhile() -> list[Any]:
         other.start()
         begun.wait(10)
     other.join(10)
-    kept = AccessKey.objects.filter(application__code="baru").count() == 1
+    kept = AccessKey.objects.filter(application__code="dihapus").count() == 1
     return [] if outcome == ["InUse"] and kept else [*outcome, "the key is gone" if not kept else ""]
 
 
