@@ -66,7 +66,7 @@ def explain(call: Call) -> list[str]:
     assert isinstance(plan, Plan)
     text, bound, limits = _statement_of(call, plan)
     # EXPLAIN takes little time and writes nothing, whatever the operation does.
-    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False, plain=True)
+    limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
     adapter = plan.pool.adapter
     pooled, lines = _execute(
         call, plan, limits, lambda connection, left: adapter.explain(connection, text, bound, left)
