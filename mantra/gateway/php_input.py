@@ -42,7 +42,7 @@ def form(environ: Environ) -> list[tuple[str, str]]:
     try:
         return pairs(body.decode("latin-1"))
     except Fault:
-        raise _invalid("terlalu banyak isian", "it has too many fields") from None
+        raise _too_many() from None
 
 
 class _NoFiles(FileUploadHandler):
@@ -64,9 +64,15 @@ def _multipart(body: bytes, content_type: str) -> list[tuple[str, str]]:
     except MultiPartParserError:
         raise _invalid("bukan formulir multipart yang sah", "it is not a valid multipart form") from None
     except SuspiciousOperation:  # Django's limits on the number of fields and files, and on the size of all values
-        raise _invalid("terlalu banyak isian", "it has too many fields") from None
-    values = ((name, value) for name, values in fields.lists() for value in values)
-    return [(name, text_of(str(value).encode("latin-1"))) for name, value in values]
+        raise _too_many() from None
+    values = [(name, str(value)) for name, values in fields.lists() for value in values]
+    if len(values) > http.MAX_FIELDS:
+        raise _too_many()
+    return [(name, text_of(value.encode("latin-1"))) for name, value in values]
+
+
+def _too_many() -> Fault:
+    return _invalid("terlalu banyak isian", "it has too many fields")
 
 
 def _invalid(id: str, en: str) -> Fault:
