@@ -242,6 +242,10 @@ class DataOperation(Operation):
         return gettext("To return pages, end the SQL with %(clause)s.") % {"clause": clause}
 
     @property
+    def searched_names(self) -> frozenset[str]:
+        return super().searched_names | sql_text.compared_words(self.sql)
+
+    @property
     def reserved_names(self) -> frozenset[str]:
         return _PAGING_NAMES if self.page_size else frozenset()
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
 from dataservices.sql.messages import Problem, not_looked_up
-from dataservices.sql.template import Template, TemplateError, parse, quoted_placeholders, supports_paging
+from dataservices.sql.template import (
+    Template,
+    TemplateError,
+    compared_words,
+    parse,
+    quoted_placeholders,
+    supports_paging,
+)
 
 __all__ = (
     "Problem",
@@ -17,6 +24,7 @@ __all__ = (
     "TemplateError",
     "check",
     "check_combination",
+    "compared_words",
     "not_looked_up",
     "parse",
     "quoted_placeholders",

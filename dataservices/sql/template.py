@@ -22,6 +22,22 @@ _MAX_RENDERINGS = 256
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+#: The beginnings and the ends of conditions.
+_CONDITION = re.compile(r"\b(?:WHERE|HAVING|ON|AND|OR|WHEN)\b|\[\[|\]\]", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"(?<![:\w]):[A-Za-z_]")
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def compared_words(text: str) -> frozenset[str]:
+    """Return the words, in lower case, of the conditions with a placeholder: the columns among them are searched by.
+
+    Parsing would find a column behind its alias too. This is for a warning, and must not cost a list of grants much.
+    """
+    _select, *conditions = _CONDITION.split(text)
+    words = (_WORD.findall(each) for each in conditions if _PLACEHOLDER.search(each))
+    return frozenset(word.lower() for found in words for word in found)
+
+
 class TemplateError(ValueError):
     """A text with placeholders or blocks that cannot be parsed."""
 

@@ -407,8 +407,13 @@ class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
 
 
 class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
-    queryset = Grant.objects.select_related("application__agency", "operation__service__agency").prefetch_related(
-        "operation__fields", "operation__parameters"
+    queryset = Grant.objects.select_related(
+        "application__agency", "operation__service__agency", "operation__dataoperation", "operation__proxyoperation"
+    ).prefetch_related(
+        "operation__fields",
+        "operation__dataoperation__parameters",
+        "operation__proxyoperation__parameters",
+        "operation__proxyoperation__mappings",
     )
     serializer_class = serializers.GrantSerializer
     filters = {

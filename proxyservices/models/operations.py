@@ -168,6 +168,11 @@ class ProxyOperation(Operation):
         """True if a call may change data at the upstream, so that callers must use POST."""
         return self.style == self.Style.REST and self.method != "GET"
 
+    @property
+    def searched_names(self) -> frozenset[str]:
+        mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
+        return super().searched_names | {name.rpartition(".")[2].lower() for name in mapped}
+
     def declare_missing(self) -> list[str]:
         """Declare a text parameter for each placeholder in a ``rest`` path without a source. Return their names."""
         if self.style != self.Style.REST:

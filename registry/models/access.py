@@ -224,12 +224,12 @@ class Grant(RegistryModel):
         return [text % {"names": ", ".join(searchable)}]
 
     def searchable_fields(self) -> list[str]:
-        """Return the fields that the grant leaves out although the operation has a parameter of the same name."""
+        """Return the fields that the grant leaves out although parameters search by them."""
         if not self.fields:
             return []
-        parameters = {parameter.name.lower() for parameter in self.operation.parameters.all()}
+        searched = self.operation.of_its_kind.searched_names
         left_out = {field.name for field in self.operation.fields.all()} - set(names(self.fields))
-        return sorted(name for name in left_out if name.lower() in parameters)
+        return sorted(name for name in left_out if name.lower() in searched)
 
     def clean(self) -> None:
         super().clean()

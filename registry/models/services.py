@@ -105,6 +105,17 @@ class Operation(AddressPart):
         return f"{self.service.agency.code}/{self.service.code}/{self.code}"
 
     @property
+    def of_its_kind(self) -> Operation:
+        """The operation with the columns of its kind, as a data or a proxy operation."""
+        specific: Operation = getattr(self, f"{self.kind}operation", self)
+        return specific
+
+    @property
+    def searched_names(self) -> frozenset[str]:
+        """The names, in lower case, by which callers can search: those of parameters and of what they go to."""
+        return frozenset(parameter.name.lower() for parameter in self.parameters.all())
+
+    @property
     def reserved_names(self) -> frozenset[str]:
         """The names, in lower case, that no parameter may have."""
         return frozenset()

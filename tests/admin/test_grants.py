@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.urls import reverse
 
+from dataservices.models import DataOperation
 from registry.models import Field, Grant
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
+from tests.proxy.publishing import publish_proxy
 
 LIST = "/admin/registry/grant/"
 
@@ -120,3 +123,33 @@ def test_16_a_field_that_callers_can_search_by_is_told_to_the_provider(cast: Cas
         grant.fields = fields
         grant.full_clean()
         assert grant.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "searched"),
+    [
+        ("SELECT id, nik AS x, nama FROM warga WHERE nik = :nomor", True),
+        ("SELECT nik FROM warga [[ WHERE LOWER(w.NIK) LIKE :a ]]", True),
+        ("SELECT nik FROM warga w JOIN lain ON w.nik=lain.nik AND lain.a > :a", False),
+        ("SELECT nik FROM warga WHERE id = :id AND nik IS NOT NULL", False),
+        ("SELECT nik::text FROM warga WHERE nik::text <> ''", False),
+        ("SELECT nik, :a AS b FROM warga", False),
+    ],
+)
+def test_16_a_field_in_a_condition_of_the_sql_is_searched_by(cast: Cast, sql: str, searched: bool) -> None:
+    operation = cast.operations["satu"]
+    Field.objects.filter(operation=operation).delete()
+    for name in ("nik", "nama"):
+        Field.objects.create(operation=operation, name=name)
+    DataOperation.objects.filter(pk=operation.pk).update(sql=sql)
+    grant = Grant.objects.get(pk=cast.grants["satu"].pk)
+    grant.fields = "nama"
+    assert grant.searchable_fields() == (["nik"] if searched else [])
+
+
+def test_16_a_field_to_which_a_parameter_is_mapped_is_searched_by(cast: Cast) -> None:
+    operation = publish_proxy(
+        cast, "http://dalam.invalid/", style="rest", fields=("nik", "nama"), grant="nama", parameters=("nomor",),
+        mappings=({"location": "query", "name": "cari.NIK", "parameter": "nomor"},),
+    )  # fmt: skip
+    assert Grant.objects.get(operation=operation).searchable_fields() == ["nik"]
