@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 from pytest_httpserver import HTTPServer
 
 from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import UPLOADED, DescriptionError, DocumentSet
 from proxyservices.importing import create
-from proxyservices.importing.drafts import MAX_PARAMETERS, Draft, ImportPreview
+from proxyservices.importing.drafts import Draft, ImportPreview
 from proxyservices.importing.openapi import whole
 from proxyservices.models import ProxyOperation
 from tests.cast import Cast, call
@@ -480,7 +481,7 @@ def test_a_document_that_refers_to_itself_without_end() -> None:
     document = body({"$ref": "#/components/schemas/S0"})
     document["components"] = {"schemas": {"A": {"type": "object", "properties": members}, **others}}
     wide = read(document)
-    assert all(len(draft.parameters) <= MAX_PARAMETERS for draft in wide.drafts)
+    assert all(len(draft.parameters) <= settings.ROW_LIMITS["parameters"] for draft in wide.drafts)
     document["paths"] = body({"$ref": "#/components/schemas/A"})["paths"]
     assert names(only(read(document))) == {}
 
