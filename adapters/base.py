@@ -85,10 +85,14 @@ class TimedOut(SourceError):
 
 
 class RowTooLarge(SourceError):
-    """A row, or a chunk, is larger than Limits.width allows. The connection must not be used again."""
+    """A row, or a chunk, is larger than Limits.width allows. The connection must not be used again.
 
-    def __init__(self) -> None:
+    ``limit`` is the number of bytes that were allowed, if those were fewer.
+    """
+
+    def __init__(self, limit: int = 0) -> None:
         super().__init__("too-wide")
+        self.limit = limit
 
 
 #: Why a source failed, in the order of the steps of a connection.
@@ -96,7 +100,7 @@ REASONS = (
     "driver-missing", "file-missing", "file-forbidden", "file-format", "file-busy", "host-unknown",
     "refused", "unreachable", "tls", "login", "database-unknown", "too-many-connections", "broken",
     "forbidden", "object-unknown", "syntax", "read-only", "data", "range", "constraint", "locked", "timeout",
-    "too-wide", "no-plan", "other",
+    "too-wide", "temporary-space", "no-plan", "other",
 )  # fmt: skip
 
 #: The reasons of a connection that was not opened.
@@ -287,6 +291,8 @@ class Adapter(ABC):
     system_databases: ClassVar[frozenset[str]] = frozenset()
     #: The end of a query that returns one page; "" for an engine without such a clause.
     paging: ClassVar[str] = "LIMIT :limit OFFSET :offset"
+    #: The longest timeout that an operation may have.
+    max_seconds: ClassVar[int] = 3600
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.source = source

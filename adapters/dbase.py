@@ -65,6 +65,7 @@ class DBase(Adapter):
     install = "pip install dbfread"
     dialect = "sqlite"
     paramstyle = "named"
+    max_seconds = SQLite.max_seconds
     settings = (
         Setting(
             "database",
@@ -103,7 +104,6 @@ class DBase(Adapter):
         connection.create_collation(table_copy.COLLATION, table_copy.compare)
         prepare(connection, writes=False)
         connection.set_authorizer(_authorize)
-        connection.set_progress_handler(connection.late, 10_000)
         return connection
 
     def _tables(self) -> dict[str, Table]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from datetime import time as clock_time
 from decimal import Decimal
@@ -29,6 +30,7 @@ from adapters.base import (
     SourceError,
     Stream,
     TimedOut,
+    ValueRefused,
     converted,
     keys_of,
     local_time,
@@ -36,16 +38,21 @@ from adapters.base import (
     statement_error,
 )
 from adapters.files import locate
+from adapters.sqlite_cost import PATTERN_BYTES, Cost, RepeatedCharacter, cost_of
+from adapters.sqlite_watch import WatchedStatement, watch
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, widest_row
 
 #: Milliseconds that SQLite itself waits for another's lock before the time cap is checked again.
 _LOCK_MS = 200
 
-#: Virtual machine steps between two checks of the time cap: about 0.1 ms.
-_STEPS = 10_000
-
-#: The longest statement; SQLite has one limit for it and for the longest value.
+#: The longest statement; Python's driver has one limit for it and for the longest value.
 _STATEMENT_BYTES = 1024 * 1024
+
+_PLAN = "EXPLAIN QUERY PLAN "
+
+#: Statements whose cost is remembered.
+_MOST_COSTS = 500
+_NO_COST = Cost(0, 0, ())
 
 _DENIED = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA))
 _DENIED_FUNCTIONS = frozenset(("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"))
@@ -70,9 +77,10 @@ _CONNECTING = {"file-missing", "database-unknown", "broken"}
 
 
 class Connection(sqlite3.Connection):
-    """A connection with the deadline of its statement, a time.monotonic() value."""
+    """A connection with the deadline of its statement, a time.monotonic() value, and the limit of its values."""
 
     deadline = float("inf")
+    longest = 0
 
     def late(self) -> bool:
         return time.monotonic() > self.deadline
@@ -89,6 +97,14 @@ class SQLite(Adapter):
         Setting("database", "File", required=True, help="the database file, in a folder that the operator has opened"),
         TIME_ZONE,
     )
+
+    #: SQLite works in the bus's own process.
+    max_seconds = 600
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        super().__init__(source)
+        #: By statement: what a row of it costs.
+        self._costs: dict[str, Cost] = {}
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         try:
@@ -110,7 +126,6 @@ class SQLite(Adapter):
                 connection.close()
                 raise ConnectFailed(_reason(error)) from None
         connection.set_authorizer(authorize)
-        connection.set_progress_handler(connection.late, _STEPS)
         return connection
 
     def restore(self, connection: Any, writes: bool) -> bool:
@@ -129,23 +144,50 @@ class SQLite(Adapter):
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         connection.deadline = time.monotonic() + limits.seconds
-        try:
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limits.width, _STATEMENT_BYTES))
-        except sqlite3.Error as error:
-            raise _to_source_error(error) from None
         values = converted(arguments, self._value)
-        if limits.writes:
-            return _write(connection, sql, values, limits)
+        statement = watch.begin(connection, connection.deadline)
         try:
-            cursor = _execute(connection, sql, values)
-            if cursor.description is None:
-                return BufferedResult(affected=cursor.rowcount)
-            first = fetch_first(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
-            if first.ended:
-                return BufferedResult(_columns(cursor), first.rows)
-            return CursorResult(connection, cursor, first, limits)
+            with statement:
+                self._limit_values(connection, sql, values, limits)
+                if limits.writes:
+                    stored = _write(connection, sql, values, limits)
+                else:
+                    cursor = _execute(connection, sql, values)
+                    if cursor.description is None:
+                        stored = BufferedResult(affected=cursor.rowcount)
+                    else:
+                        first = fetch_first(cursor.fetchmany, min(limits.rows + 1, BATCH), limits)
+                        if not first.ended:
+                            return CursorResult(connection, cursor, first, limits, statement)
+                        stored = BufferedResult(_columns(cursor), first.rows)
         except Exception as error:
-            raise _to_source_error(error) from None
+            watch.end(statement)
+            _roll_back(connection)
+            if "pattern too complex" in str(error) and isinstance(error, sqlite3.Error):
+                raise ValueRefused(_longest_text(values)) from None
+            raise _to_source_error(error, statement.why, connection.longest) from None
+        watch.end(statement)
+        return stored
+
+    def _limit_values(self, connection: Connection, sql: str, values: Any, limits: Limits) -> None:
+        """Limit the length of values, so that no row of the statement takes long. Raises RowTooLarge and sqlite3.Error.
+
+        The driver's limit for the statement's own text is the same.
+        """
+        cost = self._costs.get(sql)
+        if cost is None:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limits.width, _STATEMENT_BYTES))
+            # What explain() runs calls no function of the statement.
+            planned = sql.startswith(_PLAN)
+            cost = _NO_COST if planned else cost_of(_execute(connection, f"EXPLAIN {sql}", values))
+            if len(self._costs) >= _MOST_COSTS:
+                self._costs.clear()
+            self._costs[sql] = cost
+        connection.longest = int(min(limits.width, cost.longest(values)))
+        length = len(sql) if sql.isascii() else len(sql.encode())
+        if length > max(2 * connection.longest, _STATEMENT_BYTES if cost is _NO_COST else 0):
+            raise RowTooLarge(connection.longest)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(connection.longest, length))
 
     def _value(self, value: Any) -> Any:
         """Return a value as one of SQLite's five types, in the form of its date functions and number literals.
@@ -217,7 +259,7 @@ class SQLite(Adapter):
     ) -> list[str]:
         """Return the lines of EXPLAIN QUERY PLAN, each step indented below its parent."""
         plannable(sql)
-        stream = self.run(connection, f"EXPLAIN QUERY PLAN {sql}", arguments, Limits(10_000, limits.seconds))
+        stream = self.run(connection, _PLAN + sql, arguments, Limits(10_000, limits.seconds))
         return tree([row for batch in stream for row in batch])
 
 
@@ -233,6 +275,7 @@ def prepare(connection: Connection, writes: bool) -> None:
     """Set a connection up."""
     # SQLite works in this process's memory: no statement may build a value without a limit there.
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, ROW_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN_BYTES)
     connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -242,19 +285,23 @@ def prepare(connection: Connection, writes: bool) -> None:
 class CursorResult(ChunkedResult):
     """A result that is read as it is consumed. It holds a read lock on the file until it is closed."""
 
-    def __init__(self, connection: Connection, cursor: sqlite3.Cursor, first: Chunk, limits: Limits) -> None:
+    def __init__(
+        self, connection: Connection, cursor: sqlite3.Cursor, first: Chunk, limits: Limits, statement: WatchedStatement
+    ) -> None:
         super().__init__(_columns(cursor), first, limits)
         self._connection = connection
         self._cursor = cursor
+        self._statement = statement
 
     def _fetch(self, count: int) -> list[Row]:
         try:
             if self._connection.late():
                 raise TimedOut
-            return self._cursor.fetchmany(count)
+            with self._statement:
+                return self._cursor.fetchmany(count)
         except Exception as error:
             self._give_up()
-            raise _to_source_error(error) from None
+            raise _to_source_error(error, self._statement.why, self._connection.longest) from None
 
     def _give_up(self) -> None:
         self.reusable = False
@@ -263,27 +310,37 @@ class CursorResult(ChunkedResult):
     def close(self) -> None:
         self._first = []
         self._cursor.close()
+        watch.end(self._statement)
 
 
 def _write(
     connection: Connection, sql: str, values: Mapping[str, Any] | Sequence[Any], limits: Limits
 ) -> BufferedResult:
-    try:
-        _execute(connection, "BEGIN IMMEDIATE", ())
-        cursor = _execute(connection, sql, values)
-        if cursor.description is None:
-            stored = BufferedResult(affected=cursor.rowcount)
-        else:
-            # SQLite makes all changes before the first row of RETURNING, and counts them after the last.
-            rows = _returned(cursor, limits)
-            stored = BufferedResult(_columns(cursor), rows, cursor.rowcount)
-        _execute(connection, "COMMIT", ())
-        return stored
-    except Exception as error:
-        connection.deadline = float("inf")
+    """Run a statement in its own transaction."""
+    _execute(connection, "BEGIN IMMEDIATE", ())
+    cursor = _execute(connection, sql, values)
+    if cursor.description is None:
+        stored = BufferedResult(affected=cursor.rowcount)
+    else:
+        # SQLite makes all changes before the first row of RETURNING, and counts them after the last.
+        rows = _returned(cursor, limits)
+        stored = BufferedResult(_columns(cursor), rows, cursor.rowcount)
+    _execute(connection, "COMMIT", ())
+    return stored
+
+
+def _roll_back(connection: Connection) -> None:
+    with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise _to_source_error(error) from None
+
+
+def _longest_text(values: Any) -> str:
+    """Return the name of the longest text among the values; "" if there is none, or they have no names."""
+    texts = (
+        {name: value for name, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
+    )
+    return max(texts, key=lambda name: len(texts[name]), default="")
 
 
 def _returned(cursor: sqlite3.Cursor, limits: Limits) -> list[Row]:
@@ -359,23 +416,34 @@ def _pragma(connection: Connection, sql: str, *values: str) -> list[Row]:
 
 def _query(connection: Connection, sql: str, *values: str) -> list[Row]:
     connection.deadline = time.monotonic() + LOOK_SECONDS
+    statement = watch.begin(connection, connection.deadline)
     try:
-        return _execute(connection, sql, values).fetchall()
+        with statement:
+            return _execute(connection, sql, values).fetchall()
     except Exception as error:
-        raise _to_source_error(error) from None
+        raise _to_source_error(error, statement.why) from None
+    finally:
+        watch.end(statement)
 
 
-def _to_source_error(error: Exception) -> Exception:
-    """Return the driver's error as a SourceError; any other error unchanged."""
+def _to_source_error(error: Exception, why: SourceError | None = None, longest: int = 0) -> Exception:
+    """Return the driver's error as a SourceError; any other error unchanged.
+
+    ``why``: the reason of an interruption. ``longest``: the most bytes that a value may have.
+    """
     if isinstance(error, SourceError):
         return error
+    if isinstance(error, RepeatedCharacter):
+        return QueryFailed("forbidden")
     if isinstance(error, (OverflowError, UnicodeError, sqlite3.InterfaceError)):
         return QueryFailed("data")
     if not isinstance(error, sqlite3.Error):
         return error
     reason = _reason(error)
+    if reason == "timeout" and why is not None:
+        return why
     if reason == "too-wide":
-        return RowTooLarge()
+        return RowTooLarge(longest)
     return statement_error(reason, "", reason in _CONNECTING)
 
 

@@ -74,6 +74,9 @@ ADVICE: dict[str, Any] = {
         "A row exceeds the size limit, or rows grew suddenly. Remove the large column, or give it an operation of "
         "its own that returns one row."
     ),
+    "temporary-space": _(
+        "Sorting or grouping needs too much temporary space. Reduce the rows or columns, or add an index for the order."
+    ),
     "other": _("The database reported an error without a standard code. Read its log."),
 }
 

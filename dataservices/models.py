@@ -220,10 +220,15 @@ class DataOperation(Operation):
                 problems["sql"] = bounds.too_many(Parameter, "parameters")
             elif self.page_size and not sql_text.supports_paging(self.template()):
                 problems["page_size"] = self._paging_advice()
+        if self.source_id and self.timeout_ms and self.timeout_ms > 1000 * (most := self._max_seconds()):
+            problems["timeout_ms"] = _("On this engine at most %(most)d ms.") % {"most": 1000 * most}
         if self.writes and (self.page_size or self.cache_seconds):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         if problems:
             raise ValidationError(problems)
+
+    def _max_seconds(self) -> int:
+        return adapter_class(self.source.engine).max_seconds
 
     def _check_sql(self) -> list[sql_text.Problem]:
         """Return the problems of the SQL. Those of its functions and procedures that the source has made are none."""

@@ -223,7 +223,7 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
         # The functions that the check allows in a read leave nothing behind in a session.
         limits=Limits(
             row.max_rows,
-            row.timeout_ms / 1000,
+            min(row.timeout_ms / 1000, pool.adapter.max_seconds),
             row.writes,
             settings.ROW_BYTES,
             plain=not row.writes and not row.routines,

@@ -270,7 +270,7 @@ def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
     # The reason is for the author of the operation; no message to a caller contains it.
     if isinstance(error, RowTooLarge):
-        mib = f"{limits.width / 2**20:g}"
+        mib = f"{(error.limit or limits.width) / 2**20:.3g}"
         return Fault(faults.ANSWER_TOO_WIDE, request_id=call.request_id, mib=mib, reason=error.reason)
     refused = error.parameter if isinstance(error, ValueRefused) else _numbers(call) if error.reason == "range" else ""
     if refused:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from adapters import adapter_class
 from adapters.base import Limits
-from dataservices.models import DataSource
+from dataservices.models import DataOperation, DataSource
+from registry.snapshot import holder
 from tests.cast import Cast, call
 
 EIGHT_IN_JAKARTA = ["2026-01-31T08:00:00%2B07:00", "2026-01-31T01:00:00Z", "2026-01-30T20:00:00-05:00"]
@@ -83,3 +85,22 @@ def test_f18_a_number_that_a_column_cannot_hold_is_the_callers_fault(
     big = "CAST(9223372036854775807 AS bigint)" if engine == "postgresql" else "9223372036854775807"
     cast.operation("kali", f"SELECT {big} + {big} AS x", source=source)
     assert cast.get("kali.json").json()["code"] == 11202
+
+
+def test_a_timeout_has_a_maximum_for_each_engine(cast: Cast) -> None:
+    cast.operation("sepuluh", "SELECT 1 AS a", timeout_ms=600_000)
+    with pytest.raises(ValidationError) as error:
+        cast.operation("lebih", "SELECT 1 AS a", timeout_ms=600_001)
+    assert set(error.value.message_dict) == {"timeout_ms"}
+    # One from before the rule keeps it when it runs.
+    DataOperation.objects.filter(code="sepuluh").update(timeout_ms=3_000_000)
+    holder.refresh()
+    plan = holder.current().operation("prov", "data", "sepuluh").plan
+    assert plan.limits.seconds == 600
+
+
+def test_values_over_the_limit_of_a_statement_say_the_limit(cast: Cast) -> None:
+    cast.operation("rapi", "SELECT trim(group_concat(nama || nama), 'x' || max(nama)) AS a FROM orang")
+    reply = cast.get("rapi.json")
+    assert reply.json()["code"] == 11215
+    assert " 0.02" in reply.json()["detail"]
