@@ -172,7 +172,7 @@ class TDSAdapter(Adapter):
         try:
             if limits.writes:
                 connection.execute("BEGIN TRANSACTION", limits.seconds)
-            cursor = connection.cursor()
+            cursor = connection.cursor(limits.seconds)
             connection.raw.clear_output_converters()
         except Exception as error:
             raise before_statement(to_source_error(error)) from None

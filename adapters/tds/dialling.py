@@ -22,16 +22,20 @@ from adapters.tds.freetds import server_name
 #: Seconds after the time limit when a connection is cut. Until then the driver's attention may end the statement.
 CUT_AFTER = 0.5
 
+#: Seconds after the time limit, rounded down, when the driver's own timeout ends a statement that nothing else has.
+DRIVER_AFTER = 2
+
 #: Seconds that ending a statement may take.
 RELEASE_SECONDS = 2.0
 
 
 class Connection:
-    """A pyodbc connection, and a duplicate of its socket (the twin)."""
+    """A pyodbc connection, a duplicate of its socket (the twin), and the driver's own timeout."""
 
     def __init__(self, raw: Any, twin: socket.socket) -> None:
         self.raw = raw
         self.twin = twin
+        self._timeout = 0
 
     @property
     def descriptor(self) -> int:
@@ -40,15 +44,22 @@ class Connection:
             raise ConnectFailed("broken")
         return descriptor
 
-    def cursor(self) -> Any:
-        """Return a cursor. Raises ConnectFailed if the connection is closed."""
+    def cursor(self, seconds: float) -> Any:
+        """Return a cursor for a statement of ``seconds`` at most. Raises ConnectFailed if the connection is closed.
+
+        The driver's own timeout, in whole seconds, is for what neither an attention nor a cut ends: FreeTDS may wait
+        for a signal from the thread that has sent the attention, which never comes if both did so in one moment.
+        """
         if self.twin.fileno() < 0:
             raise ConnectFailed("broken")
+        timeout = int(seconds) + DRIVER_AFTER
+        if timeout != self._timeout:
+            self.raw.timeout = self._timeout = timeout
         return self.raw.cursor()
 
     def execute(self, sql: str, seconds: float = RELEASE_SECONDS) -> None:
         """Run a batch of the adapter's own. Raises SourceError."""
-        cursor = self.cursor()
+        cursor = self.cursor(seconds)
         watch = self.watch(time.monotonic() + seconds, cursor=cursor)
         try:
             cursor.execute(sql)
@@ -144,15 +155,36 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
             raise
         finally:
             over.set()
-        new = [descriptor for inode, descriptor in _sockets_to(peers) if inode not in before]
-        if len(new) != 1:
+        twin = _only_new_socket(peers, before)
+        if twin is None:
             raw.close()
             raise ConnectFailed("other")
         # Every text is bound as a whole, however long: pyodbc cannot send it in parts to a procedure.
         raw.maxwrite = 2**30
-        return Connection(raw, socket.socket(fileno=os.dup(new[0])))
+        return Connection(raw, twin)
     finally:
         lock.release()
+
+
+def _only_new_socket(peers: set[tuple[Any, ...]], before: set[int]) -> socket.socket | None:
+    """Return a duplicate of the only socket to the addresses whose inode is not in ``before``; None if it is not one.
+
+    It may have several descriptors for a moment: another thread looks for the socket of its own connection.
+    """
+    new = [(inode, descriptor) for inode, descriptor in _sockets_to(peers) if inode not in before]
+    if len({inode for inode, _ in new}) != 1:
+        return None
+    return next((twin for inode, descriptor in new if (twin := _duplicate(inode, descriptor)) is not None), None)
+
+
+def _duplicate(inode: int, descriptor: int) -> socket.socket | None:
+    """Return a duplicate of the socket; None if the descriptor belongs to another one by now."""
+    with suppress(OSError):
+        twin = socket.socket(fileno=os.dup(descriptor))
+        if os.fstat(twin.fileno()).st_ino == inode:
+            return twin
+        twin.close()
+    return None
 
 
 def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
@@ -162,8 +194,8 @@ def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
         descriptor = int(name)
         with suppress(OSError):
             status = os.fstat(descriptor)
-            if stat.S_ISSOCK(status.st_mode):
-                with socket.socket(fileno=os.dup(descriptor)) as twin:
+            if stat.S_ISSOCK(status.st_mode) and (twin := _duplicate(status.st_ino, descriptor)) is not None:
+                with twin:
                     if twin.family in (socket.AF_INET, socket.AF_INET6) and twin.getpeername()[:2] in peers:
                         sockets.append((status.st_ino, descriptor))
     return sockets
@@ -182,8 +214,10 @@ def _shut_when_late(
     while True:
         for inode, descriptor in _sockets_to(peers):
             if inode not in before:
-                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
-                    twin.shutdown(socket.SHUT_RDWR)
+                twin = _duplicate(inode, descriptor)
+                if twin is not None:
+                    with suppress(OSError), twin:
+                        twin.shutdown(socket.SHUT_RDWR)
         if over.wait(0.1):
             return
 

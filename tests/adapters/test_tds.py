@@ -16,11 +16,12 @@ from typing import Any
 import pyodbc
 import pytest
 
-from adapters import sqlserver
+from adapters import socket_watch, sqlserver
 from adapters.base import ConnectFailed, Limits, QueryFailed, TimedOut
 from adapters.sqlserver import SQLServer
 from adapters.sybase import Sybase
 from adapters.tds import adapter as tds
+from adapters.tds import dialling
 from adapters.tds.driver import to_source_error
 from tests.adapters.engines import LIMITS, WRITES, everything
 from tests.bounds import assert_short, assert_within
@@ -191,6 +192,24 @@ def test_connections_that_come_about_together_each_know_their_own_socket(server:
             assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
     for connection in connections:
         connection.close()
+
+
+def test_connections_to_two_servers_at_once_do_not_mistake_each_others_sockets(
+    server: TDSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for the socket of a new connection duplicates all others for a moment: those are not new ones."""
+    look, duplicates = dialling._sockets_to, []
+
+    def look_as_another_does(peers: Any) -> Any:
+        duplicates.extend(os.dup(descriptor) for _, descriptor in look(peers))
+        return look(peers)
+
+    monkeypatch.setattr(dialling, "_sockets_to", look_as_another_does)
+    connection = SQLServer(server.source()).connect()
+    assert everything(SQLServer(server.source()).run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+    connection.close()
+    for descriptor in duplicates:
+        os.close(descriptor)
 
 
 def test_a_closed_connection_leaves_no_socket(server: TDSServer) -> None:
@@ -601,3 +620,30 @@ def test_the_counts_of_a_trigger_are_not_the_statements(adapter: Any) -> None:
     ):
         assert adapter.run(connection, sql, {"a": 1} if "%" in sql else {}, WRITES).affected == affected
     connection.close()
+
+
+def test_t2_an_attention_at_the_last_moment_mistakes_nothing(
+    server: TDSServer, ase: TDSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statements that end when they are ended: by our own responder, each gives its own value or none at all."""
+    monkeypatch.setattr(socket_watch, "_INTERVAL", 0.0005)
+
+    def run(number: int) -> int:
+        adapter: Any = (SQLServer(server.source()), Sybase(ase.source()))[number % 2]
+        connection, ended = adapter.connect(), 0
+        for each in range(250):
+            sql = f"SELECT {each} AS x" if each % 2 else f"DECLARE @x int\nSET @x = {each}\nSELECT @x AS x"
+            try:
+                stream = adapter.run(connection, sql, {}, Limits(10, 0.002 + each % 5 / 1000))
+                assert everything(stream) == [(each,)]
+                reusable = stream.reusable
+            except TimedOut:
+                ended, reusable = ended + 1, False
+            if not reusable:
+                connection.close()
+                connection = adapter.connect()
+        connection.close()
+        return ended
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(run, range(6))) > 0
