@@ -8,8 +8,10 @@ import socket
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from adapters.base import ConnectFailed, RowTooLarge, SourceError, Stream, TimedOut
 
@@ -26,8 +28,8 @@ _INTERVAL = 0.05
 #: Threads that cancel statements at once at most: one may wait for a server that is silent.
 _MOST_CANCELS = 32
 
-#: The place of the number of received bytes in Linux's struct tcp_info.
-_BYTES_RECEIVED = struct.Struct("<128xQ")
+#: The places of the numbers of acknowledged and received bytes in Linux's struct tcp_info.
+_BYTE_COUNTS = struct.Struct("<120xQQ")
 
 
 def address_count(host: str, port: int) -> int:
@@ -54,6 +56,46 @@ def is_idle(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return not poll.poll(0)
+
+
+#: What a watchdog looks at.
+Use = TypeVar("Use")
+
+
+class Watchdog(ABC, Generic[Use]):
+    """Looks at uses of sockets at short intervals, from a thread of its own, which starts with the first use."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._running: dict[Use, None] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @abstractmethod
+    def _look(self, use: Use, now: float) -> None:
+        """Shut the socket of a use that is overdue. ``now`` is a time.monotonic() value."""
+
+    def _add(self, use: Use) -> None:
+        self._running[use] = None
+        if self._thread is None:
+            self._start()
+
+    def forget(self) -> None:
+        """Start anew in a forked child: the thread is the parent's."""
+        self.__init__(self._name)  # type: ignore[misc]
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_INTERVAL)
+            now = time.monotonic()
+            for use in list(self._running):
+                self._look(use, now)
 
 
 class Cancel:
@@ -91,7 +133,7 @@ class Watch:
         self.before = -1
 
 
-class StatementWatchdog:
+class StatementWatchdog(Watchdog[Watch]):
     """Ends statements that exceed their time or size.
 
     At the time limit it asks the server to end the statement (``Cancel``), where the server does not keep the limit by
@@ -100,10 +142,8 @@ class StatementWatchdog:
     and a lock that nobody else wants.
     """
 
-    def __init__(self) -> None:
-        self._running: dict[Watch, None] = {}
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self._cancels = threading.BoundedSemaphore(_MOST_CANCELS)
 
     def begin(
@@ -114,9 +154,7 @@ class StatementWatchdog:
         ``width``: also cut it once about twice that many bytes have arrived. A driver buffers what it fetches.
         """
         watch = Watch(descriptor, deadline + grace, 2 * width, cancel)
-        self._running[watch] = None
-        if self._thread is None:
-            self._start()
+        self._add(watch)
         return watch
 
     def end(self, watch: Watch) -> SourceError | None:
@@ -152,27 +190,13 @@ class StatementWatchdog:
         cut, watch.cut = watch.cut, None
         return cut
 
-    def forget(self) -> None:
-        """Start anew in a forked child: the thread is the parent's."""
-        self.__init__()  # type: ignore[misc]
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="statement-watch", daemon=True)
-                self._thread.start()
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(_INTERVAL)
-            now = time.monotonic()
-            for watch in list(self._running):
-                if watch.cut_at < now:
-                    self._cut(watch, TimedOut(silent=True))
-                elif watch.cancel is not None and watch.cancel.at < now and watch.canceller is None:
-                    self._cancel(watch, watch.cancel)
-                elif watch.max_bytes and self._received(watch) > watch.max_bytes:
-                    self._cut(watch, RowTooLarge())
+    def _look(self, watch: Watch, now: float) -> None:
+        if watch.cut_at < now:
+            self._cut(watch, TimedOut(silent=True))
+        elif watch.cancel is not None and watch.cancel.at < now and watch.canceller is None:
+            self._cancel(watch, watch.cancel)
+        elif watch.max_bytes and self._received(watch) > watch.max_bytes:
+            self._cut(watch, RowTooLarge())
 
     def _cancel(self, watch: Watch, cancel: Cancel) -> None:
         if not self._cancels.acquire(blocking=False):
@@ -213,11 +237,20 @@ class StatementWatchdog:
         return received - watch.before
 
 
+def byte_counts(connection: socket.socket) -> tuple[int, int]:
+    """Return how many bytes a TCP connection has delivered to its peer and received. Raises OSError for others."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTE_COUNTS.size)
+    try:
+        delivered, received = _BYTE_COUNTS.unpack(info)
+    except struct.error:  # an old kernel
+        raise OSError("the kernel does not count bytes") from None
+    return delivered, received
+
+
 def _received_bytes(descriptor: int) -> int:
     """Return the bytes that a TCP connection has received; 0 for other sockets."""
-    with suppress(OSError, struct.error), socket.socket(fileno=os.dup(descriptor)) as twin:
-        info = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
-        return int(_BYTES_RECEIVED.unpack(info)[0])
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
+        return byte_counts(twin)[1]
     return 0
 
 
@@ -226,5 +259,5 @@ def _shut_down(descriptor: int) -> None:
         twin.shutdown(socket.SHUT_RDWR)
 
 
-watchdog = StatementWatchdog()
+watchdog = StatementWatchdog("statement-watch")
 os.register_at_fork(after_in_child=watchdog.forget)

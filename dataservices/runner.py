@@ -43,7 +43,10 @@ def run(call: Call) -> Result:
     assert isinstance(plan, Plan)
     text, bound, limits = _statement_of(call, plan)
     adapter = plan.pool.adapter
-    pooled, stream = _execute(call, plan, limits, lambda connection, left: adapter.run(connection, text, bound, left))
+    deadline = time.monotonic() + limits.seconds
+    pooled, stream = _execute(
+        call, plan, limits, deadline, lambda connection, left: adapter.run(connection, text, bound, left)
+    )
     if not stream.columns:
         affected = stream.affected
         _close(pooled, stream)
@@ -55,7 +58,7 @@ def run(call: Call) -> Result:
         _close(pooled, stream)
         raise
     as_of = stream.as_of
-    rows = _rows(call, columns, project, pooled, stream, limits)
+    rows = _rows(call, columns, project, pooled, stream, limits, deadline)
     rows.as_of = as_of
     return rows
 
@@ -68,8 +71,9 @@ def explain(call: Call) -> list[str]:
     # EXPLAIN takes little time and writes nothing, whatever the operation does.
     limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
     adapter = plan.pool.adapter
+    deadline = time.monotonic() + limits.seconds
     pooled, lines = _execute(
-        call, plan, limits, lambda connection, left: adapter.explain(connection, text, bound, left)
+        call, plan, limits, deadline, lambda connection, left: adapter.explain(connection, text, bound, left)
     )
     pooled.give_back()
     return lines
@@ -102,11 +106,10 @@ def _check_blocks(call: Call, plan: Plan, given: list[str]) -> None:
 
 
 def _execute(
-    call: Call, plan: Plan, limits: Limits, action: Callable[[Any, Limits], Outcome]
+    call: Call, plan: Plan, limits: Limits, deadline: float, action: Callable[[Any, Limits], Outcome]
 ) -> tuple[pool.PooledConnection, Outcome]:
     """Perform an action on a pooled connection. On a dead one, what may be is repeated once. Raises Fault."""
     source_pool = plan.pool
-    deadline = time.monotonic() + limits.seconds
     for attempt in (1, 2):
         try:
             pooled = source_pool.checkout(limits.writes, deadline - time.monotonic())
@@ -178,6 +181,7 @@ def _rows(
     pooled: pool.PooledConnection,
     stream: Stream,
     limits: Limits,
+    deadline: float,
 ) -> Rows:
     batches = iter(stream)
     try:
@@ -194,7 +198,7 @@ def _rows(
     if call.per_page:
         # A page is short, and its headers say whether there is a next one.
         return _page(call, columns, project, pooled, stream, first, batches, limits)
-    rows = Rows(columns, iter(()), lambda: _close(pooled, stream))
+    rows = Rows(columns, iter(()), lambda: _close(pooled, stream), deadline)
     rows.batches = _capped_batches(call, rows, first, batches, project, limits)
     return rows
 

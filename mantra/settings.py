@@ -74,6 +74,9 @@ SNAPSHOT_COMPARE_SECONDS = env.float("MANTRA_SNAPSHOT_COMPARE_SECONDS", default=
 POOL_SECONDS = env.float("MANTRA_POOL_SECONDS", default=2.0)
 #: Threads of a worker process (gunicorn). One source may use at most half of them.
 WEB_THREADS = env.int("WEB_THREADS", default=16)
+#: A caller is waited for so many seconds in one response, and for what its bytes take at so many bytes a second.
+WEB_CALLER_SECONDS = env.float("WEB_CALLER_SECONDS", default=15.0)
+WEB_CALLER_RATE = env.int("WEB_CALLER_RATE", default=32768)
 #: The most bytes of a row, and of a page, of a data operation's response.
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)

@@ -19,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from mantra import probes
+from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
@@ -60,8 +61,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Respond to one HTTP request (PEP 3333)."""
     handle = HANDLERS.get(_first_segment(environ.get("PATH_INFO", "")))
     if handle is None:
-        chunks: Iterable[bytes] = django_application(environ, start_response)
-        return chunks
+        return delivery.watched(django_application(environ, start_response), environ)
     try:
         response = handle(environ)
     except Exception as error:  # serve() raises nothing: this is a defect of a handler
@@ -73,4 +73,4 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     # An upstream may have used a status that is not registered.
     start_response(_STATUS.get(response.status) or f"{response.status} -", fields)
     body = response.body
-    return (body,) if isinstance(body, bytes) else body
+    return delivery.watched((body,) if isinstance(body, bytes) else body, environ)

@@ -323,6 +323,20 @@ REQUEST_TOO_SLOW = _row(
     "Isi permintaan tidak diterima lengkap dalam batas waktu. Kirim lebih cepat, atau kirim lebih sedikit",
     "The request's body did not arrive within the time limit. Send it faster, or send less",
 )
+RESPONSE_TOO_SLOW = _row(
+    11131,
+    "response-too-slow",
+    408,
+    "Pemanggil tidak mengambil respons dalam batas waktu, sehingga MANTRA memutus koneksinya",
+    "The caller did not take the response within the time limit, so the bus closed its connection",
+)
+RESPONSES_BUSY = _row(
+    11132,
+    "responses-busy",
+    503,
+    "Terlalu banyak respons besar untuk operasi atau kunci akses ini sedang dikirim. Coba lagi sebentar lagi",
+    "Too many large responses of this operation, or to this access key, are being sent. Try again shortly",
+)
 
 # From 11201: the provider and its source or upstream.
 SOURCE_UNREACHABLE = _row(

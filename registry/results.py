@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,14 @@ class Result:
     """The result of a runner. A Fault is a result too."""
 
     status: int = 200
+    #: When a result that still fetches from its source or upstream must be sent (monotonic seconds), also if its caller
+    #: is slow; infinite for one that is complete.
+    deadline: float = math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """True while the result fetches from its source or upstream."""
+        return False
 
     def close(self) -> None:
         """Release the resources of the result at its source. May be called twice."""
@@ -40,14 +49,16 @@ class Rows(Result):
     ``count`` is the number of rows yielded so far.
     """
 
-    __slots__ = ("_close", "as_of", "batches", "columns", "count", "has_next", "truncated")
+    __slots__ = ("_close", "as_of", "batches", "columns", "count", "deadline", "has_next", "truncated")
 
     def __init__(
         self,
         columns: tuple[Column, ...],
         batches: Iterator[list[Row]],
         close: Callable[[], None] | None = None,
+        deadline: float = math.inf,
     ) -> None:
+        self.deadline = deadline
         self.columns = columns
         self.batches = batches
         self.truncated = False
@@ -57,12 +68,17 @@ class Rows(Result):
         self.as_of: float | None = None
         self._close = close
 
+    @property
+    def is_open(self) -> bool:
+        return self._close is not None
+
     def close(self) -> None:
         self.detach_close()()
 
     def detach_close(self) -> Callable[[], None]:
         """Return what close() would do, for another thread to do; close() then does nothing."""
         close, self._close = self._close, None
+        self.deadline = math.inf
         return close or _nothing
 
 
@@ -105,7 +121,7 @@ class RelayedResponse(Result):
     ``chunks`` raises Fault if the upstream aborts the response.
     """
 
-    __slots__ = ("_close", "chunks", "headers", "status", "whole")
+    __slots__ = ("_close", "chunks", "deadline", "headers", "status", "whole")
 
     def __init__(
         self,
@@ -113,7 +129,9 @@ class RelayedResponse(Result):
         headers: list[tuple[str, str]],
         chunks: Iterator[bytes],
         close: Callable[[], None] | None = None,
+        deadline: float = math.inf,
     ) -> None:
+        self.deadline = deadline
         self.status = status
         self.headers = headers
         self.chunks = chunks
@@ -121,9 +139,14 @@ class RelayedResponse(Result):
         self.whole = close is None
         self._close = close
 
+    @property
+    def is_open(self) -> bool:
+        return self._close is not None
+
     def close(self) -> None:
         if self._close is not None:
             close, self._close = self._close, None
+            self.deadline = math.inf
             close()
 
 

@@ -118,6 +118,11 @@ def _title(name: str) -> str:
     return name[5:].replace("_", "-").title()
 
 
+def caller_socket(environ: Environ) -> socket.socket | None:
+    """Return the caller's socket if the server gives it. PEP 3333 has no name for it."""
+    return environ.get("gunicorn.socket")
+
+
 def _aborter(caller: socket.socket | None) -> Callable[[], None] | None:
     """Return a function that ends a blocked read of the caller's body."""
     return None if caller is None else lambda: caller.shutdown(socket.SHUT_RD)
@@ -140,7 +145,7 @@ def raw_request(environ: Environ) -> RawRequest:
         headers=headers,
         body=environ["wsgi.input"],
         length=int(content_length) if content_length else None if chunked else 0,
-        abort=_aborter(environ.get("gunicorn.socket")) if content_length or chunked else None,
+        abort=_aborter(caller_socket(environ)) if content_length or chunked else None,
         scheme="https" if scheme == "https" else "http",
         host=environ.get("HTTP_HOST", ""),
     )
@@ -264,6 +269,10 @@ def response(
     body = recorded.send(chunks, conditional)
     headers = {"Content-Type": media_type}
     if not isinstance(body, bytes):
+        if body.length is not None:
+            headers["Content-Length"] = str(body.length)
+            if conditional is not None and conditional.etag:
+                headers["ETag"] = conditional.etag
         return Response(status, body, headers)
     if conditional is None:
         headers["Content-Length"] = str(len(body))

@@ -14,12 +14,16 @@ from typing import Any
 from django.conf import settings
 
 from registry import faults
+from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.calls import Call
 from registry.journal import chain, segments
 from registry.results import Affected, Fault, RelayedResponse, Result, Rows
 from registry.snapshot.types import Service
 
 log = logging.getLogger("mantra.journal")
+
+#: Seconds that a large response waits for a place among those that are being sent.
+PLACE_SECONDS = 0.1
 
 
 def begin(call: Call, described: Service | None = None) -> None:
@@ -96,24 +100,66 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
 
 
+#: The largest body in bytes that is recorded as sent before it is. The kernel takes about as much without waiting for
+#: the caller.
+SMALL_BODY = 256 * 1024
+
+
 def finish_when_sent(call: Call, result: Result) -> RecordedResult:
     """Return the result as a protocol handler sends it: its record ends with the last byte."""
-    return RecordedResult(call, result)
+    recorded = RecordedResult(call, result)
+    if result.is_open:
+        # Before its rows are fetched, and perhaps spooled: a refusal must cost little.
+        try:
+            recorded.hold_places()
+        except Fault as fault:
+            recorded.fail(fault)
+    return recorded
 
 
 class RecordedResult:
     """A call and its result, until the last byte has been sent."""
 
-    __slots__ = ("call", "result")
+    __slots__ = ("_places", "call", "result")
 
     def __init__(self, call: Call, result: Result) -> None:
         self.call = call
         self.result = result
+        #: The bulkheads in which a large response has a place.
+        self._places: list[Bulkhead] = []
+
+    def hold_places(self) -> None:
+        """Take a place for a large response of this operation and to this key. Raises Fault if there is none.
+
+        A slow caller's response holds a thread of the worker process. Half of the threads stay free for other
+        operations and keys.
+        """
+        if self._places:
+            return
+        operation, key = self.call.operation, self.call.key
+        keys = [("responses", "operation", operation.id)] if operation is not None else []
+        if key is not None:
+            keys.append(("responses", "key", key.id))
+        for bulkhead in map(bulkhead_for, keys):
+            if not bulkhead.try_acquire(PLACE_SECONDS):
+                self._release_places()
+                raise Fault(faults.RESPONSES_BUSY, retry_after=1)
+            self._places.append(bulkhead)
+
+    def _release_places(self) -> None:
+        while self._places:
+            self._places.pop().release()
 
     def fail(self, fault: Fault) -> None:
         """Replace a result that could not be encoded, and of which no byte was sent, by a fault."""
         self.result.close()
         self.result = fault.without_traceback()
+
+    def end(self, sent: int, fault: Fault | None = None, broken: bool = False, status: int | None = None) -> None:
+        """Release what the call holds, and record its end. ``fault``: what ended it, if that is not its result."""
+        self.result.close()
+        self._release_places()
+        end(self.call, fault or self.result, sent, broken, status)
 
     def send(
         self, chunks: Iterator[bytes], conditional: Callable[[bytes], tuple[int, bytes]] | None = None
@@ -127,33 +173,43 @@ class RecordedResult:
         second = next(chunks, None)
         if second is None:
             status, first = conditional(first) if conditional is not None else (None, first)
-            self.result.close()
-            end(self.call, self.result, len(first), status=status)
+            if len(first) > SMALL_BODY:
+                return self._large(first)
+            self.end(len(first), status=status)
             return first
         if self.call.method == "HEAD":
-            self.result.close()
-            end(self.call, self.result, 0)
+            self.end(0)
             return b""
         return StreamedBody(self, (first, second), chunks)
+
+    def _large(self, body: bytes) -> StreamedBody:
+        """Return a complete body that is recorded as sent only when it is. Raises Fault."""
+        self.result.close()
+        self.hold_places()
+        return StreamedBody(self, (body,), iter(()), len(body))
 
     def relay(self, response: RelayedResponse) -> bytes | StreamedBody:
         """Return the body of an upstream's response as it comes. Raises Fault if its first chunk cannot be read."""
         if self.call.method == "HEAD" or response.status in (204, 304):
-            response.close()
-            end(self.call, response, 0)
+            self.end(0)
             return b""
         first = next(response.chunks, b"")
         if not first or response.whole:
-            response.close()
-            end(self.call, response, len(first))
+            if len(first) > SMALL_BODY:
+                return self._large(first)
+            self.end(len(first))
             return first
         return StreamedBody(self, (first,), response.chunks)
 
 
 class StreamedBody:
-    """The bytes of a long response. Closing it before its end marks the record as aborted."""
+    """The bytes of a large response. Closing it before its end marks the record as aborted."""
 
-    def __init__(self, recorded: RecordedResult, ready: tuple[bytes, ...], rest: Iterator[bytes]) -> None:
+    def __init__(
+        self, recorded: RecordedResult, ready: tuple[bytes, ...], rest: Iterator[bytes], length: int | None = None
+    ) -> None:
+        #: The length of the whole body if it is known.
+        self.length = length
         self._recorded = recorded
         self._ready = list(reversed(ready))
         self._rest = rest
@@ -175,27 +231,33 @@ class StreamedBody:
         self._sent += len(chunk)
         return chunk
 
-    def close(self) -> None:
-        if self._open:
-            self._finish(broken=True)
+    @property
+    def deadline(self) -> float:
+        """When the body must have been sent, in monotonic seconds; infinite if nothing waits for that."""
+        return self._recorded.result.deadline
 
-    def _finish(self, broken: bool) -> None:
+    def close(self) -> None:
+        """End the response; it is recorded as aborted if bytes are left."""
+        self._finish(broken=True)
+
+    def abort(self, fault: Fault) -> None:
+        """Record a response that ended before its last byte, and why."""
+        call = self._recorded.call
+        log.warning("request %s: response aborted after %d bytes: %s", call.request_id, self._sent, fault.kind.name)
+        self._finish(broken=True, fault=fault)
+
+    def _finish(self, broken: bool, fault: Fault | None = None) -> None:
         if self._open:
             self._open = False
-            self._recorded.result.close()
-            end(self._recorded.call, self._recorded.result, self._sent, broken)
+            self._recorded.end(self._sent, fault, broken)
 
     def _fail(self, error: Exception) -> None:
         """Record an aborted response. Its headers have been sent: only the broken transfer shows it to the caller."""
         call = self._recorded.call
         log.error("request %s: response aborted after %d bytes: %s", call.request_id, self._sent, type(error).__name__)
-        result = self._recorded.result
-        result.close()
         if not isinstance(error, Fault):
             error = Fault(faults.INTERNAL, request_id=call.request_id)
-        if self._open:
-            self._open = False
-            end(call, error, self._sent, broken=True)
+        self._finish(broken=True, fault=error)
 
 
 def internal_fault(call: Call) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -43,10 +44,11 @@ def to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
 def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
     plan = context.plan
     if plan.pass_through and context.raw_request is not None:
-        return relay(response, plan.returned_headers, address_map(context, context.raw_request))
+        addresses = address_map(context, context.raw_request)
+        return relay(response, plan.returned_headers, addresses, context.deadline)
     restricted = bool(context.granted_fields or plan.declared)
     if not restricted and _has_callers_format(context, response):
-        return relay(response, DOCUMENT, None)
+        return relay(response, DOCUMENT, None, context.deadline)
     try:
         value = plan.style.decode(context, response)
     except DecodeError as error:
@@ -79,10 +81,13 @@ def address_map(context: ForwardingContext, raw_request: RawRequest) -> AddressM
     )
 
 
-def relay(response: UpstreamResponse, returned: frozenset[str], addresses: AddressMap | None) -> RelayedResponse:
+def relay(
+    response: UpstreamResponse, returned: frozenset[str], addresses: AddressMap | None, deadline: float = math.inf
+) -> RelayedResponse:
     """Return a response as it came, with the ``returned`` headers (lower case). Raises Fault.
 
     Addresses of the upstream in its headers become those of the alias, if there is a map of them.
+    ``deadline``: when it must have been sent if it is not read whole here (monotonic seconds).
     """
     dropped = connection_named(response.fields.get("connection", ""))
     headers: list[tuple[str, str]] = []
@@ -99,7 +104,7 @@ def relay(response: UpstreamResponse, returned: frozenset[str], addresses: Addre
     if length is not None and length <= BUFFERED_BYTES:
         body = response.read()
         return RelayedResponse(response.status, headers, iter((body,) if body else ()))
-    return RelayedResponse(response.status, headers, response.chunks(), response.close)
+    return RelayedResponse(response.status, headers, response.chunks(), response.close, deadline)
 
 
 def document_response(body: bytes, media_type: str) -> RelayedResponse:

@@ -45,7 +45,7 @@ def read_all(connection: socket.socket, seconds: float) -> int:
 
 
 def test_more_than_twice_the_width_is_cut_off(flood: socket.socket) -> None:
-    watchdog = StatementWatchdog()
+    watchdog = StatementWatchdog("test")
     watch = watchdog.begin(flood.fileno(), time.monotonic() + 60, 8 * MIB)
     began = time.monotonic()
     came = read_all(flood, 30)
@@ -56,7 +56,7 @@ def test_more_than_twice_the_width_is_cut_off(flood: socket.socket) -> None:
 
 
 def test_without_a_width_any_amount_may_come(flood: socket.socket) -> None:
-    watchdog = StatementWatchdog()
+    watchdog = StatementWatchdog("test")
     watch = watchdog.begin(flood.fileno(), time.monotonic() + 60)
     assert read_all(flood, 0.5) > 16 * MIB
     assert watchdog.end(watch) is None
@@ -64,7 +64,7 @@ def test_without_a_width_any_amount_may_come(flood: socket.socket) -> None:
 
 
 def test_each_statement_has_the_whole_width(flood: socket.socket) -> None:
-    watchdog = StatementWatchdog()
+    watchdog = StatementWatchdog("test")
     received = []
     for _ in range(4):
         watch = watchdog.begin(flood.fileno(), time.monotonic() + 60, 1024 * MIB)
@@ -76,7 +76,7 @@ def test_each_statement_has_the_whole_width(flood: socket.socket) -> None:
 
 
 def test_the_clock_still_cuts(flood: socket.socket) -> None:
-    watchdog = StatementWatchdog()
+    watchdog = StatementWatchdog("test")
     watch = watchdog.begin(flood.fileno(), time.monotonic() - 0.5)
     read_all(flood, 10)
     assert isinstance(watchdog.end(watch), TimedOut)

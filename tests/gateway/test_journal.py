@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 from registry import faults
 from registry.journal import chain, reader, sealing, segments, shipping
 from registry.models import AccessKey, CallRecord, JournalSegment
-from tests.cast import Cast, call
+from tests.cast import Cast, call, ends_of
 
 
 def segment() -> Path:
@@ -259,3 +259,15 @@ def test_pruning(cast: Cast) -> None:
     shipping.prune()
     assert not path.exists()
     assert CallRecord.objects.count() == 0
+
+
+def test_a_large_body_is_recorded_as_sent_when_it_is(cast: Cast) -> None:
+    """One row of 400 kB: it is complete before its first byte, and its caller may still be too slow for it."""
+    cast.operation("lebar", f"SELECT replace('{'x' * 400}', 'x', '{'y' * 1000}') AS isi", cache_seconds=60)
+    reply = cast.get("lebar.json")
+    assert int(reply.headers["content-length"]) == len(reply.body) > 400_000
+    [end] = ends_of(reply.headers["x-request-id"])
+    assert (end["code"], end["bytes"], end["rows"]) == (200, len(reply.body), 1)
+    assert cast.get("lebar.json", if_none_match=reply.headers["etag"]).status == 304
+    head = call("/rest/prov/data/lebar.json", "HEAD", accesskey=cast.key)
+    assert head.headers["content-length"] == reply.headers["content-length"]

@@ -43,6 +43,7 @@ class Nginx:
         for name, text in texts.items():
             for old, new in {
                 "/tmp/": f"{folder}/",  # first: the folder itself lies there
+                "/spool/": f"{folder}/",
                 "${MANTRA_TRUSTED_PROXIES}": str(trusted_proxies),
                 "${MANTRA_ACCELERATED}": secret,
                 "/var/lib/mantra/offload/": f"{ends or folder}/",

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -403,6 +404,27 @@ def test_nginx_refuses_a_huge_body(nginx: Nginx, behind: Behind) -> None:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 17000000\r\n\r\n")
         assert read_response(connection, "POST")[0] == 413
     assert len(behind.heads) == 1
+
+
+@pytest.mark.parametrize("trusted_proxies", [1, 2])
+def test_f3_nginx_takes_so_many_requests_at_once_from_one_caller(
+    tmp_path: Path, behind: Behind, trusted_proxies: int
+) -> None:
+    server = Nginx(tmp_path, behind, trusted_proxies=trusted_proxies)
+    begun = b"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 9.9.9.9, 10.0.0.7\r\nContent-Length: 9\r\n\r\n"
+    try:
+        with ExitStack() as held:
+            for _ in range(66):
+                held.enter_context(socket.create_connection(("127.0.0.1", server.port))).sendall(begun)
+            wait_until(lambda: server.request("/", X_Forwarded_For="10.0.0.7")[0] == 429, 20, "the refusal")
+            status, body = server.request("/", X_Forwarded_For="10.0.0.7")
+            told = json.loads(body)
+            assert (status, told["status"], server.headers["Retry-After"]) == (429, 429, "1")
+            assert server.headers["X-Request-Id"] == told["request_id"]
+            # Only a proxy of ours is believed about who calls.
+            assert server.request("/", X_Forwarded_For="10.0.0.8")[0] == (200 if trusted_proxies == 2 else 429)
+    finally:
+        server.close()
 
 
 def test_b24_nginx_forwards_long_addresses_and_refuses_longer_ones_as_a_problem(nginx: Nginx, behind: Behind) -> None:

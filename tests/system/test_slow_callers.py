@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -12,13 +14,19 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 
-from tests.bounds import assert_within
+from registry import faults
+from tests.bounds import assert_short, assert_within
+from tests.cast import make_table
+from tests.servers.bus import Bus
+from tests.servers.nginx import Nginx
+from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.process import answers, ending_with_us, free_port, permit, wait_until
-from tests.servers.wire import exchange, read_response
+from tests.servers.wire import dribble, exchange, read_response
 
 ROOT = Path(settings.BASE_DIR)
 
@@ -204,3 +212,217 @@ def test_b24_a_request_that_cannot_be_read_is_refused_as_a_problem(small: int) -
 def test_b24_an_address_of_nine_thousand_letters_is_read(small: int) -> None:
     said = exchange(small, b"GET /?x=" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 200 ")
+
+
+# -------------------------------------------------------------------------------------- the bus
+
+#: 400 rows of 60 kB.
+LARGE_SQLITE = (
+    "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 400) "
+    f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi FROM s"
+)
+LARGE_POSTGRESQL = f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi FROM generate_series(1, 400) AS s(n)"
+
+
+def bundle(postgresql: PostgreSQLServer) -> dict[str, Any]:
+    """Operations with a large response, open and with a key, and small ones on the same sources."""
+    shared = {"kind": "data", "state": "published", "timeout_ms": 2000}
+    operations = [
+        {"code": "besar", "source": "berkas", "access": "open", "sql": LARGE_SQLITE},
+        {"code": "sedang", "source": "berkas", "access": "open", "sql": LARGE_SQLITE.replace("400", "170")},
+        {"code": "kecil", "source": "berkas", "access": "open", "sql": "SELECT 1 AS n"},
+        {"code": "besar_pg", "source": "pg", "access": "restricted", "sql": LARGE_POSTGRESQL},
+        {"code": "kecil_pg", "source": "pg", "access": "restricted", "sql": "SELECT 1 AS n"},
+    ]
+    source = {"engine": "postgresql", "host": "127.0.0.1", "port": str(postgresql.port), "database": "mantra"}
+    return {
+        "agencies": [{"code": "prov", "name": "Penyedia"}],
+        "sources": [
+            {"agency": "prov", "code": "berkas", "engine": "sqlite", "database": "uji.sqlite3"},
+            {"agency": "prov", "code": "pg", "user": "mantra", "password": "env:PG_PASSWORD"} | source,
+        ],
+        "services": [
+            {"agency": "prov", "code": "data", "title": "Data", "operations": [shared | each for each in operations]}
+        ],
+        "applications": [
+            {
+                "agency": "prov",
+                "code": "app",
+                "title": "Aplikasi",
+                "grants": [
+                    {"operation": f"prov/data/{each['code']}", "purpose": "uji"}
+                    for each in operations
+                    if each["access"] == "restricted"
+                ],
+            }
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer) -> Iterator[Bus]:
+    with Bus(
+        tmp_path_factory.mktemp("bus"),
+        bundle(postgresql),
+        "prov/app",
+        MANTRA_SOURCE_FILE_DIRS=str(make_table().parent.parent),
+        PG_PASSWORD=postgresql.password,
+        WEB_THREADS="8",
+        WEB_CALLER_SECONDS="1",
+    ) as made:
+        yield made
+
+
+def slow_reader(port: int, path: str, key: str = "") -> socket.socket:
+    """A caller who takes a response through a small buffer, when it takes any of it at all."""
+    caller = socket.socket()
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    caller.settimeout(30)
+    caller.connect(("127.0.0.1", port))
+    caller.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccessKey: {key}\r\n\r\n".encode())
+    return caller
+
+
+@contextmanager
+def slow_readers(port: int, path: str, count: int, key: str = "") -> Iterator[list[socket.socket]]:
+    """Callers who take about a kilobyte a second."""
+    with ExitStack() as held:
+        callers: list[socket.socket] = []
+        for _ in range(count):
+            # One by one: who comes while another's rows are being fetched may be refused.
+            callers.append(held.enter_context(slow_reader(port, path, key)))
+            select.select(callers[-1:], [], [], 1)
+        stop = threading.Event()
+
+        def read() -> None:
+            while not stop.wait(0.25):
+                for caller in select.select(callers, [], [], 0)[0]:
+                    with suppress(OSError):
+                        caller.recv(256)
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        try:
+            yield callers
+        finally:
+            stop.set()
+            thread.join()
+
+
+def assert_alive(bus: Bus, seconds: float = 1.5) -> None:
+    began = time.monotonic()
+    assert bus.request("/healthz", timeout=30).status == 200
+    assert_within(seconds, began)
+
+
+def served_again(bus: Bus, path: str) -> bool:
+    return bus.request(path).status == 200
+
+
+def codes(bus: Bus, before: set[str]) -> list[int]:
+    """The codes with which the calls since then ended, without those that went well."""
+    return [end["code"] for id, end in bus.ends().items() if id not in before and end["code"] != 200]
+
+
+def in_transaction(postgresql: PostgreSQLServer) -> int:
+    """How many sessions of the source are in a transaction and wait for the bus."""
+    with closing(postgresql.superuser()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        return int(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def test_f3_slow_readers_give_a_sources_connections_back(bus: Bus) -> None:
+    with slow_readers(bus.port, "/rest/prov/data/besar.json", 8):
+        time.sleep(0.5)  # until they hold what they can
+        assert_alive(bus)
+        # The time limit is two seconds; one more is left for what is on its way.
+        took = wait_until(lambda: served_again(bus, "/rest/prov/data/kecil.json"), 12, "the source")
+    assert_short(took, 4)
+
+
+def test_f3_no_session_of_the_source_stays_in_a_transaction(bus: Bus, postgresql: PostgreSQLServer) -> None:
+    with slow_readers(bus.port, "/rest/prov/data/besar_pg.json", 6, bus.key):
+        wait_until(lambda: in_transaction(postgresql), 10, "the transactions")
+        assert_short(wait_until(lambda: not in_transaction(postgresql), 12, "their end"), 4)
+        assert served_again(bus, "/rest/prov/data/kecil_pg.json")
+
+
+def test_f3_slow_readers_of_a_spooled_response_leave_threads_to_others(bus: Bus) -> None:
+    with slow_readers(bus.port, "/rest/prov/data/besar.php", 20):
+        for _ in range(10):
+            assert_alive(bus, 3)
+            time.sleep(0.2)
+        wait_until(lambda: served_again(bus, "/rest/prov/data/kecil.json"), 12, "the source")
+
+
+def test_f3_the_journal_says_that_the_caller_was_too_slow(bus: Bus) -> None:
+    before = set(bus.ends())
+    with slow_readers(bus.port, "/rest/prov/data/besar.json", 2):
+        wait_until(lambda: len(codes(bus, before)) == 2, 12, "the records")
+    assert codes(bus, before) == [faults.RESPONSE_TOO_SLOW.code] * 2
+    ends = [end for id, end in bus.ends().items() if id not in before]
+    assert all(end["broken"] for end in ends)
+
+
+def test_f3_slow_readers_behind_nginx_hold_no_thread(bus: Bus, postgresql: PostgreSQLServer, tmp_path: Path) -> None:
+    nginx = Nginx(tmp_path, bus)
+    try:
+        with slow_readers(nginx.port, "/rest/prov/data/besar.php", 20):
+            for _ in range(5):
+                began = time.monotonic()
+                assert nginx.request("/healthz") == (200, b"ok\n")
+                assert_within(2, began)
+            with slow_readers(nginx.port, "/rest/prov/data/besar_pg.json", 6, bus.key):
+                wait_until(lambda: served_again(bus, "/rest/prov/data/kecil_pg.json"), 12, "the source")
+                assert_short(wait_until(lambda: not in_transaction(postgresql), 12, "the transactions' end"), 4)
+    finally:
+        nginx.close()
+
+
+def test_f3_nginx_takes_a_response_at_once_for_a_slow_caller(bus: Bus, tmp_path: Path) -> None:
+    """10 MB: the bus is done with it, and its caller has read nothing yet."""
+    nginx = Nginx(tmp_path, bus)
+    before = set(bus.ends())
+    try:
+        with closing(slow_reader(nginx.port, "/rest/prov/data/sedang.php")) as caller:
+            wait_until(lambda: [end for id, end in bus.ends().items() if id not in before], 10, "the record")
+            response = http.client.HTTPResponse(caller)
+            response.begin()
+            assert len(response.read()) > 10_000_000
+    finally:
+        nginx.close()
+    [end] = [end for id, end in bus.ends().items() if id not in before]
+    assert end["code"] == 200 and "broken" not in end
+
+
+def test_f3_a_caller_who_keeps_the_rate_gets_all_of_a_response(bus: Bus) -> None:
+    """It takes three times as long as a caller may be waited for without bytes."""
+    with closing(connect(bus.port)) as caller:
+        caller.sendall(b"GET /rest/prov/data/besar.php HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = http.client.HTTPResponse(caller)
+        response.begin()
+        began, size = time.monotonic(), 0
+        while piece := response.read(400_000):
+            size += len(piece)
+            time.sleep(max(0.0, size / 8_000_000 - (time.monotonic() - began)))
+    assert size > 24_000_000
+
+
+def test_f3_large_responses_of_one_operation_are_bounded(bus: Bus) -> None:
+    """Half of the threads; the others of that operation are told to come again, and other operations are not."""
+    with slow_readers(bus.port, "/rest/prov/data/besar.php", 4):
+        refused = bus.request("/rest/prov/data/besar.php")
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        assert served_again(bus, "/rest/prov/data/kecil.json")
+    wait_until(lambda: bus.request("/rest/prov/data/besar.php").status == 200, 10, "a place")
+
+
+def test_f12_a_body_that_trickles_is_a_fault(bus: Bus) -> None:
+    before = set(bus.ends())
+    with closing(connect(bus.port)) as caller:
+        head = "POST /soap/prov/data HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 900\r\n\r\n"
+        caller.sendall(head.encode())
+        dribble(caller, 10)
+        status, body = read_response(caller, "POST")
+    assert status == 500 and b"11130" in body
+    assert codes(bus, before) == [faults.REQUEST_TOO_SLOW.code]
