@@ -337,6 +337,13 @@ RESPONSES_BUSY = _row(
     "Terlalu banyak respons besar untuk operasi atau kunci akses ini sedang dikirim. Coba lagi sebentar lagi",
     "Too many large responses of this operation, or to this access key, are being sent. Try again shortly",
 )
+BODY_ENCODING = _row(
+    11133,
+    "body-encoding",
+    415,
+    "Pemadatan isi permintaan ini tidak didukung. Kirim tanpa Content-Encoding, atau dengan gzip atau deflate",
+    "This compression of the body is not supported. Send it without Content-Encoding, or with gzip or deflate",
+)
 
 # From 11201: the provider and its source or upstream.
 SOURCE_UNREACHABLE = _row(

@@ -17,6 +17,7 @@ from django.core.handlers.wsgi import get_path_info
 from django.utils.http import http_date
 
 from mantra.gateway.recording import RecordedResult, StreamedBody
+from proxyservices.decoders.limits import DecodeError, inflate
 from registry import faults
 from registry.calls import Call, RawRequest
 from registry.results import Document, Fault, RelayedResponse, Result, Rows
@@ -87,7 +88,32 @@ def form_pairs(body: bytes) -> list[tuple[str, str]]:
 
 
 def body(environ: Environ) -> bytes:
-    """Return the request's body, at most settings.MAX_BODY_BYTES. Raises Fault."""
+    """Return the request's body without its Content-Encoding, at most settings.MAX_BODY_BYTES. Raises Fault."""
+    content = _received_body(environ)
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    return _inflated(content, encoding.strip().lower()) if encoding and content else content
+
+
+def _inflated(content: bytes, encoding: str) -> bytes:
+    try:
+        return inflate(content, encoding, settings.MAX_BODY_BYTES)
+    except DecodeError as error:
+        raise _undecodable(str(error)) from None
+
+
+def _undecodable(reason: str) -> Fault:
+    if reason == "encoding":
+        return Fault(faults.BODY_ENCODING)
+    if reason == "size":
+        return Fault(faults.BODY_TOO_LARGE, limit=settings.MAX_BODY_BYTES)
+    return Fault(
+        faults.BODY_INVALID,
+        reason_id="pemadatannya (Content-Encoding) rusak",
+        reason_en="its compression (Content-Encoding) is damaged",
+    )
+
+
+def _received_body(environ: Environ) -> bytes:
     limit = settings.MAX_BODY_BYTES
     content_length = environ.get("CONTENT_LENGTH") or ""
     stream = environ["wsgi.input"]

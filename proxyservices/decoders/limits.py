@@ -22,7 +22,10 @@ class DecodeError(ValueError):
 
 
 def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Return a body without its Content-Encoding, of at most ``max_bytes``. Raises DecodeError."""
+    """Return a body without its Content-Encoding (lower case), of at most ``max_bytes``.
+
+    Raises DecodeError: "encoding" for an unknown one, "damaged", or "size".
+    """
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
@@ -31,9 +34,11 @@ def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
     try:
         plain = decompressor.decompress(body, max_bytes + 1)
     except zlib.error:
-        raise DecodeError("encoding") from None
-    if len(plain) > max_bytes or not decompressor.eof:
-        raise DecodeError("encoding")
+        raise DecodeError("damaged") from None
+    if len(plain) > max_bytes:
+        raise DecodeError("size")
+    if not decompressor.eof:
+        raise DecodeError("damaged")
     return plain
 
 

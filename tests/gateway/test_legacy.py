@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -87,6 +88,14 @@ def test_caller_style_post(legacy: Cast) -> None:
     assert code_of(reply) == 200
     path_wins = call("/json/prov/data/dua/Unit+2/x", "POST", body, accesskey=KEYS["dua"], content_type=FORM)
     assert code_of(path_wins) == 10012
+
+
+def test_f17_a_compressed_form(legacy: Cast) -> None:
+    body = gzip.compress(b"unit_kerja=Unit+1&nama=Orang+1%25")
+    more = {"accesskey": KEYS["dua"], "content_type": "application/x-www-form-urlencoded"}
+    assert code_of(call("/json/prov/data/dua", "POST", body, content_encoding="gzip", **more)) == 200
+    refused = call("/json/prov/data/dua", "POST", body, content_encoding="br", **more)
+    assert code_of(refused) == faults.BODY_ENCODING.code
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 from datetime import timedelta
@@ -228,12 +229,30 @@ def test_wrong_body(cast: Cast, body: str, content_type: str, kind: results.Faul
     assert_problem(cast.get("satu.json", method="POST", body=body, content_type=content_type), kind)
 
 
+@pytest.mark.parametrize(
+    ("body", "encoding", "kind"),
+    [
+        (b"id=7", "br", faults.BODY_ENCODING),
+        (gzip.compress(gzip.compress(b"id=7")), "gzip, gzip", faults.BODY_ENCODING),
+        (b"id=7", "gzip", faults.BODY_INVALID),
+        (gzip.compress(b"id=7")[:-9], "gzip", faults.BODY_INVALID),
+        (gzip.compress(b"id=7&x=" + b"y" * 1_000_000), "gzip", faults.BODY_TOO_LARGE),
+        (gzip.compress(b"\0" * 500_000_000, 1), "gzip", faults.BODY_TOO_LARGE),
+    ],
+    ids=["unknown", "twice", "not compressed", "incomplete", "large", "a bomb"],
+)
+def test_f17_wrong_compression(cast: Cast, body: bytes, encoding: str, kind: results.FaultKind) -> None:
+    reply = cast.get("satu.json", method="POST", body=body, content_type=FORM, content_encoding=encoding)
+    assert_problem(reply, kind)
+    assert reply.headers.get("accept-encoding") == ("gzip, deflate" if kind is faults.BODY_ENCODING else None)
+
+
 def test_a_body_that_is_shorter_than_it_says(cast: Cast) -> None:
     reply = cast.get("satu.json", method="POST", body="id=7", content_type=FORM, content_length="40")
     assert_problem(reply, faults.BODY_INVALID)
 
 
-@pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "", "nonsense"])
+@pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "nonsense"])
 def test_unacceptable(cast: Cast, accept: str) -> None:
     reply = cast.get("satu", "id=7", accept=accept)
     assert_problem(reply, faults.NOT_ACCEPTABLE)

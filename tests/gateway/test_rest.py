@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import zlib
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,26 @@ def test_parameters_by_form_and_by_json(cast: Cast) -> None:
     as_json = cast.get("satu.json", method="POST", body='{"id": 7}', content_type="application/json; charset=utf-8")
     assert form.status == as_json.status == 200
     assert form.body == as_json.body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "X-GZIP", " deflate ", "identity", ""])
+def test_f17_a_compressed_body_is_unpacked(cast: Cast, coding: str) -> None:
+    pack = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}.get(coding.strip().lower(), bytes)
+    body = pack(b'{"id": 7}')
+    reply = cast.get("satu.json", method="POST", body=body, content_type="application/json", content_encoding=coding)
+    assert reply.json()["count"] == 1
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/json", "application/vnd.instansi.satu+json"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+def test_f20_json_bodies(cast: Cast, media_type: str, mark: bytes) -> None:
+    reply = cast.get("satu.json", method="POST", body=mark + b'{"id": 7}', content_type=media_type)
+    assert reply.json()["count"] == 1
+
+
+@pytest.mark.parametrize("accept", ["", " ", ", ,"])
+def test_f20_an_empty_accept_names_no_type(cast: Cast, accept: str) -> None:
+    assert cast.get("satu", "id=7", accept=accept).headers["content-type"] == "application/json"
 
 
 def test_values_are_bound_never_spliced(cast: Cast) -> None:

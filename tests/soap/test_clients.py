@@ -195,6 +195,14 @@ def test_php_without_the_wsdl(running: Running, version: str) -> None:
     held_faults(found["faults"], running, version, {"unknown"})
 
 
+@BOTH
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_f17_php_may_compress_its_requests(running: Running, version: str, compression: str) -> None:
+    words = [f"{running.url}?wsdl", running.url, running.key, version, "soap", "none", compression]
+    found = ran(["php", str(HERE / "clients/client.php"), *words], ECHO | {"ya": True})
+    assert found["gema"] == ECHO | {"bulat": int(ECHO["bulat"]), "ya": True}
+
+
 # ------------------------------------------------------------------------------------------- Java
 
 

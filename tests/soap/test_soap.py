@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import gc
+import gzip
 import io
 import re
 import tracemalloc
@@ -106,6 +107,16 @@ def test_encodings(cast: Cast, encoding: str, declared: str, content_type: str) 
     declaration = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
     body = (declaration + envelope("gema", "<m:kata>Café</m:kata>")).encode(encoding)
     assert rows(valid(post(body, accesskey=cast.key, content_type=content_type))) == [{"kata": "Café"}]
+
+
+@BOTH
+def test_f17_a_compressed_envelope(cast: Cast, version: str) -> None:
+    body = gzip.compress(envelope("satu", FIVE, version).encode())
+    reply = post(body, version, accesskey=cast.key, content_encoding="gzip")
+    assert reply.status == 200 and rows(valid(reply, version))
+    refused = post(body, version, accesskey=cast.key, content_encoding="br")
+    assert fault(refused, version)["code"] == str(faults.BODY_ENCODING.code)
+    assert refused.status == (415 if version == "1.2" else 500)
 
 
 # ---------------------------------------------------------------------------------------- the key

@@ -10,6 +10,7 @@ import orjson
 from mantra.gateway.formats import FORMATS
 from mantra.gateway.http import Environ, language, problem_members
 from mantra.gateway.protocols.responding import FaultResponse
+from registry import faults
 from registry.calls import Call
 from registry.results import Document, Fault
 
@@ -36,6 +37,8 @@ def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
     if fault.status == 405:
         headers["Allow"] = str(fault.details.get("allowed", ""))
+    if fault.code == faults.BODY_ENCODING.code:
+        headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, section 15.5.16
     if fault.retry_after is not None:
         headers["Retry-After"] = str(fault.retry_after)
     return FaultResponse(content, media_type, fault.status, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -28,6 +29,7 @@ from registry.snapshot.types import Operation
 
 _DEFAULT = "json"
 _FORM = "application/x-www-form-urlencoded"
+_JSON = ("application/json", "text/json")
 #: Further media types that select a format.
 _ALIASES = {"text/xml": "xml", "text/json": "json", "application/*": _DEFAULT, "*/*": _DEFAULT, "text/*": "csv"}
 _TYPES = {name: format.media_type.partition(";")[0] for name, format in FORMATS.items()}
@@ -59,7 +61,7 @@ def read(environ: Environ) -> Call:
     )
     try:
         call.agency, call.service, call.code, suffix, call.path_suffix = address(http.path(environ))
-        call.format = suffix or accepted(environ.get("HTTP_ACCEPT", "*/*"))
+        call.format = suffix or accepted(environ.get("HTTP_ACCEPT", ""))
     except Fault as fault:
         if fault.code != faults.NOT_ACCEPTABLE.code or not _passes_through(call):
             call.error = fault
@@ -93,7 +95,12 @@ def address(path: str) -> tuple[str, str, str, str, str]:
 
 @lru_cache(maxsize=1024)
 def accepted(header: str) -> str:
-    """Return the format with the highest quality in an Accept header. Raises Fault if it accepts none."""
+    """Return the format with the highest quality in an Accept header. Raises Fault if it accepts none.
+
+    An empty header names no type, and so excludes none.
+    """
+    if not header.strip(", \t"):
+        return _DEFAULT
     best, best_quality = "", 0.0
     for part in header.split(",")[:50]:
         media_type, *options = (piece.strip().lower() for piece in part.split(";"))
@@ -127,8 +134,9 @@ def _from_body(body: bytes, content_type: str) -> list[tuple[str, Any]]:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == _FORM:
         return list(http.form_pairs(body))
-    if media_type != "application/json":
+    if media_type not in _JSON and not media_type.endswith("+json"):
         raise Fault(faults.BODY_TYPE)
+    body = body.removeprefix(codecs.BOM_UTF8)  # RFC 8259, section 8.1: it may be ignored
     try:
         # orjson is the stricter of the two; json keeps repeated names and all digits.
         orjson.loads(body)

@@ -1,7 +1,9 @@
 <?php
-// php client.php WSDL|- ENDPOINT KEY VERSION WAY CACHE: calls everything, and prints what came as JSON.
+// php client.php WSDL|- ENDPOINT KEY VERSION WAY CACHE [gzip|deflate]: calls everything, and prints what came as JSON.
 // WAY is how the key goes: http, basic, soap or wsse. Without a WSDL (-) nothing has a type.
 [, $wsdl, $endpoint, $key, $version, $way, $cache] = $argv;
+const COMPRESSIONS = ['gzip' => SOAP_COMPRESSION_GZIP | 5, 'deflate' => SOAP_COMPRESSION_DEFLATE | 5];
+$compression = $argv[7] ?? '';
 const SPACE = 'urn:mantra:prov:jenis';
 const WSSE = 'http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd';
 
@@ -29,7 +31,7 @@ function words(mixed $value): mixed
 
 function client(string $key): SoapClient
 {
-    global $wsdl, $endpoint, $version, $way, $cache;
+    global $wsdl, $endpoint, $version, $way, $cache, $compression;
     $headers = $way === 'http' && $key !== '' ? "AccessKey: $key\r\n" : '';
     $options = [
         'soap_version' => $version === '1.2' ? SOAP_1_2 : SOAP_1_1,
@@ -39,6 +41,9 @@ function client(string $key): SoapClient
         'stream_context' => stream_context_create(['http' => ['header' => $headers]]),
         'trace' => true,
     ];
+    if ($compression !== '') {
+        $options['compression'] = COMPRESSIONS[$compression];
+    }
     if ($way === 'basic' && $key !== '') {
         $options += ['login' => 'siapa', 'password' => $key];
     }

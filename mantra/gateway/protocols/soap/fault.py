@@ -13,7 +13,7 @@ _CODES = {faults.SOAP_VERSION.code: "VersionMismatch", faults.SOAP_NOT_UNDERSTOO
 #: SOAP version → (code if the caller must act, code if not).
 _PARTIES = {"1.1": ("Client", "Server"), "1.2": ("Sender", "Receiver")}
 #: Statuses that concern the HTTP request, before any SOAP processing.
-_HTTP_STATUSES = frozenset((405, 415))
+_HTTP_STATUSES = frozenset((405, 408, 415))
 
 
 def code_of(fault: Fault, version: str) -> str:
