@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, ClassVar
 
 from gunicorn import util
 from gunicorn.http import parser
@@ -32,6 +32,10 @@ CLOSE_SECONDS = 2.0
 CLOSE_BYTES = 4 * 1024 * 1024
 #: Connections that wait for their callers' end at once. Further ones are closed without waiting.
 MAX_CLOSING = 1000
+
+
+#: Seconds that a request may take beside its bytes' time while threads are scarce.
+SCARCE_SECONDS = 0.5
 
 
 class Closer:
@@ -89,11 +93,20 @@ class Closer:
 
 
 class Pace:
-    """How long a caller may be waited for: ``seconds``, and the time that its bytes take at ``rate`` bytes a second."""
+    """How long a caller may be waited for: ``seconds``, and the time that its bytes take at ``rate`` bytes a second.
 
-    def __init__(self, seconds: float = 15, rate: int = 32 * 1024) -> None:
-        self.seconds = seconds
-        self.rate = rate
+    When more than a quarter of the ``threads`` wait for requests, it is only SCARCE_SECONDS.
+    """
+
+    def __init__(self, seconds: float = 15, rate: int = 32 * 1024, threads: int = 16) -> None:
+        self._seconds = seconds
+        self._rate = rate
+        self._patient = max(threads // 4, 1)
+
+    def seconds_for(self, received: int, waiting: int) -> float:
+        """Return the seconds for a request of which so many bytes have come, while so many threads wait for others."""
+        seconds = self._seconds if waiting < self._patient else min(self._seconds, SCARCE_SECONDS)
+        return seconds + received / self._rate
 
 
 class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn carries no types
@@ -104,6 +117,8 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn carries no typ
     max_body_chunk = 64 * 1024
     #: The worker's own.
     pace = Pace()
+    #: The requests that threads wait for at this moment, beyond their first bytes.
+    waiting: ClassVar[set[Unreader]] = set()
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -120,12 +135,15 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn carries no typ
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         if self._received or self._bounded:  # the first bytes are there already, or the listener's timeout holds
-            self._bound(self.pace.seconds + self._received / self.pace.rate - self._waited)
+            self._bound(self.pace.seconds_for(self._received, len(self.waiting)) - self._waited)
+            self.waiting.add(self)
         began = time.monotonic()
         try:
             data: bytes = super().chunk(size_hint)
         except BlockingIOError:
             raise TimeoutError("the request did not arrive in time") from None
+        finally:
+            self.waiting.discard(self)
         self._waited += time.monotonic() - began
         self._received += len(data)
         return data

@@ -41,9 +41,8 @@ message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
 # let anybody hold every thread with requests that need no key.
 gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
 # A caller's request must arrive within so many seconds, and the time that its bytes take at the rate.
-connections.Unreader.pace = connections.Pace(
-    float(os.environ.get("WEB_CALLER_SECONDS", "15")), int(os.environ.get("WEB_CALLER_RATE", "32768"))
-)
+caller_seconds = float(os.environ.get("WEB_CALLER_SECONDS", "15"))
+connections.Unreader.pace = connections.Pace(caller_seconds, int(os.environ.get("WEB_CALLER_RATE", "32768")), threads)
 memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
 if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.
@@ -88,7 +87,7 @@ logger_class = DiscreetLogger
 def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:
         # Connections inherit it: the time limit of a request's first bytes.
-        patience = connections.timeval(connections.Unreader.pace.seconds)
+        patience = connections.timeval(caller_seconds)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     if os.environ.get("MANTRA_EMBEDDED") == "1":
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the children.

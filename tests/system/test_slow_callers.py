@@ -187,6 +187,24 @@ def test_callers_who_stop_halfway_give_their_threads_back(small: int) -> None:
         assert_served(small, 4)
 
 
+def test_f12_callers_who_trickle_again_and_again_delay_no_other(tmp_path: Path) -> None:
+    """With all of the 15 seconds that each may have: not when they are many."""
+    stop = threading.Event()
+
+    def again(half: bytes) -> None:
+        while not stop.is_set():
+            trickle(port, half, stop).join()
+
+    with served(tmp_path, WEB_CALLER_SECONDS="15", WEB_THREADS="4") as port:
+        for number in range(12):
+            threading.Thread(target=again, args=(list(HALVES.values())[number % 4],), daemon=True).start()
+        try:
+            for _ in range(3):
+                assert_served(port, 5)
+        finally:
+            stop.set()
+
+
 def test_a_large_body_may_take_the_time_that_its_bytes_need(tmp_path: Path) -> None:
     with served(tmp_path, WEB_CALLER_RATE="20000") as port, closing(connect(port)) as caller:
         caller.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n")
