@@ -22,6 +22,7 @@ from django.conf import settings
 from registry import faults
 from tests.bounds import assert_short, assert_within
 from tests.cast import make_table
+from tests.proxy.upstream import Answer, Upstream, serve_upstream
 from tests.servers.bus import Bus
 from tests.servers.nginx import Nginx
 from tests.servers.postgresql import PostgreSQLServer
@@ -242,7 +243,7 @@ LARGE_SQLITE = (
 LARGE_POSTGRESQL = f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi FROM generate_series(1, 400) AS s(n)"
 
 
-def bundle(postgresql: PostgreSQLServer) -> dict[str, Any]:
+def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
     """Operations with a large response, open and with a key, and small ones on the same sources."""
     shared = {"kind": "data", "state": "published", "timeout_ms": 2000}
     operations = [
@@ -252,6 +253,15 @@ def bundle(postgresql: PostgreSQLServer) -> dict[str, Any]:
         {"code": "besar_pg", "source": "pg", "access": "restricted", "sql": LARGE_POSTGRESQL},
         {"code": "kecil_pg", "source": "pg", "access": "restricted", "sql": "SELECT 1 AS n"},
     ]
+    proxy = {
+        "code": "besar_proksi",
+        "kind": "proxy",
+        "style": "pass-through",
+        "access": "open",
+        "max_body_bytes": 30_000_000,
+        "max_concurrent_calls": 2,
+        "upstreams": [{"url": upstream.url, "credential_kind": "none"}],
+    }
     source = {"engine": "postgresql", "host": "127.0.0.1", "port": str(postgresql.port), "database": "mantra"}
     return {
         "agencies": [{"code": "prov", "name": "Penyedia"}],
@@ -260,7 +270,12 @@ def bundle(postgresql: PostgreSQLServer) -> dict[str, Any]:
             {"agency": "prov", "code": "pg", "user": "mantra", "password": "env:PG_PASSWORD"} | source,
         ],
         "services": [
-            {"agency": "prov", "code": "data", "title": "Data", "operations": [shared | each for each in operations]}
+            {
+                "agency": "prov",
+                "code": "data",
+                "title": "Data",
+                "operations": [shared | each for each in (*operations, proxy)],
+            }
         ],
         "applications": [
             {
@@ -279,16 +294,18 @@ def bundle(postgresql: PostgreSQLServer) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer) -> Iterator[Bus]:
-    with Bus(
-        tmp_path_factory.mktemp("bus"),
-        bundle(postgresql),
-        "prov/app",
-        MANTRA_SOURCE_FILE_DIRS=str(make_table().parent.parent),
-        PG_PASSWORD=postgresql.password,
-        WEB_THREADS="8",
-        WEB_CALLER_SECONDS="1",
-    ) as made:
-        yield made
+    with serve_upstream(Answer(b"x" * 24_000_000, "text/plain")) as upstream:
+        made = Bus(
+            tmp_path_factory.mktemp("bus"),
+            bundle(postgresql, upstream),
+            "prov/app",
+            MANTRA_SOURCE_FILE_DIRS=str(make_table().parent.parent),
+            PG_PASSWORD=postgresql.password,
+            WEB_THREADS="8",
+            WEB_CALLER_SECONDS="1",
+        )
+        with made:
+            yield made
 
 
 def slow_reader(port: int, path: str, key: str = "") -> socket.socket:
@@ -363,6 +380,13 @@ def test_f3_no_session_of_the_source_stays_in_a_transaction(bus: Bus, postgresql
         wait_until(lambda: in_transaction(postgresql), 10, "the transactions")
         assert_short(wait_until(lambda: not in_transaction(postgresql), 12, "their end"), 4)
         assert served_again(bus, "/rest/prov/data/kecil_pg.json")
+
+
+def test_f3_slow_readers_give_an_upstream_back(bus: Bus) -> None:
+    with slow_readers(bus.port, "/rest/prov/data/besar_proksi", 2):
+        assert bus.request("/rest/prov/data/besar_proksi").status == 503
+        took = wait_until(lambda: served_again(bus, "/rest/prov/data/besar_proksi"), 12, "the upstream")
+    assert_short(took, 4)
 
 
 def test_f3_slow_readers_of_a_spooled_response_leave_threads_to_others(bus: Bus) -> None:
