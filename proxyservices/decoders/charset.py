@@ -18,13 +18,16 @@ _NO_CHARSETS = frozenset((
     "base64_codec", "bz2_codec", "hex_codec", "mbcs", "oem", "quopri_codec", "rot_13", "tactis", "utf_7", "uu_codec",
     "zlib_codec",
 ))  # fmt: skip
-#: Further names that IANA or servers in use have.
+#: Further names of IANA, and names that servers in use write, as _normal() writes them.
 _MORE = {
-    "windows_874": "cp874", "windows_31j": "cp932", "windows_949": "cp949", "windows_936": "gbk", "x_gbk": "gbk",
-    "x_sjis": "shift_jis", "iso_8859_6_e": "iso8859_6", "iso_8859_6_i": "iso8859_6", "iso_8859_8_e": "iso8859_8",
-    "iso_8859_8_i": "iso8859_8", "x_mac_roman": "mac_roman", "x_mac_cyrillic": "mac_cyrillic", "cp720": "cp720",
-    "cp737": "cp737", "unicode": "utf_16", "ucs_2": "utf_16", "iso_10646_ucs_2": "utf_16", "ucs_4": "utf_32",
-    "iso_10646_ucs_4": "utf_32",
+    "utf8mb3": "utf_8", "utf8mb4": "utf_8", "unicode11utf8": "utf_8", "unicode20utf8": "utf_8",
+    "unicode": "utf_16", "csunicode": "utf_16", "ucs2": "utf_16", "iso10646ucs2": "utf_16", "unicodefffe": "utf_16_be",
+    "ucs4": "utf_32", "iso10646ucs4": "utf_32",
+    "windows874": "cp874", "dos874": "cp874", "windows31j": "cp932", "windows949": "cp949", "windows936": "gbk",
+    "iso88596e": "iso8859_6", "iso88596i": "iso8859_6", "iso88598e": "iso8859_8", "iso88598i": "iso8859_8",
+    "csisolatin9": "iso8859_15", "koi8": "koi8_r", "koi8u": "koi8_u", "koi8ru": "koi8_u", "mac": "mac_roman",
+    "csgb2312": "gb2312", "cnbig5": "big5", "cseuckr": "euc_kr", "csksc56011987": "euc_kr", "cp720": "cp720",
+    "cp737": "cp737",
 }  # fmt: skip
 _PARAMETER = re.compile(r""";\s*charset\s*=\s*["']?([^"';,\s]{1,60})""", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
@@ -33,7 +36,8 @@ _MAX_DECLARATION = 512
 
 
 def _normal(name: str) -> str:
-    return _SEPARATORS.sub("_", name.strip().lower()).strip("_")
+    """Return a name without its separators, which servers write at will, and without the prefix x-."""
+    return _SEPARATORS.sub("", name.lower()).lstrip("x")
 
 
 #: Names of charsets, as _normal() writes them → Python's codecs. A fixed table: codecs.lookup() stores every name that
@@ -104,7 +108,7 @@ def _declared(body: bytes) -> str:
         return ""
     name = declaration[1].decode("latin-1")
     # A document whose declaration can be read byte by byte is in no encoding of two bytes, whatever it says.
-    return "" if _normal(name).startswith(("utf_16", "utf_32", "ucs")) else name
+    return "" if _normal(name).startswith(("utf16", "utf32", "ucs", "iso10646")) else name
 
 
 def _with_byte_order(codec: str, body: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from encodings.aliases import aliases
 from typing import Any
 
 import pytest
@@ -116,6 +117,26 @@ def test_b07_no_encoding_hides_a_document_type(encoding: str) -> None:
     document = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode(encoding)
     with pytest.raises(DecodeError):
         decode(document, f"application/xml; charset={encoding}")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("ISO-8859-1", "latin_1"), ("iso88591", "latin_1"), ("ISO_8859-1:1987", "latin_1"),
+        ("iso-8859-11", "iso8859_11"), ("x-cp1251", "cp1251"), ("windows-874", "cp874"), ("utf8mb4", "utf_8"),
+        ("UTF8", "utf_8"), ("x-sjis", "shift_jis"), ("KOI8-U", "koi8_u"), ("gb_2312-80", "gb2312"),
+        ("ks_c_5601-1987", "euc_kr"), ("macintosh", "mac_roman"),
+    ],
+)  # fmt: skip
+def test_b07_names_as_servers_write_them(name: str, codec: str) -> None:
+    assert charset.codec_of(name) == codec
+
+
+def test_b07_no_two_codecs_have_one_name() -> None:
+    by_name: dict[str, set[str]] = {}
+    for name, codec in aliases.items():
+        by_name.setdefault(charset._normal(name), set()).add(codec)
+    assert [name for name, found in by_name.items() if len(found) > 1] == []
 
 
 def test_b07_names_of_charsets_from_outside_are_not_remembered() -> None:
