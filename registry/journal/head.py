@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,10 +32,17 @@ class Entry:
     closed_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
+    """A head as it was signed at a time."""
+
     at: datetime
     entries: tuple[Entry, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, Entry]:
+        """The entries by the names of their segments."""
+        return {entry.name: entry for entry in self.entries}
 
     def may_be_pruned(self, entry: Entry, now: datetime) -> bool:
         """Return True if the bus itself may have deleted the segment since, because of its age."""

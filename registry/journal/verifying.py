@@ -91,14 +91,14 @@ def _marks(name: str, rows: Mapping[str, JournalSegment] | None, head: Head | No
     row = rows.get(name) if rows else None
     if row is not None and row.lines:
         marks.setdefault(row.lines, []).append((row.last_hash, SHIPPED))
-    for entry in head.entries if head else ():
-        if entry.name == name:
-            marks.setdefault(entry.lines, []).append((entry.chain, _words(head)))
+    entry = head.by_name.get(name) if head else None
+    if head is not None and entry is not None:
+        marks.setdefault(entry.lines, []).append((entry.chain, _words(head)))
     return marks
 
 
-def _words(head: Head | None) -> str:
-    return f"named by the head of {head.at:%Y-%m-%d %H:%M:%S}" if head else ""
+def _words(head: Head) -> str:
+    return f"named by the head of {head.at:%Y-%m-%d %H:%M:%S}"
 
 
 def _read(path: Path, marks: Marks) -> Chain:
@@ -210,11 +210,11 @@ def _check_missing(
 def _check_ends(report: Report, rows: Mapping[str, JournalSegment] | None, head: Head | None) -> None:
     """Note the segments whose end nothing proves: no close line, no successor, no row or head as long as they are."""
     continued = {chain.after[0] for chain in report.chains.values() if chain.after}
-    noted = {entry.name: entry.lines for entry in head.entries} if head else {}
     for name, chain in report.chains.items():
         row = rows.get(name) if rows else None
-        proven = chain.has_close or name in continued or chain.has_writer
-        if not proven and (row is None or not row.closed) and noted.get(name) != chain.lines:
+        entry = head.by_name.get(name) if head else None
+        proven = chain.has_close or name in continued or chain.has_writer or (row is not None and row.closed)
+        if not proven and (entry is None or entry.lines != chain.lines):
             report.unproven.setdefault(name, "it has no close line: its writer was killed, or its end was cut off")
 
 
