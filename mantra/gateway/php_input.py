@@ -81,6 +81,8 @@ def _invalid(id: str, en: str) -> Fault:
 
 def decoded(text: str) -> str:
     """Return a percent-encoded part of an address or form as text. The letters of ``text`` are bytes."""
+    if "%" not in text and "+" not in text and text.isascii():  # the most frequent case: nothing to decode
+        return text
     return text_of(unquote_to_bytes(text.replace("+", " ").encode("latin-1")))
 
 
@@ -89,6 +91,8 @@ def decoded_again(value: str) -> str:
 
     A value that is no text afterwards was encoded once only, such as %AB% for LIKE: it stays as it is.
     """
+    if "%" not in value and "+" not in value:
+        return value
     try:
         return unquote_to_bytes(value.replace("+", " ")).decode()
     except UnicodeDecodeError:
