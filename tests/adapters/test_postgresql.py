@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg2.extras
 import pytest
 
-from adapters.base import Limits, QueryFailed
+from adapters.base import Limits, QueryFailed, TimedOut
+from adapters.socket_watch import OVERDUE
 from adapters.streaming import BATCH
 from tests.adapters.engines import LIMITS, Engine, everything, postgresql_engine
+from tests.bounds import assert_within
 from tests.servers.postgresql import PostgreSQLServer
 
 
@@ -121,3 +125,17 @@ def test_statements_without_a_cursor(engine: Engine) -> None:
 def test_the_plan_is_that_of_a_plain_select(engine: Engine) -> None:
     with engine.connection() as (adapter, connection):
         assert everything(adapter.run(connection, "SHOW cursor_tuple_fraction", {}, LIMITS)) == [("1",)]
+
+
+def test_t2_a_run_of_several_messages_is_ended_at_its_limit(postgresql: PostgreSQLServer) -> None:
+    """The server gives each message the whole limit: 1, 16 and then 256 rows are fetched in 0.9 s each."""
+    engine = postgresql_engine(postgresql)
+    pause = "CASE WHEN n = 1 THEN 0.9 WHEN n <= 17 THEN 0.9 / 16 ELSE 0.9 / 256 END"
+    with engine.connection() as (adapter, connection):
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as error:
+            adapter.run(
+                connection, f"SELECT n, pg_sleep({pause}) FROM generate_series(1, 5000) AS s(n)", {}, Limits(5000, 1)
+            )
+        assert_within(1 + OVERDUE + 1, began)
+        assert not error.value.unanswered
