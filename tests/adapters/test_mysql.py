@@ -99,3 +99,23 @@ def test_a_stream_left_early_does_not_read_the_rest(engine: Engine) -> None:
         stream.close()
         assert not stream.reusable
         connection.close()
+
+
+def test_t4_a_function_that_explain_runs_leaves_nothing(engine: Engine, mariadb: MariaDBServer) -> None:
+    """MariaDB runs what a derived table calls to plan the statement, also for EXPLAIN."""
+    cursor = mariadb.superuser().cursor()
+    cursor.execute("CREATE OR REPLACE TABLE mantra.catatan (n int) ENGINE=InnoDB")
+    cursor.execute(
+        "CREATE OR REPLACE FUNCTION mantra.catat() RETURNS int MODIFIES SQL DATA"
+        " BEGIN INSERT INTO mantra.catatan VALUES (1); RETURN 1; END"
+    )
+    statement = "DELETE FROM counter WHERE id IN (SELECT x FROM (SELECT catat() AS x) AS d)"
+    with engine.connection() as (adapter, connection):
+        assert "counter" in "".join(adapter.explain(connection, statement, {}, LIMITS))
+        assert everything(adapter.run(connection, "SELECT count(*) AS n FROM catatan", {}, LIMITS)) == [(0,)]
+    # Left to itself it keeps the row.
+    cursor.execute("USE mantra")
+    cursor.execute(f"EXPLAIN {statement}")
+    cursor.fetchall()
+    cursor.execute("SELECT count(*) FROM catatan")
+    assert cursor.fetchall() == ((1,),)
