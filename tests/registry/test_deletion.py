@@ -7,6 +7,8 @@ from django.apps import apps
 from django.contrib.admin.models import DELETION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import models
+from django.test import Client
+from django.urls import reverse
 
 from registry import deletion
 from registry.models import AccessKey, Agency, Application, Grant, User
@@ -91,6 +93,19 @@ def test_6_a_key_that_was_renewed_meanwhile_stays(marked: MarkedAgency, monkeypa
     monkeypatch.setattr(deletion, "_locked", after_renewal)
     with pytest.raises(deletion.InUse):
         deletion.delete(requester(marked), marked.application)
+
+
+def test_6_the_action_on_selected_rows_asks_the_same(marked: MarkedAgency) -> None:
+    user = requester(marked)
+    empty = Application.objects.create(agency=marked.agency, code="kosong", title="Kosong")
+    client = Client()
+    client.force_login(user)
+    address = reverse("admin:registry_application_changelist")
+    for rows, status in (([marked.application, empty], 200), ([empty], 302)):
+        chosen = {"action": "delete_selected", "post": "yes", "_selected_action": [str(row.pk) for row in rows]}
+        assert client.post(address, chosen).status_code == status
+    assert set(Application.objects.values_list("code", flat=True)) == {marked.application.code}
+    assert list(LogEntry.objects.filter(user=user).values_list("object_repr", flat=True)) == [str(empty)]
 
 
 @pytest.mark.django_db(transaction=True)
