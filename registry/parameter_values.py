@@ -248,15 +248,25 @@ class ParameterParser:
         try:
             low = self.min is not None and measure < self.min
             high = self.max is not None and measure > self.max
-        except TypeError:  # one time with a zone, one without: compared as if both had none
-            measure = measure.replace(tzinfo=None)
-            low = self.min is not None and measure < self.min.replace(tzinfo=None)
-            high = self.max is not None and measure > self.max.replace(tzinfo=None)
+        except TypeError:  # one datetime has an offset, another has none
+            measure = _local(measure)
+            low = self.min is not None and measure < _local(self.min)
+            high = self.max is not None and measure > _local(self.max)
         unit_id, unit_en = (" karakter", " characters") if self.type == "text" else ("", "")
         if low:
             raise InvalidValue(f"paling sedikit {self.min}{unit_id}", f"at least {self.min}{unit_en}")
         if high:
             raise InvalidValue(f"paling banyak {self.max}{unit_id}", f"at most {self.max}{unit_en}")
+
+
+def _local(value: datetime) -> datetime:
+    """Return a datetime without an offset: in the process's zone, which Django sets to MANTRA_TIME_ZONE."""
+    if value.tzinfo is None:
+        return value
+    try:
+        return value.astimezone().replace(tzinfo=None)
+    except OverflowError:  # in the first or the last hours of the calendar
+        return value.replace(tzinfo=None)
 
 
 def _as_text(value: Any) -> str:

@@ -145,3 +145,26 @@ def test_integers_keep_every_digit(number: int) -> None:
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**20), max_value=10**20))
 def test_decimals_keep_every_digit(number: Decimal) -> None:
     assert str(ParameterParser("decimal")(format(number, "f"))) == format(number, "f")
+
+
+@pytest.mark.parametrize(
+    ("least", "text", "fits"),
+    [
+        ("2026-01-31T08:00:00", "2026-01-31T01:00:00Z", True),
+        ("2026-01-31T08:00:00", "2026-01-31T00:59:59Z", False),
+        ("2026-01-31T08:00:00", "2026-01-31T09:59:59+09:00", False),
+        ("2026-01-31T08:00:00", "2026-01-31T08:00:00", True),
+        ("2026-01-31T01:00:00Z", "2026-01-31T08:00:00", True),
+        ("2026-01-31T01:00:00Z", "2026-01-31T07:59:59", False),
+        ("2026-01-31T01:00:00Z", "2026-01-31T08:00:00+07:00", True),
+        ("2026-01-31T08:00:00", "0001-01-01T00:00:00+14:00", False),
+    ],
+)
+def test_b03_an_offset_counts_in_a_range_too(least: str, text: str, fits: bool) -> None:
+    """The tests' MANTRA_TIME_ZONE is its default, Asia/Jakarta."""
+    parser = ParameterParser("datetime", min=least)
+    if fits:
+        assert parser(text) is not None
+        return
+    with pytest.raises(InvalidValue):
+        parser(text)
