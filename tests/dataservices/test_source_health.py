@@ -103,7 +103,8 @@ def run(source: SourcePool, sql: str, seconds: float = 10, writes: bool = False,
 
     call: Any = SimpleNamespace(request_id="uji")
     plan: Any = SimpleNamespace(pool=source)
-    pooled, stream = runner._execute(call, plan, Limits(100, seconds, writes), action)
+    deadline = time.monotonic() + seconds
+    pooled, stream = runner._execute(call, plan, Limits(100, seconds, writes), deadline, action)
     try:
         return [row for batch in stream for row in batch]
     finally:
@@ -510,7 +511,7 @@ def test_t14_the_row_limit_answers_at_once_and_releases_afterwards(
     allowed = threading.Event()
     stream, pooled = Reluctant(allowed), source.checkout(False, 5)
     call: Any = SimpleNamespace(request_id="uji", per_page=0)
-    rows = runner._rows(call, (Column("a", "integer"),), None, pooled, stream, Limits(5, 10))
+    rows = runner._rows(call, (Column("a", "integer"),), None, pooled, stream, Limits(5, 10), time.monotonic() + 10)
     assert [row for batch in rows.batches for row in batch] == [(n,) for n in range(5)]
     rows.close()
     assert rows.truncated and not stream.released.is_set()
