@@ -54,6 +54,15 @@ INSERT INTO registry_grant (application_id, operation_id, state, purpose, legal_
     FROM generate_series(0, {KEYS - 1}) AS n;
 """  # noqa: E501
 
+#: Columns that are not filled below are empty: gives each a default, which Django does itself.
+_DEFAULTS = """
+SELECT format('ALTER TABLE %I ALTER %I SET DEFAULT %L', table_name, column_name, CASE data_type
+    WHEN 'boolean' THEN 'false' WHEN 'integer' THEN '0' WHEN 'bigint' THEN '0' WHEN 'jsonb' THEN '[]' ELSE '' END)
+FROM information_schema.columns
+WHERE table_schema = 'public' AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
+    AND data_type IN ('boolean', 'integer', 'bigint', 'character varying', 'text', 'jsonb')
+"""
+
 _NEXT = ("registry_agency", "dataservices_datasource", "registry_service", "registry_operation", "registry_application")
 
 
@@ -85,6 +94,9 @@ def _fill(url: str) -> None:
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
+        cursor.execute(_DEFAULTS)
+        for (statement,) in cursor.fetchall():
+            cursor.execute(statement)
         for statement in _FILL.split(";\n"):
             if statement.strip():
                 cursor.execute(statement)
