@@ -29,7 +29,9 @@ class _Holder:
         self.loader = Loader()
         self.lock = threading.Lock()
         self.snapshot: Snapshot | None = None
-        self.checked = self.compared = 0.0
+        self.checked = 0.0
+        #: When the rows were read last, all of them: by the first load, then by comparing.
+        self.compared = time.monotonic()
         self.thread: threading.Thread | None = None
         self.stopping = threading.Event()
         self.failing = False
@@ -80,9 +82,9 @@ def start() -> None:
     """
     if settings.SNAPSHOT_SECONDS and (_holder.thread is None or not _holder.thread.is_alive()):
         _holder.stopping.clear()
+        _holder.compared = time.monotonic()
         while _advance_quietly():  # at once, so that a new worker process refuses no call
             pass
-        _holder.compared = time.monotonic()
         _holder.thread = threading.Thread(target=_follow, name="snapshot", daemon=True)
         _holder.thread.start()
 

@@ -229,6 +229,23 @@ def test_a_change_by_hand_is_found_by_comparing(cast: Cast, change: str, caplog:
     assert cast.get("satu", "id=1").status == status
 
 
+def test_a_new_process_does_not_read_twice_what_it_has_just_loaded(
+    cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SNAPSHOT_SECONDS = 60
+    monkeypatch.setattr(holder._holder, "compared", float("-inf"))
+    holder.forget()
+    holder.start()
+    try:
+        assert holder.current() is not None
+        assert not holder._holder.loader.comparing
+        monkeypatch.setattr(holder._holder, "compared", float("-inf"))
+        holder._advance_quietly()
+        assert holder._holder.loader.comparing
+    finally:
+        holder.stop()
+
+
 def test_a_version_without_entries_makes_the_bus_compare_all(cast: Cast) -> None:
     """So an older release writes, and so a person does who has edited rows by hand."""
     snapshot()
