@@ -52,17 +52,23 @@ class Closer:
         if connection.fileno() < 0:
             return
         owned = socket.socket(fileno=connection.detach())
-        try:
-            owned.setblocking(False)
-            owned.shutdown(socket.SHUT_WR)
-        except OSError:  # the caller has gone
-            owned.close()
-            return
-        if len(self._closing) >= MAX_CLOSING:
+        if not self._half_closed(owned) or len(self._closing) >= MAX_CLOSING:
             owned.close()
             return
         self._closing[owned.fileno()] = owned, time.monotonic() + CLOSE_SECONDS, CLOSE_BYTES
         self._poll.register(owned.fileno(), select.EPOLLIN)
+
+    @staticmethod
+    def _half_closed(connection: socket.socket) -> bool:
+        """Say that nothing more will come. Returns False if the caller has gone, or the bus resets the connection."""
+        try:
+            if connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+                return False
+            connection.setblocking(False)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
 
     def _run(self) -> None:
         while True:

@@ -84,6 +84,11 @@ class Delivery:
             self._since = 0.0
         try:
             chunk = next(self._chunks)
+        except StopIteration:
+            raise
+        except Exception:
+            self._reset()
+            raise
         finally:  # at the end too: the server may still send the last chunk's frame
             self._since = time.monotonic()
         self._last = len(chunk)
@@ -127,8 +132,13 @@ class Delivery:
     def cut(self) -> None:
         """Shut the caller's socket. It is reset, so that no caller takes what it has for the whole response."""
         with suppress(OSError):
-            self._caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._reset()
             self._caller.shutdown(socket.SHUT_RDWR)
+
+    def _reset(self) -> None:
+        """Have the connection reset when it is closed: to HTTP/1.0 a regular end is the end of the response."""
+        with suppress(OSError):
+            self._caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def _delivered(self) -> int:
         """Return about how many bytes the caller has received: what the kernel still holds does not count."""

@@ -240,6 +240,11 @@ LARGE_SQLITE = (
     "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 400) "
     f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi FROM s"
 )
+#: 2,000 rows, and then a number that SQLite cannot hold.
+BROKEN_SQLITE = (
+    "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 3000) "
+    "SELECT CASE WHEN n < 2000 THEN n ELSE abs(-9223372036854775807 - 1) END AS n FROM s"
+)
 LARGE_POSTGRESQL = f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi FROM generate_series(1, 400) AS s(n)"
 
 
@@ -249,6 +254,7 @@ def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
     operations = [
         {"code": "besar", "source": "berkas", "access": "open", "sql": LARGE_SQLITE},
         {"code": "sedang", "source": "berkas", "access": "open", "sql": LARGE_SQLITE.replace("400", "170")},
+        {"code": "putus", "source": "berkas", "access": "open", "sql": BROKEN_SQLITE},
         {"code": "kecil", "source": "berkas", "access": "open", "sql": "SELECT 1 AS n"},
         {"code": "besar_pg", "source": "pg", "access": "restricted", "sql": LARGE_POSTGRESQL},
         {"code": "kecil_pg", "source": "pg", "access": "restricted", "sql": "SELECT 1 AS n"},
@@ -380,6 +386,18 @@ def test_f3_no_session_of_the_source_stays_in_a_transaction(bus: Bus, postgresql
         wait_until(lambda: in_transaction(postgresql), 10, "the transactions")
         assert_short(wait_until(lambda: not in_transaction(postgresql), 12, "their end"), 4)
         assert served_again(bus, "/rest/prov/data/kecil_pg.json")
+
+
+def test_half_a_response_does_not_look_whole_to_http_1_0(bus: Bus) -> None:
+    """It has no chunks, and no length is known: the end of the connection is the end of the response."""
+    before = set(bus.ends())
+    with closing(connect(bus.port)) as caller, caller.makefile("rb") as file:
+        caller.sendall(b"GET /rest/prov/data/putus.json HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            file.read()
+    [end] = [end for id, end in bus.ends().items() if id not in before]
+    assert (end["code"], end["broken"]) == (faults.QUERY_FAILED.code, True)
+    assert end["bytes"] > 0
 
 
 def test_f3_slow_readers_give_an_upstream_back(bus: Bus) -> None:
