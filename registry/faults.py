@@ -310,35 +310,35 @@ SOAP_VERSION = _row(
     "This SOAP version is unknown. Send a SOAP 1.1 or 1.2 envelope",
 )
 PARAMETERS_TOGETHER = _row(
-    11123,
+    11120,
     "parameters-together",
     400,
     "Parameter {missing} juga wajib diisi bila {given} diisi",
     "The parameter {missing} is required together with {given}",
 )
 REQUEST_TOO_SLOW = _row(
-    11130,
+    11121,
     "request-too-slow",
     408,
     "Isi permintaan tidak diterima lengkap dalam batas waktu. Kirim lebih cepat, atau kirim lebih sedikit",
     "The request's body did not arrive within the time limit. Send it faster, or send less",
 )
 RESPONSE_TOO_SLOW = _row(
-    11131,
+    11122,
     "response-too-slow",
     408,
     "Pemanggil tidak mengambil respons dalam batas waktu, sehingga MANTRA memutus koneksinya",
     "The caller did not take the response within the time limit, so the bus closed its connection",
 )
 RESPONSES_BUSY = _row(
-    11132,
+    11123,
     "responses-busy",
     503,
     "Terlalu banyak respons besar untuk operasi atau kunci akses ini sedang dikirim. Coba lagi sebentar lagi",
     "Too many large responses of this operation, or to this access key, are being sent. Try again shortly",
 )
 BODY_ENCODING = _row(
-    11133,
+    11124,
     "body-encoding",
     415,
     "Pemadatan isi permintaan ini tidak didukung. Kirim tanpa Content-Encoding, atau dengan gzip atau deflate",

@@ -484,5 +484,5 @@ def test_f12_a_body_that_trickles_is_a_fault(bus: Bus) -> None:
         caller.sendall(head.encode())
         dribble(caller, 10)
         status, body = read_response(caller, "POST")
-    assert status == 500 and b"11130" in body
+    assert status == 500 and b"11121" in body
     assert codes(bus, before) == [faults.REQUEST_TOO_SLOW.code]
