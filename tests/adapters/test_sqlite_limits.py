@@ -91,7 +91,7 @@ def run(adapter: SQLite, connection: Any, sql: str, limits: Limits = SHORT, **va
 
 
 @pytest.mark.parametrize("sql", [*SEARCHES.values(), *OFTEN.values()], ids=[*SEARCHES, *OFTEN])
-def test_the_time_limit_holds_inside_of_functions(source: dict[str, Any], sql: str) -> None:
+def test_s8_the_time_limit_holds_inside_of_functions(source: dict[str, Any], sql: str) -> None:
     """SECURITY-FINDINGS 8. With the longest values that the statement may have, a row takes about a second."""
     adapter = SQLite(source)
     connection = adapter.connect()
@@ -106,7 +106,7 @@ def test_the_time_limit_holds_inside_of_functions(source: dict[str, Any], sql: s
     connection.close()
 
 
-def test_a_search_in_a_view_counts_too(source: dict[str, Any]) -> None:
+def test_s8_a_search_in_a_view_counts_too(source: dict[str, Any]) -> None:
     adapter = SQLite(source)
     connection = adapter.connect()
     assert isinstance(run(adapter, connection, "SELECT isi FROM potong WHERE n = 1"), RowTooLarge)
@@ -133,7 +133,7 @@ def test_ordinary_statements_take_long_values(source: dict[str, Any], sql: str, 
     connection.close()
 
 
-def test_values_over_the_limit_say_what_the_limit_is(source: dict[str, Any]) -> None:
+def test_s8_values_over_the_limit_say_what_the_limit_is(source: dict[str, Any]) -> None:
     adapter = SQLite(source)
     connection = adapter.connect()
     sql = "SELECT n FROM angka WHERE trim(isi, :n) = 'x' AND n < 20"
@@ -156,7 +156,7 @@ def test_values_over_the_limit_say_what_the_limit_is(source: dict[str, Any]) -> 
         "printf('%' || '.*c', n)",
     ],
 )
-def test_a_character_is_not_repeated_without_end(source: dict[str, Any], expression: str) -> None:
+def test_s8_a_character_is_not_repeated_without_end(source: dict[str, Any], expression: str) -> None:
     """Before 3.42 SQLite does so for minutes, and throws the text away at its end."""
     adapter = SQLite(source)
     connection = adapter.connect()
@@ -169,7 +169,7 @@ def test_a_character_is_not_repeated_without_end(source: dict[str, Any], express
     connection.close()
 
 
-def test_a_pattern_that_is_too_long_is_the_callers_fault(source: dict[str, Any]) -> None:
+def test_s8_a_pattern_that_is_too_long_is_the_callers_fault(source: dict[str, Any]) -> None:
     adapter = SQLite(source)
     connection = adapter.connect()
     sql = "SELECT n FROM angka WHERE isi LIKE :pola OR isi = :lain"
@@ -213,7 +213,7 @@ def little_space(monkeypatch: pytest.MonkeyPatch) -> int:
     return 32 * 2**20
 
 
-def test_a_sort_ends_before_it_fills_the_disk(source: dict[str, Any], little_space: int) -> None:
+def test_s9_a_sort_ends_before_it_fills_the_disk(source: dict[str, Any], little_space: int) -> None:
     """SECURITY-FINDINGS 9: 2.2 GB in 8 seconds."""
     adapter = SQLite(source)
     connection = adapter.connect()
@@ -225,7 +225,7 @@ def test_a_sort_ends_before_it_fills_the_disk(source: dict[str, Any], little_spa
     connection.close()
 
 
-def test_copies_of_dbase_tables_share_the_space(tmp_path: Path, little_space: int) -> None:
+def test_s9_copies_of_dbase_tables_share_the_space(tmp_path: Path, little_space: int) -> None:
     dbf_writer.write(tmp_path / "t.dbf", [dbf_writer.F("A", "C", 5)], [[b"x"]])
     adapter = DBase({"database": "t.dbf", "roots": [str(tmp_path)]})
     connection = adapter.connect()
@@ -245,7 +245,7 @@ class Scripted:
         self.interruptions += 1
 
 
-def test_of_several_statements_the_one_that_wrote_most_ends() -> None:
+def test_s9_of_several_statements_the_one_that_wrote_most_ends() -> None:
     watched = SQLiteWatch()
     connections = [Scripted() for _ in range(3)]
     statements = [watched.begin(connection, time.monotonic() + 60) for connection in connections]

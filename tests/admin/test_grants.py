@@ -107,7 +107,7 @@ def test_fields_of_an_operation_that_declares_none(cast: Cast, sign_in: SignIn) 
     assert "Deklarasikan dulu kolom" in str(response.context["adminform"].form.errors["fields"])
 
 
-def test_16_a_field_that_callers_can_search_by_is_told_to_the_provider(cast: Cast, sign_in: SignIn) -> None:
+def test_s16_a_field_that_callers_can_search_by_is_told_to_the_provider(cast: Cast, sign_in: SignIn) -> None:
     operation = cast.operations["satu"]
     Field.objects.filter(operation=operation).delete()
     for name in ("ID", "nama"):
@@ -136,7 +136,7 @@ def test_16_a_field_that_callers_can_search_by_is_told_to_the_provider(cast: Cas
         ("SELECT nik, :a AS b FROM warga", False),
     ],
 )
-def test_16_a_field_in_a_condition_of_the_sql_is_searched_by(cast: Cast, sql: str, searched: bool) -> None:
+def test_s16_a_field_in_a_condition_of_the_sql_is_searched_by(cast: Cast, sql: str, searched: bool) -> None:
     operation = cast.operations["satu"]
     Field.objects.filter(operation=operation).delete()
     for name in ("nik", "nama"):
@@ -147,7 +147,7 @@ def test_16_a_field_in_a_condition_of_the_sql_is_searched_by(cast: Cast, sql: st
     assert grant.searchable_fields() == (["nik"] if searched else [])
 
 
-def test_16_a_field_to_which_a_parameter_is_mapped_is_searched_by(cast: Cast) -> None:
+def test_s16_a_field_to_which_a_parameter_is_mapped_is_searched_by(cast: Cast) -> None:
     operation = publish_proxy(
         cast, "http://dalam.invalid/", style="rest", fields=("nik", "nama"), grant="nama", parameters=("nomor",),
         mappings=({"location": "query", "name": "cari.NIK", "parameter": "nomor"},),

@@ -81,14 +81,14 @@ def test_the_first_rows_are_shown_on_demand_and_that_is_noted(cast: Cast, provid
     assert (record.protocol, record.agency, record.operation, record.rows) == ("browse", "prov", "main.riwayat", 2)
 
 
-def test_20_names_are_recorded_too_but_no_text_of_the_user(cast: Cast, provider: Client) -> None:
+def test_s20_names_are_recorded_too_but_no_text_of_the_user(cast: Cast, provider: Client) -> None:
     provider.get(inside(cast.source), {"schema": "main", "table": "3201010101010001"})
     _open, begin, end = recorded()
     assert begin["op"] == ["prov", "uji", "main", None, None]
     assert "rows" not in end
 
 
-def test_20_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, settings: Any, tmp_path: Path) -> None:
+def test_s20_what_cannot_be_recorded_is_not_shown(cast: Cast, provider: Client, settings: Any, tmp_path: Path) -> None:
     settings.JOURNAL_DIR = tmp_path / "bukan folder"
     (tmp_path / "bukan folder").write_text("")
     asked = {"schema": "main", "table": "riwayat", "sample": "1"}

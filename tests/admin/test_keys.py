@@ -143,7 +143,7 @@ def _expired(cast: Cast, number: int) -> list[AccessKey]:
     return [AccessKey.issue(cast.application, past)[0] for _time in range(number)]
 
 
-def test_f13_an_expiry_in_the_future_again_is_judged_as_a_new_key(cast: Cast, sign_in: SignIn) -> None:
+def test_s13_an_expiry_in_the_future_again_is_judged_as_a_new_key(cast: Cast, sign_in: SignIn) -> None:
     client, keys = sign_in("Requester", cast.consumer), _expired(cast, 3)
     future = timezone.localtime(timezone.now() + timedelta(days=1))
     data = {"expires_at_0": f"{future:%Y-%m-%d}", "expires_at_1": f"{future:%H:%M:%S}"}
@@ -152,7 +152,7 @@ def test_f13_an_expiry_in_the_future_again_is_judged_as_a_new_key(cast: Cast, si
     assert AccessKey.active().filter(application=cast.application).count() == 2
 
 
-def test_f13_the_api_judges_it_alike(cast: Cast) -> None:
+def test_s13_the_api_judges_it_alike(cast: Cast) -> None:
     requester, keys = person("Requester", cast.consumer), _expired(cast, 3)
     future = {"expires_at": (timezone.now() + timedelta(days=1)).isoformat()}
     assert [requester.patch(f"keys/{key.pk}/", future).status_code for key in keys] == [200, 400, 400]
@@ -163,7 +163,7 @@ def test_f13_the_api_judges_it_alike(cast: Cast) -> None:
     assert requester.patch(f"keys/{keys[1].pk}/", future).status_code == 200
 
 
-def test_f13_keys_beyond_two_from_before_stay_and_can_be_changed(cast: Cast) -> None:
+def test_s13_keys_beyond_two_from_before_stay_and_can_be_changed(cast: Cast) -> None:
     for key in _expired(cast, 3):
         AccessKey.objects.filter(pk=key.pk).update(expires_at=None)
     requester = person("Requester", cast.consumer)
@@ -173,7 +173,7 @@ def test_f13_keys_beyond_two_from_before_stay_and_can_be_changed(cast: Cast) -> 
 # ------------------------------------------------------------------------------ tokens end
 
 
-def test_f17_a_token_has_a_maximum_lifetime(sign_in: SignIn, settings: Any) -> None:
+def test_s17_a_token_has_a_maximum_lifetime(sign_in: SignIn, settings: Any) -> None:
     client = sign_in("Administrator")
     add = reverse("admin:registry_apitoken_add")
 
@@ -194,7 +194,7 @@ def test_f17_a_token_has_a_maximum_lifetime(sign_in: SignIn, settings: Any) -> N
     assert ApiToken.authenticate(plain) is None
 
 
-def test_f17_a_user_has_a_maximum_number_of_tokens(sign_in: SignIn, settings: Any) -> None:
+def test_s17_a_user_has_a_maximum_number_of_tokens(sign_in: SignIn, settings: Any) -> None:
     settings.ROW_LIMITS = {**settings.ROW_LIMITS, "tokens": 2}
     client = sign_in("Administrator")
     at = timezone.localtime(timezone.now() + timedelta(days=1))

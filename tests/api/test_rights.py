@@ -206,7 +206,7 @@ def test_a_session_works_and_its_writes_need_the_csrf_token(cast: Cast, provider
     assert answer.status_code == 200, answer.content
 
 
-def test_15_nobody_learns_which_codes_another_agency_has(cast: Cast, provider: Person, requester: Person) -> None:
+def test_s15_nobody_learns_which_codes_another_agency_has(cast: Cast, provider: Person, requester: Person) -> None:
     """Tenancy is asked before the rules of the model: a code that exists there and one that does not are told alike."""
     other = Agency.objects.create(code="lain", name="Lain")
     service = Service.objects.create(agency=other, code="ada", title="Ada")
@@ -252,7 +252,7 @@ def _paths(cast: Cast) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ["provider", "publisher", "requester", "stranger", "supervisor", "administrator"])
-def test_18_options_and_head_fail_on_no_route(role: str, cast: Cast, request: pytest.FixtureRequest) -> None:
+def test_s18_options_and_head_fail_on_no_route(role: str, cast: Cast, request: pytest.FixtureRequest) -> None:
     person: Person = request.getfixturevalue(role)
     paths = [path.removeprefix(ROOT) for path in _paths(cast)]
     assert {path.partition("/")[0] for path in paths} >= {"operations", "keys", "calls", "users"}

@@ -125,7 +125,7 @@ def one(engine: str) -> str:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_t2_sec7_slow_calls_leave_the_source_in_service(
+def test_t2_s7_slow_calls_leave_the_source_in_service(
     engine: str, settings_of: Callable[[str], dict[str, Any]]
 ) -> None:
     """Each is ended by its server, or in this process, whatever the time limit is; none is silence."""
@@ -177,7 +177,7 @@ def test_a_source_that_cannot_be_reached_opens_its_circuit(refusing_port: int, s
     assert fault_of(source, "SELECT 1").kind is faults.SOURCE_CIRCUIT_OPEN
 
 
-def test_sec7_three_slow_calls_of_one_caller_harm_nobody(cast: Cast) -> None:
+def test_s7_three_slow_calls_of_one_caller_harm_nobody(cast: Cast) -> None:
     """Through the bus: the operation of another application still answers."""
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS c FROM n"
     cast.operation("lambat", endless, timeout_ms=100)

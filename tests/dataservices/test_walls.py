@@ -88,7 +88,7 @@ def mariadb_bus(cast: Cast, mariadb: MariaDBServer) -> Iterator[Bus]:
     root.close()
 
 
-def test_f1_a_reading_operation_does_not_become_a_writing_one(postgresql_bus: Bus) -> None:
+def test_s1_a_reading_operation_does_not_become_a_writing_one(postgresql_bus: Bus) -> None:
     bus = postgresql_bus
     steal = "SELECT CASE WHEN CAST(:go AS int) = 1 THEN (CAST(:id AS int)).hapus ELSE 0 END AS a"
     bus.operation("w1", steal, go="integer", id="integer")
@@ -114,7 +114,7 @@ def test_f1_a_reading_operation_does_not_become_a_writing_one(postgresql_bus: Bu
         "CALL /* a */ pg_sleep -- b\n (0)",
     ],
 )
-def test_f2_a_function_of_postgresql_is_not_called(postgresql_bus: Bus, sql: str) -> None:
+def test_s2_a_function_of_postgresql_is_not_called(postgresql_bus: Bus, sql: str) -> None:
     assert [problem.code for problem in check(sql, "postgres", writes=True)] == ["procedure"]
     postgresql_bus.operation("panggil", sql, writes=True)
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_f2_a_function_of_postgresql_is_not_called(postgresql_bus: Bus, sql: str
     assert postgresql_bus.answer("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711") == 0
 
 
-def test_f2_a_name_that_no_list_knows_is_looked_up(postgresql_bus: Bus) -> None:
+def test_s2_a_name_that_no_list_knows_is_looked_up(postgresql_bus: Bus) -> None:
     """The check lets the name pass as that of a procedure; the server has a function of it, and of its own."""
     for sql in ("CALL jsonb_pretty('{}')", "CALL has_table_privilege('korban', 'SELECT')", "CALL upper('a')"):
         assert check(sql, "postgres", writes=True) == []
@@ -132,7 +132,7 @@ def test_f2_a_name_that_no_list_knows_is_looked_up(postgresql_bus: Bus) -> None:
         postgresql_bus.cast.operations["panggil"].delete()
 
 
-def test_f2_a_function_of_an_extension_is_not_called(postgresql_bus: Bus) -> None:
+def test_s2_a_function_of_an_extension_is_not_called(postgresql_bus: Bus) -> None:
     if not postgresql_bus.answer("SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'"):
         pytest.skip("this PostgreSQL has no dblink")
     postgresql_bus.root.cursor().execute("CREATE EXTENSION IF NOT EXISTS dblink")
@@ -142,7 +142,7 @@ def test_f2_a_function_of_an_extension_is_not_called(postgresql_bus: Bus) -> Non
     postgresql_bus.root.cursor().execute("DROP EXTENSION dblink")
 
 
-def test_f2_a_function_of_ones_own_is_still_called(postgresql_bus: Bus) -> None:
+def test_s2_a_function_of_ones_own_is_still_called(postgresql_bus: Bus) -> None:
     for code, sql in (
         ("a", "CALL hapus(:id)"),
         ("b", 'CALL "public" . "hapus" (:id)'),
@@ -166,7 +166,7 @@ def test_f2_a_function_of_ones_own_is_still_called(postgresql_bus: Bus) -> None:
         "CALL /* a */ sleep # b\n (0)",
     ],
 )
-def test_f2_a_function_of_mariadb_is_not_called(mariadb_bus: Bus, sql: str) -> None:
+def test_s2_a_function_of_mariadb_is_not_called(mariadb_bus: Bus, sql: str) -> None:
     assert [problem.code for problem in check(sql, "mysql", writes=True)] == ["procedure"]
     mariadb_bus.operation("panggil", sql, writes=True)
     for _ in range(2):
@@ -175,7 +175,7 @@ def test_f2_a_function_of_mariadb_is_not_called(mariadb_bus: Bus, sql: str) -> N
     assert mariadb_bus.answer("SELECT is_used_lock('dinding')") is None
 
 
-def test_f2_of_two_functions_the_agencys_own_is_called(mariadb_bus: Bus) -> None:
+def test_s2_of_two_functions_the_agencys_own_is_called(mariadb_bus: Bus) -> None:
     mariadb_bus.cast.operation("panggil", "CALL md5('a')", source=mariadb_bus.source, writes=True)
     assert mariadb_bus.post("panggil").json()["data"] == [{"md5": "milik sendiri: a"}]
     mariadb_bus.cast.operation("lain", "CALL sha1('a')", source=mariadb_bus.source, writes=True)
@@ -206,7 +206,7 @@ def test_check_sql_names_what_an_earlier_version_has_taken(cast: Cast) -> None:
         ("sqlserver", "master"), ("sybase", "tempdb"),
     ],
 )  # fmt: skip
-def test_f14_a_source_is_no_database_of_the_servers_own(cast: Cast, engine: str, database: str) -> None:
+def test_s14_a_source_is_no_database_of_the_servers_own(cast: Cast, engine: str, database: str) -> None:
     source = DataSource(agency=cast.provider, code="dinding", engine=engine, host="x", user="u", database=database)
     with pytest.raises(ValidationError) as refused:
         source.full_clean()

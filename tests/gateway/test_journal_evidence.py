@@ -86,7 +86,7 @@ def test_it_works(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> No
     ],
     ids=["changed", "taken out", "swapped", "beheaded", "repeated"],
 )
-def test_11_lines(journal: list[Path], capsys: pytest.CaptureFixture[str], segment: int, damage: Any) -> None:
+def test_s11_lines(journal: list[Path], capsys: pytest.CaptureFixture[str], segment: int, damage: Any) -> None:
     path = journal[segment]
     path.write_bytes(b"".join(damage(lines(path))))
     for options in ((), ("--offline",)):
@@ -94,7 +94,7 @@ def test_11_lines(journal: list[Path], capsys: pytest.CaptureFixture[str], segme
 
 
 @pytest.mark.parametrize("segment", [0, 1, 2, 5])
-def test_11_a_cut_tail(journal: list[Path], capsys: pytest.CaptureFixture[str], segment: int) -> None:
+def test_s11_a_cut_tail(journal: list[Path], capsys: pytest.CaptureFixture[str], segment: int) -> None:
     """The successor names the line with which a segment ended; without one the close line is missed."""
     path = journal[segment]
     cut(path)
@@ -108,7 +108,7 @@ def test_11_a_cut_tail(journal: list[Path], capsys: pytest.CaptureFixture[str], 
 
 @pytest.mark.parametrize("with_row", [False, True], ids=["the file", "both"])
 @pytest.mark.parametrize("segment", [0, 1, 2, 3])
-def test_11_a_segment_that_is_gone(
+def test_s11_a_segment_that_is_gone(
     journal: list[Path], capsys: pytest.CaptureFixture[str], segment: int, with_row: bool
 ) -> None:
     removed(journal[segment], with_row)
@@ -117,7 +117,7 @@ def test_11_a_segment_that_is_gone(
     assert ("the segment is missing" in offline) == (segment != 2)  # nothing continues the last one of a writer
 
 
-def test_11_what_only_a_head_shows(journal: list[Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_s11_what_only_a_head_shows(journal: list[Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The last segment, and all of them: with their rows they leave no trace where they were."""
     head = tmp_path / "head"
     audit(capsys, "--head", str(head))
@@ -134,7 +134,7 @@ def test_11_what_only_a_head_shows(journal: list[Path], capsys: pytest.CaptureFi
     assert "6 of 0 segments" in audit(capsys, "--since-head", str(head))
 
 
-def test_11_a_head_by_standard_input_and_output(
+def test_s11_a_head_by_standard_input_and_output(
     journal: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capsys.readouterr()
@@ -146,7 +146,7 @@ def test_11_a_head_by_standard_input_and_output(
     assert "named by the head" in audit(capsys, "--since-head", "-")
 
 
-def test_11_an_old_row_with_its_old_file_is_shown_by_a_head(
+def test_s11_an_old_row_with_its_old_file_is_shown_by_a_head(
     journal: list[Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     segments.write({"t": "note"})
@@ -163,7 +163,7 @@ def test_11_an_old_row_with_its_old_file_is_shown_by_a_head(
     assert f"BROKEN {path.name}: line 3 is missing" in audit(capsys, "--since-head", str(tmp_path / "head"))
 
 
-def test_11_a_head_is_signed_and_reaches_what_was_written_since(
+def test_s11_a_head_is_signed_and_reaches_what_was_written_since(
     journal: list[Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     head = tmp_path / "head"
@@ -179,7 +179,7 @@ def test_11_a_head_is_signed_and_reaches_what_was_written_since(
 
 @pytest.mark.parametrize("column", ["name", "serial", "offset", "lines", "last_hash", "closed", "closed_at", "adopted",
                                     "pruned", "first", "seal"])  # fmt: skip
-def test_11_each_column_of_a_row_is_sealed(
+def test_s11_each_column_of_a_row_is_sealed(
     journal: list[Path], capsys: pytest.CaptureFixture[str], column: str
 ) -> None:
     row = JournalSegment.objects.get(name=journal[1].name)
@@ -192,7 +192,7 @@ def test_11_each_column_of_a_row_is_sealed(
     assert audit(capsys) == ""
 
 
-def test_11_the_shipper_seals_no_row_that_was_changed(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_the_shipper_seals_no_row_that_was_changed(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     segments.write({"t": "note"})
     shipping.ship()
     path = reader.segments()[-1]
@@ -202,7 +202,7 @@ def test_11_the_shipper_seals_no_row_that_was_changed(journal: list[Path], capsy
     assert f"BROKEN {path.name}: its row in the database was changed" in audit(capsys)
 
 
-def test_11_nobody_has_a_segment_deleted_by_its_row(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_nobody_has_a_segment_deleted_by_its_row(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     JournalSegment.objects.filter(name=journal[2].name).update(closed_at=timezone.now() - timedelta(days=400))
     shipping.prune()
     assert journal[2].exists()
@@ -217,7 +217,7 @@ def age(*paths: Path) -> None:
         row.save()
 
 
-def test_11_what_the_bus_deletes_itself_is_not_missed(
+def test_s11_what_the_bus_deletes_itself_is_not_missed(
     journal: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     head = tmp_path / "head"
@@ -236,7 +236,7 @@ def test_11_what_the_bus_deletes_itself_is_not_missed(
     assert audit(capsys) == ""
 
 
-def test_11_pruning_hides_no_row_that_was_removed(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_pruning_hides_no_row_that_was_removed(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     removed(journal[1], with_row=True)
     age(*journal)
     shipping.prune()
@@ -245,7 +245,7 @@ def test_11_pruning_hides_no_row_that_was_removed(journal: list[Path], capsys: p
     assert "rows of earlier segments are missing" in audit(capsys)
 
 
-def test_11_a_copy_that_continues_the_same_segment(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_a_copy_that_continues_the_same_segment(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     before = next(reader.lines(journal[1]))
     again = segments.Segment(1, (journal[0].name, list(reader.lines(journal[0]))[-1].chain.decode()))
     again.close()
@@ -253,13 +253,13 @@ def test_11_a_copy_that_continues_the_same_segment(journal: list[Path], capsys: 
     assert f"it continues {journal[0].name}, as " in audit(capsys, "--offline")
 
 
-def test_11_a_renamed_segment(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_a_renamed_segment(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     copy = journal[5].with_name(journal[5].name.replace("-0.journal", "-9.journal").replace("-2.", "-8."))
     copy.write_bytes(journal[5].read_bytes())
     assert f"BROKEN {copy.name}: line 1" in audit(capsys, "--offline")
 
 
-def test_11_nothing_follows_a_close_line(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_nothing_follows_a_close_line(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     """Not even what was written with the key."""
     last, body = list(reader.lines(journal[5]))[-1], b'{"t":"note"}'
     more = chain.link(settings.JOURNAL_KEY, last.chain, body)
@@ -268,7 +268,7 @@ def test_11_nothing_follows_a_close_line(journal: list[Path], capsys: pytest.Cap
     assert "follows the close line" in audit(capsys, "--offline")
 
 
-def test_11_rows_of_before_stay_verifiable_and_are_named(
+def test_s11_rows_of_before_stay_verifiable_and_are_named(
     journal: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The migration numbers and seals them as they are; what was done to them before cannot be told."""
@@ -288,7 +288,7 @@ def test_11_rows_of_before_stay_verifiable_and_are_named(
     assert f"BROKEN {journal[5].name}" in audit(capsys)
 
 
-def test_11_a_new_key_begins_with_an_empty_folder(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_s11_a_new_key_begins_with_an_empty_folder(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match="archive first"):
         call_command("ship_journal", "--start-over")
     for path in journal:

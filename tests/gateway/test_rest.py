@@ -209,7 +209,7 @@ def test_options(cast: Cast) -> None:
     assert call("/rest/prov/data/terbuka", "OPTIONS").headers["access-control-allow-origin"] == "*"
 
 
-def test_20_options_are_recorded(cast: Cast) -> None:
+def test_s20_options_are_recorded(cast: Cast) -> None:
     reply = call("/rest/prov/data/satu.json", "OPTIONS")
     _open, begin, end = recorded()
     assert begin["id"] == end["id"] == reply.headers["x-request-id"]

@@ -144,13 +144,13 @@ def test_table_has_no_undeclared_column(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3), RESTRICTIONS)
-def test_16_container_in_a_table_has_no_withheld_field(cells: list[Any], restrictions: Any) -> None:
+def test_s16_container_in_a_table_has_no_withheld_field(cells: list[Any], restrictions: Any) -> None:
     declared, granted = restrictions
     output = restricted(Table(["nip"], [(cell,) for cell in cells]), {**declared, "nip": "json"}, granted | {"nip"})
     assert not set(names_in([list(row) for row in output.rows])) & withheld(declared, granted | {"nip"})
 
 
-def test_16_a_granted_container_hides_the_declared_fields_that_were_not_granted() -> None:
+def test_s16_a_granted_container_hides_the_declared_fields_that_were_not_granted() -> None:
     declared = dict.fromkeys(("nama", "alamat", "nik"), "text")
     person = {"nama": "Ani", "nik": 1, "alamat": {"kota": "B", "nik": 2, "lama": [{"@nik": 3, "kota": "C"}]}}
     output = fields.restrict([person], declared, frozenset({"alamat"}), False)

@@ -23,14 +23,14 @@ BIG = b'{"data":"%s"}' % (b"x" * 2_000_000)
 
 
 @pytest.mark.parametrize("bytes_", [0, 1_000_000_001, 2_000_000_000])
-def test_10_the_size_limit_has_bounds(bytes_: int) -> None:
+def test_s10_the_size_limit_has_bounds(bytes_: int) -> None:
     with pytest.raises(ValidationError) as error:
         ProxyOperation(max_body_bytes=bytes_).clean_fields(exclude=["service", "code"])
     assert list(error.value.message_dict) == ["max_body_bytes"]
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_10_nothing_is_read_or_inflated_that_is_too_large_to_decode(cast: Cast, encoding: str) -> None:
+def test_s10_nothing_is_read_or_inflated_that_is_too_large_to_decode(cast: Cast, encoding: str) -> None:
     body = b'{"a":"%s"}' % (b"x" * (MAX_BYTES + 1))
     headers = [("Content-Encoding", encoding)] if encoding else []
     with serve_upstream(Answer(gzip.compress(body, 1) if encoding else body, headers=headers)) as upstream:
@@ -45,7 +45,7 @@ def test_10_nothing_is_read_or_inflated_that_is_too_large_to_decode(cast: Cast, 
     assert peak < 3 * MAX_BYTES
 
 
-def test_10_five_megabytes_of_small_objects_are_refused(cast: Cast) -> None:
+def test_s10_five_megabytes_of_small_objects_are_refused(cast: Cast) -> None:
     body = b"[" + b",".join([b'{"a":1}'] * 700_000) + b"]"
     assert estimate(body) > memory.MAX_TOTAL_BYTES
     with serve_upstream(Answer(body)) as upstream:
@@ -54,7 +54,7 @@ def test_10_five_megabytes_of_small_objects_are_refused(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("format", ["xml", "csv"])
-def test_10_memory_is_given_back_with_the_result(cast: Cast, format: str) -> None:
+def test_s10_memory_is_given_back_with_the_result(cast: Cast, format: str) -> None:
     body = b"[" + b",".join([b'{"nip":"198000000000099903","nama":"Pegawai"}'] * 20_000) + b"]"
     assert estimate(body) > MIN_COUNTED_BYTES
     with serve_upstream(Answer(body)) as upstream:
@@ -64,7 +64,7 @@ def test_10_memory_is_given_back_with_the_result(cast: Cast, format: str) -> Non
 
 
 @pytest.mark.parametrize("body", [b'{"a":}' + b" " * 2_000_000, BIG], ids=["unreadable", "no table"])
-def test_10_memory_is_given_back_after_a_failure(cast: Cast, body: bytes) -> None:
+def test_s10_memory_is_given_back_after_a_failure(cast: Cast, body: bytes) -> None:
     with serve_upstream(Answer(body)) as upstream:
         publish_proxy(cast, upstream.url, style="rest")
         assert cast.get("alias.csv").status in (406, 502)
@@ -72,7 +72,7 @@ def test_10_memory_is_given_back_after_a_failure(cast: Cast, body: bytes) -> Non
     assert memory.budget.used == 0
 
 
-def test_10_documents_share_a_budget(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s10_documents_share_a_budget(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     budget = Budget(total=estimate(BIG) + 1)
     monkeypatch.setattr("proxyservices.styles.base.budget", budget)
     monkeypatch.setattr(memory, "MAX_WAIT_SECONDS", 0.0)
@@ -87,7 +87,7 @@ def test_10_documents_share_a_budget(cast: Cast, monkeypatch: pytest.MonkeyPatch
         assert cast.get("alias.xml").status == 200
 
 
-def test_10_a_document_waits_for_the_memory_of_others() -> None:
+def test_s10_a_document_waits_for_the_memory_of_others() -> None:
     budget = Budget(total=2 * estimate(BIG))
     first, second = budget.reserve(BIG, 0), budget.reserve(BIG, 0)
     assert first is not None and second is not None
@@ -100,7 +100,7 @@ def test_10_a_document_waits_for_the_memory_of_others() -> None:
     assert budget.used == 0
 
 
-def test_10_a_forgotten_reservation_ends() -> None:
+def test_s10_a_forgotten_reservation_ends() -> None:
     budget = Budget()
     reservation = budget.reserve(BIG, 0)
     assert budget.used
@@ -109,13 +109,13 @@ def test_10_a_forgotten_reservation_ends() -> None:
     assert budget.used == 0
 
 
-def test_10_small_documents_share_nothing() -> None:
+def test_s10_small_documents_share_nothing() -> None:
     budget = Budget()
     reservation = budget.reserve(b'{"a":1}', 0)
     assert reservation is not None
     assert budget.used == 0
 
 
-def test_10_a_document_beyond_the_budget_is_refused_at_once() -> None:
+def test_s10_a_document_beyond_the_budget_is_refused_at_once() -> None:
     with pytest.raises(DecodeError):
         Budget(total=1_000_000).reserve(BIG, 0)

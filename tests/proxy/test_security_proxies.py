@@ -110,7 +110,7 @@ DISGUISED = [
 ]  # fmt: skip
 
 
-def test_19_no_old_encoding_hides_a_dot_or_slash(cast: Cast) -> None:
+def test_s19_no_old_encoding_hides_a_dot_or_slash(cast: Cast) -> None:
     with serve_upstream(Answer(b"ok", "text/plain")) as upstream:
         publish_proxy(cast, upstream.url + "/dasar")
         for path in DISGUISED:

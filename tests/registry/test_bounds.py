@@ -62,7 +62,7 @@ def bounded(field: Any) -> bool:
 
 
 @pytest.mark.parametrize("field", list(fields()), ids=str)
-def test_f4_every_field_has_a_bound(field: Any) -> None:
+def test_s4_every_field_has_a_bound(field: Any) -> None:
     assert bounded(field)
 
 
@@ -84,7 +84,7 @@ def test_a_field_without_a_bound_is_noticed(field: Any) -> None:
 
 
 @pytest.mark.parametrize("model", RegistryModel.__subclasses__()[0].__subclasses__() + RegistryModel.__subclasses__())
-def test_f4_every_row_is_counted(model: type[RegistryModel]) -> None:
+def test_s4_every_row_is_counted(model: type[RegistryModel]) -> None:
     if not model._meta.abstract:
         assert (model.counted or (model.listed,))[0] in settings.ROW_LIMITS
 
@@ -92,7 +92,7 @@ def test_f4_every_row_is_counted(model: type[RegistryModel]) -> None:
 # ------------------------------------------------------------------------------ texts and numbers
 
 
-def test_f4_a_key_has_at_most_a_hundred_networks(cast: Cast) -> None:
+def test_s4_a_key_has_at_most_a_hundred_networks(cast: Cast) -> None:
     requester = person("Requester", cast.consumer)
     apart = [f"10.{number}.0.0/24" for number in range(NETWORKS)]
     made = requester.patch(f"keys/{cast.key_row.pk}/", {"networks": apart})
@@ -198,7 +198,7 @@ COUNTED = ("services", "applications", "sources", "operations", "grants", "keys"
 
 
 @pytest.mark.parametrize("kind", COUNTED)
-def test_f4_rows_of_an_agency_are_counted(cast: Cast, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s4_rows_of_an_agency_are_counted(cast: Cast, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     refused, allowed = _new_rows(cast)[kind]
     stored = {"operations": 5, "grants": 5}.get(kind, 1)
     few(monkeypatch, **{kind: stored + (kind == "operations")})
@@ -213,7 +213,7 @@ def test_f4_rows_of_an_agency_are_counted(cast: Cast, kind: str, monkeypatch: py
     type(refused)._default_manager.first().full_clean()
 
 
-def test_f4_a_row_that_moves_is_counted(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s4_a_row_that_moves_is_counted(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, services=1)
     moved = Service.objects.create(agency=cast.consumer, code="pindah", title="P")
     moved.agency = cast.provider
@@ -236,7 +236,7 @@ def items(label: str, number: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("label", LISTED)
-def test_f4_lists_are_counted_in_the_api_and_in_bundles(
+def test_s4_lists_are_counted_in_the_api_and_in_bundles(
     cast: Cast, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few(monkeypatch, **{label: 3})
@@ -258,7 +258,7 @@ def test_f4_lists_are_counted_in_the_api_and_in_bundles(
     assert [f"MANTRA_MAX_{label.upper()}" in str(problem) for problem in report.problems] == [True]
 
 
-def test_f4_placeholders_become_no_more_parameters_than_there_may_be(
+def test_s4_placeholders_become_no_more_parameters_than_there_may_be(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few(monkeypatch, parameters=3)
@@ -270,7 +270,7 @@ def test_f4_placeholders_become_no_more_parameters_than_there_may_be(
         row.full_clean()
 
 
-def test_f4_the_admin_counts_the_rows_of_its_forms(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s4_the_admin_counts_the_rows_of_its_forms(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.contrib import admin
     from django.test import RequestFactory
 
@@ -289,7 +289,7 @@ def test_f4_the_admin_counts_the_rows_of_its_forms(cast: Cast, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("path", ["/manage/api/v1/keys/", "/admin/registry/accesskey/add/"])
-def test_f4_a_large_request_is_refused_unread(cast: Cast, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s4_a_large_request_is_refused_unread(cast: Cast, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_UPLOAD_MAX_MEMORY_SIZE", 1000)
     client = person("Requester", cast.consumer).client
     for size, expected in ((1000, {401, 403, 302}), (1001, {413})):

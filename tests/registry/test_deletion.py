@@ -28,7 +28,7 @@ def requester(marked: MarkedAgency) -> User:
     return make_user("Requester", marked.agency, "pemohon")
 
 
-def test_6_every_cascade_is_either_a_part_or_asked_for() -> None:
+def test_s6_every_cascade_is_either_a_part_or_asked_for() -> None:
     cascading = {
         model._meta.label_lower
         for name in ("registry", "dataservices", "proxyservices")
@@ -40,7 +40,7 @@ def test_6_every_cascade_is_either_a_part_or_asked_for() -> None:
     assert cascading == deletion.PARTS | ASKED
 
 
-def test_6_each_deleted_row_is_logged(marked: MarkedAgency) -> None:
+def test_s6_each_deleted_row_is_logged(marked: MarkedAgency) -> None:
     user = make_user("Administrator", username="pengelola")
     dead = Application.objects.create(agency=marked.agency, code="mati", title="Mati")
     key, _plain = AccessKey.issue(dead)
@@ -52,7 +52,7 @@ def test_6_each_deleted_row_is_logged(marked: MarkedAgency) -> None:
     assert set(logged) == expected
 
 
-def test_6_a_deleted_operation_is_one_row_and_no_sample_is_named(marked: MarkedAgency) -> None:
+def test_s6_a_deleted_operation_is_one_row_and_no_sample_is_named(marked: MarkedAgency) -> None:
     user = make_user("Publisher", marked.agency, "penerbit")
     deletion.delete(user, marked.proxy)
     logged = list(LogEntry.objects.filter(user=user).values_list("content_type__model", flat=True))
@@ -67,7 +67,7 @@ def test_6_a_deleted_operation_is_one_row_and_no_sample_is_named(marked: MarkedA
     assert not LogEntry.objects.filter(object_repr__contains="contoh").exists()
 
 
-def test_6_a_live_key_stays_and_so_does_its_application(marked: MarkedAgency) -> None:
+def test_s6_a_live_key_stays_and_so_does_its_application(marked: MarkedAgency) -> None:
     user, pk = requester(marked), marked.application.pk
     with pytest.raises(PermissionDenied):  # the grant is the provider's
         deletion.delete(user, marked.application)
@@ -80,7 +80,7 @@ def test_6_a_live_key_stays_and_so_does_its_application(marked: MarkedAgency) ->
     assert not Application.objects.filter(pk=pk).exists()
 
 
-def test_6_a_key_that_was_renewed_meanwhile_stays(marked: MarkedAgency, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s6_a_key_that_was_renewed_meanwhile_stays(marked: MarkedAgency, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rules are asked of the rows as they are when they are locked, not as they were when they were found."""
     marked.grant.delete()
     AccessKey.objects.filter(pk=marked.key.pk).update(expires_at="2020-01-01T00:00Z")
@@ -95,7 +95,7 @@ def test_6_a_key_that_was_renewed_meanwhile_stays(marked: MarkedAgency, monkeypa
         deletion.delete(requester(marked), marked.application)
 
 
-def test_6_the_action_on_selected_rows_asks_the_same(marked: MarkedAgency) -> None:
+def test_s6_the_action_on_selected_rows_asks_the_same(marked: MarkedAgency) -> None:
     user = requester(marked)
     empty = Application.objects.create(agency=marked.agency, code="kosong", title="Kosong")
     client = Client()
@@ -109,7 +109,7 @@ def test_6_the_action_on_selected_rows_asks_the_same(marked: MarkedAgency) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_6_a_row_that_came_meanwhile_is_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s6_a_row_that_came_meanwhile_is_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was not asked for, and so it is not deleted: the database refuses, which gives 409, not 500."""
     agency = Agency.objects.create(code="badan", name="Badan")
     application = Application.objects.create(agency=agency, code="app", title="App")

@@ -75,7 +75,7 @@ def test_an_encrypted_column_cannot_be_searched(cast: Cast) -> None:
         list(DataSource.objects.filter(password="rahasia"))
 
 
-def test_5_a_secret_that_was_replaced_meanwhile_does_not_go_where_the_new_one_may(db: None) -> None:
+def test_s5_a_secret_that_was_replaced_meanwhile_does_not_go_where_the_new_one_may(db: None) -> None:
     """Two requests at once: one enters a password for a server of its own, the other takes the stored one there."""
     agency = Agency.objects.create(code="zamrud", name="Zamrud")
     values = {"agency": agency, "code": "s", "engine": "postgresql", "database": "d", "user": "u"}
@@ -91,7 +91,7 @@ def test_5_a_secret_that_was_replaced_meanwhile_does_not_go_where_the_new_one_ma
 
 
 @pytest.mark.parametrize("engine", ADAPTERS)
-def test_5_a_setting_that_may_lead_elsewhere_is_declared(engine: str) -> None:
+def test_s5_a_setting_that_may_lead_elsewhere_is_declared(engine: str) -> None:
     """A new setting of an engine with a password is looked at: it leads to another server, or it is listed here."""
     settings = adapter_class(engine).settings
     if not any(setting.secret for setting in settings):

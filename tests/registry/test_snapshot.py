@@ -119,7 +119,7 @@ REVOCATIONS: dict[str, Callable[[Cast], Any]] = {
 
 
 @pytest.mark.parametrize("revocation", REVOCATIONS)
-def test_f4_a_revocation_closes_and_prepares_no_operation(
+def test_s4_a_revocation_closes_and_prepares_no_operation(
     cast: Cast, revocation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot()
@@ -169,7 +169,7 @@ def test_a_change_that_is_rolled_back_changes_nothing(cast: Cast) -> None:
 # ------------------------------------------------------------------------------ drafts
 
 
-def test_f4_drafts_are_in_no_snapshot_and_their_author_can_try_them(cast: Cast) -> None:
+def test_s4_drafts_are_in_no_snapshot_and_their_author_can_try_them(cast: Cast) -> None:
     cast.define("rancangan", "SELECT 1 AS satu", state="draft")
     assert ("prov", "data", "rancangan") not in snapshot().operations
     assert cast.get("rancangan").status == 404
@@ -290,7 +290,7 @@ def test_a_version_that_went_back_makes_the_bus_compare_all(cast: Cast) -> None:
 # ------------------------------------------------------------------------------ a large change
 
 
-def test_f4_a_revocation_overtakes_a_large_change(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s4_a_revocation_overtakes_a_large_change(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step ends when its time is over; a key that was revoked meanwhile is out with the next one."""
     snapshot()
     monkeypatch.setattr(loader, "STEP_SECONDS", 0.0)
@@ -372,14 +372,14 @@ def run_concurrently(url: str) -> Any:
 NOTHING_WRONG: dict[str, list[str]] = {"storm": [], "late_commit": [], "issued_at_once": [], "deletion": []}
 
 
-def test_f4_no_change_is_lost_among_writers_on_postgresql(postgresql: PostgreSQLServer) -> None:
+def test_s4_no_change_is_lost_among_writers_on_postgresql(postgresql: PostgreSQLServer) -> None:
     superuser = postgresql.superuser()
     superuser.cursor().execute("CREATE DATABASE snapshot OWNER mantra")
     superuser.close()
     assert run_concurrently(f"postgres://mantra:mantra@127.0.0.1:{postgresql.port}/snapshot") == NOTHING_WRONG
 
 
-def test_f4_no_change_is_lost_among_writers_on_mariadb(mariadb: MariaDBServer) -> None:
+def test_s4_no_change_is_lost_among_writers_on_mariadb(mariadb: MariaDBServer) -> None:
     superuser = mariadb.superuser()
     cursor = superuser.cursor()
     cursor.execute("CREATE DATABASE snapshot CHARACTER SET utf8mb4")
@@ -388,5 +388,5 @@ def test_f4_no_change_is_lost_among_writers_on_mariadb(mariadb: MariaDBServer) -
     assert run_concurrently(f"mysql://mantra:mantra@127.0.0.1:{mariadb.port}/snapshot") == NOTHING_WRONG
 
 
-def test_f4_no_change_is_lost_among_writers_on_sqlite(tmp_path: Path) -> None:
+def test_s4_no_change_is_lost_among_writers_on_sqlite(tmp_path: Path) -> None:
     assert run_concurrently(f"sqlite:///{tmp_path / 'registry.sqlite3'}") == NOTHING_WRONG

@@ -407,7 +407,7 @@ def test_nginx_refuses_a_huge_body(nginx: Nginx, behind: Behind) -> None:
 
 
 @pytest.mark.parametrize("trusted_proxies", [1, 2])
-def test_f3_nginx_takes_so_many_requests_at_once_from_one_caller(
+def test_s3_nginx_takes_so_many_requests_at_once_from_one_caller(
     tmp_path: Path, behind: Behind, trusted_proxies: int
 ) -> None:
     server = Nginx(tmp_path, behind, trusted_proxies=trusted_proxies)

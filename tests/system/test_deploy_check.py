@@ -29,12 +29,12 @@ def check(tmp_path: Path, **environment: str) -> tuple[int, str]:
     [{}, BEHIND_TLS, {**BEHIND_TLS, "MANTRA_HSTS_SUBDOMAINS": "1", "MANTRA_HTTPS_REDIRECT": "1"}],
     ids=["without TLS", "behind TLS", "with all of it"],
 )
-def test_21_the_check_is_clean(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_s21_the_check_is_clean(tmp_path: Path, environment: dict[str, str]) -> None:
     code, told = check(tmp_path, **environment)
     assert code == 0, told
 
 
-def test_21_a_redirect_to_itself_is_refused(tmp_path: Path) -> None:
+def test_s21_a_redirect_to_itself_is_refused(tmp_path: Path) -> None:
     code, told = check(tmp_path, MANTRA_HTTPS="1", MANTRA_HTTPS_REDIRECT="1")
     assert code != 0
     assert "mantra.E004" in told

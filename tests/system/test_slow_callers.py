@@ -168,7 +168,7 @@ HALVES = {
 }
 
 
-def test_f12_callers_who_trickle_a_request_give_their_threads_back(small: int) -> None:
+def test_s12_callers_who_trickle_a_request_give_their_threads_back(small: int) -> None:
     stop = threading.Event()
     callers = [trickle(small, half, stop) for half in HALVES.values()]
     try:
@@ -188,7 +188,7 @@ def test_callers_who_stop_halfway_give_their_threads_back(small: int) -> None:
         assert_served(small, 4)
 
 
-def test_f12_callers_who_trickle_again_and_again_delay_no_other(tmp_path: Path) -> None:
+def test_s12_callers_who_trickle_again_and_again_delay_no_other(tmp_path: Path) -> None:
     """With all of the 15 seconds that each may have: not when they are many."""
     stop = threading.Event()
 
@@ -372,7 +372,7 @@ def in_transaction(postgresql: PostgreSQLServer) -> int:
         return int(cursor.fetchone()[0])  # type: ignore[index]
 
 
-def test_f3_slow_readers_give_a_sources_connections_back(bus: Bus) -> None:
+def test_s3_slow_readers_give_a_sources_connections_back(bus: Bus) -> None:
     with slow_readers(bus.port, "/rest/prov/data/besar.json", 8):
         time.sleep(0.5)  # until they hold what they can
         assert_alive(bus)
@@ -381,7 +381,7 @@ def test_f3_slow_readers_give_a_sources_connections_back(bus: Bus) -> None:
     assert_short(took, 4)
 
 
-def test_f3_no_session_of_the_source_stays_in_a_transaction(bus: Bus, postgresql: PostgreSQLServer) -> None:
+def test_s3_no_session_of_the_source_stays_in_a_transaction(bus: Bus, postgresql: PostgreSQLServer) -> None:
     with slow_readers(bus.port, "/rest/prov/data/besar_pg.json", 6, bus.key):
         wait_until(lambda: in_transaction(postgresql), 10, "the transactions")
         assert_short(wait_until(lambda: not in_transaction(postgresql), 12, "their end"), 4)
@@ -400,14 +400,14 @@ def test_half_a_response_does_not_look_whole_to_http_1_0(bus: Bus) -> None:
     assert end["bytes"] > 0
 
 
-def test_f3_slow_readers_give_an_upstream_back(bus: Bus) -> None:
+def test_s3_slow_readers_give_an_upstream_back(bus: Bus) -> None:
     with slow_readers(bus.port, "/rest/prov/data/besar_proksi", 2):
         assert bus.request("/rest/prov/data/besar_proksi").status == 503
         took = wait_until(lambda: served_again(bus, "/rest/prov/data/besar_proksi"), 12, "the upstream")
     assert_short(took, 4)
 
 
-def test_f3_slow_readers_of_a_spooled_response_leave_threads_to_others(bus: Bus) -> None:
+def test_s3_slow_readers_of_a_spooled_response_leave_threads_to_others(bus: Bus) -> None:
     with slow_readers(bus.port, "/rest/prov/data/besar.php", 20):
         for _ in range(10):
             assert_alive(bus, 3)
@@ -415,7 +415,7 @@ def test_f3_slow_readers_of_a_spooled_response_leave_threads_to_others(bus: Bus)
         wait_until(lambda: served_again(bus, "/rest/prov/data/kecil.json"), 12, "the source")
 
 
-def test_f3_the_journal_says_that_the_caller_was_too_slow(bus: Bus) -> None:
+def test_s3_the_journal_says_that_the_caller_was_too_slow(bus: Bus) -> None:
     before = set(bus.ends())
     with slow_readers(bus.port, "/rest/prov/data/besar.json", 2):
         wait_until(lambda: len(codes(bus, before)) == 2, 12, "the records")
@@ -424,7 +424,7 @@ def test_f3_the_journal_says_that_the_caller_was_too_slow(bus: Bus) -> None:
     assert all(end["broken"] for end in ends)
 
 
-def test_f3_slow_readers_behind_nginx_hold_no_thread(bus: Bus, postgresql: PostgreSQLServer, tmp_path: Path) -> None:
+def test_s3_slow_readers_behind_nginx_hold_no_thread(bus: Bus, postgresql: PostgreSQLServer, tmp_path: Path) -> None:
     nginx = Nginx(tmp_path, bus)
     try:
         with slow_readers(nginx.port, "/rest/prov/data/besar.php", 20):
@@ -439,7 +439,7 @@ def test_f3_slow_readers_behind_nginx_hold_no_thread(bus: Bus, postgresql: Postg
         nginx.close()
 
 
-def test_f3_nginx_takes_a_response_at_once_for_a_slow_caller(bus: Bus, tmp_path: Path) -> None:
+def test_s3_nginx_takes_a_response_at_once_for_a_slow_caller(bus: Bus, tmp_path: Path) -> None:
     """10 MB: the bus is done with it, and its caller has read nothing yet."""
     nginx = Nginx(tmp_path, bus)
     before = set(bus.ends())
@@ -455,7 +455,7 @@ def test_f3_nginx_takes_a_response_at_once_for_a_slow_caller(bus: Bus, tmp_path:
     assert end["code"] == 200 and "broken" not in end
 
 
-def test_f3_a_caller_who_keeps_the_rate_gets_all_of_a_response(bus: Bus) -> None:
+def test_s3_a_caller_who_keeps_the_rate_gets_all_of_a_response(bus: Bus) -> None:
     """It takes three times as long as a caller may be waited for without bytes."""
     with closing(connect(bus.port)) as caller:
         caller.sendall(b"GET /rest/prov/data/besar.php HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -468,7 +468,7 @@ def test_f3_a_caller_who_keeps_the_rate_gets_all_of_a_response(bus: Bus) -> None
     assert size > 24_000_000
 
 
-def test_f3_large_responses_of_one_operation_are_bounded(bus: Bus) -> None:
+def test_s3_large_responses_of_one_operation_are_bounded(bus: Bus) -> None:
     """Half of the threads; the others of that operation are told to come again, and other operations are not."""
     with slow_readers(bus.port, "/rest/prov/data/besar.php", 4):
         refused = bus.request("/rest/prov/data/besar.php")
@@ -477,7 +477,7 @@ def test_f3_large_responses_of_one_operation_are_bounded(bus: Bus) -> None:
     wait_until(lambda: bus.request("/rest/prov/data/besar.php").status == 200, 10, "a place")
 
 
-def test_f12_a_body_that_trickles_is_a_fault(bus: Bus) -> None:
+def test_s12_a_body_that_trickles_is_a_fault(bus: Bus) -> None:
     before = set(bus.ends())
     with closing(connect(bus.port)) as caller:
         head = "POST /soap/prov/data HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 900\r\n\r\n"
