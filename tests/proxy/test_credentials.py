@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote_plus
 import pytest
 
 from proxyservices.endpoints import credential_of
-from proxyservices.models import Upstream
+from proxyservices.models import ProxyOperation, Upstream
 from proxyservices.transport import credentials
 from proxyservices.transport.credentials import CredentialError
 from proxyservices.transport.errors import UpstreamError
@@ -23,7 +23,8 @@ from tests.servers.faulty import Asked, Peer, scripted_server
 
 
 def upstream(kind: str, **more: Any) -> Upstream:
-    return Upstream(url="https://hulu.contoh.go.id", credential_kind=kind, **more)
+    operation = ProxyOperation(style=more.pop("style", ProxyOperation.Style.REST))
+    return Upstream(operation=operation, url="https://hulu.contoh.go.id", credential_kind=kind, **more)
 
 
 def shown(row: Upstream) -> list[tuple[str, str]]:
@@ -38,6 +39,7 @@ def test_nothing() -> None:
 def test_an_access_key() -> None:
     assert shown(upstream("access-key", credential="kunci")) == [("User-Agent", "MANTRA"), ("AccessKey", "kunci")]
     assert shown(upstream("access-key")) == [("User-Agent", "MANTRA")]
+    assert shown(upstream("access-key", credential="kunci", style="legacy-soap")) == [("User-Agent", "MANTRA")]
 
 
 def test_a_header() -> None:
