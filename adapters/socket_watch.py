@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import socket
@@ -14,6 +15,8 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from adapters.base import ConnectFailed, RowTooLarge, SourceError, Stream, TimedOut
+
+log = logging.getLogger("mantra.adapters")
 
 #: Seconds after the time limit when the watchdog cuts a connection whose server did not end the statement.
 GRACE = 1.0
@@ -95,7 +98,10 @@ class Watchdog(ABC, Generic[Use]):
             time.sleep(_INTERVAL)
             now = time.monotonic()
             for use in list(self._running):
-                self._look(use, now)
+                try:
+                    self._look(use, now)
+                except Exception:  # the others must still be watched
+                    log.exception("%s failed", self._name)
 
 
 class Cancel:

@@ -6,6 +6,7 @@ needs Python's lock each time that it is.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import QueryFailed, SourceError, TimedOut
+
+log = logging.getLogger("mantra.adapters")
 
 #: Bytes that all running statements of a process may have written: temporary files of sorting and grouping, and
 #: what a statement that writes adds to its file and journal.
@@ -112,7 +115,10 @@ class SQLiteWatch:
     def _watch(self) -> None:
         while True:
             time.sleep(_INTERVAL)
-            self.check(time.monotonic())
+            try:
+                self.check(time.monotonic())
+            except Exception:  # the next statements must still be watched
+                log.exception("sqlite-watch failed")
 
     def check(self, now: float) -> None:
         """Interrupt the statements over their deadline, and the one that wrote most if together they wrote too much."""

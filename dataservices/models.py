@@ -196,12 +196,12 @@ class DataOperation(Operation):
         ),
     )
 
+    #: The functions and procedures in the SQL that were found to be made in the source, when it was saved last.
+    routines = models.JSONField(default=list, editable=False, validators=[bounds.MaxJsonLength(10_000)])
+
     class Meta:
         verbose_name = _("data operation")
         verbose_name_plural = _("data operations")
-
-    #: The functions and procedures in the SQL that were found to be made in the source, when it was saved last.
-    routines = models.JSONField(default=list, editable=False, validators=[bounds.MaxJsonLength(10_000)])
 
     def clean(self) -> None:
         super().clean()

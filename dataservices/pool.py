@@ -135,7 +135,7 @@ class SourcePool:
         """Put a session back to its first state. Returns False if the connection must be closed."""
         try:
             return self.adapter.restore(connection, writes)
-        except SourceError:
+        except Exception:  # whatever it is, the connection is closed then, and the call's places are released
             return False
 
     def release_slots(self, writes: bool) -> None:

@@ -123,6 +123,7 @@ def _execute(
         try:
             outcome = action(pooled.connection, _remaining(limits, deadline))
         except _TooLate:
+            pooled.restores = False  # no statement was sent
             pooled.give_back()
             raise _to_fault(call, TimedOut(), limits) from None
         except QueryFailed as error:
@@ -267,7 +268,11 @@ def _numbers(call: Call) -> str:
 
 def _close_later(rows: Rows) -> None:
     """Close a result in a thread of its own: a server may take long to end a statement that brings more rows."""
-    Thread(target=rows.detach_close(), name="source-release", daemon=True).start()
+    close = rows.detach_close()
+    try:
+        Thread(target=close, name="source-release", daemon=True).start()
+    except RuntimeError:  # there can be no more threads
+        close()
 
 
 def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:

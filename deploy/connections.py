@@ -32,10 +32,8 @@ CLOSE_SECONDS = 2.0
 CLOSE_BYTES = 4 * 1024 * 1024
 #: Connections that wait for their callers' end at once. Further ones are closed without waiting.
 MAX_CLOSING = 1000
-
-
 #: Seconds that a request may take beside its bytes' time while threads are scarce.
-SCARCE_SECONDS = 0.5
+HURRIED_SECONDS = 0.5
 
 
 class Closer:
@@ -101,7 +99,7 @@ class Closer:
 class Pace:
     """How long a caller may be waited for: ``seconds``, and the time that its bytes take at ``rate`` bytes a second.
 
-    When more than a quarter of the ``threads`` wait for requests, it is only SCARCE_SECONDS.
+    When more than a quarter of the ``threads`` wait for requests, it is only HURRIED_SECONDS.
     """
 
     def __init__(self, seconds: float = 15, rate: int = 32 * 1024, threads: int = 16) -> None:
@@ -111,7 +109,7 @@ class Pace:
 
     def seconds_for(self, received: int, waiting: int) -> float:
         """Return the seconds for a request of which so many bytes have come, while so many threads wait for others."""
-        seconds = self._seconds if waiting < self._patient else min(self._seconds, SCARCE_SECONDS)
+        seconds = self._seconds if waiting < self._patient else min(self._seconds, HURRIED_SECONDS)
         return seconds + received / self._rate
 
 

@@ -34,6 +34,9 @@ graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 keepalive = 75
 # Gunicorn's own maximum is 8190 bytes. The bus itself refuses values that are too long, in the caller's format.
 limit_request_line = message.MAX_REQUEST_LINE = 32 * 1024
+# Headers as long as addresses, in return for fewer of them: gunicorn reads up to their product before it refuses.
+limit_request_field_size = 32 * 1024
+limit_request_fields = 64
 # Programs for MANTRA 1.99x write letters such as é into addresses as they are, which Apache took and nginx forwards.
 # Spaces and control characters stay refused.
 message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")

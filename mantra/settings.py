@@ -101,9 +101,9 @@ ROW_LIMITS = {
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
-#: The store that counts quotas: memory:// (one process) or redis://….
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.
 LEGACY_FOLDERS = env.list("MANTRA_LEGACY_FOLDERS", default=["mantra"])
+#: The store that counts quotas: memory:// (one process) or redis://….
 QUOTA_STORE = env("MANTRA_QUOTA_STORE", default="memory://")
 #: Calls are allowed or refused while that store is unavailable: allow or refuse.
 QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")

@@ -54,7 +54,7 @@ def default_limit() -> int:
 def bulkhead_for(key: Hashable, limit: int = 0) -> Bulkhead:
     """Return the bulkhead of a key with ``limit`` places; with default_limit() places for 0 or a higher limit."""
     limit = min(limit, default_limit()) if limit else default_limit()
-    bulkhead = _bulkheads.setdefault(key, Bulkhead(limit))
+    bulkhead = _bulkheads.get(key) or _bulkheads.setdefault(key, Bulkhead(limit))
     bulkhead.limit = limit
     return bulkhead
 

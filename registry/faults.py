@@ -341,7 +341,7 @@ BODY_ENCODING = _row(
     11124,
     "body-encoding",
     415,
-    "Pemadatan isi permintaan ini tidak didukung. Kirim tanpa Content-Encoding, atau dengan gzip atau deflate",
+    "Kompresi isi permintaan ini tidak didukung. Kirim tanpa Content-Encoding, atau dengan gzip atau deflate",
     "This compression of the body is not supported. Send it without Content-Encoding, or with gzip or deflate",
 )
 

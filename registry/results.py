@@ -70,7 +70,8 @@ class Rows(Result):
 
     @property
     def is_open(self) -> bool:
-        return self._close is not None
+        """True while the rows are read from a source: those of a document that is in memory have no deadline."""
+        return self._close is not None and self.deadline < math.inf
 
     def close(self) -> None:
         self.detach_close()()

@@ -248,7 +248,7 @@ class Oracle(Adapter):
             connection.lost = not isinstance(fault, QueryFailed)
             raise fault from None
         finally:
-            watchdog.end(watch)
+            watchdog.end(watch)  # does nothing the second time
             _end_transaction(connection)
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
 from dataservices.plan import parameters_message, unused_message
+from dataservices.routines import answered
 from dataservices.sql import TemplateError
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterFormSet, ParameterInline
@@ -74,6 +75,9 @@ class DataOperationAdmin(OperationAdmin):
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.select_related("agency")
+
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        return answered(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Add a parameter for each placeholder that has none, and let the SQL's blocks decide which are optional."""

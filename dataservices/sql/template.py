@@ -11,7 +11,7 @@ from sqlglot.tokens import Token, TokenType
 
 from adapters import procedures
 from dataservices.sql.messages import Problem, make_problem, position_of
-from dataservices.sql.tokens import is_word_character, placeholder_tokens
+from dataservices.sql.tokens import COMMENT, QUOTED, is_word_character, placeholder_tokens
 
 #: Characters of a definition's SQL at most.
 MAX_LENGTH = 100_000
@@ -207,26 +207,45 @@ def parse(sql: str, dialect: str) -> Template:
 _QUOTED_NAME = re.compile(r"""(?<![\w:"\[?]):([A-Za-z_][A-Za-z0-9_]*)(?![\w:])""")
 
 
+#: How a literal begins, with the letters before its quotation mark; names in quotation marks are none of them.
+_OPENING = re.compile(r"[A-Za-z]?'|\$\w*\$")
+#: Engines that read a text in double quotation marks as one: MySQL always, SQLite where no column has that name.
+_DOUBLE = {"mysql": re.compile('"'), "sqlite": re.compile(r'"(?=%?:\w+%?"\Z)')}
+
+
 def quoted_placeholders(sql: str, dialect: str) -> list[Problem]:
-    """Return the placeholders within texts, each with the spelling that was probably meant. Raises TemplateError."""
+    """Return the placeholders within texts, each with the spelling that was probably meant."""
     problems = []
-    for token in _tokens(sql, dialect):
-        literal = sql[token.start : token.end + 1]
-        if token.token_type is not TokenType.STRING or not literal.startswith("'"):
+    for found in re.finditer(rf"(?s:{COMMENT[dialect]}|{QUOTED[dialect]})", sql):
+        literal, opening = found[0], _opening(found[0], dialect)
+        if not opening:
             continue
-        for match in _QUOTED_NAME.finditer(literal):
-            before, after, colon = literal[: match.start()] + "'", "'" + literal[match.end() :], match.start(1)
-            meant = [piece for piece in (before, f":{match[1]}", after) if piece != "''"]
-            as_text = [literal[:colon] + "'", "'" + literal[colon:]]
+        closing = opening if opening[0] == "$" else opening[-1]
+        inner = literal[len(opening) : -len(closing)]
+        for match in _QUOTED_NAME.finditer(inner):
+            meant = [
+                f"{opening}{inner[: match.start()]}{closing}",
+                match[0],
+                f"{opening}{inner[match.end() :]}{closing}",
+            ]
+            colon = match.start(1)
+            as_text = [f"{opening}{inner[:colon]}{closing}", f"{opening}{inner[colon:]}{closing}"]
             problems.append(
                 make_problem(
                     "mark-quoted",
-                    position_of(sql, token.start + match.start()),
-                    near=literal[:60], name=match[1], instead=_joined(meant, dialect)[:120],
-                    literal=_joined(as_text, dialect)[:120],
+                    position_of(sql, found.start() + len(opening) + match.start()),
+                    near=literal[:60], name=match[1], literal=_joined(as_text, dialect)[:120],
+                    instead=_joined([piece for piece in meant if piece != opening + closing], dialect)[:120],
                 )
             )  # fmt: skip
     return problems
+
+
+def _opening(literal: str, dialect: str) -> str:
+    """Return what a literal begins with; "" for a comment, or a name in quotation marks."""
+    double = _DOUBLE.get(dialect)
+    match = _OPENING.match(literal) or (double.match(literal) if double else None)
+    return match[0] if match else ""
 
 
 def _joined(pieces: Sequence[str], dialect: str) -> str:

@@ -25,6 +25,7 @@ from proxyservices.models import (
     Upstream,
     mappings_to_reenter,
     missing_upstream,
+    undeclared_message,
 )
 from registry import tenancy
 from registry.child_rows import Replacement, identity, replacement
@@ -453,7 +454,13 @@ class ProxyOperationSerializer(OperationSerializer):
             raise serializers.ValidationError({"upstreams": problem})
         if self.candidate.pk and mappings_to_reenter(self.candidate, upstreams, self._rows("mappings")):
             raise serializers.ValidationError({"mappings": ENTER_AGAIN})
+        if "parameters" in self.lists and (problem := undeclared_message(self.candidate, *self._sources())):
+            raise serializers.ValidationError({"path": problem})
         return attrs
+
+    def _sources(self) -> tuple[list[str], list[Any]]:
+        """Return the names of the parameters, and the mappings: what fills the placeholders in the path."""
+        return [parameter.name for parameter in self._rows("parameters")], self._rows("mappings")
 
     def _rows(self, label: str) -> list[Any]:
         """Return the new rows of a list."""

@@ -29,6 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dataservices.models import DataOperation, DataSource
+from dataservices.routines import answered
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from proxyservices.models import ProxyOperation
@@ -376,9 +377,18 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         return OPERATIONS[kind][1](*args, **kwargs, context=self.get_serializer_context())
 
     @extend_schema(request=None, responses=_any_kind())
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return answered(lambda: super(Operations, self).create(request, *args, **kwargs))
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return answered(lambda: super(Operations, self).update(request, *args, **kwargs))
+
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Publish the operation. The whole definition is validated again."""
+        return answered(self._publish)
+
+    def _publish(self) -> Response:
         with one_change():
             row = self.get_object()
             serializer = self.get_serializer(row, data={"state": "published", "sunset": None}, partial=True)

@@ -25,6 +25,7 @@ from proxyservices.models import (
     Upstream,
     mappings_to_reenter,
     missing_upstream,
+    undeclared_message,
 )
 from registry import secrets
 from registry.child_rows import Replacement, identity, replacement
@@ -355,7 +356,9 @@ class BundleWriter:
     def check_upstreams(
         self, row: ProxyOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
     ) -> None:
-        """Note that no upstream remains, and a secret mapping that would go to the server of a new one."""
+        """Note that no upstream remains, a secret mapping that would go to the server of a new one, and a placeholder
+        in the path that nothing fills.
+        """
 
         def rows(label: str) -> list[Any]:
             if label in lists:
@@ -366,6 +369,10 @@ class BundleWriter:
             self.reader.problem(path_of(path, "upstreams"), str(problem))
         if row.pk and mappings_to_reenter(row, rows("upstreams"), rows("mappings")):
             self.reader.problem(path_of(path, "mappings"), str(ENTER_AGAIN))
+        planned = ProxyOperation(style=values.get("style", row.style), path=values.get("path", row.path))
+        names = [parameter.name for parameter in rows("parameters")]
+        if "parameters" in lists and (problem := undeclared_message(planned, names, rows("mappings"))):
+            self.reader.problem(path_of(path, "path"), problem)
 
     # ----------------------------------------------------------------------- keys and grants
 

@@ -108,7 +108,7 @@ def _undecodable(reason: str) -> Fault:
         return Fault(faults.BODY_TOO_LARGE, limit=settings.MAX_BODY_BYTES)
     return Fault(
         faults.BODY_INVALID,
-        reason_id="pemadatannya (Content-Encoding) rusak",
+        reason_id="kompresinya (Content-Encoding) rusak",
         reason_en="its compression (Content-Encoding) is damaged",
     )
 

@@ -58,7 +58,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
     if fault is not None:
         recorded.fail(fault)
     try:
-        recorded.send(iter((rendering.json,)))
+        recorded.end(len(rendering.json))
     except Fault as error:  # a result that the journal could not record is not displayed
         rendering, fault = Rendering(), error
     if fault is not None:

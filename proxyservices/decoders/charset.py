@@ -37,7 +37,7 @@ _MAX_DECLARATION = 512
 
 def _normal(name: str) -> str:
     """Return a name without its separators, which servers write at will, and without the prefix x-."""
-    return _SEPARATORS.sub("", name.lower()).lstrip("x")
+    return _SEPARATORS.sub("", name.lower()).removeprefix("x")
 
 
 #: Names of charsets, as _normal() writes them → Python's codecs. A fixed table: codecs.lookup() stores every name that

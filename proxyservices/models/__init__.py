@@ -1,7 +1,7 @@
 """Proxy services: a stable alias in front of another system's web service."""
 
 from proxyservices.models.address_changes import AddressChange, SampleRequest
-from proxyservices.models.operations import ParameterMapping, ProxyOperation, ServiceDescription
+from proxyservices.models.operations import ParameterMapping, ProxyOperation, ServiceDescription, undeclared_message
 from proxyservices.models.upstreams import Upstream, UpstreamState, mappings_to_reenter, missing_upstream
 from proxyservices.models.validators import (
     METHODS,
@@ -13,6 +13,6 @@ from proxyservices.models.validators import (
 
 __all__ = [
     "METHODS", "AddressChange", "ParameterMapping", "ProxyOperation", "SampleRequest", "ServiceDescription", "Upstream",
-    "UpstreamState", "header_names", "mappings_to_reenter", "missing_upstream", "validate_headers", "validate_methods",
-    "validate_url",
+    "UpstreamState", "header_names", "mappings_to_reenter", "missing_upstream", "undeclared_message",
+    "validate_headers", "validate_methods", "validate_url",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Sum
 from django.db.models.functions import Length
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.models.validators import (
@@ -26,8 +27,6 @@ from registry.models import Operation, Parameter, RegistryModel, bounds
 from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
 
-#: The largest size limit: only bodies that are passed through unread may be as large.
-MAX_BODY_BYTES = 1_000_000_000
 #: A placeholder for a parameter's value in a path.
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
@@ -173,18 +172,19 @@ class ProxyOperation(Operation):
         mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
         return super().searched_names | {name.rpartition(".")[2].lower() for name in mapped}
 
-    def declare_missing(self) -> list[str]:
-        """Declare a text parameter for each placeholder in a ``rest`` path without a source. Return their names."""
+    def undeclared(self, parameters: Collection[str], mappings: Iterable[ParameterMapping]) -> list[str]:
+        """Return the placeholders in a ``rest`` path for which there is neither a parameter nor a mapping."""
         if self.style != self.Style.REST:
             return []
-        taken = {name.lower() for name in self.parameters.values_list("name", flat=True)}
-        mapped = self.mappings.filter(location=ParameterMapping.Location.PATH).values_list("name", flat=True)
-        filled = taken | {name.strip("{}").lower() for name in mapped}
-        missing: list[str] = []
-        for name in _PLACEHOLDER.findall(self.path):
-            if name.lower() not in filled:
-                filled.add(name.lower())
-                missing.append(name)
+        mapped = [each.name.strip("{}") for each in mappings if each.location == ParameterMapping.Location.PATH]
+        filled = {name.lower() for name in (*parameters, *mapped)}
+        placeholders = {name.lower(): name for name in reversed(_PLACEHOLDER.findall(self.path))}
+        return [name for lower, name in reversed(placeholders.items()) if lower not in filled]
+
+    def declare_missing(self) -> list[str]:
+        """Declare a text parameter for each placeholder in a ``rest`` path without a source. Return their names."""
+        taken = list(self.parameters.values_list("name", flat=True))
+        missing = self.undeclared(taken, self.mappings.all())
         for position, name in enumerate(missing, start=len(taken)):
             Parameter.objects.create(operation=self, position=position, name=name)
         return missing
@@ -255,6 +255,19 @@ class ParameterMapping(RegistryModel):
     def secret_destinations(self) -> frozenset[Hashable]:
         """Return the people who may read the value, beside the upstreams (see mappings_to_reenter)."""
         return frozenset() if self.secret else frozenset({"everyone"})
+
+
+def undeclared_message(
+    operation: ProxyOperation, parameters: Collection[str], mappings: Iterable[ParameterMapping]
+) -> str:
+    """Return the message about placeholders in an operation's path that nothing fills, "" if there are none.
+
+    ``parameters`` and ``mappings`` are the rows as they will be. The operation and they are checked together only here.
+    """
+    missing = operation.undeclared(parameters, mappings)
+    if not missing:
+        return ""
+    return gettext("No parameter is declared for %(marks)s.") % {"marks": ", ".join(f"{{{name}}}" for name in missing)}
 
 
 class ServiceDescription(RegistryModel):

@@ -8,11 +8,13 @@ by which others recognise an open segment.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ class Segment:
 
     def __init__(self, sequence: int, previous: tuple[str, str] | None, kind: str = "") -> None:
         folder = Path(settings.JOURNAL_DIR)
-        writer = f"{socket.gethostname()}-{os.getpid()}-{kind}{threading.get_ident():x}"
+        self.pid = os.getpid()
+        writer = f"{socket.gethostname()}-{self.pid}-{kind}{threading.get_ident():x}"
         self.key, self.sync = settings.JOURNAL_KEY, settings.AUDIT_FSYNC
         self.name = f"{writer}-{time.time_ns()}-{sequence}{SUFFIX}"
         self.sequence = sequence
@@ -80,7 +83,13 @@ class Segment:
                 self.fd = -1
 
     def __del__(self) -> None:
-        if getattr(self, "fd", -1) >= 0:
+        """End the segment of a thread that has ended: what has no close line was killed."""
+        if getattr(self, "fd", -1) < 0:
+            return
+        if self.pid == os.getpid():
+            with suppress(OSError):
+                self.close()
+        else:  # a fork's copy: the segment is the parent's
             os.close(self.fd)
 
     @staticmethod
@@ -124,3 +133,7 @@ def close() -> None:
         segment, writer.segment = writer.segment, None
         if segment is not None:
             segment.close()
+
+
+# The main thread's; those of other threads are closed when their thread ends.
+atexit.register(close)

@@ -166,8 +166,11 @@ class Loader:
         if old is not None and as_before and keys is old.keys and grants is old.grants:
             return
         documents = old.documents if old is not None and as_before else OrderedDict()
-        legacy = _by_legacy_address(operations)
-        legacy_services = frozenset(address[:2] for address in legacy)
+        if old is not None and operations is old.operations:
+            legacy, legacy_services = old.legacy_operations, old.legacy_services
+        else:
+            legacy = _by_legacy_address(operations)
+            legacy_services = frozenset(address[:2] for address in legacy)
         self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
         if old is None or operations is not old.operations:
             for planner in parts.PLANNERS.values():

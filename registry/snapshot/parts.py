@@ -281,8 +281,11 @@ class Operations(Part):
                 self._drop(id)
                 continue
             place, fingerprint = self._held[id]
+            held = self._values.get(place)
+            if held is None or held.id != id:
+                continue  # another row has the address by now: this one is prepared next
             state, access, sunset = states[id]
-            value = replace(self._values[place], state=state, open=access == "open", sunset=sunset)
+            value = replace(held, state=state, open=access == "open", sunset=sunset)
             self._put(Prepared(id, fingerprint, place, value))
 
 

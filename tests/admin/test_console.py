@@ -18,6 +18,7 @@ from registry.journal import segments
 from registry.models import Operation
 from tests.admin.conftest import SignIn, make_user
 from tests.cast import Cast, call, ends_of, recorded
+from tests.proxy.publishing import publish_proxy
 
 
 def where(operation: Operation) -> str:
@@ -281,3 +282,14 @@ def test_the_soap_tab_shows_where_soap_alone_fails(cast: Cast, provider: Client)
 def test_the_form_tells_the_wsdl(cast: Cast, provider: Client) -> None:
     text = provider.get(where(cast.operations["satu"]), headers={"HX-Request": "true"}).content.decode()
     assert re.search(r'id="call_wsdl">http://testserver/soap/prov/data\?wsdl<', text)
+
+
+def test_large_responses_hold_no_places_and_are_recorded(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    """The try-out shows a response and sends none: its call ends with the page."""
+    httpserver.expect_request("/besar").respond_with_json({"isi": ["x" * 1000] * 400})
+    operation = publish_proxy(cast, httpserver.url_for("/"), style="rest", path="besar", code="besar")
+    publisher = sign_in("Publisher", cast.provider)
+    for _time in range(10):
+        text = run(publisher, operation).content.decode()
+        (end,) = ends_of(request_id(text))
+        assert end["code"] == 200

@@ -81,3 +81,11 @@ def test_no_secret_is_sent_to_another_place(address: str, publisher: Person) -> 
     fourth = {"url": "http://keempat.contoh.go.id", "credential_kind": "none"}
     assert publisher.patch(address, {"upstreams": [fourth], "mappings": lines}).status_code == 200
     assert publisher.patch(address, {"upstreams": [third]}).status_code == 400
+
+
+def test_a_list_of_parameters_has_one_for_each_placeholder_in_the_path(address: str, publisher: Person) -> None:
+    answer = publisher.patch(address, {"path": "x/{nik}/{unit}", "parameters": [{"name": "nip"}, {"name": "unit"}]})
+    assert answer.status_code == 400
+    assert "{nik}" in str(answer.json()["path"])
+    assert publisher.patch(address, {"path": "x/{nik}"}).status_code == 200
+    assert [each["name"] for each in publisher.get(address).json()["parameters"]] == ["nip", "nik"]

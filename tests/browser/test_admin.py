@@ -121,6 +121,7 @@ def test_a_key_is_issued_once(page: Page) -> None:
     page.goto("/admin/registry/accesskey/add/")
     page.select_option("#id_application", label="kons/app")
     page.click("button[name=_save]")
+    page.wait_for_load_state("load")  # the button's script is there then
     plain = page.locator("#issued").inner_text()
     assert re.fullmatch(r"mtr_\w{8}_\w{36}", plain)
     page.get_by_role("button", name="Salin").click()

@@ -156,7 +156,7 @@ POSTGRESQL = Corpus(
         "SELECT E'\\'' , {f}(1) --'",
         "SELECT ('select {f}(1)'::text).ts_stat", "SELECT query_to_xml('select {f}(1)', true, true, '')",
         "SELECT (query_to_xml('select {f}(1)', true, true, '')).text", "CREATE VIEW x AS SELECT {f}(1)",
-        "SELECT a FROM t TABLESAMPLE {f} (1)", "SELECT CAST(ROW(1) AS jenis).{f}", "SELECT t.k.{f} FROM t",
+        "SELECT a FROM t TABLESAMPLE {f} (1)", "SELECT CAST(ROW(1) AS corak).{f}", "SELECT t.k.{f} FROM t",
     ),
 )  # fmt: skip
 

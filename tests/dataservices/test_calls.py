@@ -21,11 +21,11 @@ from tests.dataservices import calls
 from tests.dataservices.calls import Corpus
 
 POSTGRESQL = """
-    DROP TABLE IF EXISTS t, u CASCADE; DROP TYPE IF EXISTS jenis CASCADE;
+    DROP TABLE IF EXISTS t, u CASCADE; DROP TYPE IF EXISTS corak CASCADE;
     DROP AGGREGATE IF EXISTS jejak_semua (integer);
     DROP OPERATOR IF EXISTS @#@ (integer, integer), @#@ (NONE, integer);
-    CREATE TYPE jenis AS (b integer);
-    CREATE TABLE t (a integer, k jenis, s integer[]); INSERT INTO t VALUES (1, ROW(1), ARRAY[1]), (2, ROW(1), ARRAY[1]);
+    CREATE TYPE corak AS (b integer);
+    CREATE TABLE t (a integer, k corak, s integer[]); INSERT INTO t VALUES (1, ROW(1), ARRAY[1]), (2, ROW(1), ARRAY[1]);
     CREATE TABLE u (a integer PRIMARY KEY, b integer, c integer); INSERT INTO u VALUES (1), (2);
     CREATE OR REPLACE FUNCTION jejak(a integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS
     $$ BEGIN RAISE NOTICE 'jejak'; RETURN 1; END $$;

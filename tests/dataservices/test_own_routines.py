@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 
+from adapters.base import ConnectFailed
+from dataservices import routines
 from dataservices.models import DataOperation, DataSource
+from mantra.definitions.apply import apply
+from mantra.definitions.reading import Environment
 from registry.snapshot import holder
+from tests.admin.conftest import SignIn, sign_in
+from tests.admin.test_data_operations import post
+from tests.api.conftest import person
 from tests.cast import Cast, call
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.tds import TDSServer
+
+__all__ = ["sign_in"]  # a fixture
 
 POSTGRESQL = (
     "DROP TABLE IF EXISTS umur",
@@ -181,3 +192,61 @@ def test_a_source_that_cannot_be_reached_is_named_as_the_reason(cast: Cast) -> N
 def test_an_engine_without_functions_of_its_own_is_not_connected_to(cast: Cast) -> None:
     assert refused(cast, cast.source, "SELECT dobel(1)")
     assert call("/rest/prov/data/satu.json?id=7", accesskey=cast.key).status == 200
+
+
+# ------------------------------------------------------------------------- no source is waited for within a change
+
+
+@pytest.fixture
+def asked(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many transactions were open at each question to a source that knows kantor.dobel; a silent one otherwise."""
+    depths: list[int] = []
+
+    def ask(engine: str, settings: Any, names: tuple[str, ...]) -> frozenset[str]:
+        depths.append(len(connection.savepoint_ids))
+        if settings["host"] == "mati":
+            raise ConnectFailed("unreachable")
+        return frozenset({"kantor.dobel"}) & frozenset(names)
+
+    monkeypatch.setattr(routines, "_ask", ask)
+    for code in ("hidup", "mati"):
+        DataSource.objects.create(agency=cast.provider, code=code, engine="postgresql", host=code, database="x")
+    return depths
+
+
+OWN = "SELECT kantor.dobel(1) AS x"
+
+
+def test_the_api_asks_a_source_outside_of_its_transaction(cast: Cast, asked: list[int]) -> None:
+    provider, base = person("Provider", cast.provider), len(connection.savepoint_ids)
+    values = {"kind": "data", "service": "prov/data", "code": "a", "source": "prov/hidup", "sql": OWN}
+    made = provider.post("operations/", values)
+    assert made.status_code == 201, made.content
+    path = f"operations/{made.json()['id']}/"
+    assert provider.patch(path, {"sql": f"{OWN}, kantor.dobel(2) AS y"}).status_code == 200
+    assert provider.post(f"{path}publish/", {}).status_code == 200
+    assert provider.post("operations/", {**values, "code": "b", "source": "prov/mati"}).status_code == 400
+    assert asked == [base] * 4
+
+
+def test_the_admin_asks_a_source_outside_of_its_transaction(cast: Cast, asked: list[int], sign_in: SignIn) -> None:
+    client, base = sign_in("Provider", cast.provider), len(connection.savepoint_ids)
+    operation = DataOperation.objects.create(
+        service=cast.service, code="a", sql="SELECT 1 AS x", source=DataSource.objects.get(code="hidup")
+    )
+    assert post(client, operation, OWN).status_code == 302
+    operation.refresh_from_db()
+    assert operation.routines == ["kantor.dobel"]
+    assert asked == [base]
+
+
+def test_a_bundle_asks_each_source_once_outside_of_its_transaction(cast: Cast, asked: list[int]) -> None:
+    base = len(connection.savepoint_ids)
+    operations = [
+        {"code": f"a{number}", "kind": "data", "source": source, "sql": f"SELECT kantor.dobel({number}) AS x"}
+        for number, source in enumerate(("mati", "mati", "hidup", "hidup"))
+    ]
+    bundle = {"services": [{"agency": "prov", "code": "data", "title": "Data", "operations": operations}]}
+    report = apply(json.dumps(bundle), Environment({}, None))
+    assert [problem.path for problem in report.problems] == [f"services[0].operations[{n}].sql" for n in (0, 1)]
+    assert asked == [base] * 2

@@ -388,6 +388,12 @@ def test_a_default_alone_is_not_a_callers_value() -> None:
         ("tsql", "SELECT 1 FROM t WHERE nama LIKE ':nama%'", ":nama + '%'"),
         ("oracle", "SELECT 1 FROM t WHERE nama = ':nama'", ":nama"),
         ("sqlite", "SELECT 1 FROM t WHERE nama LIKE 'it''s :nama'", "'it''s ' || :nama"),
+        ("sqlite", 'SELECT 1 FROM t WHERE nama = ":nama"', ":nama"),
+        ("mysql", 'SELECT 1 FROM t WHERE nama LIKE "%:nama%"', 'CONCAT("%", :nama, "%")'),
+        ("mysql", "SELECT 1 FROM t WHERE nama = N':nama'", ":nama"),
+        ("tsql", "SELECT 1 FROM t WHERE nama LIKE N'%:nama'", "N'%' + :nama"),
+        ("postgres", "SELECT 1 FROM t WHERE nama LIKE E'%:nama\\n'", "E'%' || :nama || E'\\n'"),
+        ("postgres", "SELECT 1 FROM t WHERE nama LIKE $a$%:nama$a$", "$a$%$a$ || :nama"),
     ],
 )
 def test_a_placeholder_in_quotation_marks_is_found_with_its_right_spelling(
@@ -402,7 +408,7 @@ def test_a_placeholder_in_quotation_marks_is_found_with_its_right_spelling(
     "sql",
     [
         "SELECT TO_CHAR(x, 'HH24:MI:SS'), '12:30', 'a:b', 'Nama: x', 'https://x', ':', 'x::int'",
-        "SELECT '{\"a\":null}', x ~ '[[:alpha:]]' OR x ~ '^(?:abc)$', \"kolom :x\", $$ :x $$, :x -- ':y'",
+        "SELECT '{\"a\":null}', x ~ '[[:alpha:]]' OR x ~ '^(?:abc)$', \"kolom :x\", :x -- ':y'",
         "SELECT '%:' || 'nama%'",
     ],
 )

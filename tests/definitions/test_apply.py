@@ -454,3 +454,16 @@ def test_the_command_prints_the_changes_or_all_errors_and_fails(
     told = capsys.readouterr().err
     assert "agencies[0].code: " in told
     assert "agencies[1].code: " in told
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_list_of_parameters_has_one_for_each_placeholder_in_the_path() -> None:
+    """As in the management API. Without a list they are declared."""
+    service = "services: [{{agency: prov, code: data, title: Data, operations: [{}]}}]"
+    operation = "{{code: p, kind: proxy, style: rest, path: 'x/{{nik}}/{{unit}}', {}}}".format
+    (problem,) = run(service.format(operation("parameters: [{name: unit}]"))).problems
+    assert problem.path == "services[0].operations[0].path"
+    assert "{nik}" in problem.message
+    fine(service.format(operation("parameters: [{name: unit}, {name: NIK}]")))
+    fine(service.format(operation("").replace("code: p", "code: q")))
+    assert set(Parameter.objects.filter(operation__code="q").values_list("name", flat=True)) == {"nik", "unit"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from registry.journal import chain, reader, sealing, segments, shipping
 from registry.models import JournalSegment
+from tests.servers.bus import Bus
 
 Attack = Callable[[list[Path]], None]
 
@@ -302,3 +304,14 @@ def test_a_file_that_is_being_opened_is_not_closed(db: None) -> None:
     path.touch()
     shipping.ship()
     assert not JournalSegment.objects.filter(closed=True).exists()
+
+
+def test_s11_a_bus_that_stops_closes_its_segments(tmp_path: Path) -> None:
+    """What has no close line was killed: a stop must not look like that."""
+    with Bus(tmp_path) as bus:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _number: bus.status("/rest/a/b/c"), range(20)))
+        assert bus.stop() == 0
+        paths = sorted((tmp_path / "journal").glob("*.journal"))
+        assert paths
+        assert all(b'{"t":"close"}' in path.read_bytes().splitlines()[-1] for path in paths)

@@ -29,7 +29,7 @@ from registry.models import (
     RegistryChange,
     SnapshotVersion,
 )
-from registry.snapshot import holder, loader
+from registry.snapshot import holder, loader, parts
 from registry.snapshot.parts import operation
 from registry.snapshot.types import Snapshot
 from tests.cast import Cast, call
@@ -147,6 +147,26 @@ def test_two_operations_exchange_their_aliases(cast: Cast) -> None:
     found = snapshot().operations
     assert (found[SATU].id, found[SEMUA].id) == (other.pk, one.pk)
     assert len(found) == 5
+
+
+def test_an_operation_at_anothers_address_keeps_its_own_access(cast: Cast) -> None:
+    """In between, two that exchange their addresses are held at one: the state of the other must not come to it."""
+    one, other = cast.operations["satu"], cast.operations["semua"]
+    held = parts.Operations()
+    held.refresh([one.pk, other.pk])
+    for row, code in ((one, "sementara"), (other, "satu"), (one, "semua")):
+        Operation.objects.filter(pk=row.pk).update(code=code)
+    held.refresh([one.pk])
+    Operation.objects.filter(pk=other.pk).update(access="open")
+    held.restrict([other.pk])
+    assert not held.publish()[SEMUA].open
+    Operation.objects.filter(pk=one.pk).update(code="lain")
+    held.refresh([one.pk])
+    held.restrict([other.pk])  # nobody is at its address now
+    held.refresh([other.pk])
+    assert {alias: found.open for alias, found in held.publish().items()} == {
+        SATU: True, ("prov", "data", "lain"): False,
+    }  # fmt: skip
 
 
 def test_an_upstream_changes_its_operation_only(cast: Cast) -> None:

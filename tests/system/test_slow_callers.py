@@ -233,6 +233,11 @@ def test_b24_an_address_of_nine_thousand_letters_is_read(small: int) -> None:
     assert said.startswith(b"HTTP/1.1 200 ")
 
 
+def test_b24_a_header_is_as_long_as_an_address_may_be(small: int) -> None:
+    said = exchange(small, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 20_000 + b"\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 200 ")
+
+
 # -------------------------------------------------------------------------------------- the bus
 
 #: 400 rows of 60 kB.

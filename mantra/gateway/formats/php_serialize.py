@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from tempfile import SpooledTemporaryFile
 
-from mantra.gateway.formats.php import STYLE, key, serialize
+from mantra.gateway.formats.php import MAX_INTEGER, MIN_INTEGER, STYLE, key, serialize
 from mantra.gateway.formats.values import (
     Style,
     Values,
@@ -32,7 +32,6 @@ CHUNK = 128 * 1024
 Prepare = Callable[[Values, str | None, Style], Values]
 
 _HEADS = tuple(f's:{length}:"' for length in range(512))
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 def _strings(values: Values) -> list[Sequence[str]] | None:
@@ -85,7 +84,7 @@ class RowSerializer:
         types = set(map(type, values))
         if types == {str} and (strings := _strings(values)):
             return strings
-        if types == {int} and min(values) >= _MIN_INTEGER and max(values) <= _MAX_INTEGER:
+        if types == {int} and min(values) >= MIN_INTEGER and max(values) <= MAX_INTEGER:
             return [[f"i:{value};" for value in values]]
         return [[serialize(value) for value in values]]
 

@@ -30,7 +30,7 @@ from proxyservices.styles.base import UpstreamRequest
 from proxyservices.transport import allowlist, dial
 from proxyservices.transport.errors import UpstreamError
 from registry.bulkhead import default_limit
-from registry.calls import Call
+from registry.calls import Call, RawRequest
 from registry.results import Result
 
 log = logging.getLogger("mantra.gateway")
@@ -41,6 +41,9 @@ _SAFE_VALUE = re.compile(r"[\t -~]*\Z")
 
 #: Seconds for which a resolved and permitted address of a host is used again.
 NAME_SECONDS = 5.0
+
+#: Characters of a path (twice) and a query with which the bus's headers still fit into nginx's buffer of 16 KiB.
+MAX_ADDRESS = 8000
 
 
 def came_from_nginx(environ: Environ) -> bool:
@@ -97,9 +100,15 @@ def why_not(context: ForwardingContext, request: UpstreamRequest) -> str:
         (not all(endpoint.credential.permanent for endpoint in endpoints), "token"),
         (plan.bulkhead.limit < default_limit(), "bulkhead"),
         (limits.connect < CONNECT or limits.read < READ, "time-limits"),
+        (context.raw_request is not None and _is_long(context.raw_request), "address"),
     )
     reason = next((word for applies, word in reasons if applies), "")
     return reason or ("" if completion_log.ready() else "completion-log")
+
+
+def _is_long(raw: RawRequest) -> bool:
+    """Return True for an address that the bus's headers to nginx cannot hold: they have its path more than once."""
+    return 2 * len(raw.path_suffix) + len(raw.query) > MAX_ADDRESS
 
 
 def _addresses_of(context: ForwardingContext) -> str:
