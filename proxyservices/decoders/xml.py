@@ -103,7 +103,9 @@ def _check_declarations(body: bytes) -> None:
 def _check_entities(body: bytes, dtd: Any) -> None:
     """Raise DecodeError unless all entities are texts without markup, and all references to them add only a little."""
     entities = [] if dtd is None else list(dtd.iterentities())
-    if len(entities) > MAX_ENTITIES or any(each.system_url or _MARKUP.search(each.content or "") for each in entities):
+    if any(each.system_url for each in entities):
+        raise DecodeError("doctype-file")
+    if len(entities) > MAX_ENTITIES or any(_MARKUP.search(each.content or "") for each in entities):
         raise DecodeError("doctype")
     if sum(len(each.content or "") * body.count(f"&{each.name};".encode()) for each in entities) > MAX_EXPANDED:
         raise DecodeError("doctype")

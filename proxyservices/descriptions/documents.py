@@ -170,6 +170,11 @@ def xml_text(raw: bytes, url: str) -> str:
     try:
         root = xml.parse(raw, doctype=True)
     except DecodeError as error:
+        if str(error) == "doctype-file":
+            raise DescriptionError(
+                _("The DOCTYPE of %(url)s refers to another file (SYSTEM). Remove it, and upload the file.")
+                % {"url": url}
+            ) from None
         if str(error) == "doctype":
             raise DescriptionError(
                 _("%(url)s contains a DOCTYPE with more than a few short entities. Remove it, and upload the file.")

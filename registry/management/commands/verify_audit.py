@@ -35,17 +35,21 @@ class Command(BaseCommand):
             out.write(f"UNPROVEN {name}: {text}")
         for name, text in sorted(report.broken.items()):
             out.write(f"BROKEN {name}: {text}")
+        if not report.broken:
+            out.write(f"{report.lines} lines in {len(report.chains)} segments are unchanged")
         if options["head"]:
             self._write_head(options["head"], report.head(now, rows or {}))
         if report.broken:
             raise CommandError(f"{len(report.broken)} of {len(report.chains)} segments have changed")
-        out.write(f"{report.lines} lines in {len(report.chains)} segments are unchanged")
 
     def _write_head(self, path: str, made: head.Head) -> None:
         if path == "-":
             self.stdout.write(head.dump(made).decode(), ending="")
         else:
-            Path(path).write_bytes(head.dump(made))
+            try:
+                Path(path).write_bytes(head.dump(made))
+            except OSError as error:
+                raise CommandError(f"the head cannot be written to {path}: {error.strerror}") from None
 
     def _read_head(self, path: str) -> head.Head:
         try:
