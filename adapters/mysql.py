@@ -103,9 +103,9 @@ _OWN_FUNCTION = (
     " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
 )
 
-#: The stored functions of these names: all of them are in SQL. The current database's need no schema before them.
+#: The stored functions of these names: all of them are in SQL.
 _OWN_ROUTINES = (
-    "SELECT lower(routine_schema), lower(routine_name), coalesce(routine_schema = database(), 0)"
+    "SELECT lower(routine_schema), lower(routine_name)"
     " FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
     " AND find_in_set(lower(routine_name), %(names)s) > 0"
     " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
@@ -236,10 +236,9 @@ class MySQL(Adapter):
 
     def own_routines(self, connection: Any, names: Collection[str]) -> frozenset[str]:
         last = ",".join(name.rpartition(".")[2] for name in names)
-        found: set[str] = set()
-        for schema, name, here in _query(connection, _OWN_ROUTINES, names=last):
-            found |= {f"{schema}.{name}", name} if here else {f"{schema}.{name}"}
-        return frozenset(found.intersection(names))
+        rows = _query(connection, _OWN_ROUTINES, names=last)
+        # With their database only: without it a function of the server of the same name comes first.
+        return frozenset(f"{schema}.{name}" for schema, name in rows).intersection(names)
 
     def restore(self, connection: Any, writes: bool) -> bool:
         """As in the base class: the account logs in again in the same connection, which ends its session."""

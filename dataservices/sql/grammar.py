@@ -106,10 +106,13 @@ class ShapeCheck:
         self.writes = writes
         self.allowed = allowed
         self.known = _ALL | _OF[dialect]
+        #: By the name of a function's result in FROM: the columns that it is known to have.
+        self.results: dict[str, frozenset[str]] = {}
 
     def problems(self, tree: exp.Expression) -> Iterator[Finding]:
         """Yield the code, the node and the shown text of each part that is refused."""
         sources: frozenset[str] = _sources(tree) if self.dialect == "oracle" else frozenset()
+        self.results = _function_results(tree) if self.dialect == "postgres" else {}
         for node in tree.walk():
             if type(node) not in self.known:
                 yield "function" if isinstance(node, exp.Func) else "construct", node, _text(node, self.dialect)
@@ -119,6 +122,15 @@ class ShapeCheck:
                 yield from self._column(node, sources)
             elif isinstance(node, (exp.DataType, exp.ObjectIdentifier)):
                 yield from self._type(node)
+            elif isinstance(node, exp.Table) and self.dialect == "postgres":
+                yield from self._from_item(node)
+
+    def _from_item(self, node: exp.Table) -> Iterator[Finding]:
+        """Check what PostgreSQL reads from that is no table: CURRENT_USER, or a value that gets a name by itself."""
+        if _is_bare(node, functions.BARE["postgres"]):
+            yield "function", node, node.name
+        elif not isinstance(node.this, _NAMED) and node.this is not None and not node.alias:
+            yield "construct", node, _text(node, self.dialect)
 
     def _dot(self, node: exp.Dot) -> Iterator[Finding]:
         """Check a dot that is not between plain names: it may be another spelling of a call.
@@ -150,6 +162,9 @@ class ShapeCheck:
             # table.name is name(table) if the table has no such column.
             if (name in functions.OF_ROWS or name.startswith("pg_")) and name not in self.allowed:
                 yield "function", node, node.name
+            # The result of a function that returns one value is that value: alias.name is name(value).
+            elif name not in self.results.get(qualifiers[-1], (name, "*")) and not isinstance(node.this, exp.Star):
+                yield "function-column", node, f"{qualifiers[-1]}.{node.name}"
         elif self.dialect == "oracle":
             yield from self._package(node, qualifiers, sources)
 
@@ -173,6 +188,47 @@ class ShapeCheck:
 
 #: Where a dot is in a name that another rule decides about: a longer chain (its last dot), a type's, a table's.
 _OF_OTHER_RULES = frozenset(((exp.Dot, "this"), (exp.DataType, "kind"), (exp.Table, "this")))
+
+
+#: What FROM has that is a table, gives records, or gets the name of its function.
+_RECORDS = (exp.Identifier, exp.Subquery, exp.XMLTable, exp.JSONTable)
+_NAMED = (*_RECORDS, exp.Anonymous)
+#: Values that FROM may have without brackets.
+_VALUES_IN_FROM = frozenset((
+    "current_catalog", "current_date", "current_schema", "current_time", "current_timestamp", "localtime",
+    "localtimestamp",
+))  # fmt: skip
+
+
+def _is_bare(node: exp.Expression, names: Collection[str]) -> bool:
+    """Return True for one of ``names`` in FROM that is a function's and not a table's."""
+    table = node.this if isinstance(node, exp.Table) and not node.db else None
+    return isinstance(table, exp.Identifier) and not table.quoted and table.name.lower() in names
+
+
+#: Names of columns that functions give their results, and that are names of no function of PostgreSQL.
+_RESULT_COLUMNS = frozenset(("key", "value", "ordinality", "lexeme", "positions", "weights"))
+
+
+def _function_results(tree: exp.Expression) -> dict[str, frozenset[str]]:
+    """Return the names, in lower case, of what FROM has of functions, with the columns that each is known to have."""
+    found: dict[str, frozenset[str]] = {}
+    for node in tree.find_all(exp.Table, exp.Unnest, exp.Lateral):
+        if isinstance(node.this, _RECORDS) and not _is_bare(node, _VALUES_IN_FROM):
+            continue
+        alias = node.args.get("alias")
+        name = (node.alias or _function_name(node)).lower()
+        declared = [column.name.lower() for column in (alias.columns if isinstance(alias, exp.TableAlias) else ())]
+        if isinstance(node.args.get("offset"), exp.Identifier):  # the number that WITH ORDINALITY adds
+            declared.append(node.args["offset"].name.lower())
+        columns = _RESULT_COLUMNS.union(declared or [name])
+        found[name] = found.get(name, columns) & columns
+    return found
+
+
+def _function_name(node: exp.Expression) -> str:
+    """Return the name that PostgreSQL gives a function's result without an alias: the function's."""
+    return "unnest" if isinstance(node, exp.Unnest) else str(getattr(node.this, "name", "") or "")
 
 
 def _is_chain(node: exp.Expression) -> bool:

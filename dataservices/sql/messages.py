@@ -87,8 +87,8 @@ MESSAGES = {
         "]]; write WHERE 1 = 1 if you mean every row."
     ),
     "function": gettext_noop(
-        "The function {name} is neither on the list of allowed ones nor made in this source. Remove it, or put it into "
-        "a view and read that."
+        "The function {name} is neither on the list of allowed ones nor made in this source. Write one of your own "
+        "with its schema, or remove it, or put it into a view and read that."
     ),
     "routine-unknown": gettext_noop(
         "Whether {name} was made in this source could not be looked up ({reason}). Test the source, then save again."
@@ -107,6 +107,9 @@ MESSAGES = {
     "type": gettext_noop(
         "Values of the type {near} are looked up among the server's own objects. Remove the conversion, or put it into "
         "a view."
+    ),
+    "function-column": gettext_noop(
+        "The database may call a function at {near}. Name the columns of the function in FROM, as in … AS t(a, b)."
     ),
     "variable": gettext_noop(
         "Server variables (@name, @@name, :=) are not allowed. Use a :placeholder for a value, ROW_NUMBER() OVER (…) "

@@ -15,6 +15,8 @@ from dataservices.sql.tokens import COMMENT, QUOTED
 
 #: What the rules see instead of each character of a literal, and of a name in quotation marks or brackets.
 _TEXT, _QUOTED_NAME = "\x01", "\x02"
+#: The same for a literal that begins otherwise than with a quotation mark: N'…', E'…', $$…$$.
+_OTHER_TEXT = "\x03"
 _WORD = rf"[\w{_QUOTED_NAME}]+"
 _NAME = rf"(?:{_WORD}(?:(?:\s*\.)+\s*{_WORD})*)"
 _NUMBER = rf"[\d{_TEXT}]+"
@@ -60,7 +62,6 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _rule(r"\border\s+by\s[^()]{0,500}?(?P<a>\busing\s*[<>]=?(?=\s*(?:,|\)|;|\Z|limit\b|offset\b|nulls\b)))"),
         _rule(rf"(?<!\w)(?P<a>u&)(?={_TEXT})"),
         _rule(rf"\btablesample\s+\w+\s*\(\s*[\d.]+\s*\)\s*(?P<a>repeatable\s*\(\s*[\d.{_TEXT}]+\s*\))"),
-        _rule(r"\bjoin\b[^()]{0,500}\busing\s*\([^()]*\)\s*(?P<a>as\s+\w+)"),
         _rule(r"\bexists\s*\(\s*(?P<a>table)\s", a="from"),
     ),
     "tsql": (
@@ -85,10 +86,21 @@ _MOST = 200
 
 
 def known(text: str, dialect: str) -> str:
-    """Return a text of the same length in which the wordings of a dialect are ones that the parser knows."""
+    """Return a text of the same length in which the wordings of a dialect are ones that the parser knows.
+
+    If another literal, name or comment would begin or end then, as behind MySQL's "--", it is the text as it was.
+    """
+    found = text
     for rule in _RULES[dialect]:
-        text = _applied(rule, text, _masked(text, dialect))
-    return text
+        found = _applied(rule, found, _masked(found, dialect))
+    return found if _keeps_parts(text, found, dialect) else text
+
+
+def _keeps_parts(text: str, found: str, dialect: str) -> bool:
+    """Return True if each literal, quoted name and comment of ``found`` is one of the text, and others are blank."""
+    before, after = _parts(text, dialect), _parts(found, dialect)
+    dropped = before.items() - after.items()
+    return after.items() <= before.items() and not any(found[at : at + len(part)].strip() for at, part in dropped)
 
 
 def _applied(rule: _Rule, text: str, masked: str) -> str:
@@ -104,6 +116,12 @@ def _applied(rule: _Rule, text: str, masked: str) -> str:
     return text
 
 
+def _parts(text: str, dialect: str) -> dict[int, str]:
+    """Return the literals, quoted names and comments of a text by their offsets."""
+    pattern = rf"(?s:{COMMENT[dialect]}|{QUOTED[dialect]})"
+    return {match.start(): match[0] for match in re.finditer(pattern, text)}
+
+
 def _masked(text: str, dialect: str) -> str:
     """Return the text with fillers for literals and quoted names, and blanks for comments."""
     return re.sub(rf"(?s:{COMMENT[dialect]}|{QUOTED[dialect]})", lambda match: _filler(match[0]) * len(match[0]), text)
@@ -112,4 +130,6 @@ def _masked(text: str, dialect: str) -> str:
 def _filler(part: str) -> str:
     if part.startswith(("--", "/*", "#")):
         return " "
-    return _QUOTED_NAME if part[0] in '"[`' else _TEXT
+    if part[0] in '"[`':
+        return _QUOTED_NAME
+    return _TEXT if part[0] == "'" else _OTHER_TEXT

@@ -14,12 +14,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='agency',
             name='legacy_name',
-            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f/]+$', 'Enter the name without slashes, as it is in the addresses of MANTRA 1.99x.')], verbose_name='name in MANTRA 1.99x'),
+            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^(?!\\.{1,2}$)[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#\\u200b-\\u200f\\u2028-\\u202e\\u2060\\ufeff]+$', 'Enter the name as it is in the addresses of MANTRA 1.99x, decoded: without slashes, percent signs, ? and #.')], verbose_name='name in MANTRA 1.99x'),
         ),
         migrations.AddField(
             model_name='operation',
             name='legacy_name',
-            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f/]+$', 'Enter the name without slashes, as it is in the addresses of MANTRA 1.99x.')], verbose_name='name in MANTRA 1.99x'),
+            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^(?!\\.{1,2}$)[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#\\u200b-\\u200f\\u2028-\\u202e\\u2060\\ufeff]+$', 'Enter the name as it is in the addresses of MANTRA 1.99x, decoded: without slashes, percent signs, ? and #.')], verbose_name='name in MANTRA 1.99x'),
         ),
         migrations.AddField(
             model_name='parameter',
@@ -29,6 +29,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='service',
             name='legacy_name',
-            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f/]+$', 'Enter the name without slashes, as it is in the addresses of MANTRA 1.99x.')], verbose_name='name in MANTRA 1.99x'),
+            field=models.CharField(blank=True, help_text='Only if it differs from the code. Programs for MANTRA 1.99x then use this name in the address.', max_length=128, validators=[django.core.validators.RegexValidator('^(?!\\.{1,2}$)[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#\\u200b-\\u200f\\u2028-\\u202e\\u2060\\ufeff]+$', 'Enter the name as it is in the addresses of MANTRA 1.99x, decoded: without slashes, percent signs, ? and #.')], verbose_name='name in MANTRA 1.99x'),
         ),
     ]

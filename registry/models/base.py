@@ -36,7 +36,8 @@ column_validator = RegexValidator(
 )
 #: A name that MANTRA 1.99x allowed. It is a segment of an address.
 legacy_name_validator = RegexValidator(
-    r"^[^\x00-\x1f\x7f/]+$", _("Enter the name without slashes, as it is in the addresses of MANTRA 1.99x.")
+    r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f/\\%?#\u200b-\u200f\u2028-\u202e\u2060\ufeff]+$",
+    _("Enter the name as it is in the addresses of MANTRA 1.99x, decoded: without slashes, percent signs, ? and #."),
 )
 
 

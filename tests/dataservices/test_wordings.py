@@ -16,19 +16,22 @@ PIECES = (
     "select", "from", "t", "a.b", "f(", ")", "(", ",", "order by", "group by", "desc", "using", ">", "join", "as x",
     "with", "(nolock)", "index=ix", "update", "delete", "merge", "top (5)", "output", "limit 5", "rows examined 9",
     "operator(pg_catalog.+)", "u&'x'", "'teks', (''", '"nama"', "[nama]", "`nama`", "-- catatan\n", "/* f( */", "{d",
-    "}", "$1", "0x", "0b11", "!>", "distinctrow", "exists (table", "xmlnamespaces ('u' as x)", "set @a +=", "$$ f( $$",
+    "}", "1--{d '2020-01-01'}", "1-", "-", "/", "*", "$1", "0x", "0b11", "!>", "distinctrow", "exists (table",
+    "xmlnamespaces ('u' as x)", "set @a +=", "$$ f( $$",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@given(pieces=st.lists(st.sampled_from(PIECES), max_size=14))
-def test_no_call_no_literal_and_no_position_is_lost(dialect: str, pieces: list[str]) -> None:
-    text = " ".join(pieces)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=14), blank=st.sampled_from((" ", "")))
+def test_no_call_no_literal_and_no_position_is_lost(dialect: str, pieces: list[str], blank: str) -> None:
+    text = blank.join(pieces)
     found = wordings.known(text, dialect)
     quoted = re.compile(rf"{COMMENT[dialect]}|{QUOTED[dialect]}", re.S)
     assert len(found) == len(text)
-    assert [match.span() for match in quoted.finditer(text)] == [match.span() for match in quoted.finditer(found)]
-    assert quoted.findall(text) == quoted.findall(found)
+    before = {match.span(): match[0] for match in quoted.finditer(text)}
+    after = {match.span(): match[0] for match in quoted.finditer(found)}
+    assert after.items() <= before.items()
+    assert not any(found[start:end].strip() for start, end in before.keys() - after.keys())
     assert found.count("f(") == text.count("f(")
 
 

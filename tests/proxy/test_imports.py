@@ -405,6 +405,7 @@ DOCTYPES = {
     "hidden defaults": """<!DOCTYPE s [<!ENTITY % q "&#60;!ATTLIST element xmlns:z CDATA 'urn:y'>"> %q;]>""",
     "long": f'<!DOCTYPE s [<!ENTITY x "{"y" * 200_000}">]>',
     "many": "<!DOCTYPE s [" + "".join(f"<!ENTITY x{n} 'y'>" for n in range(30)) + "<!ENTITY x 'y'>]>",
+    "blanks": "<!DOCTYPE s [<!ATTLIST s " + " " * 3_000_000 + "><!ENTITY x 'y'>]>",
     "defaults": f'<!DOCTYPE s [<!ATTLIST element xmlns:z CDATA "urn:{"y" * 50_000}"><!ENTITY x "y">]>',
 }
 
