@@ -9,6 +9,7 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
+from registry.models import SnapshotVersion
 
 
 class _Rollback(Exception):
@@ -25,6 +26,8 @@ def _apply(text: str, environment: Environment, dry_run: bool) -> Report:
     reader = BundleReader(environment, report.problems)
     try:
         with transaction.atomic():
+            if not dry_run:
+                SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
             bundle = reader.document(text)
             if bundle is not None:
                 BundleWriter(reader, report).write(bundle)

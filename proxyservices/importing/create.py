@@ -13,7 +13,7 @@ from proxyservices.descriptions.documents import DescriptionError, DocumentSet, 
 from proxyservices.importing import openapi, wsdl
 from proxyservices.importing.drafts import Draft, ImportPreview, NameAllocator
 from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
-from registry.models import Operation, Parameter, Service
+from registry.models import Operation, Parameter, Service, SnapshotVersion
 
 #: The root element of a WSDL, and the version of an OpenAPI document in JSON or YAML.
 _WSDL_ROOT = re.compile(r"\s*<(?:[\w.-]+:)?definitions[\s>]")
@@ -47,6 +47,7 @@ def create_drafts(
     service: Service, drafts: Sequence[Draft], documents: Mapping[str, str], main: str
 ) -> list[ProxyOperation]:
     """Create operations in the state draft, with upstreams, parameters and documents. Raises ValidationError."""
+    SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
     names = free_codes(service)
     return [_create(service, draft, names.code(draft.code), documents, main) for draft in drafts]
 
