@@ -376,13 +376,13 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         kind = args[0].kind if args else self._kind(self.request)
         return OPERATIONS[kind][1](*args, **kwargs, context=self.get_serializer_context())
 
-    @extend_schema(request=None, responses=_any_kind())
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return answered(lambda: super(Operations, self).create(request, *args, **kwargs))
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return answered(lambda: super(Operations, self).update(request, *args, **kwargs))
 
+    @extend_schema(request=None, responses=_any_kind())
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Publish the operation. The whole definition is validated again."""
