@@ -75,7 +75,7 @@ class LockConflict(QueryFailed):
 class TimedOut(SourceError):
     """The time limit was reached. The connection must not be used again.
 
-    ``silent``: the source did not even answer when it was asked to end the statement. Otherwise the source ended it,
+    ``silent``: the source did not even answer the request to end the statement. Otherwise the source ended it,
     or the bus in its own process.
     """
 

@@ -729,7 +729,7 @@ def _set_time_cap(connection: Any, cursor: Any, seconds: float) -> None:
 
 
 def _watch(connection: Any, deadline: float, width: int) -> Watch:
-    """Watch a statement. The server applies its limit to each message of a run: at last it is asked to end this one."""
+    """Watch a statement. The server applies its limit to each message of a run: in the end the bus cancels this one."""
     return watchdog.begin(_descriptor(connection), deadline, width, Cancel(deadline + OVERDUE, connection.cancel))
 
 

@@ -108,7 +108,7 @@ class ProcedureCall:
     def path(self) -> tuple[str, str]:
         """The schema ("": none) and the name, each without its quotation marks; an unquoted one is in lower case.
 
-        Two empty texts if they cannot be told.
+        Two empty texts if they are unknown.
         """
         match = _PATH.match(self.slotted)
         return (_unquoted(match["schema"] or ""), _unquoted(match["name"])) if match else ("", "")

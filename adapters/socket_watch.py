@@ -21,7 +21,7 @@ log = logging.getLogger("mantra.adapters")
 #: Seconds after the time limit when the watchdog cuts a connection whose server did not end the statement.
 GRACE = 1.0
 
-#: Seconds after the time limit when a server that keeps it itself is asked to end the statement nevertheless: it
+#: Seconds after the time limit when the bus cancels a statement on a server that keeps the limit itself: it
 #: applies the limit to each round trip, and a run may have several.
 OVERDUE = 0.2
 
@@ -105,7 +105,7 @@ class Watchdog(ABC, Generic[Use]):
 
 
 class Cancel:
-    """How the server is asked to end a statement: ``action``, in a thread of its own, at ``at`` (time.monotonic()).
+    """How a statement is cancelled on its server: ``action``, in a thread of its own, at ``at`` (time.monotonic()).
 
     ``blocks``: the action uses the statement itself, which must not be freed meanwhile. ``StatementWatchdog.end`` then
     waits for the action.

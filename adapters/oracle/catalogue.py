@@ -39,7 +39,7 @@ _SYNONYM_OWNERS = (
 
 def is_of_the_server(connection: Any, called: tuple[str, ...]) -> bool:
     """Return True if a procedure, function or package is Oracle's own. ``called`` are the parts of its written name,
-    as the dictionary has them; none if they cannot be told."""
+    as the dictionary has them; none if they are unknown."""
     if not called or (len(called) > 1 and is_oracle_schema(called[0])):
         return True
     return any(is_oracle_schema(owner or "") for (owner,) in _query(connection, _SYNONYM_OWNERS, name=called[0]))

@@ -59,7 +59,7 @@ class OracleStatement:
     reads: bool
     locks: bool
     calls: bool
-    #: The parts of the name behind CALL, as the data dictionary has them; () if they cannot be told.
+    #: The parts of the name behind CALL, as the data dictionary has them; () if they are unknown.
     called: tuple[str, ...] = ()
 
 
