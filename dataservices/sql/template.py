@@ -194,7 +194,10 @@ def parse(sql: str, dialect: str) -> Template:
     """Parse the placeholders and blocks of a text. Raises TemplateError with what to do about it."""
     if len(sql) > MAX_LENGTH:
         raise TemplateError(make_problem("too-long", limit=str(MAX_LENGTH)))
-    tokens = _tokens(sql, dialect)
+    try:
+        tokens = placeholder_tokens(sql, dialect)
+    except (SqlglotError, RecursionError):
+        raise TemplateError(make_problem("unreadable")) from None
     reader = _TemplateParser(sql, tokens, brackets_quote=dialect in ("sqlite", "tsql"))
     first = sql[tokens[0].start : tokens[0].end + 1].lower() if tokens else ""
     if first in _OUT_STATEMENTS.get(dialect, ()):
@@ -253,13 +256,6 @@ def _joined(pieces: Sequence[str], dialect: str) -> str:
     if dialect == "mysql" and len(pieces) > 1:
         return f"CONCAT({', '.join(pieces)})"
     return (" + " if dialect == "tsql" else " || ").join(pieces)
-
-
-def _tokens(sql: str, dialect: str) -> Sequence[Token]:
-    try:
-        return placeholder_tokens(sql, dialect)
-    except (SqlglotError, RecursionError):
-        raise TemplateError(make_problem("unreadable")) from None
 
 
 class _TemplateParser:
