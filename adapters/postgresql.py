@@ -36,6 +36,7 @@ from adapters.base import (
     plannable,
     statement_error,
 )
+from adapters.libpq import CancelRequest
 from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, rows_that_fit, widest_row
 
@@ -730,7 +731,8 @@ def _set_time_cap(connection: Any, cursor: Any, seconds: float) -> None:
 
 def _watch(connection: Any, deadline: float, width: int) -> Watch:
     """Watch a statement. The server applies its limit to each message of a run: in the end the bus cancels this one."""
-    return watchdog.begin(_descriptor(connection), deadline, width, Cancel(deadline + OVERDUE, connection.cancel))
+    cancel = Cancel(deadline + OVERDUE, connection.cancel_request.send)
+    return watchdog.begin(_descriptor(connection), deadline, width, cancel)
 
 
 def _descriptor(connection: Any) -> int:
@@ -792,13 +794,17 @@ def _driver() -> ModuleType:
 
 @cache
 def _connection_class() -> type[Any]:
-    """Return psycopg2's connection class with two attributes: the session's time cap in ms, and runs by statement."""
+    """Return psycopg2's connection class, extended.
+
+    It has the session's time cap in ms, the number of runs by statement, and the request to cancel a statement.
+    """
 
     class Connection(_driver().extensions.connection):  # type: ignore[misc,name-defined]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.time_cap = 0
             self.runs: dict[str, int] = {}
+            self.cancel_request = CancelRequest(self.pgconn_ptr)
 
     return Connection
 

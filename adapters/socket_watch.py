@@ -153,13 +153,13 @@ class StatementWatchdog(Watchdog[Watch]):
         self._cancels = threading.BoundedSemaphore(_MOST_CANCELS)
 
     def begin(
-        self, descriptor: int, deadline: float, width: int = 0, cancel: Cancel | None = None, grace: float = GRACE
+        self, descriptor: int, deadline: float, width: int = 0, cancel: Cancel | None = None, grace: float | None = None
     ) -> Watch:
-        """Start to watch a socket, which is cut ``grace`` seconds after ``deadline``, a time.monotonic() value.
+        """Start to watch a socket, which is cut ``grace`` seconds (GRACE) after ``deadline``, a time.monotonic() value.
 
         ``width``: also cut it once about twice that many bytes have arrived. A driver buffers what it fetches.
         """
-        watch = Watch(descriptor, deadline + grace, 2 * width, cancel)
+        watch = Watch(descriptor, deadline + (GRACE if grace is None else grace), 2 * width, cancel)
         self._add(watch)
         return watch
 

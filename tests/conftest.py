@@ -13,6 +13,8 @@ from django.db import connection
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
+from adapters import socket_watch
+from adapters.tds import dialling
 from proxyservices import runtime
 from registry.journal import chain, segments
 from registry.snapshot import holder
@@ -56,6 +58,13 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
         yield
         with django_db_blocker.unblock():
             connection.close()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bus waits long for a server that ends a statement: it shows that it does, however busy the machine is."""
+    monkeypatch.setattr(socket_watch, "GRACE", 60.0)
+    monkeypatch.setattr(dialling, "CUT_AFTER", 60.0)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +19,8 @@ from adapters.base import REASONS, ConnectFailed, Limits, QueryFailed, RowTooLar
 from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 from tests.bounds import assert_within
+from tests.servers.bus import children
+from tests.servers.process import wait_until
 
 ANGKA = Decimal("1234567890123456789012345678.0123456789")
 BESAR, KECIL = 2**63 - 1, -(2**63)
@@ -159,6 +163,7 @@ def test_a_stream_left_early_says_whether_the_connection_is_good(engine: Engine)
             refusal(ConnectFailed, "broken", error)
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_time_cap_ends_a_statement(engine: Engine) -> None:
     with engine.connection() as (adapter, connection):
         began = time.monotonic()
@@ -170,6 +175,7 @@ def test_the_time_cap_ends_a_statement(engine: Engine) -> None:
         assert not error.value.unanswered or engine.name == "oracle"
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_time_cap_ends_a_stream(engine: Engine) -> None:
     with engine.connection() as (adapter, connection):
         began = time.monotonic()
@@ -438,30 +444,39 @@ def test_a_server_that_hangs_is_cut_off(networked: Engine) -> None:
     assert networked.server is not None
     with networked.connection() as (adapter, connection):
         everything(adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5)))
-        stopped = _stop(networked, connection)
-        try:
+        with _stopped(networked):
             began = time.monotonic()
             with pytest.raises(TimedOut) as error:
                 adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5))
             refusal(TimedOut, "timeout", error)
             assert error.value.unanswered
             assert_within(4, began)
-        finally:
-            os.kill(stopped, signal.SIGCONT)
 
 
-def _stop(engine: Engine, connection: Any) -> int:
-    """Stop the process that serves the connection. Returns its id."""
+@contextmanager
+def _stopped(engine: Engine) -> Iterator[None]:
+    """Stop all processes of the server, which then answers no request to cancel a statement either.
+
+    Another process lets them go on after a time: this one cannot, if a driver keeps the interpreter's lock until then.
+    """
     assert engine.server is not None
     assert engine.server.process is not None
-    process = connection.get_backend_pid() if engine.name == "postgresql" else engine.server.process.pid
-    os.kill(process, signal.SIGSTOP)
-    # Each thread stops when it is its turn: until then it would answer.
-    until = time.monotonic() + 5
-    while any(_state(task) != "T" for task in Path(f"/proc/{process}/task").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return int(process)
+    family = [engine.server.process.pid, *children(engine.server.process.pid)]
+    for process in family:
+        os.kill(process, signal.SIGSTOP)
+    words = ["sh", "-c", f"sleep 30; kill -CONT {' '.join(map(str, family))}"]
+    with subprocess.Popen(words, start_new_session=True) as rescuer:
+        try:
+            wait_until(lambda: all(_state(task) == "T" for task in _tasks(family)), 5, "the stop of each thread")
+            yield
+        finally:
+            os.killpg(rescuer.pid, signal.SIGTERM)
+            for process in family:
+                os.kill(process, signal.SIGCONT)
+
+
+def _tasks(family: list[int]) -> list[Path]:
+    return [task for process in family for task in Path(f"/proc/{process}/task").iterdir()]
 
 
 def _state(task: Path) -> str:

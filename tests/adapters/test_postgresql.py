@@ -127,6 +127,7 @@ def test_the_plan_is_that_of_a_plain_select(engine: Engine) -> None:
         assert everything(adapter.run(connection, "SHOW cursor_tuple_fraction", {}, LIMITS)) == [("1",)]
 
 
+@pytest.mark.usefixtures("patient")
 def test_t2_a_run_of_several_messages_is_ended_at_its_limit(postgresql: PostgreSQLServer) -> None:
     """The server gives each message the whole limit: 1, 16 and then 256 rows are fetched in 0.9 s each."""
     engine = postgresql_engine(postgresql)

@@ -556,6 +556,7 @@ def test_t4_a_responder_that_ignores_showplan_keeps_nothing_of_it(engine: str) -
         assert count(adapter, "rencana") == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_t2_a_responder_ends_its_statement_whatever_the_limit(server: TDSServer, ase: TDSServer) -> None:
     """The attention comes at the limit, not at a whole second."""
     adapters: list[Any] = [SQLServer(server.source()), Sybase(ase.source())]
@@ -578,6 +579,7 @@ def test_t2_a_responder_ends_its_statement_whatever_the_limit(server: TDSServer,
             assert_short(late, 0.5)
 
 
+@pytest.mark.usefixtures("patient")
 def test_t2_a_stream_is_ended_by_the_responder(server: TDSServer) -> None:
     adapter = SQLServer(server.source())
     sql = "WITH s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000000) SELECT n FROM s"

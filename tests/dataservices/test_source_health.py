@@ -124,6 +124,7 @@ def one(engine: str) -> str:
     return "SELECT 'a' AS a FROM dual" if engine == "oracle" else "SELECT 'a' AS a"
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_t2_s7_slow_calls_leave_the_source_in_service(
     engine: str, settings_of: Callable[[str], dict[str, Any]]
