@@ -18,6 +18,11 @@ from proxyservices.styles.base import leaves_base
 _LINK = re.compile(r'"(?:[^"\\]|\\.)*"|<([^<>]*)>')
 
 
+def has_addresses(name: str) -> bool:
+    """Return True if a header has addresses, or a path and a domain. ``name`` is in lower case."""
+    return name in ("location", "link", "set-cookie") or name.endswith("-location")
+
+
 def alias_path(agency: str, service: str, code: str) -> str:
     """Return the path of an operation's alias on the bus."""
     return f"/rest/{quote(agency)}/{quote(service)}/{quote(code)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from proxyservices import decoders
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.decoders.table import Table, table_of
 from proxyservices.decoders.xml import XmlDocument
-from proxyservices.forwarding.addresses import AddressMap, alias_path
+from proxyservices.forwarding.addresses import AddressMap, alias_path, has_addresses
 from proxyservices.forwarding.context import ForwardingContext
 from proxyservices.forwarding.fields import restrict
 from proxyservices.forwarding.plan import Plan
@@ -44,7 +45,7 @@ def to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
 def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result:
     plan = context.plan
     if plan.pass_through and context.raw_request is not None:
-        addresses = address_map(context, context.raw_request)
+        addresses = partial(address_map, context, context.raw_request)
         return relay(response, plan.returned_headers, addresses, context.deadline)
     restricted = bool(context.granted_fields or plan.declared)
     if not restricted and _has_callers_format(context, response):
@@ -82,11 +83,14 @@ def address_map(context: ForwardingContext, raw_request: RawRequest) -> AddressM
 
 
 def relay(
-    response: UpstreamResponse, returned: frozenset[str], addresses: AddressMap | None, deadline: float = math.inf
+    response: UpstreamResponse,
+    returned: frozenset[str],
+    addresses: Callable[[], AddressMap] | None,
+    deadline: float = math.inf,
 ) -> RelayedResponse:
     """Return a response as it came, with the ``returned`` headers (lower case). Raises Fault.
 
-    Addresses of the upstream in its headers become those of the alias, if there is a map of them.
+    Addresses of the upstream in its headers become those of the alias, if ``addresses`` returns a map of them.
     ``deadline``: when it must have been sent if it is not read whole here (monotonic seconds).
     """
     dropped = connection_named(response.fields.get("connection", ""))
@@ -94,7 +98,7 @@ def relay(
     for name, value in response.headers:
         lower = name.lower()
         if (lower in returned or lower in CONTENT) and lower not in dropped:
-            mapped = value if addresses is None else addresses.header(lower, value)
+            mapped = addresses().header(lower, value) if addresses and has_addresses(lower) else value
             if mapped is not None:
                 headers.append((name, mapped))
     if response.matches_condition:
