@@ -83,9 +83,9 @@ def snapshot(made: Bench) -> Iterator[dict[str, Any]]:
         command = [sys.executable, "-m", "bench.snapshot", str(served.port), str(pid)]
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
         for line in run.stdout.splitlines():
-            told = json.loads(line)
-            judged = {"target": TARGET, "ok": told["value"] < TARGET}
-            yield {"bench": "snapshot", "start_s": round(started, 1), **told, **judged}
+            measured = json.loads(line)
+            judged = {"target": TARGET, "ok": measured["value"] < TARGET}
+            yield {"bench": "snapshot", "start_s": round(started, 1), **measured, **judged}
 
 
 def _fill(url: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -54,7 +55,7 @@ class Prepared(NamedTuple):
     value: Any
 
 
-class Part:
+class Part(ABC):
     """One dict of the snapshot, by places, and what is known of the rows that it was made of."""
 
     kind: ClassVar[str]
@@ -69,12 +70,12 @@ class Part:
 
     # What the kinds differ in.
 
+    @abstractmethod
     def rows(self) -> QuerySet[Any, Any]:
         """Return the rows that are in a snapshot, as tuples that begin with the id."""
-        raise NotImplementedError
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Any]:
-        """Return a row's place and value. Raises ValueError or OverflowError if it is invalid."""
+        """Return a row's place and value, where rows are prepared one by one. Raises ValueError or OverflowError."""
         raise NotImplementedError
 
     def fingerprints(self, ids: Collection[int]) -> dict[int, int]:
