@@ -16,63 +16,63 @@ MAX_ROUTINES = 50
 
 Outcome = TypeVar("Outcome")
 #: A source, and names that may be routines of it.
-_Question = tuple[str, tuple[str, ...]]
-#: What the sources of the change that is being made have answered; None outside of answered().
-_answers: ContextVar[dict[_Question, frozenset[str] | SourceError] | None] = ContextVar("answers", default=None)
+_Lookup = tuple[str, tuple[str, ...]]
+#: What was found in the sources for the change that is being made; None outside of with_lookups().
+_findings: ContextVar[dict[_Lookup, frozenset[str] | SourceError] | None] = ContextVar("findings", default=None)
 
 
-class Unanswered(Exception):
-    """A change depends on what a source says, and must not wait for it: answered() asks, and repeats the change."""
+class LookupNeeded(Exception):
+    """A change depends on a source's catalogue, and must not wait for it: with_lookups() does, and repeats it."""
 
-    def __init__(self, question: _Question, ask: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, lookup: _Lookup, run: Callable[[], frozenset[str]]) -> None:
         super().__init__()
-        self.question = question
-        self.ask = ask
+        self.lookup = lookup
+        self.run = run
 
 
 def own_routines(engine: str, settings: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """Return those of ``names`` ("name" or "schema.name") that were made in the source. Raises SourceError.
 
     The source is connected to as its operations are, within the adapter's time limits, unless its engine knows none.
-    Raises Unanswered within answered().
+    Raises LookupNeeded within with_lookups().
     """
     if not names or not adapter_class(engine).has_own_routines:
         return frozenset()
-    asked = tuple(sorted(names)[:MAX_ROUTINES])
-    answers = _answers.get()
-    if answers is None:
-        return _ask(engine, settings, asked)
+    wanted = tuple(sorted(names)[:MAX_ROUTINES])
+    findings = _findings.get()
+    if findings is None:
+        return _look_up(engine, settings, wanted)
     source = json.dumps([engine, settings], sort_keys=True, default=str)
-    answer = answers.get((source, asked), answers.get((source, ())))
-    if answer is None:
-        raise Unanswered((source, asked), lambda: _ask(engine, settings, asked))
-    if isinstance(answer, SourceError):
-        raise answer
-    return answer
+    found = findings.get((source, wanted), findings.get((source, ())))
+    if found is None:
+        raise LookupNeeded((source, wanted), lambda: _look_up(engine, settings, wanted))
+    if isinstance(found, SourceError):
+        raise found
+    return found
 
 
-def answered(change: Callable[[], Outcome]) -> Outcome:
-    """Make a change of the registry, and repeat it with what its sources have answered meanwhile.
+def with_lookups(change: Callable[[], Outcome]) -> Outcome:
+    """Make a change of the registry, and repeat it with what was found in its sources meanwhile.
 
     A change is a transaction for whose end all other changes wait, revocations too: within it no source is waited for.
     """
-    answers: dict[_Question, frozenset[str] | SourceError] = {}
-    token = _answers.set(answers)
+    findings: dict[_Lookup, frozenset[str] | SourceError] = {}
+    token = _findings.set(findings)
     try:
         while True:
             try:
                 return change()
-            except Unanswered as unanswered:
-                source, asked = unanswered.question
+            except LookupNeeded as needed:
+                source, wanted = needed.lookup
                 try:
-                    answers[source, asked] = unanswered.ask()
+                    findings[source, wanted] = needed.run()
                 except SourceError as error:
-                    answers[source, ()] = error  # it is not asked again in this change
+                    findings[source, ()] = error  # the source is not tried again in this change
     finally:
-        _answers.reset(token)
+        _findings.reset(token)
 
 
-def _ask(engine: str, settings: Mapping[str, Any], names: tuple[str, ...]) -> frozenset[str]:
+def _look_up(engine: str, settings: Mapping[str, Any], names: tuple[str, ...]) -> frozenset[str]:
     adapter = adapter_class(engine)(settings)
     connection = adapter.connect()
     try:

@@ -14,15 +14,16 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataOperation
 from dataservices.plan import parameters_message, unused_message
-from dataservices.routines import answered
+from dataservices.routines import with_lookups
 from dataservices.sql import TemplateError
+from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
-from registry.admin.services import FieldInline, OperationAdmin, ParameterFormSet, ParameterInline
+from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import code_area, code_block, text_area
 from registry.models import Parameter
 
 
-class DataParameterFormSet(ParameterFormSet):
+class DataParameterFormSet(ListFormSet):
     """The parameters of one operation, with its SQL as the form has it."""
 
     def clean(self) -> None:
@@ -77,7 +78,7 @@ class DataOperationAdmin(OperationAdmin):
         return rows.select_related("agency")
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
-        return answered(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))
+        return with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Add a parameter for each placeholder that has none, and let the SQL's blocks decide which are optional."""

@@ -41,7 +41,6 @@ from registry.models import (
     RegistryModel,
     Service,
     User,
-    check_legacy_names,
     names,
 )
 from registry.secret_rules import ENTER_AGAIN
@@ -323,7 +322,10 @@ class OperationSerializer(RegistrySerializer):
         attributes = list(self.get_fields()[label].child.get_fields())
         near = Upstream.server if model is Upstream else None
         rows = replacement(model, self.candidate, key, wanted, attributes, keep_if_absent=keep_if_absent, near=near)
-        self._check_list(label, model, rows.rows)
+        try:
+            model.check_list(self.candidate, rows.rows)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({label: error.messages}) from None
         problems: list[dict[str, Any]] = [{} for _row in rows.rows]
         for index, row in enumerate(rows.rows):
             try:
@@ -332,18 +334,7 @@ class OperationSerializer(RegistrySerializer):
                 problems[index] = _error_details(error, attributes)
         if any(problems):
             raise serializers.ValidationError({label: problems})
-        if model is Parameter:
-            try:
-                check_legacy_names(rows.rows)
-            except DjangoValidationError as error:
-                raise serializers.ValidationError({label: error.messages}) from None
         return rows
-
-    def _check_list(self, label: str, model: type[RegistryModel], rows: list[Any]) -> None:
-        try:
-            model.check_list(self.candidate, rows)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({label: error.messages}) from None
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         return self._store()

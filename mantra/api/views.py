@@ -29,7 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dataservices.models import DataOperation, DataSource
-from dataservices.routines import answered
+from dataservices.routines import with_lookups
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from proxyservices.models import ProxyOperation
@@ -377,16 +377,16 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         return OPERATIONS[kind][1](*args, **kwargs, context=self.get_serializer_context())
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return answered(lambda: super(Operations, self).create(request, *args, **kwargs))
+        return with_lookups(lambda: super(Operations, self).create(request, *args, **kwargs))
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return answered(lambda: super(Operations, self).update(request, *args, **kwargs))
+        return with_lookups(lambda: super(Operations, self).update(request, *args, **kwargs))
 
     @extend_schema(request=None, responses=_any_kind())
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Publish the operation. The whole definition is validated again."""
-        return answered(self._publish)
+        return with_lookups(self._publish)
 
     def _publish(self) -> Response:
         with one_change():

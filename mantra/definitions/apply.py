@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from dataservices.routines import answered
+from dataservices.routines import with_lookups
 from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
@@ -18,7 +18,7 @@ class _Rollback(Exception):
 
 def apply(text: str, environment: Environment, dry_run: bool = False) -> Report:
     """Apply a bundle and return the report. With problems, or as a dry run, the registry stays unchanged."""
-    return answered(lambda: _apply(text, environment, dry_run))
+    return with_lookups(lambda: _apply(text, environment, dry_run))
 
 
 def _apply(text: str, environment: Environment, dry_run: bool) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,6 @@ from registry.models import (
     Parameter,
     RegistryModel,
     Service,
-    check_legacy_names,
 )
 from registry.secret_rules import ENTER_AGAIN
 
@@ -341,17 +340,11 @@ class BundleWriter:
         )  # fmt: skip
         for row_path, row in zip(paths, rows.rows, strict=True):
             self.is_valid(row_path, row, spec, exclude={"operation"})
-        self.check_list(lambda: model.check_list(operation, rows.rows), path_of(path, label))
-        if model is Parameter:
-            self.check_list(lambda: check_legacy_names(rows.rows), path_of(path, label))
-        return rows
-
-    def check_list(self, check: Callable[[], None], path: str) -> None:
-        """Note what a check of a whole list refuses."""
         try:
-            check()
+            model.check_list(operation, rows.rows)
         except ValidationError as error:
-            self.reader.problem(path, " ".join(error.messages))
+            self.reader.problem(path_of(path, label), " ".join(error.messages))
+        return rows
 
     def check_upstreams(
         self, row: ProxyOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.models import ParameterMapping, ServiceDescription, Upstream, mappings_to_reenter, missing_upstream
-from registry.admin.base import StackedInline, TabularInline, rows_after
+from registry.admin.base import ListFormSet, StackedInline, TabularInline, rows_after
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import password_input, text_area, text_input
 from registry.secret_rules import ENTER_AGAIN
@@ -25,7 +25,7 @@ class UpstreamForm(SecretsForm):
         self.before = (self.instance.url, readable(self.instance.credential))
 
 
-class UpstreamFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+class UpstreamFormSet(ListFormSet):
     """The upstreams of an operation, checked against its state as it will be."""
 
     def clean(self) -> None:
@@ -34,7 +34,7 @@ class UpstreamFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             raise ValidationError(problem)
 
 
-class MappingFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+class MappingFormSet(ListFormSet):
     """The mappings of an operation, checked against its upstreams as they will be."""
 
     #: The upstreams of the same page, set by its admin.

@@ -12,6 +12,7 @@ from django.contrib.messages import ERROR
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Field, ForeignKey, Model, ProtectedError, QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -280,8 +281,21 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         return response
 
 
+class ListFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The rows of a list, checked as a whole by the model's own rule. A list that is not changed stays as it is."""
+
+    def clean(self) -> None:
+        super().clean()
+        if self.has_changed() and not any(self.errors):
+            assert self.model is not None
+            assert issubclass(self.model, RegistryModel)
+            self.model.check_list(self.instance, rows_after(self))
+
+
 class _BoundedInline(_Scoped):
     """The rows of a list, at most as many as the model's own rule allows."""
+
+    formset = ListFormSet
 
     def get_max_num(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         assert issubclass(self.model, RegistryModel)

@@ -6,14 +6,13 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from registry.admin.base import ScopedAdmin, StackedInline, TabularInline
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import Field, Parameter, Service, check_legacy_names
+from registry.models import Field, Parameter, Service
 
 STATES = {"draft": "info", "published": "success", "deprecated": "warning", "retired": "danger"}
 
@@ -72,18 +71,8 @@ class OperationAdmin(ScopedAdmin):
         return operation.state, operation.get_state_display()
 
 
-class ParameterFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """The parameters of an operation, which the legacy wire must be able to tell apart."""
-
-    def clean(self) -> None:
-        super().clean()
-        if not any(self.errors):
-            check_legacy_names(form.instance for form in self.forms if form not in self.deleted_forms)
-
-
 class ParameterInline(StackedInline):
     model = Parameter
-    formset = ParameterFormSet
     fields = (
         ("name", "type"),
         ("required", "subject"),

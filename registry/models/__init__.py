@@ -15,7 +15,7 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
-from registry.models.services import Field, Operation, Parameter, Service, check_legacy_names, reserved_message
+from registry.models.services import Field, Operation, Parameter, Service, reserved_message
 
 __all__ = [
     "AccessKey",
@@ -33,7 +33,6 @@ __all__ = [
     "Service",
     "SnapshotVersion",
     "User",
-    "check_legacy_names",
     "code_validator",
     "column_validator",
     "names",

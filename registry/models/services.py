@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -194,6 +194,18 @@ class Parameter(RegistryModel):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def check_list(cls, operation: Operation, rows: Sequence[Parameter]) -> None:
+        """Check the number of parameters, and that the legacy wire can tell them apart."""
+        super().check_list(operation, rows)
+        known: dict[str, Parameter] = {}
+        for row in rows:
+            for name in (row.name, row.legacy_name):
+                if name and known.setdefault(parameter_key(name), row) is not row:
+                    raise ValidationError(
+                        _("Two parameters would be %(name)s for programs of MANTRA 1.99x."), params={"name": name}
+                    )
+
     def clean(self) -> None:
         super().clean()
         errors: dict[str, Any] = {}
@@ -228,17 +240,6 @@ class Parameter(RegistryModel):
                 errors["default"] = error.id
         if errors:
             raise ValidationError(errors)
-
-
-def check_legacy_names(parameters: Iterable[Parameter]) -> None:
-    """Check that the legacy wire can tell an operation's parameters apart. Raises ValidationError."""
-    known: dict[str, Parameter] = {}
-    for parameter in parameters:
-        for name in (parameter.name, parameter.legacy_name):
-            if name and known.setdefault(parameter_key(name), parameter) is not parameter:
-                raise ValidationError(
-                    _("Two parameters would be %(name)s for programs of MANTRA 1.99x."), params={"name": name}
-                )
 
 
 class Field(RegistryModel):

@@ -210,7 +210,7 @@ def asked(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise ConnectFailed("unreachable")
         return frozenset({"kantor.dobel"}) & frozenset(names)
 
-    monkeypatch.setattr(routines, "_ask", ask)
+    monkeypatch.setattr(routines, "_look_up", ask)
     for code in ("hidup", "mati"):
         DataSource.objects.create(agency=cast.provider, code=code, engine="postgresql", host=code, database="x")
     return depths

@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from mantra.definitions.export import export
-from registry.models import AccessKey, Agency, Operation, Parameter, Service, check_legacy_names
+from registry.models import AccessKey, Agency, Operation, Parameter, Service
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
 from tests.definitions.test_apply import fine, problems
@@ -101,12 +101,12 @@ def test_a_key_in_the_path_before_old_names(old: Cast) -> None:
 @pytest.mark.parametrize("other", ["KODE_WILAYAH", "kode_wilayah", "tahun"])
 def test_parameters_that_cannot_be_told_apart_are_refused(other: str) -> None:
     with pytest.raises(ValidationError):
-        check_legacy_names(
-            [Parameter(name="kode_wilayah"), Parameter(name="tahun"), Parameter(name="b", legacy_name=other)]
+        Parameter.check_list(
+            None, [Parameter(name="kode_wilayah"), Parameter(name="tahun"), Parameter(name="b", legacy_name=other)]
         )
     with pytest.raises(ValidationError):
-        check_legacy_names([Parameter(name="a", legacy_name="a.b"), Parameter(name="b", legacy_name="A_B")])
-    check_legacy_names([Parameter(name="a_b", legacy_name="a.b"), Parameter(name="b")])
+        Parameter.check_list(None, [Parameter(name="a", legacy_name="a.b"), Parameter(name="b", legacy_name="A_B")])
+    Parameter.check_list(None, [Parameter(name="a_b", legacy_name="a.b"), Parameter(name="b")])
 
 
 def test_a_name_of_an_address_that_another_row_has_is_refused(old: Cast) -> None:
