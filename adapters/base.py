@@ -23,6 +23,9 @@ CONNECT_SECONDS = 10
 #: Seconds that one query on a source's catalogue may take.
 LOOK_SECONDS = 10
 
+#: Seconds that checking an idle connection may take.
+PING_SECONDS = 2
+
 #: Bytes that a row may have by default.
 ROW_BYTES = 32 * 1024 * 1024
 

@@ -17,6 +17,7 @@ from adapters.base import (
     CONNECT_SECONDS,
     CONNECTING,
     LOOK_SECONDS,
+    PING_SECONDS,
     READING,
     TIME_ZONE,
     Adapter,
@@ -164,13 +165,14 @@ class MySQL(Adapter):
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
         mysqldb = _driver()
-        source = self.source
+        source, deadline = self.source, time.monotonic() + seconds
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
         # The client library connects to a UNIX socket for "localhost".
         host = "127.0.0.1" if host == "localhost" else host
         ssl_mode = source.get("ssl_mode") or "PREFERRED"
         try:
             connection = _connection_class()(
+                deadline,
                 host=host,
                 port=port,
                 user=source.get("user") or "",
@@ -182,21 +184,27 @@ class MySQL(Adapter):
                 # Otherwise a server could request any file of this machine.
                 local_infile=0,
                 multi_statements=False,
-                autocommit=True,
+                autocommit=None,  # see _set_up
                 ssl_mode=ssl_mode,
                 **({"ssl": {"ca": source["ssl_ca"]}} if source.get("ssl_ca") else {}),
             )
         except (mysqldb.Error, ValueError, UnicodeError) as error:
             raise _connection_error(error, host, port) from None
+        watch = watchdog.begin(_descriptor(connection), deadline)
         try:
             _set_up(connection, writes, self.zone)
             connection.time_cap_name, connection.session_id = _cap_name(connection), connection.thread_id()
             if ssl_mode not in ("DISABLED", "PREFERRED") and not _encrypted(connection):
                 raise ConnectFailed("tls")
         except Exception as error:
+            silent = watchdog.end(watch) is not None
             connection.close()
             fault = _to_source_error(error)
-            raise ConnectFailed(getattr(fault, "reason", "other"), getattr(fault, "sqlstate", "")) from None
+            reason = "unreachable" if silent else getattr(fault, "reason", "other")
+            raise ConnectFailed(reason, getattr(fault, "sqlstate", "")) from None
+        if watchdog.end(watch) is not None:
+            connection.close()
+            raise ConnectFailed("unreachable")
         return connection
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
@@ -256,11 +264,18 @@ class MySQL(Adapter):
 
     def ping(self, connection: Any) -> bool:
         try:
-            if is_idle(connection.fileno()):
-                return True
+            descriptor = connection.fileno()
+        except _driver().Error:
+            return False
+        if is_idle(descriptor):
+            return True
+        watch = watchdog.begin(descriptor, time.monotonic() + PING_SECONDS)
+        try:
             connection.ping()
         except _driver().Error:
             return False
+        finally:
+            watchdog.end(watch)
         return True
 
     def _write(
@@ -723,16 +738,29 @@ def _driver() -> ModuleType:
 def _connection_class() -> type[Any]:
     """Return mysqlclient's connection class, which can be closed twice. ``session_caps`` are the limits set in its
     session, ``time_cap_name`` is the name of its server's time limit, ``session_id`` the server's number of it,
-    ``zone`` the session's time zone, once known."""
+    ``zone`` the session's time zone, once known. ``deadline`` is when it must be open (time.monotonic())."""
     driver = _driver()
     base = driver.connections.Connection
+
+    def init(self: Any, deadline: float, **words: Any) -> None:
+        self.deadline = deadline
+        base.__init__(self, **words)
+
+    def set_character_set(self: Any, *words: Any) -> None:
+        # The first statement after the log-in, sent by the constructor: the client library's timeout is over.
+        watch = watchdog.begin(_descriptor(self), self.deadline)
+        try:
+            base.set_character_set(self, *words)
+        finally:
+            watchdog.end(watch)
 
     def close(self: Any) -> None:
         with suppress(driver.Error):
             base.close(self)
 
+    methods = {"__init__": init, "set_character_set": set_character_set, "close": close}
     attributes = {"session_caps": (None, None), "time_cap_name": None, "session_id": 0, "zone": None}
-    return type("Connection", (base,), {"close": close, **attributes})
+    return type("Connection", (base,), {**methods, **attributes})
 
 
 def _bit(value: bytes) -> int:

@@ -18,6 +18,7 @@ from adapters import procedures
 from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
+    PING_SECONDS,
     TIME_ZONE,
     Adapter,
     ColumnInfo,
@@ -497,12 +498,16 @@ class PostgreSQL(Adapter):
     def ping(self, connection: Any) -> bool:
         if connection.closed:
             return False
+        descriptor = _descriptor(connection)
+        if is_idle(descriptor):
+            return True
+        watch = watchdog.begin(descriptor, time.monotonic() + PING_SECONDS)
         try:
-            if is_idle(connection.fileno()):
-                return True
             connection.cursor().execute("SELECT 1")
         except _driver().Error:
             return False
+        finally:
+            watchdog.end(watch)
         return True
 
     def databases(self, connection: Any) -> list[str]:

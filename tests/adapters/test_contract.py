@@ -444,7 +444,7 @@ def test_a_server_that_hangs_is_cut_off(networked: Engine) -> None:
     assert networked.server is not None
     with networked.connection() as (adapter, connection):
         everything(adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5)))
-        with _stopped(networked):
+        with stopped(networked):
             began = time.monotonic()
             with pytest.raises(TimedOut) as error:
                 adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5))
@@ -454,7 +454,7 @@ def test_a_server_that_hangs_is_cut_off(networked: Engine) -> None:
 
 
 @contextmanager
-def _stopped(engine: Engine) -> Iterator[None]:
+def stopped(engine: Engine) -> Iterator[None]:
     """Stop all processes of the server, which then answers no request to cancel a statement either.
 
     Another process lets them go on after a time: this one cannot, if a driver keeps the interpreter's lock until then.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import psycopg2.extras
 import pytest
 
 from adapters.base import Limits, QueryFailed, TimedOut
-from adapters.socket_watch import OVERDUE
+from adapters.socket_watch import OVERDUE, is_idle
 from adapters.streaming import BATCH
 from tests.adapters.engines import LIMITS, Engine, everything, postgresql_engine
+from tests.adapters.test_contract import stopped
 from tests.bounds import assert_within
 from tests.servers.postgresql import PostgreSQLServer
+from tests.servers.process import wait_until
 
 
 @pytest.fixture
@@ -140,3 +143,17 @@ def test_t2_a_run_of_several_messages_is_ended_at_its_limit(postgresql: PostgreS
             )
         assert_within(1 + OVERDUE + 1, began)
         assert not error.value.unanswered
+
+
+def test_a_server_that_hangs_does_not_hold_the_check_of_an_idle_connection(engine: Engine) -> None:
+    """A server may have sent something unasked, such as a changed setting, before it fell silent."""
+    with engine.connection() as (adapter, connection), engine.connection() as (_, other):
+        connection.cursor().execute("LISTEN kabar")
+        other.cursor().execute("NOTIFY kabar")
+        wait_until(lambda: not is_idle(connection.fileno()), 10, "the notification")
+        found: list[bool] = []
+        check = threading.Thread(target=lambda: found.append(adapter.ping(connection)))
+        with stopped(engine):
+            check.start()
+            check.join(20)
+            assert found == [False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import threading
@@ -244,3 +245,25 @@ def scripted_server(script: Script, tls: ssl.SSLContext | None = None) -> Iterat
             thread.join(5)
         for link in held:
             link.close()
+
+
+@contextmanager
+def relay(port: int, replies: int) -> Iterator[int]:
+    """A port that leads to the server on ``port``, and falls silent after so many of the server's replies."""
+    left = iter(range(replies))
+
+    def script(peer: Peer) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            while True:
+                for ready in select.select([peer.link, server], [], [])[0]:
+                    data = ready.recv(65536)
+                    if ready is server and next(left, None) is None:
+                        while peer.link.recv(65536):
+                            pass
+                        return
+                    if not data:
+                        return
+                    (server if ready is peer.link else peer.link).sendall(data)
+
+    with scripted_server(script) as server:
+        yield server.port
