@@ -18,7 +18,7 @@ from django.core.wsgi import get_wsgi_application
 
 django_application = get_wsgi_application()
 
-from mantra import probes
+from mantra import administration, probes
 from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.protocols import legacy, rest
@@ -27,6 +27,8 @@ from proxyservices.health import sync
 from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
+
+administer = administration.limited(django_application)
 
 #: First segment of the path → handler.
 HANDLERS: dict[str, Callable[[Environ], Response]] = {
@@ -61,7 +63,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Respond to one HTTP request (PEP 3333)."""
     handle = HANDLERS.get(_first_segment(environ.get("PATH_INFO", "")))
     if handle is None:
-        return delivery.watched(django_application(environ, start_response), environ)
+        return delivery.watched(administer(environ, start_response), environ)
     try:
         response = handle(environ)
     except Exception as error:  # serve() raises nothing: this is a defect of a handler

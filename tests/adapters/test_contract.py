@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,8 +16,7 @@ from adapters.base import REASONS, ConnectFailed, Limits, QueryFailed, RowTooLar
 from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
 from tests.bounds import assert_within
-from tests.servers.bus import children
-from tests.servers.process import wait_until
+from tests.servers.stopping import stopped
 
 ANGKA = Decimal("1234567890123456789012345678.0123456789")
 BESAR, KECIL = 2**63 - 1, -(2**63)
@@ -444,43 +440,13 @@ def test_a_server_that_hangs_is_cut_off(networked: Engine) -> None:
     assert networked.server is not None
     with networked.connection() as (adapter, connection):
         everything(adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5)))
-        with stopped(networked):
+        with stopped(networked.server):
             began = time.monotonic()
             with pytest.raises(TimedOut) as error:
                 adapter.run(connection, "SELECT 1", {}, Limits(10, 0.5))
             refusal(TimedOut, "timeout", error)
             assert error.value.unanswered
             assert_within(4, began)
-
-
-@contextmanager
-def stopped(engine: Engine) -> Iterator[None]:
-    """Stop all processes of the server, which then answers no request to cancel a statement either.
-
-    Another process lets them go on after a time: this one cannot, if a driver keeps the interpreter's lock until then.
-    """
-    assert engine.server is not None
-    assert engine.server.process is not None
-    family = [engine.server.process.pid, *children(engine.server.process.pid)]
-    for process in family:
-        os.kill(process, signal.SIGSTOP)
-    words = ["sh", "-c", f"sleep 30; kill -CONT {' '.join(map(str, family))}"]
-    with subprocess.Popen(words, start_new_session=True) as rescuer:
-        try:
-            wait_until(lambda: all(_state(task) == "T" for task in _tasks(family)), 5, "the stop of each thread")
-            yield
-        finally:
-            os.killpg(rescuer.pid, signal.SIGTERM)
-            for process in family:
-                os.kill(process, signal.SIGCONT)
-
-
-def _tasks(family: list[int]) -> list[Path]:
-    return [task for process in family for task in Path(f"/proc/{process}/task").iterdir()]
-
-
-def _state(task: Path) -> str:
-    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 # What a builder of queries looks at.

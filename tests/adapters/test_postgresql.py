@@ -12,10 +12,10 @@ from adapters.base import Limits, QueryFailed, TimedOut
 from adapters.socket_watch import OVERDUE, is_idle
 from adapters.streaming import BATCH
 from tests.adapters.engines import LIMITS, Engine, everything, postgresql_engine
-from tests.adapters.test_contract import stopped
 from tests.bounds import assert_within
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.process import wait_until
+from tests.servers.stopping import stopped
 
 
 @pytest.fixture
@@ -153,7 +153,8 @@ def test_a_server_that_hangs_does_not_hold_the_check_of_an_idle_connection(engin
         wait_until(lambda: not is_idle(connection.fileno()), 10, "the notification")
         found: list[bool] = []
         check = threading.Thread(target=lambda: found.append(adapter.ping(connection)))
-        with stopped(engine):
+        assert engine.server is not None
+        with stopped(engine.server):
             check.start()
             check.join(20)
             assert found == [False]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,10 +16,11 @@ from django.conf import settings
 
 from tests.bounds import assert_short
 from tests.cast import make_table
-from tests.servers.bus import Bus, children
+from tests.servers.bus import Bus
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.process import ending_with_us, wait_until
 from tests.servers.redis import RedisServer
+from tests.servers.stopping import stopped
 
 BUNDLE = """
 agencies: [{code: prov, name: Penyedia}, {code: kons, name: Konsumen}]
@@ -48,6 +47,16 @@ applications:
       - {operation: prov/data/satu, purpose: uji}
       - {operation: prov/data/jatah, purpose: uji, quota: 10/hour}
       - {operation: prov/data/sakit, purpose: uji}
+"""
+
+#: Prints what connecting to the registry's database comes to.
+CONNECTS = """
+from django.db import connection
+try:
+    connection.ensure_connection()
+    print("connected")
+except Exception as error:
+    print(type(error).__name__)
 """
 
 
@@ -147,11 +156,43 @@ def test_without_the_registrys_database_calls_go_on_and_no_record_is_lost(cluste
     wait_until(lambda: cluster.get("/rest/prov/data/satu.json?id=7", key).status == 200, 5, "the new key")
 
 
+def test_a_hung_registry_leaves_threads_for_calls(cluster: Cluster) -> None:
+    """Requests to the admin and the management API wait for it, and nobody needs a key to send them."""
+    statuses: list[int] = []
+    over = threading.Event()
+
+    def administer() -> None:
+        while not over.is_set():
+            with suppress(urllib3.exceptions.HTTPError):
+                headers = {"Authorization": "Bearer x", "Connection": "close"}
+                statuses.append(cluster.request("/manage/api/v1/agencies/", headers=headers, timeout=60).status)
+
+    # More than all workers have threads.
+    threads = [threading.Thread(target=administer) for _ in range(80)]
+    with stopped(cluster.registry):
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: statuses.count(503) > 80, 20, "refusals")
+            answers = {cluster.get("/rest/prov/data/satu.json?id=7").status for _ in range(30)}
+            ready = {cluster.get("/readyz").status for _ in range(10)}
+            # A process that starts now does not wait for it without end.
+            connects = cluster.manage("shell", "-v", "0", "-c", CONNECTS)
+        finally:
+            over.set()
+    for thread in threads:
+        thread.join()
+    assert answers == ready == {200}
+    assert connects == "OperationalError\n"
+    # 500: a new connection to the database did not open in time.
+    assert set(statuses) <= {401, 500, 503}
+    headers = {"Authorization": "Bearer x"}
+    answer = cluster.request("/manage/api/v1/agencies/", headers=headers)
+    assert answer.status == 401
+
+
 def test_a_hung_source_hurts_only_its_own_operations(cluster: Cluster) -> None:
     assert cluster.get("/rest/prov/data/sakit.json").status == 200
-    family = [cluster.sick.process.pid, *children(cluster.sick.process.pid)]  # type: ignore[union-attr]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
     times: list[tuple[float, int]] = []
 
     def ask() -> None:
@@ -163,7 +204,7 @@ def test_a_hung_source_hurts_only_its_own_operations(cluster: Cluster) -> None:
             times.append((time.monotonic() - began, status))
 
     threads = [threading.Thread(target=ask) for _ in range(60)]
-    try:
+    with stopped(cluster.sick):
         for thread in threads:
             thread.start()
         time.sleep(0.3)
@@ -175,9 +216,6 @@ def test_a_hung_source_hurts_only_its_own_operations(cluster: Cluster) -> None:
             time.sleep(0.05)
         for thread in threads:
             thread.join()
-    finally:
-        for pid in family:
-            os.kill(pid, signal.SIGCONT)
     # Another operation does not wait for the hung source.
     assert_short(max(others), 1.5)
     # Whoever is let in waits for the time cap at most; the others are told at once.
