@@ -21,6 +21,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from registry import faults
 from registry.calls import Call
+from registry.circuit_breaker import CircuitBreaker
 from registry.results import Fault
 
 log = logging.getLogger("mantra.quotas")
@@ -136,6 +137,9 @@ return {count, left}
 _limiter = limiter(settings.QUOTA_STORE)
 _redis = RedisCounter(settings.QUOTA_STORE) if settings.QUOTA_STORE.startswith(("redis://", "rediss://")) else None
 
+#: While the store is away, calls do not wait for it: one tries each second.
+_breaker = CircuitBreaker(reset_timeout=1.0)
+
 
 def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
     """Count one call. Return (allowed, calls left, seconds to the window's end)."""
@@ -156,9 +160,13 @@ def consume(call: Call) -> None:
     grant = call.grant
     if grant is None or not grant.quota:
         return
+    if not _breaker.try_pass():
+        _go_on_without_store()
+        return
     try:
         for item in _items(grant.quota):
             allowed, remaining, seconds = _hit(item, str(grant.id))
+            _breaker.succeeded()
             if not allowed:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)
                 raise Fault(faults.QUOTA_EXCEEDED, retry_after=seconds, quota=str(item), seconds=seconds)
@@ -168,6 +176,12 @@ def consume(call: Call) -> None:
     except Fault:
         raise
     except Exception as error:  # the store's client documents no common base class of its errors
+        _breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
-        if settings.QUOTA_STORE_DOWN == "refuse":
-            raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None
+        _go_on_without_store()
+
+
+def _go_on_without_store() -> None:
+    """Let a call pass uncounted, or raise Fault QUOTA_STORE_DOWN, as the setting says."""
+    if settings.QUOTA_STORE_DOWN == "refuse":
+        raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None

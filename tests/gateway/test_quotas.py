@@ -6,14 +6,20 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
 from limits import parse
 
 from mantra.gateway import quotas
+from registry import faults
+from registry.circuit_breaker import CircuitBreaker
+from registry.results import Fault
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
+from tests.servers.stopping import stopped
 
 
 def test_it_works() -> None:
@@ -85,3 +91,45 @@ def test_a_shared_store_that_is_away_is_told_in_time() -> None:
     shared = quotas.RedisCounter(f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(redis.RedisError):
         shared.hit(parse("1/second"), "x")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the calls' breaker; they count in the store."""
+    clock = Clock()
+    monkeypatch.setattr(quotas, "_redis", quotas.RedisCounter(store.url))
+    monkeypatch.setattr(quotas, "_breaker", CircuitBreaker(reset_timeout=1.0, clock=clock))
+    return clock
+
+
+def counted(grant: str) -> bool:
+    """Whether a call under the grant was counted."""
+    call: Any = SimpleNamespace(grant=SimpleNamespace(id=grant, quota="1000/hour"), quota=None)
+    quotas.consume(call)
+    return call.quota is not None
+
+
+def test_calls_do_not_each_wait_for_a_store_that_hangs(
+    store: RedisServer, clock: Clock, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    assert counted("diam")
+    with stopped(store):
+        assert not any(counted("diam") for _ in range(20))
+        # The others did not ask.
+        assert len(caplog.records) == 3
+        clock.now += 1.5
+        assert not any(counted("diam") for _ in range(20))
+        assert len(caplog.records) == 4
+        settings.QUOTA_STORE_DOWN = "refuse"
+        with pytest.raises(Fault) as error:
+            counted("diam")
+        assert error.value.kind is faults.QUOTA_STORE_DOWN
+    clock.now += 1.5
+    assert all(counted("diam") for _ in range(5))
