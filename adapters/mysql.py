@@ -180,7 +180,7 @@ class MySQL(Adapter):
                 database=source.get("database") or "",
                 charset="utf8mb4",
                 conv=_conversions(),
-                connect_timeout=max(2, int(seconds) // address_count(host, port)),
+                connect_timeout=max(2, int(seconds) // address_count(host, port, seconds)),
                 # Otherwise a server could request any file of this machine.
                 local_infile=0,
                 multi_statements=False,

@@ -253,7 +253,7 @@ class PostgreSQL(Adapter):
         host, port = source.get("host") or "localhost", int(source.get("port") or self.default_port)
         sslmode = source.get("sslmode") or "prefer"
         # libpq applies the time-out to each attempt, and makes a second one where TLS is optional.
-        attempts = address_count(host, port) * (2 if sslmode in ("prefer", "allow") else 1)
+        attempts = address_count(host, port, seconds) * (2 if sslmode in ("prefer", "allow") else 1)
         options = _OPTIONS if writes else {**_OPTIONS, "default_transaction_read_only": "on"}
         if self.zone is not None:
             # By it PostgreSQL converts a datetime with an offset where it meets a column without a zone.

@@ -31,16 +31,58 @@ _INTERVAL = 0.05
 #: Threads that cancel statements at once at most: one may wait for a server that is silent.
 _MOST_CANCELS = 32
 
+#: Lookups of names in progress at once at most.
+_MOST_LOOKUPS = 64
+
 #: The places of the numbers of acknowledged and received bytes in Linux's struct tcp_info.
 _BYTE_COUNTS = struct.Struct("<120xQQ")
 
 
-def address_count(host: str, port: int) -> int:
-    """Return how many addresses a host name has. Raises ConnectFailed if it has none."""
-    try:
-        return len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError):
-        raise ConnectFailed("host-unknown") from None
+class _Lookup(threading.Thread):
+    """One lookup of a name, shared by all that need the same name meanwhile: the resolver has no timeout of ours."""
+
+    def __init__(self, name: tuple[str, int]) -> None:
+        super().__init__(name="source-lookup", daemon=True)
+        self._wanted = name
+        self._finished = threading.Event()
+        self._count = 0
+
+    def run(self) -> None:
+        try:
+            with suppress(OSError, UnicodeError):
+                self._count = len(socket.getaddrinfo(*self._wanted, type=socket.SOCK_STREAM))
+        finally:
+            _lookups.pop(self._wanted, None)
+            self._finished.set()
+
+    def wait(self, seconds: float) -> int:
+        """Return the number of addresses; 0 if there is none, or it is not known within ``seconds``."""
+        self._finished.wait(seconds)
+        return self._count
+
+
+_lookups: dict[tuple[str, int], _Lookup] = {}
+os.register_at_fork(after_in_child=_lookups.clear)
+
+
+def address_count(host: str, port: int, seconds: float) -> int:
+    """Return how many addresses a host name has. Raises ConnectFailed if none is found within ``seconds``."""
+    # An address needs no resolver.
+    with suppress(OSError, UnicodeError):
+        return len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
+    name = host, port
+    lookup = _lookups.get(name)
+    if lookup is None:
+        if len(_lookups) >= _MOST_LOOKUPS:
+            raise ConnectFailed("host-unknown")
+        own = _Lookup(name)
+        lookup = _lookups.setdefault(name, own)
+        if lookup is own:
+            own.start()
+    count = lookup.wait(seconds)
+    if not count:
+        raise ConnectFailed("host-unknown")
+    return count
 
 
 def refuses_connections(host: str, port: int) -> bool:

@@ -53,7 +53,7 @@ def connect(source: Mapping[str, Any], writes: bool, seconds: float) -> Any:
     oracledb = oracledb_driver()
     parameters = connect_parameters(source)
     session = list(_session_statements(source))
-    hosts = _hosts_of(parameters)
+    hosts = _hosts_of(parameters, seconds)
     try:
         connection = _connection_class()(
             seconds,
@@ -187,7 +187,7 @@ def _reason_of_cause(cause: BaseException) -> tuple[str, str]:
     return "other", ""
 
 
-def _hosts_of(parameters: Mapping[str, Any]) -> list[tuple[str, int]]:
+def _hosts_of(parameters: Mapping[str, Any], seconds: float) -> list[tuple[str, int]]:
     """Return the hosts the connection may lead to, once for each address. Raises ConnectFailed when none resolves."""
     if "dsn" not in parameters:
         targets = [(parameters["host"], parameters["port"])]
@@ -204,7 +204,7 @@ def _hosts_of(parameters: Mapping[str, Any]) -> list[tuple[str, int]]:
     known = []
     for host, port in targets:
         with suppress(ConnectFailed):
-            known += [(host, port)] * address_count(host, port)
+            known += [(host, port)] * address_count(host, port, seconds / len(targets))
     if not known:
         raise ConnectFailed("host-unknown")
     return known

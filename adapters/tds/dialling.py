@@ -136,7 +136,7 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
     at a time, so there is only one. Raises pyodbc's errors and ConnectFailed.
     """
     deadline = time.monotonic() + seconds
-    count = address_count(host, port)
+    count = address_count(host, port, seconds)
     driver = pyodbc_driver()
     lock = _locks.setdefault((host, port), threading.Lock())
     if not lock.acquire(timeout=seconds):

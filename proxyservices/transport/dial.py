@@ -21,7 +21,7 @@ class _Lookup(threading.Thread):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="lookup", daemon=True)
-        self._name = host, port
+        self._wanted = host, port
         self._finished = threading.Event()
         self._addresses: list[tuple[int, str]] = []
 
@@ -29,9 +29,9 @@ class _Lookup(threading.Thread):
         try:
             # UnicodeError: a label that is empty or too long.
             with suppress(OSError, UnicodeError):
-                self._addresses = _addresses_of(*self._name)
+                self._addresses = _addresses_of(*self._wanted)
         finally:
-            _lookups.pop(self._name, None)
+            _lookups.pop(self._wanted, None)
             self._finished.set()
 
     def wait(self, until: float) -> list[tuple[int, str]]:
