@@ -6,9 +6,10 @@ import os
 import re
 import socket
 import stat
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -146,19 +147,21 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
         before = {inode for inode, _ in _sockets_to(peers)}
         late, over = threading.Event(), threading.Event()
         left = max(0.1, deadline - time.monotonic())
-        threading.Thread(target=_shut_when_late, args=(peers, before, left, late, over), daemon=True).start()
+        threading.Thread(target=_shut_when_late, args=(peers, before, left, count, late, over), daemon=True).start()
         try:
-            raw = driver.connect(words, autocommit=True, timeout=max(2, int(seconds) // count))
+            # The driver's own timeout must not come first: FreeTDS may then wait without end for a signal of its own.
+            raw = driver.connect(words, autocommit=True, timeout=int(left) + DRIVER_AFTER)
         except driver.Error:
             if late.is_set():
                 raise ConnectFailed("unreachable") from None
             raise
         finally:
             over.set()
-        twin = _only_new_socket(peers, before)
+        # FreeTDS takes a log-in for complete whose last statements failed, because the socket was shut.
+        twin = None if late.is_set() else _only_new_socket(peers, before)
         if twin is None:
             raw.close()
-            raise ConnectFailed("other")
+            raise ConnectFailed("unreachable" if late.is_set() else "other")
         # Every text is bound as a whole, however long: pyodbc cannot send it in parts to a procedure.
         raw.maxwrite = 2**30
         return Connection(raw, twin)
@@ -202,24 +205,69 @@ def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
 
 
 def _shut_when_late(
-    peers: set[tuple[Any, ...]], before: set[int], seconds: float, late: threading.Event, over: threading.Event
+    peers: set[tuple[Any, ...]],
+    before: set[int],
+    seconds: float,
+    count: int,
+    late: threading.Event,
+    over: threading.Event,
 ) -> None:
     """Shut the socket of a connection that is not open after ``seconds``: the driver then returns.
 
-    Repeated until it has returned: it may have opened another socket, or none yet.
+    Repeated until it has returned: it may have opened another socket, or none yet. Each of ``count`` addresses has an
+    equal part of the time to accept the connection; the driver then tries the next one.
     """
-    if over.wait(seconds):
+    for _ in range(count - 1):
+        if over.wait(seconds / count):
+            return
+        _shut(_connecting_to(peers))
+    if over.wait(seconds / count):
         return
     late.set()
     while True:
-        for inode, descriptor in _sockets_to(peers):
-            if inode not in before:
-                twin = _duplicate(inode, descriptor)
-                if twin is not None:
-                    with suppress(OSError), twin:
-                        twin.shutdown(socket.SHUT_RDWR)
+        _shut([each for each in _sockets_to(peers) if each[0] not in before] + _connecting_to(peers))
         if over.wait(0.1):
             return
+
+
+def _shut(sockets: Iterable[tuple[int, int]]) -> None:
+    for inode, descriptor in sockets:
+        twin = _duplicate(inode, descriptor)
+        if twin is not None:
+            with suppress(OSError), twin:
+                twin.shutdown(socket.SHUT_RDWR)
+
+
+#: The state of a socket in /proc/net/tcp that no address has accepted yet.
+_SYN_SENT = "02"
+
+
+def _connecting_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
+    """Return (inode, descriptor) of this process's sockets that none of the addresses has accepted yet.
+
+    Such a socket does not know its peer; the kernel's table does.
+    """
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError), open(table) as lines:
+            for words in map(str.split, lines):
+                if words[3] == _SYN_SENT and _peer(words[2]) in peers:
+                    inodes.add(int(words[9]))
+    found = []
+    for name in os.listdir("/dev/fd") if inodes else ():
+        with suppress(OSError):
+            status = os.fstat(int(name))
+            if stat.S_ISSOCK(status.st_mode) and status.st_ino in inodes:
+                found.append((status.st_ino, int(name)))
+    return found
+
+
+def _peer(text: str) -> tuple[str, int]:
+    """Return an address and port from /proc/net/tcp, which has an address as 32-bit numbers of this machine."""
+    address, _, port = text.partition(":")
+    numbers = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+    packed = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
+    return socket.inet_ntop(socket.AF_INET if len(numbers) == 1 else socket.AF_INET6, packed), int(port, 16)
 
 
 def is_reachable(host: str, port: int) -> bool:
