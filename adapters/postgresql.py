@@ -496,9 +496,10 @@ class PostgreSQL(Adapter):
         return True
 
     def ping(self, connection: Any) -> bool:
-        if connection.closed:
+        try:
+            descriptor = _descriptor(connection)
+        except ConnectFailed:
             return False
-        descriptor = _descriptor(connection)
         if is_idle(descriptor):
             return True
         watch = watchdog.begin(descriptor, time.monotonic() + PING_SECONDS)

@@ -78,7 +78,11 @@ def address_count(host: str, port: int, seconds: float) -> int:
         own = _Lookup(name)
         lookup = _lookups.setdefault(name, own)
         if lookup is own:
-            own.start()
+            try:
+                own.start()
+            except RuntimeError:  # no more threads to be had
+                _lookups.pop(name, None)
+                raise ConnectFailed("host-unknown") from None
     count = lookup.wait(seconds)
     if not count:
         raise ConnectFailed("host-unknown")

@@ -14,6 +14,7 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mantra.settings")
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 django_application = get_wsgi_application()
@@ -29,6 +30,9 @@ from registry.snapshot import holder
 log = logging.getLogger("mantra.wsgi")
 
 administer = administration.limited(django_application)
+
+#: The first segment of the addresses of static files. They are read from memory and the disk, not from the database.
+STATIC = settings.STATIC_URL.strip("/").lower()
 
 #: First segment of the path → handler.
 HANDLERS: dict[str, Callable[[Environ], Response]] = {
@@ -61,9 +65,11 @@ def _first_segment(path: str) -> str:
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Respond to one HTTP request (PEP 3333)."""
-    handle = HANDLERS.get(_first_segment(environ.get("PATH_INFO", "")))
+    first = _first_segment(environ.get("PATH_INFO", ""))
+    handle = HANDLERS.get(first)
     if handle is None:
-        return delivery.watched(administer(environ, start_response), environ)
+        to_django = django_application if first == STATIC else administer
+        return delivery.watched(to_django(environ, start_response), environ)
     try:
         response = handle(environ)
     except Exception as error:  # serve() raises nothing: this is a defect of a handler

@@ -152,7 +152,12 @@ def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
 
 @lru_cache(maxsize=4096)
 def _items(quota: str) -> tuple[limits.RateLimitItem, ...]:
-    return tuple(limits.parse_many(quota))
+    """Return the limits of a quota; none, which the log says, if it cannot be read: it was stored unchecked."""
+    try:
+        return tuple(limits.parse_many(quota))
+    except ValueError:
+        log.error("a quota cannot be read: %.100s", quota)
+        return ()
 
 
 def consume(call: Call) -> None:
@@ -160,11 +165,12 @@ def consume(call: Call) -> None:
     grant = call.grant
     if grant is None or not grant.quota:
         return
-    if not _breaker.try_pass():
+    items = _items(grant.quota)
+    if not items or not _breaker.try_pass():
         _go_on_without_store()
         return
     try:
-        for item in _items(grant.quota):
+        for item in items:
             allowed, remaining, seconds = _hit(item, str(grant.id))
             _breaker.succeeded()
             if not allowed:

@@ -60,7 +60,11 @@ def resolve(host: str, port: int, until: float) -> list[tuple[int, str]]:
     own = _Lookup(host, port)
     lookup = _lookups.setdefault((host, port), own)
     if lookup is own:
-        own.start()
+        try:
+            own.start()
+        except RuntimeError:  # no more threads to be had
+            _lookups.pop((host, port), None)
+            raise UpstreamError("dns", "unknown") from None
     addresses = lookup.wait(until)
     if not addresses:
         raise UpstreamError("dns", "unknown")

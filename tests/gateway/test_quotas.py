@@ -109,11 +109,22 @@ def clock(store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def counted(grant: str) -> bool:
+def counted(grant: str, quota: str = "1000/hour") -> bool:
     """Whether a call under the grant was counted."""
-    call: Any = SimpleNamespace(grant=SimpleNamespace(id=grant, quota="1000/hour"), quota=None)
+    call: Any = SimpleNamespace(grant=SimpleNamespace(id=grant, quota=quota), quota=None)
     quotas.consume(call)
     return call.quota is not None
+
+
+def test_a_quota_that_cannot_be_read_says_nothing_against_the_store(
+    store: RedisServer, clock: Clock, settings: Any
+) -> None:
+    for _ in range(5):
+        assert not counted("rusak", quota="banyak")
+    assert counted("baik")
+    settings.QUOTA_STORE_DOWN = "refuse"
+    with pytest.raises(Fault):
+        counted("rusak", quota="banyak")
 
 
 def test_calls_do_not_each_wait_for_a_store_that_hangs(

@@ -176,6 +176,7 @@ def test_a_hung_registry_leaves_threads_for_calls(cluster: Cluster) -> None:
             wait_until(lambda: statuses.count(503) > 80, 20, "refusals")
             answers = {cluster.get("/rest/prov/data/satu.json?id=7").status for _ in range(30)}
             ready = {cluster.get("/readyz").status for _ in range(10)}
+            static = [cluster.get(f"/static/mantra/{name}").status for name in ("admin.css", "tidak-ada.css")]
             # A process that starts now does not wait for it without end.
             connects = cluster.manage("shell", "-v", "0", "-c", CONNECTS)
         finally:
@@ -183,6 +184,7 @@ def test_a_hung_registry_leaves_threads_for_calls(cluster: Cluster) -> None:
     for thread in threads:
         thread.join()
     assert answers == ready == {200}
+    assert static == [200, 404]
     assert connects == "OperationalError\n"
     # 500: a new connection to the database did not open in time.
     assert set(statuses) <= {401, 500, 503}
