@@ -22,8 +22,8 @@ from dataservices.builder.dialects import Dialect, dialect_of
 #: Names as real tables have them: plain, reserved, with blanks, in other cases, with letters of other alphabets.
 NAMES = (
     "nik", "NIK", "Nama Lengkap", "order", "USER", "tgl_lahir", "alamat", "kode-pos", "no.", "Kelurahan/Desa", "é",
-    "kadés", "select", "limit", "date", "value", "1kolom", "_x", "x1", "group", "desc", "text", "KODE", "Kode", "a$b", "level",
-    "name", "key", "rank", "and", "concat", "cast", "top", "null", "true", "fetch", "a-b", "a*b", "{x}", "%s",
+    "kadés", "select", "limit", "date", "value", "1kolom", "_x", "x1", "group", "desc", "text", "KODE", "Kode", "a$b",
+    "level", "name", "key", "rank", "and", "concat", "cast", "top", "null", "true", "fetch", "a-b", "a*b", "{x}", "%s",
 )  # fmt: skip
 _TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12),
