@@ -6,6 +6,7 @@ such SQL again, also after it was formatted otherwise, and returns None for any 
 
 from __future__ import annotations
 
+from dataservices.builder.drafts import ParameterDraft, parameter_names, parameters
 from dataservices.builder.form import from_json, to_json
 from dataservices.builder.joins import alias_for, suggested_joins
 from dataservices.builder.reader import from_sql
@@ -37,6 +38,7 @@ __all__ = (
     "Filter",
     "Join",
     "Order",
+    "ParameterDraft",
     "Spec",
     "SpecError",
     "Table",
@@ -45,6 +47,8 @@ __all__ = (
     "from_json",
     "from_sql",
     "operators_for",
+    "parameter_names",
+    "parameters",
     "suggested_joins",
     "to_json",
     "to_sql",

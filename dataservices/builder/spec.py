@@ -53,6 +53,8 @@ _TEXTUAL = ("=", "<>", "contains", "begins", "in", "<", ">", "<=", ">=", "betwee
 #: Values of these types have neither an order nor a literal that all engines agree on.
 _OPAQUE = frozenset(("bytes", "json", "interval"))
 
+_CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|memo", re.I)
+
 #: What a fixed value can be.
 VALUE_TYPES = ("text", "integer", "decimal", "boolean", "date", "datetime")
 _VALUE_TYPE_OF = {"float": "decimal"}
@@ -73,8 +75,13 @@ class SpecError(ValueError):
         self.path = path
 
 
-def operators_for(kind: str | None) -> tuple[str, ...]:
-    """Return the operators for a column of this type, as in ColumnInfo.kind, the most useful first."""
+def operators_for(kind: str | None, type_: str = "") -> tuple[str, ...]:
+    """Return the operators for a column, the most useful first. ``kind`` and ``type_`` are those of its ColumnInfo.
+
+    Engines have types, such as PostgreSQL's enumerations, that are texts for the bus but cannot be searched as texts.
+    """
+    if kind == "text" and type_ and not _CHARACTERS.search(type_):
+        return ("=", "<>", "in", "empty", "not-empty")
     if kind in _OPAQUE:
         return ("empty", "not-empty")
     if kind == "boolean":

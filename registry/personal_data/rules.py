@@ -45,8 +45,8 @@ RULES = (
         "HEALTH",
         "rekam medis|rekam medik|rekammedis|norm|nomor rm|golongan darah|jenis darah|goldarah|diagnosa|penyakit"
         "|riwayat kesehatan|riwayat sakit|keluhan|alergi|anamnesa|icd|hiv|disabilitas|difabel|cacat|tekanan darah"
-        "|tensi|berat badan|tinggi badan|berat lahir|imunisasi|vaksin|vaksinasi|hamil|kehamilan|gangguan jiwa|hasil lab|gula darah"
-        "|stunting|status gizi|kondisi kesehatan|medical|obat pasien|disability",
+        "|tensi|berat badan|tinggi badan|berat lahir|imunisasi|vaksin|vaksinasi|hamil|kehamilan|gangguan jiwa|hasil lab"
+        "|gula darah|stunting|status gizi|kondisi kesehatan|medical|obat pasien|disability",
         but="biaya kantong",
         attribute=True,
     ),

@@ -91,8 +91,9 @@ PEOPLE = word_set("""
     camat lurah bupati walikota gubernur kades anggota saksi ahli waris pendonor korban tersangka terdakwa narapidana
     napi debitur nasabah pengirim kontak pic penanggung jawab pejabat operator penyuluh petani nelayan pedagang
     pengemudi sopir supir penumpang santri ustadz imam jamaah calon pelamar responden balita bayi lansia janda duda
-    pembeli penjual penyewa tamu pengunjung wajib pajak kuasa notaris hakim jaksa pengacara pembina pembimbing penguji penulis
-    pengarang pemegang atasan bawahan pasangan saudara kakek nenek kerabat individu pribadi tenaga kader relawan veteran
+    pembeli penjual penyewa tamu pengunjung wajib pajak kuasa notaris hakim jaksa pengacara pembina pembimbing penguji
+    penulis pengarang pemegang atasan bawahan pasangan saudara kakek nenek kerabat individu pribadi tenaga kader
+    relawan veteran
 """)
 #: Words for what is no person: a name or an address with one of them is not a person's, unless people own or head it.
 THINGS = word_set("""
