@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -422,3 +423,18 @@ def test_joins_follow_foreign_keys_both_ways() -> None:
     assert suggested_joins(replace(SIMPLE, joins=(jabatan,)), KEYS) == [atasan, bawahan, cuti]
     for join in suggested_joins(SIMPLE, KEYS):
         assert " ON " in to_sql(replace(SIMPLE, joins=(join,)), "postgresql")
+
+
+def test_the_document_shows_what_each_engine_gets() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "builder.md").read_text().replace("\\|", "|")
+    holes = {"column": "nama", "value": ":nama", "low": "", "high": "", "list": ""}
+    days = {"date": Value("date", "2026-01-31"), "datetime": Value("datetime", "2026-01-31 08:00:00")}
+    for engine, dialect in DIALECTS.items():
+        written = [dialect.conditions[name].format(**holes) for name in ("contains", "begins", "in-parameter")]
+        for value in days.values():
+            sql = to_sql(replace(SIMPLE, filters=(Filter(NIK, "=", (value,)),)), engine)
+            written.append(sql.partition(" = ")[2])
+        for shown in [*written, dialect.paging or "none"]:
+            assert shown in document, (engine, shown)
+    (example,) = re.findall(r"```sql\n(.*?)\n```", document, re.S)
+    assert made(example) == example
