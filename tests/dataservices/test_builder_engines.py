@@ -80,9 +80,10 @@ def fill(engine: Engine) -> None:
     """Make the tables and their rows."""
     text, moment = TYPES[engine.name]["text"], TYPES[engine.name]["datetime"]
     null = " NULL" if engine.name in ("sqlserver", "sybase") else ""
-    for name in ("cuti", "pegawai", "jabatan"):
+    for name in ("cuti", "pegawai", "jabatan", "warga"):
         with suppress(Exception):
             engine.write(f"DROP TABLE {name}")
+    engine.write("CREATE TABLE warga (id integer PRIMARY KEY, nik bigint NOT NULL)")
     engine.write(f"CREATE TABLE jabatan (kode integer PRIMARY KEY, nama {text}{null})")
     engine.write(
         f"CREATE TABLE pegawai (id integer PRIMARY KEY, nama {text}{null}, kode {text}{null}, tgl date{null},"
@@ -269,3 +270,20 @@ _KEYWORDS = {
     "postgresql": "SELECT word FROM pg_get_keywords() WHERE word ~ '^[a-z_]+$'",
     "mysql": "SELECT lower(word) FROM information_schema.keywords WHERE word REGEXP '^[A-Za-z_]+$'",
 }
+
+
+def test_a_nik_in_a_column_of_numbers_is_found_exactly(engine: Engine) -> None:
+    """Its parameter's value is a text, of more digits than a float has; statements that run often are prepared."""
+    near = [9201014107900001 + step for step in range(5)]
+    for number, nik in enumerate(near):
+        engine.write("INSERT INTO warga (id, nik) VALUES (:id, :nik)", {"id": number, "nik": nik})
+    spec = query(engine)
+    table = replace(spec.table, name="warga", alias="warga")
+    spec = Spec(table, (), (Column(column("id", "warga")),), (Filter(column("nik", "warga"), "=", (), ("nik",)),))
+    with engine.connection() as (adapter, connection):
+        sql, _order = parse(to_sql(spec, engine.name), dialect_of(engine.name).grammar).render(
+            ["nik"], adapter.paramstyle
+        )
+        for _time in range(2):
+            for number, nik in enumerate(near):
+                assert everything(adapter.run(connection, sql, {"nik": str(nik)}, LIMITS)) == [(number,)]
