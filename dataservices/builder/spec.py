@@ -59,7 +59,7 @@ _CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|memo", re.I)
 VALUE_TYPES = ("text", "integer", "decimal", "boolean", "date", "datetime")
 _VALUE_TYPE_OF = {"float": "decimal"}
 #: In quotation marks these names are the same for all engines and for the check of SQL.
-_NAME = re.compile(r"""(?!.*(?:--|/\*))[^"'`\[\]:]+\Z""")
+_NAME = re.compile(r"""(?!.*(?:--|/\*|:[A-Za-z_]))[^"`\[\]]+\Z""")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 
 

@@ -265,6 +265,10 @@ def test_an_unfinished_spec_is_kept_but_has_no_sql() -> None:
         to_sql(replace(SIMPLE, page_size=5), "postgresql")
     with pytest.raises(SpecError):
         to_sql(replace(SIMPLE, page_size=5, order=(Order(NIK),)), "sybase")
+    apostrophe = replace(SIMPLE, columns=(Column(ColumnRef("pegawai", "Jum'at")),))
+    assert '"Jum\'at"' in to_sql(apostrophe, "oracle")
+    with pytest.raises(SpecError):
+        to_sql(apostrophe, "sqlserver")
 
 
 @pytest.mark.parametrize(
