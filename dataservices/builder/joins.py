@@ -1,23 +1,34 @@
-"""Joins along foreign keys."""
+"""Joins along foreign keys, and by the names of columns where a source has no such keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from adapters.base import Key
+from adapters.base import ColumnInfo, Key
 from dataservices.builder.spec import INNER, LEFT, MAX_NAME, MAX_PAIRS, ColumnRef, Join, Spec, Table
+from registry.personal_data import words_of
 
-#: The keys of tables, by (schema, table) as the schema browser names them.
+#: The keys and the columns of tables, by (schema, table) as the schema browser names them.
 Keys = Mapping[tuple[str, str], Sequence[Key]]
+Columns = Mapping[tuple[str, str], Sequence[ColumnInfo]]
+
+#: Words for what identifies a row.
+_CODES = frozenset(("kode", "id", "nomor", "nik", "nip", "nisn", "npsn", "npwp", "kk", "nop"))
+#: Those that every table has: their columns in other tables have the table's name too.
+_PLAIN = frozenset(("kode", "id", "nomor"))
+#: Joins by names that are suggested at most.
+_MAX_BY_NAMES = 10
 
 
-def suggested_joins(spec: Spec, keys: Keys) -> list[Join]:
+def suggested_joins(spec: Spec, keys: Keys, columns: Columns | None = None) -> list[Join]:
     """Return the joins by which further tables could be added to a query, the likeliest first.
 
     These are the tables that foreign keys of its tables refer to, then the tables that refer to its tables. The former
-    are LEFT joins, which keep every row; the latter are inner joins, and may give several rows for one.
+    are LEFT joins, which keep every row; the latter are inner joins, and may give several rows for one. With the
+    ``columns`` of tables, both are followed by joins of tables without such a foreign key, by the columns' names.
     """
     found = [*_referred(spec, keys), *_referring(spec, keys)]
+    found += _by_names(spec, columns or {}, {(join.table.schema, join.table.name) for join in found})
     present = {join.on for join in spec.joins}
     return list(dict.fromkeys(join for join in found if len(join.on) <= MAX_PAIRS and join.on not in present))
 
@@ -60,3 +71,39 @@ def _join(spec: Spec, kind: str, joined: Table, earlier: Table, pairs: Sequence[
     """Return a join by pairs of an earlier table's column and the joined one's."""
     aliased = Table(joined.schema, joined.name, alias_for(joined.name, spec))
     return Join(kind, aliased, tuple((ColumnRef(earlier.alias, own), other) for own, other in pairs))
+
+
+def _by_names(spec: Spec, columns: Columns, linked: set[tuple[str, str]]) -> list[Join]:
+    """Return joins with tables that are neither ``linked`` by foreign keys nor in the query."""
+    known = linked | {(table.schema, table.name) for table in spec.tables}
+    others = {name: infos for name, infos in columns.items() if name not in known}
+    referred, referring = [], []
+    for table in spec.tables:
+        own = columns.get((table.schema, table.name), ())
+        for (schema, name), infos in others.items():
+            referred += [
+                _join(spec, LEFT, Table(schema, name), table, [pair]) for pair in _references(own, name, infos)
+            ]
+            referring += [
+                _join(spec, INNER, Table(schema, name), table, [(code, column)])
+                for column, code in _references(infos, table.name, own)
+            ]
+    seen = {join.table for join in referred}
+    return [*referred, *(join for join in referring if join.table not in seen)][:_MAX_BY_NAMES]
+
+
+def _references(columns: Sequence[ColumnInfo], name: str, others: Sequence[ColumnInfo]) -> list[tuple[str, str]]:
+    """Return the first pair of one of ``columns`` and the code of table ``name`` that it seems to refer to, in a list.
+
+    That is a code with the same name, or one that the column has with the table's name: jabatan_id and id.
+    """
+    keyed = any(other.key for other in others)
+    for other in others:
+        code = frozenset(words_of(other.name))
+        if not code & _CODES or (keyed and not other.key):
+            continue
+        meaning = code | frozenset(words_of(name)) if code <= _PLAIN else code
+        for column in columns:
+            if column.kind == other.kind and frozenset(words_of(column.name)) == meaning:
+                return [(column.name, other.name)]
+    return []

@@ -37,6 +37,7 @@ _VOCABULARY = (
 _ATTRIBUTES = frozenset(word for rule in RULES if rule.attribute for words in rule.words for word in words)
 
 
+@lru_cache(10_000)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a table's or column's name in their usual spelling: "tglLhr_2" is tanggal, lahir."""
     plain = unicodedata.normalize("NFKD", name[:MAX_NAME]).encode("ascii", "ignore").decode()

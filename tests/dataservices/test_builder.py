@@ -396,3 +396,36 @@ def test_the_document_shows_what_each_engine_gets() -> None:
             assert shown in document, (engine, shown)
     (example,) = re.findall(r"```sql\n(.*?)\n```", document, re.S)
     assert made(example) == example
+
+
+def infos(*names: str, key: str = "", kind: str = "text") -> list[ColumnInfo]:
+    return [ColumnInfo(name, kind, kind, True, name == key) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "other", "pair"),
+    [
+        (infos("nama", "kode_kec"), "kecamatan", infos("kode_kec", "nama"), ("kode_kec", "kode_kec")),
+        (infos("nama", "KD_KEC"), "kecamatan", infos("kode_kec", "nama"), ("KD_KEC", "kode_kec")),
+        (infos("id", "jabatan_id"), "jabatan", infos("id", "nama", key="id"), ("jabatan_id", "id")),
+        (infos("id", "id_jabatan"), "jabatan", infos("id", "nama"), ("id_jabatan", "id")),
+        (infos("nik", "nama"), "bansos", infos("no", "nik", "nominal"), ("nik", "nik")),
+        (infos("nik", "nama"), "bansos", infos("no", "nik", key="no"), None),
+        (infos("id", "nama"), "jabatan", infos("id", "nama"), None),
+        (infos("nama"), "jabatan", infos("nama"), None),
+        (infos("kode_kec", kind="integer"), "kecamatan", infos("kode_kec"), None),
+        ([], "jabatan", infos("id"), None),
+    ],
+)
+def test_joins_are_found_by_names_where_there_are_no_foreign_keys(
+    own: list[ColumnInfo], name: str, other: list[ColumnInfo], pair: tuple[str, str] | None
+) -> None:
+    columns = {("public", "pegawai"): own, ("public", name): other}
+    joins = [join for join in suggested_joins(SIMPLE, {}, columns) if join.kind == LEFT]
+    expected = pair and Join(LEFT, Table("public", name), ((ColumnRef("pegawai", pair[0]), pair[1]),))
+    assert joins == ([expected] if expected else [])
+    back = suggested_joins(Spec(Table("public", name)), {}, columns)
+    if pair and (pair[0] != pair[1] or other[0].key):
+        assert [(join.table.name, join.on) for join in back] == [("pegawai", ((ColumnRef(name, pair[1]), pair[0]),))]
+    linked = {("public", "pegawai"): [Key("fk", "foreign", ("x",), ("public", name, ("y",)))]}
+    assert len(suggested_joins(SIMPLE, linked, columns)) == 1
