@@ -110,7 +110,7 @@ def _person_name(words: frozenset[str], table: frozenset[str], samples: Sequence
     if others & NAME_PARTS:
         return "NAME", LIKELY, _("The column's name says so.")
     found = share(samples, is_person_name)
-    if table & PEOPLE and not table & {"jenis", "golongan", "kategori"}:
+    if not others and table & PEOPLE and not table & NOT_NAMES:
         return "NAME", LIKELY, _("The column's name and that of its table say so.")
     if samples and found < NAMES_SHARE:
         return NOTHING
