@@ -311,6 +311,13 @@ class TabularInline(_BoundedInline, theme.TabularInline):
     hide_title = True
     show_change_link = False
 
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Return a form field with a name of its own: what heads its column is no label of it."""
+        form_field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if form_field is not None:
+            form_field.widget.attrs["aria-label"] = capfirst(str(form_field.label))
+        return form_field
+
 
 class StackedInline(_BoundedInline, theme.StackedInline):
     extra = 0

@@ -11,9 +11,7 @@ from pytest_httpserver import HTTPServer
 
 from proxyservices.models import ProxyOperation, SampleRequest, Upstream
 from registry.models import Agency, Parameter, Service
-from tests.browser.test_admin import browser, page, person, sign_in
-
-__all__ = ["browser", "page"]
+from tests.browser.pages import person, sign_in
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
@@ -68,7 +66,7 @@ def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: P
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
-    page.route("**/mantra/proxy.js", lambda route: route.abort())
+    page.route("**/mantra/proxy.js", lambda route: route.fulfill(body=""))
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
     for name in ("#id_method", "#id_forwarded_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
