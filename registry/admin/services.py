@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -34,7 +34,11 @@ class ServiceAdmin(ScopedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(operation_total=Count("operations"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(operation_total=Count("operations", filter=Q(operations__draft_of=None)))
+        )
 
     @display(description=_("operations"), ordering="operation_total")
     def operation_count(self, service: Any) -> int:
@@ -61,6 +65,9 @@ class OperationAdmin(ScopedAdmin):
         _("Publication"),
         {"fields": (("state", "access"), ("sunset", "cache_seconds"), "legacy_name", ("revision", "updated_at"))},
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(draft_of=None)
 
     @display(description=_("address"), ordering="code")
     def address(self, operation: Any) -> str:
