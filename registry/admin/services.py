@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from registry.admin.base import ScopedAdmin, StackedInline, TabularInline
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
+from registry.admin.versions import VersionedPage
 from registry.models import Field, Parameter, Service
 
 STATES = {"draft": "info", "published": "success", "deprecated": "warning", "retired": "danger"}
@@ -45,7 +46,7 @@ class ServiceAdmin(ScopedAdmin):
         return int(service.operation_total)
 
 
-class OperationAdmin(ScopedAdmin):
+class OperationAdmin(VersionedPage):
     """The common part of the pages of both kinds of operation."""
 
     list_display: tuple[Any, ...] = ("address", "title", "state_label", "access", "updated_at")
@@ -59,15 +60,13 @@ class OperationAdmin(ScopedAdmin):
     list_select_related: tuple[str, ...] = ("service__agency",)
     search_fields = ("code", "title", "service__code", "service__agency__code")
     readonly_fields = ("revision", "updated_at")
+    change_form_outer_before_template = "mantra/operation_before.html"
     change_form_outer_after_template = "mantra/try_panel.html"
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
         {"fields": (("state", "access"), ("sunset", "cache_seconds"), "legacy_name", ("revision", "updated_at"))},
     )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(draft_of=None)
 
     @display(description=_("address"), ordering="code")
     def address(self, operation: Any) -> str:

@@ -112,6 +112,18 @@ def discard(draft: Operation) -> None:
     _stored(draft).delete()
 
 
+@transaction.atomic
+def absorb(draft: Operation) -> None:
+    """Make a draft what its operation consists of, which no longer has callers: it is its own draft then."""
+    operation = draft.draft_of
+    if operation is None or operation.state != Operation.State.DRAFT:
+        raise ValueError("not a draft beside an operation without callers")
+    SnapshotVersion.lock()
+    draft = _stored(draft)
+    apply(definition(draft), _stored(operation), large_texts(draft).__getitem__)
+    draft.delete()
+
+
 def next_number(operation: Operation) -> int:
     """Return the number that the operation's next version will have."""
     last = operation.versions.first()
