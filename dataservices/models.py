@@ -205,7 +205,8 @@ class DataOperation(Operation):
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.service_id:
-            others = DataOperation.objects.filter(service__agency=self.service.agency_id).exclude(pk=self.pk)
+            others = DataOperation.objects.listed().filter(service__agency=self.service.agency_id)
+            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
             bounds.check_text((others.aggregate(length=Sum(Length("sql")))["length"] or 0) + len(self.sql))
         if self.source_id and 0 < len(self.sql) <= MAX_SQL:  # a longer one is an error already
             sql_problems = self._check_sql()

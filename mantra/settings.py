@@ -96,6 +96,7 @@ ROW_LIMITS = {
     "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
+    "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)

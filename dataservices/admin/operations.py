@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -76,6 +76,9 @@ class DataOperationAdmin(OperationAdmin):
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.select_related("agency")
+
+    def within_lookups(self, change: Callable[[], Any]) -> Any:
+        return with_lookups(change)
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
         return with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))

@@ -340,7 +340,7 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         visible = [
             kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)
         ]
-        return tenancy.visible(Operation.objects.filter(kind__in=visible), user)
+        return tenancy.visible(Operation.objects.listed().filter(kind__in=visible), user)
 
     def _rows_of_kind(self, rows: Iterable[Operation]) -> Sequence[Any]:
         """Return the operations as rows of their kinds, with their lists, in few queries."""

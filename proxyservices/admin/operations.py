@@ -133,6 +133,7 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
         moves = [
             each for each in forms
             if isinstance(each, UpstreamForm) and "url" in each.changed_data and not each.cleaned_data.get("DELETE")
+            and form.instance.draft_of_id is None  # a draft's way back is the earlier version
         ]  # fmt: skip
         mappings = {
             str(each.instance.pk): each.before for each in forms
@@ -164,7 +165,8 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
     # ------------------------------------------------------------------------------------ live state
 
     def row_views(self) -> dict[str, Any]:
-        return {"live": self.live, "test": self.test, "change-address": self.change_address}
+        own = {"live": self.live, "test": self.test, "change-address": self.change_address}
+        return {**super().row_views(), **own}
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from registry.admin.base import ScopedAdmin, StackedInline, TabularInline
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
+from registry.admin.versions import VersionedPage
 from registry.models import Field, Parameter, Service
 
 STATES = {"draft": "info", "published": "success", "deprecated": "warning", "retired": "danger"}
@@ -34,14 +35,18 @@ class ServiceAdmin(ScopedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(operation_total=Count("operations"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(operation_total=Count("operations", filter=Q(operations__draft_of=None)))
+        )
 
     @display(description=_("operations"), ordering="operation_total")
     def operation_count(self, service: Any) -> int:
         return int(service.operation_total)
 
 
-class OperationAdmin(ScopedAdmin):
+class OperationAdmin(VersionedPage):
     """The common part of the pages of both kinds of operation."""
 
     list_display: tuple[Any, ...] = ("address", "title", "state_label", "access", "updated_at")
@@ -55,6 +60,7 @@ class OperationAdmin(ScopedAdmin):
     list_select_related: tuple[str, ...] = ("service__agency",)
     search_fields = ("code", "title", "service__code", "service__agency__code")
     readonly_fields = ("revision", "updated_at")
+    change_form_outer_before_template = "mantra/operation_before.html"
     change_form_outer_after_template = "mantra/try_panel.html"
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (

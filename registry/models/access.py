@@ -233,6 +233,8 @@ class Grant(RegistryModel):
 
     def clean(self) -> None:
         super().clean()
+        if self.operation_id and self.operation.draft_of_id is not None:
+            raise ValidationError({"operation": _("This is a draft. Grant the published operation.")})
         if self.valid_from and self.valid_until and self.valid_from > self.valid_until:
             raise ValidationError({"valid_until": _("The last day is before the first day.")})
         if self.fields and self.operation_id:
