@@ -312,7 +312,7 @@ UNFOLD = {
         }
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
-    "STYLES": [f"{STATIC_URL}mantra/admin.css"],
+    "STYLES": [f"{STATIC_URL}mantra/admin.css", f"{STATIC_URL}mantra/forms.css"],
     "DASHBOARD_CALLBACK": "mantra.navigation.first_page",
     "SIDEBAR": {"navigation": "mantra.navigation.navigation"},
 }

@@ -63,15 +63,20 @@ class DataOperationAdmin(OperationAdmin):
     readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("Query"), {"fields": ("source", "sql", ("max_rows", "timeout_ms"), "page_size", "writes")}),
+        (_("Query"), {"fields": (("source", "writes"), "sql")}),
+        (
+            _("Limits and pages"),
+            {"classes": ("collapse",), "fields": (("max_rows", "timeout_ms", "page_size"),)},
+        ),
         OperationAdmin.publication,
+        OperationAdmin.rarely_used,
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "sql":
-            kwargs["widget"] = code_area()
+            kwargs["widget"] = code_area(10)
         elif db_field.name == "description":
-            kwargs["widget"] = text_area()
+            kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

@@ -291,6 +291,11 @@ class ListFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             assert issubclass(self.model, RegistryModel)
             self.model.check_list(self.instance, rows_after(self))
 
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:  # the theme shows an icon in place of a label
+            form.fields["DELETE"].widget.attrs["aria-label"] = _("Remove")
+
 
 class _BoundedInline(_Scoped):
     """The rows of a list, at most as many as the model's own rule allows."""

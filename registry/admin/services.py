@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from registry.admin.base import ScopedAdmin, StackedInline, TabularInline
 from registry.admin.filters import ScopedFilter
+from registry.admin.operation_page import OperationPage, on_tab
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
 from registry.admin.versions import VersionedPage
 from registry.models import Field, Parameter, Service
@@ -46,7 +47,7 @@ class ServiceAdmin(ScopedAdmin):
         return int(service.operation_total)
 
 
-class OperationAdmin(VersionedPage):
+class OperationAdmin(OperationPage, VersionedPage):
     """The common part of the pages of both kinds of operation."""
 
     list_display: tuple[Any, ...] = ("address", "title", "state_label", "access", "updated_at")
@@ -61,11 +62,14 @@ class OperationAdmin(VersionedPage):
     search_fields = ("code", "title", "service__code", "service__agency__code")
     readonly_fields = ("revision", "updated_at")
     change_form_outer_before_template = "mantra/operation_before.html"
-    change_form_outer_after_template = "mantra/try_panel.html"
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
-        {"fields": (("state", "access"), ("sunset", "cache_seconds"), "legacy_name", ("revision", "updated_at"))},
+        {"classes": on_tab("access"), "fields": (("state", "access"), ("revision", "updated_at"))},
+    )
+    rarely_used: ClassVar[tuple[Any, dict[str, Any]]] = (
+        _("Cache, sunset and earlier names"),
+        {"classes": on_tab("access", "collapse"), "fields": (("sunset", "cache_seconds"), "legacy_name")},
     )
 
     @display(description=_("address"), ordering="code")
@@ -79,14 +83,17 @@ class OperationAdmin(VersionedPage):
 
 class ParameterInline(StackedInline):
     model = Parameter
-    fields = (
-        ("name", "type"),
-        ("required", "subject"),
-        ("description", "position"),
-        ("default", "pattern"),
-        ("min", "max"),
-        "choices",
-        "legacy_name",
+    on_tab = "parameters"
+    classes = ("mantra-compact",)
+    fieldsets = (
+        (None, {"fields": (("name", "type", "required", "description"),)}),
+        (
+            _("Details"),
+            {
+                "classes": ("collapse",),
+                "fields": (("default", "min", "max", "pattern"), ("choices", "legacy_name"), ("subject", "position")),
+            },
+        ),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -97,5 +104,6 @@ class ParameterInline(StackedInline):
 
 class FieldInline(TabularInline):
     model = Field
+    on_tab = "columns"
     template_before = "mantra/fields_hint.html"
     fields = ("position", "name", "type", "classification", "description")
