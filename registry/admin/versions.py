@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -104,6 +105,7 @@ class VersionedPage(ScopedAdmin):
             state.conflict = True
         elif row.state != Operation.State.DRAFT and draft is None:
             draft = versions.open_draft(row, request.user)  # type: ignore[arg-type]
+            row.refresh_from_db()  # it may have got its first version by this
         if draft is not None or seen != now:
             request.POST = carried_over(request.POST, row, draft or row)  # type: ignore[assignment]
         return draft
@@ -244,10 +246,9 @@ class VersionedPage(ScopedAdmin):
         """The versions of an operation: who published each of them, when, why, and what changed."""
         row = self.get_or_404(request, object_id)
         found = list(row.versions.all()[:MAX_VERSIONS])
-        older = [*found[1:], None]
         shown = [
             {"version": each, "sections": _differences(row, before, each)}
-            for each, before in zip(found, older, strict=True)
+            for each, before in zip_longest(found, found[1:])
         ]
         return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown)
 
@@ -363,7 +364,7 @@ class VersionedPage(ScopedAdmin):
 
 #: Versions on one page.
 MAX_VERSIONS = 50
-CHANGED_BY_OTHERS = _("Others changed this operation after you opened it. Nothing of yours is lost: it is still below.")
+CHANGED_BY_OTHERS = _("Not saved yet: read above what others changed, then decide.")
 
 
 def stamp(row: Operation) -> str:
