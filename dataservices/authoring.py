@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from adapters.base import Adapter, Catalogue, FullScan, Limits, QueryFailed, Row, Stream
 from dataservices import sql as sql_text
-from dataservices.models import DataSource
+from dataservices.models import DataOperation, DataSource
 from dataservices.schema_browser import BrowseError, pooled_connection, printable
 from dataservices.unsaved import AuthoringError, Finding, Statement, UnsavedQuery, statement_of
-from registry import tenancy
+from registry import child_rows, tenancy
 from registry.models import Field
 
 #: Seconds that the queries of one request may take together, and the most tables, rows and plan's lines of it.
@@ -40,6 +41,11 @@ class ResultColumn:
 
     name: str
     type: str
+
+    @property
+    def label(self) -> Any:
+        """The type's name in the current language."""
+        return Field.Type(self.type).label
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,30 @@ def run(query: UnsavedQuery, values: Mapping[str, str], limit: int = MAX_ROWS) -
         outcome.plan, scans = _plan(query.source, statement, max(1.0, SECONDS - seconds))
         outcome.warnings = warnings(query, scans)
     return outcome
+
+
+def take_columns(operation: DataOperation) -> child_rows.Replacement:
+    """Return the changes of a saved operation's fields to the columns of its result, not yet saved.
+
+    Types, names and order are the result's; classifications and descriptions of known fields stay. Raises
+    AuthoringError, also if these cannot be its fields.
+    """
+    query = UnsavedQuery(operation.source, operation.sql, list(operation.parameters.all()), operation.page_size)
+    columns = {column.name: column for column in reversed(describe(query))}
+    wanted = [{"name": name, "type": columns[name].type} for name in reversed(columns)]
+    changes = child_rows.replacement(Field, operation, ("name",), wanted, ("type",))
+    try:
+        for row in changes.added:
+            row.clean_fields()
+        Field.check_list(operation, changes.rows)
+    except ValidationError as error:
+        raise AuthoringError(Finding("check", _naming_advice(" ".join(error.messages)))) from None
+    return changes
+
+
+def _naming_advice(reason: str) -> str:
+    advice = gettext("Give every column of the result a name, with AS, and each one once.")
+    return f"{reason} {advice}"
 
 
 def explain(query: UnsavedQuery, values: Mapping[str, str]) -> list[str]:
