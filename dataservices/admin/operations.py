@@ -68,7 +68,7 @@ class DataOperationAdmin(OperationAdmin):
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
     inlines = (DataParameterInline, DataFieldInline)
-    change_form_before_template = "mantra/editor.html"
+    change_form_before_template = "mantra/data_form_before.html"
     #: For users who may only view: SQL keeps its line breaks.
     readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
     fieldsets = (
