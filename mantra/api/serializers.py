@@ -476,6 +476,32 @@ class ProxyOperationSerializer(OperationSerializer):
         return list(getattr(self.candidate, label).all()) if self.candidate.pk else []
 
 
+class VersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    """A version of an operation, without its definition."""
+
+    class Meta:
+        model = OperationVersion
+        fields: tuple[str, ...] = ("number", "published_at", "user", "reason", "origin")
+
+
+class FullVersionSerializer(VersionSerializer):
+    """A version with its definition. Of a secret it says only that there is one; large texts are digests."""
+
+    definition = serializers.SerializerMethodField()
+
+    class Meta(VersionSerializer.Meta):
+        fields = (*VersionSerializer.Meta.fields, "definition")
+
+    def get_definition(self, row: OperationVersion) -> dict[str, Any]:
+        return versions.readable(row.definition)
+
+
+class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
+    """Why a version is published."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_REASON)
+
+
 class KeySerializer(RegistrySerializer):
     application = of_agency()
     operation = operation(read_only=True, allow_null=True)

@@ -244,7 +244,7 @@ class VersionedPage(ScopedAdmin):
 
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The versions of an operation: who published each of them, when, why, and what changed."""
-        row = self.get_or_404(request, object_id)
+        row = self._to_read(request, object_id)
         found = list(row.versions.all()[:MAX_VERSIONS])
         shown = [
             {"version": each, "sections": _differences(row, before, each)}
@@ -254,7 +254,7 @@ class VersionedPage(ScopedAdmin):
 
     def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Two definitions side by side: GET parameters old and new, each a number or "draft"."""
-        row = self.get_or_404(request, object_id)
+        row = self._to_read(request, object_id)
         last = str(row.revision)
         new = self._side(row, request.GET.get("new") or (DRAFT if versions.draft_of(row) is not None else last))
         old = self._side(row, request.GET.get("old") or last)
@@ -264,6 +264,12 @@ class VersionedPage(ScopedAdmin):
             request, row, "mantra/version_compare.html", _("Compare"), old=old, new=new, sections=sections,
             choices=choices, **self.compare_context(request, row, old, new),
         )  # fmt: skip
+
+    def _to_read(self, request: HttpRequest, object_id: str) -> Any:
+        row = self.get_or_404(request, object_id)
+        if request.method != "GET":
+            raise PermissionDenied
+        return row
 
     def compare_context(self, request: HttpRequest, row: Any, old: Side, new: Side) -> dict[str, Any]:
         """Return more of the comparison's context."""

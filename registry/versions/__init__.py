@@ -5,7 +5,7 @@ this package makes. OperationVersion keeps each published definition.
 """
 
 from registry.versions.comparison import Difference, LinePair, Section, compare, summary
-from registry.versions.definition import Definition, SecretsToReenter, definition, is_same
+from registry.versions.definition import Definition, SecretsToReenter, definition, is_same, readable
 from registry.versions.kinds import KINDS, UNVERSIONED, ChildList, VersionedKind, kind_of
 from registry.versions.publishing import (
     CHECKS,
@@ -44,6 +44,7 @@ __all__ = [
     "next_number",
     "open_draft",
     "publish",
+    "readable",
     "record",
     "revert",
     "summary",

@@ -84,6 +84,16 @@ def secrets_of(found: Definition) -> Iterator[dict[str, Any]]:
         yield from filter(is_secret, values.values())
 
 
+def readable(found: Definition) -> Definition:
+    """Return a definition as others may read it: of a secret it says only that there is one."""
+
+    def shown(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: {"secret": True} if is_secret(value) else value for name, value in values.items()}
+
+    lists = {label: [shown(values) for values in children] for label, children in found["lists"].items()}
+    return {**found, "columns": shown(found["columns"]), "lists": lists}
+
+
 def plain(value: Any) -> Any:
     """Return what two values of a column are compared by: each encryption of a secret is another text."""
     if is_secret(value):
