@@ -126,6 +126,11 @@ def take_columns(operation: DataOperation) -> child_rows.Replacement:
     Types, names and order are the result's; classifications and descriptions of known fields stay. Raises
     AuthoringError, also if these cannot be its fields.
     """
+    if operation.writes:
+        advice = gettext(
+            "The columns of an operation that changes data are not known before it runs. Enter them by hand."
+        )
+        raise AuthoringError(Finding("check", advice))
     query = UnsavedQuery(operation.source, operation.sql, list(operation.parameters.all()), operation.page_size)
     columns = {column.name: column for column in reversed(describe(query))}
     wanted = [{"name": name, "type": columns[name].type} for name in reversed(columns)]
@@ -142,11 +147,6 @@ def take_columns(operation: DataOperation) -> child_rows.Replacement:
 def _naming_advice(reason: str) -> str:
     advice = gettext("Give every column of the result a name, with AS, and each one once.")
     return f"{reason} {advice}"
-
-
-def explain(query: UnsavedQuery, values: Mapping[str, str]) -> list[str]:
-    """Return the lines of the source's plan for a query, which is not run. Raises AuthoringError."""
-    return _plan(query.source, statement_of(query, values), SECONDS)[0]
 
 
 def warnings(query: UnsavedQuery, scans: Sequence[FullScan] = ()) -> list[Finding]:

@@ -41,6 +41,7 @@ def schema(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "dialect": adapter_class(source.engine).dialect,
+            "quotes": _quotes(source),
             "schemas": listing.schemas,
             "schema": listing.schema,
             "complete": listing.catalogue.complete,
@@ -87,6 +88,8 @@ def source_or_404(request: HttpRequest, data: QueryDict) -> DataSource:
 def _query(source: DataSource, data: QueryDict) -> UnsavedQuery:
     """Return the query of the form. Raises AuthoringError."""
     sql, page_size = data.get("sql", "").replace("\r\n", "\n"), data.get("page_size", "")
+    if data.get("writes"):
+        raise AuthoringError(Finding("check", gettext("SQL that changes data runs in the try-out, after it is saved.")))
     if len(sql) > MAX_SQL:
         raise AuthoringError(Finding("check", gettext("The SQL is too long: at most %d characters.") % MAX_SQL))
     pages = int(page_size) if page_size.isascii() and page_size.isdigit() and len(page_size) < 6 else 0
@@ -126,6 +129,12 @@ def _values(data: QueryDict) -> dict[str, str]:
     """Return the values of placeholders that the editor's own fields have."""
     prefix = "value_"
     return {name.removeprefix(prefix): str(text) for name, text in data.items() if name.startswith(prefix)}
+
+
+def _quotes(source: DataSource) -> list[str]:
+    """Return the marks around a name that is no plain one."""
+    quoted = adapter_class(source.engine)(source.settings()).quoted("x")
+    return [quoted[0], quoted[-1]]
 
 
 def _table(table: TableInfo) -> dict[str, Any]:

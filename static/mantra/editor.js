@@ -4,6 +4,8 @@
 (function () {
     const MARK = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|\/\*[\s\S]*?\*\/|::|:([A-Za-z_][A-Za-z0-9_]*)/g;
     const SHOWN_COLUMNS = 300;
+    // The names that need no quotation marks, where the case of their letters counts.
+    const PLAIN_NAMES = { postgres: /^[a-z_][a-z0-9_]*$/, oracle: /^[A-Z][A-Z0-9_]*$/ };
 
     /** The names of the SQL's marks, each once; those that paging fills only if the operation has no pages. */
     function marksOf(sql, pages) {
@@ -111,7 +113,7 @@
         function request() {
             const data = new URLSearchParams();
             for (const [name, value] of new FormData(form)) {
-                if (typeof value === "string" && (/^(parameters-|csrfmiddlewaretoken$|page_size$)/.test(name))) {
+                if (typeof value === "string" && /^(parameters-|(csrfmiddlewaretoken|page_size|writes)$)/.test(name)) {
                     data.append(name, value);
                 }
             }
@@ -174,6 +176,8 @@
 
         let tables = [];
         let complete = true;
+        let dialect = "";
+        let quotes = ['"', '"'];
         let asked = 0;
 
         async function loadSchema(name) {
@@ -193,8 +197,7 @@
                 part("state").textContent = answer.error || answer.findings.map((finding) => finding.text).join(" ");
                 return;
             }
-            tables = answer.tables;
-            complete = answer.complete;
+            ({ tables, complete, dialect, quotes } = answer);
             fillSchemas(answer);
             editor.setSchema(answer.dialect, completions(answer), answer.schema);
             showTables();
@@ -211,9 +214,10 @@
             const found = {};
             for (const table of answer.tables) {
                 found[table.name] = {
-                    self: { label: table.name, type: "type", detail: table.comment },
+                    self: { label: table.name, apply: written(table.name), type: "type", detail: table.comment },
                     children: table.columns.map((column) => ({
                         label: column.name,
+                        apply: written(column.name),
                         type: "property",
                         detail: column.type,
                         info: column.comment || undefined,
@@ -271,9 +275,11 @@
             });
         }
 
-        /** A name as SQL takes it: in the engine's quotation marks if it is no plain one. */
+        /** A name as SQL takes it: in the engine's quotation marks, if it would be another one without them. */
         function written(name) {
-            return /^[a-z_][a-z0-9_]*$/i.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+            const [open, close] = quotes;
+            const plain = PLAIN_NAMES[dialect] || /^[a-z_]\w*$/i;
+            return plain.test(name) ? name : open + name.replaceAll(close, close + close) + close;
         }
 
         function strong(text) {

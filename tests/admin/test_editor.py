@@ -79,6 +79,19 @@ def test_the_databases_words_come_with_their_place(cast: Cast, provider: Client)
     assert findings(run(provider, cast, "SELECT " + "1," * 30_000 + "1"))[0]["kind"] == "check"
 
 
+def test_what_changes_data_is_neither_run_nor_described(cast: Cast, provider: Client) -> None:
+    sql = "UPDATE orang SET nama = 'x' WHERE id = 1"
+    (found,) = findings(run(provider, cast, sql, writes="on"))
+    assert found["kind"] == "check"
+    assert findings(run(provider, cast, "SELECT nama FROM orang WHERE id = 1")) == []
+    operation = cast.define("tulis", sql, writes=True)
+    response = post(provider, operation, sql, _continue="columns", writes="on")
+    assert response.status_code == 302 and not operation.fields.exists()
+    assert (
+        run(provider, cast, "SELECT count(*) AS n FROM orang WHERE nama = 'x'").json()["html"].count("<td>0</td>") == 1
+    )
+
+
 @pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "999999"])
 def test_a_source_that_is_none_is_not_found(provider: Client, number: str) -> None:
     assert provider.get(SCHEMA, {"source": number}).status_code == 404
