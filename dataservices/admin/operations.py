@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -58,6 +57,7 @@ class DataOperationAdmin(OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
+    autocomplete_fields = ("service", "source")
     inlines = (DataParameterInline, FieldInline)
     #: For users who may only view: SQL keeps its line breaks.
     readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
@@ -78,9 +78,6 @@ class DataOperationAdmin(OperationAdmin):
         elif db_field.name == "description":
             kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("agency")
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
         return with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -175,7 +175,7 @@ class CallRecordAdmin(ScopedAdmin):
 
     @display(description=_("time"), ordering="started_at")
     def moment(self, record: CallRecord) -> str:
-        return f"{timezone.localtime(record.started_at):%Y-%m-%d %H:%M:%S}"
+        return formats.date_format(timezone.localtime(record.started_at), "DATETIME_FORMAT")
 
     @display(description=_("meaning"))
     def meaning(self, record: CallRecord) -> str:
