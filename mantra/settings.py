@@ -217,6 +217,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "id"
 LANGUAGES = [("id", "Bahasa Indonesia"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "mantra.formats"
 TIME_ZONE = env("MANTRA_TIME_ZONE", default="Asia/Jakarta")
 USE_TZ = True
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
@@ -67,6 +66,7 @@ class DataOperationAdmin(OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
+    autocomplete_fields = ("service", "source")
     inlines = (DataParameterInline, DataFieldInline)
     change_form_before_template = "mantra/data_form_before.html"
     #: For users who may only view: SQL keeps its line breaks.
@@ -88,9 +88,6 @@ class DataOperationAdmin(OperationAdmin):
         elif db_field.name == "description":
             kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("agency")
 
     def within_lookups(self, change: Callable[[], Any]) -> Any:
         return with_lookups(change)

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -111,9 +110,6 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
         if db_field.name in ("description", "forwarded_request_headers", "returned_response_headers"):
             kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("agency")
 
     def get_urls(self) -> list[URLPattern]:
         name = "proxyservices_proxyoperation_import"

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from registry import tenancy
-from registry.admin.base import ScopedAdmin
+from registry.admin.base import ScopedAdmin, listed
 from registry.models import CallRecord, Grant, Operation
 
 #: Rows of a part. The links above it lead to all of them.
@@ -110,7 +110,7 @@ class OperationPage(_Page):
         operation = self._viewed(request, object_id, "registry.view_grant")
         grants = tenancy.visible(Grant.objects.filter(operation=operation.pk), request.user)
         grants = grants.select_related("application__agency").order_by("application__agency__code", "application__code")
-        links = [(_("All grants of this operation"), _listed("registry_grant", operation__id__exact=operation.pk))]
+        links = [(_("All grants of this operation"), listed(Grant, operation__id__exact=operation.pk))]
         if request.user.has_perm("registry.add_grant"):
             links.insert(0, (_("Add grant"), f"{reverse('admin:registry_grant_add')}?operation={operation.pk}"))
         rows = [(grant, reverse("admin:registry_grant_change", args=(grant.pk,))) for grant in grants[:PART_ROWS]]
@@ -133,7 +133,7 @@ class OperationPage(_Page):
             }
             for record in records.order_by("-started_at", "-id")[:PART_ROWS]
         ]
-        links = [(_("All calls of this operation"), _listed("registry_callrecord", of_operation=operation.address))]
+        links = [(_("All calls of this operation"), listed(CallRecord, of_operation=operation.address))]
         return self._part(request, operation, "calls", links=links, calls=rows)
 
     def history_view(
@@ -162,8 +162,3 @@ class OperationPage(_Page):
         titles = {"callers": _("Callers"), "calls": _("Calls"), "history": _("History")}
         own = str(self.redirect_to(request, operation)["Location"])
         return self.render_page(request, template, titles[word], operation=operation, part=part, own=own, **context)
-
-
-def _listed(page: str, **query: Any) -> str:
-    """Return the address of a list with a filter."""
-    return f"{reverse(f'admin:{page}_changelist')}?{'&'.join(f'{name}={value}' for name, value in query.items())}"

@@ -129,6 +129,7 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return rows
 
 
+EXPIRED = _("Choose a time in the future. To end it now, revoke or delete it.")
 NAME_IN_USE = _("This name is already in use. Capital letters make no difference.")
 
 
