@@ -205,12 +205,11 @@ class DataOperation(Operation):
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.service_id:
-            others = DataOperation.objects.filter(service__agency=self.service.agency_id).exclude(pk=self.pk)
+            others = DataOperation.objects.listed().filter(service__agency=self.service.agency_id)
+            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
             bounds.check_text((others.aggregate(length=Sum(Length("sql")))["length"] or 0) + len(self.sql))
         if self.source_id and 0 < len(self.sql) <= MAX_SQL:  # a longer one is an error already
-            sql_problems = self._check_sql()
-            sql_problems = sql_problems or sql_text.quoted_placeholders(self.sql, self.dialect)
-            if sql_problems:
+            if sql_problems := self.sql_problems():
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
             elif len(self.template().placeholders) > settings.ROW_LIMITS["parameters"]:
                 problems["sql"] = bounds.too_many(Parameter, "parameters")
@@ -225,6 +224,10 @@ class DataOperation(Operation):
 
     def _max_seconds(self) -> int:
         return adapter_class(self.source.engine).max_seconds
+
+    def sql_problems(self) -> list[sql_text.Problem]:
+        """Return why the SQL may not run on the source; none if it may. ``routines`` are looked up for it."""
+        return self._check_sql() or sql_text.quoted_placeholders(self.sql, self.dialect)
 
     def _check_sql(self) -> list[sql_text.Problem]:
         """Return the problems of the SQL. Those of its functions and procedures that the source has made are none."""

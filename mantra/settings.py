@@ -96,6 +96,7 @@ ROW_LIMITS = {
     "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
+    "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -216,6 +217,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "id"
 LANGUAGES = [("id", "Bahasa Indonesia"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "mantra.formats"
 TIME_ZONE = env("MANTRA_TIME_ZONE", default="Asia/Jakarta")
 USE_TZ = True
 
@@ -311,7 +313,7 @@ UNFOLD = {
         }
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
-    "STYLES": [f"{STATIC_URL}mantra/admin.css"],
+    "STYLES": [f"{STATIC_URL}mantra/admin.css", f"{STATIC_URL}mantra/forms.css"],
     "DASHBOARD_CALLBACK": "mantra.navigation.first_page",
     "SIDEBAR": {"navigation": "mantra.navigation.navigation"},
 }

@@ -23,6 +23,8 @@ PARTS = frozenset(
     {
         "registry.parameter",
         "registry.field",
+        "registry.operationversion",
+        "registry.versiontext",
         "proxyservices.upstream",
         "proxyservices.upstreamstate",
         "proxyservices.parametermapping",
@@ -30,8 +32,15 @@ PARTS = frozenset(
         "proxyservices.samplerequest",
     }
 )
-#: Parts that get no line of their own in the log: observations, and samples, whose names may be people's.
-_UNLOGGED = frozenset({"proxyservices.upstreamstate", "proxyservices.samplerequest"})
+#: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
+_UNLOGGED = frozenset(
+    {
+        "proxyservices.upstreamstate",
+        "proxyservices.samplerequest",
+        "registry.operationversion",
+        "registry.versiontext",
+    }
+)
 
 
 class InUse(Exception):

@@ -27,7 +27,7 @@ from proxyservices.models import (
     missing_upstream,
     undeclared_message,
 )
-from registry import tenancy
+from registry import tenancy, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -37,12 +37,14 @@ from registry.models import (
     Field,
     Grant,
     Operation,
+    OperationVersion,
     Parameter,
     RegistryModel,
     Service,
     User,
     names,
 )
+from registry.models.versions import MAX_REASON
 from registry.secret_rules import ENTER_AGAIN
 
 
@@ -298,6 +300,9 @@ class OperationSerializer(RegistrySerializer):
     address = serializers.SerializerMethodField(help_text="agency/service/operation")
     parameters = ParameterSerializer(many=True, required=False)
     fields = FieldSerializer(many=True, required=False)
+    reason = serializers.CharField(
+        required=False, allow_blank=True, write_only=True, max_length=MAX_REASON, help_text=_("For the history.")
+    )
     nested: tuple[str, ...] = ("parameters", "fields")
     operation_kind: ClassVar[str]
 
@@ -308,6 +313,7 @@ class OperationSerializer(RegistrySerializer):
         row.kind = self.operation_kind
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        self.version_reason: str = attrs.pop("reason", "")
         super().validate(attrs)
         self.lists: dict[str, Replacement] = {
             label: self._replacement(label, attrs[label]) for label in self.nested if label in attrs
@@ -343,13 +349,23 @@ class OperationSerializer(RegistrySerializer):
         return self._store()
 
     def _store(self) -> Any:
-        # The operation is saved even if only a list has changed: that raises its revision.
+        was_draft = self.instance is None or self.instance.state == Operation.State.DRAFT
         with transaction.atomic():
+            # The operation is saved even if only a list has changed: that tells when it was changed.
             self.candidate.save()
             for rows in self.lists.values():
                 rows.save()
             self.declare_missing()
+            self._record(was_draft)
         return self.Meta.model.objects.get(pk=self.candidate.pk)
+
+    def _record(self, was_draft: bool) -> None:
+        """Make a version of what is in force now. Raises ValidationError if it must not be."""
+        user, origin = self.context["request"].user, OperationVersion.Origin.API
+        try:
+            versions.record(self.candidate, user, self.version_reason, origin, was_draft)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"non_field_errors": error.messages}) from None
 
     def declare_missing(self) -> None:
         """Declare what the SQL or the path needs, as the admin's form does."""
@@ -370,7 +386,7 @@ _COMMON = (
     "cache_seconds",
     "legacy_name",
 )
-_END = ("parameters", "fields", "revision", "updated_at")
+_END = ("parameters", "fields", "reason", "revision", "updated_at")
 
 
 class DataOperationSerializer(OperationSerializer):
@@ -458,6 +474,32 @@ class ProxyOperationSerializer(OperationSerializer):
         if label in self.lists:
             return self.lists[label].rows
         return list(getattr(self.candidate, label).all()) if self.candidate.pk else []
+
+
+class VersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    """A version of an operation, without its definition."""
+
+    class Meta:
+        model = OperationVersion
+        fields: tuple[str, ...] = ("number", "published_at", "user", "reason", "origin")
+
+
+class FullVersionSerializer(VersionSerializer):
+    """A version with its definition. Of a secret it says only that there is one; large texts are digests."""
+
+    definition = serializers.SerializerMethodField()
+
+    class Meta(VersionSerializer.Meta):
+        fields = (*VersionSerializer.Meta.fields, "definition")
+
+    def get_definition(self, row: OperationVersion) -> dict[str, Any]:
+        return versions.readable(row.definition)
+
+
+class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
+    """Why a version is published."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_REASON)
 
 
 class KeySerializer(RegistrySerializer):

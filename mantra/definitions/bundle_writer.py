@@ -27,7 +27,7 @@ from proxyservices.models import (
     missing_upstream,
     undeclared_message,
 )
-from registry import secrets
+from registry import secrets, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -36,6 +36,7 @@ from registry.models import (
     Field,
     Grant,
     Operation,
+    OperationVersion,
     Parameter,
     RegistryModel,
     Service,
@@ -74,9 +75,11 @@ class Definition:
 class BundleWriter:
     """Writes a bundle into the registry. The caller opens the transaction, and rolls it back after problems."""
 
-    def __init__(self, reader: BundleReader, report: Report) -> None:
+    def __init__(self, reader: BundleReader, report: Report, reason: str = "") -> None:
         self.reader = reader
         self.report = report
+        #: Of the versions that this makes.
+        self.reason = reason
         #: (noun, name) of definitions that could not be stored. References to them are no further problems.
         self.failed: set[tuple[str, str]] = set()
 
@@ -246,7 +249,7 @@ class BundleWriter:
         name = f"{parent}/{code}"
         stored = None
         if service is not None and service.pk and code:
-            stored = Operation.objects.filter(service=service, code=code).first()
+            stored = Operation.objects.listed().filter(service=service, code=code).first()
         kind = self.reader.operation_kind(item, path, None if stored is None else stored.kind)
         if kind is None or (code and self.reader.is_repeated(path, "operation", code, codes)):
             self.failed.add(("operation", name))
@@ -273,6 +276,7 @@ class BundleWriter:
                 self.declare_missing(row, name)
             if isinstance(row, DataOperation) and row.sql != sql_before and "parameters" not in lists:
                 row.relax_optional()
+            self.record(row, path, stored is None or stored.state == Operation.State.DRAFT)
         else:
             self.failed.add(("operation", name))
 
@@ -280,6 +284,14 @@ class BundleWriter:
         """Declare what the SQL or the path needs, as the admin's form does, and report it."""
         for parameter in row.declare_missing():
             self.report.changes.append(Change(CREATED, schema.PARAMETER.noun, f"{name}/{parameter}"))
+
+    def record(self, row: Operation, path: str, was_draft: bool) -> None:
+        """Make a version of a stored operation if it differs from the last one. A refusal is a problem."""
+        try:
+            versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft)
+        except ValidationError as error:
+            for message in error.messages:
+                self.reader.problem(path, message)
 
     def set_source(self, row: DataOperation, block: Block, path: str) -> Changes:
         """Set the source that the file names: a code of the same agency, or agency/code. Return the change."""
@@ -377,9 +389,11 @@ class BundleWriter:
         parts = name.split("/")
         operation = None
         if len(parts) == 3:
-            operation = Operation.objects.filter(
-                service__agency__code=parts[0], service__code=parts[1], code=parts[2]
-            ).first()
+            operation = (
+                Operation.objects.listed()
+                .filter(service__agency__code=parts[0], service__code=parts[1], code=parts[2])
+                .first()
+            )
         if operation is None and ("operation", name) not in self.failed:
             self.reader.problem(
                 path_of(path, "operation"),

@@ -94,7 +94,7 @@ def _service(row: Service) -> dict[str, Any]:
         "agency": row.agency.code,
         "code": row.code,
         **_values(row, schema.SERVICE),
-        "operations": [_operation(operation) for operation in row.operations.order_by("code")],
+        "operations": [_operation(operation) for operation in row.operations.listed().order_by("code")],
     }
 
 

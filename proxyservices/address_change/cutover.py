@@ -16,7 +16,8 @@ from proxyservices.address_change.samples import sample_call
 from proxyservices.endpoints import endpoint_of
 from proxyservices.forwarding.plan import plan_of
 from proxyservices.models import AddressChange, ParameterMapping, SampleRequest, Upstream, mappings_to_reenter
-from registry.models import User
+from registry import versions
+from registry.models import OperationVersion, User
 from registry.parameter_values import InvalidValue
 
 #: Samples that one rehearsal asks, seconds that it may take, differences that one sample shows.
@@ -199,7 +200,7 @@ def switch(planned: Cutover, user: User, kind: str = "switch") -> AddressChange:
             mapping.save()
     row.url = planned.url
     row.save()
-    row.operation.save()  # which raises its revision
+    versions.record(row.operation, user, f"{old_url} → {planned.url}", OperationVersion.Origin.ADDRESS)
     # What rehearsals of this upstream kept for a switch has had its use.
     AddressChange.objects.filter(upstream=row, kind="rehearse").update(secrets="")
     return record(planned, kind, user, old_url, before, sent_before)

@@ -53,6 +53,7 @@ class MappingFormSet(ListFormSet):
 
 class UpstreamInline(StackedInline):
     model = Upstream
+    on_tab = "upstreams"
     form = UpstreamForm
     formset = UpstreamFormSet
     fieldsets = (
@@ -112,6 +113,7 @@ class MappingForm(SecretsForm):
 
 class MappingInline(TabularInline):
     model = ParameterMapping
+    on_tab = "parameters"
     form = MappingForm
     formset = MappingFormSet
     template_before = "mantra/proxy_mapping_hint.html"

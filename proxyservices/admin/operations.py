@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -22,6 +21,7 @@ from proxyservices.admin.inlines import DescriptionInline, MappingForm, MappingI
 from proxyservices.health import advice, connection_test, summary
 from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream
 from proxyservices.styles import style_of
+from registry.admin.operation_page import Tab
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import display, text_area
 
@@ -60,10 +60,9 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "style_label", "updated_at")
     list_before_template = "mantra/proxy_list.html"
     change_form_outer_before_template = "mantra/proxy_before.html"
-    change_form_outer_after_template = "mantra/proxy_after.html"
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("Request"), {"fields": ("style", "method", "path")}),
+        (_("Request"), {"fields": (("style", "method"), "path")}),
         (_("Response"), {"fields": ("records_path",)}),
         (
             _("Forwarding"),
@@ -84,10 +83,16 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
             },
         ),
         OperationAdmin.publication,
+        OperationAdmin.rarely_used,
     )  # fmt: skip
 
     class Media:
         js = ("mantra/proxy.js",)
+
+    def form_tabs(self) -> list[Tab]:
+        query, *others = super().form_tabs()
+        query.title = _("Request")
+        return [query, Tab("upstreams", _("Upstreams"), "mantra/proxy_after.html"), *others]
 
     @display(description=_("style"), ordering="style")
     def style_label(self, operation: ProxyOperation) -> str:
@@ -103,11 +108,8 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("description", "forwarded_request_headers", "returned_response_headers"):
-            kwargs["widget"] = text_area()
+            kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("agency")
 
     def get_urls(self) -> list[URLPattern]:
         name = "proxyservices_proxyoperation_import"
@@ -133,6 +135,7 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
         moves = [
             each for each in forms
             if isinstance(each, UpstreamForm) and "url" in each.changed_data and not each.cleaned_data.get("DELETE")
+            and form.instance.draft_of_id is None  # a draft's way back is the earlier version
         ]  # fmt: skip
         mappings = {
             str(each.instance.pk): each.before for each in forms
@@ -164,7 +167,8 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
     # ------------------------------------------------------------------------------------ live state
 
     def row_views(self) -> dict[str, Any]:
-        return {"live": self.live, "test": self.test, "change-address": self.change_address}
+        own = {"live": self.live, "test": self.test, "change-address": self.change_address}
+        return {**super().row_views(), **own}
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

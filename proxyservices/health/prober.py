@@ -265,6 +265,7 @@ class Prober:
 def probed() -> QuerySet[Upstream]:
     """Return the active upstreams with a probe, except those of retired operations."""
     rows = Upstream.objects.filter(active=True, probe_interval_seconds__gt=0).select_related("operation")
+    rows = rows.filter(operation__draft_of=None)
     return rows.exclude(operation__state=Operation.State.RETIRED).order_by("pk")
 
 

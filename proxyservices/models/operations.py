@@ -296,7 +296,8 @@ class ServiceDescription(RegistryModel):
         """Check the number of documents, and their length together with those of the agency's other operations."""
         super().check_list(operation, rows)
         agency = bounds.follow(operation, "service__agency")
-        others = cls.objects.filter(operation__service__agency=agency).exclude(operation=operation.pk)
+        others = cls.objects.filter(operation__service__agency=agency, operation__draft_of=None)
+        others = others.exclude(operation__in=[operation.pk or 0, operation.draft_of_id or 0])
         stored = others.aggregate(length=Sum(Length("content")))["length"] or 0
         bounds.check_text(stored + sum(len(row.content) for row in rows))
 

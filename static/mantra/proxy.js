@@ -6,7 +6,7 @@
     // What is shown only for some styles. Rows that hold something stay in sight whatever the style.
     const FOR_STYLES = [
         [".mantra-pass-through", ["pass-through"]],
-        ["div:has(> .field-line #id_method)", ["rest"]],
+        [".field-line:has(#id_method)", ["rest"]],
         ["#mappings-group", ["rest", "soap"]],
         ["#parameters-group", ["rest", "soap", LEGACY]],
         ["#fields-group", ["rest", "soap", LEGACY]],

@@ -31,6 +31,7 @@ from registry.models import (
     CallRecord,
     Field,
     Grant,
+    Operation,
     Parameter,
     Service,
     User,
@@ -132,7 +133,8 @@ def make_agency(mark: str) -> MarkedAgency:
     token.refresh_from_db()
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token)
     found.rows = [
-        agency, user, service, source, operation, proxy, application, key, grant, record, token,
+        agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), proxy, application, key, grant,
+        record, token,
     ]  # fmt: skip
     return found
 

@@ -74,8 +74,8 @@ def test_no_third_live_key_is_issued(cast: Cast, requester: Person) -> None:
 
 
 def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(cast: Cast, provider: Person) -> None:
-    operation = made(provider)
-    address = f"operations/{operation['id']}/"
+    address = f"operations/{made(provider)['id']}/"
+    operation = provider.post(f"{address}publish/").json()
     before = Operation.objects.get(pk=operation["id"]).parameters.get().pk
     answer = provider.patch(
         address,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -68,7 +69,7 @@ def endpoints() -> list[tuple[str, Any]]:
 
 
 def actions(view: Any) -> list[str]:
-    return [extra.url_path for extra in view.get_extra_actions()]
+    return [re.sub(r"\(\?P<number>.*?\)", "1", extra.url_path) for extra in view.get_extra_actions()]
 
 
 def book() -> list[Any]:
@@ -247,7 +248,9 @@ def _paths(cast: Cast) -> list[str]:
     for route in router.urls:
         prefix, name = str(route.pattern).removeprefix("^").partition("/")[0], route.name
         key = rows[prefix].pk if prefix in rows else 1
-        paths.append(reverse(f"manage-api:{name}", kwargs={"pk": key} if "pk" in str(route.pattern) else {}))
+        given = {"pk": key, "number": 1}
+        kwargs = {name: value for name, value in given.items() if f"<{name}>" in str(route.pattern)}
+        paths.append(reverse(f"manage-api:{name}", kwargs=kwargs))
     return paths
 
 

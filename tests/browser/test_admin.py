@@ -3,64 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.contrib.auth.models import Group
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from dataservices.models import DataOperation
-from registry.models import AccessKey, Agency, Application, User
+from registry.models import AccessKey, Agency, Application
+from tests.browser.pages import person, sign_in
 from tests.cast import make_table
-
-PASSWORD = "kata-sandi-panjang-1"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "chromium is missing: apt-get install chromium"
-    # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser, live_server: LiveServer, transactional_db: None) -> Iterator[Page]:
-    """A page that fails the test when it asks another host for anything or a script on it fails."""
-    found = browser.new_page(base_url=live_server.url, locale="en-US", timezone_id=settings.TIME_ZONE)
-    troubles: list[str] = []
-    own = urlsplit(live_server.url).netloc
-    found.on(
-        "request",
-        lambda asked: None if urlsplit(asked.url).netloc in ("", own) else troubles.append(f"asked {asked.url}"),
-    )
-    found.on("pageerror", lambda error: troubles.append(str(error)))
-    yield found
-    found.close()
-    assert troubles == []
-
-
-def person(name: str, role: str, agency: Agency) -> None:
-    user = User.objects.create_user(name, password=PASSWORD, agency=agency, is_staff=True)
-    user.groups.set([Group.objects.get(name=role)])
-
-
-def sign_in(page: Page, name: str) -> None:
-    page.goto("/admin/")
-    page.fill("#id_username", name)
-    page.fill("#id_password", PASSWORD)
-    page.get_by_role("button", name="Masuk").click()
-    expect(page.get_by_text("Langkah pertama")).to_be_visible()
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -87,11 +37,13 @@ def test_from_a_source_to_rows(page: Page) -> None:
     page.select_option("#id_service", label="prov/data")
     page.select_option("#id_source", label="prov/uji")
     page.fill("#id_code", "cari")
-    page.fill("#id_sql", "DROP TABLE orang")
+    page.locator(".cm-content").fill("DROP TABLE orang")
     page.click("button[name=_continue]")
     expect(page.locator(".field-sql .errornote, .field-sql .errors, .errors #id_sql").first).to_be_attached()
 
-    page.fill("#id_sql", "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id")
+    page.locator(".cm-content").fill(
+        "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id"
+    )
     page.click("button[name=_continue]")
     expect(page.get_by_text("Parameter ditambahkan untuk unit, nama")).to_be_visible()
     assert DataOperation.objects.get().state == "draft"

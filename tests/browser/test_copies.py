@@ -15,10 +15,8 @@ from adapters.base import Limits
 from adapters.dbase import DBase
 from dataservices.models import DataSource
 from registry.models import Agency
-from tests.browser.test_admin import browser, page, person, sign_in
+from tests.browser.pages import person, sign_in
 from tests.dbf_writer import F, write
-
-__all__ = ["browser", "page"]
 
 FIELDS = [F("NIP", "C", 18), F("TGL", "D", 8)]
 

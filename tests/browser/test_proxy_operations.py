@@ -11,9 +11,7 @@ from pytest_httpserver import HTTPServer
 
 from proxyservices.models import ProxyOperation, SampleRequest, Upstream
 from registry.models import Agency, Parameter, Service
-from tests.browser.test_admin import browser, page, person, sign_in
-
-__all__ = ["browser", "page"]
+from tests.browser.pages import fits, person, sign_in
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
@@ -32,11 +30,14 @@ def operation(httpserver: HTTPServer) -> ProxyOperation:
     return made
 
 
-def fits(page: Page) -> bool:
-    """Whether nothing reaches beyond the screen of a phone."""
+def fits_a_phone(page: Page) -> bool:
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.wait_for_timeout(300)
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+    return fits(page)
+
+
+def tab(page: Page, name: str) -> None:
+    page.locator(f"[data-tab-word={name}]").click()
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -45,30 +46,36 @@ def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: P
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
     expect(page.locator("#id_method")).to_be_visible()
-    expect(page.locator("#mappings-group")).to_be_visible()
     expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
+    tab(page, "parameters")
+    expect(page.locator("#mappings-group")).to_be_visible()
+    tab(page, "query")
     page.select_option("#id_style", "pass-through")
     expect(page.locator("#id_method")).to_be_hidden()
-    expect(page.locator("#mappings-group")).to_be_hidden()
     expect(page.locator("#id_forwarded_request_headers")).to_be_visible()
+    tab(page, "parameters")
+    expect(page.locator("#mappings-group")).to_be_hidden()
     # What holds something stays in sight.
     expect(page.locator("#parameters-group")).to_be_visible()
+    tab(page, "query")
     page.select_option("#id_style", "legacy-get")
     expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
 
+    tab(page, "upstreams")
     kind = page.locator("#id_upstreams-0-credential_kind")
     for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
         kind.select_option(value)
         expect(page.locator("#id_upstreams-0-credential_name")).to_be_visible(visible=name)
         expect(page.locator("#id_upstreams-0-token_url")).to_be_visible(visible=token)
     expect(page.locator("#proxy_live [data-upstream]")).to_be_visible()
-    assert fits(page)
+    assert fits_a_phone(page)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver: HTTPServer) -> None:
+def test_all_of_the_form_is_there_where_the_scripts_are_not(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
-    page.route("**/mantra/proxy.js", lambda route: route.abort())
+    for name in ("proxy", "tabs"):
+        page.route(f"**/mantra/{name}.js", lambda route: route.fulfill(body=""))
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
     for name in ("#id_method", "#id_forwarded_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
@@ -85,14 +92,14 @@ def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     pair = page.locator("[data-sample=Siti]")
     expect(pair.locator(".mantra-old")).to_have_text('"lama"')
     expect(pair.locator(".mantra-new")).to_have_text('"baru"')
-    assert fits(page)
+    assert fits_a_phone(page)
     page.locator("#rehearsal button[value=switch]").click()
     expect(page.locator("[data-kind=switch]")).to_be_visible()
     assert made.upstreams.get().url == httpserver.url_for("/baru")
     page.locator("[data-kind=switch] button[value=roll-back]").click()
     expect(page.locator("[data-kind=roll-back]")).to_be_visible()
     assert made.upstreams.get().url == httpserver.url_for("/lama")
-    assert fits(page)
+    assert fits_a_phone(page)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -105,7 +112,7 @@ def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTT
     page.locator("form[enctype] button").click()
     expect(page.locator("#found_count")).to_have_text("1")
     expect(page.locator("#found_left li")).to_have_count(3)
-    assert fits(page)
+    assert fits_a_phone(page)
     page.locator("input[name=draft]").check()
     page.locator("form:has(input[name=packed]) button").click()
     expect(page.get_by_role("link", name="prov/data/Cari")).to_be_visible()

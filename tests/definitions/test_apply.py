@@ -120,7 +120,7 @@ def test_t8_a_bundle_declares_no_parameter_that_paging_fills() -> None:
 def test_the_same_bundle_again_changes_nothing() -> None:
     fine(BUNDLE)
     revisions = list(Operation.objects.values_list("code", "revision"))
-    assert revisions == [("alias", 1), ("satu", 1)]
+    assert revisions == [("alias", 0), ("satu", 1)]  # a draft has no version
     version = SnapshotVersion.objects.get().version
     report = fine(BUNDLE)
     assert (report.changes, report.unchanged) == ([], 10)
@@ -175,7 +175,7 @@ def test_a_change_is_told_and_raises_the_revision_once(old: str, new: str, lines
     (change,) = report.changes
     assert (change.mark, change.name, list(change.details)) == ("~", "prov/data/satu", lines)
     assert Operation.objects.get(code="satu").revision == 2
-    assert Operation.objects.get(code="alias").revision == 1
+    assert Operation.objects.get(code="alias").revision == 0
     assert not fine(BUNDLE.replace(old, new)).changes
 
 

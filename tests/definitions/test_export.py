@@ -95,7 +95,7 @@ def test_an_agencys_export_holds_what_that_agency_keeps() -> None:
 #: What a bundle leaves out, and why.
 LEFT_OUT = {
     "id", "agency", "service", "operation", "application", "source", "code", "kind", "position",  # where a row stands
-    "parent", "revision", "updated_at", "created_at", "operation_ptr",
+    "parent", "draft_of", "revision", "updated_at", "created_at", "operation_ptr",
     "public", "digest", "expires_at", "revoked_at", "last_used_at",  # a key's
     "routines",  # found in the source with each change
     "fetched_at",  # a contract's

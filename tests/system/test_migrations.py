@@ -88,3 +88,53 @@ def test_an_upgrade_keeps_what_is_stored(tmp_path: Path) -> None:
         "https://a/?wsdl {'a': '1'}",
         "roll-back tryout",
     ]
+
+
+#: Publishes two operations with the tables as they were before versions, migrates, and prints their first versions.
+FIRST_VERSIONS = """
+import django
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+old = [("registry", "0008_quota_period"), ("dataservices", "0006_bounds"), ("proxyservices", "0008_bounds")]
+executor = MigrationExecutor(connection)
+executor.migrate(old)
+apps = executor.loader.project_state(old).apps
+made = lambda room, model, **values: apps.get_model(room, model).objects.create(**values)
+agency = made("registry", "Agency", code="prov", name="Penyedia")
+service = made("registry", "Service", agency=agency, code="data", title="Data")
+source = made("dataservices", "DataSource", agency=agency, code="uji", engine="sqlite")
+more = {"service": service, "kind": "data", "source": source, "sql": "SELECT :a AS a"}
+made("dataservices", "DataOperation", code="konsep", state="draft", revision=3, **more)
+data = made("dataservices", "DataOperation", code="terbit", state="published", revision=7, **more)
+made("registry", "Parameter", operation=data, name="a")
+proxy = made("proxyservices", "ProxyOperation", service=service, code="proksi", kind="proxy", state="deprecated")
+made("proxyservices", "Upstream", operation=proxy, url="https://a/", credential="rahasia", credential_kind="bearer")
+made("proxyservices", "ServiceDescription", operation=proxy, url="https://a/?wsdl", content="<a/>")
+
+executor = MigrationExecutor(connection)
+executor.migrate(executor.loader.graph.leaf_nodes())
+from registry import versions
+from registry.models import OperationVersion
+for version in OperationVersion.objects.order_by("operation__code"):
+    row = version.operation
+    print(row.code, row.revision, version.number, version.origin,
+          versions.is_same(version.definition, versions.definition(row)),
+          row.version_texts.count(), "rahasia" in str(version.definition))
+    draft = versions.open_draft(row, None)
+    print(draft.revision, row.versions.count(), versions.next_number(row))
+"""
+
+
+def test_what_was_published_gets_its_first_version(tmp_path: Path) -> None:
+    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'lama.sqlite3'}"}
+    command = [sys.executable, "-c", FIRST_VERSIONS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "proksi 1 1 existing True 1 False",
+        "1 1 2",
+        "terbit 7 7 existing True 0 False",
+        "7 1 8",
+    ]

@@ -1,0 +1,84 @@
+"""Every page of the admin, at a desk and on a phone, light and dark: people can read and use it, and it stays home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import reverse
+from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
+
+from registry.models import CallRecord
+from tests import cast as cast_module
+from tests.admin.conftest import MarkedAgency, make_agency
+from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
+
+#: Size and colours of each visit → the rules that it checks. What they do not change is checked once.
+VISITS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("desktop", "light"): (),
+    ("phone", "dark"): ("color-contrast", "link-in-text-block", "scrollable-region-focusable"),
+}
+
+
+def _name(model: type[Model], view: str) -> str:
+    return f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}"
+
+
+def _of_models(marked: MarkedAgency) -> Iterator[str]:
+    """Yield the addresses of each model's list, its form for a new row, and a row's page."""
+    for row in marked.rows:
+        yield reverse(_name(type(row), "changelist"))
+        if not isinstance(row, CallRecord):
+            yield reverse(_name(type(row), "add"))
+        yield reverse(_name(type(row), "change"), args=(row.pk,))
+    assert {type(row) for row in marked.rows} == set(admin.site._registry)
+
+
+def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
+    """Yield the addresses of the other pages, and of rows with more on them."""
+    yield reverse("admin:index")
+    yield reverse("admin:password_change")
+    yield reverse("admin:registry_service_history", args=(marked.service.pk,))
+    yield reverse("admin:registry_service_delete", args=(marked.service.pk,))
+    yield reverse("admin:proxyservices_proxyoperation_import")
+    for view in ("live", "change-address"):
+        yield reverse(f"admin:proxyservices_proxyoperation_{view}", args=(marked.proxy.pk,))
+    yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
+    operation = cast.operations["cari"]
+    yield reverse("try_operation", args=(operation.pk,))
+    yield reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
+
+
+def _visit(page: Page, address: str, wrong: list[str]) -> None:
+    """Open a page at each of VISITS."""
+    page.goto(address, wait_until="load")
+    page.wait_for_function("!document.querySelector('.htmx-request')")
+    for (size, scheme), rules in VISITS.items():
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        wrong += [f"{address} {size} {scheme}: {line}" for line in accessibility(page, rules)]
+        if not fits(page):
+            wrong.append(f"{address} {size}: wider than the screen")
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServer) -> None:
+    cast, marked = cast_module.assemble(), make_agency("zamrud")
+    cast_module.call("/rest/prov/data/semua", accesskey=cast.key)
+    user = person("pengurus", "Administrator")
+    marked.token.user = user
+    marked.token.save()
+    page = new_page(browser, live_server.url)
+    troubles = Troubles(page, live_server.url)
+    page.goto(reverse("admin:login"))
+    wrong = [f"sign-in: {line}" for line in accessibility(page)]
+    signed_in(page.context, user, live_server.url)
+    for address in dict.fromkeys([*_of_models(marked), *_special(marked, cast)]):
+        _visit(page, address, wrong)
+    page.context.close()
+    found = [*wrong, *troubles]
+    assert not found, "\n".join(found)
