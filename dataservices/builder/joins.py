@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from adapters.base import ColumnInfo, Key
 from dataservices.builder.spec import INNER, LEFT, MAX_NAME, MAX_PAIRS, ColumnRef, Join, Spec, Table
@@ -16,8 +18,10 @@ Columns = Mapping[tuple[str, str], Sequence[ColumnInfo]]
 _CODES = frozenset(("kode", "id", "nomor", "nik", "nip", "nisn", "npsn", "npwp", "kk", "nop"))
 #: Those that every table has: their columns in other tables have the table's name too.
 _PLAIN = frozenset(("kode", "id", "nomor"))
-#: Joins by names that are suggested at most.
-_MAX_BY_NAMES = 10
+#: Words with which tables' names begin, but not those of columns that refer to them.
+_PREFIXES = frozenset(("m", "mst", "master", "ref", "referensi", "tb", "tbl", "t", "r"))
+#: Joins by names that are suggested at most, and columns among which they are looked for.
+_MAX_BY_NAMES, _MAX_COLUMNS = 10, 10_000
 
 
 def suggested_joins(spec: Spec, keys: Keys, columns: Columns | None = None) -> list[Join]:
@@ -73,37 +77,49 @@ def _join(spec: Spec, kind: str, joined: Table, earlier: Table, pairs: Sequence[
     return Join(kind, aliased, tuple((ColumnRef(earlier.alias, own), other) for own, other in pairs))
 
 
+class _Named(NamedTuple):
+    """A column, and what its name means: words in their usual spelling, and numbers."""
+
+    info: ColumnInfo
+    meaning: frozenset[str]
+
+
+def _meaning(name: str) -> frozenset[str]:
+    return frozenset(words_of(name)).union(re.findall(r"[0-9]+", name))
+
+
 def _by_names(spec: Spec, columns: Columns, linked: set[tuple[str, str]]) -> list[Join]:
-    """Return joins with tables that are neither ``linked`` by foreign keys nor in the query."""
-    known = linked | {(table.schema, table.name) for table in spec.tables}
-    others = {name: infos for name, infos in columns.items() if name not in known}
+    """Return joins with tables that are neither ``linked`` by foreign keys nor in the query; none in a huge schema."""
+    if sum(map(len, columns.values())) > _MAX_COLUMNS:
+        return []
+    named = {name: [_Named(info, _meaning(info.name)) for info in infos] for name, infos in columns.items()}
+    others = named.keys() - linked - {(table.schema, table.name) for table in spec.tables}
     referred, referring = [], []
     for table in spec.tables:
-        own = columns.get((table.schema, table.name), ())
-        for (schema, name), infos in others.items():
-            referred += [
-                _join(spec, LEFT, Table(schema, name), table, [pair]) for pair in _references(own, name, infos)
-            ]
-            referring += [
-                _join(spec, INNER, Table(schema, name), table, [(code, column)])
-                for column, code in _references(infos, table.name, own)
-            ]
+        own = named.get((table.schema, table.name), [])
+        for schema, name in sorted(others):
+            joined = Table(schema, name)
+            for pair in _references(own, name, named[schema, name]):
+                referred.append(_join(spec, LEFT, joined, table, [pair]))
+            for column, code in _references(named[schema, name], table.name, own):
+                referring.append(_join(spec, INNER, joined, table, [(code, column)]))
     seen = {join.table for join in referred}
     return [*referred, *(join for join in referring if join.table not in seen)][:_MAX_BY_NAMES]
 
 
-def _references(columns: Sequence[ColumnInfo], name: str, others: Sequence[ColumnInfo]) -> list[tuple[str, str]]:
+def _references(columns: Sequence[_Named], name: str, others: Sequence[_Named]) -> list[tuple[str, str]]:
     """Return the first pair of one of ``columns`` and the code of table ``name`` that it seems to refer to, in a list.
 
     That is a code with the same name, or one that the column has with the table's name: jabatan_id and id.
     """
-    keyed = any(other.key for other in others)
+    keyed = any(other.info.key for other in others)
     for other in others:
-        code = frozenset(words_of(other.name))
-        if not code & _CODES or (keyed and not other.key):
+        if not other.meaning & _CODES or (keyed and not other.info.key):
             continue
-        meaning = code | frozenset(words_of(name)) if code <= _PLAIN else code
+        wanted = other.meaning
+        if wanted <= _PLAIN:
+            wanted |= _meaning(name) - _PREFIXES
         for column in columns:
-            if column.kind == other.kind and frozenset(words_of(column.name)) == meaning:
-                return [(column.name, other.name)]
+            if column.meaning == wanted and column.info.kind == other.info.kind:
+                return [(column.info.name, other.info.name)]
     return []

@@ -40,7 +40,9 @@ _ATTRIBUTES = frozenset(word for rule in RULES if rule.attribute for words in ru
 @lru_cache(10_000)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a table's or column's name in their usual spelling: "tglLhr_2" is tanggal, lahir."""
-    plain = unicodedata.normalize("NFKD", name[:MAX_NAME]).encode("ascii", "ignore").decode()
+    plain = name[:MAX_NAME]
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)
     parts = re.findall(r"[a-z]+", parted.lower())
     return tuple(word for part in parts for word in _split(part))
