@@ -29,14 +29,14 @@ PARTS = frozenset(
         "proxyservices.upstreamstate",
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
-        "proxyservices.samplerequest",
+        "registry.samplerequest",
     }
 )
 #: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
 _UNLOGGED = frozenset(
     {
         "proxyservices.upstreamstate",
-        "proxyservices.samplerequest",
+        "registry.samplerequest",
         "registry.operationversion",
         "registry.versiontext",
     }

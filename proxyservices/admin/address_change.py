@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
 from proxyservices.health import advice
-from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, Upstream, validate_url
+from proxyservices.models import METHODS, AddressChange, ProxyOperation, Upstream, validate_url
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_area, text_input
 from registry.journal import viewing
+from registry.models import SampleRequest
 from registry.parameter_values import InvalidValue
 from registry.results import Fault
 from registry.secret_rules import ENTER_AGAIN

@@ -262,7 +262,7 @@ class VersionedPage(ScopedAdmin):
         choices = [str(number) for number in row.versions.values_list("number", flat=True)]
         return self._page(
             request, row, "mantra/version_compare.html", _("Compare"), old=old, new=new, sections=sections,
-            choices=choices, **self.compare_context(request, row, old, new),
+            choices=choices,
         )  # fmt: skip
 
     def _to_read(self, request: HttpRequest, object_id: str) -> Any:
@@ -270,10 +270,6 @@ class VersionedPage(ScopedAdmin):
         if request.method != "GET":
             raise PermissionDenied
         return row
-
-    def compare_context(self, request: HttpRequest, row: Any, old: Side, new: Side) -> dict[str, Any]:
-        """Return more of the comparison's context."""
-        return {}
 
     def _side(self, row: Any, word: str) -> Side:
         if word == DRAFT:
