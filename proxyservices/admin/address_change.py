@@ -309,6 +309,9 @@ class AddressChangePage(_Page):
             # Secrets of before, or of a rehearsal, must not go by a click to a server that came since.
             self.message_user(request, CHANGED_SINCE, messages.ERROR)
             return self._again(request)
+        except ValidationError as error:  # one of registry.versions.CHECKS refuses it
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return self._again(request)
         words = {"old": made.old_url, "new": made.new_url}
         back = made.kind == "roll-back"
         text = gettext("Rolled back: %(old)s → %(new)s") if back else gettext("Switched: %(old)s → %(new)s")

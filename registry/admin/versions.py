@@ -213,6 +213,7 @@ class VersionedPage(ScopedAdmin):
         draft = versions.draft_of(row) if row.state != Operation.State.DRAFT else None
         return {
             "published": row.revision if row.state != Operation.State.DRAFT else None,
+            "state": row.get_state_display(),
             "draft": draft,
             "number": versions.next_number(row) if draft is not None or row.state == Operation.State.DRAFT else None,
             "outdated": draft is not None and draft.revision != row.revision,
@@ -245,12 +246,15 @@ class VersionedPage(ScopedAdmin):
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The versions of an operation: who published each of them, when, why, and what changed."""
         row = self._to_read(request, object_id)
-        found = list(row.versions.all()[:MAX_VERSIONS])
+        before = request.GET.get("before", "")
+        below = int(before) if before.isdigit() and len(before) < 10 else NO_NUMBER
+        found = list(row.versions.filter(number__lt=below)[: MAX_VERSIONS + 1])
         shown = [
-            {"version": each, "sections": _differences(row, before, each)}
-            for each, before in zip_longest(found, found[1:])
-        ]
-        return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown)
+            {"version": each, "sections": _differences(row, earlier, each)}
+            for each, earlier in zip_longest(found, found[1:])
+        ][:MAX_VERSIONS]
+        older = found[MAX_VERSIONS - 1].number if len(found) > MAX_VERSIONS else None
+        return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown, older=older)
 
     def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Two definitions side by side: GET parameters old and new, each a number or "draft"."""
@@ -364,8 +368,8 @@ class VersionedPage(ScopedAdmin):
             self.message_user(request, text, messages.SUCCESS)
 
 
-#: Versions on one page.
-MAX_VERSIONS = 50
+#: Versions on one page, and a number that none has.
+MAX_VERSIONS, NO_NUMBER = 20, 2**31 - 1
 CHANGED_BY_OTHERS = _("Not saved yet: read above what others changed, then decide.")
 
 

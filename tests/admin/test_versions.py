@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -328,3 +328,27 @@ def test_a_stranger_finds_nothing_and_a_supervisor_changes_nothing(
         assert provider.get(address(operation, word)).status_code == 403
     assert versions.draft_of(operation).title == "Rahasia dapur"
     assert OperationVersion.objects.filter(operation=operation).count() == 1
+
+
+def test_all_versions_are_reached_page_by_page(cast: Cast, provider: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.admin.versions.MAX_VERSIONS", 2)
+    operation = cast.operations["satu"]
+    for number in range(3):
+        operation.title = f"Judul {number}"
+        operation.save()
+        versions.record(operation, None)
+    first = provider.get(address(operation, "versions"))
+    assert [each["version"].number for each in first.context["versions"]] == [3, 2]
+    second = provider.get(address(operation, "versions") + f"?before={first.context['older']}")
+    assert [each["version"].number for each in second.context["versions"]] == [1]
+    assert second.context["older"] is None
+
+
+def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> None:
+    operation = cast.define("hapus", "SELECT 1 AS satu")
+    cast.grants["hapus"].delete()
+    save(provider, operation, form_of(provider, operation), title="Draf")
+    provider.post(address(operation, "delete"), {"post": "yes"})
+    assert not Operation.objects.filter(code="hapus").exists()
+    assert not OperationVersion.objects.filter(operation=operation.pk).exists()
+    assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
