@@ -68,12 +68,13 @@ class VersionedPage(ScopedAdmin):
 
     change_form_before_template = "mantra/version_seen.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(draft_of=None)
-
     def within_lookups(self, change: Callable[[], Any]) -> Any:
         """Run a change that validates an operation. Pages whose rules ask other servers repeat it outside of it."""
         return change()
+
+    def goes_on(self, request: HttpRequest) -> bool:
+        """Return True if the page goes on with the saved draft, so that it is kept though nothing differs yet."""
+        return False
 
     # ------------------------------------------------------------------------------- the form's row
 
@@ -123,6 +124,11 @@ class VersionedPage(ScopedAdmin):
                 return cleaned
 
         return Conflicting
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return Django's lists. It finds a draft as a row of all operations, where nobody deletes any."""
+        names, counts, missing_rights, protected = super().get_deleted_objects(objs, request)
+        return names, counts, set(missing_rights) - {Operation._meta.verbose_name}, protected
 
     # ---------------------------------------------------------------------------------------- saving
 
@@ -177,7 +183,7 @@ class VersionedPage(ScopedAdmin):
         if published.state == Operation.State.DRAFT:
             versions.absorb(draft)
             text = gettext("Saved. Callers no longer get this operation.")
-        elif versions.is_same(versions.definition(draft), versions.definition(published)):
+        elif not self.goes_on(request) and versions.is_same(versions.definition(draft), versions.definition(published)):
             versions.discard(draft)
             text = gettext("Saved. The definition is the same as v%(published)d.") % words
         else:

@@ -151,7 +151,26 @@ def test_a_draft_is_in_no_list_of_the_admin(cast: Cast, provider: Client) -> Non
     assert f'value="{operation.pk}"' in grant_form and f'value="{draft.pk}"' not in grant_form
     assert provider.get(address(draft)).status_code == 404
     services = provider.get(reverse("admin:registry_service_changelist")).content.decode()
-    assert re.search(r"<td[^>]*field-operation_count[^>]*>\s*5\s*<", services)
+    assert re.search(r"<td[^>]*field-operation_count[^>]*>\s*<a [^>]*>5<", services)
+
+
+def test_a_draft_is_not_among_all_operations_nor_offered_to_grants(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["satu"]
+    save(provider, operation, form_of(provider, operation), title="Konsep baru")
+    draft = versions.draft_of(operation)
+    assert "Konsep baru" not in provider.get(reverse("admin:registry_operation_changelist")).content.decode()
+    query = {"app_label": "registry", "model_name": "grant", "field_name": "operation", "term": "satu"}
+    found = provider.get(reverse("admin:autocomplete"), query).json()["results"]
+    assert [each["id"] for each in found] == [str(operation.pk)] != [str(draft.pk)]
+
+
+def test_columns_are_taken_into_the_draft(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["satu"]
+    response = save(provider, operation, form_of(provider, operation), _continue="columns")
+    assert response.status_code == 200
+    names = versions.draft_of(operation).fields.values_list("name", flat=True)
+    assert list(names) == ["id", "nama", "unit", "gaji"]
+    assert not operation.fields.exists()
 
 
 def test_the_log_is_that_of_the_published_operation(cast: Cast, provider: Client) -> None:
