@@ -5,7 +5,7 @@ The admin and the management API both delete by this module only, so that they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -29,14 +29,14 @@ PARTS = frozenset(
         "proxyservices.upstreamstate",
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
-        "proxyservices.samplerequest",
+        "registry.samplerequest",
     }
 )
 #: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
 _UNLOGGED = frozenset(
     {
         "proxyservices.upstreamstate",
-        "proxyservices.samplerequest",
+        "registry.samplerequest",
         "registry.operationversion",
         "registry.versiontext",
     }
@@ -101,10 +101,16 @@ def delete(user: User, row: Model) -> None:
         raise PermissionDenied
     for reason in kept(rows).values():
         raise InUse(reason)
-    logged = [each for each in rows if each._meta.label_lower not in _UNLOGGED]
+    drafts = {each.pk for each in rows if getattr(each, "draft_of_id", None) is not None}
+    logged = [each for each in rows if each._meta.label_lower not in _UNLOGGED and not _is_of(drafts, each)]
     LogEntry.objects.log_actions(user.pk, logged, DELETION)  # type: ignore[arg-type]
     # Only what was asked for: a row that refers to one of these since makes the database refuse.
     collector.delete()
+
+
+def _is_of(drafts: Collection[int], row: Model) -> bool:
+    """Return True for a draft beside an operation that is deleted too, and for its parts."""
+    return getattr(row, "draft_of_id", None) is not None or getattr(row, "operation_id", None) in drafts
 
 
 def _locked(rows: list[Model]) -> list[Model]:

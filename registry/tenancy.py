@@ -55,7 +55,7 @@ SCOPES: dict[str, Scope] = {
     "proxyservices.upstream": _both("operation__service__agency"),
     "proxyservices.parametermapping": _both("operation__service__agency"),
     "proxyservices.servicedescription": _both("operation__service__agency"),
-    "proxyservices.samplerequest": _both("operation__service__agency"),
+    "registry.samplerequest": _both("operation__service__agency"),
     "registry.application": _both("agency"),
     "registry.accesskey": _both("application__agency"),
     # The caller's agency may read the grant; the provider's agency decides on it.

@@ -15,13 +15,14 @@ from proxyservices.address_change.compare import Difference, ObservedResponse, c
 from proxyservices.address_change.samples import sample_call
 from proxyservices.endpoints import endpoint_of
 from proxyservices.forwarding.plan import plan_of
-from proxyservices.models import AddressChange, ParameterMapping, SampleRequest, Upstream, mappings_to_reenter
+from proxyservices.models import AddressChange, ParameterMapping, Upstream, mappings_to_reenter
 from registry import versions
-from registry.models import OperationVersion, User
+from registry.models import OperationVersion, SampleRequest, User
+from registry.models.samples import MAX_SAMPLES
 from registry.parameter_values import InvalidValue
 
-#: Samples that one rehearsal asks, seconds that it may take, differences that one sample shows.
-SAMPLES, SECONDS = 20, 60.0
+#: Samples that one rehearsal asks, seconds that it may take.
+SAMPLES, SECONDS = MAX_SAMPLES, 60.0
 
 
 # ------------------------------------------------------------------------------------- the rehearsal

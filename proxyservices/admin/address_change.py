@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
 from proxyservices.health import advice
-from proxyservices.models import METHODS, AddressChange, ProxyOperation, SampleRequest, Upstream, validate_url
+from proxyservices.models import METHODS, AddressChange, ProxyOperation, Upstream, validate_url
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_area, text_input
 from registry.journal import viewing
+from registry.models import SampleRequest
 from registry.parameter_values import InvalidValue
 from registry.results import Fault
 from registry.secret_rules import ENTER_AGAIN
@@ -307,6 +308,9 @@ class AddressChangePage(_Page):
         except cutover.SecretsUnconfirmed:
             # Secrets of before, or of a rehearsal, must not go by a click to a server that came since.
             self.message_user(request, CHANGED_SINCE, messages.ERROR)
+            return self._again(request)
+        except ValidationError as error:  # one of registry.versions.CHECKS refuses it
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
             return self._again(request)
         words = {"old": made.old_url, "new": made.new_url}
         back = made.kind == "roll-back"

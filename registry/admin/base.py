@@ -27,6 +27,7 @@ from registry import deletion, tenancy
 from registry.admin import theme
 from registry.locking import lock
 from registry.models import RegistryModel, SnapshotVersion
+from registry.models.base import RegistryQuerySet
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
@@ -150,7 +151,8 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     change_form_outer_before_template = "mantra/row_buttons.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return tenancy.visible(super().get_queryset(request), request.user)
+        rows = super().get_queryset(request)
+        return tenancy.visible(rows.listed() if isinstance(rows, RegistryQuerySet) else rows, request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(super().has_view_permission(request, obj))

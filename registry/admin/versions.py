@@ -68,12 +68,13 @@ class VersionedPage(ScopedAdmin):
 
     change_form_before_template = "mantra/version_seen.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(draft_of=None)
-
     def within_lookups(self, change: Callable[[], Any]) -> Any:
         """Run a change that validates an operation. Pages whose rules ask other servers repeat it outside of it."""
         return change()
+
+    def goes_on(self, request: HttpRequest) -> bool:
+        """Return True if the page goes on with the saved draft, so that it is kept though nothing differs yet."""
+        return False
 
     # ------------------------------------------------------------------------------- the form's row
 
@@ -123,6 +124,11 @@ class VersionedPage(ScopedAdmin):
                 return cleaned
 
         return Conflicting
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return Django's lists. It finds a draft as a row of all operations, where nobody deletes any."""
+        names, counts, missing_rights, protected = super().get_deleted_objects(objs, request)
+        return names, counts, set(missing_rights) - {Operation._meta.verbose_name}, protected
 
     # ---------------------------------------------------------------------------------------- saving
 
@@ -177,7 +183,7 @@ class VersionedPage(ScopedAdmin):
         if published.state == Operation.State.DRAFT:
             versions.absorb(draft)
             text = gettext("Saved. Callers no longer get this operation.")
-        elif versions.is_same(versions.definition(draft), versions.definition(published)):
+        elif not self.goes_on(request) and versions.is_same(versions.definition(draft), versions.definition(published)):
             versions.discard(draft)
             text = gettext("Saved. The definition is the same as v%(published)d.") % words
         else:
@@ -213,6 +219,7 @@ class VersionedPage(ScopedAdmin):
         draft = versions.draft_of(row) if row.state != Operation.State.DRAFT else None
         return {
             "published": row.revision if row.state != Operation.State.DRAFT else None,
+            "state": row.get_state_display(),
             "draft": draft,
             "number": versions.next_number(row) if draft is not None or row.state == Operation.State.DRAFT else None,
             "outdated": draft is not None and draft.revision != row.revision,
@@ -245,12 +252,15 @@ class VersionedPage(ScopedAdmin):
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The versions of an operation: who published each of them, when, why, and what changed."""
         row = self._to_read(request, object_id)
-        found = list(row.versions.all()[:MAX_VERSIONS])
+        before = request.GET.get("before", "")
+        below = int(before) if before.isdigit() and len(before) < 10 else NO_NUMBER
+        found = list(row.versions.filter(number__lt=below)[: MAX_VERSIONS + 1])
         shown = [
-            {"version": each, "sections": _differences(row, before, each)}
-            for each, before in zip_longest(found, found[1:])
-        ]
-        return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown)
+            {"version": each, "sections": _differences(row, earlier, each)}
+            for each, earlier in zip_longest(found, found[1:])
+        ][:MAX_VERSIONS]
+        older = found[MAX_VERSIONS - 1].number if len(found) > MAX_VERSIONS else None
+        return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown, older=older)
 
     def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Two definitions side by side: GET parameters old and new, each a number or "draft"."""
@@ -262,7 +272,7 @@ class VersionedPage(ScopedAdmin):
         choices = [str(number) for number in row.versions.values_list("number", flat=True)]
         return self._page(
             request, row, "mantra/version_compare.html", _("Compare"), old=old, new=new, sections=sections,
-            choices=choices, **self.compare_context(request, row, old, new),
+            choices=choices,
         )  # fmt: skip
 
     def _to_read(self, request: HttpRequest, object_id: str) -> Any:
@@ -270,10 +280,6 @@ class VersionedPage(ScopedAdmin):
         if request.method != "GET":
             raise PermissionDenied
         return row
-
-    def compare_context(self, request: HttpRequest, row: Any, old: Side, new: Side) -> dict[str, Any]:
-        """Return more of the comparison's context."""
-        return {}
 
     def _side(self, row: Any, word: str) -> Side:
         if word == DRAFT:
@@ -368,8 +374,8 @@ class VersionedPage(ScopedAdmin):
             self.message_user(request, text, messages.SUCCESS)
 
 
-#: Versions on one page.
-MAX_VERSIONS = 50
+#: Versions on one page, and a number that none has.
+MAX_VERSIONS, NO_NUMBER = 20, 2**31 - 1
 CHANGED_BY_OTHERS = _("Not saved yet: read above what others changed, then decide.")
 
 

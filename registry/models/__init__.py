@@ -15,6 +15,7 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
+from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
 from registry.models.versions import OperationVersion, VersionText
 
@@ -33,6 +34,7 @@ __all__ = [
     "Parameter",
     "RegistryChange",
     "RegistryModel",
+    "SampleRequest",
     "Service",
     "SnapshotVersion",
     "User",

@@ -78,9 +78,8 @@ def open_draft(operation: Operation, user: User | None, version: OperationVersio
     """
     SnapshotVersion.lock()
     operation = _stored(operation)
-    if operation.state == Operation.State.DRAFT:
-        return operation
-    draft = draft_of(operation)
+    own = operation.state == Operation.State.DRAFT
+    draft = operation if own else draft_of(operation)
     if draft is not None and version is not None:
         raise DraftExists
     if draft is not None:

@@ -18,7 +18,6 @@ from proxyservices.models import (
     AddressChange,
     ParameterMapping,
     ProxyOperation,
-    SampleRequest,
     ServiceDescription,
     Upstream,
     UpstreamState,
@@ -33,6 +32,7 @@ from registry.models import (
     Grant,
     Operation,
     Parameter,
+    SampleRequest,
     Service,
     User,
 )

@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import AddressChange, ProxyOperation, SampleRequest, Upstream
-from registry.models import Agency, Service
+from proxyservices.models import AddressChange, ProxyOperation, Upstream
+from registry.models import Agency, SampleRequest, Service
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn
 from tests.cast import recorded
 

@@ -16,12 +16,11 @@ from proxyservices.models import (
     AddressChange,
     ParameterMapping,
     ProxyOperation,
-    SampleRequest,
     ServiceDescription,
     Upstream,
     UpstreamState,
 )
-from registry.models import Agency, Field, Parameter
+from registry.models import Agency, Field, Parameter, SampleRequest
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn, make_agency
 from tests.admin.test_proxy_operations import UPSTREAM, form, page, posted, stored
 from tests.proxy.upstream import Answer, serve_upstream

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -151,7 +151,26 @@ def test_a_draft_is_in_no_list_of_the_admin(cast: Cast, provider: Client) -> Non
     assert f'value="{operation.pk}"' in grant_form and f'value="{draft.pk}"' not in grant_form
     assert provider.get(address(draft)).status_code == 404
     services = provider.get(reverse("admin:registry_service_changelist")).content.decode()
-    assert re.search(r"<td[^>]*field-operation_count[^>]*>\s*5\s*<", services)
+    assert re.search(r"<td[^>]*field-operation_count[^>]*>\s*<a [^>]*>5<", services)
+
+
+def test_a_draft_is_not_among_all_operations_nor_offered_to_grants(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["satu"]
+    save(provider, operation, form_of(provider, operation), title="Konsep baru")
+    draft = versions.draft_of(operation)
+    assert "Konsep baru" not in provider.get(reverse("admin:registry_operation_changelist")).content.decode()
+    query = {"app_label": "registry", "model_name": "grant", "field_name": "operation", "term": "satu"}
+    found = provider.get(reverse("admin:autocomplete"), query).json()["results"]
+    assert [each["id"] for each in found] == [str(operation.pk)] != [str(draft.pk)]
+
+
+def test_columns_are_taken_into_the_draft(cast: Cast, provider: Client) -> None:
+    operation = cast.operations["satu"]
+    response = save(provider, operation, form_of(provider, operation), _continue="columns")
+    assert response.status_code == 200
+    names = versions.draft_of(operation).fields.values_list("name", flat=True)
+    assert list(names) == ["id", "nama", "unit", "gaji"]
+    assert not operation.fields.exists()
 
 
 def test_the_log_is_that_of_the_published_operation(cast: Cast, provider: Client) -> None:
@@ -328,3 +347,27 @@ def test_a_stranger_finds_nothing_and_a_supervisor_changes_nothing(
         assert provider.get(address(operation, word)).status_code == 403
     assert versions.draft_of(operation).title == "Rahasia dapur"
     assert OperationVersion.objects.filter(operation=operation).count() == 1
+
+
+def test_all_versions_are_reached_page_by_page(cast: Cast, provider: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.admin.versions.MAX_VERSIONS", 2)
+    operation = cast.operations["satu"]
+    for number in range(3):
+        operation.title = f"Judul {number}"
+        operation.save()
+        versions.record(operation, None)
+    first = provider.get(address(operation, "versions"))
+    assert [each["version"].number for each in first.context["versions"]] == [3, 2]
+    second = provider.get(address(operation, "versions") + f"?before={first.context['older']}")
+    assert [each["version"].number for each in second.context["versions"]] == [1]
+    assert second.context["older"] is None
+
+
+def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> None:
+    operation = cast.define("hapus", "SELECT 1 AS satu")
+    cast.grants["hapus"].delete()
+    save(provider, operation, form_of(provider, operation), title="Draf")
+    provider.post(address(operation, "delete"), {"post": "yes"})
+    assert not Operation.objects.filter(code="hapus").exists()
+    assert not OperationVersion.objects.filter(operation=operation.pk).exists()
+    assert LogEntry.objects.filter(action_flag=DELETION).count() == 1

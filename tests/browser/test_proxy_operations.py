@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import ProxyOperation, SampleRequest, Upstream
-from registry.models import Agency, Parameter, Service
+from proxyservices.models import ProxyOperation, Upstream
+from registry.models import Agency, Parameter, SampleRequest, Service
 from tests.browser.pages import fits, person, sign_in
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"

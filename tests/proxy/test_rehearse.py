@@ -12,8 +12,8 @@ from werkzeug import Request, Response
 from proxyservices.address_change import cutover, samples
 from proxyservices.address_change.compare import MAX_SHOWN, ObservedResponse, compare, differences, parsed
 from proxyservices.address_change.cutover import Cutover
-from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, SampleRequest, Upstream
-from registry.models import Parameter, User
+from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream
+from registry.models import Parameter, SampleRequest, User
 from registry.secrets import Secret
 from tests.cast import Cast
 from tests.proxy.publishing import publish_proxy
