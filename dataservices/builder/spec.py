@@ -138,7 +138,10 @@ def _canonical(type_: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table or view, as the schema browser names it. ``alias`` is unique in the query: by default the name."""
+    """A table or view. ``schema`` and ``name`` are as the schema browser names them: on SQLite and dBase, in "main".
+
+    ``alias`` is unique in the query: by default it is the name.
+    """
 
     schema: str
     name: str
