@@ -53,7 +53,8 @@ _TEXTUAL = ("=", "<>", "contains", "begins", "in", "<", ">", "<=", ">=", "betwee
 #: Values of these types have neither an order nor a literal that all engines agree on.
 _OPAQUE = frozenset(("bytes", "json", "interval"))
 
-_CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|memo", re.I)
+#: Types of characters, in each engine's words; dBase has letters: C(20).
+_CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|^[CMV]\(", re.I)
 
 #: What a fixed value can be.
 VALUE_TYPES = ("text", "integer", "decimal", "boolean", "date", "datetime")
