@@ -42,7 +42,7 @@ from dataservices.sql import check, parse, quoted_placeholders
 from tests.dataservices.specs import specs
 
 ENGINES = sorted(DIALECTS)
-EXAMPLES = settings(max_examples=15, deadline=None)
+EXAMPLES = settings(max_examples=10, deadline=None)
 
 
 def test_every_engine_has_a_dialect() -> None:
