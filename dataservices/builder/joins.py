@@ -21,7 +21,7 @@ _PLAIN = frozenset(("kode", "id", "nomor"))
 #: Words with which tables' names begin, but not those of columns that refer to them.
 _PREFIXES = frozenset(("m", "mst", "master", "ref", "referensi", "tb", "tbl", "t", "r"))
 #: Joins by names that are suggested at most, and columns among which they are looked for.
-_MAX_BY_NAMES, _MAX_COLUMNS = 10, 10_000
+_MAX_BY_NAMES, _MAX_COLUMNS = 10, 5_000
 
 
 def suggested_joins(spec: Spec, keys: Keys, columns: Columns | None = None) -> list[Join]:
