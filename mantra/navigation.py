@@ -31,6 +31,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
         _("Proxy services"),
         (
+            (_("Backends"), "dns", "proxyservices_backend", "proxyservices.view_backend"),
             (
                 _("Proxy operations"), "alt_route", "proxyservices_proxyoperation",
                 "proxyservices.view_proxyoperation",

@@ -91,7 +91,9 @@ def test_drafts_are_made_with_all_that_belongs_to_them(cast: Cast) -> None:
     assert [each.code for each in made] == ["ambilPegawai_2", "delete_pegawai_nomor-induk", "post_pegawai"]
     one = ProxyOperation.objects.get(code="ambilPegawai_2")
     assert (one.state, one.style, one.kind) == ("draft", "rest", "proxy")
-    assert one.upstreams.get().url == "https://layanan.contoh.go.id/api/v1"
+    assert {each.backend for each in made} == {one.backend}
+    assert one.backend is not None
+    assert (str(one.backend), one.backend.servers.get().url) == ("prov/data", "https://layanan.contoh.go.id/api/v1")
     assert one.parameters.count() == 6
     assert one.mappings.count() == 5
     contract = one.descriptions.get()
