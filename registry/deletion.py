@@ -18,13 +18,14 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation or a backend: whoever may delete that may delete them.
+#: Parts of an operation, a backend or a source: whoever may delete that may delete them.
 PARTS = frozenset(
     {
         "registry.parameter",
         "registry.field",
         "registry.operationversion",
         "registry.versiontext",
+        "dataservices.sourcestate",
         "proxyservices.backendserver",
         "proxyservices.serverstate",
         "proxyservices.parametermapping",
@@ -35,6 +36,7 @@ PARTS = frozenset(
 #: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
 _UNLOGGED = frozenset(
     {
+        "dataservices.sourcestate",
         "proxyservices.serverstate",
         "proxyservices.samplerequest",
         "registry.operationversion",

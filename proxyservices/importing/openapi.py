@@ -199,7 +199,7 @@ def records_path(document: _Document, operation: _Node) -> str:
     try:
         schema = _response_schema(document, operation)
         lists = list(_lists_of_objects(document, schema, ())) if schema is not None else []
-        if schema is None or len(lists) > 1 or lists == [()]:
+        if schema is None or len(lists) > 1 or lists == [()] or any("." in name for names in lists for name in names):
             return ""
         text = ".".join(lists[0]) if lists else "." if _is_plain_object(document, schema) else ""
         if text:

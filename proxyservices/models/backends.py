@@ -220,7 +220,7 @@ class BackendServer(ServerSettings):
         if not backend.pk:
             return
         if not rows and backend.callable_operations().exists():
-            raise ValidationError(_("Published operations use this backend. Leave it a server."))
+            raise ValidationError(_("Published operations use this backend. Keep at least one server."))
         new = backend.destinations(rows) - backend.destinations(cls.objects.filter(backend=backend.pk))
         if new and secret_rules.stored_secrets(backend):
             raise ValidationError(ENTER_AGAIN)

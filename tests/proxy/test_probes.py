@@ -521,7 +521,7 @@ def test_the_command_asks_once(publish: Callable[..., BackendServer], first: Scr
     publish(first.url)
     out = StringIO()
     call_command("probe_upstreams", stdout=out)
-    assert out.getvalue().startswith(f"prov/data/alias {first.url}: healthy (")
+    assert out.getvalue().startswith(f"prov/alias {first.url}: healthy (")
     first.set_mode("refusing")
     with pytest.raises(CommandError, match="1 of 1 servers are unhealthy"):
         call_command("probe_upstreams", stdout=out)

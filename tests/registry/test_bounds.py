@@ -35,6 +35,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "JournalSegment",
         "LeaderLock",
         "ServerState",
+        "SourceState",
         "AddressChange",
     )
 )
