@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Sum
 from django.db.models.functions import Length, Lower
+from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -157,6 +158,31 @@ def _translated(problem: sql_text.Problem) -> str:
         return sentence
     position = gettext("Line {line}, column {column}:").format(line=problem.line, column=problem.column)
     return f"{position} {sentence}"
+
+
+class SourceState(models.Model):
+    """The health of a source as one worker process that calls it sees it."""
+
+    source = models.ForeignKey(DataSource, models.CASCADE, related_name="states")
+    observer = models.CharField(_("observed by"), max_length=100)
+    #: Failures in a row to open a connection, and whether the circuit is open.
+    failures = models.PositiveSmallIntegerField(default=0)
+    open = models.BooleanField(default=False)
+    #: The last failure: a word of adapters.base.REASONS.
+    reason = models.CharField(_("reason"), max_length=40, blank=True)
+    failed_at = models.DateTimeField(_("last failure at"), null=True, blank=True)
+    #: When the source last became healthy, or stopped being so.
+    since = models.DateTimeField(_("since"), null=True, blank=True)
+    seen_at = models.DateTimeField(_("observed at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("source state")
+        verbose_name_plural = _("source states")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["source", "observer"], name="source_state_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.observer}"
 
 
 class DataOperation(Operation):

@@ -81,18 +81,19 @@ WEB_CALLER_RATE = env.int("WEB_CALLER_RATE", default=32768)
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: The most rows of a kind: of the bus, of an agency, of an application (keys), of an operation (from parameters on), of
-#: a user (tokens). An agency's grants are those for its operations.
+#: a backend (its servers), of a user (tokens). An agency's grants are those for its operations.
 ROW_LIMITS = {
     "agencies": env.int("MANTRA_MAX_AGENCIES", default=5_000),
     "services": env.int("MANTRA_MAX_SERVICES", default=500),
     "operations": env.int("MANTRA_MAX_OPERATIONS", default=2_000),
     "sources": env.int("MANTRA_MAX_SOURCES", default=200),
+    "backends": env.int("MANTRA_MAX_BACKENDS", default=2_000),
     "applications": env.int("MANTRA_MAX_APPLICATIONS", default=500),
     "grants": env.int("MANTRA_MAX_GRANTS", default=10_000),
     "keys": env.int("MANTRA_MAX_KEYS", default=1_000),
     "parameters": env.int("MANTRA_MAX_PARAMETERS", default=200),
     "fields": env.int("MANTRA_MAX_FIELDS", default=500),
-    "upstreams": env.int("MANTRA_MAX_UPSTREAMS", default=20),
+    "backend_servers": env.int("MANTRA_MAX_BACKEND_SERVERS", default=20),
     "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from mantra import health_board
 from mantra.tryout import answers, explain, views
 
 urlpatterns = [
@@ -13,6 +14,7 @@ urlpatterns = [
         name="explain_operation",
     ),
     path("admin/compare/<int:operation_id>/", admin.site.admin_view(answers.compare_answers), name="compare_answers"),
+    path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/", admin.site.urls),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from proxyservices.models import (
+    BackendServer,
     ParameterMapping,
     ProxyOperation,
     ServiceDescription,
-    Upstream,
-    missing_upstream,
     undeclared_message,
 )
+from registry.secret_rules import server_of
 from registry.versions import ChildList, VersionedKind
 
 _LIMITS = (
@@ -25,28 +25,26 @@ _LIMITS = (
 def _problems(row: ProxyOperation) -> Collection[str]:
     """Return why the operation cannot be called with its stored rows."""
     names = list(row.parameters.values_list("name", flat=True))
-    found = (missing_upstream(row, list(row.upstreams.all())), undeclared_message(row, names, row.mappings.all()))
-    return [str(each) for each in found if each]
+    found = undeclared_message(row, names, row.mappings.all())
+    return [str(found)] if found else []
 
 
-def _destinations(label: str, row: Any, lists: Mapping[str, Sequence[Any]]) -> frozenset[str]:
-    """Return where a row's secrets are sent: a mapping's to the servers of all upstreams."""
-    if label not in ("upstreams", "mappings"):
+def _destinations(label: str, row: Any, columns: Mapping[str, Any]) -> frozenset[str]:
+    """Return where a row's secrets are sent: a mapping's to the servers of the operation's backend."""
+    if label != "mappings":
         return frozenset()
-    found = {json.dumps(each) for each in row.secret_destinations()}
-    if label == "mappings":
-        found |= {json.dumps(upstream.server()) for upstream in lists["upstreams"]}
-    return frozenset(found)
+    backend = (columns.get("backend") or {}).get("id")
+    servers = BackendServer.objects.filter(backend=backend).values_list("url", flat=True)
+    return frozenset(json.dumps(each) for each in (*row.secret_destinations(), *map(server_of, servers)))
 
 
 KIND = VersionedKind(
     model=ProxyOperation,
     lists={
-        "upstreams": ChildList(Upstream, ("url",), "upstreams", near=Upstream.server),
         "mappings": ChildList(ParameterMapping, ("location", "name"), "request"),
         "descriptions": ChildList(ServiceDescription, ("url",), "request"),
     },
-    sections={**dict.fromkeys(_LIMITS, "limits"), "stale_if_error_seconds": "caching"},
+    sections={"backend": "backend", **dict.fromkeys(_LIMITS, "limits"), "stale_if_error_seconds": "caching"},
     problems=_problems,
     destinations=_destinations,
 )

@@ -18,15 +18,16 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation: whoever may delete the operation may delete them.
+#: Parts of an operation, a backend or a source: whoever may delete that may delete them.
 PARTS = frozenset(
     {
         "registry.parameter",
         "registry.field",
         "registry.operationversion",
         "registry.versiontext",
-        "proxyservices.upstream",
-        "proxyservices.upstreamstate",
+        "dataservices.sourcestate",
+        "proxyservices.backendserver",
+        "proxyservices.serverstate",
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
         "registry.samplerequest",
@@ -35,7 +36,8 @@ PARTS = frozenset(
 #: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
 _UNLOGGED = frozenset(
     {
-        "proxyservices.upstreamstate",
+        "dataservices.sourcestate",
+        "proxyservices.serverstate",
         "registry.samplerequest",
         "registry.operationversion",
         "registry.versiontext",
@@ -72,7 +74,7 @@ def _rows(collector: Collector) -> list[Model]:
 
 
 def refused(user: tenancy.AnyUser, rows: Iterable[Model]) -> list[Model]:
-    """Return those of the rows that ``user`` may not delete, parts of an operation excepted."""
+    """Return those of the rows that ``user`` may not delete, parts of others excepted."""
     return [row for row in rows if row._meta.label_lower not in PARTS and not _may_delete(user, row)]
 
 

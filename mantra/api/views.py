@@ -38,7 +38,7 @@ from dataservices.models import DataOperation, DataSource
 from dataservices.routines import with_lookups
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
-from proxyservices.models import ProxyOperation
+from proxyservices.models import Backend, ProxyOperation
 from registry import deletion, tenancy, versions
 from registry.locking import lock
 from registry.models import (
@@ -286,6 +286,12 @@ class Sources(ReadableMixin, WritableMixin, RegistryViewSet):
     filters = {"agency": ("agency__code", _text), "code": ("code", _text), "engine": ("engine", _text)}
 
 
+class Backends(ReadableMixin, WritableMixin, RegistryViewSet):
+    queryset = Backend.objects.select_related("agency").prefetch_related("servers")
+    serializer_class = serializers.BackendSerializer
+    filters = {"agency": ("agency__code", _text), "code": ("code", _text)}
+
+
 class Services(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Service.objects.select_related("agency")
     serializer_class = serializers.ServiceSerializer
@@ -308,7 +314,7 @@ OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationSerialize
 }
 _RELATED = {
     "data": (("service__agency", "source__agency"), ("parameters", "fields")),
-    "proxy": (("service__agency",), ("parameters", "fields", "upstreams", "mappings", "descriptions")),
+    "proxy": (("service__agency", "backend__agency"), ("parameters", "fields", "mappings", "descriptions")),
 }
 
 

@@ -52,31 +52,31 @@ def compared(published: Operation, draft: Operation, request: HttpRequest) -> li
     began, found = time.monotonic(), []
     for sample in SampleRequest.objects.filter(operation=published.pk)[:MAX_SAMPLES]:
         if time.monotonic() - began > SECONDS:
-            found.append(_skipped(sample, gettext("The comparison reached its time limit.")))
+            found.append(_skipped(published, sample, gettext("The comparison reached its time limit.")))
             continue
         try:
             values = json.loads(str(sample.request))
             old, new = send_old(values), send_new(values)
         except InvalidValue as invalid:
-            found.append(_skipped(sample, invalid.id))
+            found.append(_skipped(published, sample, invalid.id))
             continue
         differences, ignored_count = compare.compare(old, new, ignored)
-        found.append(Comparison(sample.name, old, new, differences, ignored_count))
+        found.append(Comparison(published, sample.name, old, new, differences, ignored_count))
     return found
 
 
-def _skipped(sample: SampleRequest, why: str) -> Comparison:
-    return Comparison(sample.name, ObservedResponse(), ObservedResponse(), [], skipped_because=why)
+def _skipped(operation: Operation, sample: SampleRequest, why: str) -> Comparison:
+    return Comparison(operation, sample.name, skipped_because=why)
 
 
 def _sender(operation: Operation, request: HttpRequest) -> Send:
     if not isinstance(operation, ProxyOperation):
         names = set(operation.parameters.values_list("name", flat=True))
         return lambda values: _run(operation, names, values, request)
-    upstream = operation.upstreams.filter(active=True).first()
-    if upstream is None:
-        raise ValueError("upstream")
-    plan, endpoint = plan_of(operation), endpoint_of(upstream)
+    server = None if operation.backend is None else operation.backend.servers.filter(active=True).first()
+    if server is None:
+        raise ValueError("no server")
+    plan, endpoint = plan_of(operation), endpoint_of(server, operation.style)
     return lambda values: compare.observe(plan, endpoint, samples.sample_call(operation, values))
 
 

@@ -191,7 +191,7 @@ def key(plan: Plan, request: UpstreamRequest, fingerprint: int, alias: str = "")
 
     ``alias``: the scheme and host that the caller used; upstreams build the addresses in their responses from it.
     """
-    return plan.id, fingerprint, request.path, request.body, _digest((("", alias), *request.headers))
+    return plan.id, plan.source, fingerprint, request.path, request.body, _digest((("", alias), *request.headers))
 
 
 def _digest(headers: tuple[tuple[str, str], ...]) -> bytes:

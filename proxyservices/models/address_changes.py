@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from proxyservices.models.upstreams import Upstream
+from proxyservices.models.backends import BackendServer
 from registry.secrets import EncryptedField
 
 #: Characters of an address change's secrets.
@@ -14,12 +14,14 @@ MAX_SECRETS = 4_000_000
 
 
 class AddressChange(models.Model):
-    """A rehearsal, switch or roll-back of an upstream's address. A roll-back restores the state before a switch."""
+    """A rehearsal, switch or roll-back of a server's address. A roll-back restores the state before a switch."""
 
-    upstream = models.ForeignKey(Upstream, models.SET_NULL, null=True, related_name="changes")
-    #: Copies, so that the row outlives the operation.
-    operation = models.CharField(_("operation"), max_length=300)
-    operation_ref = models.BigIntegerField(null=True)
+    server = models.ForeignKey(BackendServer, models.SET_NULL, null=True, related_name="changes")
+    #: Copies, so that the row outlives the backend.
+    backend = models.CharField(_("backend"), max_length=300)
+    backend_ref = models.BigIntegerField(null=True)
+    #: The one operation that the address belonged to, in changes from before there were backends.
+    operation = models.CharField(_("operation"), max_length=300, blank=True)
     old_url = models.CharField(_("old address"), max_length=500)
     new_url = models.CharField(_("new address"), max_length=500)
     kind = models.CharField(

@@ -32,11 +32,12 @@ def definition(row: Operation) -> Definition:
     """Return the definition of a stored operation, a draft or a published one, with its lists as they are stored."""
     kind, lists = kind_of(row), rows_of(row)
     own = row if isinstance(row, kind.model) else kind.model._default_manager.get(pk=row.pk)
+    columns = {column.name: _encoded(own, column) for column in kind.columns if column.editable}
     return {
-        "columns": {column.name: _encoded(own, column) for column in kind.columns if column.editable},
+        "columns": columns,
         "derived": {column.name: _encoded(own, column) for column in kind.columns if not column.editable},
         "lists": {
-            label: [_encoded_child(kind, label, child, lists) for child in children]
+            label: [_encoded_child(kind, label, child, columns) for child in children]
             for label, children in lists.items()
         },
     }
@@ -55,11 +56,11 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _encoded_child(kind: VersionedKind, label: str, row: Model, lists: Mapping[str, list[Model]]) -> dict[str, Any]:
+def _encoded_child(kind: VersionedKind, label: str, row: Model, columns: Mapping[str, Any]) -> dict[str, Any]:
     values = {column.name: _encoded(row, column) for column in kind.all_lists[label].columns}
     for value in values.values():
         if is_secret(value):
-            value["for"] = sorted(kind.destinations(label, row, lists))
+            value["for"] = sorted(kind.destinations(label, row, columns))
     return values
 
 
@@ -258,7 +259,7 @@ def secrets_to_reenter(kind: VersionedKind, found: Definition) -> list[str]:
         for label, rows in lists.items()
         for row, values in zip(rows, found["lists"].get(label, []), strict=True)
         for value in values.values()
-        if is_secret(value) and kind.destinations(label, row, lists) - set(value.get("for", ()))
+        if is_secret(value) and kind.destinations(label, row, found["columns"]) - set(value.get("for", ()))
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ SECTIONS: dict[str, Any] = {
     "fields": _("Fields"),
     "access": _("Access"),
     "caching": _("Caching"),
-    "upstreams": _("Upstreams"),
+    "backend": _("Backend"),
     "limits": _("Limits"),
 }
 _COMMON_SECTIONS = {
@@ -66,7 +66,7 @@ def _no_problems(_row: Any) -> list[str]:
     return []
 
 
-def _nowhere(_label: str, _row: Any, _lists: Mapping[str, Sequence[Any]]) -> frozenset[str]:
+def _nowhere(_label: str, _row: Any, _columns: Mapping[str, Any]) -> frozenset[str]:
     return frozenset()
 
 
@@ -82,8 +82,8 @@ class VersionedKind:
     default_section: str = "request"
     #: Returns what the rules of single rows do not find, given an operation with its rows as stored.
     problems: Callable[[Any], Collection[str]] = _no_problems
-    #: (attribute of a list, its row, all lists) → the places to which the row's secrets are sent.
-    destinations: Callable[[str, Any, Mapping[str, Sequence[Any]]], frozenset[str]] = _nowhere
+    #: (attribute of a list, its row, the definition's columns) → the places to which the row's secrets are sent.
+    destinations: Callable[[str, Any, Mapping[str, Any]], frozenset[str]] = _nowhere
 
     @property
     def columns(self) -> list[Any]:

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from dataservices.models import DataSource
 from mantra.api.urls import router
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, BackendServer, ProxyOperation
 from registry.models import AccessKey, Agency, ApiToken, Application, CallRecord, Grant, Operation, Service, User
 from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
+from tests.proxy.publishing import add_server
 
 SECRETS = ("kata-sandi-sumber", "kunci-hulu-rahasia")
 #: All may read the directory of agencies; nobody but administrators writes it.
@@ -30,7 +31,7 @@ def rows(cast: Cast) -> dict[str, Any]:
     cast.source.password = SECRETS[0]
     cast.source.save()
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
-    Upstream.objects.create(operation=proxy, url="http://hulu.contoh.go.id", credential=SECRETS[1])
+    server = add_server(proxy, "http://hulu.contoh.go.id", credential=SECRETS[1])
     record = CallRecord.objects.create(
         request_id="r1", started_at=timezone.now(), protocol="rest", method="GET", agency="prov", consumer_agency="kons"
     )
@@ -39,6 +40,7 @@ def rows(cast: Cast) -> dict[str, Any]:
         "agencies": cast.provider,
         "users": user,
         "sources": cast.source,
+        "backends": server.backend,
         "services": cast.service,
         "operations": Operation.objects.get(code="satu"),
         "applications": cast.application,
@@ -53,6 +55,7 @@ MAKING: dict[str, dict[str, Any]] = {
     "agencies": {"code": "baru", "name": "Baru"},
     "users": {"username": "baru"},
     "sources": {"agency": "prov", "code": "baru", "engine": "sqlite", "database": "x"},
+    "backends": {"agency": "prov", "code": "baru"},
     "services": {"agency": "prov", "code": "baru", "title": "Baru"},
     "operations": {
         "kind": "data", "service": "prov/data", "code": "baru", "source": "prov/uji", "sql": "SELECT id FROM orang",
@@ -73,7 +76,9 @@ def actions(view: Any) -> list[str]:
 
 
 def book() -> list[Any]:
-    models = (Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Upstream)
+    models = (
+        Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend, BackendServer,
+    )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

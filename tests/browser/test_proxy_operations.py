@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import BackendServer, ProxyOperation
 from registry.models import Agency, Parameter, SampleRequest, Service
 from tests.browser.pages import fits, person, sign_in
+from tests.proxy.publishing import add_server
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
@@ -22,7 +23,7 @@ def operation(httpserver: HTTPServer) -> ProxyOperation:
     service = Service.objects.create(agency=agency, code="data", title="Data uji")
     made = ProxyOperation.objects.create(service=service, code="pegawai", style="rest", path="pegawai/{nip}")
     Parameter.objects.create(operation=made, name="nip")
-    Upstream.objects.create(operation=made, url=httpserver.url_for("/lama"), credential_kind="none")
+    add_server(made, httpserver.url_for("/lama"), credential_kind="none")
     SampleRequest.objects.create(operation=made, name="Siti", request=json.dumps({"nip": "1"}))
     for place in ("lama", "baru"):
         httpserver.expect_request(f"/{place}/pegawai/1").respond_with_json({"nama": place})
@@ -61,13 +62,26 @@ def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: P
     page.select_option("#id_style", "legacy-get")
     expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
 
-    tab(page, "upstreams")
-    kind = page.locator("#id_upstreams-0-credential_kind")
+    tab(page, "backend")
+    expect(page.locator("#proxy_live [data-server]")).to_be_visible()
+    assert fits_a_phone(page)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_page_of_a_backend_shows_what_its_credential_has_a_use_for(page: Page, httpserver: HTTPServer) -> None:
+    made = operation(httpserver)
+    sign_in(page, "penerbit")
+    page.goto(f"/admin/proxyservices/backend/{made.backend_id}/change/")
+    kind = page.locator("#id_credential_kind")
     for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
         kind.select_option(value)
-        expect(page.locator("#id_upstreams-0-credential_name")).to_be_visible(visible=name)
-        expect(page.locator("#id_upstreams-0-token_url")).to_be_visible(visible=token)
-    expect(page.locator("#proxy_live [data-upstream]")).to_be_visible()
+        expect(page.locator("#id_credential_name")).to_be_visible(visible=name)
+        expect(page.locator("#id_token_url")).to_be_visible(visible=token)
+    expect(page.locator("#id_servers-0-credential_kind")).to_be_hidden()
+    page.locator("#id_servers-0-own_settings").check()
+    expect(page.locator("#id_servers-0-credential_kind")).to_be_visible()
+    expect(page.locator("#proxy_live [data-server]")).to_be_visible()
+    expect(page.locator(f"[data-operation='{made.pk}']")).to_be_visible()
     assert fits_a_phone(page)
 
 
@@ -78,7 +92,10 @@ def test_all_of_the_form_is_there_where_the_scripts_are_not(page: Page, httpserv
         page.route(f"**/mantra/{name}.js", lambda route: route.fulfill(body=""))
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
-    for name in ("#id_method", "#id_forwarded_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
+    for name in ("#id_method", "#id_forwarded_request_headers", "#mappings-group"):
+        expect(page.locator(name)).to_be_visible()
+    page.goto(f"/admin/proxyservices/backend/{made.backend_id}/change/")
+    for name in ("#id_token_url", "#id_servers-0-token_url"):
         expect(page.locator(name)).to_be_visible()
 
 
@@ -86,7 +103,8 @@ def test_all_of_the_form_is_there_where_the_scripts_are_not(page: Page, httpserv
 def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
     sign_in(page, "penerbit")
-    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change-address/")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
+    page.locator("a[href$='/change-address/']").first.click()
     page.fill("#id_url", httpserver.url_for("/baru"))
     page.locator("button[value=rehearse]").click()
     pair = page.locator("[data-sample=Siti]")
@@ -95,10 +113,10 @@ def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     assert fits_a_phone(page)
     page.locator("#rehearsal button[value=switch]").click()
     expect(page.locator("[data-kind=switch]")).to_be_visible()
-    assert made.upstreams.get().url == httpserver.url_for("/baru")
+    assert BackendServer.objects.get().url == httpserver.url_for("/baru")
     page.locator("[data-kind=switch] button[value=roll-back]").click()
     expect(page.locator("[data-kind=roll-back]")).to_be_visible()
-    assert made.upstreams.get().url == httpserver.url_for("/lama")
+    assert BackendServer.objects.get().url == httpserver.url_for("/lama")
     assert fits_a_phone(page)
 
 
@@ -117,3 +135,6 @@ def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTT
     page.locator("form:has(input[name=packed]) button").click()
     expect(page.get_by_role("link", name="prov/data/Cari")).to_be_visible()
     assert ProxyOperation.objects.get(code="Cari").descriptions.count() == 2
+    page.locator("#backend_operations form button").click()
+    expect(page.locator("#backend_operations form")).to_have_count(0)
+    assert ProxyOperation.objects.get(code="Cari").state == "published"
