@@ -21,6 +21,7 @@ from proxyservices.admin.inlines import DescriptionInline, MappingForm, MappingI
 from proxyservices.health import advice, connection_test, summary
 from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream
 from proxyservices.styles import style_of
+from registry import versions
 from registry.admin.operation_page import Tab
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import display, text_area
@@ -209,10 +210,11 @@ class ProxyOperationAdmin(ImportPage, AddressChangePage, OperationAdmin):
         operation = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, operation):
             raise PermissionDenied
-        rows = operation.upstreams.all()
+        # The form shows the draft, if there is one. A single upstream is chosen among those that calls go to.
+        rows = (versions.draft_of(operation) or operation).upstreams.all()
         chosen = request.POST.get("upstream", "")
         if chosen:
-            rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() else 0)]
+            rows = [get_object_or_404(operation.upstreams, pk=chosen if chosen.isdigit() else 0)]
         for row in rows:
             found = connection_test.check_connection(row)
             level = messages.SUCCESS if found.ok else messages.ERROR

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 from django.urls import reverse
+from pytest_httpserver import HTTPServer
 
 from dataservices.models import DataOperation
 from proxyservices.models import Upstream, UpstreamState
@@ -379,3 +380,13 @@ def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> Non
     assert not Operation.objects.filter(code="hapus").exists()
     assert not OperationVersion.objects.filter(operation=operation.pk).exists()
     assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
+
+
+def test_the_upstreams_of_the_draft_are_tested(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    publisher = sign_in("Publisher", cast.provider)
+    proxy = publish_proxy(cast, "http://127.0.0.1:1/lama", style="rest", path="cari")
+    httpserver.expect_request("/baru").respond_with_data("ada")
+    save(publisher, proxy, form_of(publisher, proxy), **{"upstreams-0-url": httpserver.url_for("/baru")})
+    response = publisher.post(address(proxy, "test"), follow=True)
+    assert httpserver.url_for("/baru") in said(response)
+    assert len(httpserver.log) == 1
