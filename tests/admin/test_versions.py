@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 from django.urls import reverse
+from pytest_httpserver import HTTPServer
 
 from dataservices.models import DataOperation
 from proxyservices.models import Upstream, UpstreamState
@@ -119,6 +120,14 @@ def test_what_is_not_versioned_applies_at_once(cast: Cast, provider: Client) -> 
     save(provider, operation, form_of(provider, operation), state="draft")
     row.refresh_from_db()
     assert (row.state, row.title, versions.draft_of(row)) == ("draft", "Baru", None)
+
+
+def test_line_ends_of_a_browser_are_no_change(cast: Cast, provider: Client) -> None:
+    operation = cast.define("baris", "SELECT 1 AS satu,\n 2 AS dua")
+    data = form_of(provider, operation)
+    response = save(provider, operation, {**data, "sql": data["sql"].replace("\n", "\r\n")})
+    assert versions.draft_of(operation) is None
+    assert "v1" in said(response)
 
 
 def test_a_new_operation_saved_as_published_gets_its_first_version(cast: Cast, provider: Client) -> None:
@@ -371,3 +380,13 @@ def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> Non
     assert not Operation.objects.filter(code="hapus").exists()
     assert not OperationVersion.objects.filter(operation=operation.pk).exists()
     assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
+
+
+def test_the_upstreams_of_the_draft_are_tested(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
+    publisher = sign_in("Publisher", cast.provider)
+    proxy = publish_proxy(cast, "http://127.0.0.1:1/lama", style="rest", path="cari")
+    httpserver.expect_request("/baru").respond_with_data("ada")
+    save(publisher, proxy, form_of(publisher, proxy), **{"upstreams-0-url": httpserver.url_for("/baru")})
+    response = publisher.post(address(proxy, "test"), follow=True)
+    assert httpserver.url_for("/baru") in said(response)
+    assert len(httpserver.log) == 1
