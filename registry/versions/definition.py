@@ -102,6 +102,8 @@ def plain(value: Any) -> Any:
             return ("secret", secrets.decrypt(value["secret"]))
         except ImproperlyConfigured:
             return ("secret", "", value["secret"])
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n")  # as browsers end lines
     return ("id", value["id"]) if isinstance(value, dict) and set(value) == {"id", "label"} else value
 
 

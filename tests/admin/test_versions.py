@@ -121,6 +121,14 @@ def test_what_is_not_versioned_applies_at_once(cast: Cast, provider: Client) -> 
     assert (row.state, row.title, versions.draft_of(row)) == ("draft", "Baru", None)
 
 
+def test_line_ends_of_a_browser_are_no_change(cast: Cast, provider: Client) -> None:
+    operation = cast.define("baris", "SELECT 1 AS satu,\n 2 AS dua")
+    data = form_of(provider, operation)
+    response = save(provider, operation, {**data, "sql": data["sql"].replace("\n", "\r\n")})
+    assert versions.draft_of(operation) is None
+    assert "v1" in said(response)
+
+
 def test_a_new_operation_saved_as_published_gets_its_first_version(cast: Cast, provider: Client) -> None:
     new = cast.define("baru", "SELECT 1 AS satu", state="draft")
     response = save(provider, new, form_of(provider, new), state="published")
