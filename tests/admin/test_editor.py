@@ -92,6 +92,17 @@ def test_what_changes_data_is_neither_run_nor_described(cast: Cast, provider: Cl
     )
 
 
+def test_the_author_reads_the_databases_words_at_the_try_out_and_a_caller_does_not(
+    cast: Cast, provider: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    operation = cast.operation("salah", "SELECT id, tiada FROM orang WHERE id = :id", parameters=({"name": "id"},))
+    page = provider.post(reverse("try_operation", args=(operation.pk,)), {"p_id": "1"}).content.decode()
+    assert "no such column: tiada" in page
+    for reply in (cast.get("salah", "id=1"), cast.get("salah.xml", "id=1")):
+        assert reply.status == 502 and "tiada" not in reply.text
+    assert "tiada" not in caplog.text and "tiada" not in str(recorded())
+
+
 @pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "999999"])
 def test_a_source_that_is_none_is_not_found(provider: Client, number: str) -> None:
     assert provider.get(SCHEMA, {"source": number}).status_code == 404
