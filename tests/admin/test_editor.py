@@ -160,11 +160,21 @@ def test_columns_are_taken_and_what_was_said_of_them_is_kept(cast: Cast, provide
     assert response.status_code == 302, response.context["errors"]
     draft = DataOperation.objects.get(draft_of=operation)  # callers keep the published fields
     assert list(draft.fields.values_list("name", "type", "classification", "description")) == [
-        ("id", "integer", "public", "dari kami"), ("nama", "text", "internal", ""), ("unit", "text", "internal", ""),
+        ("id", "integer", "public", "dari kami"), ("nama", "text", "personal", ""), ("unit", "text", "internal", ""),
         ("gaji", "text", "personal", "dari kami"),
     ]  # fmt: skip
     text = provider.get(response["Location"]).content.decode()
     assert "2 ditambahkan" in text and "1 dihapus" in text
+    stored = {"id": draft.parameters.get().pk, "name": "id", "type": "integer"}
+    response = post(provider, operation, operation.sql, stored, _continue="columns")
+    assert "Kolomnya sudah sama dengan hasil." in provider.get(response["Location"]).content.decode()
+
+
+def test_columns_go_into_a_draft_even_if_nothing_else_has_changed(cast: Cast, provider: Client) -> None:
+    operation = cast.define("sama", "SELECT id FROM orang", max_rows=100, timeout_ms=1000)
+    assert post(provider, operation, operation.sql, _continue="columns").status_code == 302
+    draft = DataOperation.objects.get(draft_of=operation)
+    assert [field.name for field in draft.fields.all()] == ["id"] and not operation.fields.exists()
 
 
 def test_columns_that_cannot_be_read_leave_the_fields_as_they_are(cast: Cast, provider: Client) -> None:
