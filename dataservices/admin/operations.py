@@ -113,9 +113,13 @@ class DataOperationAdmin(OperationAdmin):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Save, and then take the columns from the result where that button was pressed: no change waits for it."""
+        takes = "_columns" in request.POST
+        if takes:
+            request.POST = request.POST.copy()  # type: ignore[assignment]
+            request.POST["_continue"] = "1"  # type: ignore[index]
         response = with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(request, *args, **kwargs))
         saved = getattr(request, "saved_operation", None)
-        if saved is not None and request.POST.get("_continue") == "columns":
+        if saved is not None and takes:
             self.take_columns(request, saved)
         return response
 

@@ -85,7 +85,7 @@ def test_what_changes_data_is_neither_run_nor_described(cast: Cast, provider: Cl
     assert found["kind"] == "check"
     assert findings(run(provider, cast, "SELECT nama FROM orang WHERE id = 1")) == []
     operation = cast.define("tulis", sql, writes=True)
-    response = post(provider, operation, sql, _continue="columns", writes="on")
+    response = post(provider, operation, sql, _columns="1", writes="on")
     assert response.status_code == 302 and not operation.fields.exists()
     assert (
         run(provider, cast, "SELECT count(*) AS n FROM orang WHERE nama = 'x'").json()["html"].count("<td>0</td>") == 1
@@ -155,7 +155,7 @@ def test_columns_are_taken_and_what_was_said_of_them_is_kept(cast: Cast, provide
     (parameter,) = operation.parameters.all()
     response = post(
         provider, operation, operation.sql, {"id": parameter.pk, "name": "id", "type": "integer"},
-        **{"fields-TOTAL_FORMS": 3, "fields-INITIAL_FORMS": 3, "_continue": "columns", **fields},  # type: ignore[arg-type]
+        **{"fields-TOTAL_FORMS": 3, "fields-INITIAL_FORMS": 3, "_columns": "1", **fields},  # type: ignore[arg-type]
     )  # fmt: skip
     assert response.status_code == 302, response.context["errors"]
     draft = DataOperation.objects.get(draft_of=operation)  # callers keep the published fields
@@ -166,13 +166,13 @@ def test_columns_are_taken_and_what_was_said_of_them_is_kept(cast: Cast, provide
     text = provider.get(response["Location"]).content.decode()
     assert "2 ditambahkan" in text and "1 dihapus" in text
     stored = {"id": draft.parameters.get().pk, "name": "id", "type": "integer"}
-    response = post(provider, operation, operation.sql, stored, _continue="columns")
+    response = post(provider, operation, operation.sql, stored, _columns="1")
     assert "Kolomnya sudah sama dengan hasil." in provider.get(response["Location"]).content.decode()
 
 
 def test_columns_go_into_a_draft_even_if_nothing_else_has_changed(cast: Cast, provider: Client) -> None:
     operation = cast.define("sama", "SELECT id FROM orang", max_rows=100, timeout_ms=1000)
-    assert post(provider, operation, operation.sql, _continue="columns").status_code == 302
+    assert post(provider, operation, operation.sql, _columns="1").status_code == 302
     draft = DataOperation.objects.get(draft_of=operation)
     assert [field.name for field in draft.fields.all()] == ["id"] and not operation.fields.exists()
 
@@ -180,7 +180,7 @@ def test_columns_go_into_a_draft_even_if_nothing_else_has_changed(cast: Cast, pr
 def test_columns_that_cannot_be_read_leave_the_fields_as_they_are(cast: Cast, provider: Client) -> None:
     operation = cast.define("salah", "SELECT id, tiada FROM orang")
     Field.objects.create(operation=operation, name="id")
-    response = post(provider, operation, operation.sql, _continue="columns")
+    response = post(provider, operation, operation.sql, _columns="1")
     assert response.status_code == 302
     assert [field.name for field in operation.fields.all()] == ["id"]
     assert "no such column: tiada" in provider.get(response["Location"]).content.decode()

@@ -44,7 +44,7 @@ def test_a_change_is_looked_at_published_and_taken_back(browser: Browser, live_s
     signed_in(page.context, person("ani", "Provider", cast.provider), live_server.url)
     own = reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
     page.goto(own)
-    clerk.fill("#id_sql", "SELECT id,\n  nama\nFROM orang\nWHERE id = :id")
+    clerk.fill(".cm-content", "SELECT id,\n  nama\nFROM orang\nWHERE id = :id")
     clerk.click(page.get_by_role("button", name="Simpan", exact=True))
     expect(page.get_by_text("Draf v2 tersimpan; pemanggil tetap menerima v1.")).to_be_visible()
     clerk.fill("#id_p_id", "1")
