@@ -22,7 +22,7 @@ from dataservices import sql as sql_text
 from dataservices.models import DataOperation, DataSource
 from dataservices.schema_browser import BrowseError, pooled_connection, printable
 from dataservices.unsaved import AuthoringError, Finding, Statement, UnsavedQuery, statement_of
-from registry import child_rows, tenancy
+from registry import child_rows, personal_data, tenancy
 from registry.models import Field
 
 #: Seconds that the queries of one request may take together, and the most tables, rows and plan's lines of it.
@@ -117,31 +117,43 @@ def run(query: UnsavedQuery, values: Mapping[str, str], limit: int = MAX_ROWS) -
     with suppress(AuthoringError):
         outcome.plan, scans = _plan(query.source, statement, max(1.0, SECONDS - seconds))
         outcome.warnings = warnings(query, scans)
+    outcome.warnings += _personal_warnings(outcome.columns, rows)
     return outcome
 
 
-def take_columns(operation: DataOperation) -> child_rows.Replacement:
-    """Return the changes of a saved operation's fields to the columns of its result, not yet saved.
-
-    Types, names and order are the result's; classifications and descriptions of known fields stay. Raises
-    AuthoringError, also if these cannot be its fields.
-    """
+def result_columns(operation: DataOperation) -> list[ResultColumn]:
+    """Return the columns of a saved operation's result. Raises AuthoringError."""
     if operation.writes:
         advice = gettext(
             "The columns of an operation that changes data are not known before it runs. Enter them by hand."
         )
         raise AuthoringError(Finding("check", advice))
-    query = UnsavedQuery(operation.source, operation.sql, list(operation.parameters.all()), operation.page_size)
-    columns = {column.name: column for column in reversed(describe(query))}
-    wanted = [{"name": name, "type": columns[name].type} for name in reversed(columns)]
+    parameters = list(operation.parameters.all())
+    return describe(UnsavedQuery(operation.source, operation.sql, parameters, operation.page_size))
+
+
+def field_changes(operation: DataOperation, columns: Sequence[ResultColumn]) -> child_rows.Replacement:
+    """Return the changes of an operation's fields to these columns, not yet saved.
+
+    Types, names and order are the result's; classifications and descriptions of known fields stay, and new ones get the
+    classification that their name suggests. Raises AuthoringError if these cannot be its fields.
+    """
+    types = {column.name: column.type for column in reversed(columns)}
+    wanted = [{"name": name, "type": types[name]} for name in reversed(types)]
     changes = child_rows.replacement(Field, operation, ("name",), wanted, ("type",))
     try:
         for row in changes.added:
+            row.classification = _proposed_classification(row.name)
             row.clean_fields()
         Field.check_list(operation, changes.rows)
     except ValidationError as error:
         raise AuthoringError(Finding("check", _naming_advice(" ".join(error.messages)))) from None
     return changes
+
+
+def _proposed_classification(name: str) -> str:
+    found = personal_data.recognize(name)
+    return found.classification if found else Field.Classification.INTERNAL
 
 
 def _naming_advice(reason: str) -> str:
@@ -165,6 +177,19 @@ def warnings(query: UnsavedQuery, scans: Sequence[FullScan] = ()) -> list[Findin
         if scan.rows is not None and scan.rows >= LARGE_TABLE
     ]
     return [Finding("warning", text) for text in texts]
+
+
+def _personal_warnings(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> list[Finding]:
+    """Return a warning that names the columns which look like personal data, by their names and values."""
+    found = [
+        f"{column.name} ({personal_data.KINDS[recognized.kind]})"
+        for place, column in enumerate(columns)
+        if (recognized := personal_data.recognize(column.name, [row[place] for row in rows]))
+    ]
+    if not found:
+        return []
+    text = gettext("Personal data: %(columns)s. Return only what callers need, and classify these columns.")
+    return [Finding("warning", text % {"columns": ", ".join(found)})]
 
 
 def _plan(source: DataSource, statement: Statement, seconds: float) -> tuple[list[str], list[FullScan]]:

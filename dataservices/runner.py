@@ -82,6 +82,8 @@ def explain(call: Call) -> list[str]:
 def _statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
     """Return the statement of a call, its values and its limits. Raises Fault."""
     arguments, limits = call.arguments, plan.limits
+    if call.protocol == "tryout":  # only who may change the operation runs it there
+        limits = replace(limits, author=True)
     if call.per_page:
         arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
         limits = replace(limits, rows=min(limits.rows, call.per_page))
@@ -294,4 +296,7 @@ def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
     if isinstance(error, LockConflict):
         return Fault(faults.SOURCE_LOCKED, retry_after=1, reason=error.reason)
     kind = faults.SOURCE_UNREACHABLE if isinstance(error, ConnectFailed) else faults.QUERY_FAILED
-    return Fault(kind, request_id=call.request_id, reason=error.reason)
+    fault = Fault(kind, request_id=call.request_id, reason=error.reason)
+    if error.words is not None:
+        fault.details["words"] = error.words.text
+    return fault

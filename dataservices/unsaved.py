@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -130,11 +130,14 @@ def _value(query: UnsavedQuery, template: sql_text.Template, name: str, text: st
     return None
 
 
-#: Values for describing a query: where a number must be, as behind LIMIT, some databases take no NULL.
+#: Values for describing a query: where a number must be, as behind LIMIT, some databases take no NULL, and where two
+#: functions have one name, only a value with a type tells which is meant.
 _INSTEAD: dict[Parameter.Type, Any] = {
     Parameter.Type.INTEGER: 1,
     Parameter.Type.DECIMAL: Decimal(1),
+    Parameter.Type.BOOLEAN: True,
     Parameter.Type.DATE: date(2000, 1, 1),
+    Parameter.Type.DATETIME: datetime(2000, 1, 1),
 }
 
 

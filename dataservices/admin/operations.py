@@ -20,6 +20,7 @@ from dataservices.plan import parameters_message, unused_message
 from dataservices.routines import with_lookups
 from dataservices.sql import TemplateError
 from dataservices.unsaved import AuthoringError
+from registry import versions
 from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
@@ -112,23 +113,35 @@ class DataOperationAdmin(OperationAdmin):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Save, and then take the columns from the result where that button was pressed: no change waits for it."""
+        takes = "_columns" in request.POST
+        if takes:
+            request.POST = request.POST.copy()  # type: ignore[assignment]
+            request.POST["_continue"] = "1"  # type: ignore[index]
         response = with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(request, *args, **kwargs))
         saved = getattr(request, "saved_operation", None)
-        if saved is not None and request.POST.get("_continue") == "columns":
+        if saved is not None and takes:
             self.take_columns(request, saved)
         return response
 
-    def take_columns(self, request: HttpRequest, operation: DataOperation) -> None:
-        """Make the columns of the result the operation's fields, and tell what has changed."""
+    def take_columns(self, request: HttpRequest, saved: DataOperation) -> None:
+        """Make the columns of the result the fields of an operation's draft, and tell what has changed."""
+        operation = DataOperation.objects.get(pk=saved.draft_of_id or saved.pk)
+        # A draft that says the same as what is published is not kept.
+        described = versions.draft_of(operation) or operation
         try:
-            changes = authoring.take_columns(operation)
+            columns = authoring.result_columns(described)
+            if not authoring.field_changes(described, columns):
+                self.message_user(request, gettext("The columns are those of the result already."))
+                return
+            with transaction.atomic():
+                draft = versions.open_draft(operation, request.user)  # type: ignore[arg-type]
+                changes = authoring.field_changes(draft, columns)
+                changes.save()
+                self.log_change(request, draft, gettext("Took the columns from the result."))
         except AuthoringError as error:
             for finding in error.findings:
                 self.message_user(request, finding.text, messages.ERROR)
             return
-        with transaction.atomic():
-            changes.save()
-            self.log_change(request, operation, gettext("Took the columns from the result."))
         text = gettext("Columns from the result: %(added)d added, %(changed)d with another type, %(removed)d removed.")
         counts = {name: len(getattr(changes, name)) for name in ("added", "changed", "removed")}
         self.message_user(request, text % counts, messages.SUCCESS)

@@ -75,6 +75,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         "fault": fault,
         "message": fault.message(get_language() or "id") if fault else "",
         "advice": advice(operation, fault) if fault else "",
+        "words": fault.details.get("words", "") if fault else "",
         "milliseconds": round((time.perf_counter() - call.started_monotonic) * 1000),
     }
 

@@ -101,12 +101,12 @@ def test_a_fault_is_told_in_the_users_language(cast: Cast, provider: Client) -> 
     assert end["code"] == 11102
 
 
-def test_no_text_of_the_driver_is_shown(cast: Cast, provider: Client) -> None:
+def test_the_databases_words_are_shown_beside_what_callers_get(cast: Cast, provider: Client) -> None:
     operation = cast.operation("rusak", "SELECT nama FROM tabel_yang_tidak_ada")
     text = run(provider, operation).content.decode()
     assert "11202" in text
     assert "Periksa namanya dalam SQL dan pada sumber data" in text
-    assert "tabel_yang_tidak_ada" not in text
+    assert text.count("tabel_yang_tidak_ada") == text.count("<code>no such table: tabel_yang_tidak_ada</code>") == 1
 
 
 def test_the_address_is_told_with_a_line_to_copy(cast: Cast, provider: Client, settings: Any) -> None:

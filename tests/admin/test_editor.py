@@ -85,11 +85,22 @@ def test_what_changes_data_is_neither_run_nor_described(cast: Cast, provider: Cl
     assert found["kind"] == "check"
     assert findings(run(provider, cast, "SELECT nama FROM orang WHERE id = 1")) == []
     operation = cast.define("tulis", sql, writes=True)
-    response = post(provider, operation, sql, _continue="columns", writes="on")
+    response = post(provider, operation, sql, _columns="1", writes="on")
     assert response.status_code == 302 and not operation.fields.exists()
     assert (
         run(provider, cast, "SELECT count(*) AS n FROM orang WHERE nama = 'x'").json()["html"].count("<td>0</td>") == 1
     )
+
+
+def test_the_author_reads_the_databases_words_at_the_try_out_and_a_caller_does_not(
+    cast: Cast, provider: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    operation = cast.operation("salah", "SELECT id, tiada FROM orang WHERE id = :id", parameters=({"name": "id"},))
+    page = provider.post(reverse("try_operation", args=(operation.pk,)), {"p_id": "1"}).content.decode()
+    assert "no such column: tiada" in page
+    for reply in (cast.get("salah", "id=1"), cast.get("salah.xml", "id=1")):
+        assert reply.status == 502 and "tiada" not in reply.text
+    assert "tiada" not in caplog.text and "tiada" not in str(recorded())
 
 
 @pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "999999"])
@@ -144,22 +155,32 @@ def test_columns_are_taken_and_what_was_said_of_them_is_kept(cast: Cast, provide
     (parameter,) = operation.parameters.all()
     response = post(
         provider, operation, operation.sql, {"id": parameter.pk, "name": "id", "type": "integer"},
-        **{"fields-TOTAL_FORMS": 3, "fields-INITIAL_FORMS": 3, "_continue": "columns", **fields},  # type: ignore[arg-type]
+        **{"fields-TOTAL_FORMS": 3, "fields-INITIAL_FORMS": 3, "_columns": "1", **fields},  # type: ignore[arg-type]
     )  # fmt: skip
     assert response.status_code == 302, response.context["errors"]
     draft = DataOperation.objects.get(draft_of=operation)  # callers keep the published fields
     assert list(draft.fields.values_list("name", "type", "classification", "description")) == [
-        ("id", "integer", "public", "dari kami"), ("nama", "text", "internal", ""), ("unit", "text", "internal", ""),
+        ("id", "integer", "public", "dari kami"), ("nama", "text", "personal", ""), ("unit", "text", "internal", ""),
         ("gaji", "text", "personal", "dari kami"),
     ]  # fmt: skip
     text = provider.get(response["Location"]).content.decode()
     assert "2 ditambahkan" in text and "1 dihapus" in text
+    stored = {"id": draft.parameters.get().pk, "name": "id", "type": "integer"}
+    response = post(provider, operation, operation.sql, stored, _columns="1")
+    assert "Kolomnya sudah sama dengan hasil." in provider.get(response["Location"]).content.decode()
+
+
+def test_columns_go_into_a_draft_even_if_nothing_else_has_changed(cast: Cast, provider: Client) -> None:
+    operation = cast.define("sama", "SELECT id FROM orang", max_rows=100, timeout_ms=1000)
+    assert post(provider, operation, operation.sql, _columns="1").status_code == 302
+    draft = DataOperation.objects.get(draft_of=operation)
+    assert [field.name for field in draft.fields.all()] == ["id"] and not operation.fields.exists()
 
 
 def test_columns_that_cannot_be_read_leave_the_fields_as_they_are(cast: Cast, provider: Client) -> None:
     operation = cast.define("salah", "SELECT id, tiada FROM orang")
     Field.objects.create(operation=operation, name="id")
-    response = post(provider, operation, operation.sql, _continue="columns")
+    response = post(provider, operation, operation.sql, _columns="1")
     assert response.status_code == 302
     assert [field.name for field in operation.fields.all()] == ["id"]
     assert "no such column: tiada" in provider.get(response["Location"]).content.decode()

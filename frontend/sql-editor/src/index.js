@@ -29,7 +29,7 @@ const theme = EditorView.theme({
     ".cm-scroller": {
         fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
         lineHeight: "1.5",
-        minHeight: "16rem",
+        minHeight: "8rem",
         maxHeight: "32rem",
     },
     ".cm-content": { caretColor: "var(--sql-text)" },
