@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0010_network_help'),
+        ('registry', '0012_network_help'),
     ]
 
     operations = [
