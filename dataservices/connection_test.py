@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -111,6 +112,18 @@ class Diagnosis:
 
     succeeded: bool
     text: str
+
+
+def test_unsaved(source: DataSource) -> Diagnosis:
+    """Connect to a source that is not saved, or with values that are not. An invalid one is not connected to."""
+    try:
+        source.full_clean()
+    except ValidationError as error:
+        return Diagnosis(False, " ".join(error.messages))
+    return diagnose(source)
+
+
+test_unsaved.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test where it is imported
 
 
 def diagnose(source: DataSource) -> Diagnosis:

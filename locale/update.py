@@ -3,7 +3,7 @@
     python locale/update.py            writes locale/id/LC_MESSAGES/django.po and .mo
     python locale/update.py --check    changes nothing; exit status 1 when something is missing or stale
 
-Beside our own rooms it reads the admin theme, which brings no Indonesian, and the help of the drivers'
+Beside our own rooms it reads the admin theme, which brings no Indonesian, and the words of the drivers'
 settings, which know no gettext, and has a few messages of Django. It needs GNU gettext and polib.
 """
 
@@ -87,12 +87,13 @@ def extracted() -> dict[Key, polib.POEntry]:
 
 
 def settings_help() -> Iterator[str]:
-    """The help texts of the drivers' settings."""
+    """The labels and help texts of the drivers' settings."""
     sys.path.insert(0, str(ROOT))
     from adapters import ADAPTERS, adapter_class
 
     for engine in ADAPTERS:
-        yield from (setting.help for setting in adapter_class(engine).settings if setting.help)
+        for setting in adapter_class(engine).settings:
+            yield from (text for text in (setting.label, setting.help) if text)
 
 
 def merged(old: polib.POFile, found: dict[Key, polib.POEntry]) -> polib.POFile:

@@ -16,32 +16,21 @@ HISTORY = _("History")
 #: Group → its pages as (title, icon, page, the required permission or "").
 GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
-        _("Registry"),
+        _("Offer data"),
         (
-            (_("Agencies"), "account_balance", "registry_agency", "registry.view_agency"),
-            (_("Users"), "group", "registry_user", "registry.view_user"),
             (_("Services"), "category", "registry_service", "registry.view_service"),
-        ),
-    ),
-    (
-        _("Data services"),
-        (
             (_("Data sources"), "database", "dataservices_datasource", "dataservices.view_datasource"),
             (_("Data operations"), "table_view", "dataservices_dataoperation", "dataservices.view_dataoperation"),
-        ),
-    ),
-    (
-        _("Proxy services"),
-        (
             (_("Backends"), "dns", "proxyservices_backend", "proxyservices.view_backend"),
             (
                 _("Proxy operations"), "alt_route", "proxyservices_proxyoperation",
                 "proxyservices.view_proxyoperation",
             ),
+            (_("All operations"), "lists", "registry_operation", "registry.view_operation"),
         ),
     ),
     (
-        _("Calling applications"),
+        _("Call data"),
         (
             (_("Applications"), "apps", "registry_application", "registry.view_application"),
             (_("Access keys"), "key", "registry_accesskey", "registry.view_accesskey"),
@@ -51,6 +40,13 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
         HISTORY,
         ((_("Call history"), "history", "registry_callrecord", "registry.view_callrecord"),),
+    ),
+    (
+        _("Administration"),
+        (
+            (_("Agencies"), "account_balance", "registry_agency", "registry.view_agency"),
+            (_("Users"), "group", "registry_user", "registry.view_user"),
+        ),
     ),
     (
         _("My account"),

@@ -115,8 +115,9 @@ class DataOperationAdmin(OperationAdmin):
         """Save, and then take the columns from the result where that button was pressed: no change waits for it."""
         takes = "_columns" in request.POST
         if takes:
-            request.POST = request.POST.copy()  # type: ignore[assignment]
-            request.POST["_continue"] = "1"  # type: ignore[index]
+            posted = request.POST.copy()
+            posted["_continue"] = "1"
+            request.POST = posted  # type: ignore[assignment]
         response = with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(request, *args, **kwargs))
         saved = getattr(request, "saved_operation", None)
         if saved is not None and takes:

@@ -7,21 +7,22 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from adapters import adapter_class, missing_driver
+from adapters import ADAPTERS, adapter_class, missing_driver
 from dataservices import copies, schema_browser
-from dataservices.connection_test import diagnose, is_file
+from dataservices.admin import source_form
+from dataservices.connection_test import Diagnosis, diagnose, is_file, test_unsaved
 from dataservices.models import DataOperation, DataSource, engines
+from registry import tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
-from registry.admin.secrets_form import SecretsForm
-from registry.admin.theme import ChoicesDropdownFilter, code_area, display, password_input, select
+from registry.admin.theme import ChoicesDropdownFilter, display, password_input, select
 from registry.journal import viewing
 from registry.results import Fault
 
@@ -47,24 +48,6 @@ def engine_help() -> Any:
     return format_html("{}<ul>{}</ul>", _("Not installed. The operator installs them with:"), lines)
 
 
-def options_help() -> Any:
-    """Return the further options of each engine."""
-    base = {field.name for field in DataSource._meta.get_fields()}
-    lines = []
-    for engine, label in engines():
-        known = [(each.name, gettext(each.help)) for each in adapter_class(engine).settings if each.name not in base]
-        if known:
-            words = [
-                format_html("<code>{}</code> ({})" if text else "<code>{}</code>", name, text) for name, text in known
-            ]
-            lines.append((label, format_html_join("; ", "{}", ((each,) for each in words))))
-    return format_html(
-        "{}<ul>{}</ul>",
-        _('More settings of the engine, for example {"sslmode": "require"}.'),
-        format_html_join("", "<li>{}: {}</li>", lines),
-    )
-
-
 def _record_of(source: DataSource, view: schema_browser.SchemaView) -> viewing.View:
     """Return the record of a page of the schema browser: names that the source has, no text of the user."""
     name = f"{view.schema}.{view.table}" if view.table else view.schema
@@ -72,43 +55,23 @@ def _record_of(source: DataSource, view: schema_browser.SchemaView) -> viewing.V
     return viewing.View("browse", source.agency.code, source.code, name, fields=tuple(view.header), rows=rows)
 
 
-class SourceForm(SecretsForm):
-    def clean_options(self) -> Any:
-        # An empty field means no options; a form does not use the model's default.
-        value = self.cleaned_data.get("options")
-        return {} if value is None else value
-
-
 @admin.register(DataSource)
 class DataSourceAdmin(ScopedAdmin):
-    form = SourceForm
+    change_form_after_template = "mantra/source_test.html"
     change_form_outer_after_template = "mantra/source_after.html"
     list_display = ("code", "agency", "engine_label", "where", "database", "pool_size")
     list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
     list_select_related = ("agency",)
     autocomplete_fields = ("agency",)
     search_fields = ("code", "agency__code", "host", "database")
-    fieldsets = (
-        (None, {"fields": ("agency", "code", "engine")}),
-        (_("Connection"), {"fields": (("host", "port"), "database")}),
-        (_("Login"), {"fields": ("user", "password", "wallet_password")}),
-        (_("More settings"), {"fields": ("options", "pool_size")}),
-    )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("password", "wallet_password"):
             kwargs["widget"] = password_input()
-        elif db_field.name == "options":
-            kwargs["widget"] = code_area(4)
         elif db_field.name == "engine":
             kwargs["widget"] = select()
         form_field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "engine":
-            form_field.choices = [("", "---------"), *engine_choices()]
-            form_field.help_text = engine_help()
-        elif db_field.name == "options":
-            form_field.help_text = options_help()
-        elif db_field.name == "wallet_password":
+        if db_field.name == "wallet_password":
             form_field.strip = False
         elif db_field.name == "password":
             form_field.strip = False
@@ -116,6 +79,61 @@ class DataSourceAdmin(ScopedAdmin):
                 "Stored encrypted and never shown again. Use a user with read-only rights if you can."
             )
         return form_field
+
+    # ------------------------------------------------------------------------------- by engine
+
+    @staticmethod
+    def _engine(request: HttpRequest, source: DataSource | None) -> str:
+        """Return the engine of the form: as posted, as chosen, or as stored. "" if none was chosen yet."""
+        chosen = request.POST.get("engine", "") or request.GET.get("engine", "") or (source.engine if source else "")
+        return chosen if chosen in ADAPTERS else ""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        engine = self._engine(request, obj)
+        if not engine or not (self.has_change_permission(request, obj) or self.has_add_permission(request)):
+            return source_form.viewed_fieldsets()
+        return source_form.fieldsets(engine)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        engine = self._engine(request, obj)
+        form = super().get_form(request, obj, change, **{"form": source_form.form_class(engine), **kwargs})
+        form.outcome = getattr(request, "connection_test", None)  # type: ignore[attr-defined]  # a class of its own
+        if engine and "engine" in form.base_fields:
+            form.base_fields["engine"].choices = [(engine, marked(engine))]  # type: ignore[attr-defined]
+            form.base_fields["engine"].initial = engine
+            form.base_fields["engine"].help_text = format_html('<a href="?engine=">{}</a>', _("Choose another engine"))
+        return form
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        choosing = request.method == "GET" and (object_id is None or "engine" in request.GET)
+        if choosing and not self._engine(request, None) and self.has_add_permission(request):
+            context = {"engines": engine_choices(), "help": engine_help()}
+            return self.render_page(request, "mantra/source_engines.html", _("Choose the engine"), **context)
+        if request.method == "POST":
+            # Before the transaction, in which all other changes of the registry would wait for the source.
+            request.connection_test = self._test_posted(request, object_id)  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def _posted_form(self, request: HttpRequest, object_id: str | None) -> source_form.SourceForm | None:
+        """Return the form that was posted, None for users who may not save it."""
+        source = self.get_object(request, object_id) if object_id else None
+        if object_id and (source is None or not self.has_change_permission(request, source)):
+            return None
+        if (not object_id and not self.has_add_permission(request)) or not self._engine(request, None):
+            return None
+        form: source_form.SourceForm = self.get_form(request, source, change=bool(object_id))(
+            request.POST, instance=source
+        )
+        return form
+
+    def _test_posted(self, request: HttpRequest, object_id: str | None) -> Diagnosis | None:
+        """Test the connection of a form that can be saved. Return None if it is the one that is stored."""
+        form = self._posted_form(request, object_id)
+        if form is None or not form.is_valid() or not form.connection_changed:
+            return None
+        return test_unsaved(form.instance) if tenancy.may_change(request.user, form.instance) else None
 
     @display(description=_("engine"), ordering="engine")
     def engine_label(self, source: DataSource) -> str:
@@ -137,6 +155,26 @@ class DataSourceAdmin(ScopedAdmin):
         if not self.has_change_permission(request, obj):
             return []
         return [("inside", _("Browse schema"), ""), ("test", _("Test connection"), "")]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.test_unsaved)
+        own = [path("test-unsaved/", view, name="dataservices_datasource_test-unsaved")]
+        return own + super().get_urls()
+
+    @method_decorator(require_POST)
+    def test_unsaved(self, request: HttpRequest) -> HttpResponse:
+        """Connect with the values of the form, and show the outcome. Nothing is saved."""
+        form = self._posted_form(request, request.POST.get("_source") or None)
+        if form is None:
+            raise PermissionDenied
+        context: dict[str, Any] = {"form": form}
+        if form.is_valid():
+            if not tenancy.may_change(request.user, form.instance):
+                raise PermissionDenied
+            context["outcome"] = test_unsaved(form.instance)
+        alone = not request.headers.get("HX-Request")
+        template = "mantra/source_test_page.html" if alone else "mantra/source_test_result.html"
+        return self.render_page(request, template, _("Test connection"), **context)
 
     @method_decorator(require_POST)
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:

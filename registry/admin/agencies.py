@@ -24,6 +24,7 @@ from registry.roles import ADMINISTRATOR, PROVIDER, PUBLISHER, REQUESTER, ROLES,
 
 # The roles are a fixed table (registry/roles.py): groups are not edited by hand.
 admin.site.unregister(Group)
+admin.site.index_title = _("First page")
 
 
 # ------------------------------------------------------------------------------- agencies, people

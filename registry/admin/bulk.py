@@ -24,25 +24,34 @@ from registry.models import Operation, Service, SnapshotVersion, User
 SHOWN_ERRORS = 10
 
 
-def publish(operation: Operation, user: User) -> None:
-    """Publish an operation, or take back its deprecation or retirement. Raises ValidationError."""
+def publish(operation: Operation, user: User) -> bool:
+    """Publish an operation, or take back its deprecation or retirement. Raises ValidationError.
+
+    Return True if the log has it already.
+    """
     if operation.state == Operation.State.DRAFT:
         versions.publish(operation, user)
-    else:
-        _change(operation, state=Operation.State.PUBLISHED)
-        versions.record(operation, user)
+        return True
+    _change(operation, state=Operation.State.PUBLISHED)
+    versions.record(operation, user)
+    return False
 
 
-def retire(operation: Operation, _user: User) -> None:
-    """Retire an operation: callers are refused. Raises ValidationError."""
+def retire(operation: Operation, _user: User) -> bool:
+    """Retire an operation: callers are refused. Return False: it is not logged yet. Raises ValidationError."""
     _change(operation, state=Operation.State.RETIRED)
+    return False
 
 
-def move(operation: Operation, service: Service) -> None:
-    """Move an operation to another service of its agency, and so to another address. Raises ValidationError."""
+def move(operation: Operation, service: Service) -> bool:
+    """Move an operation to another service of its agency, and so to another address. Raises ValidationError.
+
+    Return False: it is not logged yet.
+    """
     if operation.service.agency_id != service.agency_id:
         raise ValidationError(_("The service belongs to another agency."))
     _change(operation, service=service)
+    return False
 
 
 def _change(operation: Operation, **values: Any) -> None:
@@ -103,7 +112,7 @@ class BulkActions(_Page):
         self,
         request: HttpRequest,
         queryset: QuerySet[Any],
-        act: Callable[[Operation, User], None],
+        act: Callable[[Operation, User], bool],
         field: str,
         skip: str = "",
     ) -> int:
@@ -115,9 +124,9 @@ class BulkActions(_Page):
             try:
                 with transaction.atomic():
                     SnapshotVersion.lock()
-                    act(operation, request.user)  # type: ignore[arg-type]
-                    label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
-                    self.log_change(request, operation, [{"changed": {"fields": [label]}}])
+                    if not act(operation, request.user):  # type: ignore[arg-type]
+                        label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
+                        self.log_change(request, operation, [{"changed": {"fields": [label]}}])
             except ValidationError as error:
                 problems.append(f"{operation}: {' '.join(error.messages)}")
             else:

@@ -13,9 +13,12 @@ from django.utils import timezone
 from registry import tenancy
 from registry.admin.theme import RangeDateTimeFilter, RelatedDropdownFilter
 
+#: A list filter offers at most so many rows. Where there are more, the list is searched, or opened from the row's page.
+MOST = 200
+
 
 class ScopedFilter(RelatedDropdownFilter):
-    """A list filter over a foreign key that offers only rows which the user may read."""
+    """A list filter over a foreign key that offers only rows which the user may read, if there are not too many."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
         rows = tenancy.visible(field.related_model._default_manager.all(), request.user)
@@ -24,7 +27,11 @@ class ScopedFilter(RelatedDropdownFilter):
         admin = model_admin.admin_site._registry.get(field.related_model)
         if admin is not None:
             rows = rows.select_related(*admin.list_select_related)
-        return [(row.pk, str(row)) for row in rows]
+        offered = list(rows[: MOST + 1])
+        if len(offered) > MOST:
+            chosen = request.GET.get(self.lookup_kwarg, "")
+            offered = list(rows.filter(pk=chosen)) if chosen.isdigit() else []
+        return [(row.pk, str(row)) for row in offered]
 
 
 class MomentFilter(RangeDateTimeFilter):

@@ -80,6 +80,9 @@ class AllOperationsAdmin(ScopedAdmin):
     list_select_related = ("service__agency",)
     search_fields = ("code", "title", "service__code", "service__agency__code")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(draft_of=None)
+
     @display(description=_("address"), ordering="code")
     def address(self, operation: Operation) -> str:
         return operation.address

@@ -26,7 +26,7 @@ def test_indonesian_is_first_whatever_the_browser_prefers(db: None) -> None:
     assert page["Content-Language"] == "id"
     assert '<html lang="id"' in text
     assert "Nama pengguna" in text
-    assert "Selamat datang" in text
+    assert "Masuk ke MANTRA" in text
 
 
 def test_english_by_switch(sign_in: SignIn) -> None:

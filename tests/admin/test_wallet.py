@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from adapters.oracle.connecting import connect_parameters
 from dataservices.models import DataSource
-from tests.admin.conftest import MarkedAgency, SignIn
+from tests.admin.conftest import MarkedAgency, SignIn, confirmed
 
 SECRET = "rahasia-dompet-93"
 
@@ -45,7 +45,8 @@ def form(source: DataSource, **changes: Any) -> dict[str, Any]:
         "password": "",
         "wallet_password": "",
         "pool_size": "5",
-        "options": '{"service_name": "X", "wallet": "/etc/wallet"}',
+        "option_service_name": "X",
+        "option_wallet": "/etc/wallet",
     }
     return {**base, **changes}
 
@@ -63,10 +64,10 @@ def test_the_form_keeps_it_and_never_shows_it(source: DataSource, sign_in: SignI
     client = sign_in("Provider", source.agency)
     page = reverse("admin:dataservices_datasource_change", args=(source.pk,))
     assert SECRET not in client.get(page).content.decode()
-    assert client.post(page, form(source)).status_code == 302
+    assert confirmed(client, page, form(source)).status_code == 302
     source.refresh_from_db()
     assert str(source.wallet_password) == SECRET
-    assert client.post(page, form(source, wallet_password="lain-44")).status_code == 302
+    assert confirmed(client, page, form(source, wallet_password="lain-44")).status_code == 302
     source.refresh_from_db()
     assert str(source.wallet_password) == "lain-44"
 
@@ -75,8 +76,8 @@ def test_the_form_keeps_it_and_never_shows_it(source: DataSource, sign_in: SignI
     "changes",
     [
         {"host": "jahat.example"},
-        {"options": '{"dsn": "jahat.example:1521/X", "wallet": "/etc/wallet"}'},
-        {"options": '{"service_name": "Y", "wallet": "/etc/wallet"}'},
+        {"option_dsn": "jahat.example:1521/X", "option_service_name": ""},
+        {"option_service_name": "Y"},
     ],
 )
 def test_wallet_is_not_sent_to_another_address(changes: dict[str, str], source: DataSource, sign_in: SignIn) -> None:
@@ -85,7 +86,7 @@ def test_wallet_is_not_sent_to_another_address(changes: dict[str, str], source: 
     response = client.post(page, form(source, **changes))
     assert {"password", "wallet_password"} <= set(response.context["adminform"].form.errors)
     typed = {"password": "baru", "wallet_password": "baru"}
-    assert client.post(page, form(source, **changes, **typed)).status_code == 302
+    assert confirmed(client, page, form(source, **changes, **typed)).status_code == 302
 
 
 def test_no_other_engine_has_one(marked: MarkedAgency) -> None:

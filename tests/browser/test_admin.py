@@ -6,10 +6,11 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from dataservices.models import DataOperation
-from registry.models import AccessKey, Agency, Application
-from tests.browser.pages import person, sign_in
+from registry.models import AccessKey, Agency, Application, Service
+from tests.browser.pages import person, sign_in, signed_in
 from tests.cast import make_table
 
 
@@ -26,9 +27,14 @@ def test_from_a_source_to_rows(page: Page) -> None:
     page.click("button[name=_save]")
 
     page.goto("/admin/dataservices/datasource/add/")
+    page.get_by_role("link", name="SQLite").click()
     page.fill("#id_code", "uji")
-    page.select_option("#id_engine", "sqlite")
+    page.fill("#id_database", "tidak-ada.sqlite3")
+    page.get_by_role("button", name="Uji pengaturan ini").click()
+    expect(page.locator("#source_test [role=alert]")).to_contain_text("sources/prov")
     page.fill("#id_database", str(file))
+    page.get_by_role("button", name="Uji pengaturan ini").click()
+    expect(page.locator("#source_test")).to_contain_text("Terhubung ke SQLite")
     page.click("button[name=_continue]")
     page.get_by_role("button", name="Uji koneksi").click()
     expect(page.get_by_text("Terhubung ke SQLite")).to_be_visible()
@@ -96,3 +102,26 @@ def test_english_by_switch(page: Page) -> None:
     page.get_by_text("penyedia", exact=True).click()
     page.get_by_role("button", name="English").click()
     expect(page.get_by_text("First steps")).to_be_visible()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_unsaved_changes_are_warned_of(page: Page, live_server: LiveServer) -> None:
+    agency = Agency.objects.create(code="prov", name="Penyedia")
+    service = Service.objects.create(agency=agency, code="data", title="Data uji")
+    signed_in(page.context, person("penyedia", "Provider", agency), live_server.url)
+    page.goto(f"/admin/registry/service/{service.pk}/change/")
+    questions: list[str] = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
+    page.get_by_role("link", name="Sumber data").click()
+    assert questions == []
+    page.go_back()
+    page.locator("#id_title").press_sequentially("!")
+    page.get_by_role("link", name="Sumber data").click()
+    page.wait_for_url("**/datasource/")
+    assert questions == ["beforeunload"]
+    page.go_back()
+    page.fill("#id_title", "Data baru")
+    page.click("button[name=_save]")
+    page.wait_for_url("**/service/")
+    assert questions == ["beforeunload"]
+    assert Service.objects.get().title == "Data baru"

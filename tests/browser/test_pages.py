@@ -11,7 +11,9 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
-from registry.models import CallRecord
+from dataservices.models import DataOperation
+from proxyservices.models import ProxyOperation
+from registry.models import CallRecord, Operation
 from tests import cast as cast_module
 from tests.admin.conftest import MarkedAgency, make_agency
 from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
@@ -31,7 +33,7 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     """Yield the addresses of each model's list, its form for a new row, and a row's page."""
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
-        if not isinstance(row, CallRecord):
+        if not isinstance(row, (CallRecord, Operation)) or isinstance(row, (DataOperation, ProxyOperation)):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry)
@@ -41,6 +43,10 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     """Yield the addresses of the other pages, and of rows with more on them."""
     yield reverse("admin:index")
     yield reverse("admin:password_change")
+    for engine in ("sqlite", "postgresql", "oracle"):
+        yield reverse("admin:dataservices_datasource_add") + f"?engine={engine}"
+    for part in ("callers", "calls"):
+        yield reverse(f"admin:dataservices_dataoperation_{part}", args=(cast.operations["satu"].pk,))
     yield reverse("admin:registry_service_history", args=(marked.service.pk,))
     yield reverse("admin:registry_service_delete", args=(marked.service.pk,))
     yield reverse("admin:proxyservices_proxyoperation_import")
@@ -56,6 +62,10 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
     """Open a page at each of VISITS."""
     page.goto(address, wait_until="load")
     page.wait_for_function("!document.querySelector('.htmx-request')")
+    for tab in page.locator("[data-tabs=page] [role=tab]").all()[1:]:
+        tab.click()
+        page.wait_for_function("!document.querySelector('.htmx-request')")
+        wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page)]
     for (size, scheme), rules in VISITS.items():
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
