@@ -31,19 +31,22 @@ AT_ONCE = 20
 DIRECT, BEHIND = 8, 32
 
 _BUNDLE = """
+backends:
+  - {{agency: bkn, code: berkas, servers: [{{url: "http://127.0.0.1:{static}"}}]}}
+  - {{agency: bkn, code: telan, servers: [{{url: "http://127.0.0.1:{sink}"}}]}}
 services:
   - agency: bkn
     code: alias
     title: Alias
     operations:
       - {{code: kecil, kind: proxy, style: pass-through, title: Small, access: restricted, state: published,
-         upstreams: [{{url: "http://127.0.0.1:{static}"}}]}}
+         backend: berkas}}
       - {{code: besar, kind: proxy, style: pass-through, title: Large, access: restricted, state: published,
          timeout_ms: 600000, read_timeout_ms: 60000, max_body_bytes: 1000000000, max_concurrent_calls: {at_once},
-         upstreams: [{{url: "http://127.0.0.1:{static}"}}]}}
+         backend: berkas}}
       - {{code: telan, kind: proxy, style: pass-through, title: Sink, access: restricted, state: published,
          timeout_ms: 600000, read_timeout_ms: 60000, max_body_bytes: 1000000000, max_concurrent_calls: {at_once},
-         upstreams: [{{url: "http://127.0.0.1:{sink}"}}]}}
+         backend: telan}}
 applications:
   - agency: dukcapil
     code: alias

@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='proxyoperation',
             name='backend',
-            field=models.ForeignKey(blank=True, help_text='The servers that respond to its calls.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='proxyservices.backend', verbose_name='backend'),
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='proxyservices.backend', verbose_name='backend'),
         ),
         migrations.AddConstraint(
             model_name='backend',

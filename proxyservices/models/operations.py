@@ -62,7 +62,6 @@ class ProxyOperation(Operation):
         related_name="operations",
         null=True,
         blank=True,
-        help_text=_("The servers that respond to its calls."),
     )
     style = models.CharField(_("style"), max_length=20, choices=Style.choices, default=Style.REST)
     method = models.CharField(

@@ -7,10 +7,11 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import ProxyOperation
 from registry.models import Operation, Parameter
 from tests import cast as cast_module
 from tests.browser.pages import SIZES, person, signed_in
+from tests.proxy.publishing import add_server
 
 TABS = ("query", "parameters", "columns", "access", "callers", "calls", "history")
 
@@ -22,7 +23,7 @@ def four_parameters(cast: cast_module.Cast) -> tuple[Operation, Operation]:
     parameters = tuple({"name": name} for name in names)
     data = cast.define("warga", f"SELECT id FROM orang WHERE {where}", parameters=parameters)
     proxy = ProxyOperation.objects.create(service=cast.service, code="proksi", style="rest", path="/".join(names))
-    Upstream.objects.create(operation=proxy, url="http://127.0.0.1:9/", credential_kind="none")
+    add_server(proxy, "http://127.0.0.1:9/", credential_kind="none")
     for position, name in enumerate(names):
         Parameter.objects.create(operation=proxy, name=name, position=position)
     return data, proxy

@@ -50,8 +50,10 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("admin:registry_service_history", args=(marked.service.pk,))
     yield reverse("admin:registry_service_delete", args=(marked.service.pk,))
     yield reverse("admin:proxyservices_proxyoperation_import")
+    yield reverse("admin:proxyservices_proxyoperation_samples", args=(marked.proxy.pk,))
     for view in ("live", "change-address"):
-        yield reverse(f"admin:proxyservices_proxyoperation_{view}", args=(marked.proxy.pk,))
+        yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
+    yield reverse("health_board")
     yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
     operation = cast.operations["cari"]
     yield reverse("try_operation", args=(operation.pk,))
