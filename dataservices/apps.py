@@ -8,7 +8,8 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import plan  # models must be loaded first
+        from dataservices import plan, uploads  # models must be loaded first
         from registry.snapshot.parts import PLANNERS
 
         PLANNERS["data"] = plan.PLANNER
+        uploads.follow_deletions()

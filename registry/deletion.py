@@ -18,9 +18,10 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation: whoever may delete the operation may delete them.
+#: Parts of an operation, or of an uploaded table: whoever may delete that may delete them.
 PARTS = frozenset(
     {
+        "dataservices.uploadversion",
         "registry.parameter",
         "registry.field",
         "proxyservices.upstream",
@@ -31,7 +32,7 @@ PARTS = frozenset(
     }
 )
 #: Parts that get no line of their own in the log: observations, and samples, whose names may be people's.
-_UNLOGGED = frozenset({"proxyservices.upstreamstate", "proxyservices.samplerequest"})
+_UNLOGGED = frozenset({"dataservices.uploadversion", "proxyservices.upstreamstate", "proxyservices.samplerequest"})
 
 
 class InUse(Exception):

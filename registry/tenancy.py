@@ -49,6 +49,8 @@ SCOPES: dict[str, Scope] = {
     "registry.parameter": _both("operation__service__agency"),
     "registry.field": _both("operation__service__agency"),
     "dataservices.datasource": _both("agency"),
+    "dataservices.uploadedtable": _both("source__agency"),
+    "dataservices.uploadversion": _both("table__source__agency"),
     "proxyservices.upstream": _both("operation__service__agency"),
     "proxyservices.parametermapping": _both("operation__service__agency"),
     "proxyservices.servicedescription": _both("operation__service__agency"),
