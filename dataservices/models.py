@@ -169,10 +169,6 @@ class DataSource(RegistryModel):
         }
 
 
-#: What the bus itself fills, and takes from callers, if an operation has pages.
-_PAGING_NAMES = frozenset(("limit", "offset", "page", "per_page"))
-
-
 def _translated(problem: sql_text.Problem) -> str:
     """Return a problem in the current language, with its position in the text."""
     sentence = gettext(problem.message).format_map(problem.details)
@@ -273,7 +269,7 @@ class DataOperation(Operation):
 
     @property
     def reserved_names(self) -> frozenset[str]:
-        return _PAGING_NAMES if self.page_size else frozenset()
+        return sql_text.PAGING_NAMES if self.page_size else frozenset()
 
     @property
     def dialect(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataservices.sql.checker import check, check_combination
 from dataservices.sql.messages import Problem, not_looked_up
 from dataservices.sql.template import (
+    PAGING_NAMES,
     Template,
     TemplateError,
     compared_words,
@@ -19,6 +20,7 @@ from dataservices.sql.template import (
 )
 
 __all__ = (
+    "PAGING_NAMES",
     "Problem",
     "Template",
     "TemplateError",

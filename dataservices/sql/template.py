@@ -19,6 +19,9 @@ MAX_LENGTH = 100_000
 #: Renderings cached per template: one for each combination of given optional parameters.
 _MAX_RENDERINGS = 256
 
+#: What the bus itself fills, and takes from callers, if an operation has pages.
+PAGING_NAMES = frozenset(("limit", "offset", "page", "per_page"))
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
