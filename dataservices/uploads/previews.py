@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from dataservices.tabular.shapes import ColumnFound, Layout, Note, SheetName, Ta
 from dataservices.uploads import messages, process, staging
 from dataservices.uploads.staging import StagedFile
 from registry.models import Agency
+from registry.personal_data import Finding, mask, recognize
 
 #: The file with the preview, beside the uploaded one.
 _KEPT = "preview.json"
@@ -36,10 +37,38 @@ class Preview:
         """Return what the user should know about the file, as sentences."""
         return messages.notes(self.found.notes)
 
+    def personal(self) -> dict[int, Finding]:
+        """Return what personal data the columns seem to have, by their indexes. It judges by the sample."""
+        columns = zip(self.columns, zip(*self.found.sample, strict=True), strict=True)
+        table = f"{self.found.sheet} {self.file.name}"
+        found = {column.index: recognize(column.header or column.name, values, table) for column, values in columns}
+        return {index: finding for index, finding in found.items() if finding is not None}
 
-def column_notes(column: ColumnFound) -> list[str]:
-    """Return what the user should know about a column, as sentences."""
-    return messages.notes(column.notes, messages.COLUMN_NOTES)
+    def masked(self, rows: list[list[str | None]]) -> list[list[str | None]]:
+        """Return rows of ``found`` (the sample, the last lines) with personal data hidden."""
+        hidden = {place: finding.kind for place, finding in self._by_place()}
+        return [
+            [mask(value, hidden[place]) if value and place in hidden else value for place, value in enumerate(row)]
+            for row in rows
+        ]
+
+    def _by_place(self) -> Iterator[tuple[int, Finding]]:
+        personal = self.personal()
+        for place, column in enumerate(self.columns):
+            if column.index in personal:
+                yield place, personal[column.index]
+
+
+def column_notes(column: ColumnFound, personal: Finding | None = None) -> list[str]:
+    """Return what the user should know about a column, as sentences. Values of a ``personal`` column are hidden."""
+    notes = column.notes
+    if personal is not None:
+        notes = [Note(note.code, _hidden(note.details, personal)) for note in notes]
+    return messages.notes(notes, messages.COLUMN_NOTES)
+
+
+def _hidden(details: dict[str, Any], personal: Finding) -> dict[str, Any]:
+    return {name: mask(value, personal.kind) if name == "value" else value for name, value in details.items()}
 
 
 def fitting_kinds(column: ColumnFound) -> list[tuple[str, Any]]:

@@ -14,6 +14,7 @@ router.include_root_view = False
 router.register("agencies", views.Agencies)
 router.register("users", views.Users)
 router.register("sources", views.Sources)
+router.register("uploaded-tables", views.UploadedTables)
 router.register("services", views.Services)
 router.register("operations", views.Operations)
 router.register("applications", views.Applications)
