@@ -135,9 +135,9 @@ DIALECTS = {
     "mysql": Dialect(
         "mysql",
         "mysql",
-        # LIKE can use an index for the beginning of a text.
+        # LIKE can use an index for the beginning of a text. Case counts there if it does in the column's collation.
         _conditions(
-            "INSTR({column}, {value}) > 0",
+            "INSTR(LOWER({column}), LOWER({value})) > 0",
             f"{{column}} LIKE CONCAT({_ESCAPED}, '%') ESCAPE '!'",
             "FIND_IN_SET({column}, {value}) > 0",
         ),
@@ -150,7 +150,7 @@ DIALECTS = {
         "sqlserver",
         "tsql",
         _conditions(
-            "CHARINDEX({value}, {column}) > 0",
+            "CHARINDEX(LOWER({value}), LOWER({column})) > 0",
             f"{{column}} LIKE REPLACE({_ESCAPED}, '[', '![') + '%' ESCAPE '!'",
             "CHARINDEX(CONCAT(',', RTRIM({column}), ','), CONCAT(',', {value}, ',')) > 0",
         ),

@@ -18,7 +18,8 @@ def suggested_joins(spec: Spec, keys: Keys) -> list[Join]:
     are LEFT joins, which keep every row; the latter are inner joins, and may give several rows for one.
     """
     found = [*_referred(spec, keys), *_referring(spec, keys)]
-    return list(dict.fromkeys(join for join in found if len(join.on) <= MAX_PAIRS and join.on not in _present(spec)))
+    present = {join.on for join in spec.joins}
+    return list(dict.fromkeys(join for join in found if len(join.on) <= MAX_PAIRS and join.on not in present))
 
 
 def alias_for(name: str, spec: Spec) -> str:
@@ -26,11 +27,6 @@ def alias_for(name: str, spec: Spec) -> str:
     used = {alias.lower() for alias in spec.aliases}
     candidates = (name if number == 1 else f"{name[: MAX_NAME - 4]}_{number}" for number in range(1, len(used) + 2))
     return next(alias for alias in candidates if alias.lower() not in used)
-
-
-def _present(spec: Spec) -> set[tuple[tuple[ColumnRef, str], ...]]:
-    """Return the pairs of the joins that the query has."""
-    return {join.on for join in spec.joins}
 
 
 def _referred(spec: Spec, keys: Keys) -> Iterator[Join]:
@@ -47,7 +43,17 @@ def _referring(spec: Spec, keys: Keys) -> Iterator[Join]:
             for key in its_keys:
                 if key.kind == "foreign" and key.target is not None and key.target[:2] == (table.schema, table.name):
                     pairs = list(zip(key.target[2], key.columns, strict=False))
-                    yield _join(spec, INNER, Table(schema, name), table, pairs)
+                    if not _leads_back(spec, table, (schema, name), pairs):
+                        yield _join(spec, INNER, Table(schema, name), table, pairs)
+
+
+def _leads_back(spec: Spec, table: Table, name: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> bool:
+    """Return True if the query came to ``table`` by these pairs, from a table of this name."""
+    for join in spec.joins:
+        if join.table == table and [(own, earlier.column) for earlier, own in join.on] == list(pairs):
+            sources = {spec.aliases[earlier.table] for earlier, _own in join.on}
+            return {(source.schema, source.name) for source in sources} == {name}
+    return False
 
 
 def _join(spec: Spec, kind: str, joined: Table, earlier: Table, pairs: Sequence[tuple[str, str]]) -> Join:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 from dataservices.builder.dialects import Dialect, dialect_of
@@ -103,12 +103,21 @@ def _pattern(pattern: str, engine: str) -> tuple[Token, ...]:
     return tuple(_tokens(pattern.replace("'{text}'", "{text}"), dialect_of(engine)))
 
 
-@dataclass(slots=True)
-class _Name:
+class _Name(NamedTuple):
     """A column as it is written: with a table's alias, or without ("")."""
 
     table: str
     column: str
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a condition has at the places of its pattern's holes."""
+
+    parameters: bool
+    columns: list[_Name] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
 
 
 #: What can follow a condition.
@@ -125,7 +134,7 @@ class _Parser:
         self.at = 0
         self.tables: list[Table] = []
         #: Names of the response's columns, in lower case, with the columns that they stand for.
-        self.outputs: dict[str, ColumnRef] = {}
+        self.outputs: dict[str, Column] = {}
 
     # Tokens
 
@@ -164,13 +173,15 @@ class _Parser:
         token = self.take()
         if token.kind == "name":
             return token.text
-        if token.kind != "word" or token.text.lower() in RESERVED:
+        # Engines fold other letters than those of ASCII in different ways.
+        if token.kind != "word" or not token.text.isascii() or token.text.lower() in RESERVED:
             raise Unknown
         return self.dialect.folded(token.text)
 
     def number(self) -> int:
+        """Read a number of rows, which is never 0: in a spec that is no limit."""
         token = self.take()
-        if token.kind != "number" or not token.text.isdigit() or len(token.text) > 9:
+        if token.kind != "number" or not re.fullmatch(r"[1-9][0-9]{0,8}", token.text):
             raise Unknown
         return int(token.text)
 
@@ -203,7 +214,7 @@ class _Parser:
 
     def _output(self, written: _Name, name: str) -> Column:
         column = Column(self._resolved(written), name)
-        self.outputs[column.name.lower()] = column.column
+        self.outputs[column.name.lower()] = column
         return column
 
     def _name(self) -> _Name:
@@ -223,9 +234,17 @@ class _Parser:
     def _filtered(self, written: _Name) -> ColumnRef:
         """Return the column that a name means behind WHERE, where some engines take names of the response too."""
         column = self._resolved(written)
-        if not written.table and self.outputs.get(written.column.lower(), column) != column:
+        output = None if written.table else self.outputs.get(written.column.lower())
+        if output is not None and output.column != column:
             raise Unknown
         return column
+
+    def _sorted_by(self, written: _Name) -> ColumnRef:
+        """Return the column that a name means behind ORDER BY, where names of the response come first."""
+        output = None if written.table else self.outputs.get(written.column.lower())
+        if output is not None and output.name == written.column:
+            return output.column
+        return self._filtered(written)
 
     def _table(self) -> Table:
         parts = [self.name()]
@@ -281,8 +300,8 @@ class _Parser:
 
     def _is_base(self) -> bool:
         """Skip the 1 = 1 that is before a first optional block."""
-        ahead = [self.peek(place).text for place in range(4)]
-        if ahead != ["1", "=", "1", "[["]:
+        one, sign = Token("number", "1"), Token("sign", "=")
+        if [self.peek(place) for place in range(4)] != [one, sign, one, Token("sign", "[[")]:
             return False
         self.at += 3
         return True
@@ -290,45 +309,36 @@ class _Parser:
     def _filter(self, optional: bool) -> Filter:
         for operator in OPERATORS:
             for parameters in (True, False):
-                found = self.attempt(lambda o=operator, p=parameters: self._condition(o, p, optional))  # type: ignore[misc]
+                found = self.attempt(partial(self._condition, operator, parameters, optional))
                 if found is not None:
                     return found
         raise Unknown
 
     def _condition(self, operator: str, parameters: bool, optional: bool) -> Filter:
-        pattern = _pattern(self.dialect.condition(operator, parameters), self.dialect.engine)
-        columns: list[_Name] = []
-        values: list[Value] = []
-        marks: list[str] = []
-        for token in pattern:
-            if token.text == "{column}":
-                columns.append(self._name())
-            elif token.kind == "hole" and parameters:
-                marks.append(self._mark())
-            elif token.text == "{list}":
-                values += self.listed(self._value)
-            elif token.kind == "hole":
-                values.append(self._value())
+        parts = _Parts(parameters)
+        for token in _pattern(self.dialect.condition(operator, parameters), self.dialect.engine):
+            if token.kind == "hole":
+                self._fill(token.text, parts)
             else:
                 self._same(token)
-        after = self.peek()
-        if any(column != columns[0] for column in columns) or not self._ends_condition(after):
+        # An operator without values is read as one with fixed ones.
+        if not self._ends_condition(self.peek()) or len(set(parts.columns)) != 1 or (parameters and not parts.marks):
             raise Unknown
-        if parameters and not marks:
-            raise Unknown  # an operator without values, which is read as one with fixed ones
-        return Filter(self._filtered(columns[0]), operator, tuple(values), tuple(marks), optional)
+        return Filter(self._filtered(parts.columns[0]), operator, tuple(parts.values), tuple(parts.marks), optional)
+
+    def _fill(self, hole: str, parts: _Parts) -> None:
+        """Read what is at the place of a pattern's hole."""
+        if hole == "{column}":
+            parts.columns.append(self._name())
+        elif parts.parameters:
+            parts.marks.append(self._mark())
+        elif hole == "{list}":
+            parts.values += self.listed(self._value)
+        else:
+            parts.values.append(self._value())
 
     def _ends_condition(self, token: Token) -> bool:
-        return token.kind == "end" or token.text.lower() in (
-            "and",
-            "[[",
-            "]]",
-            "order",
-            "limit",
-            "fetch",
-            "offset",
-            ";",
-        )
+        return token.kind == "end" or token.text.lower() in _AFTER_CONDITION
 
     def _same(self, token: Token) -> None:
         found = self.take()
@@ -353,7 +363,7 @@ class _Parser:
 
     def _day(self) -> Value:
         for type_, pattern in self.dialect.literals.items():
-            text = self.attempt(lambda p=pattern: self._literal(p))  # type: ignore[misc]
+            text = self.attempt(partial(self._literal, pattern))
             if text is not None:
                 return Value(type_, self.dialect.iso_day(text))
         raise Unknown
@@ -371,7 +381,10 @@ class _Parser:
         token = self.take()
         if token.kind != "text":
             raise Unknown
-        return self.dialect.unquoted_text(token.text)
+        text = self.dialect.unquoted_text(token.text)
+        if self.dialect.quoted_text(text) != token.text:
+            raise Unknown  # such as MySQL's \\n, which is a line break there
+        return text
 
     def _truth(self) -> Value:
         for word, text in zip(self.dialect.truth, ("true", "false"), strict=True):
@@ -412,9 +425,7 @@ class _Parser:
             yield from self.listed(self._ordered)
 
     def _ordered(self) -> Order:
-        written = self._name()
-        column = None if written.table else self.outputs.get(written.column.lower())
-        column = column or self._resolved(written)
+        column = self._sorted_by(self._name())
         descending = self.accept("desc")
         if not descending:
             self.accept("asc")

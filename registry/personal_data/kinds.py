@@ -30,7 +30,7 @@ KINDS = {
     "ETHNICITY": gettext_lazy("ethnicity"),
     "NATIONALITY": gettext_lazy("nationality"),
     "MARITAL": gettext_lazy("marital status"),
-    "PHOTO": gettext_lazy("picture of a person"),
+    "PHOTO": gettext_lazy("photo of a person"),
     "ACCOUNT": gettext_lazy("user name"),
     "VEHICLE": gettext_lazy("vehicle of a person"),
     "HEALTH": gettext_lazy("health"),

@@ -89,8 +89,8 @@ def _is_about_another(others: frozenset[str], words: frozenset[str], table: froz
         return False
     if others & (THINGS - CODING if rule.attribute else THINGS):
         return True
-    # Contacts of an office are not personal data; a person's number in a table of offices still is.
-    return rule.kind in ("ADDRESS", "PHONE", "EMAIL") and bool(table & THINGS) and not table & PEOPLE
+    # Contacts and accounts of an office are not personal data; a person's number in a table of offices still is.
+    return rule.kind in ("ADDRESS", "PHONE", "EMAIL", "FINANCE") and bool(table & THINGS) and not table & PEOPLE
 
 
 def _person_name(words: frozenset[str], table: frozenset[str], samples: Sequence[str]) -> Guess:

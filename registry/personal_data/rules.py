@@ -46,7 +46,7 @@ RULES = (
         "rekam medis|rekam medik|rekammedis|norm|nomor rm|golongan darah|jenis darah|goldarah|diagnosa|penyakit"
         "|riwayat kesehatan|riwayat sakit|keluhan|alergi|anamnesa|icd|hiv|disabilitas|difabel|cacat|tekanan darah"
         "|tensi|berat badan|tinggi badan|berat lahir|imunisasi|vaksin|vaksinasi|hamil|kehamilan|gangguan jiwa|hasil lab"
-        "|gula darah|stunting|status gizi|kondisi kesehatan|medical|obat pasien|disability",
+        "|gula darah|stunting|status gizi|kondisi kesehatan|kelainan|kebutuhan khusus|medical|obat pasien|disability",
         but="biaya kantong",
         attribute=True,
     ),
@@ -61,8 +61,9 @@ RULES = (
     _rule(
         "ID_NUMBER",
         "nip|nipbaru|niplama|nrp|nisn|nim|nidn|nuptk|nomor paspor|paspor|passport|nomor sim|nomor bpjs|bpjs|jkn|kis"
-        "|kartu jkn|akta lahir|akte lahir|nomor akta lahir|akta nikah|nomor induk pegawai|nomor induk siswa|karpeg"
-        "|taspen|nomor induk mahasiswa|nis|nomor peserta|noka",
+        "|kartu jkn|akta lahir|akte lahir|nomor akta lahir|akta kawin|akta cerai|nomor akta kawin|nomor akta cerai"
+        "|nomor askes|nomor kps|nomor kip|nomor kks|nomor pkh|nomor induk pegawai|nomor induk siswa|karpeg|taspen"
+        "|nomor induk mahasiswa|nis|nomor peserta|noka",
         but="nama alamat foto email telepon jumlah",
     ),
     _rule("EMAIL", "email|e mail", but="subjek template"),
@@ -77,7 +78,11 @@ RULES = (
         "tanggal lahir|tahun lahir|bulan lahir|lahir|dob|birthdate|birthday|ttl|tempat tanggal lahir|ultah|dateofbirth",
         but="nama akta akte angka hidup mati daerah",
     ),
-    _rule("ADDRESS", "alamat|domisili|rt rw|alamat rumah|tempat tinggal|street|alamat ktp", but="email barang"),
+    _rule(
+        "ADDRESS",
+        "alamat|alamat jalan|domisili|rt rw|alamat rumah|tempat tinggal|street|alamat ktp",
+        but="email barang",
+    ),
     _rule("ADDRESS", "rt|rw|rtrw", POSSIBLE, of_people=True),
     _rule("LOCATION", "lintang|bujur|koordinat|geolokasi|titik lokasi|latlong|latlng", POSSIBLE, of_people=True),
     _rule("LOCATION", "lintang rumah|bujur rumah|koordinat rumah|lintang domisili|bujur domisili"),
@@ -99,7 +104,7 @@ RULES = (
         "kewarganegaraan|warganegara|wni|wna|nationality|citizenship|penduduk negara|kebangsaan",
         attribute=True,
     ),
-    _rule("GENDER", "kelamin|jenis kelamin", but="hewan ternak", attribute=True),
+    _rule("GENDER", "kelamin|jenis kelamin|jenis kelurahan", but="hewan ternak", attribute=True),
     _rule(
         "FINANCE",
         "nomor rekening|norek|rekening|rekening bank|gaji|gaji pokok|penghasilan|tunjangan|honor|honorarium"

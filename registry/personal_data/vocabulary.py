@@ -20,10 +20,10 @@ ALIASES = {
         "alamat": "almt alm address addr alamt",
         "telepon": "telp tlp telpon tel phone telephone hp handphone ponsel mobile wa whatsapp seluler hape notelp"
         " msisdn cellphone nohp",
-        "kelamin": "jk gender sex jenkel jnskel kel jkel",
+        "kelamin": "jk gender sex jenkel jnskel jkel klmin klm",
         "kawin": "nikah perkawinan pernikahan marital married kwn",
         "status": "sts stat stts",
-        "jenis": "jns tipe type jnis",
+        "jenis": "jns jen tipe type jnis",
         "golongan": "gol goldar",
         "darah": "drh blood",
         "keluarga": "klg",
@@ -45,7 +45,7 @@ ALIASES = {
         "keterangan": "ket desc description uraian",
         "perusahaan": "company corporate persh",
         "kecamatan": "kec",
-        "kelurahan": "kelurahan",
+        "kelurahan": "kel",
         "kabupaten": "kab",
         "provinsi": "prov propinsi",
         "sekolah": "skl school",
@@ -57,7 +57,7 @@ ALIASES = {
         "anak": "child children",
         "orang": "person people",
         "tua": "parent",
-        "kepala": "head",
+        "kepala": "head kep",
         "pemilik": "owner",
         "pelanggan": "customer client klien",
         "pengguna": "user",
@@ -73,6 +73,12 @@ ALIASES = {
         "pendapatan": "income",
         "gaji": "salary wage upah",
         "usia": "umur age",
+        "petugas": "pet",
+        "penanggung": "pj",
+        "rekam": "rkm",
+        "cacat": "cct",
+        "kelainan": "klain",
+        "cerai": "crai",
         "kependudukan": "penduduk_",
         "negara": "country",
         "identitas": "identity idcard",
@@ -118,7 +124,7 @@ ABOUT = word_set("""
 """)
 
 #: Words that say that a table or its rows are people, or that they are children.
-CHILDREN = word_set("anak balita bayi siswa nisn paud sd smp")
+CHILDREN = word_set("didik anak balita bayi siswa nisn paud sd smp")
 #: Words that are before the name of an attribute, and in the names of tables that list what an attribute can be.
 CODING = word_set("jenis kode status keterangan tingkat kategori kelompok nama id ref")
 LISTS = CODING | word_set("m mst master referensi tb tbl t r daftar kamus")
@@ -127,6 +133,8 @@ PAIRS = (word_set("ibu kota"), word_set("ibukota"), word_set("anak perusahaan"),
 
 
 #: Words that make a name a person's full name.
-NAME_PARTS = word_set("lengkap depan belakang tengah panggilan gadis alias ktp asli sesuai maiden family kecil")
+NAME_PARTS = word_set(
+    "keluarga lengkap depan belakang tengah panggilan gadis alias ktp asli sesuai maiden family kecil"
+)
 #: Words that make a name none of a person though there is a word for people.
 NOT_NAMES = word_set("jenis status kategori golongan kelompok tipe tingkat kode jumlah level")

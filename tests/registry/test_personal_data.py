@@ -28,7 +28,7 @@ NAMES = {
     "NPWP": "npwp no_npwp NPWP npwp_pribadi npwp_pegawai nomor_pokok_wajib_pajak npwp15",
     "ID_NUMBER": """
         nip NIP nip_baru nip_lama nrp nisn nim nuptk no_paspor paspor no_bpjs nomor_bpjs no_akta_lahir no_sim nis
-        nomor_peserta nip_kepala_sekolah
+        nomor_peserta nip_kepala_sekolah NO_AKTA_KWN AKTA_CRAI no_askes no_kps
     """,
     "NAME": """
         nama_lengkap nm_pegawai nama_pegawai namaPenduduk nama_ibu nama_ayah nm_ayah nama_kepala_keluarga nama_pasien
@@ -36,6 +36,7 @@ NAMES = {
         nama_penerima nama_direktur nama_kepala_desa nama_suami nama_istri nama_wali namaibu nama_ibu_kandung
         nama_pemohon nama_petugas nama_gadis_ibu_kandung nm_lengkap nama_sesuai_ktp nama_kepala_sekolah
         nama_pemilik_rekening pegawai.nama penduduk.nama tb_siswa.nm nama_anak nama nama_karyawan
+        NAMA_KEP NAMA_PET_REG namakeluarga
     """,
     "BIRTH_DATE": """
         tgl_lahir tanggal_lahir tgllahir TglLahir TANGGAL_LAHIR tgl_lhr birth_date birthdate dob thn_lahir tahun_lahir
@@ -49,18 +50,18 @@ NAMES = {
     "EMAIL": "email e_mail surel email_address alamat_email email_pegawai emailPribadi",
     "ADDRESS": """
         alamat alamat_rumah alamat_ktp alamat_domisili almt address home_address domisili alamat_pasien alamat_pegawai
-        tempat_tinggal rt_rw penduduk.rt penduduk.rw
+        tempat_tinggal alamatpj peserta_didik.alamat_jalan rt_rw penduduk.rt penduduk.rw
     """,
     "LOCATION": "koordinat_rumah lat_rumah penduduk.latitude pasien.longitude",
     "RELIGION": "agama religion kd_agama_dianut agama_pegawai kd_agama nama_agama kepercayaan",
-    "GENDER": "jenis_kelamin jk gender sex jns_kelamin kelamin JenKel",
+    "GENDER": "jenis_kelamin jk gender sex JENIS_KLMIN jns_kel jns_kelamin kelamin JenKel",
     "MARITAL": "status_kawin status_perkawinan sts_kawin status_nikah marital_status stat_kawin",
     "ETHNICITY": "suku suku_bangsa etnis",
     "NATIONALITY": "kewarganegaraan nationality",
     "HEALTH": """
         gol_darah golongan_darah gol_drh penyakit diagnosa diagnosis penyakit_pasien no_rekam_medis keluhan alergi
         disabilitas berat_badan tinggi_badan riwayat_kesehatan status_gizi hiv tekanan_darah kode_icd
-        blood_type nama_penyakit jenis_penyakit
+        blood_type no_rkm_medis PNYDNG_CCT kebutuhan_khusus_id nama_penyakit jenis_penyakit
     """,
     "BIOMETRIC": "sidik_jari fingerprint tanda_tangan retina",
     "GENETIC": "dna",
@@ -88,6 +89,7 @@ NAMES = {
         pangkat jabatan sekolah.alamat puskesmas.telp nama_golongan_siswa pendapatan_daerah saldo hutang deskripsi
         kelas kapasitas pos ruang kelompok_umur ref_penyakit.nama_penyakit agama.nama m_agama.kode_agama
         nama_anak_perusahaan tingkat_kepercayaan pemohon suami
+        sekolah.alamat_jalan sekolah.no_rekening kd_kel NO_KEL nama_dusun nib npsn nop no_rangka
     """,
 }  # fmt: skip
 CASES = [(name, kind) for kind, names in NAMES.items() for name in names.split()]
