@@ -118,6 +118,8 @@ class DataSource(RegistryModel):
             problems["options"] = format_lazy("{} {}", _("This engine does not have this option:"), ", ".join(unknown))
         elif not self._has_known_time_zone():
             problems["options"] = _("There is no such time zone. Write its name as in Asia/Makassar.")
+        if self.pk and not self.holds_uploads and self.uploaded_tables.exists():
+            problems["database"] = _("The source has uploaded tables: engine and database must stay as they are.")
         if problems:
             raise ValidationError(problems)
         secret_rules.check(self)

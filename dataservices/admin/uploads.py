@@ -197,6 +197,7 @@ class UploadedTableAdmin(ScopedAdmin):
         return {"replace": self.replace_view, "bring-back": self.bring_back_view}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        uploads.sweep()
         more = {"may_upload": self.has_add_permission(request)}
         return super().changelist_view(request, {**(extra_context or {}), **more})
 

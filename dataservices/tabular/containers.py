@@ -84,7 +84,7 @@ def _mimetype(archive: zipfile.ZipFile) -> bytes:
     try:
         entry = archive.getinfo("mimetype")
         return archive.read(entry) if entry.file_size < 200 else b""
-    except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+    except Exception:  # the file is damaged, or none of OpenDocument
         return b""
 
 
@@ -122,7 +122,7 @@ def check_archive(path: Path, most: int) -> Contents:
 def _look_through(file: IO[bytes], entry: zipfile.ZipInfo, contents: Contents) -> None:
     """Unpack an entry, as long as it is what the directory states, and count."""
     sheet = _SHEET_PART.fullmatch(entry.filename) is not None
-    errors, unsaved = _Counter((b't="e"',)), _Counter((b"</f></c>", b"<v></v></c>", b"</f><v/></c>"))
+    errors, unsaved = _Counter((b't="e"',)), _Counter((b"</f></c>", b"<v></v></c>", b"</f><v/></c>", b"</f><v /></c>"))
     size, head = 0, b""
     for piece in _unpacked(file, entry):
         size += len(piece)
@@ -142,6 +142,8 @@ def _look_through(file: IO[bytes], entry: zipfile.ZipInfo, contents: Contents) -
 
 def _unpacked(file: IO[bytes], entry: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield the bytes of an entry in pieces of bounded size, however many there are. zipfile itself trusts the size."""
+    if entry.header_offset < 0:
+        raise Refused("damaged")
     file.seek(entry.header_offset)
     header = file.read(30)
     if len(header) < 30 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

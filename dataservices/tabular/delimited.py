@@ -39,8 +39,11 @@ class Dialect:
 def dialect_of(path: Path) -> Dialect:
     """Return how a file is written. Raises Refused if it is no text."""
     encoding = _encoding_of(path)
-    with _opened(path, encoding) as file:
-        lines = [line[:_BYTES] for line in islice(file, _LINES)]
+    try:
+        with _opened(path, encoding) as file:
+            lines = [line[:_BYTES] for line in islice(file, _LINES)]
+    except UnicodeError:
+        raise Refused("encoding", line=1) from None
     first = lines[0].strip().lower() if lines else ""
     if first.startswith("sep=") and len(first) == 5:
         return Dialect(encoding, first[4], 1)

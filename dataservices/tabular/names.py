@@ -26,7 +26,7 @@ def legal(text: str, otherwise: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not name:
         return otherwise
-    if name[0].isdigit():
+    if name[0].isdigit() or name.startswith("sqlite_"):
         name = f"k_{name}"
     name = name[:LONGEST].rstrip("_")
     return f"{name[: LONGEST - 1]}_" if name in _WORDS else name

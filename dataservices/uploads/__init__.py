@@ -22,6 +22,7 @@ from dataservices.uploads.previews import (
     reopen,
     type_label,
 )
+from dataservices.uploads.staging import sweep
 from dataservices.uploads.tables import (
     Choices,
     ColumnChoice,
@@ -38,5 +39,5 @@ from dataservices.uploads.tables import (
 __all__ = [
     "KINDS", "TYPES", "Choices", "ColumnChoice", "ColumnFound", "Difference", "Layout", "Preview", "UploadError",
     "bring_back", "column_notes", "columns_of", "create_table", "difference", "fitting_kinds", "follow_deletions",
-    "inspect", "look_again", "reopen", "replace_table", "source_of", "type_label",
+    "inspect", "look_again", "reopen", "replace_table", "source_of", "sweep", "type_label",
 ]  # fmt: skip

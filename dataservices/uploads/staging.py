@@ -1,4 +1,4 @@
-"""Uploaded files between two steps: private, few, and removed after a day."""
+"""Uploaded files between two steps: private, few, and removed after a day, when somebody opens a page of uploads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _folder(agency: int) -> Path:
 
 def stage(agency: Agency, name: str, chunks: Iterable[bytes]) -> StagedFile:
     """Store an uploaded file. Raises UploadError if it is too large, or cannot be stored."""
-    sweep(agency)
+    sweep()
     token = secrets.token_urlsafe(16)
     folder = _folder(agency.pk) / token
     try:
@@ -114,13 +114,14 @@ def staged(agency: Agency, token: str) -> StagedFile:
         raise UploadError("gone") from None
 
 
-def sweep(agency: Agency) -> None:
-    """Remove the agency's files that are too old or too many."""
+def sweep() -> None:
+    """Remove the files of all agencies that are too old, or too many for a further one."""
     with suppress(OSError):
-        folders = sorted(_folder(agency.pk).iterdir(), key=_age)
-        for place, folder in enumerate(folders):
-            if place >= MOST_FILES - 1 or _age(folder) > KEPT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+        for agency in (Path(settings.UPLOAD_DIR) / "staged").iterdir():
+            folders = sorted(agency.iterdir(), key=_age)
+            for place, folder in enumerate(folders):
+                if place >= MOST_FILES - 1 or _age(folder) > KEPT_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _age(folder: Path) -> float:

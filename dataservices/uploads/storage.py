@@ -13,6 +13,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from dataservices.models import UPLOADS_FILE, DataSource, UploadedTable, UploadV
 from dataservices.tabular.building import TABLE
 from dataservices.uploads.folders import private
 from dataservices.uploads.messages import UploadError
+
+#: Seconds after which a file is not being built any more.
+_BUILT_SECONDS = 3600
 
 #: Indexes of a table at most.
 MAX_INDEXES = 8
@@ -172,9 +176,13 @@ def refresh(source: DataSource) -> None:
 def remove_unused(source: DataSource) -> None:
     """Remove the files of versions that are no longer in the database. Called with the source locked."""
     known = set(UploadVersion.objects.filter(table__source=source).values_list("stored", flat=True))
+    folder = source.upload_folder
     with suppress(OSError):
-        for path in (source.upload_folder / "versions").iterdir():
+        for path in (folder / "versions").iterdir():
             if path.stem not in known:
+                path.unlink(missing_ok=True)
+        for path in folder.glob("*.tmp"):  # of processes that were killed
+            if time.time() - path.stat().st_mtime > _BUILT_SECONDS:
                 path.unlink(missing_ok=True)
 
 

@@ -88,6 +88,7 @@ def create_table(agency: Agency, preview: Preview, choices: Choices, user: User)
     Raises UploadError, or ValidationError with the errors of name and title. The caller checks the user's rights.
     """
     columns = _chosen(preview, choices)
+    _check_legal("name", [choices.name.strip().lower()] if choices.name.strip() else [])
     with transaction.atomic():
         SnapshotVersion.lock()
         source = source_of(agency) or _new_source(agency)
@@ -133,13 +134,17 @@ def _chosen(preview: Preview, choices: Choices) -> list[dict[str, Any]]:
 def _check_names(chosen: list[str]) -> None:
     if not chosen:
         raise UploadError("no-columns")
-    wrong = [name for name in chosen if names.legal(name, "") != name]
+    _check_legal("columns", chosen)
     twice = {name for name in chosen if chosen.count(name) > 1}
-    if wrong:
-        message = gettext("Use small letters, digits and _ only, and no word of SQL: %s.") % listed(wrong)
-        raise ValidationError({"columns": message})
     if twice:
         raise ValidationError({"columns": gettext("Two columns have the same name: %s.") % listed(sorted(twice))})
+
+
+def _check_legal(field: str, chosen: list[str]) -> None:
+    wrong = [name for name in chosen if names.legal(name, "") != name]
+    if wrong:
+        message = gettext("Use small letters, digits and _ only, and no word of SQL: %s.") % listed(wrong)
+        raise ValidationError({field: message})
 
 
 # ------------------------------------------------------------------------------------------- replacing

@@ -133,6 +133,8 @@ def test_excels_own_first_line_names_the_delimiter(stored: Any) -> None:
         (files.xlsx([HEADER]), "no-rows"),
         (b'Nama,Alamat\nSiti,"Jl. Merdeka\n' + b"Budi,Jl. Sudirman\n" * 10_000, "quote"),
         (b"Nama,Alamat\nSiti,Jl. Merdeka, Jakarta\n", "too-many-values"),
+        ("a\tb\n1\t2\n".encode("utf-16")[:-1], "encoding"),
+        (files.ods(PEOPLE)[:500], "damaged"),
     ],
 )
 def test_what_cannot_be_read_is_refused(look: Look, content: bytes, code: str) -> None:

@@ -128,8 +128,9 @@ def test_a_type_that_does_not_fit_is_refused(agency: Agency, provider: User, upl
 def test_names_are_unique_within_the_source(agency: Agency, provider: User, upload: Upload, table: Any) -> None:
     _source, name = uploads.create_table(agency, upload(people(2)), Choices("Data Pegawai"), provider)
     assert name == "data_pegawai_2"
-    with pytest.raises(ValidationError):
-        uploads.create_table(agency, upload(people(2)), Choices("x", "DATA_PEGAWAI"), provider)
+    for taken in ("DATA_PEGAWAI", "select", "sqlite_x", 'a"b', "a b"):
+        with pytest.raises(ValidationError):
+            uploads.create_table(agency, upload(people(2)), Choices("x", taken), provider)
     assert rows_of(table.source, "SELECT count(*) FROM data_pegawai") == [(3,)]
     joined = "SELECT count(*) FROM data_pegawai a JOIN data_pegawai_2 b ON a.nik = b.nik"
     assert rows_of(table.source, joined) == [(2,)]
@@ -342,6 +343,15 @@ def test_files_are_private(folder: Path, table: UploadedTable, upload: Upload) -
     upload(people(1))
     for path in [folder, *folder.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_the_source_of_uploads_stays_one(table: UploadedTable) -> None:
+    source = table.source
+    source.full_clean()
+    source.database = "lain.sqlite3"
+    with pytest.raises(ValidationError) as refused:
+        source.full_clean()
+    assert list(refused.value.message_dict) == ["database"]
 
 
 def test_other_sources_do_not_reach_the_files(agency: Agency, table: UploadedTable) -> None:
