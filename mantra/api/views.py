@@ -275,13 +275,10 @@ class UploadedTables(
 
     queryset = UploadedTable.objects.select_related("source__agency", "current").prefetch_related("versions")
     serializer_class = serializers.UploadedTableSerializer
+    parser_classes = (MultiPartParser, JSONParser)
     http_method_names = ("get", "head", "options", "post", "patch", "delete")
     filters = {"agency": ("source__agency__code", _text), "name": ("name", _text)}
     acts_as: ClassVar[Mapping[str, str]] = {"replace": "PATCH", "bring_back": "PATCH"}
-
-    def get_parsers(self) -> list[Any]:
-        files = self.request is None or self.action_map.get(self.request.method.lower()) in ("create", "replace")
-        return [MultiPartParser()] if files else [JSONParser()]
 
     @extend_schema(
         request={"multipart/form-data": serializers.UploadSerializer},
