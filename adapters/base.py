@@ -410,6 +410,10 @@ class Adapter(ABC):
     def ping(self, connection: Any) -> bool:
         """Return True if the connection can still be used. Cheap."""
 
+    def is_current(self, connection: Any) -> bool:
+        """Return False if the connection leads to something that has been replaced. Called before each use."""
+        return True
+
     def restore(self, connection: Any, writes: bool) -> bool:
         """Put a session back to its state after connect(``writes``), whatever a statement did to it: settings, role,
         locks, variables, temporary tables. No transaction is open. Returns False if the connection must be closed.

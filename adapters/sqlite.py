@@ -105,6 +105,8 @@ class Connection(sqlite3.Connection):
 
     deadline = float("inf")
     longest = 0
+    #: The path of the file, and what distinguishes it from one that is moved into its place.
+    file: tuple[Path, tuple[int, int] | None] | None = None
 
     def late(self) -> bool:
         return time.monotonic() > self.deadline
@@ -131,9 +133,11 @@ class SQLite(Adapter):
         self._costs: dict[str, Cost] = {}
 
     def connect(self, writes: bool = False, seconds: float = CONNECT_SECONDS) -> Any:
+        path = self._path()
+        file = path, _identity(path)
         try:
             connection = sqlite3.connect(
-                f"file:{quote(str(self._path()))}?mode={'rw' if writes else 'ro'}",
+                f"file:{quote(str(path))}?mode={'rw' if writes else 'ro'}",
                 uri=True,
                 timeout=_LOCK_MS / 1000,
                 isolation_level=None,
@@ -150,7 +154,13 @@ class SQLite(Adapter):
                 connection.close()
                 raise ConnectFailed(_reason(error)) from None
         connection.set_authorizer(authorize)
+        connection.file = file
         return connection
+
+    def is_current(self, connection: Any) -> bool:
+        """As in the base class: a file that was moved into the place of the connection's is another one."""
+        path, identity = connection.file
+        return bool(identity == _identity(path))
 
     def restore(self, connection: Any, writes: bool) -> bool:
         """As in the base class: a session's settings cannot be changed here, but it may have temporary tables."""
@@ -322,6 +332,15 @@ class SQLite(Adapter):
         plannable(sql)
         stream = self.run(connection, _PLAN + sql, arguments, Limits(10_000, limits.seconds))
         return tree([row for batch in stream for row in batch])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what distinguishes a file from another in its place; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def tree(steps: list[Row]) -> list[str]:

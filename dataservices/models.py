@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dataservices import sql as sql_text
 from dataservices.routines import own_routines
 from registry import secret_rules
 from registry.models import Agency, Operation, Parameter, RegistryModel, bounds, code_validator
+from registry.models.base import column_validator
 from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
 
@@ -34,6 +36,12 @@ def engines() -> list[tuple[str, str]]:
 
 #: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit.
 MAX_SQL, MAX_OPTIONS, MAX_ROWS = 50_000, 10_000, 10_000_000
+
+
+#: The database of a source that has an agency's uploaded tables, and the name of its file in the source's folder.
+UPLOADS, UPLOADS_FILE = ":uploads:", "tables.sqlite3"
+#: Characters of an uploaded table's columns as JSON.
+MAX_COLUMNS = 200_000
 
 
 class DataSource(RegistryModel):
@@ -111,6 +119,8 @@ class DataSource(RegistryModel):
             problems["options"] = format_lazy("{} {}", _("This engine does not have this option:"), ", ".join(unknown))
         elif not self._has_known_time_zone():
             problems["options"] = _("There is no such time zone. Write its name as in Asia/Makassar.")
+        if self.pk and not self.holds_uploads and self.uploaded_tables.exists():
+            problems["database"] = _("The source has uploaded tables: engine and database must stay as they are.")
         if problems:
             raise ValidationError(problems)
         secret_rules.check(self)
@@ -134,17 +144,28 @@ class DataSource(RegistryModel):
         text = str(value or setting.default)
         return text.lower() if setting.name == "host" else text
 
+    @property
+    def holds_uploads(self) -> bool:
+        """True if the source has uploaded tables (dataservices/uploads/)."""
+        return self.engine == "sqlite" and self.database == UPLOADS
+
+    @property
+    def upload_folder(self) -> Path:
+        """The folder of the source's uploaded tables. It has the id: the codes of agency and source may change."""
+        return Path(settings.UPLOAD_DIR) / f"source-{self.pk}"
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that the adapter is created from."""
+        # An agency's files are in a folder of its own: no agency can offer another's.
+        folders = [Path(folder) / self.agency.code for folder in settings.SOURCE_FILE_DIRS]
         return {
             **self.options,
-            # An agency's files are in a folder of its own: no agency can offer another's.
-            "roots": [str(Path(folder) / self.agency.code) for folder in settings.SOURCE_FILE_DIRS],
+            "roots": [str(folder) for folder in ([self.upload_folder] if self.holds_uploads else folders)],
             # The folder for copies of tables in read-only folders. No agency's code begins with a dot.
             "cache_dir": str(Path(settings.SOURCE_FILE_DIRS[0]) / ".copies" / self.agency.code),
             "host": self.host,
             "port": self.port,
-            "database": self.database,
+            "database": UPLOADS_FILE if self.holds_uploads else self.database,
             "user": self.user,
             "password": str(self.password or ""),
             "wallet_password": str(self.wallet_password or ""),
@@ -245,6 +266,8 @@ class DataOperation(Operation):
             problems["timeout_ms"] = _("On this engine at most %(most)d ms.") % {"most": 1000 * most}
         if self.writes and (self.page_size or self.cache_seconds):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
+        elif self.writes and self.source_id and self.source.holds_uploads:
+            problems["writes"] = _("Uploaded tables are changed by uploading a newer file only.")
         if problems:
             raise ValidationError(problems)
 
@@ -317,3 +340,78 @@ class DataOperation(Operation):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.kind = Operation.Kind.DATA
         super().save(*args, **kwargs)
+
+
+class UploadedTable(RegistryModel):
+    """A table that was made from an uploaded file. dataservices/uploads/ makes, replaces and restores it.
+
+    ``columns`` has the columns of the file in their order, as dicts: ``name``, ``header`` (as in the file), ``kind``
+    (of dataservices/tabular/kinds.py), ``type`` (the bus's name), ``searched`` (it has an index) and ``left_out``.
+    """
+
+    snapshot_unit = ("source", "source_id")
+    counted = ("uploaded_tables", "source")
+    unique_within = ("name", "source")
+
+    source = models.ForeignKey(
+        DataSource, models.PROTECT, verbose_name=_("data source"), related_name="uploaded_tables"
+    )
+    name = models.CharField(_("name"), max_length=63, validators=[column_validator])
+    title = models.CharField(_("title"), max_length=200)
+    columns = models.JSONField(
+        _("columns"), default=list, editable=False, validators=[bounds.MaxJsonLength(MAX_COLUMNS)]
+    )
+    current = models.OneToOneField(
+        "UploadVersion", models.SET_NULL, verbose_name=_("version"), related_name="+", null=True, editable=False
+    )
+
+    class Meta:
+        verbose_name = _("uploaded table")
+        verbose_name_plural = _("uploaded tables")
+        ordering = ("source__agency__code", "name")
+        constraints = [models.UniqueConstraint("source", Lower("name"), name="uploaded_table_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source.agency.code}/{self.name}"
+
+    @property
+    def stored_columns(self) -> list[dict[str, Any]]:
+        """The columns that the table has: those of the file that were not left out."""
+        return [column for column in self.columns if not column["left_out"]]
+
+    def used_by(self) -> list[DataOperation]:
+        """Return the operations that have the table's name in their SQL."""
+        word = re.compile(rf"(?<!\w){re.escape(self.name)}(?!\w)", re.IGNORECASE)
+        rows = DataOperation.objects.filter(source=self.source_id).select_related("service__agency")
+        return [row for row in rows if word.search(row.sql)]
+
+    def kept_because(self) -> Any:
+        used = self.used_by()
+        if not used:
+            return ""
+        names = ", ".join(map(str, used[:10]))
+        return _("Operations use this table: %(operations)s. Change or delete them first.") % {"operations": names}
+
+
+class UploadVersion(models.Model):
+    """The content of an uploaded table at one time. ``stored`` names its file in the source's folder."""
+
+    table = models.ForeignKey(UploadedTable, models.CASCADE, verbose_name=_("table"), related_name="versions")
+    number = models.PositiveIntegerField(_("version"), editable=False)
+    stored = models.CharField(max_length=32, editable=False, unique=True)
+    file_name = models.CharField(_("file"), max_length=200, editable=False)
+    sha256 = models.CharField("SHA-256", max_length=64, editable=False)
+    size = models.PositiveBigIntegerField(_("size"), editable=False)
+    rows = models.PositiveIntegerField(_("rows"), editable=False)
+    user = models.CharField(_("user"), max_length=150, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("version of an uploaded table")
+        verbose_name_plural = _("versions of uploaded tables")
+        ordering = ("table", "-number")
+        constraints = [models.UniqueConstraint(fields=("table", "number"), name="upload_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.table} v{self.number}"

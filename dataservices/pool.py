@@ -196,7 +196,7 @@ class SourcePool:
         if used is None:
             self.record_outcome(None)
             return True
-        if used < self._distrusted_before:
+        if used < self._distrusted_before or not self.adapter.is_current(proxied.driver_connection):
             return False
         if not writes and time.monotonic() - used < IDLE_SECONDS:
             return True

@@ -20,6 +20,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
         (
             (_("Services"), "category", "registry_service", "registry.view_service"),
             (_("Data sources"), "database", "dataservices_datasource", "dataservices.view_datasource"),
+            (_("Uploaded tables"), "upload_file", "dataservices_uploadedtable", "dataservices.view_uploadedtable"),
             (_("Data operations"), "table_view", "dataservices_dataoperation", "dataservices.view_dataoperation"),
             (_("Backends"), "dns", "proxyservices_backend", "proxyservices.view_backend"),
             (

@@ -88,6 +88,7 @@ ROW_LIMITS = {
     "operations": env.int("MANTRA_MAX_OPERATIONS", default=2_000),
     "sources": env.int("MANTRA_MAX_SOURCES", default=200),
     "backends": env.int("MANTRA_MAX_BACKENDS", default=2_000),
+    "uploaded_tables": env.int("MANTRA_MAX_UPLOADED_TABLES", default=100),
     "applications": env.int("MANTRA_MAX_APPLICATIONS", default=500),
     "grants": env.int("MANTRA_MAX_GRANTS", default=10_000),
     "keys": env.int("MANTRA_MAX_KEYS", default=1_000),
@@ -112,6 +113,19 @@ QUOTA_STORE_DOWN = env("MANTRA_QUOTA_STORE_DOWN", default="allow")
 #: Folders of file sources (SQLite). Each agency's files are in a subfolder with its code as name. No other file can be
 #: a source.
 SOURCE_FILE_DIRS = env.list("MANTRA_SOURCE_FILE_DIRS", default=[str(VAR_DIR / "sources")])
+#: The folder of uploaded tables, with a folder for each source. All web containers must share it.
+UPLOAD_DIR = Path(env("MANTRA_UPLOAD_DIR", default=str(VAR_DIR / "uploads")))
+#: The most bytes of an uploaded file, and of its content when it is unpacked; the most rows and columns of a table.
+MAX_UPLOAD_BYTES = env.int("MANTRA_MAX_UPLOAD_MIB", default=64) * 1024 * 1024
+MAX_UNPACKED_BYTES = env.int("MANTRA_MAX_UNPACKED_MIB", default=1024) * 1024 * 1024
+MAX_UPLOAD_ROWS = env.int("MANTRA_MAX_UPLOAD_ROWS", default=1_048_576)
+MAX_UPLOAD_COLUMNS = env.int("MANTRA_MAX_UPLOAD_COLUMNS", default=300)
+#: Memory and computing time of the process that reads an uploaded file.
+UPLOAD_MEMORY_BYTES = env.int("MANTRA_UPLOAD_MEMORY_MIB", default=1536) * 1024 * 1024
+UPLOAD_SECONDS = env.int("MANTRA_UPLOAD_SECONDS", default=120)
+#: The versions of an uploaded table that are kept, and the most bytes that all uploads of a source may have.
+UPLOAD_VERSIONS = env.int("MANTRA_UPLOAD_VERSIONS", default=5)
+MAX_UPLOADS_BYTES = env.int("MANTRA_MAX_UPLOADS_MIB", default=4096) * 1024 * 1024
 #: Networks of permitted upstreams; those with "!" are denied. Empty: all networks but special ones such as loopback and
 #: link-local, which need an entry of their own.
 UPSTREAM_NETWORKS = [entry.strip() for entry in env("MANTRA_UPSTREAM_NETWORKS", default="").split(",") if entry.strip()]

@@ -18,9 +18,10 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation, a backend or a source: whoever may delete that may delete them.
+#: Parts of an operation, a backend, a source or an uploaded table: whoever may delete that may delete them.
 PARTS = frozenset(
     {
+        "dataservices.uploadversion",
         "registry.parameter",
         "registry.field",
         "registry.operationversion",
@@ -36,6 +37,7 @@ PARTS = frozenset(
 #: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
 _UNLOGGED = frozenset(
     {
+        "dataservices.uploadversion",
         "dataservices.sourcestate",
         "proxyservices.serverstate",
         "registry.samplerequest",

@@ -19,7 +19,7 @@ _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
 
 _DIRECTORY = ("registry.agency", "registry.service", "registry.operation", "registry.parameter", "registry.field")
-_DATA = ("dataservices.datasource", "dataservices.dataoperation")
+_DATA = ("dataservices.datasource", "dataservices.uploadedtable", "dataservices.dataoperation")
 _PROXY = (
     "proxyservices.proxyoperation",
     "proxyservices.backend",

@@ -54,6 +54,8 @@ SCOPES: dict[str, Scope] = {
     "dataservices.datasource": _both("agency"),
     "proxyservices.backend": _both("agency"),
     "proxyservices.backendserver": _both("backend__agency"),
+    "dataservices.uploadedtable": _both("source__agency"),
+    "dataservices.uploadversion": _both("table__source__agency"),
     "proxyservices.parametermapping": _both("operation__service__agency"),
     "proxyservices.servicedescription": _both("operation__service__agency"),
     "registry.samplerequest": _both("operation__service__agency"),

@@ -16,7 +16,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from dataservices.models import DataOperation, DataSource
+from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
 from dataservices.plan import parameters_message
 from proxyservices.models import (
     Backend,
@@ -199,6 +199,62 @@ class SourceSerializer(RegistrySerializer):
             name: {"write_only": True, "trim_whitespace": False} for name in ("password", "wallet_password")
         }
         validators: ClassVar[list[Any]] = []
+
+
+class UploadVersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    class Meta:
+        model = UploadVersion
+        fields = ("number", "file_name", "sha256", "size", "rows", "user", "created_at", "note")
+        read_only_fields = fields
+
+
+class UploadedColumnSerializer(serializers.Serializer):  # type: ignore[misc]
+    """A column of an uploaded table; ``type`` is the bus's name of its type."""
+
+    name = serializers.CharField(read_only=True)
+    header = serializers.CharField(read_only=True)
+    type = serializers.CharField(read_only=True)
+
+
+class UploadedTableSerializer(RegistrySerializer):
+    """A table that was made from an uploaded file. ``version`` is the number of its current version."""
+
+    source = of_agency(read_only=True)
+    columns = UploadedColumnSerializer(source="stored_columns", many=True, read_only=True)
+    version = serializers.IntegerField(source="current.number", read_only=True)
+    rows = serializers.IntegerField(source="current.rows", read_only=True)
+    versions = UploadVersionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = UploadedTable
+        fields = ("id", "source", "name", "title", "columns", "version", "rows", "versions")
+        read_only_fields = ("name",)
+        validators: ClassVar[list[Any]] = []
+
+
+class FileSerializer(serializers.Serializer):  # type: ignore[misc]
+    """A file that replaces the content of a table; ``sheet`` is a sheet's name, by default the first one's."""
+
+    file = serializers.FileField()
+    sheet = serializers.CharField(required=False, max_length=200)
+    note = serializers.CharField(required=False, max_length=500)
+
+
+class UploadSerializer(FileSerializer):
+    """A file that becomes a table of an agency. Without ``name`` the name is made from the title."""
+
+    agency = agency()
+    title = serializers.CharField(max_length=200)
+    name = serializers.CharField(required=False, max_length=63)
+
+    class Meta:
+        model = DataSource
+
+
+class VersionNumberSerializer(serializers.Serializer):  # type: ignore[misc]
+    """The number of a version."""
+
+    version = serializers.IntegerField(min_value=1)
 
 
 class ServiceSerializer(RegistrySerializer):

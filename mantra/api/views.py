@@ -24,17 +24,18 @@ from drf_spectacular.utils import (
 from rest_framework import mixins, status, viewsets
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied, ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.pagination import CursorPagination, PageNumberPagination
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.permissions import SAFE_METHODS, DjangoModelPermissions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dataservices.models import DataOperation, DataSource
+from dataservices import uploads
+from dataservices.models import DataOperation, DataSource, UploadedTable
 from dataservices.routines import with_lookups
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
@@ -290,6 +291,97 @@ class Backends(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Backend.objects.select_related("agency").prefetch_related("servers")
     serializer_class = serializers.BackendSerializer
     filters = {"agency": ("agency__code", _text), "code": ("code", _text)}
+
+
+class UploadedTables(
+    ReadableMixin, mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin, RegistryViewSet
+):
+    """Tables from uploaded files. A file is sent as multipart/form-data, and read with the types that are proposed."""
+
+    queryset = UploadedTable.objects.select_related("source__agency", "current").prefetch_related("versions")
+    serializer_class = serializers.UploadedTableSerializer
+    parser_classes = (MultiPartParser, JSONParser)
+    http_method_names = ("get", "head", "options", "post", "patch", "delete")
+    filters = {"agency": ("source__agency__code", _text), "name": ("name", _text)}
+    acts_as: ClassVar[Mapping[str, str]] = {"replace": "PATCH", "bring_back": "PATCH"}
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.UploadSerializer},
+        responses={201: serializers.UploadedTableSerializer},
+    )
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a table from a file."""
+        values = self._values(serializers.UploadSerializer)
+        agency = values["agency"]
+        if not tenancy.may_change(request.user, DataSource(agency=agency)):
+            raise PermissionDenied
+        choices = uploads.Choices(values["title"], values.get("name", ""), note=values.get("note", ""))
+        with _upload_errors():
+            preview = self._preview(agency, values)
+            source, name = uploads.create_table(agency, preview, choices, request.user)
+        table = self.get_queryset().get(source=source, name=name)
+        return Response(self.get_serializer(table).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.FileSerializer}, responses=serializers.UploadedTableSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def replace(self, request: Request, pk: str) -> Response:
+        """Replace the content by that of a newer file with the same columns."""
+        table = self.find_object()
+        values = self._values(serializers.FileSerializer)
+        with _upload_errors():
+            preview = self._preview(table.source.agency, values)
+            uploads.replace_table(table, preview, request.user, values.get("note", ""))
+        return Response(self.get_serializer(self.find_object()).data)
+
+    @extend_schema(request=serializers.VersionNumberSerializer, responses=serializers.UploadedTableSerializer)
+    @action(detail=True, methods=["post"], url_path="bring-back")
+    def bring_back(self, request: Request, pk: str) -> Response:
+        """Make an older version the current one."""
+        table = self.find_object()
+        version = table.versions.filter(number=self._values(serializers.VersionNumberSerializer)["version"]).first()
+        if version is None:
+            raise NotFound
+        with _upload_errors():
+            uploads.bring_back(table, version, request.user)
+        return Response(self.get_serializer(self.find_object()).data)
+
+    def _values(self, serializer: Any) -> dict[str, Any]:
+        filled = serializer(data=self.request.data, context=self.get_serializer_context())
+        filled.is_valid(raise_exception=True)
+        values: dict[str, Any] = filled.validated_data
+        return values
+
+    def _preview(self, agency: Agency, values: dict[str, Any]) -> uploads.Preview:
+        file, sheet = values["file"], values.get("sheet", "")
+        preview = uploads.inspect(agency, file.name, file.chunks())
+        return uploads.look_again(preview, sheet) if sheet and sheet != preview.found.sheet else preview
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change the title."""
+        with one_change():
+            return super().partial_update(request, *args, **kwargs)
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.save()
+        self.log(serializer.instance, CHANGE, [{"changed": {"fields": sorted(serializer.validated_data)}}])
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with one_change():
+            deletion.delete(request.user, self.get_object())  # type: ignore[arg-type]
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@contextmanager
+def _upload_errors() -> Iterator[None]:
+    """Return why a file is refused as the errors of a request."""
+    try:
+        yield
+    except uploads.UploadError as error:
+        raise ValidationError({"file": [str(error)]}) from None
+    except DjangoValidationError as error:
+        raise ValidationError(error.message_dict) from None
 
 
 class Services(ReadableMixin, WritableMixin, RegistryViewSet):

@@ -72,8 +72,10 @@ class _ManyFiles(UnfoldAdminFileFieldWidget):
     allow_multiple_selected = True
 
 
-def file_input(accept: str) -> forms.ClearableFileInput:
+def file_input(accept: str, many: bool = True) -> forms.ClearableFileInput:
     """Return a field for one file or several."""
+    if not many:
+        return UnfoldAdminFileFieldWidget(attrs={"accept": accept})
     return _ManyFiles(attrs={"accept": accept, "multiple": True})
 
 

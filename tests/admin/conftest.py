@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from dataservices.models import DataOperation, DataSource
+from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
 from proxyservices.models import (
     AddressChange,
     ParameterMapping,
@@ -135,6 +135,16 @@ def make_agency(mark: str) -> MarkedAgency:
         service=service.code, operation=operation.code, consumer_agency=mark, application=application.code,
         outcome=200, status=200, rows=1, bytes=10, duration_us=1000,
     )  # fmt: skip
+    uploaded = UploadedTable.objects.create(
+        source=DataSource.objects.create(agency=agency, code=f"{mark}-unggahan", engine="sqlite", database=":uploads:"),
+        name=f"{mark}_tabel", title=f"Tabel {mark}",
+        columns=[{"name": f"{mark}_k", "header": mark, "kind": "text", "type": "text", "searched": False,
+                  "left_out": False}],
+    )  # fmt: skip
+    uploaded.current = UploadVersion.objects.create(
+        table=uploaded, number=1, stored=mark, file_name=f"{mark}.xlsx", sha256="0", size=1, rows=1, user=user.username
+    )
+    uploaded.save()
     token, _plain = ApiToken.issue(user, timezone.now() + timedelta(days=1))
     ApiToken.objects.filter(pk=token.pk).update(public=f"mtr_{mark}t")
     token.refresh_from_db()
@@ -142,6 +152,7 @@ def make_agency(mark: str) -> MarkedAgency:
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
         application, key, grant, record, token,
+        uploaded,
     ]  # fmt: skip
     return found
 

@@ -46,6 +46,7 @@ FIXED = {
     "MANTRA_JOURNAL_DIR",  # the volume's place
     "MANTRA_OFFLOAD_DIR",  # likewise
     "MANTRA_SOURCE_FILE_DIRS",
+    "MANTRA_UPLOAD_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }
