@@ -8,9 +8,11 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import plan, versioning  # models must be loaded first
+        from dataservices import plan, publishing_rules, versioning  # models must be loaded first
+        from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
         from registry.versions import KINDS
 
         PLANNERS["data"] = plan.PLANNER
         KINDS["data"] = versioning.KIND
+        PUBLISHED_KINDS["data"] = publishing_rules.KIND

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from registry import tenancy, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import select
+from registry.lookups import with_lookups
 from registry.models import Operation, Service, SnapshotVersion, User
 
 #: Errors that are shown of an action.
@@ -29,8 +30,9 @@ def publish(operation: Operation, user: User) -> None:
     if operation.state == Operation.State.DRAFT:
         versions.publish(operation, user)
     else:
+        had_callers = operation.is_callable
         _change(operation, state=Operation.State.PUBLISHED)
-        versions.record(operation, user)
+        versions.record(operation, user, was_draft=not had_callers)
 
 
 def retire(operation: Operation, _user: User) -> None:
@@ -113,11 +115,7 @@ class BulkActions(_Page):
             if skip and operation.state == skip:
                 continue
             try:
-                with transaction.atomic():
-                    SnapshotVersion.lock()
-                    act(operation, request.user)  # type: ignore[arg-type]
-                    label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
-                    self.log_change(request, operation, [{"changed": {"fields": [label]}}])
+                with_lookups(lambda row=operation: self._one(request, row, act, field))  # type: ignore[misc]
             except ValidationError as error:
                 problems.append(f"{operation}: {' '.join(error.messages)}")
             else:
@@ -125,3 +123,12 @@ class BulkActions(_Page):
         for problem in problems[:SHOWN_ERRORS]:
             self.message_user(request, problem, messages.ERROR)
         return done
+
+    @transaction.atomic
+    def _one(self, request: HttpRequest, operation: Any, act: Callable[[Operation, User], None], field: str) -> None:
+        """Do something with an operation, and log it. What it needs of a source is looked up outside, then repeated."""
+        SnapshotVersion.lock()
+        operation.refresh_from_db()
+        act(operation, request.user)  # type: ignore[arg-type]
+        label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
+        self.log_change(request, operation, [{"changed": {"fields": [label]}}])

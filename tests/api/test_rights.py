@@ -15,7 +15,18 @@ from django.utils import timezone
 from dataservices.models import DataSource
 from mantra.api.urls import router
 from proxyservices.models import Backend, BackendServer, ProxyOperation
-from registry.models import AccessKey, Agency, ApiToken, Application, CallRecord, Grant, Operation, Service, User
+from registry.models import (
+    AccessKey,
+    Agency,
+    ApiToken,
+    Application,
+    CallRecord,
+    Grant,
+    Operation,
+    PublishRequest,
+    Service,
+    User,
+)
 from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
 from tests.proxy.publishing import add_server
@@ -36,6 +47,9 @@ def rows(cast: Cast) -> dict[str, Any]:
         request_id="r1", started_at=timezone.now(), protocol="rest", method="GET", agency="prov", consumer_agency="kons"
     )
     user = User.objects.create(username="orang", agency=cast.provider)
+    asked = PublishRequest.objects.create(
+        operation=Operation.objects.get(code="satu"), digest="0" * 64, requested_by=user, reason="Uji"
+    )
     return {
         "agencies": cast.provider,
         "users": user,
@@ -43,6 +57,7 @@ def rows(cast: Cast) -> dict[str, Any]:
         "backends": server.backend,
         "services": cast.service,
         "operations": Operation.objects.get(code="satu"),
+        "publish-requests": asked,
         "applications": cast.application,
         "keys": cast.key_row,
         "grants": cast.grants["satu"],
@@ -60,6 +75,7 @@ MAKING: dict[str, dict[str, Any]] = {
     "operations": {
         "kind": "data", "service": "prov/data", "code": "baru", "source": "prov/uji", "sql": "SELECT id FROM orang",
     },
+    "publish-requests": {"operation": "prov/data/satu", "reason": "uji"},
     "applications": {"agency": "kons", "code": "baru", "title": "Baru"},
     "keys": {"application": "kons/app"},
     "grants": {"application": "kons/app", "operation": "prov/data/alias", "purpose": "uji"},
@@ -78,6 +94,7 @@ def actions(view: Any) -> list[str]:
 def book() -> list[Any]:
     models = (
         Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend, BackendServer,
+        PublishRequest,
     )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 
@@ -127,7 +144,7 @@ def test_a_supervisor_sees_all_and_changes_nothing(
 
 def test_what_a_stranger_cannot_make_an_administrator_can(rows: dict[str, Any], administrator: Person) -> None:
     for prefix, body in MAKING.items():
-        wanted = {"users": 405, "calls": 403}.get(prefix, 201)
+        wanted = {"users": 405, "calls": 403, "publish-requests": 403}.get(prefix, 201)
         answer = administrator.post(f"{prefix}/", body)
         assert answer.status_code == wanted, (prefix, answer.content)
 
