@@ -227,7 +227,7 @@ def bench() -> Iterator[Bench]:
                 )
             )
             shutil.copy(migrated(), folder / "mantra.sqlite3")
-            manage(made.environment, "apply_definitions", str(bundle))
+            manage(made.environment, "apply_definitions", str(bundle), "--reason", "measurement")
             yield made
         finally:
             shutil.rmtree(folder, ignore_errors=True)

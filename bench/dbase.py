@@ -71,6 +71,10 @@ services:
         sql: "SELECT nama, gaji, tmt FROM pegawai WHERE nip = :nip"
         parameters:
           - {{name: nip, subject: true}}
+        fields:
+          - {{name: nama, classification: public}}
+          - {{name: gaji, type: decimal, classification: public}}
+          - {{name: tmt, type: date, classification: public}}
 """
 
 
@@ -81,7 +85,7 @@ def dbase(bench: Bench) -> Iterator[dict[str, Any]]:
     path = write(root / "foxpro" / "pegawai.dbf", FIELDS, _records(RECORDS))
     bundle = bench.folder / "foxpro.yaml"
     bundle.write_text(_BUNDLE.format())
-    manage(bench.environment, "apply_definitions", str(bundle))
+    manage(bench.environment, "apply_definitions", str(bundle), "--reason", "measurement")
     with bench.gunicorn(workers=1) as served:
         yield from _measured(served, {"database": "foxpro/pegawai.dbf", "roots": [str(root)]}, path.stat().st_size)
 

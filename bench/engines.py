@@ -373,6 +373,6 @@ def engines(bench: Bench) -> Iterator[dict[str, Any]]:
             bundle = bench.folder / f"{name}.yaml"
             bundle.write_text(yaml.safe_dump(_bundle(engine)))
             password = {"BENCH_ENGINE_PASSWORD": str(engine.source.get("password") or "")}
-            manage({**bench.environment, **password}, "apply_definitions", str(bundle))
+            manage({**bench.environment, **password}, "apply_definitions", str(bundle), "--reason", "measurement")
             with bench.gunicorn(workers=1) as served:
                 yield from _measured(bench, engine, served)

@@ -263,7 +263,7 @@ def stage(bench: Bench) -> Iterator[Stage]:
             )
         )
         bench.environment["MANTRA_UPSTREAM_NETWORKS"] = "127.0.0.0/8"
-        manage(bench.environment, "apply_definitions", str(bundle))
+        manage(bench.environment, "apply_definitions", str(bundle), "--reason", "measurement")
         yield Stage(bench, static, plain, swallow, folder)
 
 

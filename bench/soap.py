@@ -53,7 +53,7 @@ def _define(bench: Bench) -> str:
         "services": [{"agency": "bkn", "code": "sabun", "title": "Sabun", "operations": operations}],
         "applications": [{"agency": "dukcapil", "code": "sabun", "title": "Sabun", "grants": grants}],
     }))  # fmt: skip
-    manage(bench.environment, "apply_definitions", str(bundle))
+    manage(bench.environment, "apply_definitions", str(bundle), "--reason", "measurement")
     words = [sys.executable, "manage.py", "issue_key", "dukcapil/sabun"]
     done = subprocess.run(words, cwd=ROOT, env=bench.environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()

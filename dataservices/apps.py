@@ -8,10 +8,12 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import plan, uploads, versioning  # models must be loaded first
+        from dataservices import plan, publishing_rules, uploads, versioning  # models must be loaded first
+        from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
         from registry.versions import KINDS
 
         PLANNERS["data"] = plan.PLANNER
         KINDS["data"] = versioning.KIND
         uploads.follow_deletions()
+        PUBLISHED_KINDS["data"] = publishing_rules.KIND

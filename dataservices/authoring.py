@@ -101,6 +101,14 @@ def describe(query: UnsavedQuery, values: Mapping[str, str] | None = None) -> li
         return _typed(columns, rows)
 
 
+def column_names(query: UnsavedQuery) -> list[str]:
+    """Return the names of the columns of a query's result. The query is not run. Raises AuthoringError."""
+    statement = statement_of(query, {}, described=True)
+    with _connection(query.source, statement) as (adapter, connection):
+        columns = adapter.describe(connection, *statement.bound(adapter), _limits(1, SECONDS))
+    return [name for name, _type in columns]
+
+
 def run(query: UnsavedQuery, values: Mapping[str, str], limit: int = MAX_ROWS) -> Outcome:
     """Run a query as a call would with these values, for at most ``limit`` rows. Raises AuthoringError.
 

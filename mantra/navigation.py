@@ -31,6 +31,10 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
         ),
     ),
     (
+        _("Approval"),
+        ((_("Publish requests"), "how_to_reg", "registry_publishrequest", "registry.view_publishrequest"),),
+    ),
+    (
         _("Call data"),
         (
             (_("Applications"), "apps", "registry_application", "registry.view_application"),

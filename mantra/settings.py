@@ -102,6 +102,9 @@ ROW_LIMITS = {
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
+#: When a second person of the agency must approve what is published of personal data: available (if the agency has
+#: somebody else who may), required (always) or off.
+SECOND_PERSON = env("MANTRA_SECOND_PERSON", default="available")
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.

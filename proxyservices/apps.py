@@ -8,10 +8,12 @@ class ProxyServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from proxyservices import versioning
+        from proxyservices import publishing_rules, versioning
         from proxyservices.forwarding import plan  # models must be loaded first
+        from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
         from registry.versions import KINDS
 
         PLANNERS["proxy"] = plan.PLANNER
         KINDS["proxy"] = versioning.KIND
+        PUBLISHED_KINDS["proxy"] = publishing_rules.KIND

@@ -9,7 +9,13 @@ class RegistryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from registry import checks, roles  # models must be loaded first; checks register themselves
+        from registry import (  # models must be loaded first; checks register themselves
+            approvals,
+            checks,
+            roles,
+            versions,
+        )
 
         assert checks
+        versions.CHECKS.append(approvals.check)
         post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")

@@ -34,6 +34,19 @@ def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register()
+def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.SECOND_PERSON in ("available", "required", "off"):
+        return []
+    return [
+        checks.Error(
+            "MANTRA_SECOND_PERSON must be available, required or off.",
+            hint="available: a second person approves what an agency with a second person publishes of personal data.",
+            id="mantra.E005",
+        )
+    ]
+
+
+@checks.register()
 def quota_store(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     messages: list[checks.CheckMessage] = []
     if settings.QUOTA_STORE_DOWN not in ("allow", "refuse"):

@@ -26,6 +26,7 @@ PARTS = frozenset(
         "registry.field",
         "registry.operationversion",
         "registry.versiontext",
+        "registry.publishrequest",
         "dataservices.sourcestate",
         "proxyservices.backendserver",
         "proxyservices.serverstate",

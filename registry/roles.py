@@ -1,4 +1,4 @@
-"""The five roles: groups of users, with the permissions of this table. They are synchronised after each migration."""
+"""The six roles: groups of users, with the permissions of this table. They are synchronised after each migration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, Permission
 
 ADMINISTRATOR = "Administrator"
 SUPERVISOR = "Supervisor"
+HEAD = "Head"
 PROVIDER = "Provider"
 PUBLISHER = "Publisher"
 REQUESTER = "Requester"
@@ -29,7 +30,8 @@ _PROXY = (
 )
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
-_EVERYTHING = ("registry.user", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY)
+_REQUESTS = ("registry.publishrequest",)
+_EVERYTHING = ("registry.user", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
 
 
 def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
@@ -37,16 +39,20 @@ def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
 
 
 _OFFERING = _of(_ALL, "registry.service", "registry.parameter", "registry.field", "registry.grant")
+#: To see requests to publish, and to decide on those of others (PublishRequest.may_decide).
+_DECIDING = _of(("view", "decide"), *_REQUESTS)
 
 ROLES: dict[str, set[tuple[str, str]]] = {
     # Runs the bus; reads and changes the rows of all agencies.
     ADMINISTRATOR: _of(_ALL, *_EVERYTHING),
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING),
+    # Reads all of an agency and decides on requests to publish; changes nothing else.
+    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY) | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA),
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA) | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY),
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY) | _DECIDING,
     # Manages an agency's applications and keys.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
     | _of(_ALL, "registry.application", "registry.accesskey"),

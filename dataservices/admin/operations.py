@@ -17,7 +17,6 @@ from dataservices import authoring
 from dataservices.admin import authoring as authoring_views
 from dataservices.models import DataOperation
 from dataservices.plan import parameters_message, unused_message
-from dataservices.routines import with_lookups
 from dataservices.sql import TemplateError
 from dataservices.unsaved import AuthoringError
 from registry import versions
@@ -25,6 +24,7 @@ from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import code_area, code_block, text_area
+from registry.lookups import with_lookups
 from registry.models import Parameter
 
 
@@ -64,7 +64,7 @@ class DataFieldInline(FieldInline):
 
 @admin.register(DataOperation)
 class DataOperationAdmin(OperationAdmin):
-    list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
+    list_display = ("address", "title", "state_label", "access_label", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
     autocomplete_fields = ("service", "source")

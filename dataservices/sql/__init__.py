@@ -14,8 +14,11 @@ from dataservices.sql.template import (
     Template,
     TemplateError,
     compared_words,
+    is_query,
+    normalised,
     parse,
     quoted_placeholders,
+    returns_rows,
     supports_paging,
 )
 from dataservices.sql.traits import Traits, traits_of
@@ -29,10 +32,13 @@ __all__ = (
     "check",
     "check_combination",
     "compared_words",
+    "is_query",
+    "normalised",
     "not_looked_up",
     "parse",
     "position_of",
     "quoted_placeholders",
+    "returns_rows",
     "supports_paging",
     "traits_of",
 )

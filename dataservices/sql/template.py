@@ -228,6 +228,35 @@ def parse(sql: str, dialect: str) -> Template:
     return reader.read()
 
 
+def normalised(sql: str, dialect: str) -> str:
+    """Return a text that is equal for texts with the same tokens, whatever their layout and comments."""
+    try:
+        return " ".join(f"{token.token_type.name}:{token.text}" for token in placeholder_tokens(sql, dialect))
+    except (SqlglotError, RecursionError):
+        return sql
+
+
+def is_query(sql: str, dialect: str) -> bool:
+    """Return True for a statement that begins as a query does, so that its columns can be looked up."""
+    first = next((word for word in _words(sql, dialect) if word != "("), "")
+    return first in ("select", "with", "values")
+
+
+def returns_rows(sql: str, dialect: str, writes: bool) -> bool:
+    """Return False for a statement that changes rows and gives none back."""
+    words = _words(sql, dialect)
+    changes = words[:1] in (["insert"], ["update"], ["delete"], ["merge"], ["replace"])
+    return not (writes and changes) or not {"returning", "output"}.isdisjoint(words)
+
+
+def _words(sql: str, dialect: str) -> list[str]:
+    """Return the tokens of a text in lower case; none if it cannot be read."""
+    try:
+        return [token.text.lower() for token in placeholder_tokens(sql, dialect)]
+    except (SqlglotError, RecursionError):
+        return []
+
+
 #: A placeholder within a text, but no time (HH24:MI), JSON member, regular expression's class or group.
 _QUOTED_NAME = re.compile(r"""(?<![\w:"\[?]):([A-Za-z_][A-Za-z0-9_]*)(?![\w:])""")
 

@@ -28,7 +28,7 @@ from proxyservices.models import (
     undeclared_message,
 )
 from proxyservices.models.backends import SETTINGS
-from registry import tenancy, versions
+from registry import approvals, tenancy, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -40,6 +40,7 @@ from registry.models import (
     Operation,
     OperationVersion,
     Parameter,
+    PublishRequest,
     RegistryModel,
     Service,
     User,
@@ -459,7 +460,7 @@ class OperationSerializer(ListsSerializer):
         row.kind = self.operation_kind
 
     def is_draft(self) -> bool:
-        return self.instance is None or self.instance.state == Operation.State.DRAFT
+        return self.instance is None or not self.instance.is_callable
 
     def record(self, was_draft: bool) -> None:
         """Make a version of what is in force now. Raises ValidationError if it must not be."""
@@ -467,11 +468,38 @@ class OperationSerializer(ListsSerializer):
         try:
             versions.record(self.candidate, user, self.version_reason, origin, was_draft)
         except DjangoValidationError as error:
-            raise serializers.ValidationError({"non_field_errors": error.messages}) from None
+            raise refusal(error) from None
 
     def complete(self) -> None:
         """Declare what the SQL or the path needs, as the admin's form does."""
         self.candidate.declare_missing()
+
+
+def refusal(error: DjangoValidationError) -> serializers.ValidationError:
+    """Return why something is not published, at the field that can change it."""
+    name = "reason" if isinstance(error, approvals.ReasonNeeded) else "non_field_errors"
+    return serializers.ValidationError({name: error.messages})
+
+
+class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
+    """The reason of a step, for the history."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON, default="")
+
+
+class PublishRequestSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    """A request that a second person decides on."""
+
+    operation = operation(read_only=True)
+    requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+    decided_by = serializers.CharField(source="decided_by.username", read_only=True, default=None)
+
+    class Meta:
+        model = PublishRequest
+        fields = (
+            "id", "operation", "state", "requested_by", "requested_at", "reason", "decided_by", "decided_at",
+            "decision_reason",
+        )  # fmt: skip
 
 
 _COMMON = (
@@ -593,12 +621,6 @@ class FullVersionSerializer(VersionSerializer):
 
     def get_definition(self, row: OperationVersion) -> dict[str, Any]:
         return versions.readable(row.definition)
-
-
-class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
-    """Why a version is published."""
-
-    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_REASON)
 
 
 class KeySerializer(RegistrySerializer):

@@ -36,12 +36,12 @@ from rest_framework.response import Response
 
 from dataservices import uploads
 from dataservices.models import DataOperation, DataSource, UploadedTable
-from dataservices.routines import with_lookups
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from proxyservices.models import Backend, ProxyOperation
-from registry import deletion, tenancy, versions
+from registry import approvals, deletion, tenancy, versions
 from registry.locking import lock
+from registry.lookups import with_lookups
 from registry.models import (
     AccessKey,
     Agency,
@@ -50,6 +50,7 @@ from registry.models import (
     Grant,
     Operation,
     OperationVersion,
+    PublishRequest,
     Service,
     SnapshotVersion,
     User,
@@ -300,7 +301,7 @@ class UploadedTables(
 
     queryset = UploadedTable.objects.select_related("source__agency", "current").prefetch_related("versions")
     serializer_class = serializers.UploadedTableSerializer
-    parser_classes = (MultiPartParser, JSONParser)
+    parser_classes: Any = (MultiPartParser, JSONParser)
     http_method_names = ("get", "head", "options", "post", "patch", "delete")
     filters = {"agency": ("source__agency__code", _text), "name": ("name", _text)}
     acts_as: ClassVar[Mapping[str, str]] = {"replace": "PATCH", "bring_back": "PATCH"}
@@ -505,36 +506,39 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return with_lookups(lambda: super(Operations, self).update(request, *args, **kwargs))
 
-    @extend_schema(request=serializers.ReasonSerializer, responses=_any_kind())
+    @extend_schema(
+        request=serializers.ReasonSerializer, responses={200: _any_kind(), 202: serializers.PublishRequestSerializer}
+    )
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
-        """Publish the operation, or the draft beside it. The whole definition is validated again."""
+        """Publish the operation, or the draft beside it. The whole definition is validated again.
+
+        202: a second person must approve it; the response is the publish request that was made for that.
+        """
         return with_lookups(self._publish)
 
     def _publish(self) -> Response:
         with one_change():
-            row, reason = self.get_object(), self._reason()
-            draft = versions.draft_of(row)
-            if draft is not None:
-                self._put_into_force(lambda user: versions.publish(draft, user, reason, Origin.API))
-            else:
+            row, reason = self.get_object(), given_reason(self.request)
+            draft = row if row.state == Operation.State.DRAFT else versions.draft_of(row)
+            if draft is None or draft == row:  # with errors at the fields that they are about
                 data = {"state": "published", "sunset": None, "reason": reason}
                 serializer = self.get_serializer(row, data=data, partial=True)
                 serializer.is_valid(raise_exception=True)
-                self.perform_update(serializer)
+            if draft is not None:
+                return self._put_into_force(lambda user: approvals.submit(draft, user, reason, Origin.API))
+            self.perform_update(serializer)
             return Response(self._serialized(self.find_object()))
 
-    def _reason(self) -> str:
-        given = serializers.ReasonSerializer(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return str(given.validated_data["reason"])
-
-    def _put_into_force(self, publish: Callable[[User], OperationVersion]) -> None:
-        """Publish a version. Raises ValidationError with why it must not be."""
+    def _put_into_force(self, publish: Callable[[User], OperationVersion | PublishRequest]) -> Response:
+        """Publish a version or request it. Raises ValidationError with why it must not be."""
         try:
-            publish(self.request.user)
+            made = publish(self.request.user)
         except DjangoValidationError as error:
-            raise ValidationError({"non_field_errors": error.messages}) from None
+            raise serializers.refusal(error) from None
+        if isinstance(made, PublishRequest):
+            return Response(serializers.PublishRequestSerializer(made).data, status.HTTP_202_ACCEPTED)
+        return Response(self._serialized(self.find_object()))
 
     @extend_schema(responses=serializers.VersionSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"])
@@ -563,9 +567,61 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
 
     def _revert(self, number: str) -> Response:
         with one_change():
-            version, reason = self._version(number), self._reason()
-            self._put_into_force(lambda user: versions.revert(version, user, reason))
-            return Response(self._serialized(self.find_object()))
+            version, reason = self._version(number), given_reason(self.request)
+            return self._put_into_force(lambda user: versions.revert(version, user, reason))
+
+
+def given_reason(request: Request) -> str:
+    """Return the reason in a request's body. Raises ValidationError."""
+    serializer = serializers.ReasonSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return str(serializer.validated_data["reason"])
+
+
+class PublishRequests(ReadableMixin, RegistryViewSet):
+    """What was requested to be published, and the decisions of second persons."""
+
+    queryset = PublishRequest.objects.select_related("operation__service__agency", "requested_by", "decided_by")
+    serializer_class = serializers.PublishRequestSerializer
+    filters = {"state": ("state", _text), "agency": ("operation__service__agency__code", _text)}
+    acts_as: ClassVar[Mapping[str, str]] = dict.fromkeys(("approve", "reject", "withdraw"), "GET")
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the visible requests about the kinds of operation that the user may view."""
+        kinds = [kind for kind, right in approvals.VIEWING.items() if self.request.user.has_perm(right)]
+        return super().get_queryset().filter(operation__kind__in=kinds)
+
+    def get_object(self) -> Any:
+        return self.find_object()  # approvals.py locks it
+
+    @extend_schema(request=serializers.ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Publish what was requested. 409 if the draft has changed since."""
+        return with_lookups(lambda: self._decide(approvals.approve))
+
+    @extend_schema(request=serializers.ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, pk: str) -> Response:
+        """Reject the request, with a reason."""
+        return self._decide(approvals.reject)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: str) -> Response:
+        """Withdraw the own request."""
+        return self._decide(lambda row, user, _reason: approvals.withdraw(row, user))
+
+    def _decide(self, decide: Callable[[PublishRequest, User, str], Any]) -> Response:
+        row = self.find_object()
+        try:
+            decide(row, self.request.user, given_reason(self.request))
+        except DjangoValidationError as error:
+            raise serializers.refusal(error) from None
+        row.refresh_from_db()
+        if decide == approvals.approve and row.state != PublishRequest.State.APPROVED:
+            raise Conflict(_("The draft has changed: the request no longer counts. Nothing was published."))
+        return Response(self.get_serializer(row).data)
 
 
 class Keys(ReadableMixin, WritableMixin, RegistryViewSet):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from dataservices.routines import with_lookups
 from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
+from registry.lookups import with_lookups
 from registry.models import SnapshotVersion
 
 

@@ -31,7 +31,7 @@ from proxyservices.models import (
     undeclared_message,
 )
 from proxyservices.models.operations import SOAP_STYLES
-from registry import secrets, versions
+from registry import approvals, secrets, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -311,7 +311,7 @@ class BundleWriter:
                 self.declare_missing(row, name)
             if isinstance(row, DataOperation) and row.sql != sql_before and "parameters" not in lists:
                 row.relax_optional()
-            self.record(row, path, stored is None or stored.state == Operation.State.DRAFT)
+            self.record(row, path, stored is None or not stored.is_callable)
         else:
             self.failed.add(("operation", name))
 
@@ -325,8 +325,9 @@ class BundleWriter:
         try:
             versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft)
         except ValidationError as error:
+            hint = f" {_('Give it with --reason.')}" if isinstance(error, approvals.ReasonNeeded) else ""
             for message in error.messages:
-                self.reader.problem(path, message)
+                self.reader.problem(path, message + hint)
 
     def set_source(self, row: DataOperation, block: Block, path: str) -> Changes:
         """Set the source that the file names: a code of the same agency, or agency/code. Return the change."""

@@ -23,7 +23,7 @@ from registry.admin.theme import display, text_area
 
 @admin.register(ProxyOperation)
 class ProxyOperationAdmin(ImportPage, SamplesPage, OperationAdmin):
-    list_display = ("address", "title", "state_label", "access", "style_label", "updated_at")
+    list_display = ("address", "title", "state_label", "access_label", "style_label", "updated_at")
     list_before_template = "mantra/proxy_list.html"
     change_form_outer_before_template = "mantra/proxy_before.html"
     fieldsets = (

@@ -20,7 +20,7 @@ from registry.admin.confirming import CodeForm
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display, select
 from registry.models import Agency, ApiToken, Operation, User
-from registry.roles import ADMINISTRATOR, PROVIDER, PUBLISHER, REQUESTER, ROLES, SUPERVISOR, WITHOUT_AGENCY
+from registry.roles import ADMINISTRATOR, HEAD, PROVIDER, PUBLISHER, REQUESTER, ROLES, SUPERVISOR, WITHOUT_AGENCY
 
 # The roles are a fixed table (registry/roles.py): groups are not edited by hand.
 admin.site.unregister(Group)
@@ -59,6 +59,7 @@ class AgencyAdmin(ScopedAdmin):
 ROLE_LABELS = {
     ADMINISTRATOR: _("Administrator: runs the bus, views and changes the data of all agencies"),
     SUPERVISOR: _("Supervisor: views the records of all agencies, changes nothing"),
+    HEAD: _("Head: views all of an agency and approves what it publishes, changes nothing else"),
     PROVIDER: _("Provider: manages an agency's services, sources and data operations"),
     PUBLISHER: _("Publisher: manages an agency's services and proxy operations"),
     REQUESTER: _("Requester: manages an agency's applications and keys"),

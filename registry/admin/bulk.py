@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from registry import tenancy, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import select
+from registry.lookups import with_lookups
 from registry.models import Operation, Service, SnapshotVersion, User
 
 #: Errors that are shown of an action.
@@ -32,8 +33,9 @@ def publish(operation: Operation, user: User) -> bool:
     if operation.state == Operation.State.DRAFT:
         versions.publish(operation, user)
         return True
+    had_callers = operation.is_callable
     _change(operation, state=Operation.State.PUBLISHED)
-    versions.record(operation, user)
+    versions.record(operation, user, was_draft=not had_callers)
     return False
 
 
@@ -122,11 +124,7 @@ class BulkActions(_Page):
             if skip and operation.state == skip:
                 continue
             try:
-                with transaction.atomic():
-                    SnapshotVersion.lock()
-                    if not act(operation, request.user):  # type: ignore[arg-type]
-                        label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
-                        self.log_change(request, operation, [{"changed": {"fields": [label]}}])
+                with_lookups(lambda row=operation: self._one(request, row, act, field))  # type: ignore[misc]
             except ValidationError as error:
                 problems.append(f"{operation}: {' '.join(error.messages)}")
             else:
@@ -134,3 +132,13 @@ class BulkActions(_Page):
         for problem in problems[:SHOWN_ERRORS]:
             self.message_user(request, problem, messages.ERROR)
         return done
+
+    @transaction.atomic
+    def _one(self, request: HttpRequest, operation: Any, act: Callable[[Operation, User], bool], field: str) -> None:
+        """Do something with an operation, and log it. What it needs of a source is looked up outside, then repeated."""
+        SnapshotVersion.lock()
+        operation.refresh_from_db()
+        if act(operation, request.user):  # type: ignore[arg-type]
+            return
+        label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
+        self.log_change(request, operation, [{"changed": {"fields": [label]}}])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
@@ -111,7 +111,7 @@ class AllOperationsAdmin(ScopedAdmin):
 class OperationAdmin(OperationPage, BulkActions, VersionedPage):
     """The common part of the pages of both kinds of operation."""
 
-    list_display: tuple[Any, ...] = ("address", "title", "state_label", "access", "updated_at")
+    list_display: tuple[Any, ...] = ("address", "title", "state_label", "access_label", "updated_at")
     list_display_links = ("address", "title")
     list_filter: tuple[Any, ...] = (
         ("state", ChoicesDropdownFilter),
@@ -125,6 +125,11 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
     change_form_outer_before_template = "mantra/operation_before.html"
     autocomplete_fields: tuple[str, ...] = ("service",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        fields = Field.objects.filter(operation=OuterRef("pk"))
+        closed = fields.exclude(classification=Field.Classification.PUBLIC)
+        return super().get_queryset(request).annotate(has_fields=Exists(fields), has_closed_fields=Exists(closed))
+
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
         {"classes": on_tab("access"), "fields": (("state", "access"), ("revision", "updated_at"))},
@@ -137,6 +142,14 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
     @display(description=_("address"), ordering="code")
     def address(self, operation: Any) -> str:
         return str(operation.address)
+
+    @display(description=_("access"), ordering="access", label={"broken": "danger"})
+    def access_label(self, operation: Any) -> tuple[str, Any]:
+        """The access; for one that no operation may have with such fields, from before there was a rule, that too."""
+        is_open = operation.access == Operation.Access.OPEN
+        if is_open and operation.is_callable and (operation.has_closed_fields or not operation.has_fields):
+            return "broken", _("open, not all columns are public")
+        return operation.access, _("open") if is_open else _("restricted")
 
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, operation: Any) -> tuple[str, str]:

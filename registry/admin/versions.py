@@ -19,10 +19,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from registry import versions
+from registry import approvals, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.posted_rows import carried_over
-from registry.models import Operation, OperationVersion
+from registry.models import Operation, OperationVersion, PublishRequest
 from registry.models.versions import MAX_REASON
 from registry.secrets import EncryptedField
 
@@ -31,6 +31,7 @@ MAX_SHOWN = 20
 #: Characters of a stored value that she is shown.
 MAX_VALUE = 2_000
 DRAFT = "draft"
+Origin = OperationVersion.Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,24 @@ class VersionedPage(ScopedAdmin):
         state = _state(request)
         assert state is not None
         if obj.draft_of_id is not None:
+            self._check_return(request, obj, state.published)
             _apply_unversioned(obj, state.published)
             obj.state, obj.sunset = Operation.State.DRAFT, None
         elif obj.state != Operation.State.DRAFT:
             state.to_publish = (obj.state, obj.sunset)
             obj.state, obj.sunset = Operation.State.DRAFT, None
         super().save_model(request, obj, form, change)
+
+    def _check_return(self, request: HttpRequest, obj: Any, published: Any) -> None:
+        """Keep a retired operation retired if it may not be published again as it is."""
+        if published.is_callable or not obj.is_callable:
+            return
+        found = versions.definition(published)
+        try:
+            approvals.check(versions.Change(published, published, None, found, request.user, "", Origin.ADMIN))  # type: ignore[arg-type]
+        except ValidationError as error:
+            obj.state, obj.sunset = published.state, published.sunset
+            self._say(request, _("Not published again. Set the state to draft and publish the draft:"), error)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         state = _state(request)
@@ -226,6 +239,7 @@ class VersionedPage(ScopedAdmin):
             "base": draft.revision if draft is not None else None,
             "own_draft": row.state == Operation.State.DRAFT,
             "count": row.versions.count(),
+            "request": approvals.waiting_request(row),
             "may_change": self.has_change_permission(request, row),
             "stamp": stamp(draft or row),
             "max_reason": MAX_REASON,
@@ -260,7 +274,9 @@ class VersionedPage(ScopedAdmin):
             for each, earlier in zip_longest(found, found[1:])
         ][:MAX_VERSIONS]
         older = found[MAX_VERSIONS - 1].number if len(found) > MAX_VERSIONS else None
-        return self._page(request, row, "mantra/versions.html", _("Versions"), versions=shown, older=older)
+        requests = row.publish_requests.select_related("requested_by", "decided_by")[:MAX_VERSIONS]
+        context = {"versions": shown, "older": older, "requests": requests}
+        return self._page(request, row, "mantra/versions.html", _("Versions"), **context)
 
     def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Two definitions side by side: GET parameters old and new, each a number or "draft"."""
@@ -334,7 +350,7 @@ class VersionedPage(ScopedAdmin):
             text = _("Confirm that this draft replaces the changes that were published meanwhile.")
             self.message_user(request, text, messages.ERROR)
         else:
-            self._try(request, _("Not published:"), lambda reason: versions.publish(draft, request.user, reason))  # type: ignore[arg-type]
+            self._try(request, _("Not published:"), lambda reason: approvals.submit(draft, request.user, reason))  # type: ignore[arg-type]
         return self.redirect_to(request, row)
 
     def _discard(self, request: HttpRequest, row: Any) -> HttpResponse:
@@ -355,13 +371,18 @@ class VersionedPage(ScopedAdmin):
             self._try(request, _("Not published:"), lambda reason: versions.revert(version, request.user, reason))  # type: ignore[arg-type]
         return self.redirect_to(request, row)
 
-    def _try(self, request: HttpRequest, failed: Any, publish: Callable[[str], OperationVersion]) -> None:
+    def _try(
+        self, request: HttpRequest, failed: Any, publish: Callable[[str], OperationVersion | PublishRequest]
+    ) -> None:
         try:
-            version = publish(request.POST.get("reason", "").strip())
+            made = publish(request.POST.get("reason", "").strip())
         except ValidationError as error:
             self._say(request, failed, error)
         else:
-            text = gettext("Published as v%(new)d. Callers get it within a second.") % {"new": version.number}
+            if isinstance(made, PublishRequest):
+                text = gettext("Requested. It is published when a second person of the agency approves it.")
+            else:
+                text = gettext("Published as v%(new)d. Callers get it within a second.") % {"new": made.number}
             self.message_user(request, text, messages.SUCCESS)
 
     def _try_draft(self, request: HttpRequest, row: Any, version: OperationVersion) -> None:

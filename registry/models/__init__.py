@@ -15,6 +15,7 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
+from registry.models.publish_requests import PublishRequest
 from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
 from registry.models.versions import OperationVersion, VersionText
@@ -32,6 +33,7 @@ __all__ = [
     "Operation",
     "OperationVersion",
     "Parameter",
+    "PublishRequest",
     "RegistryChange",
     "RegistryModel",
     "SampleRequest",

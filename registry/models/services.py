@@ -137,6 +137,11 @@ class Operation(AddressPart):
         return specific
 
     @property
+    def is_callable(self) -> bool:
+        """True if callers can call the operation in its state."""
+        return self.state in (self.State.PUBLISHED, self.State.DEPRECATED)
+
+    @property
     def searched_names(self) -> frozenset[str]:
         """The names, in lower case, by which callers can search: those of parameters and of what they go to."""
         return frozenset(parameter.name.lower() for parameter in self.parameters.all())

@@ -12,7 +12,7 @@ from registry.models.bounds import BoundedTextField
 from registry.models.services import Operation
 
 #: Characters of a definition as JSON, without its large texts; of a large text; of a reason.
-MAX_DEFINITION, MAX_VERSION_TEXT, MAX_REASON = 30_000_000, 4_000_000, 500
+MAX_DEFINITION, MAX_VERSION_TEXT, MAX_REASON = 30_000_000, 4_000_000, bounds.REASON
 
 
 class OperationVersion(models.Model):

@@ -114,11 +114,11 @@ def discard(draft: Operation) -> None:
 @transaction.atomic
 def absorb(draft: Operation) -> None:
     """Make a draft what its operation consists of, which no longer has callers: it is its own draft then."""
+    SnapshotVersion.lock()
+    draft = _stored(draft)
     operation = draft.draft_of
     if operation is None or operation.state != Operation.State.DRAFT:
         raise ValueError("not a draft beside an operation without callers")
-    SnapshotVersion.lock()
-    draft = _stored(draft)
     apply(definition(draft), _stored(operation), large_texts(draft).__getitem__)
     draft.delete()
 

@@ -31,6 +31,7 @@ from registry.models import (
     Grant,
     Operation,
     Parameter,
+    PublishRequest,
     SampleRequest,
     Service,
     User,
@@ -86,6 +87,7 @@ class MarkedAgency:
     grant: Grant
     record: CallRecord
     token: ApiToken
+    request: PublishRequest
     rows: list[Model] = field(default_factory=list)
 
 
@@ -148,11 +150,11 @@ def make_agency(mark: str) -> MarkedAgency:
     token, _plain = ApiToken.issue(user, timezone.now() + timedelta(days=1))
     ApiToken.objects.filter(pk=token.pk).update(public=f"mtr_{mark}t")
     token.refresh_from_db()
-    found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token)
+    asked = PublishRequest.objects.create(operation=operation, digest="0" * 64, requested_by=user, reason=f"Uji {mark}")
+    found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token,
-        uploaded,
+        application, key, grant, record, token, asked, uploaded,
     ]  # fmt: skip
     return found
 

@@ -51,7 +51,7 @@ def test_a_role_is_needed_and_most_roles_need_an_agency(sign_in: SignIn, strange
     admin = sign_in("Administrator")
     assert "role" in errors(admin.post(ADD, {**NEW, "agency": stranger.pk}))
     assert "role" in errors(admin.post(ADD, {**NEW, "agency": stranger.pk, "role": "Dewa"}))
-    for role in ("Provider", "Publisher", "Requester"):
+    for role in ("Head", "Provider", "Publisher", "Requester"):
         assert "agency" in errors(admin.post(ADD, {**NEW, "role": role}))
     assert admin.post(ADD, {**NEW, "role": "Administrator"}).status_code == 302
 
@@ -67,7 +67,7 @@ def test_the_form_sets_no_superuser_and_no_rights_of_its_own(sign_in: SignIn, st
 
 
 def test_others_cannot_touch_users(sign_in: SignIn, stranger: Agency) -> None:
-    for role in ("Provider", "Publisher", "Requester", "Supervisor"):
+    for role in ("Head", "Provider", "Publisher", "Requester", "Supervisor"):
         client = sign_in(role, stranger)
         own = User.objects.get(username=f"{role.lower()}-asing")
         assert client.post(ADD, {**NEW, "role": "Administrator"}).status_code == 403

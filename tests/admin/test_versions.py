@@ -276,6 +276,7 @@ def test_the_comparison_shows_both_sides(cast: Cast, provider: Client) -> None:
     assert (
         'class="mantra-old"' in page and "SELECT id, nama, unit, gaji FROM orang" in page and "WHERE id = :id" in page
     )
+    save(provider, operation, form_of(provider, operation), access="restricted")
     publish(provider, operation)
     assert "mantra-pair" in provider.get(address(operation, "compare") + "?old=1&new=2").content.decode()
     assert provider.get(address(operation, "compare") + "?old=1&new=77").status_code == 404

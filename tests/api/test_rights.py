@@ -15,7 +15,18 @@ from django.utils import timezone
 from dataservices.models import UPLOADS, DataSource, UploadedTable
 from mantra.api.urls import router
 from proxyservices.models import Backend, BackendServer, ProxyOperation
-from registry.models import AccessKey, Agency, ApiToken, Application, CallRecord, Grant, Operation, Service, User
+from registry.models import (
+    AccessKey,
+    Agency,
+    ApiToken,
+    Application,
+    CallRecord,
+    Grant,
+    Operation,
+    PublishRequest,
+    Service,
+    User,
+)
 from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
 from tests.proxy.publishing import add_server
@@ -37,6 +48,9 @@ def rows(cast: Cast) -> dict[str, Any]:
     )
     user = User.objects.create(username="orang", agency=cast.provider)
     uploads = DataSource.objects.create(agency=cast.provider, code="unggahan", engine="sqlite", database=UPLOADS)
+    asked = PublishRequest.objects.create(
+        operation=Operation.objects.get(code="satu"), digest="0" * 64, requested_by=user, reason="Uji"
+    )
     return {
         "uploaded-tables": UploadedTable.objects.create(source=uploads, name="pegawai", title="Pegawai"),
         "agencies": cast.provider,
@@ -45,6 +59,7 @@ def rows(cast: Cast) -> dict[str, Any]:
         "backends": server.backend,
         "services": cast.service,
         "operations": Operation.objects.get(code="satu"),
+        "publish-requests": asked,
         "applications": cast.application,
         "keys": cast.key_row,
         "grants": cast.grants["satu"],
@@ -63,6 +78,7 @@ MAKING: dict[str, dict[str, Any]] = {
     "operations": {
         "kind": "data", "service": "prov/data", "code": "baru", "source": "prov/uji", "sql": "SELECT id FROM orang",
     },
+    "publish-requests": {"operation": "prov/data/satu", "reason": "uji"},
     "applications": {"agency": "kons", "code": "baru", "title": "Baru"},
     "keys": {"application": "kons/app"},
     "grants": {"application": "kons/app", "operation": "prov/data/alias", "purpose": "uji"},
@@ -81,7 +97,7 @@ def actions(view: Any) -> list[str]:
 def book() -> list[Any]:
     models = (
         Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend, BackendServer,
-        UploadedTable,
+        UploadedTable, PublishRequest,
     )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 
@@ -132,7 +148,7 @@ def test_a_supervisor_sees_all_and_changes_nothing(
 def test_what_a_stranger_cannot_make_an_administrator_can(rows: dict[str, Any], administrator: Person) -> None:
     for prefix, body in MAKING.items():
         # A table needs a file: test_uploads.py.
-        wanted = {"users": 405, "calls": 403, "uploaded-tables": 400}.get(prefix, 201)
+        wanted = {"users": 405, "calls": 403, "uploaded-tables": 400, "publish-requests": 403}.get(prefix, 201)
         answer = administrator.post(f"{prefix}/", body)
         assert answer.status_code == wanted, (prefix, answer.content)
 

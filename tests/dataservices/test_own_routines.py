@@ -211,6 +211,7 @@ def asked(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return frozenset({"kantor.dobel"}) & frozenset(names)
 
     monkeypatch.setattr(routines, "_look_up", ask)
+    monkeypatch.setattr("dataservices.publishing_rules.column_names", lambda query: ["x", "y"])
     for code in ("hidup", "mati"):
         DataSource.objects.create(agency=cast.provider, code=code, engine="postgresql", host=code, database="x")
     return depths

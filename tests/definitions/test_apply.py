@@ -73,7 +73,7 @@ CREDENTIAL = '    credential: "rahasia-hulu"\n'
 
 def run(text: str, dry_run: bool = False, **environment: str) -> Report:
     around = Environment({"TABLE": str(make_table()), "SANDI": "kata-sandi", **environment}, Path.cwd())
-    return apply(text, around, dry_run)
+    return apply(text, around, dry_run, reason="uji")
 
 
 def fine(text: str, **environment: str) -> Report:

@@ -567,6 +567,7 @@ def bundle(*urls: str) -> dict[str, Any]:
         "state": "published",
         "style": "pass-through",
         "access": "open",
+        "fields": [{"name": "isi", "classification": "public"}],
         "read_timeout_ms": 300,
         "upstreams": upstreams,
     }

@@ -17,7 +17,7 @@ from mantra.definitions.export import export
 from mantra.definitions.reading import Environment
 from proxyservices.models import Backend, BackendServer, ParameterMapping, mappings_to_reenter
 from registry import tenancy, versions
-from registry.models import Grant, Operation, OperationVersion, Parameter, VersionText
+from registry.models import Field, Grant, Operation, OperationVersion, Parameter, VersionText
 from registry.snapshot import holder
 from registry.versions import publishing
 from tests.admin.conftest import make_user
@@ -213,6 +213,7 @@ def test_the_management_api_makes_versions(cast: Cast) -> None:
 
 
 def test_bundles_make_versions(cast: Cast) -> None:
+    Field.objects.create(operation=cast.operations["terbuka"], name="jumlah", classification="public")
     text = export()
     assert not apply(text, Environment({}, Path("/"))).problems
     assert not apply(text.replace("gaji FROM", "lahir FROM"), Environment({}, Path("/")), reason="kolom").problems

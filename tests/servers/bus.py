@@ -156,7 +156,8 @@ class Bus(Served):
 
     def apply(self, bundle: Any) -> None:
         # JSON is YAML.
-        self.manage("apply_definitions", "-", given=bundle if isinstance(bundle, str) else json.dumps(bundle))
+        text = bundle if isinstance(bundle, str) else json.dumps(bundle)
+        self.manage("apply_definitions", "-", "--reason", "uji", given=text)
 
     def issue_key(self, application: str) -> str:
         return self.manage("issue_key", application).strip()

@@ -38,3 +38,9 @@ def test_s21_a_redirect_to_itself_is_refused(tmp_path: Path) -> None:
     code, told = check(tmp_path, MANTRA_HTTPS="1", MANTRA_HTTPS_REDIRECT="1")
     assert code != 0
     assert "mantra.E004" in told
+
+
+def test_the_second_person_has_three_settings(tmp_path: Path) -> None:
+    code, told = check(tmp_path, MANTRA_SECOND_PERSON="ya")
+    assert code != 0
+    assert "mantra.E005" in told

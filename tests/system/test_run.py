@@ -228,7 +228,7 @@ def test_kill_9_in_the_middle_of_a_load_loses_no_answered_call(bus: Run) -> None
 
 
 def test_revoking_takes_hold_within_a_second(bus: Run) -> None:
-    bus.manage("apply_definitions", "demo/demo.yaml")
+    bus.manage("apply_definitions", "demo/demo.yaml", "--reason", "uji")
     key = bus.manage("issue_key", "dukcapil/siak").strip()
     path = f"/rest/bkn/simpeg/pegawai_by_nip.json?nip={NIP}"
     wait_until(lambda: bus.get(path, key).status == 200, 1.5, "the new key")

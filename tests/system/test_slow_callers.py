@@ -256,11 +256,19 @@ LARGE_POSTGRESQL = f"SELECT n, replace('{'x' * 60}', 'x', '{'y' * 1000}') AS isi
 def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
     """Operations with a large response, open and with a key, and small ones on the same sources."""
     shared = {"kind": "data", "state": "published", "timeout_ms": 2000}
+    number = {"name": "n", "type": "integer", "classification": "public"}
+    both = [number, {"name": "isi", "classification": "public"}]
     operations = [
-        {"code": "besar", "source": "berkas", "access": "open", "sql": LARGE_SQLITE},
-        {"code": "sedang", "source": "berkas", "access": "open", "sql": LARGE_SQLITE.replace("400", "170")},
-        {"code": "putus", "source": "berkas", "access": "open", "sql": BROKEN_SQLITE},
-        {"code": "kecil", "source": "berkas", "access": "open", "sql": "SELECT 1 AS n"},
+        {"code": "besar", "source": "berkas", "access": "open", "sql": LARGE_SQLITE, "fields": both},
+        {
+            "code": "sedang",
+            "source": "berkas",
+            "access": "open",
+            "sql": LARGE_SQLITE.replace("400", "170"),
+            "fields": both,
+        },
+        {"code": "putus", "source": "berkas", "access": "open", "sql": BROKEN_SQLITE, "fields": [number]},
+        {"code": "kecil", "source": "berkas", "access": "open", "sql": "SELECT 1 AS n", "fields": [number]},
         {"code": "besar_pg", "source": "pg", "access": "restricted", "sql": LARGE_POSTGRESQL},
         {"code": "kecil_pg", "source": "pg", "access": "restricted", "sql": "SELECT 1 AS n"},
     ]
@@ -271,6 +279,7 @@ def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
         "access": "open",
         "max_body_bytes": 30_000_000,
         "max_concurrent_calls": 2,
+        "fields": [{"name": "isi", "classification": "public"}],
         "upstreams": [{"url": upstream.url, "credential_kind": "none"}],
     }
     source = {"engine": "postgresql", "host": "127.0.0.1", "port": str(postgresql.port), "database": "mantra"}

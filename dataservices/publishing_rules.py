@@ -1,0 +1,116 @@
+"""What the rules of publishing need to know of data operations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+
+from adapters import adapter_class
+from dataservices import sql
+from dataservices.authoring import column_names
+from dataservices.models import DataOperation, DataSource
+from dataservices.unsaved import AuthoringError, UnsavedQuery
+from registry.lookups import look_up
+from registry.publishing import PublishedKind
+from registry.versions import Change, Definition
+
+#: What decides about the columns of a result.
+_COLUMNS = ("source", "sql", "page_size", "writes")
+_LISTS = ("fields", "parameters")
+
+
+def _origins(definition: Definition) -> frozenset[str]:
+    return frozenset({definition["columns"]["source"]["label"]})
+
+
+def _query(definition: Definition) -> str:
+    """Return the tokens of the SQL, or the SQL itself if its source no longer exists."""
+    columns = definition["columns"]
+    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
+    text: str = columns["sql"]
+    return text if source is None else sql.normalised(text, adapter_class(source.engine).dialect)
+
+
+# ---------------------------------------------------------------------------------------- the result
+
+
+def _result(change: Change) -> Sequence[str] | None:
+    """Return the columns of the result, None if they are not known or the same as before.
+
+    Raises ValidationError if a declared column is not among them, or if the source cannot be asked.
+    """
+    row = DataOperation.objects.select_related("source__agency").get(pk=change.row.pk)
+    declared = [each["name"] for each in change.new["lists"]["fields"]]
+    if declared and change.old is not None and _is_same_query(change.old, change.new):
+        return None
+    if not sql.returns_rows(row.sql, row.dialect, row.writes):
+        return ()
+    if not sql.is_query(row.sql, row.dialect) or row.writes:
+        return None
+    columns = _looked_up(row, needed=change.user is not None)
+    if columns is None:
+        return None
+    if missing := [name for name in declared if name not in columns]:
+        raise ValidationError([_missing_message(name, columns) for name in missing])
+    return columns
+
+
+def _is_same_query(old: Definition, new: Definition) -> bool:
+    columns = all(old["columns"].get(name) == new["columns"][name] for name in _COLUMNS)
+    return columns and all(old["lists"].get(name) == new["lists"][name] for name in _LISTS)
+
+
+def _looked_up(row: DataOperation, needed: bool) -> list[str] | None:
+    """Return the columns of an operation's result, as the source describes them. Raises ValidationError.
+
+    None if the source does not respond and they are not ``needed``: an operator's bundle is for many sources, one of
+    which may be down, or not open to the new server yet.
+    """
+    query = UnsavedQuery(row.source, row.sql, tuple(row.parameters.all()), row.page_size)
+    source = json.dumps([row.source.engine, row.source.settings()], sort_keys=True, default=str)
+    wanted = ("columns", row.sql, row.page_size, *((each.name, each.type, each.default) for each in query.parameters))
+    try:
+        found = look_up(source, wanted, lambda: _described(query), AuthoringError)
+    except AuthoringError as error:
+        if not needed:
+            return None
+        text = gettext("The columns of the result cannot be checked now. Publish when the source responds: %(reason)s")
+        raise ValidationError(text % {"reason": error.findings[0].text}) from None
+    if isinstance(found, AuthoringError):
+        raise ValidationError([_position(finding.line, finding.column, finding.text) for finding in found.findings])
+    return found
+
+
+def _described(query: UnsavedQuery) -> list[str] | AuthoringError:
+    """Return the columns, or why the SQL cannot run. Raises AuthoringError if the source cannot be asked."""
+    try:
+        return column_names(query)
+    except AuthoringError as error:
+        if error.findings[0].kind == "source":
+            raise
+        return error
+
+
+def _position(line: int | None, column: int | None, text: str) -> str:
+    if line is None:
+        return text
+    return f"{gettext('Line {line}, column {column}:').format(line=line, column=column)} {text}"
+
+
+def _missing_message(name: str, columns: Collection[str]) -> str:
+    """Return the message about a declared column that is not in the result, with the one that was probably meant."""
+    by_lower = {column.lower(): column for column in columns}
+    meant = get_close_matches(name.lower(), by_lower, 1)
+    if meant:
+        text = gettext("The result has no column %(name)s. Change the field to %(meant)s, or the SQL.")
+        return text % {"name": name, "meant": by_lower[meant[0]]}
+    text = gettext("The result has no column %(name)s. It has: %(columns)s.")
+    listed = list(columns)
+    return text % {"name": name, "columns": ", ".join([*listed[:20], *(["…"] if len(listed) > 20 else [])])}
+
+
+KIND = PublishedKind(limits=("max_rows", "page_size"), origins=_origins, query=_query, result=_result)

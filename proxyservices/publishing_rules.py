@@ -1,0 +1,31 @@
+"""What the rules of publishing need to know of proxy operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxyservices.models import ProxyOperation
+from registry.publishing import PublishedKind
+from registry.versions import Definition
+from registry.versions.definition import plain
+
+
+def _origins(definition: Definition) -> frozenset[str]:
+    backend = definition["columns"]["backend"]
+    return frozenset() if backend is None else frozenset({backend["label"]})
+
+
+def _query(definition: Definition) -> str:
+    """Return what is sent to the backend, without secrets: path, method and mappings."""
+    columns = definition["columns"]
+    methods = columns["allowed_methods"] if columns["style"] == ProxyOperation.Style.PASS_THROUGH else columns["method"]
+    mappings = sorted(_mapping(row) for row in definition["lists"]["mappings"])
+    return "\n".join((columns["style"], methods, columns["path"], *mappings))
+
+
+def _mapping(row: dict[str, Any]) -> str:
+    constant = "" if row["secret"] or row["parameter"] else str(plain(row["value"]))
+    return f"{row['location']} {row['name']} {row['parameter']}{constant}"
+
+
+KIND = PublishedKind(limits=("max_body_bytes",), origins=_origins, query=_query)
