@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Collection, Hashable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.db.models.functions import Length, Lower
 from django.utils import timezone
 from django.utils.text import format_lazy
@@ -23,7 +25,7 @@ from adapters.base import Setting, SourceError, time_zone
 from dataservices import sql as sql_text
 from dataservices.routines import own_routines
 from registry import secret_rules
-from registry.models import Agency, Operation, Parameter, RegistryModel, bounds, code_validator
+from registry.models import Agency, Operation, Parameter, RegistryModel, User, bounds, code_validator
 from registry.models.base import column_validator
 from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
@@ -415,3 +417,61 @@ class UploadVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table} v{self.number}"
+
+
+#: Characters of what a wizard's pages hold; a user's unfinished ones; days for which one that is not touched is kept.
+MAX_WIZARD_DATA, MAX_WIZARD_DRAFTS, WIZARD_DRAFT_DAYS = 400_000, 30, 90
+
+
+class WizardDraft(models.Model):
+    """What a user has entered in the wizard "Publish data". Nobody else sees it. It is no part of the snapshot.
+
+    ``data`` never holds a secret: a new source becomes a row of its own, with its password encrypted.
+    """
+
+    key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="wizard_drafts")
+    agency = models.ForeignKey(Agency, models.SET_NULL, null=True, blank=True, related_name="wizard_drafts")
+    source = models.ForeignKey(DataSource, models.SET_NULL, null=True, blank=True, related_name="wizard_drafts")
+    #: The operation that the wizard changes, or has made; with ``finished_at`` its work is done.
+    operation = models.ForeignKey(DataOperation, models.SET_NULL, null=True, blank=True, related_name="wizard_drafts")
+    #: The last step that was reached.
+    step = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(4)])
+    data = models.JSONField(default=dict, blank=True, validators=[bounds.MaxJsonLength(MAX_WIZARD_DATA)])
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("unfinished publication")
+        verbose_name_plural = _("unfinished publications")
+        ordering = ("-updated_at",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+    @property
+    def summary(self) -> str:
+        """One line for the list of unfinished ones: the title, else the source."""
+        title = str(self.data.get("operation", {}).get("title") or "")
+        return title or (str(self.source) if self.source else gettext("Without a source yet"))
+
+    @classmethod
+    def of(cls, user: User) -> models.QuerySet[WizardDraft]:
+        """Return a user's own, those of the present agency only: people change their agency."""
+        return cls.objects.filter(Q(agency=None) | Q(agency=user.agency_id) | Q(owner__agency=None), owner=user)
+
+    @classmethod
+    def clean_up(cls, now: datetime) -> None:
+        """Delete those that nobody has touched for WIZARD_DRAFT_DAYS before ``now``."""
+        cls.objects.filter(updated_at__lt=now - timedelta(days=WIZARD_DRAFT_DAYS)).delete()
+
+    def clean(self) -> None:
+        super().clean()
+        unfinished = WizardDraft.objects.filter(owner=self.owner_id, finished_at=None)
+        if self._state.adding and unfinished.count() >= MAX_WIZARD_DRAFTS:
+            raise ValidationError(
+                _("There can be at most %(most)d unfinished publications. Finish or delete some."),
+                params={"most": MAX_WIZARD_DRAFTS},
+            )

@@ -59,10 +59,16 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     ),
 )  # fmt: skip
 
+#: The right to open the wizard "Publish data".
+WIZARD = "dataservices.add_dataoperation"
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar: the pages that the user may open, in groups."""
     groups: list[dict[str, Any]] = []
+    if request.user.has_perm(WIZARD):
+        item = {"title": _("Publish data"), "icon": "add_circle", "link": reverse("wizard")}
+        groups.append({"title": "", "items": [item]})
     for title, pages in GROUPS:
         items = [
             {"title": name, "icon": icon, "link": reverse(f"admin:{page}_changelist")}
@@ -80,6 +86,8 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the engines and the first steps to the context of the admin's first page."""
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
+    if request.user.has_perm(WIZARD):
+        context["wizard"] = reverse("wizard")
     context["steps"] = [
         (text, reverse(f"admin:{page}_add")) for text, page, permission in STEPS if request.user.has_perm(permission)
     ]

@@ -18,10 +18,11 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation, a backend, a source or an uploaded table: whoever may delete that may delete them.
+#: Parts of an operation, a backend, a source, an uploaded table or a user: whoever may delete that may delete them.
 PARTS = frozenset(
     {
         "dataservices.uploadversion",
+        "dataservices.wizarddraft",
         "registry.parameter",
         "registry.field",
         "registry.operationversion",
@@ -41,6 +42,7 @@ _UNLOGGED = frozenset(
         "dataservices.uploadversion",
         "dataservices.sourcestate",
         "proxyservices.serverstate",
+        "dataservices.wizarddraft",
         "registry.samplerequest",
         "registry.operationversion",
         "registry.versiontext",

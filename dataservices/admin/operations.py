@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices import authoring
 from dataservices.admin import authoring as authoring_views
+from dataservices.admin.wizard import OperationToWizard
 from dataservices.models import DataOperation
 from dataservices.plan import parameters_message, unused_message
 from dataservices.sql import TemplateError
@@ -63,7 +64,7 @@ class DataFieldInline(FieldInline):
 
 
 @admin.register(DataOperation)
-class DataOperationAdmin(OperationAdmin):
+class DataOperationAdmin(OperationToWizard, OperationAdmin):
     list_display = ("address", "title", "state_label", "access_label", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")

@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from dataservices import uploads
+from dataservices.admin.wizard import TableToWizard
 from dataservices.models import DataSource, UploadedTable
 from dataservices.uploads import Choices, ColumnChoice, Layout, Preview, UploadError
 from registry import tenancy
-from registry.admin.base import ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import capitalise_labels, display, file_input, select, text_input
 from registry.models import Agency, User
@@ -162,7 +162,7 @@ def add_errors(form: forms.Form, error: ValidationError) -> None:
 
 
 @admin.register(UploadedTable)
-class UploadedTableAdmin(ScopedAdmin):
+class UploadedTableAdmin(TableToWizard):
     list_before_template = "mantra/upload_list.html"
     change_form_outer_after_template = "mantra/upload_after.html"
     list_display = ("title", "name", "agency", "rows", "version", "since")
@@ -194,7 +194,7 @@ class UploadedTableAdmin(ScopedAdmin):
         return [path("preview/<int:agency>/<str:token>/", view, name=name), *super().get_urls()]
 
     def row_views(self) -> dict[str, Any]:
-        return {"replace": self.replace_view, "bring-back": self.bring_back_view}
+        return {**super().row_views(), "replace": self.replace_view, "bring-back": self.bring_back_view}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         uploads.sweep()

@@ -58,7 +58,13 @@ def bounded(field: Any) -> bool:
     if isinstance(field, models.JSONField):
         return any(isinstance(each, MaxJsonLength) for each in field.validators)
     return isinstance(
-        field, models.BooleanField | models.DateField | models.ForeignKey | models.OneToOneField | models.BigAutoField
+        field,
+        models.BooleanField
+        | models.DateField
+        | models.ForeignKey
+        | models.OneToOneField
+        | models.BigAutoField
+        | models.UUIDField,
     )
 
 

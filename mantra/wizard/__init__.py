@@ -1,0 +1,1 @@
+"""The wizard "Publish data": from a source to a published data operation in four steps, without SQL."""
