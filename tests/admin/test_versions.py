@@ -12,7 +12,6 @@ from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
 from dataservices.models import DataOperation
-from proxyservices.models import Upstream, UpstreamState
 from registry import versions
 from registry.models import Operation, OperationVersion, Parameter
 from registry.snapshot import holder
@@ -304,21 +303,17 @@ def test_a_draft_is_discarded(cast: Cast, provider: Client) -> None:
 
 def test_no_version_shows_a_secret(cast: Cast, sign_in: SignIn) -> None:
     publisher = sign_in("Publisher", cast.provider)
-    proxy = publish_proxy(
-        cast, "http://satu.contoh/a", upstream={"credential_kind": "bearer", "credential": "kata-rahasia"}
-    )
-    UpstreamState.objects.create(upstream=proxy.upstreams.get(), observer="prober")
-    data = form_of(publisher, proxy)
-    save(publisher, proxy, data, **{"upstreams-0-credential": "rahasia-baru", "upstreams-0-weight": "3"})
-    assert str(proxy.upstreams.get().credential) == "kata-rahasia"
-    save(publisher, proxy, form_of(publisher, proxy), **{"upstreams-0-url": "http://lain.contoh/a"})
-    assert versions.draft_of(proxy).upstreams.get().url == "http://satu.contoh/a"  # the secret is asked for again
+    secret = {"location": "header", "name": "X-Kunci", "value": "kata-rahasia", "secret": True}
+    proxy = publish_proxy(cast, "http://satu.contoh/a", style="rest", path="cari", mappings=(secret,))
+    before = proxy.mappings.get()
+    save(publisher, proxy, form_of(publisher, proxy), **{"mappings-0-value": "rahasia-baru"})
+    assert str(proxy.mappings.get().value) == "kata-rahasia"
     pages = [publisher.get(address(proxy, word)).content.decode() for word in ("compare", "versions", "change")]
     publish(publisher, proxy)
     pages += [publisher.get(address(proxy, word)).content.decode() for word in ("compare", "versions", "history")]
     assert not any("rahasia-baru" in page or "kata-rahasia" in page for page in pages)
-    upstream = Upstream.objects.get(operation=proxy)
-    assert (str(upstream.credential), upstream.weight, upstream.states.count()) == ("rahasia-baru", 3, 1)
+    after = proxy.mappings.get()
+    assert (after.pk, str(after.value)) == (before.pk, "rahasia-baru")
 
 
 # --------------------------------------------------------------------------------------- the try-out

@@ -59,13 +59,12 @@ def test_an_earlier_version_is_read_and_published_again(cast: Cast, owner: Perso
 
 def test_versions_have_no_secrets(cast: Cast) -> None:
     publisher = person("Publisher", cast.provider, "penerbit")
-    proxy = publish_proxy(
-        cast, "http://a.contoh/", upstream={"credential_kind": "bearer", "credential": "kata-rahasia"}
-    )
+    secret = {"location": "header", "name": "X-Kunci", "value": "kata-rahasia", "secret": True}
+    proxy = publish_proxy(cast, "http://a.contoh/", style="rest", path="cari", mappings=(secret,))
     versions.record(proxy, None)
-    found = publisher.get(f"operations/{proxy.pk}/versions/1/").json()["definition"]["lists"]["upstreams"][0]
-    assert found["credential"] == {"secret": True}
-    token = OperationVersion.objects.get().definition["lists"]["upstreams"][0]["credential"]["secret"]
+    found = publisher.get(f"operations/{proxy.pk}/versions/1/").json()["definition"]["lists"]["mappings"][0]
+    assert found["value"] == {"secret": True}
+    token = OperationVersion.objects.get().definition["lists"]["mappings"][0]["value"]["secret"]
     assert token not in json.dumps(found)
 
 
