@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
+from proxyservices.models import Backend, BackendServer
 from registry import versions
 from registry.models import Operation, SampleRequest
 from tests.admin.conftest import SignIn
@@ -79,7 +80,10 @@ def test_samples_of_a_proxy_go_to_both_addresses(cast: Cast, sign_in: SignIn, ht
     httpserver.expect_request("/baru/cari").respond_with_json({"nama": "Budi", "waktu": 2})
     proxy = publish_proxy(cast, httpserver.url_for("/lama"), style="rest", path="cari", parameters=("nip",))
     draft = drafted(proxy, ignored_paths="waktu")
-    draft.upstreams.update(url=httpserver.url_for("/baru"))
+    other = Backend.objects.create(agency=cast.provider, code="baru", credential_kind="none")
+    BackendServer.objects.create(backend=other, url=httpserver.url_for("/baru"))
+    draft.backend = other
+    draft.save()
     publisher.post(address(proxy), {"action": "add", "sample_name": "contoh", "p_nip": "7"})
     (pair,) = publisher.post(address(proxy), {"action": "send"}).context["pairs"]
     assert [(each.path, each.old, each.new) for each in pair.differences] == [("nama", '"Ani"', '"Budi"')]
