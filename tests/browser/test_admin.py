@@ -35,7 +35,7 @@ def test_from_a_source_to_rows(page: Page) -> None:
     page.fill("#id_database", str(file))
     page.get_by_role("button", name="Uji pengaturan ini").click()
     expect(page.locator("#source_test")).to_contain_text("Terhubung ke SQLite")
-    page.click("button[name=_continue]")
+    page.click("#submit-row button[name=_continue]")
     page.get_by_role("button", name="Uji koneksi").click()
     expect(page.get_by_text("Terhubung ke SQLite")).to_be_visible()
 
@@ -44,13 +44,13 @@ def test_from_a_source_to_rows(page: Page) -> None:
     page.select_option("#id_source", label="prov/uji")
     page.fill("#id_code", "cari")
     page.locator(".cm-content").fill("DROP TABLE orang")
-    page.click("button[name=_continue]")
+    page.click("#submit-row button[name=_continue]")
     expect(page.locator(".field-sql .errornote, .field-sql .errors, .errors #id_sql").first).to_be_attached()
 
     page.locator(".cm-content").fill(
         "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id"
     )
-    page.click("button[name=_continue]")
+    page.click("#submit-row button[name=_continue]")
     expect(page.get_by_text("Parameter ditambahkan untuk unit, nama")).to_be_visible()
     assert DataOperation.objects.get().state == "draft"
 

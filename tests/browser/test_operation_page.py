@@ -13,6 +13,8 @@ from tests import cast as cast_module
 from tests.browser.pages import SIZES, person, signed_in
 from tests.proxy.publishing import add_server
 
+#: The SQL editor has the schema, the result and the try-out on one tab: it may be so high.
+EDITOR = 1840
 TABS = ("query", "parameters", "columns", "access", "callers", "calls", "history")
 
 
@@ -61,7 +63,8 @@ def test_no_tab_is_higher_than_two_screens(provider: Page, cast: cast_module.Cas
             tab.click()
             provider.wait_for_function("!document.querySelector('.htmx-request')")
             height = provider.evaluate("document.documentElement.scrollHeight")
-            assert height <= 2 * SIZES["desktop"][1], (str(operation), tab.inner_text(), height)
+            editor = operation.kind == "data" and tab.get_attribute("data-tab-word") == "query"
+            assert height <= (EDITOR if editor else 2 * SIZES["desktop"][1]), (str(operation), tab.inner_text(), height)
         assert provider.locator("[data-tab-word=parameters]").inner_text().endswith("4")
 
 
@@ -79,7 +82,7 @@ def test_tabs_by_keyboard_and_over_a_save(provider: Page, cast: cast_module.Cast
     assert shown(provider) == ["query"]
 
     provider.locator("[data-tab-word=access]").click()
-    provider.locator("button[name=_continue]").click()
+    provider.locator("#submit-row button[name=_continue]").click()
     expect(provider.locator("#part-access")).to_be_visible()
     assert shown(provider) == ["access"]
 
@@ -95,7 +98,7 @@ def test_the_tab_with_an_error_opens(provider: Page, cast: cast_module.Cast) -> 
     provider.locator("[data-tab-word=parameters]").click()
     provider.fill("#id_parameters-0-name", "bukan nama!")
     provider.locator("[data-tab-word=access]").click()
-    provider.locator("button[name=_continue]").click()
+    provider.locator("#submit-row button[name=_continue]").click()
     expect(provider.locator("[data-tab-word=parameters]")).to_have_attribute("data-errors", "1")
     assert shown(provider) == ["parameters"]
 
