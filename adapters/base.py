@@ -8,10 +8,12 @@ to a pool of dataservices.
 from __future__ import annotations
 
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from itertools import islice
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -30,6 +32,23 @@ PING_SECONDS = 2
 ROW_BYTES = 32 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class AuthorWords:
+    """The database's own words about a statement that it refused, for the author of a source's operation.
+
+    ``offset`` is where the error is in the SQL that was given to run(), describe() or explain(); None if the database
+    does not tell. ``near`` is the part of the SQL that the database names as wrong, "" if it names none.
+    """
+
+    text: str
+    offset: int | None = None
+    near: str = ""
+
+
+#: Characters of the database's words, and of a comment in its catalogue, that are kept.
+MAX_WORDS, MAX_COMMENT = 2000, 300
+
+
 class SourceError(Exception):
     """A source failed. ``reason`` is a word from REASONS; the driver's own text is discarded.
 
@@ -39,6 +58,8 @@ class SourceError(Exception):
     """
 
     unanswered = False
+    #: What the database said, only of a statement that ran with Limits.author: for its author, for no caller or log.
+    words: AuthorWords | None = None
 
     def __init__(self, reason: str, sqlstate: str = "") -> None:
         super().__init__(f"{reason} {sqlstate}".strip())
@@ -138,7 +159,8 @@ class Limits:
 
     ``width`` is the number of bytes that a row may have, and about half of what may arrive in one chunk. ``plain``: the
     statement only reads and calls only functions that leave nothing behind in the session, so that its connection needs
-    no restore().
+    no restore(). ``author``: the author of the statement reads the outcome, so that a QueryFailed has the database's
+    own words.
     """
 
     rows: int
@@ -146,6 +168,7 @@ class Limits:
     writes: bool = False
     width: int = ROW_BYTES
     plain: bool = False
+    author: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +235,7 @@ class ColumnInfo:
     kind: str | None
     nullable: bool = True
     key: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +250,72 @@ class Key:
     kind: str
     columns: tuple[str, ...]
     target: tuple[str, str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table or view with its columns and foreign keys. ``kind`` is "table" or "view".
+
+    ``rows`` is about how many rows it has, by the source's own statistics; None if that is unknown.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[ColumnInfo, ...] = ()
+    foreign_keys: tuple[Key, ...] = ()
+    comment: str = ""
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The tables and views of a schema, by name. ``complete``: there are no more than these, with all their columns."""
+
+    tables: tuple[TableInfo, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FullScan:
+    """A step of a plan that reads all of a table. ``rows`` is about how many, None if the plan tells no such number."""
+
+    table: str
+    rows: int | None = None
+
+
+#: The most columns of a catalogue.
+MAX_COLUMNS = 50_000
+
+#: A table of a schema: its name, kind, comment, and about how many rows it has.
+TableRow = tuple[str, str, str, int | None]
+
+
+def catalogue_of(
+    tables: Sequence[TableRow],
+    columns: Iterable[tuple[str, ColumnInfo]],
+    foreign_keys: Iterable[Sequence[Any]],
+    most: int,
+) -> Catalogue:
+    """Return the catalogue of at most ``most`` tables. ``columns`` are (table, column), in order; ``foreign_keys`` are
+    rows of a table's name and a row for keys_of()."""
+    listed = list(islice(columns, MAX_COLUMNS + 1))
+    complete = len(tables) <= most and len(listed) <= MAX_COLUMNS
+    if len(listed) > MAX_COLUMNS:
+        # The last table may lack columns, and those behind it have none.
+        tables = tables[: [name for name, *_ in tables].index(listed[-1][0])]
+    by_table: dict[str, list[ColumnInfo]] = {}
+    for table, column in listed:
+        by_table.setdefault(table, []).append(column)
+    key_rows: dict[str, list[Sequence[Any]]] = {}
+    for table, *row in foreign_keys:
+        key_rows.setdefault(table, []).append(row)
+    return Catalogue(
+        tuple(
+            TableInfo(name, kind, tuple(by_table.get(name, ())), tuple(keys_of(key_rows.get(name, ()))), comment, rows)
+            for name, kind, comment, rows in tables[:most]
+        ),
+        complete,
+    )
 
 
 #: The order in which a table's keys are listed.
@@ -359,6 +449,42 @@ class Adapter(ABC):
     @abstractmethod
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
         """Return the keys and indexes of a table: primary, unique, foreign, others. A view has none."""
+
+    def catalogue(self, connection: Any, schema: str, most: int, seconds: float) -> Catalogue:
+        """Return the first ``most`` tables and views of a schema with their columns and foreign keys.
+
+        It ends within about ``seconds``: with fewer tables, or with TimedOut.
+        """
+        deadline = time.monotonic() + seconds
+        listed = self.tables(connection, schema)
+        tables = []
+        for name, kind in listed[:most]:
+            if time.monotonic() > deadline:
+                break
+            foreign = tuple(key for key in self.keys(connection, schema, name) if key.kind == "foreign")
+            columns = tuple(self.columns(connection, schema, name))
+            rows = self.row_estimate(connection, name, deadline) if kind == "table" else None
+            tables.append(TableInfo(name, kind, columns, foreign, rows=rows))
+        return Catalogue(tuple(tables), complete=len(tables) == len(listed))
+
+    def row_estimate(self, connection: Any, table: str, deadline: float) -> int | None:
+        """Return about how many rows a table has, named without a schema; None if that is unknown at ``deadline``."""
+        return None
+
+    def describe(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        """Return the columns of a statement that reads, as Stream.columns, without fetching its rows.
+
+        ``sql`` and ``arguments`` as for ``run``. Raises as that does.
+        """
+        stream = self.run(connection, sql, arguments, replace(limits, rows=0, writes=False))
+        stream.close()
+        return stream.columns
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        """Return the steps of a plan, as explain() has it, that read all of a table."""
+        return []
 
     def sample(self, connection: Any, schema: str, table: str, limits: Limits) -> Stream:
         """Return the first ``limits.rows`` rows of a table or view, read and raising as ``run`` does."""

@@ -19,6 +19,7 @@ from adapters.base import (
     Adapter,
     ColumnInfo,
     ConnectFailed,
+    FullScan,
     Key,
     Limits,
     QueryFailed,
@@ -152,6 +153,16 @@ class DBase(Adapter):
         parsed = statement.parse_statement(sql)
         self._attach_tables(connection, parsed, deadline)
         return self._sqlite.explain(connection, parsed.text, arguments, limits)
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        return self._sqlite.full_scans(plan)
+
+    def row_estimate(self, connection: Any, table: str, deadline: float) -> int | None:
+        """Return the number of records, deleted ones among them, that the file's header states."""
+        try:
+            return tables(self.source)[0][table.lower()].header().records
+        except (KeyError, Refused, OSError):
+            return None
 
     def _attach_tables(
         self, connection: Any, parsed: statement.Statement, deadline: float

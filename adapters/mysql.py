@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import cache, lru_cache, partial
@@ -17,12 +19,18 @@ from adapters.base import (
     CONNECT_SECONDS,
     CONNECTING,
     LOOK_SECONDS,
+    MAX_COLUMNS,
+    MAX_COMMENT,
+    MAX_WORDS,
     PING_SECONDS,
     READING,
     TIME_ZONE,
     Adapter,
+    AuthorWords,
+    Catalogue,
     ColumnInfo,
     ConnectFailed,
+    FullScan,
     Key,
     Limits,
     QueryFailed,
@@ -33,6 +41,7 @@ from adapters.base import (
     Stream,
     TimedOut,
     before_statement,
+    catalogue_of,
     converted,
     keys_of,
     local_time,
@@ -40,6 +49,7 @@ from adapters.base import (
     quoted,
     statement_error,
 )
+from adapters.placeholders import PYFORMAT, offset_before
 from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, refuses_connections, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first
 
@@ -111,6 +121,36 @@ _OWN_ROUTINES = (
     " AND find_in_set(lower(routine_name), %(names)s) > 0"
     " AND routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
 )
+
+#: The tables and views of a schema.
+_TABLES = (
+    "SELECT table_name, CASE WHEN table_type LIKE '%%VIEW' THEN 'view' ELSE 'table' END, table_comment, table_rows"
+    " FROM information_schema.tables WHERE table_schema = %(schema)s ORDER BY table_name LIMIT {}"
+)
+
+#: The columns of a schema's tables.
+_COLUMNS = (
+    "SELECT table_name, column_name, column_type, data_type, is_nullable, column_key, column_comment"
+    " FROM information_schema.columns WHERE table_schema = %(schema)s"
+)
+
+#: The foreign keys of a schema's tables: the table, and a row for keys_of().
+_FOREIGN_KEYS = (
+    "SELECT table_name, constraint_name, 'foreign', column_name, referenced_table_schema, referenced_table_name,"
+    " referenced_column_name FROM information_schema.key_column_usage WHERE table_schema = %(schema)s"
+    " AND referenced_table_name IS NOT NULL ORDER BY table_name, constraint_name, ordinal_position"
+)
+
+#: A query that returns another one's columns only.
+_NO_ROWS = "SELECT * FROM (\n{}\n) AS mantra LIMIT 0"
+
+#: A step of a plan that reads a whole table, with about how many rows it has.
+_SCAN = re.compile(r"\btable: ([^,]+),.*\btype: ALL\b.*\brows: (\d+)")
+
+#: Where the server stopped reading, by the text that follows; a name that it does not know.
+_NEAR = re.compile(r"\bnear '(.*)' at line \d+$", re.S)
+_OUTSIDE_BMP = re.compile("[^\x00-\uffff]")  # servers write them as ? in messages
+_NAMED = re.compile(r"^(?:Unknown column|Table|FUNCTION|Column) '?([^' ]+)'?", re.I)
 
 _NUMBERS = {
     **dict.fromkeys((1040, 1203, 1226), "too-many-connections"),
@@ -226,6 +266,8 @@ class MySQL(Adapter):
                 stream = _read(connection, limits, deadline, partial(self._watch, connection, deadline, limits))
         except Exception as error:
             fault = _to_source_error(error, watchdog.end(watch))
+            if limits.author and isinstance(fault, QueryFailed):
+                fault.words = _words(error, connection, sql, arguments)
             if isinstance(fault, QueryFailed) and limits.writes:
                 fault = _roll_back(connection) or fault
             raise (fault if started else before_statement(fault)) from None
@@ -356,17 +398,7 @@ class MySQL(Adapter):
         return [(name, kind) for name, kind in rows]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        rows = _query(
-            connection,
-            "SELECT column_name, column_type, data_type, is_nullable, column_key FROM information_schema.columns"
-            " WHERE table_schema = %(schema)s AND table_name = %(table)s ORDER BY ordinal_position",
-            schema=schema,
-            table=table,
-        )
-        return [
-            ColumnInfo(name, type_, _NAMES.get(kind.lower(), "text"), nullable == "YES", key == "PRI")
-            for name, type_, kind, nullable, key in rows
-        ]
+        return [column for _, column in _columns_of_tables(connection, schema, table)] if table else []
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
         rows = _query(
@@ -382,6 +414,37 @@ class MySQL(Adapter):
             table=table,
         )
         return keys_of(rows)
+
+    def catalogue(self, connection: Any, schema: str, most: int, seconds: float) -> Catalogue:
+        deadline = time.monotonic() + seconds
+        tables = _query(connection, _TABLES.format(most + 1), seconds, schema=schema)
+        columns = _columns_of_tables(connection, schema, "", deadline - time.monotonic())
+        foreign = _query(connection, _FOREIGN_KEYS, deadline - time.monotonic(), schema=schema)
+        listed = [
+            (name, kind, comment[:MAX_COMMENT] if kind == "table" else "", rows) for name, kind, comment, rows in tables
+        ]
+        return catalogue_of(listed, columns, foreign, most)
+
+    def describe(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        """As in the base class: the query is a table of another one without rows, unless two of its columns have one
+        name, which no table may have. Then it runs without rows where it has no LIMIT of its own."""
+        try:
+            return self._columns_of_run(connection, _NO_ROWS.format(sql.rstrip().rstrip(";")), arguments, limits)
+        except QueryFailed:
+            # Any other error comes again, and is about the author's own text then.
+            return self._columns_of_run(connection, sql, arguments, limits)
+
+    def _columns_of_run(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        stream = self.run(connection, sql, arguments, replace(limits, rows=0, writes=False))
+        stream.close()
+        return stream.columns
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        return [FullScan(match[1], int(match[2])) for line in plan if (match := _SCAN.search(line))]
 
     def quoted(self, name: str) -> str:
         return quoted(name, "`", "`")
@@ -646,10 +709,54 @@ def _execute(connection: Any, text: str) -> None:
     connection.store_result()
 
 
-def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
-    token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
+def _columns_of_tables(
+    connection: Any, schema: str, table: str, seconds: float = LOOK_SECONDS
+) -> list[tuple[str, ColumnInfo]]:
+    """Return the columns of a table, or of all tables of a schema, each with its table's name."""
+    one = " AND table_name = %(table)s" if table else ""
+    sql = f"{_COLUMNS}{one} ORDER BY table_name, ordinal_position LIMIT {MAX_COLUMNS + 1}"
+    columns = []
+    for row in _query(connection, sql, seconds, schema=schema, table=table):
+        table_, name, type_, kind, nullable, key, comment = row
+        bus_type = _NAMES.get(kind.lower(), "text")
+        column = ColumnInfo(name, type_, bus_type, nullable == "YES", key == "PRI", comment[:MAX_COMMENT])
+        columns.append((table_, column))
+    return columns
+
+
+def _words(
+    error: Exception, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any]
+) -> AuthorWords | None:
+    """Return the server's words about a statement; None if the error is not the server's."""
+    if not isinstance(error, _driver().Error) or len(error.args) < 2:
+        return None
+    text = str(error.args[1])[:MAX_WORDS]
+    match = _NEAR.search(text)
+    if match is not None and isinstance(arguments, Mapping):
+        return AuthorWords(text, _offset(connection, sql, arguments, match[1]))
+    named = _NAMED.search(text)
+    return AuthorWords(text, near=named[1] if named else "")
+
+
+def _offset(connection: Any, sql: str, arguments: Mapping[str, Any], rest: str) -> int | None:
+    """Return the offset in ``sql`` where the server stopped reading; ``rest`` is what it read next, up to 80 bytes."""
+    bound = _bind(connection, sql, arguments).decode(errors="replace")
+    # At the end of the statement there is no rest; a rest that is cut may end within a character.
+    at = _OUTSIDE_BMP.sub("?", bound).rfind(rest.rstrip("\ufffd")) if rest else len(bound.rstrip())
+
+    def length(match: re.Match[str]) -> int:
+        return len(_literal(connection, arguments[match[1]]).decode(errors="replace")) if match[1] else 1
+
+    return offset_before(sql, at, PYFORMAT, length) if at >= 0 else None
+
+
+def _query(connection: Any, sql: str, seconds: float = LOOK_SECONDS, **arguments: str) -> list[Row]:
+    """Return the rows of a query on the catalogue. Raises TimedOut if no time is left for it."""
+    if seconds <= 0:
+        raise TimedOut
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + seconds)
     try:
-        walls = _walls(connection, Limits(rows=100_000, seconds=LOOK_SECONDS))
+        walls = _walls(connection, Limits(rows=100_000, seconds=seconds))
         connection.query(walls + _bind(connection, sql, arguments))
         return list(connection.store_result().fetch_row(0, 0))
     except Exception as error:

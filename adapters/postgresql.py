@@ -18,11 +18,16 @@ from adapters import procedures
 from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
+    MAX_COLUMNS,
+    MAX_WORDS,
     PING_SECONDS,
     TIME_ZONE,
     Adapter,
+    AuthorWords,
+    Catalogue,
     ColumnInfo,
     ConnectFailed,
+    FullScan,
     Key,
     Limits,
     QueryFailed,
@@ -33,11 +38,13 @@ from adapters.base import (
     Stream,
     TimedOut,
     before_statement,
+    catalogue_of,
     keys_of,
     plannable,
     statement_error,
 )
 from adapters.libpq import CancelRequest
+from adapters.placeholders import PYFORMAT, offset_before
 from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, rows_that_fit, widest_row
 
@@ -115,7 +122,49 @@ _OWN_ROUTINES = """
     GROUP BY n.nspname, p.proname HAVING bool_and(l.lanname IN ('sql', 'plpgsql') AND e.objid IS NULL)
 """
 
-_PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
+#: The tables and views of a schema that the account may read, with their comments and numbers of rows.
+_TABLES = """
+    SELECT relname, CASE WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
+    left(pg_catalog.obj_description(oid, 'pg_class'), 300),
+    CASE WHEN reltuples > 0 OR (reltuples = 0 AND relpages > 0) THEN reltuples::bigint END
+    FROM pg_catalog.pg_class
+    WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s)
+    AND relkind IN ('r', 'p', 'f', 'v', 'm') AND has_table_privilege(oid, 'SELECT') ORDER BY relname LIMIT {}
+"""
+
+#: The columns of a table, or of all tables of a schema where the table is "", which none is called.
+_COLUMNS = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+    coalesce(nullif(t.typbasetype, 0), t.oid)::bigint, NOT a.attnotnull, coalesce(a.attnum = ANY (i.indkey), false),
+    left(pg_catalog.col_description(c.oid, a.attnum), 300)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
+    WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+    AND (c.relname = %(table)s OR (%(table)s = '' AND has_table_privilege(c.oid, 'SELECT')))
+    AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum LIMIT {}
+"""
+
+#: The foreign keys of a schema's tables: the table, and a row for keys_of().
+_FOREIGN_KEYS = """
+    SELECT t.relname, c.conname, 'foreign', a.attname, fn.nspname, f.relname, fa.attname
+    FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class t ON t.oid = c.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+    CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (col, target, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.col
+    JOIN pg_catalog.pg_class f ON f.oid = c.confrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+    JOIN pg_catalog.pg_attribute fa ON fa.attrelid = f.oid AND fa.attnum = k.target
+    WHERE n.nspname = %(schema)s AND c.contype = 'f' ORDER BY t.relname, c.conname, k.place
+"""
+
+#: About how many rows a table has, unless it was never analysed.
+_ROW_ESTIMATE = """
+    SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE relname = %(table)s AND relkind IN ('r', 'p', 'f', 'm')
+    AND (reltuples > 0 OR (reltuples = 0 AND relpages > 0)) ORDER BY pg_catalog.pg_table_is_visible(oid) DESC LIMIT 1
+"""
+
+#: A step of a plan that reads a whole table.
+_SCAN = re.compile(r"\bSeq Scan on ([^\s(]+)")
 
 #: Runs of a small statement in one session after which it is prepared there, and how many are counted at most.
 PREPARED_AFTER, MOST_PREPARED = 5, 100
@@ -308,6 +357,7 @@ class PostgreSQL(Adapter):
                 # Fetch its rows one by one next time: these may have been too many at once.
                 self.widths[sql] = limits.width
             if isinstance(fault, QueryFailed):
+                fault = _with_words(fault, error, cursor, sql, arguments, limits)
                 fault = _end_transaction(connection, cursor) or fault
             raise (fault if started else before_statement(fault)) from None
         return watchdog.finish(watch, stream, limits.writes)
@@ -331,7 +381,9 @@ class PostgreSQL(Adapter):
             cursor.execute(_walls(limits.seconds) + sql, arguments)
             return _fetch_whole(cursor, limits)
         width = self.widths.get(sql)
-        if self.small.get(sql) and width is not None and rows_that_fit(width, count) == count:
+        # An author's statement runs once, and not as a part of PREPARE: the server tells positions in its own text.
+        small = self.small.get(sql) and not limits.author
+        if small and width is not None and rows_that_fit(width, count) == count:
             result = self._fetch_at_once(connection, cursor, sql, arguments, limits, width)
             if result is not None:
                 return result
@@ -538,21 +590,7 @@ class PostgreSQL(Adapter):
         return [(name, kind) for name, kind in rows]
 
     def columns(self, connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-        rows = _query(
-            connection,
-            "SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(nullif(t.typbasetype, 0), t.oid)::bigint,"
-            " NOT a.attnotnull, coalesce(a.attnum = ANY (i.indkey), false)"
-            " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
-            " LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"
-            " WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND a.attnum > 0 AND NOT a.attisdropped"
-            " ORDER BY a.attnum",
-            schema=schema,
-            table=table,
-        )
-        return [
-            ColumnInfo(name, type_, TYPES.get(oid, "text"), nullable, key) for name, type_, oid, nullable, key in rows
-        ]
+        return [column for _, column in _columns_of_tables(connection, schema, table)] if table else []
 
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
         rows = _query(
@@ -579,6 +617,36 @@ class PostgreSQL(Adapter):
         )
         return keys_of(rows)
 
+    def catalogue(self, connection: Any, schema: str, most: int, seconds: float) -> Catalogue:
+        deadline = time.monotonic() + seconds
+        tables = _query(connection, _TABLES.format(most + 1), seconds, schema=schema)
+        columns = _columns_of_tables(connection, schema, "", deadline - time.monotonic())
+        foreign = _query(connection, _FOREIGN_KEYS, deadline - time.monotonic(), schema=schema)
+        listed = [(name, kind, comment or "", rows) for name, kind, comment, rows in tables]
+        return catalogue_of(listed, columns, foreign, most)
+
+    def describe(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        """As in the base class: a cursor is declared, and no row is fetched from it."""
+        text = _cursor_text(sql, 0)
+        if text is None:
+            raise QueryFailed("syntax")
+        cursor = connection.cursor()
+        watch = _watch(connection, time.monotonic() + limits.seconds, limits.width)
+        try:
+            _set_time_cap(connection, cursor, limits.seconds)
+            cursor.execute(_walls(limits.seconds) + text, arguments)
+            return _columns(cursor)
+        except Exception as error:
+            fault = _to_source_error(error, connection, watchdog.end(watch))
+            if isinstance(fault, QueryFailed):
+                fault = _with_words(fault, error, cursor, sql, arguments, limits)
+                fault = _end_transaction(connection, cursor) or fault
+            raise fault from None
+        finally:
+            watchdog.end(watch)
+
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
     ) -> list[str]:
@@ -586,6 +654,14 @@ class PostgreSQL(Adapter):
         # With options in parentheses: otherwise a statement that begins with ANALYZE would be run.
         stream = self.run(connection, f"EXPLAIN (FORMAT TEXT) {sql}", arguments, Limits(10_000, limits.seconds))
         return [line for batch in stream for (line,) in batch]
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        # The number of rows in such a line is of those that are left of the table.
+        return [FullScan(match[1].strip('"')) for line in plan if (match := _SCAN.search(line))]
+
+    def row_estimate(self, connection: Any, table: str, deadline: float) -> int | None:
+        rows = _query(connection, _ROW_ESTIMATE, deadline - time.monotonic(), table=table)
+        return rows[0][0] if rows else None
 
 
 class CursorResult(ChunkedResult):
@@ -696,7 +772,7 @@ def _prepared_texts(sql: str, count: int, classes: tuple[type, ...], names: tupl
         order.append(match[1])
         return f" ${len(order)} "
 
-    text = _PLACEHOLDER.sub(replace, sql.rstrip().rstrip(";"))
+    text = PYFORMAT.sub(replace, sql.rstrip().rstrip(";"))
     if any(class_of[name] not in _LITERALS for name in order):
         return None
     types = ", ".join(_LITERALS[class_of[name]] for name in order)
@@ -748,12 +824,64 @@ def _descriptor(connection: Any) -> int:
         raise ConnectFailed("broken") from None
 
 
-def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
+def _columns_of_tables(
+    connection: Any, schema: str, table: str, seconds: float = LOOK_SECONDS
+) -> list[tuple[str, ColumnInfo]]:
+    """Return the columns of a table, or of all tables of a schema, each with its table's name."""
+    rows = _query(connection, _COLUMNS.format(MAX_COLUMNS + 1), seconds, schema=schema, table=table)
+    return [
+        (table_, ColumnInfo(name, type_, TYPES.get(oid, "text"), nullable, key, comment or ""))
+        for table_, name, type_, oid, nullable, key, comment in rows
+    ]
+
+
+def _with_words(
+    fault: SourceError,
+    error: Exception,
+    cursor: Any,
+    sql: str,
+    arguments: Mapping[str, Any] | Sequence[Any],
+    limits: Limits,
+) -> SourceError:
+    """Return the fault, for an author with the server's words and the position in ``sql``."""
+    if limits.author and isinstance(error, _driver().Error):
+        diagnosis = error.diag  # type: ignore[attr-defined]
+        words = "\n".join(filter(None, (diagnosis.message_primary, diagnosis.message_detail, diagnosis.message_hint)))
+        position = _offset(cursor, sql, arguments, diagnosis.statement_position)
+        if position == len(sql.rstrip()):
+            # What the server read next is the bus's.
+            words = words.replace('at or near ";"', "at end of input")
+        fault.words = AuthorWords((words or str(error))[:MAX_WORDS], position)
+    return fault
+
+
+def _offset(cursor: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], position: str | None) -> int | None:
+    """Return the offset in ``sql`` of a position in the message that was sent, which counts from 1."""
+    if position is None or cursor.query is None or not isinstance(arguments, Mapping):
+        return None
+    bound = cursor.mogrify(sql, arguments).decode()
+    start = cursor.query.decode().find(bound)
+    offset = int(position) - 1 - start
+    if start < 0 or offset < 0:
+        return None
+    if offset >= len(bound):
+        return len(sql.rstrip())
+
+    def length(match: re.Match[str]) -> int:
+        return len(cursor.mogrify(match[0], arguments).decode())
+
+    return offset_before(sql, offset, PYFORMAT, length)
+
+
+def _query(connection: Any, sql: str, seconds: float = LOOK_SECONDS, **arguments: str) -> list[Row]:
+    """Return the rows of a query on the catalogue. Raises TimedOut if no time is left for it."""
+    if seconds <= 0:
+        raise TimedOut
     cursor = connection.cursor()
-    token = watchdog.begin(_descriptor(connection), time.monotonic() + LOOK_SECONDS)
+    token = watchdog.begin(_descriptor(connection), time.monotonic() + seconds)
     try:
-        _set_time_cap(connection, cursor, LOOK_SECONDS)
-        cursor.execute(_walls(LOOK_SECONDS) + sql, arguments)
+        _set_time_cap(connection, cursor, seconds)
+        cursor.execute(_walls(seconds) + sql, arguments)
         return cursor.fetchall()  # type: ignore[no-any-return]
     except Exception as error:
         raise _to_source_error(error, connection, watchdog.end(token)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,14 @@ from urllib.parse import quote
 from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
+    MAX_WORDS,
     ROW_BYTES,
     TIME_ZONE,
     Adapter,
+    AuthorWords,
     ColumnInfo,
     ConnectFailed,
+    FullScan,
     Key,
     Limits,
     QueryFailed,
@@ -53,6 +57,26 @@ _PLAN = "EXPLAIN QUERY PLAN "
 #: Statements whose cost is remembered.
 _MOST_COSTS = 500
 _NO_COST = Cost(0, 0, ())
+
+#: Seconds that counting the rows of one table may take.
+COUNT_SECONDS = 1.0
+
+#: The definitions of tables, and of the views over them.
+_DEFINITIONS = (
+    "SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    " AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY type"
+)
+
+#: A step of a plan that reads a whole table.
+_SCAN = re.compile(r"\s*SCAN (?!CONSTANT ROW)(?:TABLE )?(\w+)(?! USING)")
+
+#: SQLite's words about a token that it cannot read, a name that it does not know, and a statement without its end.
+_NEAR = re.compile(r'near "(.+)": syntax error', re.S)
+_NAMED = re.compile(r"(?:no such (?:column|table|function)|ambiguous column name): (.+)")
+_INCOMPLETE = "incomplete input"
+
+#: Places of a token that are tried.
+MAX_PLACES = 100
 
 _DENIED = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA))
 _DENIED_FUNCTIONS = frozenset(("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"))
@@ -175,7 +199,8 @@ class SQLite(Adapter):
             _roll_back(connection)
             if "pattern too complex" in str(error) and isinstance(error, sqlite3.Error):
                 raise ValueRefused(_longest_text(values)) from None
-            raise _to_source_error(error, statement.why, connection.longest) from None
+            fault = _to_source_error(error, statement.why, connection.longest)
+            raise _with_words(fault, error, connection, sql, limits) from None
         watch.end(statement)
         return stored
 
@@ -263,6 +288,42 @@ class SQLite(Adapter):
             table,
         )
         return keys_of([*(("primary key", "primary", name) for (name,) in primary), *indexes, *foreign])
+
+    def row_estimate(self, connection: Any, table: str, deadline: float) -> int | None:
+        """As in the base class: the rows are counted, as far as there is time."""
+        try:
+            sql = f"SELECT count(*) FROM {self.quoted(table)}"  # noqa: S608 (the name is quoted)
+            return int(_query(connection, sql, seconds=min(deadline - time.monotonic(), COUNT_SECONDS))[0][0])
+        except SourceError:
+            return None
+
+    def describe(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        """As in the base class: the statement runs in a database in memory with the same tables, which are empty.
+
+        The type of a column is the declared one of the table's column that it is; None for others.
+        """
+        empty = sqlite3.connect(":memory:", isolation_level=None, factory=Connection, check_same_thread=False)
+        empty.deadline = time.monotonic() + limits.seconds
+        statement = watch.begin(empty, empty.deadline)
+        try:
+            with statement:
+                prepare(empty, writes=True)
+                empty.set_authorizer(authorize)
+                for (definition,) in _query(connection, _DEFINITIONS):
+                    with suppress(sqlite3.Error):  # a table that cannot be made here is missing in the statement
+                        empty.execute(definition)
+                return _described(empty, sql, converted(arguments, self._value))
+        except Exception as error:
+            fault = _to_source_error(error, statement.why)
+            raise _with_words(fault, error, empty, sql, limits) from None
+        finally:
+            watch.end(statement)
+            empty.close()
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        return [FullScan(match[1]) for line in plan if (match := _SCAN.match(line))]
 
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
@@ -433,8 +494,46 @@ def _pragma(connection: Connection, sql: str, *values: str) -> list[Row]:
         connection.set_authorizer(authorize)
 
 
-def _query(connection: Connection, sql: str, *values: str) -> list[Row]:
-    connection.deadline = time.monotonic() + LOOK_SECONDS
+def _described(empty: Connection, sql: str, values: Any) -> tuple[tuple[str, str | None], ...]:
+    """Return names and declared types of a statement's columns in a database without rows."""
+    texts: list[str] = []
+    empty.set_trace_callback(texts.append)
+    columns = empty.execute(sql, values).description
+    empty.set_trace_callback(None)
+    if columns is None:
+        raise QueryFailed("read-only")
+    # A view knows the declared types of its columns. It can have no placeholders: the driver has written the values.
+    empty.execute(f"CREATE TEMP VIEW mantra AS {texts[-1]}")
+    empty.set_authorizer(None)
+    types = empty.execute("SELECT type FROM pragma_table_info('mantra')").fetchall()
+    return tuple((name, _kind(type_)) for (name, *_), (type_,) in zip(columns, types, strict=True))
+
+
+def _with_words(fault: Exception, error: Exception, connection: Connection, sql: str, limits: Limits) -> Exception:
+    """Return the fault, for an author with SQLite's words and the position in ``sql``."""
+    if limits.author and isinstance(fault, QueryFailed) and isinstance(error, sqlite3.Error):
+        text = str(error)
+        syntax, named = _NEAR.match(text), _NAMED.match(text)
+        offset = _syntax_offset(connection, sql, syntax[1]) if syntax else None
+        offset = len(sql.rstrip()) if text == _INCOMPLETE else offset
+        fault.words = AuthorWords(text[:MAX_WORDS], offset, named[1] if named else "")
+    return fault
+
+
+def _syntax_offset(connection: Connection, sql: str, token: str) -> int | None:
+    """Return the offset of the token at which SQLite stopped reading: all before it is the beginning of a statement."""
+    places = [match.start() for match in re.finditer(re.escape(token), sql)]
+    for at in places[:MAX_PLACES] if len(places) > 1 else ():
+        try:
+            connection.execute(f"EXPLAIN {sql[:at]} {token}")
+        except sqlite3.Error as error:
+            if _NEAR.match(str(error)):
+                return at
+    return places[0] if len(places) == 1 else None
+
+
+def _query(connection: Connection, sql: str, *values: str, seconds: float = LOOK_SECONDS) -> list[Row]:
+    connection.deadline = time.monotonic() + seconds
     statement = watch.begin(connection, connection.deadline)
     try:
         with statement:

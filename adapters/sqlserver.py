@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from adapters.base import (
+    LOOK_SECONDS,
     TIME_ZONE,
     ConnectFailed,
     Key,
@@ -116,16 +117,29 @@ class SQLServer(TDSAdapter):
         " AND NOT EXISTS (SELECT 1 FROM sys.system_objects o WHERE LOWER(o.name) = %(name)s)"
     )
     columns_sql = (
-        "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION, c.NUMERIC_SCALE,"
-        " c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
+        "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION,"
+        " c.NUMERIC_SCALE, c.DATETIME_PRECISION, CASE WHEN c.IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
         " CASE WHEN EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS t"
         " JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA"
         " AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'PRIMARY KEY'"
         " AND t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND k.COLUMN_NAME = c.COLUMN_NAME)"
         " THEN 1 ELSE 0 END AS iskey"
-        " FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA = %(schema)s AND c.TABLE_NAME = %(table)s"
-        " ORDER BY c.ORDINAL_POSITION"
+        " FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA = %(schema)s"
+        " AND (c.TABLE_NAME = %(table)s OR %(table)s = '') ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION"
     )
+    row_estimates_sql = (
+        "SELECT o.name AS oname, SUM(p.rows) AS n FROM sys.partitions p JOIN sys.objects o ON o.object_id = p.object_id"
+        " JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE s.name = %(schema)s AND p.index_id IN (0, 1)"
+        " GROUP BY o.name"
+    )
+    comments_sql = (
+        "SELECT o.name AS oname, CAST(c.name AS nvarchar(128)) AS cname, CAST(p.value AS nvarchar(300)) AS words"
+        " FROM sys.extended_properties p JOIN sys.objects o ON o.object_id = p.major_id"
+        " JOIN sys.schemas s ON s.schema_id = o.schema_id"
+        " LEFT JOIN sys.columns c ON c.object_id = p.major_id AND c.column_id = p.minor_id"
+        " WHERE s.name = %(schema)s AND p.class = 1 AND p.name = 'MS_Description'"
+    )
+    describe_switches = ("SET FMTONLY ON;\n", "\n;SET FMTONLY OFF")
     # SHOWPLAN_TEXT needs the right of that name.
     plan_switches = (("SET SHOWPLAN_TEXT ON",), ("SET SHOWPLAN_TEXT OFF",))
 
@@ -142,21 +156,28 @@ class SQLServer(TDSAdapter):
             schema=schema,
             table=table,
         )
-        foreign = self._query(
+        foreign = self._foreign_key_rows(connection, schema, table) if table else []
+        return keys_of([*indexes, *(row[1:] for row in foreign)])
+
+    def _foreign_key_rows(
+        self, connection: Connection, schema: str, table: str, seconds: float = LOOK_SECONDS
+    ) -> list[tuple[Any, ...]]:
+        return self._query(
             connection,
-            "SELECT f.name AS fname, 'foreign' AS kind, c.name AS cname, ts.name AS tschema, t.name AS tname,"
-            " tc.name AS tcolumn FROM sys.foreign_keys f"
+            "SELECT o.name AS oname, f.name AS fname, 'foreign' AS kind, c.name AS cname, ts.name AS tschema,"
+            " t.name AS tname, tc.name AS tcolumn FROM sys.foreign_keys f"
             " JOIN sys.foreign_key_columns x ON x.constraint_object_id = f.object_id"
             " JOIN sys.columns c ON c.object_id = x.parent_object_id AND c.column_id = x.parent_column_id"
             " JOIN sys.objects o ON o.object_id = x.parent_object_id JOIN sys.schemas s ON s.schema_id = o.schema_id"
             " JOIN sys.objects t ON t.object_id = x.referenced_object_id"
             " JOIN sys.schemas ts ON ts.schema_id = t.schema_id"
             " JOIN sys.columns tc ON tc.object_id = t.object_id AND tc.column_id = x.referenced_column_id"
-            " WHERE s.name = %(schema)s AND o.name = %(table)s ORDER BY f.name, x.constraint_column_id",
+            " WHERE s.name = %(schema)s AND (o.name = %(table)s OR %(table)s = '')"
+            " ORDER BY o.name, f.name, x.constraint_column_id",
+            seconds,
             schema=schema,
             table=table,
         )
-        return keys_of([*indexes, *foreign])
 
     def quoted(self, name: str) -> str:
         return quoted(name, "[", "]")

@@ -13,7 +13,17 @@ from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
-from adapters.base import CONNECT_SECONDS, TIME_ZONE, Key, QueryFailed, Setting, converted, keys_of, local_time
+from adapters.base import (
+    CONNECT_SECONDS,
+    LOOK_SECONDS,
+    TIME_ZONE,
+    Key,
+    QueryFailed,
+    Setting,
+    converted,
+    keys_of,
+    local_time,
+)
 from adapters.tds.adapter import TDSAdapter
 from adapters.tds.dialling import Connection
 from adapters.tds.types import precision_and_scale
@@ -88,14 +98,19 @@ class Sybase(TDSAdapter):
         " AND NOT EXISTS (SELECT 1 FROM sybsystemprocs..sysobjects o WHERE lower(o.name) = %(name)s)"
     )
     columns_sql = (
-        "SELECT c.name, t.name AS type, c.length, c.prec, c.scale,"
+        "SELECT o.name AS oname, c.name, t.name AS type, c.length, c.prec, c.scale,"
         " CASE WHEN c.status & 8 = 8 THEN 1 ELSE 0 END AS nullable,"
         " (SELECT count(*) FROM sysindexes i WHERE i.id = c.id AND i.status & 2048 = 2048 AND c.name IN"
         " (index_col(o.name, i.indid, 1), index_col(o.name, i.indid, 2), index_col(o.name, i.indid, 3),"
         " index_col(o.name, i.indid, 4), index_col(o.name, i.indid, 5), index_col(o.name, i.indid, 6))) AS iskey"
         " FROM syscolumns c, sysobjects o, systypes t WHERE c.id = o.id AND t.usertype = c.usertype"
-        " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY c.colid"
+        " AND o.type IN ('U', 'V') AND user_name(o.uid) = %(schema)s AND (o.name = %(table)s OR %(table)s = '')"
+        " ORDER BY o.name, c.colid"
     )
+    row_estimates_sql = (
+        "SELECT name, row_count(db_id(), id) AS n FROM sysobjects WHERE type = 'U' AND user_name(uid) = %(schema)s"
+    )
+    describe_switches = ("SET FMTONLY ON\n", "\nSET FMTONLY OFF")
     plan_switches = (("set showplan on", "set noexec on"), ("set noexec off", "set showplan off"))
 
     def keys(self, connection: Connection, schema: str, table: str) -> list[Key]:
@@ -109,27 +124,37 @@ class Sybase(TDSAdapter):
             schema=schema,
             table=table,
         )
+        foreign = self._foreign_key_rows(connection, schema, table) if table else []
+        # index_col returns NULL past the last column.
+        return keys_of(
+            [(name, kind, column) for name, kind, *columns in indexes for column in columns if column is not None]
+            + [row[1:] for row in foreign]
+        )
+
+    def _foreign_key_rows(
+        self, connection: Connection, schema: str, table: str, seconds: float = LOOK_SECONDS
+    ) -> list[tuple[Any, ...]]:
+        places = range(1, MAX_KEY_COLUMNS + 1)
         pairs = ", ".join(
             f"col_name(r.tableid, r.fokey{at}) AS f{at}, col_name(r.reftabid, r.refkey{at}) AS r{at}" for at in places
         )
         foreign = self._query(
             connection,
-            f"SELECT object_name(r.constrid) AS name, user_name(t.uid) AS owner, t.name AS target, {pairs}"  # noqa: S608 (numbers only)
+            "SELECT o.name AS oname, object_name(r.constrid) AS name, user_name(t.uid) AS owner, t.name AS target,"  # noqa: S608 (numbers only)
+            f" {pairs}"
             " FROM sysreferences r, sysobjects o, sysobjects t WHERE r.tableid = o.id AND r.reftabid = t.id"
-            " AND user_name(o.uid) = %(schema)s AND o.name = %(table)s ORDER BY name",
+            " AND user_name(o.uid) = %(schema)s AND (o.name = %(table)s OR %(table)s = '') ORDER BY oname, name",
+            seconds,
             schema=schema,
             table=table,
         )
-        # index_col and col_name return NULL past the last column.
-        return keys_of(
-            [(name, kind, column) for name, kind, *columns in indexes for column in columns if column is not None]
-            + [
-                (name, "foreign", column, owner, target, pointed)
-                for name, owner, target, *columns in foreign
-                for column, pointed in zip(columns[::2], columns[1::2], strict=True)
-                if column is not None
-            ]
-        )
+        # col_name returns NULL past the last column.
+        return [
+            (of_table, name, "foreign", column, owner, target, pointed)
+            for of_table, name, owner, target, *columns in foreign
+            for column, pointed in zip(columns[::2], columns[1::2], strict=True)
+            if column is not None
+        ]
 
     def _declared_type(self, *parts: Any) -> str:
         type_, length, precision, scale = parts

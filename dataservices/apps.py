@@ -8,8 +8,10 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import plan, uploads  # models must be loaded first
+        from dataservices import plan, uploads, versioning  # models must be loaded first
         from registry.snapshot.parts import PLANNERS
+        from registry.versions import KINDS
 
         PLANNERS["data"] = plan.PLANNER
         uploads.follow_deletions()
+        KINDS["data"] = versioning.KIND

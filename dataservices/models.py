@@ -13,6 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Sum
 from django.db.models.functions import Length, Lower
+from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -180,6 +181,31 @@ def _translated(problem: sql_text.Problem) -> str:
     return f"{position} {sentence}"
 
 
+class SourceState(models.Model):
+    """The health of a source as one worker process that calls it sees it."""
+
+    source = models.ForeignKey(DataSource, models.CASCADE, related_name="states")
+    observer = models.CharField(_("observed by"), max_length=100)
+    #: Failures in a row to open a connection, and whether the circuit is open.
+    failures = models.PositiveSmallIntegerField(default=0)
+    open = models.BooleanField(default=False)
+    #: The last failure: a word of adapters.base.REASONS.
+    reason = models.CharField(_("reason"), max_length=40, blank=True)
+    failed_at = models.DateTimeField(_("last failure at"), null=True, blank=True)
+    #: When the source last became healthy, or stopped being so.
+    since = models.DateTimeField(_("since"), null=True, blank=True)
+    seen_at = models.DateTimeField(_("observed at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("source state")
+        verbose_name_plural = _("source states")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["source", "observer"], name="source_state_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.observer}"
+
+
 class DataOperation(Operation):
     source = models.ForeignKey(
         DataSource, models.PROTECT, verbose_name=_("data source"), related_name="data_operations"
@@ -226,12 +252,11 @@ class DataOperation(Operation):
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.service_id:
-            others = DataOperation.objects.filter(service__agency=self.service.agency_id).exclude(pk=self.pk)
+            others = DataOperation.objects.listed().filter(service__agency=self.service.agency_id)
+            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
             bounds.check_text((others.aggregate(length=Sum(Length("sql")))["length"] or 0) + len(self.sql))
         if self.source_id and 0 < len(self.sql) <= MAX_SQL:  # a longer one is an error already
-            sql_problems = self._check_sql()
-            sql_problems = sql_problems or sql_text.quoted_placeholders(self.sql, self.dialect)
-            if sql_problems:
+            if sql_problems := self.sql_problems():
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
             elif len(self.template().placeholders) > settings.ROW_LIMITS["parameters"]:
                 problems["sql"] = bounds.too_many(Parameter, "parameters")
@@ -248,6 +273,10 @@ class DataOperation(Operation):
 
     def _max_seconds(self) -> int:
         return adapter_class(self.source.engine).max_seconds
+
+    def sql_problems(self) -> list[sql_text.Problem]:
+        """Return why the SQL may not run on the source; none if it may. ``routines`` are looked up for it."""
+        return self._check_sql() or sql_text.quoted_placeholders(self.sql, self.dialect)
 
     def _check_sql(self) -> list[sql_text.Problem]:
         """Return the problems of the SQL. Those of its functions and procedures that the source has made are none."""

@@ -76,6 +76,33 @@ class PooledConnection:
             self._pool.release_slots(self._writes)
 
 
+class Health:
+    """The last failure to reach a source, and since when it is as it is. Times in seconds since the epoch."""
+
+    __slots__ = ("failed_at", "healthy", "reason", "since", "used")
+
+    def __init__(self) -> None:
+        self.healthy = True
+        self.reason = ""
+        self.failed_at: float | None = None
+        self.since = time.time()
+        #: True if a call came since the state was written.
+        self.used = False
+
+    @property
+    def content(self) -> tuple[bool, str]:
+        """The part in which a change is worth a write."""
+        return self.healthy, self.reason
+
+    def note(self, healthy: bool, reason: str = "") -> None:
+        """Note that the source was reached, or for which reason not."""
+        self.used = True
+        if reason:
+            self.reason, self.failed_at = reason, time.time()
+        if healthy != self.healthy:
+            self.healthy, self.since = healthy, time.time()
+
+
 class SourcePool:
     """The pool of one source in this process. Replaced when the source's settings change."""
 
@@ -84,6 +111,7 @@ class SourcePool:
         self.identity = (engine, values, pool_size)
         self.adapter: Adapter = adapter_class(engine)(values)
         self.breaker = CircuitBreaker()
+        self.health = Health()
         #: Seconds that the calling thread may wait for a new connection: QueuePool passes no argument on.
         self._connect_timeout = threading.local()
         self._pools = {False: self._new_pool(False, pool_size)}
@@ -125,6 +153,7 @@ class SourcePool:
             self.release_slots(writes)
             if isinstance(error, SourceError):
                 self.breaker.failed()
+                self.health.note(False, error.reason)
             raise
 
     def _wait(self) -> bool:
@@ -184,8 +213,10 @@ class SourcePool:
         """
         if error is not None and error.unanswered:
             self._distrusted_before = time.monotonic()
-        elif self.breaker.failures:
+            return
+        if self.breaker.failures:
             self.breaker.succeeded()
+        self.health.note(True)
 
     def dispose(self) -> None:
         """Close the idle connections; those in use are closed when they are returned."""
@@ -208,6 +239,12 @@ def source_pool(id: int, engine: str, values: dict[str, Any], pool_size: int) ->
     if existing is not None:
         existing.dispose()
     return created
+
+
+def source_pools() -> list[SourcePool]:
+    """Return the pools of this process."""
+    with _source_pools_lock:
+        return list(_source_pools.values())
 
 
 def dispose_unused(in_use: set[int]) -> None:

@@ -33,7 +33,11 @@ KINDS: dict[str, Any] = {
 
 
 class BrowseError(Exception):
-    """The reason why nothing can be shown, as a message for the user."""
+    """The reason why nothing can be shown, as a message for the user. ``cause`` is the source's error, if it is one."""
+
+    def __init__(self, message: str, cause: SourceError | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass
@@ -71,16 +75,16 @@ def pooled_connection(row: DataSource, seconds: float = SECONDS) -> Iterator[tup
             gettext("The source failed several times, so its circuit is open. Try again in a few seconds.")
         ) from None
     except SourceError as error:
-        raise BrowseError(_message(error, row)) from None
+        raise BrowseError(_message(error, row), error) from None
     try:
         yield source_pool.adapter, pooled.connection
         pooled.give_back()
     except QueryFailed as error:
         pooled.give_back()
-        raise BrowseError(_message(error, row)) from None
+        raise BrowseError(_message(error, row), error) from None
     except SourceError as error:
         source_pool.record_outcome(error)
-        raise BrowseError(_message(error, row)) from None
+        raise BrowseError(_message(error, row), error) from None
     finally:
         pooled.drop()  # does nothing after give_back()
 

@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from adapters import missing_driver
 from dataservices.models import engines
+from mantra import health_board
 
+HISTORY = _("History")
 #: Group → its pages as (title, icon, page, the required permission or "").
 GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
@@ -32,6 +34,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     (
         _("Proxy services"),
         (
+            (_("Backends"), "dns", "proxyservices_backend", "proxyservices.view_backend"),
             (
                 _("Proxy operations"), "alt_route", "proxyservices_proxyoperation",
                 "proxyservices.view_proxyoperation",
@@ -47,7 +50,7 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
         ),
     ),
     (
-        _("History"),
+        HISTORY,
         ((_("Call history"), "history", "registry_callrecord", "registry.view_callrecord"),),
     ),
     (
@@ -66,6 +69,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             for name, icon, page, permission in pages
             if not permission or request.user.has_perm(permission)
         ]
+        if title == HISTORY and health_board.may_open(request.user):
+            items.insert(0, {"title": health_board.TITLE, "icon": "monitor_heart", "link": reverse("health_board")})
         if items:
             groups.append({"title": title, "separator": True, "items": items})
     return groups

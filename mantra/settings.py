@@ -81,22 +81,24 @@ WEB_CALLER_RATE = env.int("WEB_CALLER_RATE", default=32768)
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: The most rows of a kind: of the bus, of an agency, of an application (keys), of an operation (from parameters on), of
-#: a user (tokens). An agency's grants are those for its operations.
+#: a backend (its servers), of a user (tokens). An agency's grants are those for its operations.
 ROW_LIMITS = {
     "agencies": env.int("MANTRA_MAX_AGENCIES", default=5_000),
     "services": env.int("MANTRA_MAX_SERVICES", default=500),
     "operations": env.int("MANTRA_MAX_OPERATIONS", default=2_000),
     "sources": env.int("MANTRA_MAX_SOURCES", default=200),
     "uploaded_tables": env.int("MANTRA_MAX_UPLOADED_TABLES", default=100),
+    "backends": env.int("MANTRA_MAX_BACKENDS", default=2_000),
     "applications": env.int("MANTRA_MAX_APPLICATIONS", default=500),
     "grants": env.int("MANTRA_MAX_GRANTS", default=10_000),
     "keys": env.int("MANTRA_MAX_KEYS", default=1_000),
     "parameters": env.int("MANTRA_MAX_PARAMETERS", default=200),
     "fields": env.int("MANTRA_MAX_FIELDS", default=500),
-    "upstreams": env.int("MANTRA_MAX_UPSTREAMS", default=20),
+    "backend_servers": env.int("MANTRA_MAX_BACKEND_SERVERS", default=20),
     "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
+    "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -230,6 +232,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "id"
 LANGUAGES = [("id", "Bahasa Indonesia"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "mantra.formats"
 TIME_ZONE = env("MANTRA_TIME_ZONE", default="Asia/Jakarta")
 USE_TZ = True
 
@@ -325,7 +328,7 @@ UNFOLD = {
         }
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
-    "STYLES": [f"{STATIC_URL}mantra/admin.css"],
+    "STYLES": [f"{STATIC_URL}mantra/admin.css", f"{STATIC_URL}mantra/forms.css"],
     "DASHBOARD_CALLBACK": "mantra.navigation.first_page",
     "SIDEBAR": {"navigation": "mantra.navigation.navigation"},
 }

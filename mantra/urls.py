@@ -2,7 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mantra.tryout import explain, views
+from mantra import health_board
+from mantra.tryout import answers, explain, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -12,6 +13,8 @@ urlpatterns = [
         admin.site.admin_view(explain.explain_operation),
         name="explain_operation",
     ),
+    path("admin/compare/<int:operation_id>/", admin.site.admin_view(answers.compare_answers), name="compare_answers"),
+    path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/", admin.site.urls),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -19,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 
 django_application = get_wsgi_application()
 
+from dataservices import health
 from mantra import administration, probes
 from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response
@@ -51,6 +52,7 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 # Gunicorn imports this module after the fork, so that each worker process starts its own threads.
 holder.start()
 sync.start()
+health.start()
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()

@@ -8,7 +8,10 @@ class ProxyServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from proxyservices import versioning
         from proxyservices.forwarding import plan  # models must be loaded first
         from registry.snapshot.parts import PLANNERS
+        from registry.versions import KINDS
 
         PLANNERS["proxy"] = plan.PLANNER
+        KINDS["proxy"] = versioning.KIND

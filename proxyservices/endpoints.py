@@ -1,11 +1,12 @@
-"""The only place where an upstream's row becomes an endpoint."""
+"""The only place where a server's row becomes an endpoint."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from urllib.parse import urlsplit
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import BackendServer, ProxyOperation, ServerSettings
 from proxyservices.models.operations import SOAP_STYLES
 from proxyservices.transport.credentials import Credential, OAuth2Credential, TokenRequest, basic
 from proxyservices.transport.endpoint import Endpoint, Probe
@@ -24,49 +25,49 @@ def without_wsdl_query(url: str) -> str:
     return address if mark and query.lower() in ("wsdl", "singlewsdl") else url
 
 
-def endpoint_of(upstream: Upstream) -> Endpoint:
-    """Return an upstream's row, saved or not, as an endpoint.
+def endpoint_of(server: BackendServer, style: str = "") -> Endpoint:
+    """Return a server's row, saved or not, as an endpoint for calls of a style; without one, for probes and tests.
 
     Raises ValueError with a word: address, credential, ca-certificate or client-certificate.
     """
-    url = upstream.url
-    if upstream.operation.style in SOAP_STYLES:
-        url = without_wsdl_query(url)
+    settings = server.settings
+    url = without_wsdl_query(server.url) if style in SOAP_STYLES else server.url
     parts = urlsplit(url)
     return Endpoint(
-        id=upstream.pk or 0,
-        priority=upstream.priority,
-        weight=upstream.weight,
-        target=Target.of(url, upstream.ca_certificate, str(upstream.client_certificate or "")),
-        credential=credential_of(upstream),
-        probe=probe_of(upstream),
+        id=server.pk or 0,
+        address=server.url,
+        priority=server.priority,
+        weight=server.weight,
+        target=Target.of(url, settings.ca_certificate, str(settings.client_certificate or "")),
+        credential=credential_of(settings, style),
+        probe=probe_of(settings),
         bulkhead=bulkhead_for((parts.scheme, parts.netloc.lower())),
     )
 
 
-def probe_of(upstream: Upstream) -> Probe | None:
-    """Return how an upstream is probed; None where it is not."""
-    if not upstream.probe_interval_seconds:
-        return None
-    return Probe(
-        interval_seconds=upstream.probe_interval_seconds,
-        method=upstream.probe_method,
-        path=probe_path_of(upstream),
-        expected_statuses=status_ranges(upstream.probe_expected_statuses),
-        expected_text=upstream.probe_expected_text,
+def source_of(server: BackendServer) -> Hashable:
+    """Return what decides whose response a server gives: its address, and as whom the bus calls it."""
+    settings = server.settings
+    return (
+        server.url,
+        settings.credential_kind,
+        settings.credential_name,
+        str(settings.credential or ""),
+        settings.scope,
     )
 
 
-def probe_path_of(upstream: Upstream) -> str:
-    """Return the path for a probe or a connection test: the configured one, else a SOAP service's description.
-
-    "" stands for the upstream's own address. A SOAP service answers a bare GET with an error, and its description
-    with 200.
-    """
-    if upstream.probe_path or upstream.operation.style not in SOAP_STYLES:
-        return upstream.probe_path
-    parts = urlsplit(description_url(upstream.url))
-    return f"{parts.path or '/'}?{parts.query}"
+def probe_of(settings: ServerSettings) -> Probe | None:
+    """Return how servers with these settings are probed; None where they are not."""
+    if not settings.probe_interval_seconds:
+        return None
+    return Probe(
+        interval_seconds=settings.probe_interval_seconds,
+        method=settings.probe_method,
+        path=settings.probe_path,
+        expected_statuses=status_ranges(settings.probe_expected_statuses),
+        expected_text=settings.probe_expected_text,
+    )
 
 
 def status_ranges(text: str) -> tuple[tuple[int, int], ...]:
@@ -75,13 +76,13 @@ def status_ranges(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(first), int(last or first)) for first, _, last in parts)
 
 
-def credential_of(upstream: Upstream) -> Credential:
-    """Return what an upstream is shown. Raises ValueError with a word, as endpoint_of does."""
-    kinds, name, secret = Upstream.Credential, upstream.credential_name, str(upstream.credential or "")
-    match upstream.credential_kind:
+def credential_of(settings: ServerSettings, style: str = "") -> Credential:
+    """Return what a server is shown. Raises ValueError with a word, as endpoint_of does."""
+    kinds, name, secret = ServerSettings.Credential, settings.credential_name, str(settings.credential or "")
+    match settings.credential_kind:
         case kinds.ACCESS_KEY:
             # 1.99x sends a SOAP service no key, even if its definition has one.
-            sends_key = secret and upstream.operation.style != ProxyOperation.Style.LEGACY_SOAP
+            sends_key = secret and style != ProxyOperation.Style.LEGACY_SOAP
             return Credential([("User-Agent", "MANTRA"), *([("AccessKey", secret)] if sends_key else [])])
         case kinds.HEADER:
             return Credential([(name, secret)])
@@ -92,12 +93,12 @@ def credential_of(upstream: Upstream) -> Credential:
         case kinds.OAUTH2:
             return OAuth2Credential.of(
                 TokenRequest(
-                    url=upstream.token_url,
+                    url=settings.token_url,
                     client=name,
                     secret=secret,
-                    scope=upstream.scope,
-                    ca_pem=upstream.ca_certificate,
-                    certificate_pem=str(upstream.client_certificate or ""),
+                    scope=settings.scope,
+                    ca_pem=settings.ca_certificate,
+                    certificate_pem=str(settings.client_certificate or ""),
                 )
             )
     return Credential()

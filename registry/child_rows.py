@@ -1,4 +1,4 @@
-"""The lists that belong to an operation (parameters, fields, upstreams and so on), replaced as a whole."""
+"""The lists that belong to an operation or a backend (parameters, fields, servers and so on), replaced as a whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from registry.models import Operation
+from registry.models import RegistryModel
 
 #: (attribute, old value, new value) → True if the two mean the same.
 IsSame = Callable[[str, Any, Any], bool]
@@ -44,21 +44,24 @@ class Replacement:
 
 def replacement(
     model: type[Model],
-    operation: Operation,
+    owner: RegistryModel,
     key: tuple[str, ...],
     wanted: Sequence[dict[str, Any]],
     attributes: Sequence[str],
     is_same: IsSame = lambda _name, old, new: bool(old == new),
     keep_if_absent: frozenset[str] = frozenset(),
     near: Callable[[Any], Hashable] | None = None,
+    owned_by: str = "operation",
 ) -> Replacement:
-    """Match ``wanted`` (attribute → value) with the operation's rows by the attributes of ``key``, in order.
+    """Match ``wanted`` (attribute → value) with the owner's rows by the attributes of ``key``, in order.
+
+    ``owned_by``: the model's reference to the owner.
 
     An attribute that is absent gets the model's default, except for those in ``keep_if_absent``, which keep the
     stored value: these are secrets, and the author of the list may not know them. A row without a match is an edited
-    stored one if they are the only two with the same ``near``: an upstream with a changed path stays the same upstream.
+    stored one if they are the only two with the same ``near``: a server with a changed path stays the same server.
     """
-    stored = list(model._default_manager.filter(operation=operation)) if operation.pk else []
+    stored = list(model._default_manager.filter(**{owned_by: owner})) if owner.pk else []
     by_key = {tuple(getattr(row, name) for name in key): row for row in stored}
     result = Replacement([], [])
     if "priority" in attributes:
@@ -69,7 +72,7 @@ def replacement(
         matched = _with_edited(matched, [model(**values) for values in wanted], by_key, near)
     for values, row in zip(wanted, matched, strict=True):
         if row is None:
-            row = model(operation=operation, **values)  # type: ignore[call-arg]
+            row = model(**{owned_by: owner}, **values)
             result.added.append(row)
         else:
             change = _update(row, values, attributes, is_same, keep_if_absent)

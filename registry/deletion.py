@@ -5,7 +5,7 @@ The admin and the management API both delete by this module only, so that they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,21 +18,33 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation, or of an uploaded table: whoever may delete that may delete them.
+#: Parts of an operation, a backend, a source or an uploaded table: whoever may delete that may delete them.
 PARTS = frozenset(
     {
         "dataservices.uploadversion",
         "registry.parameter",
         "registry.field",
-        "proxyservices.upstream",
-        "proxyservices.upstreamstate",
+        "registry.operationversion",
+        "registry.versiontext",
+        "dataservices.sourcestate",
+        "proxyservices.backendserver",
+        "proxyservices.serverstate",
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
-        "proxyservices.samplerequest",
+        "registry.samplerequest",
     }
 )
-#: Parts that get no line of their own in the log: observations, and samples, whose names may be people's.
-_UNLOGGED = frozenset({"dataservices.uploadversion", "proxyservices.upstreamstate", "proxyservices.samplerequest"})
+#: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
+_UNLOGGED = frozenset(
+    {
+        "dataservices.sourcestate",
+        "dataservices.uploadversion",
+        "proxyservices.serverstate",
+        "registry.samplerequest",
+        "registry.operationversion",
+        "registry.versiontext",
+    }
+)
 
 
 class InUse(Exception):
@@ -64,7 +76,7 @@ def _rows(collector: Collector) -> list[Model]:
 
 
 def refused(user: tenancy.AnyUser, rows: Iterable[Model]) -> list[Model]:
-    """Return those of the rows that ``user`` may not delete, parts of an operation excepted."""
+    """Return those of the rows that ``user`` may not delete, parts of others excepted."""
     return [row for row in rows if row._meta.label_lower not in PARTS and not _may_delete(user, row)]
 
 
@@ -93,10 +105,16 @@ def delete(user: User, row: Model) -> None:
         raise PermissionDenied
     for reason in kept(rows).values():
         raise InUse(reason)
-    logged = [each for each in rows if each._meta.label_lower not in _UNLOGGED]
+    drafts = {each.pk for each in rows if getattr(each, "draft_of_id", None) is not None}
+    logged = [each for each in rows if each._meta.label_lower not in _UNLOGGED and not _is_of(drafts, each)]
     LogEntry.objects.log_actions(user.pk, logged, DELETION)  # type: ignore[arg-type]
     # Only what was asked for: a row that refers to one of these since makes the database refuse.
     collector.delete()
+
+
+def _is_of(drafts: Collection[int], row: Model) -> bool:
+    """Return True for a draft beside an operation that is deleted too, and for its parts."""
+    return getattr(row, "draft_of_id", None) is not None or getattr(row, "operation_id", None) in drafts
 
 
 def _locked(rows: list[Model]) -> list[Model]:

@@ -22,7 +22,8 @@ _DIRECTORY = ("registry.agency", "registry.service", "registry.operation", "regi
 _DATA = ("dataservices.datasource", "dataservices.uploadedtable", "dataservices.dataoperation")
 _PROXY = (
     "proxyservices.proxyoperation",
-    "proxyservices.upstream",
+    "proxyservices.backend",
+    "proxyservices.backendserver",
     "proxyservices.parametermapping",
     "proxyservices.servicedescription",
 )

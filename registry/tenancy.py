@@ -15,6 +15,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 
 from registry.models import User
+from registry.models.base import RegistryQuerySet
 from registry.roles import ADMINISTRATOR, SUPERVISOR
 
 M = TypeVar("M", bound=Model)
@@ -48,13 +49,16 @@ SCOPES: dict[str, Scope] = {
     "registry.operation": _both("service__agency"),
     "registry.parameter": _both("operation__service__agency"),
     "registry.field": _both("operation__service__agency"),
+    "registry.operationversion": _both("operation__service__agency"),
+    "registry.versiontext": _both("operation__service__agency"),
     "dataservices.datasource": _both("agency"),
     "dataservices.uploadedtable": _both("source__agency"),
     "dataservices.uploadversion": _both("table__source__agency"),
-    "proxyservices.upstream": _both("operation__service__agency"),
+    "proxyservices.backend": _both("agency"),
+    "proxyservices.backendserver": _both("backend__agency"),
     "proxyservices.parametermapping": _both("operation__service__agency"),
     "proxyservices.servicedescription": _both("operation__service__agency"),
-    "proxyservices.samplerequest": _both("operation__service__agency"),
+    "registry.samplerequest": _both("operation__service__agency"),
     "registry.application": _both("agency"),
     "registry.accesskey": _both("application__agency"),
     # The caller's agency may read the grant; the provider's agency decides on it.
@@ -71,7 +75,7 @@ KINDS = {"data": "dataservices.change_dataoperation", "proxy": "proxyservices.ch
 CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 
 #: Rows that no user changes, not even an administrator.
-READ_ONLY = frozenset({"registry.callrecord"})
+READ_ONLY = frozenset({"registry.callrecord", "registry.operationversion", "registry.versiontext"})
 
 
 def scope(model: type[Model]) -> Scope:
@@ -126,7 +130,9 @@ def referable(model: type[Model], field: str, user: AnyUser) -> QuerySet[Any]:
     assert isinstance(target, type)
     assert issubclass(target, Model)
     owner = model._meta.get_field(field).model
-    rows = target._default_manager.all()
+    rows: QuerySet[Any] = target._default_manager.all()
+    if isinstance(rows, RegistryQuerySet):
+        rows = rows.listed()
     cross_agency = (owner._meta.label_lower, field) in CROSS_AGENCY_REFERENCES
     if cross_agency and isinstance(user, User) and user.is_active:
         return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,14 @@ from typing import Any
 
 from adapters.base import (
     CONNECT_SECONDS,
+    MAX_WORDS,
     TIME_ZONE,
     Adapter,
+    AuthorWords,
+    Catalogue,
     ColumnInfo,
     ConnectFailed,
+    FullScan,
     Key,
     Limits,
     QueryFailed,
@@ -29,7 +34,7 @@ from adapters.base import (
 from adapters.oracle import catalogue
 from adapters.oracle.connecting import connect, restore_session, session_zone
 from adapters.oracle.driver import FETCH, oracledb_driver, to_source_error
-from adapters.oracle.statements import OTHER_STATEMENT, OracleStatement, parse_statement
+from adapters.oracle.statements import OTHER_STATEMENT, OracleStatement, offset_in, parse_statement
 from adapters.oracle.types import (
     Columns,
     bindable,
@@ -115,6 +120,7 @@ class Oracle(Adapter):
                 self.widths[statement.text] = limits.width
             if isinstance(fault, QueryFailed):
                 self.exact.pop(statement.text, None)
+                fault.words = words_of(error, sql) if limits.author else None
                 fault = _end_transaction(connection) or fault
             connection.lost = not isinstance(fault, QueryFailed)
             raise fault from None
@@ -220,6 +226,36 @@ class Oracle(Adapter):
     def keys(self, connection: Any, schema: str, table: str) -> list[Key]:
         return catalogue.keys(connection, schema, table)
 
+    def catalogue(self, connection: Any, schema: str, most: int, seconds: float) -> Catalogue:
+        return catalogue.catalogue(connection, schema, most, seconds)
+
+    def describe(
+        self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> Columns:
+        """As in the base class: Oracle parses the query and describes its columns, without values."""
+        statement = parse_statement(sql)
+        if not statement.reads or statement.locks:
+            raise QueryFailed("read-only" if statement.reads or OTHER_STATEMENT.match(sql) else "syntax")
+        deadline = time.monotonic() + limits.seconds
+        watch = watchdog.begin(connection.descriptor, deadline)
+        try:
+            _set_time_limit(connection, deadline)
+            with connection.cursor() as cursor:
+                cursor.parse(statement.text)
+                return columns_of(cursor.description)
+        except Exception as error:
+            fault = to_source_error(error, watchdog.end(watch), deadline)
+            if limits.author and isinstance(fault, QueryFailed):
+                fault.words = words_of(error, sql)
+            connection.lost = not isinstance(fault, QueryFailed)
+            raise fault from None
+        finally:
+            watchdog.end(watch)  # does nothing the second time
+
+    def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
+        scans = [_SCAN.search(line) for line in plan]
+        return [FullScan(match[1], _number(match[2])) for match in scans if match]
+
     def first_rows(self, name: str, rows: int) -> str:
         return f"SELECT * FROM {name} WHERE ROWNUM <= {rows:d}"  # noqa: S608 (the name is quoted)
 
@@ -250,6 +286,31 @@ class Oracle(Adapter):
         finally:
             watchdog.end(watch)  # does nothing the second time
             _end_transaction(connection)
+
+
+#: A line of a plan: the table of which all is read, and about how many rows that gives.
+_SCAN = re.compile(r"\| *TABLE ACCESS (?:STORAGE )?FULL *\| *(\S+) *\| *(\d+[KMG]?) *\|")
+
+
+#: A name that Oracle does not know.
+_NAMED = re.compile(r"(\S+): invalid identifier|view (\S+) does not")
+
+
+def _number(text: str) -> int:
+    """Return a number of a plan, such as 20000 or 20M."""
+    return int(text.rstrip("KMG")) * {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1], 1)
+
+
+def words_of(error: Exception, sql: str) -> AuthorWords | None:
+    """Return Oracle's words about a statement, for its author; None if the error is not Oracle's."""
+    details: Any = error.args[0] if error.args and isinstance(error, oracledb_driver().Error) else None
+    if details is None or not getattr(details, "message", ""):
+        return None
+    text = details.message.partition("\nHelp:")[0][:MAX_WORDS]
+    named = _NAMED.search(text)
+    # Without a position the driver tells 0, where no statement is wrong.
+    offset = offset_in(sql, details.offset) if getattr(details, "offset", 0) else None
+    return AuthorWords(text, offset, (named[1] or named[2]).replace('"', "") if named else "")
 
 
 class CursorResult(ChunkedResult):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from adapters.base import (
     LOOK_SECONDS,
+    MAX_COLUMNS,
+    MAX_COMMENT,
+    Catalogue,
     ColumnInfo,
     Key,
     Row,
+    TimedOut,
+    catalogue_of,
     keys_of,
 )
 from adapters.oracle.driver import FETCH, to_source_error
@@ -27,6 +33,31 @@ _NAMES = {
     "JSON": "json",
 }
 
+
+#: The columns of an owner's tables and their primary keys; {} takes a condition for one table.
+_COLUMNS = (
+    "SELECT table_name, column_name, data_type, data_precision, data_scale, char_length, nullable FROM all_tab_columns"
+    " WHERE owner = :schema{} ORDER BY table_name, column_id"
+)
+_PRIMARY_KEYS = (
+    "SELECT whole.table_name, part.column_name FROM all_constraints whole JOIN all_cons_columns part"
+    " ON part.owner = whole.owner AND part.constraint_name = whole.constraint_name"
+    " WHERE whole.owner = :schema{} AND whole.constraint_type = 'P'"
+)
+#: The foreign keys of an owner's tables: the table, and a row for keys_of().
+_FOREIGN_KEYS = (
+    "SELECT c.table_name, c.constraint_name, 'foreign', part.column_name, target.owner, target.table_name,"
+    " target.column_name FROM all_constraints c JOIN all_cons_columns part ON part.owner = c.owner"
+    " AND part.constraint_name = c.constraint_name JOIN all_cons_columns target ON target.owner = c.r_owner"
+    " AND target.constraint_name = c.r_constraint_name AND target.position = part.position"
+    " WHERE c.owner = :schema AND c.constraint_type = 'R' ORDER BY c.table_name, c.constraint_name, part.position"
+)
+#: About how many rows an owner's tables have, when they were analysed last; comments on tables, views and columns.
+_ROW_ESTIMATES = "SELECT table_name, num_rows FROM all_tables WHERE owner = :schema"
+_TABLE_COMMENTS = "SELECT table_name, comments FROM all_tab_comments WHERE owner = :schema AND comments IS NOT NULL"
+_COLUMN_COMMENTS = (
+    "SELECT table_name, column_name, comments FROM all_col_comments WHERE owner = :schema AND comments IS NOT NULL"
+)
 
 #: The owners of what a name stands for if the current schema has no procedure, function or package of it.
 _SYNONYM_OWNERS = (
@@ -59,36 +90,57 @@ def schemas(connection: Any) -> list[str]:
     return [name for (name,) in rows if not is_oracle_schema(name)]
 
 
-def tables(connection: Any, schema: str) -> list[tuple[str, str]]:
+def tables(connection: Any, schema: str, seconds: float = LOOK_SECONDS) -> list[tuple[str, str]]:
     rows = _query(
         connection,
         "SELECT table_name, 'table' FROM all_tables WHERE owner = :schema"
         " UNION ALL SELECT view_name, 'view' FROM all_views WHERE owner = :schema ORDER BY 1",
+        seconds,
         schema=schema,
     )
     return [(name, kind) for name, kind in rows if not name.startswith("BIN$")]
 
 
 def columns(connection: Any, schema: str, table: str) -> list[ColumnInfo]:
-    keys = _query(
-        connection,
-        "SELECT part.column_name FROM all_constraints whole JOIN all_cons_columns part"
-        " ON part.owner = whole.owner AND part.constraint_name = whole.constraint_name"
-        " WHERE whole.owner = :schema AND whole.table_name = :name AND whole.constraint_type = 'P'",
-        schema=schema,
-        name=table,
-    )
-    rows = _query(
-        connection,
-        "SELECT column_name, data_type, data_precision, data_scale, char_length, nullable FROM all_tab_columns"
-        " WHERE owner = :schema AND table_name = :name ORDER BY column_id",
-        schema=schema,
-        name=table,
-    )
+    rows = _query(connection, _COLUMNS.format(" AND table_name = :name"), schema=schema, name=table)
+    keys = _query(connection, _PRIMARY_KEYS.format(" AND whole.table_name = :name"), schema=schema, name=table)
+    return [column for _, column in _columns_of(rows, keys, {})]
+
+
+def _columns_of(
+    rows: Iterable[Row], keys: Collection[Row], comments: Mapping[tuple[str, str], str]
+) -> list[tuple[str, ColumnInfo]]:
+    """Return columns with their tables' names. ``keys`` are (table, column) of primary keys."""
     return [
-        ColumnInfo(name, *_describe_type(type_, precision, scale, length), nullable == "Y", (name,) in keys)
-        for name, type_, precision, scale, length, nullable in rows
-    ]
+        (
+            table,
+            ColumnInfo(
+                name, *_describe_type(type_, precision, scale, length), nullable == "Y", (table, name) in keys,
+                comments.get((table, name), ""),
+            ),
+        )
+        for table, name, type_, precision, scale, length, nullable in rows
+    ]  # fmt: skip
+
+
+def catalogue(connection: Any, schema: str, most: int, seconds: float) -> Catalogue:
+    deadline = time.monotonic() + seconds
+
+    def query(sql: str) -> list[Row]:
+        return _query(connection, sql, deadline - time.monotonic(), schema=schema)
+
+    numbers = {name: None if rows is None else int(rows) for name, rows in query(_ROW_ESTIMATES)}
+    comments = {name: str(text)[:MAX_COMMENT] for name, text in query(_TABLE_COMMENTS)}
+    of_columns = {(table, name): str(text)[:MAX_COMMENT] for table, name, text in query(_COLUMN_COMMENTS)}
+    listed = tables(connection, schema, deadline - time.monotonic())
+    first = f"SELECT * FROM ({_COLUMNS.format('')}) WHERE ROWNUM <= {MAX_COLUMNS + 1}"  # noqa: S608 (a constant)
+    found = _columns_of(query(first), frozenset(query(_PRIMARY_KEYS.format(""))), of_columns)
+    return catalogue_of(
+        [(name, kind, comments.get(name, ""), numbers.get(name)) for name, kind in listed],
+        found,
+        query(_FOREIGN_KEYS),
+        most,
+    )
 
 
 def keys(connection: Any, schema: str, table: str) -> list[Key]:
@@ -132,10 +184,13 @@ def _describe_type(type_: str, precision: Any, scale: Any, length: Any) -> tuple
     return type_, _NAMES.get(name, "text")
 
 
-def _query(connection: Any, sql: str, **arguments: str) -> list[Row]:
-    token = watchdog.begin(connection.descriptor, time.monotonic() + LOOK_SECONDS)
+def _query(connection: Any, sql: str, seconds: float = LOOK_SECONDS, **arguments: str) -> list[Row]:
+    """Return the rows of a query on the dictionary. Raises TimedOut if no time is left for it."""
+    if seconds <= 0:
+        raise TimedOut
+    token = watchdog.begin(connection.descriptor, time.monotonic() + seconds)
     try:
-        connection.call_timeout = 1000 * LOOK_SECONDS
+        connection.call_timeout = max(1, int(1000 * seconds))
         cursor = connection.cursor()
         cursor.prefetchrows = cursor.arraysize = FETCH
         cursor.execute(sql, arguments)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from adapters.placeholders import offset_before
 from adapters.procedures import ORACLE_OUT_PARAMETER
 
 _GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
@@ -98,6 +99,19 @@ def parse_statement(sql: str) -> OracleStatement:
     return OracleStatement(
         text, tuple(placeholders.items()), tuple(outs.values()), reads, locks, call is not None, called
     )
+
+
+def offset_in(sql: str, offset: int) -> int:
+    """Return the offset in a query of the definition's at which the sent statement has ``offset``."""
+    placeholders = dict(parse_statement(sql).placeholders)
+    blanks = len(sql) - len(sql.lstrip())
+
+    def length(match: re.Match[str]) -> int:
+        if match["name"]:
+            return len(f":{placeholders[match['name']]} ") + len(match["out"] or "")
+        return 0 if match["end"] else len(match[0])
+
+    return offset_before(sql, offset + blanks, _TOKENS, length)
 
 
 def _called(text: str) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from adapters.base import (
     CONNECT_SECONDS,
     LOOK_SECONDS,
+    MAX_COMMENT,
     Adapter,
+    Catalogue,
     ColumnInfo,
     ConnectFailed,
     Limits,
@@ -23,6 +25,7 @@ from adapters.base import (
     Stream,
     TimedOut,
     before_statement,
+    catalogue_of,
     plannable,
 )
 from adapters.socket_watch import is_idle, refuses_connections, watchdog
@@ -34,7 +37,7 @@ from adapters.tds.dialling import (
     dial,
     is_reachable,
 )
-from adapters.tds.driver import NUMBERS, native_numbers, of_freetds, to_source_error
+from adapters.tds.driver import NUMBERS, native_numbers, of_freetds, to_source_error, words_of
 from adapters.tds.types import KINDS, columns_of, set_converters, with_datetimeoffset
 
 
@@ -157,6 +160,7 @@ class TDSAdapter(Adapter):
         except Exception as error:
             fault = to_source_error(error, watchdog.end(watch))
             if isinstance(fault, QueryFailed):
+                fault.words = words_of(error) if limits.author else None
                 fault = roll_back(connection, cursor) or fault
             elif isinstance(fault, RowTooLarge):
                 # Before the cursor is closed: that would wait for the rest of its rows.
@@ -256,11 +260,18 @@ class TDSAdapter(Adapter):
         return True
 
     #: Queries on the catalogue: databases, schemas; tables (with %(schema)s); columns (with %(table)s too).
-    #: A row of columns_sql is (name, the arguments of ``_declared_type``, nullable, key).
+    #: A row of columns_sql is (table, name, the arguments of ``_declared_type``, nullable, key); for the table "" those
+    #: of all tables.
     databases_sql: ClassVar[str]
     schemas_sql: ClassVar[str]
     tables_sql: ClassVar[str]
     columns_sql: ClassVar[str]
+    #: About how many rows the tables of a schema have, as (table, rows); their comments and their columns', as (table,
+    #: column or None, text), "" if the engine has none.
+    row_estimates_sql: ClassVar[str]
+    comments_sql: ClassVar[str] = ""
+    #: Put before and after a statement that is not to run, only to tell its columns.
+    describe_switches: ClassVar[tuple[str, str]]
     #: The (schema, name, whether it needs no schema before it) of what was made in this database under a name.
     routines_sql: ClassVar[str]
     has_own_routines = True
@@ -284,12 +295,84 @@ class TDSAdapter(Adapter):
         return [(name, kind) for name, kind in self._query(connection, self.tables_sql, schema=schema)]
 
     def columns(self, connection: Connection, schema: str, table: str) -> list[ColumnInfo]:
+        return [column for _, column in self._columns_of_tables(connection, schema, table, {})] if table else []
+
+    def _columns_of_tables(
+        self,
+        connection: Connection,
+        schema: str,
+        table: str,
+        comments: Mapping[tuple[str, str | None], str],
+        seconds: float = LOOK_SECONDS,
+    ) -> list[tuple[str, ColumnInfo]]:
+        """Return the columns of a table, or of all tables of a schema for "", each with its table's name."""
         columns = []
-        for name, *parts, nullable, key in self._query(connection, self.columns_sql, schema=schema, table=table):
+        rows = self._query(connection, self.columns_sql, seconds, schema=schema, table=table)
+        for table_, name, *parts, nullable, key in rows:
             type_ = self._declared_type(*parts)
             kind = KINDS.get(type_.partition("(")[0].lower(), "text")
-            columns.append(ColumnInfo(name, type_, kind, bool(nullable), bool(key)))
+            comment = comments.get((table_, name), "")
+            columns.append((table_, ColumnInfo(name, type_, kind, bool(nullable), bool(key), comment)))
         return columns
+
+    def catalogue(self, connection: Connection, schema: str, most: int, seconds: float) -> Catalogue:
+        deadline = time.monotonic() + seconds
+
+        def query(sql: str) -> list[Row]:
+            return self._query(connection, sql, deadline - time.monotonic(), schema=schema, table="")
+
+        tables = query(self.tables_sql)
+        numbers = {name: int(rows) for name, rows in query(self.row_estimates_sql) if rows is not None}
+        comments = {
+            (table, column): str(text)[:MAX_COMMENT]
+            for table, column, text in (query(self.comments_sql) if self.comments_sql else ())
+        }
+        columns = self._columns_of_tables(connection, schema, "", comments, deadline - time.monotonic())
+        listed = [(name, kind, comments.get((name, None), ""), numbers.get(name)) for name, kind in tables]
+        foreign = self._foreign_key_rows(connection, schema, "", deadline - time.monotonic())
+        return catalogue_of(listed, columns, foreign, most)
+
+    def _foreign_key_rows(
+        self, connection: Connection, schema: str, table: str, seconds: float = LOOK_SECONDS
+    ) -> list[tuple[Any, ...]]:
+        """Return the columns of foreign keys of a table, or of all tables of a schema for "": the table, and a row for
+        keys_of()."""
+        raise NotImplementedError
+
+    def describe(
+        self, connection: Connection, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
+    ) -> tuple[tuple[str, str | None], ...]:
+        """As in the base class: under FMTONLY the server sends a result's columns without running the statement.
+
+        A server without that option runs it: whatever it did is rolled back.
+        """
+        cursor = self._begin(connection, replace(limits, writes=False))
+        watch = connection.watch(time.monotonic() + limits.seconds, limits.width, cursor)
+        try:
+            begin, end = self.read_wrapper
+            before, after = self.describe_switches
+            self._execute(cursor, sql, arguments, begin + before, after + end)
+            while cursor.description is None:
+                if not cursor.nextset():
+                    raise QueryFailed("read-only")
+            return columns_of(cursor)
+        except Exception as error:
+            fault = to_source_error(error, watchdog.end(watch))
+            if limits.author and isinstance(fault, QueryFailed):
+                fault.words = words_of(error)
+            raise fault from None
+        finally:
+            watchdog.end(watch)
+            self._stop_describing(connection, cursor)
+
+    def _stop_describing(self, connection: Connection, cursor: Any) -> None:
+        """Let the session run its statements again, and roll back. If that fails, the connection is closed."""
+        try:
+            cursor.close()
+            for command in ("SET FMTONLY OFF", _ROLL_BACK):
+                connection.execute(command)
+        except Exception:
+            connection.close()
 
     def _declared_type(self, *parts: Any) -> str:
         """Return a column's type as it is declared."""
@@ -335,8 +418,11 @@ class TDSAdapter(Adapter):
         """
         raise NotImplementedError
 
-    def _query(self, connection: Connection, sql: str, **arguments: Any) -> list[Row]:
-        stream = self.run(connection, sql, arguments, Limits(rows=100_000, seconds=LOOK_SECONDS))
+    def _query(self, connection: Connection, sql: str, seconds: float = LOOK_SECONDS, **arguments: Any) -> list[Row]:
+        """Return the rows of a query on the catalogue. Raises TimedOut if no time is left for it."""
+        if seconds <= 0:
+            raise TimedOut
+        stream = self.run(connection, sql, arguments, Limits(rows=100_000, seconds=seconds))
         try:
             return [row for batch in stream for row in batch]
         finally:

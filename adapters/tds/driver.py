@@ -7,7 +7,15 @@ import re
 from functools import cache
 from types import ModuleType
 
-from adapters.base import CONNECTING, ConnectFailed, QueryFailed, SourceError, statement_error
+from adapters.base import (
+    CONNECTING,
+    MAX_WORDS,
+    AuthorWords,
+    ConnectFailed,
+    QueryFailed,
+    SourceError,
+    statement_error,
+)
 
 NUMBERS = {
     **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 17892, 4002, 4001, 40532), "login"),
@@ -47,6 +55,9 @@ _STATES = {
     "28000": "login",
     "08001": "unreachable",
 }
+#: What pyodbc and FreeTDS write around a sentence of the server's; the part of the SQL that such a sentence names.
+_OF_DRIVER = re.compile(r"^(?:[^\[\]]*\] ?)?(?:\[[^\]]*\] ?)*|(?: \(-?\d+\))?(?: \(SQL\w+\))?$|^ErrorCode:.*")
+_NEAR = re.compile(r"(?:near|keyword|column name|object name|procedure) '([^']+)'|^'([^']+)' is not", re.I)
 _NATIVE = re.compile(r"\((\d{2,6})\)(?= \(SQL|;|$)")
 
 
@@ -54,6 +65,19 @@ def native_numbers(error: Exception) -> list[int]:
     """Return the servers' own error numbers in one of pyodbc's messages, in its order."""
     text = " ".join(str(part) for part in error.args[1:])
     return [int(number) for number in _NATIVE.findall(text)]
+
+
+def words_of(error: Exception) -> AuthorWords | None:
+    """Return the server's words about a statement, for its author; None if there are none.
+
+    The number of the line comes with them, but pyodbc does not pass it on.
+    """
+    if not isinstance(error, pyodbc_driver().Error) or len(error.args) < 2:
+        return None
+    sentences = [_OF_DRIVER.sub("", part).strip() for part in str(error.args[1]).split("; [")]
+    text = "\n".join(dict.fromkeys(filter(None, sentences)))
+    near = _NEAR.search(text)
+    return AuthorWords(text[:MAX_WORDS], near=(near[1] or near[2]) if near else "")
 
 
 def of_freetds(number: int) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db import transaction
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from dataservices import authoring
+from dataservices.admin import authoring as authoring_views
 from dataservices.models import DataOperation
 from dataservices.plan import parameters_message, unused_message
 from dataservices.routines import with_lookups
 from dataservices.sql import TemplateError
+from dataservices.unsaved import AuthoringError
 from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
@@ -53,36 +57,86 @@ class DataParameterInline(ParameterInline):
     formset = DataParameterFormSet
 
 
+class DataFieldInline(FieldInline):
+    template_before = "mantra/data_fields_hint.html"
+
+
 @admin.register(DataOperation)
 class DataOperationAdmin(OperationAdmin):
     list_display = ("address", "title", "state_label", "access", "source", "writes", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
-    inlines = (DataParameterInline, FieldInline)
+    autocomplete_fields = ("service", "source")
+    inlines = (DataParameterInline, DataFieldInline)
+    change_form_before_template = "mantra/data_form_before.html"
     #: For users who may only view: SQL keeps its line breaks.
     readonly_preprocess_fields: ClassVar[dict[str, Any]] = {"sql": code_block}
     fieldsets = (
         (None, {"fields": (("service", "code"), "title", "description")}),
-        (_("Query"), {"fields": ("source", "sql", ("max_rows", "timeout_ms"), "page_size", "writes")}),
+        (_("Query"), {"fields": (("source", "writes"), "sql")}),
+        (
+            _("Limits and pages"),
+            {"classes": ("collapse",), "fields": (("max_rows", "timeout_ms", "page_size"),)},
+        ),
         OperationAdmin.publication,
+        OperationAdmin.rarely_used,
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "sql":
-            kwargs["widget"] = code_area()
+            kwargs["widget"] = code_area(10)
         elif db_field.name == "description":
-            kwargs["widget"] = text_area()
+            kwargs["widget"] = text_area(2)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("agency")
+    def within_lookups(self, change: Callable[[], Any]) -> Any:
+        return with_lookups(change)
 
-    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
-        return with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(*args, **kwargs))
+    def goes_on(self, request: HttpRequest) -> bool:
+        return request.POST.get("_continue") == "columns"
+
+    class Media:
+        css = {"all": ("mantra/editor.css",)}
+        js = ("mantra/vendor/sql-editor.js", "mantra/editor.js")
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add what the editor asks for. It concerns a source: the operation may not be saved yet."""
+        views = {"schema": authoring_views.schema, "run": authoring_views.run}
+        return [
+            *(
+                path(f"editor/{word}/", self.admin_site.admin_view(view), name=f"dataservices_dataoperation_{word}")
+                for word, view in views.items()
+            ),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Save, and then take the columns from the result where that button was pressed: no change waits for it."""
+        response = with_lookups(lambda: super(DataOperationAdmin, self).changeform_view(request, *args, **kwargs))
+        saved = getattr(request, "saved_operation", None)
+        if saved is not None and request.POST.get("_continue") == "columns":
+            self.take_columns(request, saved)
+        return response
+
+    def take_columns(self, request: HttpRequest, operation: DataOperation) -> None:
+        """Make the columns of the result the operation's fields, and tell what has changed."""
+        try:
+            changes = authoring.take_columns(operation)
+        except AuthoringError as error:
+            for finding in error.findings:
+                self.message_user(request, finding.text, messages.ERROR)
+            return
+        with transaction.atomic():
+            changes.save()
+            self.log_change(request, operation, gettext("Took the columns from the result."))
+        text = gettext("Columns from the result: %(added)d added, %(changed)d with another type, %(removed)d removed.")
+        counts = {name: len(getattr(changes, name)) for name in ("added", "changed", "removed")}
+        self.message_user(request, text % counts, messages.SUCCESS)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Add a parameter for each placeholder that has none, and let the SQL's blocks decide which are optional."""
         super().save_related(request, form, formsets, change)
+        request.saved_operation = form.instance  # type: ignore[attr-defined]
         missing = form.instance.declare_missing()
         relaxed = form.instance.relax_optional() if "sql" in form.changed_data else []
         if relaxed:

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 from adapters import adapter_class, missing_driver
 from dataservices import copies, schema_browser
 from dataservices.connection_test import diagnose, is_file
-from dataservices.models import DataSource, engines
-from registry.admin.base import ScopedAdmin
+from dataservices.models import DataOperation, DataSource, engines
+from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import ChoicesDropdownFilter, code_area, display, password_input, select
@@ -86,6 +86,7 @@ class DataSourceAdmin(ScopedAdmin):
     list_display = ("code", "agency", "engine_label", "where", "database", "pool_size")
     list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
     list_select_related = ("agency",)
+    autocomplete_fields = ("agency",)
     search_fields = ("code", "agency__code", "host", "database")
     fieldsets = (
         (None, {"fields": ("agency", "code", "engine")}),
@@ -125,6 +126,9 @@ class DataSourceAdmin(ScopedAdmin):
         if is_file(source.engine):
             return ""
         return f"{source.host}:{source.port}" if source.host and source.port else source.host
+
+    def neighbours(self, request: HttpRequest, obj: Any) -> list[Neighbour]:
+        return [Neighbour(_("Operations"), DataOperation, {"source__id__exact": obj.pk}, obj.data_operations.listed())]
 
     def row_views(self) -> dict[str, Any]:
         return {"test": self.test, "copies": self.copies, "inside": self.browse_schema}

@@ -10,8 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext as _
+
 from adapters import adapter_class
 from dataservices.builder.reserved import RESERVED
+from dataservices.builder.spec import SpecError
 
 #: What a caller's text is compared with is a text, not a pattern: % and _ are data in each of these.
 _COMMON = {
@@ -63,7 +66,10 @@ class Dialect:
         return adapter_class(self.engine).paging.removeprefix("ORDER BY … ")
 
     def name(self, name: str) -> str:
-        """Return a name as it is in SQL, in quotation marks where the engine needs them."""
+        """Return a name as it is in SQL, in quotation marks where the engine needs them. Raises SpecError."""
+        if self.quotes[0] == "[" and "'" in name:
+            # The check of SQL would read a text that begins there.
+            raise SpecError(_("Read %(name)s from a view that names it without an apostrophe.") % {"name": name})
         if self.plain.match(name) and name.lower() not in RESERVED:
             return name
         return f"{self.quotes[0]}{name}{self.quotes[1]}"

@@ -53,13 +53,14 @@ _TEXTUAL = ("=", "<>", "contains", "begins", "in", "<", ">", "<=", ">=", "betwee
 #: Values of these types have neither an order nor a literal that all engines agree on.
 _OPAQUE = frozenset(("bytes", "json", "interval"))
 
-_CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|memo", re.I)
+#: Types of characters, in each engine's words; dBase has letters: C(20).
+_CHARACTERS = re.compile(r"char|text|clob|string|enum\(|set\(|^[CMV]\(", re.I)
 
 #: What a fixed value can be.
 VALUE_TYPES = ("text", "integer", "decimal", "boolean", "date", "datetime")
 _VALUE_TYPE_OF = {"float": "decimal"}
 #: In quotation marks these names are the same for all engines and for the check of SQL.
-_NAME = re.compile(r"""(?!.*(?:--|/\*))[^"'`\[\]:]+\Z""")
+_NAME = re.compile(r"""(?!.*(?:--|/\*|:[A-Za-z_]))[^"`\[\]]+\Z""")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 
 
@@ -138,7 +139,10 @@ def _canonical(type_: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table or view, as the schema browser names it. ``alias`` is unique in the query: by default the name."""
+    """A table or view. ``schema`` and ``name`` are as the schema browser names them: on SQLite and dBase, in "main".
+
+    ``alias`` is unique in the query: by default it is the name.
+    """
 
     schema: str
     name: str

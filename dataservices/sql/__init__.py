@@ -8,7 +8,7 @@ second wall; the first one is the read-only account and transaction.
 from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
-from dataservices.sql.messages import Problem, not_looked_up
+from dataservices.sql.messages import Problem, not_looked_up, position_of
 from dataservices.sql.template import (
     PAGING_NAMES,
     Template,
@@ -18,17 +18,21 @@ from dataservices.sql.template import (
     quoted_placeholders,
     supports_paging,
 )
+from dataservices.sql.traits import Traits, traits_of
 
 __all__ = (
     "PAGING_NAMES",
     "Problem",
     "Template",
     "TemplateError",
+    "Traits",
     "check",
     "check_combination",
     "compared_words",
     "not_looked_up",
     "parse",
+    "position_of",
     "quoted_placeholders",
     "supports_paging",
+    "traits_of",
 )

@@ -134,16 +134,30 @@ class Template:
         return rendering
 
     def _render(self, paramstyle: str, given: frozenset[str]) -> tuple[str, tuple[str, ...]]:
-        written = {"pyformat": "%({})s", "named": ":{}", "qmark": "?"}[paramstyle]
         pieces: list[str] = []
         order: list[str] = []
         for piece in self._pieces(given):
             if isinstance(piece, Placeholder):
-                pieces.append(written.format(piece.name))
+                pieces.append(_written(piece.name, paramstyle))
                 order.append(piece.name)
             else:
                 pieces.append(piece.replace("%", "%%") if paramstyle == "pyformat" else piece)
         return "".join(pieces), tuple(order)
+
+    def origin(self, given: Collection[str], paramstyle: str, offset: int) -> int:
+        """Return the offset in the author's text of the character at ``offset`` of what render() returns."""
+        origins: list[int] = []
+        position = 0
+        for start, end, piece in [
+            *self._cuts(self._block_names.intersection(given)),
+            (len(self.sql), len(self.sql), ""),
+        ]:
+            for at in range(position, start):
+                origins += [at] * (2 if paramstyle == "pyformat" and self.sql[at] == "%" else 1)
+            length = len(_written(piece.name, paramstyle)) if isinstance(piece, Placeholder) else len(piece)
+            origins += [start] * length
+            position = end
+        return origins[offset] if offset < len(origins) else len(self.sql.rstrip())
 
     def _pieces(self, given: frozenset[str]) -> Iterator[str | Placeholder]:
         """Yield the text between the placeholders, and the placeholders, without the blocks that drop out."""
@@ -186,6 +200,11 @@ class Template:
             instead = "''" if text[start] == ":" else ""
             text = text[:start] + instead.ljust(end - start) + text[end:]
         return text
+
+
+def _written(name: str, paramstyle: str) -> str:
+    """Return a placeholder as a driver takes it."""
+    return {"pyformat": "%({})s", "named": ":{}", "qmark": "?"}[paramstyle].format(name)
 
 
 def supports_paging(template: Template) -> bool:

@@ -19,15 +19,16 @@ from rest_framework.exceptions import PermissionDenied
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
 from dataservices.plan import parameters_message
 from proxyservices.models import (
+    Backend,
+    BackendServer,
     ParameterMapping,
     ProxyOperation,
     ServiceDescription,
-    Upstream,
     mappings_to_reenter,
-    missing_upstream,
     undeclared_message,
 )
-from registry import tenancy
+from proxyservices.models.backends import SETTINGS
+from registry import tenancy, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -37,12 +38,14 @@ from registry.models import (
     Field,
     Grant,
     Operation,
+    OperationVersion,
     Parameter,
     RegistryModel,
     Service,
     User,
     names,
 )
+from registry.models.versions import MAX_REASON
 from registry.secret_rules import ENTER_AGAIN
 
 
@@ -296,18 +299,24 @@ class FieldSerializer(serializers.ModelSerializer):  # type: ignore[misc]
         validators: ClassVar[list[Any]] = []
 
 
-class UpstreamSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+#: Secrets of a backend and of its servers are written and never returned.
+_SECRETS: dict[str, Any] = {
+    name: {"write_only": True, "trim_whitespace": False} for name in ("credential", "client_certificate")
+}
+
+
+class ServerSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
-        model = Upstream
-        fields = (
-            "url", "priority", "weight", "active", "credential_kind", "credential_name", "credential", "token_url",
-            "scope", "client_certificate", "ca_certificate", "probe_interval_seconds", "probe_method", "probe_path",
-            "probe_expected_statuses", "probe_expected_text",
-        )  # fmt: skip
-        extra_kwargs: ClassVar[dict[str, Any]] = {
-            name: {"write_only": True, "trim_whitespace": False} for name in ("credential", "client_certificate")
-        }
+        model = BackendServer
+        fields = ("url", "priority", "weight", "active", "own_settings", *SETTINGS)
+        extra_kwargs = _SECRETS
         validators: ClassVar[list[Any]] = []
+
+    def to_representation(self, instance: BackendServer) -> dict[str, Any]:
+        representation: dict[str, Any] = super().to_representation(instance)
+        if not instance.own_settings:
+            representation = {name: value for name, value in representation.items() if name not in SETTINGS}
+        return representation
 
 
 class MappingSerializer(serializers.ModelSerializer):  # type: ignore[misc]
@@ -341,29 +350,20 @@ class DescriptionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 _LISTS: dict[str, tuple[type[RegistryModel], tuple[str, ...], frozenset[str]]] = {
     "parameters": (Parameter, ("name",), frozenset()),
     "fields": (Field, ("name",), frozenset()),
-    "upstreams": (Upstream, ("url",), frozenset({"credential", "client_certificate"})),
+    "servers": (BackendServer, ("url",), frozenset({"credential", "client_certificate"})),
     "mappings": (ParameterMapping, ("location", "name"), frozenset({"value"})),
     "descriptions": (ServiceDescription, ("url",), frozenset({"content"})),
 }
 
 
-class OperationSerializer(RegistrySerializer):
-    """An operation with its lists. A list in the request replaces the stored one; absent lists stay unchanged."""
+class ListsSerializer(RegistrySerializer):
+    """A row with its lists. A list in the request replaces the stored one; absent lists stay unchanged."""
 
-    service = of_agency()
-    address = serializers.SerializerMethodField(help_text="agency/service/operation")
-    parameters = ParameterSerializer(many=True, required=False)
-    fields = FieldSerializer(many=True, required=False)
-    nested: tuple[str, ...] = ("parameters", "fields")
-    operation_kind: ClassVar[str]
-
-    def get_address(self, row: Operation) -> str:
-        return f"{row.service.agency.code}/{row.service.code}/{row.code}"
-
-    def prepare(self, row: Operation) -> None:
-        row.kind = self.operation_kind
+    #: The reference of the lists' rows to the row.
+    owned_by: ClassVar[str]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        self.version_reason: str = attrs.pop("reason", "")
         super().validate(attrs)
         self.lists: dict[str, Replacement] = {
             label: self._replacement(label, attrs[label]) for label in self.nested if label in attrs
@@ -376,8 +376,11 @@ class OperationSerializer(RegistrySerializer):
         if len(set(lower)) < len(lower):
             raise serializers.ValidationError({label: _("A name occurs more than once.")})
         attributes = list(self.get_fields()[label].child.get_fields())
-        near = Upstream.server if model is Upstream else None
-        rows = replacement(model, self.candidate, key, wanted, attributes, keep_if_absent=keep_if_absent, near=near)
+        near = BackendServer.server if model is BackendServer else None
+        rows = replacement(
+            model, self.candidate, key, wanted, attributes, keep_if_absent=keep_if_absent, near=near,
+            owned_by=self.owned_by,
+        )  # fmt: skip
         try:
             model.check_list(self.candidate, rows.rows)
         except DjangoValidationError as error:
@@ -385,7 +388,7 @@ class OperationSerializer(RegistrySerializer):
         problems: list[dict[str, Any]] = [{} for _row in rows.rows]
         for index, row in enumerate(rows.rows):
             try:
-                row.full_clean(exclude={"operation"})
+                row.full_clean(exclude={self.owned_by})
             except DjangoValidationError as error:
                 problems[index] = _error_details(error, attributes)
         if any(problems):
@@ -399,15 +402,74 @@ class OperationSerializer(RegistrySerializer):
         return self._store()
 
     def _store(self) -> Any:
-        # The operation is saved even if only a list has changed: that raises its revision.
+        was_draft = self.is_draft()
         with transaction.atomic():
+            # The operation is saved even if only a list has changed: that tells when it was changed.
             self.candidate.save()
             for rows in self.lists.values():
                 rows.save()
-            self.declare_missing()
+            self.complete()
+            self.record(was_draft)
         return self.Meta.model.objects.get(pk=self.candidate.pk)
 
-    def declare_missing(self) -> None:
+    def is_draft(self) -> bool:
+        """Return True if the stored row has no callers yet."""
+        return False
+
+    def complete(self) -> None:
+        """Do what belongs to saving the row with its lists."""
+
+    def record(self, was_draft: bool) -> None:
+        """Make a version of what is in force now, of a row that has versions."""
+
+
+class BackendSerializer(ListsSerializer):
+    """A backend with its servers. A list of servers in the request replaces the stored one."""
+
+    agency = agency()
+    servers = ServerSerializer(many=True, required=False)
+    nested = ("servers",)
+    owned_by = "backend"
+
+    class Meta:
+        model = Backend
+        fields = ("id", "agency", "code", "title", "contact", "max_concurrent_calls", *SETTINGS, "servers")
+        extra_kwargs = _SECRETS
+        validators: ClassVar[list[Any]] = []
+
+
+class OperationSerializer(ListsSerializer):
+    """An operation with its lists."""
+
+    service = of_agency()
+    address = serializers.SerializerMethodField(help_text="agency/service/operation")
+    parameters = ParameterSerializer(many=True, required=False)
+    fields = FieldSerializer(many=True, required=False)
+    reason = serializers.CharField(
+        required=False, allow_blank=True, write_only=True, max_length=MAX_REASON, help_text=_("For the history.")
+    )
+    nested: tuple[str, ...] = ("parameters", "fields")
+    owned_by = "operation"
+    operation_kind: ClassVar[str]
+
+    def get_address(self, row: Operation) -> str:
+        return f"{row.service.agency.code}/{row.service.code}/{row.code}"
+
+    def prepare(self, row: Operation) -> None:
+        row.kind = self.operation_kind
+
+    def is_draft(self) -> bool:
+        return self.instance is None or self.instance.state == Operation.State.DRAFT
+
+    def record(self, was_draft: bool) -> None:
+        """Make a version of what is in force now. Raises ValidationError if it must not be."""
+        user, origin = self.context["request"].user, OperationVersion.Origin.API
+        try:
+            versions.record(self.candidate, user, self.version_reason, origin, was_draft)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"non_field_errors": error.messages}) from None
+
+    def complete(self) -> None:
         """Declare what the SQL or the path needs, as the admin's form does."""
         self.candidate.declare_missing()
 
@@ -426,7 +488,7 @@ _COMMON = (
     "cache_seconds",
     "legacy_name",
 )
-_END = ("parameters", "fields", "revision", "updated_at")
+_END = ("parameters", "fields", "reason", "revision", "updated_at")
 
 
 class DataOperationSerializer(OperationSerializer):
@@ -451,8 +513,8 @@ class DataOperationSerializer(OperationSerializer):
             raise serializers.ValidationError({"sql": problem})
         return attrs
 
-    def declare_missing(self) -> None:
-        super().declare_missing()
+    def complete(self) -> None:
+        super().complete()
         changed = self.instance is None or self.instance.sql != self.candidate.sql
         if changed and "parameters" not in self.lists:
             self.candidate.relax_optional()
@@ -461,15 +523,16 @@ class DataOperationSerializer(OperationSerializer):
 class ProxyOperationSerializer(OperationSerializer):
     kind = serializers.ChoiceField(choices=["proxy"], default="proxy")
     operation_kind = "proxy"
-    upstreams = UpstreamSerializer(many=True, required=False)
+    backend = of_agency(required=False, allow_null=True)
     mappings = MappingSerializer(many=True, required=False)
     descriptions = DescriptionSerializer(many=True, required=False)
-    nested = ("parameters", "fields", "upstreams", "mappings", "descriptions")
+    nested = ("parameters", "fields", "mappings", "descriptions")
 
     class Meta:
         model = ProxyOperation
         fields = (
             *_COMMON,
+            "backend",
             "style",
             "method",
             "allowed_methods",
@@ -486,7 +549,6 @@ class ProxyOperationSerializer(OperationSerializer):
             "stale_if_error_seconds",
             "records_path",
             "ignored_paths",
-            "upstreams",
             "mappings",
             "descriptions",
             *_END,
@@ -496,10 +558,7 @@ class ProxyOperationSerializer(OperationSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        upstreams = self._rows("upstreams")
-        if problem := missing_upstream(self.candidate, upstreams):
-            raise serializers.ValidationError({"upstreams": problem})
-        if self.candidate.pk and mappings_to_reenter(self.candidate, upstreams, self._rows("mappings")):
+        if self.candidate.pk and mappings_to_reenter(self.candidate, self._rows("mappings")):
             raise serializers.ValidationError({"mappings": ENTER_AGAIN})
         if "parameters" in self.lists and (problem := undeclared_message(self.candidate, *self._sources())):
             raise serializers.ValidationError({"path": problem})
@@ -514,6 +573,32 @@ class ProxyOperationSerializer(OperationSerializer):
         if label in self.lists:
             return self.lists[label].rows
         return list(getattr(self.candidate, label).all()) if self.candidate.pk else []
+
+
+class VersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    """A version of an operation, without its definition."""
+
+    class Meta:
+        model = OperationVersion
+        fields: tuple[str, ...] = ("number", "published_at", "user", "reason", "origin")
+
+
+class FullVersionSerializer(VersionSerializer):
+    """A version with its definition. Of a secret it says only that there is one; large texts are digests."""
+
+    definition = serializers.SerializerMethodField()
+
+    class Meta(VersionSerializer.Meta):
+        fields = (*VersionSerializer.Meta.fields, "definition")
+
+    def get_definition(self, row: OperationVersion) -> dict[str, Any]:
+        return versions.readable(row.definition)
+
+
+class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
+    """Why a version is published."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_REASON)
 
 
 class KeySerializer(RegistrySerializer):

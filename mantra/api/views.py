@@ -14,7 +14,13 @@ from django.db.models import Model, ProtectedError, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import mixins, status, viewsets
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
@@ -33,10 +39,21 @@ from dataservices.models import DataOperation, DataSource, UploadedTable
 from dataservices.routines import with_lookups
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
-from proxyservices.models import ProxyOperation
-from registry import deletion, tenancy
+from proxyservices.models import Backend, ProxyOperation
+from registry import deletion, tenancy, versions
 from registry.locking import lock
-from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Operation, Service, SnapshotVersion, User
+from registry.models import (
+    AccessKey,
+    Agency,
+    Application,
+    CallRecord,
+    Grant,
+    Operation,
+    OperationVersion,
+    Service,
+    SnapshotVersion,
+    User,
+)
 
 
 class Conflict(APIException):  # type: ignore[misc]
@@ -173,14 +190,16 @@ class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
     authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (RolePermission,)
     renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser,)
+    parser_classes: tuple[Any, ...] = (JSONParser,)
     filter_backends = (Filter,)
     pagination_class = PageParameters
     metadata_class = Metadata
     lookup_value_regex = "[0-9]{1,15}"
     filters: ClassVar[Mapping[str, tuple[str, ValueParser]]] = {}
     #: Actions by POST that change a row: they need the right to change, not to add.
-    acts_as: ClassVar[Mapping[str, str]] = {"publish": "PATCH", "revoke": "PATCH", "approve": "PATCH"}
+    acts_as: ClassVar[Mapping[str, str]] = {
+        "publish": "PATCH", "revert": "PATCH", "revoke": "PATCH", "approve": "PATCH",
+    }  # fmt: skip
 
     def kinds(self, request: Request) -> Sequence[type[Model]]:
         """Return the models that the request concerns. A right on one of them is enough to continue."""
@@ -359,6 +378,12 @@ def _upload_errors() -> Iterator[None]:
         raise ValidationError(error.message_dict) from None
 
 
+class Backends(ReadableMixin, WritableMixin, RegistryViewSet):
+    queryset = Backend.objects.select_related("agency").prefetch_related("servers")
+    serializer_class = serializers.BackendSerializer
+    filters = {"agency": ("agency__code", _text), "code": ("code", _text)}
+
+
 class Services(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Service.objects.select_related("agency")
     serializer_class = serializers.ServiceSerializer
@@ -381,8 +406,14 @@ OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationSerialize
 }
 _RELATED = {
     "data": (("service__agency", "source__agency"), ("parameters", "fields")),
-    "proxy": (("service__agency",), ("parameters", "fields", "upstreams", "mappings", "descriptions")),
+    "proxy": (("service__agency", "backend__agency"), ("parameters", "fields", "mappings", "descriptions")),
 }
+
+
+#: The path of one version below an operation's, and its parameter in the description.
+_VERSION_PATH = r"versions/(?P<number>[0-9]{1,9})"
+_NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
+Origin = OperationVersion.Origin
 
 
 def _any_kind(many: bool | None = None) -> PolymorphicProxySerializer:
@@ -432,7 +463,7 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         visible = [
             kind for kind, (model, _serializer) in OPERATIONS.items() if rights.allowed(self.request, "GET", model)
         ]
-        return tenancy.visible(Operation.objects.filter(kind__in=visible), user)
+        return tenancy.visible(Operation.objects.listed().filter(kind__in=visible), user)
 
     def _rows_of_kind(self, rows: Iterable[Operation]) -> Sequence[Any]:
         """Return the operations as rows of their kinds, with their lists, in few queries."""
@@ -474,19 +505,67 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return with_lookups(lambda: super(Operations, self).update(request, *args, **kwargs))
 
-    @extend_schema(request=None, responses=_any_kind())
+    @extend_schema(request=serializers.ReasonSerializer, responses=_any_kind())
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
-        """Publish the operation. The whole definition is validated again."""
+        """Publish the operation, or the draft beside it. The whole definition is validated again."""
         return with_lookups(self._publish)
 
     def _publish(self) -> Response:
         with one_change():
-            row = self.get_object()
-            serializer = self.get_serializer(row, data={"state": "published", "sunset": None}, partial=True)
-            serializer.is_valid(raise_exception=True)
-            self.perform_update(serializer)
-        return Response(serializer.data)
+            row, reason = self.get_object(), self._reason()
+            draft = versions.draft_of(row)
+            if draft is not None:
+                self._put_into_force(lambda user: versions.publish(draft, user, reason, Origin.API))
+            else:
+                data = {"state": "published", "sunset": None, "reason": reason}
+                serializer = self.get_serializer(row, data=data, partial=True)
+                serializer.is_valid(raise_exception=True)
+                self.perform_update(serializer)
+            return Response(self._serialized(self.find_object()))
+
+    def _reason(self) -> str:
+        given = serializers.ReasonSerializer(data=self.request.data)
+        given.is_valid(raise_exception=True)
+        return str(given.validated_data["reason"])
+
+    def _put_into_force(self, publish: Callable[[User], OperationVersion]) -> None:
+        """Publish a version. Raises ValidationError with why it must not be."""
+        try:
+            publish(self.request.user)
+        except DjangoValidationError as error:
+            raise ValidationError({"non_field_errors": error.messages}) from None
+
+    @extend_schema(responses=serializers.VersionSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"])
+    def versions(self, request: Request, pk: str) -> Response:
+        """Return the operation's published versions, the newest first."""
+        page = self.paginate_queryset(self.get_object().versions.defer("definition"))
+        return self.get_paginated_response(serializers.VersionSerializer(page, many=True).data)
+
+    @extend_schema(parameters=[_NUMBER], responses=serializers.FullVersionSerializer)
+    @action(detail=True, methods=["get"], url_path=_VERSION_PATH)
+    def version(self, request: Request, pk: str, number: str) -> Response:
+        """Return one version with its definition."""
+        return Response(serializers.FullVersionSerializer(self._version(number)).data)
+
+    def _version(self, number: str) -> OperationVersion:
+        version: OperationVersion | None = self.get_object().versions.filter(number=int(number)).first()
+        if version is None:
+            raise NotFound
+        return version
+
+    @extend_schema(parameters=[_NUMBER], request=serializers.ReasonSerializer, responses=_any_kind())
+    @action(detail=True, methods=["post"], url_path=f"{_VERSION_PATH}/revert")
+    def revert(self, request: Request, pk: str, number: str) -> Response:
+        """Publish an earlier version again, as a new version."""
+        return with_lookups(lambda: self._revert(number))
+
+    def _revert(self, number: str) -> Response:
+        with one_change():
+            version, reason = self._version(number), self._reason()
+            self._put_into_force(lambda user: versions.revert(version, user, reason))
+            return Response(self._serialized(self.find_object()))
 
 
 class Keys(ReadableMixin, WritableMixin, RegistryViewSet):

@@ -16,12 +16,15 @@ class _Rollback(Exception):
     """Ends the transaction."""
 
 
-def apply(text: str, environment: Environment, dry_run: bool = False) -> Report:
-    """Apply a bundle and return the report. With problems, or as a dry run, the registry stays unchanged."""
-    return with_lookups(lambda: _apply(text, environment, dry_run))
+def apply(text: str, environment: Environment, dry_run: bool = False, reason: str = "") -> Report:
+    """Apply a bundle and return the report. With problems, or as a dry run, the registry stays unchanged.
+
+    ``reason``: of the versions of operations that this makes.
+    """
+    return with_lookups(lambda: _apply(text, environment, dry_run, reason))
 
 
-def _apply(text: str, environment: Environment, dry_run: bool) -> Report:
+def _apply(text: str, environment: Environment, dry_run: bool, reason: str) -> Report:
     report = Report()
     reader = BundleReader(environment, report.problems)
     try:
@@ -30,7 +33,7 @@ def _apply(text: str, environment: Environment, dry_run: bool) -> Report:
                 SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
             bundle = reader.document(text)
             if bundle is not None:
-                BundleWriter(reader, report).write(bundle)
+                BundleWriter(reader, report, reason).write(bundle)
             if dry_run or report.problems:
                 raise _Rollback
     except _Rollback:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +20,18 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.reading import Block
 from mantra.definitions.report import CHANGED, CREATED, Change, Report, change_lines, list_lines, path_of
 from mantra.definitions.schema import FieldSpec, Schema
+from proxyservices.importing.drafts import NameAllocator
 from proxyservices.models import (
+    Backend,
+    BackendServer,
     ParameterMapping,
     ProxyOperation,
     ServiceDescription,
-    Upstream,
     mappings_to_reenter,
-    missing_upstream,
     undeclared_message,
 )
-from registry import secrets
+from proxyservices.models.operations import SOAP_STYLES
+from registry import secrets, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -36,17 +40,18 @@ from registry.models import (
     Field,
     Grant,
     Operation,
+    OperationVersion,
     Parameter,
     RegistryModel,
     Service,
 )
 from registry.secret_rules import ENTER_AGAIN
 
-#: Key of a list in an operation → model of its rows, their schema, the keys that identify a row.
+#: Key of a list in an operation or a backend → model of its rows, their schema, the keys that identify a row.
 _LISTS: dict[str, tuple[type[RegistryModel], Schema, tuple[str, ...]]] = {
     "parameters": (Parameter, schema.PARAMETER, ("name",)),
     "fields": (Field, schema.FIELD, ("name",)),
-    "upstreams": (Upstream, schema.UPSTREAM, ("url",)),
+    "servers": (BackendServer, schema.SERVER, ("url",)),
     "mappings": (ParameterMapping, schema.MAPPING, ("name", "location")),
     "descriptions": (ServiceDescription, schema.DESCRIPTION, ("url",)),
 }
@@ -74,9 +79,11 @@ class Definition:
 class BundleWriter:
     """Writes a bundle into the registry. The caller opens the transaction, and rolls it back after problems."""
 
-    def __init__(self, reader: BundleReader, report: Report) -> None:
+    def __init__(self, reader: BundleReader, report: Report, reason: str = "") -> None:
         self.reader = reader
         self.report = report
+        #: Of the versions that this makes.
+        self.reason = reason
         #: (noun, name) of definitions that could not be stored. References to them are no further problems.
         self.failed: set[tuple[str, str]] = set()
 
@@ -84,6 +91,8 @@ class BundleWriter:
         self.agencies(list(self.reader.items(bundle, "agencies")))
         for path, item in self.reader.items(bundle, "sources"):
             self.source(path, item)
+        for path, item in self.reader.items(bundle, "backends"):
+            self.backend(path, item)
         for path, item in self.reader.items(bundle, "services"):
             self.service(path, item)
         for path, item in self.reader.items(bundle, "applications"):
@@ -162,7 +171,7 @@ class BundleWriter:
             self.reader.problem(path_of(path, name), _("There is no agency %(code)s.") % {"code": code})
         return agency
 
-    # ------------------------------------------------------------------------- the four lists
+    # ------------------------------------------------------------------------- the top lists
 
     def agencies(self, items: list[tuple[str, Any]]) -> None:
         """Store the agencies, parents before their children, whatever their order in the file."""
@@ -203,6 +212,33 @@ class BundleWriter:
             return
         row = DataSource.objects.filter(agency=agency, code=code).first() or DataSource(agency=agency, code=code)
         self.store(Definition(path, schema.SOURCE, name, row, values))
+
+    def backend(self, path: str, item: Any) -> None:
+        block = self.reader.block(item, path, schema.BACKEND.names)
+        if block is None:
+            return
+        agency, code = self.referenced_agency(block, path), self.reader.identifier(block, path, "code")
+        values = self.reader.values(block, path, schema.BACKEND.keys)
+        name = f"{block.get('agency')}/{code}"
+        if agency is None or not code:
+            self.failed.add((schema.BACKEND.noun, name))
+            return
+        row = Backend.objects.filter(agency=agency, code=code).first() or Backend(agency=agency, code=code)
+        planned = copy(row)
+        for attribute, value in values.items():  # the servers are checked with the credential that the file gives
+            setattr(planned, attribute, value)
+        lists = {"servers": self.replacement_of(planned, block, path, "servers")} if "servers" in block else {}
+        self.store_backend(Definition(path, schema.BACKEND, name, row, values, lists=lists))
+
+    def store_backend(self, definition: Definition) -> bool:
+        """Store a backend with its servers. Return True if it is in the database."""
+        if not self.store(definition):
+            return False
+        for rows in definition.lists.values():
+            for server in rows.rows:
+                server.backend = definition.row
+            rows.save()
+        return True
 
     def service(self, path: str, item: Any) -> None:
         block = self.reader.block(item, path, schema.SERVICE.names)
@@ -246,7 +282,7 @@ class BundleWriter:
         name = f"{parent}/{code}"
         stored = None
         if service is not None and service.pk and code:
-            stored = Operation.objects.filter(service=service, code=code).first()
+            stored = Operation.objects.listed().filter(service=service, code=code).first()
         kind = self.reader.operation_kind(item, path, None if stored is None else stored.kind)
         if kind is None or (code and self.reader.is_repeated(path, "operation", code, codes)):
             self.failed.add(("operation", name))
@@ -259,12 +295,14 @@ class BundleWriter:
             row.service = service
         values = self.reader.values(item, path, spec.keys)
         references = self.set_source(row, item, path) if isinstance(row, DataOperation) else {}
+        if isinstance(row, ProxyOperation):
+            references = self.set_backend(row, item, path)
         lists = {label: self.replacement_of(row, item, path, label) for label in _LISTS
                  if label in item and label in spec.other_keys}  # fmt: skip
         if isinstance(row, DataOperation) and row.source_id:
             self.check_placeholders(row, values, lists, path)
         if isinstance(row, ProxyOperation):
-            self.check_upstreams(row, values, lists, path)
+            self.check_mappings(row, values, lists, path)
         sql_before = row.sql if isinstance(row, DataOperation) else ""
         if self.store(Definition(path, spec, name, row, values, references, lists)):
             for rows in lists.values():
@@ -273,6 +311,7 @@ class BundleWriter:
                 self.declare_missing(row, name)
             if isinstance(row, DataOperation) and row.sql != sql_before and "parameters" not in lists:
                 row.relax_optional()
+            self.record(row, path, stored is None or stored.state == Operation.State.DRAFT)
         else:
             self.failed.add(("operation", name))
 
@@ -280,6 +319,14 @@ class BundleWriter:
         """Declare what the SQL or the path needs, as the admin's form does, and report it."""
         for parameter in row.declare_missing():
             self.report.changes.append(Change(CREATED, schema.PARAMETER.noun, f"{name}/{parameter}"))
+
+    def record(self, row: Operation, path: str, was_draft: bool) -> None:
+        """Make a version of a stored operation if it differs from the last one. A refusal is a problem."""
+        try:
+            versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft)
+        except ValidationError as error:
+            for message in error.messages:
+                self.reader.problem(path, message)
 
     def set_source(self, row: DataOperation, block: Block, path: str) -> Changes:
         """Set the source that the file names: a code of the same agency, or agency/code. Return the change."""
@@ -300,6 +347,89 @@ class BundleWriter:
         row.source = source
         return {"source": (old, str(source))}
 
+    def set_backend(self, row: ProxyOperation, block: Block, path: str) -> Changes:
+        """Set the backend that the file names: a code of the same agency, or agency/code. Return the change."""
+        if "upstreams" in block and row.service_id:
+            return self.set_described_backend(row, block, path)
+        if "backend" not in block or not row.service_id:
+            return {}
+        name = self.reader.identifier(block, path, "backend", required=False)
+        agency, _slash, code = name.rpartition("/")
+        agency = agency or row.service.agency.code
+        backend = Backend.objects.filter(agency__code=agency, code=code).first() if name else None
+        if name and backend is None:
+            if (schema.BACKEND.noun, f"{agency}/{code}") not in self.failed:
+                self.reader.problem(path_of(path, "backend"), _("There is no backend %(name)s.") % {"name": name})
+            return {}
+        return changed_backend(row, backend)
+
+    def set_described_backend(self, row: ProxyOperation, block: Block, path: str) -> Changes:
+        """Set the backend that the list ``upstreams`` describes: bundles from before there were backends have one.
+
+        It is the operation's own. One that other operations use too is not changed in this way.
+        """
+        path = path_of(path, "upstreams")
+        if "backend" in block:
+            self.reader.problem(path, _("Write backend or upstreams, not both."))
+            return {}
+        described = self.described(row, block, path)
+        if not described:
+            return {}
+        settings, wanted, paths = described
+        shared = row.backend is not None and row.backend.operations.filter(draft_of=None).exclude(pk=row.pk).exists()
+        if shared and not self.is_as_described(row.backend, settings, wanted):
+            message = _(
+                "Other operations use the backend too. Write backend: %(code)s here, and its servers in backends."
+            )
+            self.reader.problem(path, message % {"code": row.backend.code if row.backend else ""})
+        if shared:
+            return {}
+        backend = row.backend or Backend(agency=row.service.agency, code=_free_code(row))
+        planned = copy(backend)
+        for attribute, value in settings.items():
+            setattr(planned, attribute, value)
+        rows = self.replaced("servers", planned, wanted)
+        self.check_rows("servers", planned, rows, paths, path)
+        name = f"{row.service.agency.code}/{backend.code}"
+        definition = Definition(paths[0], schema.BACKEND, name, backend, settings, lists={"servers": rows})
+        return changed_backend(row, backend) if self.store_backend(definition) else {}
+
+    def described(
+        self, row: ProxyOperation, block: Block, path: str
+    ) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]] | None:
+        """Return the settings of a backend, the values of its servers, and the places of these in the file.
+
+        The first server's settings become the backend's, those that differ from them a server's own.
+        """
+        listed, paths = [], []
+        for row_path, item in self.reader.items(block, "upstreams", path.rpartition(".")[0]):
+            row_block = self.reader.block(item, row_path, schema.UPSTREAM.names)
+            if row_block is not None and self.reader.identifier(row_block, row_path, "url"):
+                values = self.reader.values(row_block, row_path, schema.UPSTREAM.keys)
+                style = str(block.get("style", row.style))
+                if style in SOAP_STYLES and "?" not in values.get("url", ""):
+                    values["probe_path"] = values.get("probe_path") or "?wsdl"
+                listed.append(values)
+                paths.append(row_path)
+        if not listed or any("url" not in values for values in listed):
+            return None
+        names = {key.name for key in schema.SETTINGS}
+        settings = [{name: value for name, value in values.items() if name in names} for values in listed]
+        wanted = []
+        for values, own in zip(listed, settings, strict=True):
+            server = {name: value for name, value in values.items() if name not in names}
+            wanted.append(server if own == settings[0] else {**server, "own_settings": True, **own})
+        empty = Backend()
+        defaults = {key.name: getattr(empty, key.name) for key in schema.SETTINGS if not key.secret}
+        return {**defaults, **settings[0]}, wanted, paths
+
+    def is_as_described(self, backend: Backend | None, settings: dict[str, Any], wanted: list[dict[str, Any]]) -> bool:
+        """Return True if a backend has these settings and servers."""
+        assert backend is not None
+        by_name = {key.name: key for key in schema.SETTINGS}
+        same = all(by_name[name].is_same(getattr(backend, name), value) for name, value in settings.items())
+        return same and not self.replaced("servers", backend, wanted)
+
     def check_placeholders(
         self, row: DataOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
     ) -> None:
@@ -317,8 +447,8 @@ class BundleWriter:
         if message:
             self.reader.problem(path_of(path, "sql"), message)
 
-    def replacement_of(self, operation: Operation, block: Block, path: str, label: str) -> Replacement:
-        """Return the replacement of one list of an operation. Its rows are validated, not saved."""
+    def replacement_of(self, owner: RegistryModel, block: Block, path: str, label: str) -> Replacement:
+        """Return the replacement of one list of an operation or a backend. Its rows are validated, not saved."""
         model, spec, key = _LISTS[label]
         wanted, paths = [], []
         names: set[str] = set()
@@ -332,25 +462,35 @@ class BundleWriter:
             if not self.reader.is_repeated(row_path, spec.noun, " ".join(identity(model, key, values)), names):
                 wanted.append(values)
                 paths.append(row_path)
-        by_name = _list_keys(label)
-        rows = replacement(
-            model, operation, key, wanted, list(by_name), lambda name, old, new: by_name[name].is_same(old, new),
-            keep_if_absent=frozenset(name for name, field_spec in by_name.items() if field_spec.secret),
-            near=Upstream.server if model is Upstream else None,
-        )  # fmt: skip
-        for row_path, row in zip(paths, rows.rows, strict=True):
-            self.is_valid(row_path, row, spec, exclude={"operation"})
-        try:
-            model.check_list(operation, rows.rows)
-        except ValidationError as error:
-            self.reader.problem(path_of(path, label), " ".join(error.messages))
+        rows = self.replaced(label, owner, wanted)
+        self.check_rows(label, owner, rows, paths, path_of(path, label))
         return rows
 
-    def check_upstreams(
+    def replaced(self, label: str, owner: RegistryModel, wanted: list[dict[str, Any]]) -> Replacement:
+        """Return the replacement of a list by rows of these values."""
+        model, _spec, key = _LISTS[label]
+        by_name = _list_keys(label)
+        return replacement(
+            model, owner, key, wanted, list(by_name), lambda name, old, new: by_name[name].is_same(old, new),
+            keep_if_absent=frozenset(name for name, field_spec in by_name.items() if field_spec.secret),
+            near=BackendServer.server if model is BackendServer else None, owned_by=_owned_by(model),
+        )  # fmt: skip
+
+    def check_rows(self, label: str, owner: RegistryModel, rows: Replacement, paths: list[str], path: str) -> None:
+        """Note what is wrong with a list and its rows."""
+        model, spec, _key = _LISTS[label]
+        for row_path, row in zip(paths, rows.rows, strict=True):
+            self.is_valid(row_path, row, spec, exclude={_owned_by(model)})
+        try:
+            model.check_list(owner, rows.rows)
+        except ValidationError as error:
+            self.reader.problem(path, " ".join(error.messages))
+
+    def check_mappings(
         self, row: ProxyOperation, values: dict[str, Any], lists: dict[str, Replacement], path: str
     ) -> None:
-        """Note that no upstream remains, a secret mapping that would go to the server of a new one, and a placeholder
-        in the path that nothing fills.
+        """Note a secret mapping that would go to a server of a new backend, and a placeholder in the path that nothing
+        fills.
         """
 
         def rows(label: str) -> list[Any]:
@@ -358,9 +498,7 @@ class BundleWriter:
                 return lists[label].rows
             return list(getattr(row, label).all()) if row.pk else []
 
-        if problem := missing_upstream(ProxyOperation(state=values.get("state", row.state)), rows("upstreams")):
-            self.reader.problem(path_of(path, "upstreams"), str(problem))
-        if row.pk and mappings_to_reenter(row, rows("upstreams"), rows("mappings")):
+        if row.pk and mappings_to_reenter(row, rows("mappings")):
             self.reader.problem(path_of(path, "mappings"), str(ENTER_AGAIN))
         planned = ProxyOperation(style=values.get("style", row.style), path=values.get("path", row.path))
         names = [parameter.name for parameter in rows("parameters")]
@@ -377,9 +515,11 @@ class BundleWriter:
         parts = name.split("/")
         operation = None
         if len(parts) == 3:
-            operation = Operation.objects.filter(
-                service__agency__code=parts[0], service__code=parts[1], code=parts[2]
-            ).first()
+            operation = (
+                Operation.objects.listed()
+                .filter(service__agency__code=parts[0], service__code=parts[1], code=parts[2])
+                .first()
+            )
         if operation is None and ("operation", name) not in self.failed:
             self.reader.problem(
                 path_of(path, "operation"),
@@ -427,6 +567,26 @@ class BundleWriter:
 
 def _list_keys(label: str) -> Mapping[str, FieldSpec]:
     return {key.name: key for key in _LISTS[label][1].keys}
+
+
+def _owned_by(model: type[RegistryModel]) -> str:
+    """Return the reference of a list's rows to what the list belongs to."""
+    return "backend" if model is BackendServer else "operation"
+
+
+def _free_code(row: ProxyOperation) -> str:
+    """Return a code for the backend of one operation that no other of its agency has."""
+    taken = Backend.objects.filter(agency=row.service.agency).values_list("code", flat=True)
+    return NameAllocator(taken).unique(re.sub(r"[^A-Za-z0-9_\-]+", "_", row.code))
+
+
+def changed_backend(row: ProxyOperation, backend: Backend | None) -> Changes:
+    """Set an operation's backend. Return the change."""
+    if (backend is not None and backend.pk == row.backend_id) or (backend is None and row.backend_id is None):
+        return {}
+    old = str(row.backend) if row.backend else ""
+    row.backend = backend
+    return {"backend": (old, str(backend or ""))}
 
 
 def _missing_references(row: Model) -> set[str]:

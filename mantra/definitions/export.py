@@ -11,12 +11,12 @@ from dataservices.models import DataOperation, DataSource
 from mantra.definitions import schema
 from mantra.definitions.reading import escaped
 from mantra.definitions.schema import Schema
-from proxyservices.models import ParameterMapping, ProxyOperation, Upstream
+from proxyservices.models import Backend, BackendServer, ParameterMapping, ProxyOperation
 from registry.models import AccessKey, Agency, Application, Operation, Service
 
 _HEAD = """\
 # Definitions of MANTRA. Secrets are not in this file: give each source its password (env:NAME or
-# file:PATH), each upstream its credential and each secret mapping its value before it is applied to another bus.
+# file:PATH), each backend its credential and each secret mapping its value before it is applied to another bus.
 """
 
 
@@ -49,6 +49,7 @@ def export(agency: Agency | None = None) -> str:
     document = {
         "agencies": [_agency(row) for row in _rows(Agency, agency, "pk")],
         "sources": [_source(row) for row in _rows(DataSource, agency, "agency")],
+        "backends": [_backend(row) for row in _rows(Backend, agency, "agency")],
         "services": [_service(row) for row in _rows(Service, agency, "agency")],
         "applications": [_application(row) for row in _rows(Application, agency, "agency")],
     }
@@ -89,12 +90,22 @@ def _source(row: DataSource) -> dict[str, Any]:
     return {"agency": row.agency.code, "code": row.code, **_values(row, schema.SOURCE)}
 
 
+def _backend(row: Backend) -> dict[str, Any]:
+    servers = [_server(server) for server in row.servers.all()]
+    return {"agency": row.agency.code, "code": row.code, **_values(row, schema.BACKEND), "servers": servers}
+
+
+def _server(row: BackendServer) -> dict[str, Any]:
+    # Servers may have the same priority, which their order in the file could not express.
+    return {"url": "", "priority": row.priority, **_non_default_values(row, schema.SERVER)}
+
+
 def _service(row: Service) -> dict[str, Any]:
     return {
         "agency": row.agency.code,
         "code": row.code,
         **_values(row, schema.SERVICE),
-        "operations": [_operation(operation) for operation in row.operations.order_by("code")],
+        "operations": [_operation(operation) for operation in row.operations.listed().order_by("code")],
     }
 
 
@@ -110,18 +121,13 @@ def _operation(row: Operation) -> dict[str, Any]:
         values = _values(data, spec)
         values["sql"] = _Sql(values["sql"])
         return {**head, "source": data.source.code, **values, **lists}
-    proxy = ProxyOperation.objects.get(pk=row.pk)
+    proxy = ProxyOperation.objects.select_related("backend").get(pk=row.pk)
+    backend = {"backend": proxy.backend.code if proxy.backend else None}
     proxy_lists = {
-        "upstreams": [_upstream(child) for child in proxy.upstreams.all()],
         "mappings": [_mapping(child) for child in proxy.mappings.all()],
         "descriptions": [_non_default_values(child, schema.DESCRIPTION) for child in proxy.descriptions.all()],
     }
-    return {**head, **_values(proxy, spec), **proxy_lists, **lists}
-
-
-def _upstream(row: Upstream) -> dict[str, Any]:
-    # Upstreams may have the same priority, which their order in the file could not express.
-    return {"url": "", "priority": row.priority, **_non_default_values(row, schema.UPSTREAM)}
+    return {**head, **backend, **_values(proxy, spec), **proxy_lists, **lists}
 
 
 def _mapping(row: ParameterMapping) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _keys(*items: FieldSpec | str) -> tuple[FieldSpec, ...]:
     return tuple(FieldSpec(item) if isinstance(item, str) else item for item in items)
 
 
-TOP = ("agencies", "sources", "services", "applications")
+TOP = ("agencies", "sources", "backends", "services", "applications")
 
 AGENCY = Schema("agency", _keys("name", "email", "website", "legacy_name"), ("code", "parent"))
 SOURCE = Schema(
@@ -219,6 +219,28 @@ SOURCE = Schema(
     ),
     ("agency", "code"),
 )
+#: The settings of a backend, and of a server that has its own.
+SETTINGS = _keys(
+    "credential_kind",
+    "credential_name",
+    SecretText("credential", literal=True),
+    ExpandedText("token_url"),
+    "scope",
+    SecretText("client_certificate"),
+    "ca_certificate",
+    Integer("probe_interval_seconds"),
+    "probe_method",
+    "probe_path",
+    "probe_expected_statuses",
+    "probe_expected_text",
+)
+BACKEND = Schema(
+    "backend", (*_keys("title", "contact", Integer("max_concurrent_calls")), *SETTINGS), ("agency", "code", "servers")
+)
+_SERVER = _keys(ExpandedText("url"), Integer("priority"), Integer("weight"), Boolean("active"))
+SERVER = Schema("server", (*_SERVER, Boolean("own_settings"), *SETTINGS))
+#: A server as operations of releases before 2.0.0 had it, each with its settings.
+UPSTREAM = Schema("upstream", (*_SERVER, *SETTINGS))
 SERVICE = Schema(
     "service",
     _keys("title", "description", "tags", "classification", "contact", "legacy_name"),
@@ -255,7 +277,7 @@ OPERATIONS: Mapping[str, Schema] = {
                 LineList("ignored_paths"),
             ),
         ),
-        (*_PARTS, "upstreams", "mappings", "descriptions"),
+        (*_PARTS, "backend", "upstreams", "mappings", "descriptions"),
     ),
 }
 PARAMETER = Schema(
@@ -275,27 +297,6 @@ PARAMETER = Schema(
     ),
 )
 FIELD = Schema("field", _keys("name", "type", "description", "classification"))
-UPSTREAM = Schema(
-    "upstream",
-    _keys(
-        ExpandedText("url"),
-        Integer("priority"),
-        Integer("weight"),
-        Boolean("active"),
-        "credential_kind",
-        "credential_name",
-        SecretText("credential", literal=True),
-        ExpandedText("token_url"),
-        "scope",
-        SecretText("client_certificate"),
-        "ca_certificate",
-        Integer("probe_interval_seconds"),
-        "probe_method",
-        "probe_path",
-        "probe_expected_statuses",
-        "probe_expected_text",
-    ),
-)
 MAPPING = Schema("mapping", _keys("location", "name", "parameter", ConstantText("value"), Boolean("secret")))
 DESCRIPTION = Schema("description", _keys("url", Boolean("main"), DocumentText("content")))
 APPLICATION = Schema("application", _keys("title", "contact", Boolean("active")), ("agency", "code", "keys", "grants"))

@@ -17,13 +17,12 @@ from dataservices.models import DataOperation
 from mantra.gateway import parameters
 from mantra.gateway.recording import internal_fault
 from mantra.tryout.forms import TryForm
-from mantra.tryout.views import advice, operation_or_404
+from mantra.tryout.views import advice, operation_or_404, prepared
 from registry import faults
 from registry.calls import Call, request_id
 from registry.client_ip import client_ip
 from registry.journal import viewing
 from registry.results import Fault
-from registry.snapshot.parts import operation as prepared_operation
 
 
 @require_POST
@@ -62,7 +61,7 @@ def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], reque
         read_input=lambda call: list(pairs),
         needs_key=False,
         user=request.user.get_username(),
-        operation=prepared_operation(operation.pk),
+        operation=prepared(operation),
     )
     try:
         if call.operation is None:

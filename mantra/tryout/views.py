@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -22,12 +23,16 @@ from mantra.tryout.forms import TryForm, writes
 from mantra.tryout.howto import call_instructions
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from proxyservices.models import ProxyOperation
+from registry import versions
 from registry.calls import Call, request_id
 from registry.client_ip import client_ip
 from registry.models import Operation
 from registry.results import Fault
 from registry.snapshot.parts import operation as prepared_operation
+from registry.snapshot.types import Operation as PreparedOperation
 
+#: The value of ?which= that selects the published version where there is a draft beside it.
+PUBLISHED = "published"
 KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
 
 
@@ -45,7 +50,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         code=operation.code,
         needs_key=False,
         user=request.user.get_username(),
-        operation=prepared_operation(operation.pk),
+        operation=prepared(operation),
     )
     recorded = serve(call)
     rendering, fault = Rendering(), None
@@ -74,6 +79,14 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
     }
 
 
+def prepared(operation: Operation) -> PreparedOperation | None:
+    """Return an operation ready to be run. The draft beside a published one is recorded as the version it will be."""
+    found = prepared_operation(operation.pk)
+    if found is None or operation.draft_of is None:
+        return found
+    return replace(found, id=operation.draft_of.pk, revision=versions.next_number(operation.draft_of))
+
+
 def advice(operation: Operation, fault: Fault) -> str:
     """Return advice for the author if the source failed, "" for other faults."""
     reason = fault.details.get("reason", "")
@@ -84,7 +97,10 @@ def advice(operation: Operation, fault: Fault) -> str:
 
 
 def operation_or_404(request: HttpRequest, operation_id: int) -> Operation:
-    """Return the operation as a row of its kind, if the user may view it. Raises Http404."""
+    """Return the operation as a row of its kind, if the user may view it. Raises Http404.
+
+    It is the draft beside it, if there is one, unless the address says ?which=published.
+    """
     kind = Operation.objects.filter(pk=operation_id).values_list("kind", flat=True).first()
     if kind not in KINDS:
         raise Http404
@@ -92,14 +108,36 @@ def operation_or_404(request: HttpRequest, operation_id: int) -> Operation:
     operation: Operation | None = page.get_object(request, str(operation_id))
     if operation is None or not page.has_view_permission(request, operation):
         raise Http404
-    return operation
+    draft: Operation | None = versions.draft_of(operation)
+    return operation if draft is None or request.GET.get("which") == PUBLISHED else draft
+
+
+def choices(request: HttpRequest, operation_id: int, operation: Operation) -> dict[str, Any]:
+    """Return the context of the choice between the published version and the draft, {} where there is one only."""
+    address = reverse("try_operation", args=(operation_id,))
+    explain = reverse("explain_operation", args=(operation_id,))
+    published = operation if operation.draft_of is None else operation.draft_of
+    if operation.draft_of is None and versions.draft_of(operation) is None:
+        return {"address": address, "explain_address": explain}
+    suffix = f"?which={PUBLISHED}" if operation.draft_of is None else ""
+    return {
+        "address": address + suffix,
+        "explain_address": explain + suffix,
+        "which": {
+            "draft": address,
+            "published": f"{address}?which={PUBLISHED}",
+            "runs_draft": operation.draft_of is not None,
+            "number": versions.next_number(published),
+            "revision": published.revision,
+        },
+    }
 
 
 def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Return the form (GET), or the result of a run (POST). For htmx only that part of the page."""
     operation = operation_or_404(request, operation_id)
     page = admin.site.get_model_admin(type(operation))
-    context: dict[str, Any] = {"operation": operation, "address": reverse("try_operation", args=(operation_id,))}
+    context: dict[str, Any] = {"operation": operation, **choices(request, operation_id, operation)}
     context["writes"] = writes(operation)
     # A response may contain personal data: the right to view a definition is no reason to see it.
     context["allowed"] = page.has_change_permission(request, operation)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxyservices.models import ProxyOperation, SampleRequest
+from proxyservices.models import ProxyOperation
 from registry.calls import RawRequest
-from registry.models import Parameter
+from registry.models import Parameter, SampleRequest
 from registry.parameter_values import InvalidValue, ParameterParser
 
 #: Methods that change nothing at the upstream (RFC 9110, 9.2.1).

@@ -1,5 +1,5 @@
 """The admin pages of proxy services."""
 
-from proxyservices.admin import operations
+from proxyservices.admin import backends, operations
 
-__all__ = ["operations"]
+__all__ = ["backends", "operations"]

@@ -109,7 +109,7 @@ class ImportPage(_Page):
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """GET: the form. POST: the preview, or with ``packed`` the creation."""
-        if not self.has_add_permission(request):
+        if not self.has_add_permission(request) or not request.user.has_perm("proxyservices.add_backend"):
             raise PermissionDenied
         if request.method != "POST":
             return self._import_page(request, ImportForm(request.user))
@@ -169,4 +169,7 @@ class ImportPage(_Page):
             ngettext("%d draft operation created.", "%d draft operations created.", count) % count,
             messages.SUCCESS if count else messages.WARNING,
         )
-        return redirect("admin:proxyservices_proxyoperation_changelist")
+        backends = {operation.backend_id for operation in operations}
+        if len(backends) == 1:  # where the credential is entered, the address is tested, and the drafts are published
+            return redirect("admin:proxyservices_backend_change", *backends)
+        return redirect("admin:proxyservices_backend_changelist" if backends else request.path)

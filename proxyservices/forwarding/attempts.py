@@ -37,13 +37,21 @@ _NOT_FAILURES = frozenset((501, 505, 508))
 
 @contextmanager
 def in_bulkhead(plan: Plan) -> Iterator[None]:
-    """Hold a place in the operation's bulkhead: whatever waits for an upstream holds a thread. Raises Fault."""
-    if not plan.bulkhead.try_acquire():
-        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    """Hold a place in the plan's bulkheads: whatever waits for an upstream holds a thread. Raises Fault."""
+    _acquire(plan)
     try:
         yield
     finally:
+        _release(plan.bulkhead, plan.backend_bulkhead)
+
+
+def _acquire(plan: Plan) -> None:
+    """Take a place in the bulkheads of the operation and its backend. Raises Fault."""
+    if not plan.bulkhead.try_acquire():
+        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    if plan.backend_bulkhead is not None and not plan.backend_bulkhead.try_acquire():
         plan.bulkhead.release()
+        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
 
 
 def build_request(context: ForwardingContext) -> UpstreamRequest:
@@ -60,13 +68,12 @@ def send(context: ForwardingContext, request: UpstreamRequest) -> UpstreamRespon
 
     The response holds the call's place in the bulkheads until it is closed.
     """
-    bulkhead = context.plan.bulkhead
-    if not bulkhead.try_acquire():
-        raise Fault(faults.UPSTREAM_BUSY, retry_after=1)
+    plan = context.plan
+    _acquire(plan)
     try:
         return _Attempts(context, request).run()
     except BaseException:
-        bulkhead.release()
+        _release(plan.bulkhead, plan.backend_bulkhead)
         raise
     finally:
         if isinstance(request.body, Upload):
@@ -191,7 +198,7 @@ class _Attempts:
             response.status,
             response.headers,
             response,
-            close=partial(_release, self.plan.bulkhead, bulkhead),
+            close=partial(_release, self.plan.bulkhead, self.plan.backend_bulkhead, bulkhead),
             failed=lambda error: self._record_failure(endpoint, error, started),
         )
 

@@ -101,9 +101,9 @@ class _Lookup:
         #: The caller's own condition is for the bus to judge: the upstream is asked for the whole response.
         self.if_none_match = raw_request.headers.get("If-None-Match", "") if raw_request is not None else ""
         request.headers = unconditional(request.headers)
-        revision = call.operation.revision if call.operation is not None else 0
+        fingerprint = call.operation.fingerprint if call.operation is not None else 0
         alias = f"{raw_request.scheme}://{raw_request.host}" if raw_request is not None else ""
-        self.key = key(context.plan, request, revision, alias)
+        self.key = key(context.plan, request, fingerprint, alias)
         self.caller = f"{call.key.id}" if call.key is not None else ""
 
     def fetch(self) -> UpstreamResponse:
@@ -186,12 +186,12 @@ def _matches(etag: str, if_none_match: str) -> bool:
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def key(plan: Plan, request: UpstreamRequest, revision: int, alias: str = "") -> Hashable:
-    """Return what a stored response is found by: everything in the request that is the caller's.
+def key(plan: Plan, request: UpstreamRequest, fingerprint: int, alias: str = "") -> Hashable:
+    """Return what a stored response is found by: the definition, and everything in the request that is the caller's.
 
     ``alias``: the scheme and host that the caller used; upstreams build the addresses in their responses from it.
     """
-    return plan.id, revision, request.path, request.body, _digest((("", alias), *request.headers))
+    return plan.id, plan.source, fingerprint, request.path, request.body, _digest((("", alias), *request.headers))
 
 
 def _digest(headers: tuple[tuple[str, str], ...]) -> bytes:

@@ -14,10 +14,17 @@ from django.db.models.functions import Length
 from proxyservices import endpoints
 from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import StoredDescription
-from proxyservices.endpoints import endpoint_of
+from proxyservices.endpoints import endpoint_of, source_of
 from proxyservices.forwarding.records import parse_path
 from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIX
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream, header_names
+from proxyservices.models import (
+    Backend,
+    BackendServer,
+    ParameterMapping,
+    ProxyOperation,
+    ServiceDescription,
+    header_names,
+)
 from proxyservices.models.operations import DESCRIBED_STYLES
 from proxyservices.styles import base, style_of
 from proxyservices.styles.soap import Soap
@@ -43,6 +50,8 @@ class Plan:
     limits: Limits
     retries: int
     bulkhead: Bulkhead
+    #: The limit on the calls in progress of all operations of the backend; None: no limit.
+    backend_bulkhead: Bulkhead | None
     methods: tuple[str, ...]
     #: True if requests go to the upstream unchanged.
     pass_through: bool
@@ -60,6 +69,8 @@ class Plan:
     records_path: tuple[str, ...] | None = None
     #: The upstream's own description, if one is stored.
     description: StoredDescription | None = None
+    #: Differs if the responses may be another upstream's: the servers, or the credential, have changed.
+    source: int = 0
 
 
 def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | None = None) -> Plan:
@@ -71,16 +82,22 @@ def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | No
         mappings,
         list(Parameter.objects.filter(operation=operation).order_by("position", "id").values_list("name", flat=True)),
     )
-    rows = list(
-        Upstream.objects.filter(operation=operation, active=True).select_related("operation").order_by("priority", "id")
-    )
-    plan.endpoints = tuple(endpoint_of(row) for row in rows)
+    rows = _servers([operation.backend_id]).get(operation.backend_id, [])
+    _give_servers(plan, [(row, endpoint_of(row, operation.style)) for row in rows], operation.backend)
     if operation.style in DESCRIBED_STYLES:
         _describe(plan, list(ServiceDescription.objects.filter(operation=operation)), [row.url for row in rows])
     plan.declared = dict(
         Field.objects.filter(operation=operation).order_by("position", "id").values_list("name", "type")
     )
     return plan
+
+
+def _give_servers(plan: Plan, servers: Sequence[tuple[BackendServer, Endpoint]], backend: Backend | None) -> None:
+    """Give a plan its endpoints, and the bulkhead that it shares with the backend's other operations."""
+    plan.endpoints = tuple(endpoint for _row, endpoint in servers)
+    plan.source = hash(tuple(source_of(row) for row, _endpoint in servers))
+    if backend is not None and backend.max_concurrent_calls:
+        plan.backend_bulkhead = bulkhead_for(("backend", backend.pk), backend.max_concurrent_calls)
 
 
 def _describe(plan: Plan, descriptions: Sequence[ServiceDescription], urls: Sequence[str]) -> None:
@@ -110,6 +127,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         limits=limits,
         retries=operation.retries,
         bulkhead=bulkhead_for(operation.pk or 0, operation.max_concurrent_calls),
+        backend_bulkhead=None,
         methods=style.methods,
         pass_through=style.pass_through,
         base_path=base.quoted_path(operation.path).partition("?")[0].rstrip("/"),
@@ -123,7 +141,8 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
 
 def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
     """Yield the plans of proxy operations by their ids; None for those that cannot be built or have no endpoint."""
-    by_operation, urls = _endpoints(ids)
+    operations = ProxyOperation.objects.in_bulk(list(ids))
+    servers = _Servers(operations.values())
     mappings: dict[int, list[ParameterMapping]] = {}
     for mapping in _of(ParameterMapping, ids, "position", "id"):
         mappings.setdefault(mapping.operation_id, []).append(mapping)
@@ -136,15 +155,15 @@ def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
     descriptions: dict[int, list[ServiceDescription]] = {}
     for description in _of(ServiceDescription, ids, "-main", "id"):
         descriptions.setdefault(description.operation_id, []).append(description)
-    for pk, operation in ProxyOperation.objects.in_bulk(list(ids)).items():
+    for pk, operation in operations.items():
         plan = None
         try:
-            if pk in by_operation:
+            if usable := servers.of(operation):
                 plan = _build(operation, mappings.get(pk, ()), parameters.get(pk, ()))
-                plan.endpoints = tuple(by_operation[pk])
+                _give_servers(plan, usable, usable[0][0].backend)
                 plan.declared = declared.get(pk, {})
                 if operation.style in DESCRIBED_STYLES:
-                    _describe(plan, descriptions.get(pk, ()), urls.get(pk, ()))
+                    _describe(plan, descriptions.get(pk, ()), [row.url for row, _endpoint in usable])
         except Exception as error:  # an invalid definition must not affect the others
             plan = None
             log.error("proxy operation %s cannot be prepared: %s", pk, _word(error))
@@ -159,14 +178,19 @@ def _of(model: type[RegistryModel], ids: Collection[int], *order: str) -> QueryS
 def rows(ids: Collection[int]) -> Iterator[Iterable[tuple[Any, ...]]]:
     """Yield the rows that the plans of these operations are made of, beside the operations' own."""
     yield ProxyOperation.objects.filter(pk__in=ids).order_by().values_list("pk", *columns(ProxyOperation))
-    yield _of(Upstream, ids, "id").values_list("operation_id", *columns(Upstream))
+    of_backend = Backend.objects.filter(operations__in=ids).order_by("operations")
+    yield of_backend.values_list("operations", *columns(Backend))
+    of_servers = BackendServer.objects.filter(backend__operations__in=ids).order_by("backend__operations", "id")
+    yield of_servers.values_list("backend__operations", *columns(BackendServer))
     yield _of(ParameterMapping, ids, "id").values_list("operation_id", *columns(ParameterMapping))
     # A stored document may be long, and is only replaced as a whole.
     documents = columns(ServiceDescription, without=frozenset({"content"}))
     yield _of(ServiceDescription, ids, "id").values_list("operation_id", *documents, Length("content"))
 
 
-PLANNER = Planner(model=ProxyOperation, prepare=prepare, rows=rows, paths={}, retain=lambda _plans: None)
+PLANNER = Planner(
+    model=ProxyOperation, prepare=prepare, rows=rows, paths={"backend": "backend"}, retain=lambda _plans: None
+)
 
 
 def _word(error: Exception) -> str:
@@ -174,20 +198,35 @@ def _word(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) and _WORD.fullmatch(str(error)) else type(error).__name__
 
 
-def _endpoints(ids: Collection[int]) -> tuple[dict[int, list[Endpoint]], dict[int, list[str]]]:
-    """Return the endpoints of each operation, and their URLs as they are written.
+def _servers(backends: Iterable[int | None]) -> dict[int | None, list[BackendServer]]:
+    """Return the servers in use of each backend in the order of their priorities."""
+    found: dict[int | None, list[BackendServer]] = {}
+    rows = BackendServer.objects.filter(backend__in=set(backends) - {None}, active=True).select_related("backend")
+    for row in rows.order_by("priority", "id"):
+        found.setdefault(row.backend_id, []).append(row)
+    return found
 
-    An unusable upstream is omitted and logged; the operation's others remain.
-    """
-    by_operation: dict[int, list[Endpoint]] = {}
-    urls: dict[int, list[str]] = {}
-    active = _of(Upstream, ids, "priority", "id").filter(active=True)
-    for row in active.select_related("operation"):
-        try:
-            endpoint = endpoint_of(row)
-        except Exception as error:  # nor must an invalid address
-            log.error("upstream %s cannot be used: %s", row.pk, _word(error))
-            continue
-        by_operation.setdefault(row.operation_id, []).append(endpoint)
-        urls.setdefault(row.operation_id, []).append(row.url)
-    return by_operation, urls
+
+class _Servers:
+    """The servers of some operations. Those of one backend and style have the same endpoints."""
+
+    def __init__(self, operations: Iterable[ProxyOperation]) -> None:
+        self._rows = _servers(operation.backend_id for operation in operations)
+        self._usable: dict[tuple[int | None, str], list[tuple[BackendServer, Endpoint]]] = {}
+
+    def of(self, operation: ProxyOperation) -> list[tuple[BackendServer, Endpoint]]:
+        """Return an operation's servers. An unusable one is omitted and logged; the others remain."""
+        key = operation.backend_id, operation.style
+        if key not in self._usable:
+            rows = self._rows.get(operation.backend_id, ())
+            pairs = ((row, _endpoint(row, operation.style)) for row in rows)
+            self._usable[key] = [(row, endpoint) for row, endpoint in pairs if endpoint is not None]
+        return self._usable[key]
+
+
+def _endpoint(row: BackendServer, style: str) -> Endpoint | None:
+    try:
+        return endpoint_of(row, style)
+    except Exception as error:  # nor must an invalid address affect others
+        log.error("server %s cannot be used: %s", row.pk, _word(error))
+        return None

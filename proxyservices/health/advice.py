@@ -115,3 +115,8 @@ def advise(phase: str, reason: str) -> str:
 def phase_name(phase: str) -> str:
     """Return the name of a phase in the admin."""
     return str(PHASE_NAMES.get(phase, phase))
+
+
+def failure_name(phase: str, reason: str) -> str:
+    """Return a failure in a few words, "" for none."""
+    return ": ".join(part for part in (phase_name(phase) if phase else "", reason) if part)

@@ -1,4 +1,4 @@
-"""The connection test of an upstream: the phase in which it failed, and the next step."""
+"""The connection test of a server: the phase in which it failed, and the next step."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.utils.translation import gettext
 
 from proxyservices import decoders
 from proxyservices.decoders.limits import DecodeError
-from proxyservices.endpoints import endpoint_of, probe_path_of
+from proxyservices.endpoints import endpoint_of
 from proxyservices.health import probe
 from proxyservices.health.advice import FAILING, MOVED, STATUS_ADVICE, advise, phase_name
-from proxyservices.models import Upstream
+from proxyservices.models import BackendServer
 from proxyservices.transport import client
 from proxyservices.transport.errors import UpstreamError
 
-#: The longest duration of a test in seconds, and the largest response in bytes, whatever the operation allows.
-SECONDS, MAX_BODY_BYTES = 15.0, 10_000_000
+#: The longest duration of a test in seconds, and the largest response in bytes.
+SECONDS, MAX_BODY_BYTES = 10.0, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class ConnectionOutcome:
     text: str
 
 
-def check_connection(upstream: Upstream) -> ConnectionOutcome:
-    """Send an upstream the request of its probe, or one for its bare address, and judge the response."""
+def check_connection(server: BackendServer) -> ConnectionOutcome:
+    """Send a server the request of its probe, or one for its bare address, and judge the response."""
     began = time.monotonic()
     try:
-        status, size = _send(upstream, began)
+        status, size = _send(server, began)
     except ValueError as error:
         return _failed("address", str(error))
     except UpstreamError as error:
@@ -50,21 +50,16 @@ def _failed(phase: str, reason: str) -> ConnectionOutcome:
     return ConnectionOutcome(False, phase, text % {"phase": phase_name(phase), "advice": advise(phase, reason)})
 
 
-def _send(upstream: Upstream, began: float) -> tuple[int, int]:
+def _send(server: BackendServer, began: float) -> tuple[int, int]:
     """Return the response's status and size in bytes. Raises UpstreamError, or ValueError with a word."""
-    endpoint = endpoint_of(upstream)
-    operation = upstream.operation
-    total = min(SECONDS, operation.timeout_ms / 1000)
-    limits = client.Limits(
-        min(total, operation.connect_timeout_ms / 1000), min(total, operation.read_timeout_ms / 1000), total,
-        min(MAX_BODY_BYTES, operation.max_body_bytes),
-    )  # fmt: skip
-    headers = endpoint.credential.headers(began + total)
+    endpoint, settings = endpoint_of(server), server.settings
+    limits = client.Limits(SECONDS, SECONDS, SECONDS, MAX_BODY_BYTES)
+    headers = endpoint.credential.headers(began + SECONDS)
     if not any(name.lower() == "user-agent" for name, _value in headers):
         headers = [*headers, ("User-Agent", "MANTRA")]
-    path = probe.probe_path(endpoint.target, probe_path_of(upstream))
-    request = client.Request(upstream.probe_method, path, headers, None, 0)
-    response = client.send(endpoint.target, request, limits, began + total)
+    path = probe.probe_path(endpoint.target, settings.probe_path)
+    request = client.Request(settings.probe_method, path, headers, None, 0)
+    response = client.send(endpoint.target, request, limits, began + SECONDS)
     try:
         body = response.read()
     finally:

@@ -48,7 +48,7 @@ def run_probe(endpoint: Endpoint, limit: float = LIMIT) -> Outcome:
     except UpstreamError as error:
         return Outcome(False, time.monotonic() - began, error.phase, error.reason, error.slow)
     except Exception as error:  # a defect in one probe must not stop the others
-        log.error("the probe of upstream %d failed: %s", endpoint.id, type(error).__name__)
+        log.error("the probe of server %d failed: %s", endpoint.id, type(error).__name__)
         return Outcome(False, time.monotonic() - began, "", "defect")
     return Outcome(True, time.monotonic() - began)
 
@@ -79,7 +79,11 @@ def _send(endpoint: Endpoint, probe: Probe, began: float, limit: float) -> Respo
 
 
 def probe_path(target: Target, path: str) -> str:
-    """Return a probe's path: from the host's root if ``path`` has a leading slash, else below the target."""
+    """Return a probe's path: from the host's root if ``path`` has a leading slash, at the target if it is a query, else
+    below the target.
+    """
+    if path.startswith("?"):
+        return (target.base or "/") + path
     if path:
         return path if path.startswith("/") else f"{target.base}/{path}"
     return (target.base or "/") + (f"?{target.query}" if target.query else "")

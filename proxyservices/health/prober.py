@@ -1,6 +1,6 @@
-"""The prober: sends each upstream's probe at its interval, and writes its findings to the database.
+"""The prober: sends each server's probe at its interval, and writes its findings to the database.
 
-One process at a time probes: the one that holds leadership. A probe that hangs delays no other. Upstreams that
+One process at a time probes: the one that holds leadership. A probe that hangs delays no other. Servers that
 responded quickly last time are probed by a pool of their own, in which a probe may take QUICK_LIMIT seconds. One that
 takes longer is probed again by the pool for slow ones before the failure counts.
 """
@@ -19,13 +19,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from proxyservices import endpoints
 from proxyservices.health import summary, sync, tracker
 from proxyservices.health.probe import LIMIT, QUICK_LIMIT, SLACK, Outcome, run_probe
-from proxyservices.models import Upstream, UpstreamState
+from proxyservices.models import BackendServer, ProxyOperation, ServerState
+from proxyservices.models.backends import SETTINGS
 from proxyservices.transport.endpoint import Endpoint
 from registry import leader
 from registry.models import Operation, SnapshotVersion
@@ -33,9 +34,9 @@ from registry.models import Operation, SnapshotVersion
 log = logging.getLogger("mantra.proxyservices")
 #: Seconds after which a first failure is probed again before it counts.
 RECHECK_SECONDS = 1.0
-#: Failures in a row until an upstream is unhealthy.
+#: Failures in a row until a server is unhealthy.
 FAILURES_UNTIL_UNHEALTHY = 2
-#: Probes in progress at once: of upstreams that responded quickly last time, and of all others.
+#: Probes in progress at once: of servers that responded quickly last time, and of all others.
 QUICK, SLOW = 32, 48
 #: Seconds between two rounds, two refreshes of registry and leadership, and two removals of old rows.
 ROUND, REFRESH_INTERVAL, PRUNE_INTERVAL = 0.1, 0.5, 30.0
@@ -64,10 +65,10 @@ class WorkerPool:
 
 
 class ProbeTarget:
-    """An upstream that is probed, the probe in progress, and its health."""
+    """A server that is probed, the probe in progress, and its health."""
 
     def __init__(self, key: tuple[Any, ...], endpoint: Endpoint | None, reason: str, interval_seconds: float) -> None:
-        #: The row's values and the operation's style: if one of them changes, it is another target.
+        #: The row's values and its settings: if one of them changes, it is another target.
         self.key = key
         #: None if the row cannot be used; ``reason`` is the word why.
         self.endpoint = endpoint
@@ -83,6 +84,7 @@ class ProbeTarget:
         self.slow = True
         self.failures = 0
         self.healthy: bool | None = None
+        self.since = timezone.now()
         self.last: Outcome | None = None
         self.failed: tuple[Outcome, datetime] | None = None
         #: The content that was written last, and when (monotonic); True if there is a newer outcome.
@@ -91,7 +93,8 @@ class ProbeTarget:
         self.fresh = False
 
     def record(self, outcome: Outcome) -> None:
-        """Judge the upstream's health after a probe."""
+        """Judge the server's health after a probe."""
+        before = self.healthy
         self.last = outcome
         self.slow = outcome.slow or outcome.seconds > QUICK_LIMIT / 2
         if outcome.healthy:
@@ -104,20 +107,23 @@ class ProbeTarget:
                 self.healthy = False
             elif self.healthy is not False:
                 self.due = min(self.due, time.monotonic() + RECHECK_SECONDS)
-        # After a first failure the health of an upstream that was never probed is not known yet.
+        if self.healthy is not before:
+            self.since = timezone.now()
+        # After a first failure the health of a server that was never probed is not known yet.
         self.fresh = self.healthy is not None
 
-    def row(self, id: int) -> UpstreamState:
+    def row(self, id: int) -> ServerState:
         """Return the row to write."""
         outcome, failed_at = self.failed or (None, None)
-        return UpstreamState(
-            upstream_id=id,
+        return ServerState(
+            server_id=id,
             observer=tracker.PROBER,
             healthy=self.healthy is not False,
             latency_us=int(self.last.seconds * 1_000_000) if self.last else None,
             phase=outcome.phase[:20] if outcome else "",
             reason=outcome.reason[:40] if outcome else "",
             failed_at=failed_at,
+            since=self.since,
         )
 
     def current_state(self) -> tuple[Any, ...]:
@@ -127,7 +133,7 @@ class ProbeTarget:
 
 
 class Prober:
-    """Probes all upstreams while it holds leadership."""
+    """Probes all servers while it holds leadership."""
 
     def __init__(self) -> None:
         self.leadership = leader.Leadership("probes")
@@ -187,14 +193,17 @@ class Prober:
 
     def _reload(self) -> None:
         previous, self._targets = self._targets, {}
-        stored = dict(UpstreamState.objects.filter(observer=tracker.PROBER).values_list("upstream_id", "healthy"))
+        findings = ServerState.objects.filter(observer=tracker.PROBER)
+        stored = {id: (healthy, since) for id, healthy, since in findings.values_list("server_id", "healthy", "since")}
         for row in probed():
             key = _key(row)
             target = previous.get(row.pk)
             if target is None or target.key != key:
                 target = _target(row, key)
                 # On taking over, the last leader's finding counts; a changed row is judged by its own first probes.
-                target.healthy = stored.get(row.pk) if not previous else None
+                if not previous and row.pk in stored:
+                    target.healthy, since = stored[row.pk]
+                    target.since = since or target.since
             self._targets[row.pk] = target
 
     def probe(self) -> None:
@@ -256,28 +265,34 @@ class Prober:
             target.published, target.published_at, target.fresh = target.current_state(), now, False
 
     def prune(self) -> None:
-        """Remove the rows of processes that have ended, and of upstreams that are no longer probed."""
+        """Remove the rows of processes that have ended, and of servers that are no longer probed."""
         oldest = timezone.now() - timedelta(seconds=summary.STALE_AFTER)
-        UpstreamState.objects.exclude(observer=tracker.PROBER).filter(seen_at__lt=oldest).delete()
-        UpstreamState.objects.filter(observer=tracker.PROBER).exclude(upstream_id__in=list(self._targets)).delete()
+        ServerState.objects.exclude(observer=tracker.PROBER).filter(seen_at__lt=oldest).delete()
+        ServerState.objects.filter(observer=tracker.PROBER).exclude(server_id__in=list(self._targets)).delete()
 
 
-def probed() -> QuerySet[Upstream]:
-    """Return the active upstreams with a probe, except those of retired operations."""
-    rows = Upstream.objects.filter(active=True, probe_interval_seconds__gt=0).select_related("operation")
-    return rows.exclude(operation__state=Operation.State.RETIRED).order_by("pk")
+def probed() -> QuerySet[BackendServer]:
+    """Return the servers in use that have a probe, except those that no operation uses, or only retired ones."""
+    own = Q(own_settings=True, probe_interval_seconds__gt=0)
+    shared = Q(own_settings=False, backend__probe_interval_seconds__gt=0)
+    used = ProxyOperation.objects.filter(backend=OuterRef("backend"), draft_of=None)
+    used = used.exclude(state=Operation.State.RETIRED)
+    rows = BackendServer.objects.filter(own | shared, Exists(used), active=True)
+    return rows.select_related("backend").order_by("pk")
 
 
-def _key(row: Upstream) -> tuple[Any, ...]:
-    return (row.operation.style, *(getattr(row, column.attname) for column in row._meta.concrete_fields))
+def _key(row: BackendServer) -> tuple[Any, ...]:
+    settings = (getattr(row.settings, name) for name in SETTINGS)
+    return (row.priority, row.weight, row.url, row.backend_id, *settings)
 
 
-def _target(row: Upstream, key: tuple[Any, ...]) -> ProbeTarget:
+def _target(row: BackendServer, key: tuple[Any, ...]) -> ProbeTarget:
+    interval = row.settings.probe_interval_seconds
     try:
-        return ProbeTarget(key, endpoints.endpoint_of(row), "", row.probe_interval_seconds)
+        return ProbeTarget(key, endpoints.endpoint_of(row), "", interval)
     except ValueError as error:
-        log.error("upstream %d cannot be probed: %s", row.pk, error)
-        return ProbeTarget(key, None, str(error), row.probe_interval_seconds)
+        log.error("server %d cannot be probed: %s", row.pk, error)
+        return ProbeTarget(key, None, str(error), interval)
 
 
 def heartbeat_file() -> Path:

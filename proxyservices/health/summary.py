@@ -1,4 +1,4 @@
-"""The live state of upstreams, for pages."""
+"""The live state of servers, for pages."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import Case, F, QuerySet, When
 from django.utils import timezone
 
 from proxyservices.health.tracker import PROBER
-from proxyservices.models import UpstreamState
+from proxyservices.models import Backend, BackendServer, ServerState
 
 #: Seconds after which a row is ignored: its observer has stopped.
 STALE_AFTER = 180.0
+#: The states of servers, the worst first.
+WORST_FIRST = ("open", "half-open", "ejected", "unknown", "healthy")
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The health of an upstream over all observers that are running."""
+    """The health of a server over all observers that are running."""
 
     #: healthy, ejected, open or half-open (the circuit's), or unknown (no observer saw it within STALE_AFTER seconds).
     state: str
@@ -32,25 +34,56 @@ class Summary:
     phase: str
     reason: str
     failed_at: datetime | None
+    #: Since when an observer judges as the worst of them does; None if nobody knows.
+    since: datetime | None
     seen_at: datetime | None
 
 
-def live(upstream_ids: Iterable[int]) -> dict[int, Summary]:
-    """Return the live state of each upstream by its id. One query; not for the call path."""
-    rows: dict[int, list[UpstreamState]] = {id: [] for id in upstream_ids}
+def live(server_ids: Iterable[int]) -> dict[int, Summary]:
+    """Return the live state of each server by its id. One query; not for the call path."""
+    rows: dict[int, list[ServerState]] = {id: [] for id in server_ids}
     now = timezone.now()
-    states = UpstreamState.objects.filter(upstream_id__in=rows).annotate(every=F("upstream__probe_interval_seconds"))
+    shared = F("server__backend__probe_interval_seconds")
+    every = Case(When(server__own_settings=True, then=F("server__probe_interval_seconds")), default=shared)
+    states = ServerState.objects.filter(server_id__in=rows).annotate(every=every)
     for row in states.order_by("seen_at"):
         lifetime = max(STALE_AFTER, 2 * row.every) if row.observer == PROBER else STALE_AFTER
         if (now - row.seen_at).total_seconds() < lifetime:
-            rows[row.upstream_id].append(row)
-    return {id: _summary(of_upstream) for id, of_upstream in rows.items()}
+            rows[row.server_id].append(row)
+    return {id: _summary(of_server) for id, of_server in rows.items()}
 
 
-def _summary(rows: list[UpstreamState]) -> Summary:
-    """Return the summary of one upstream's rows, the newest last."""
+@dataclass(frozen=True, slots=True)
+class BackendSummary:
+    """The state of a backend by those of its servers in use, with the worst server and its summary."""
+
+    state: str
+    server: BackendServer
+    summary: Summary
+
+
+def backends(rows: QuerySet[Backend]) -> dict[int, BackendSummary]:
+    """Return the live state of those backends that an observer knows, by their ids. Two queries for all."""
+    known = BackendServer.objects.filter(active=True, backend__in=rows.order_by().values("pk"), states__isnull=False)
+    servers = {row.pk: row for row in known.distinct()}
+    found: dict[int, BackendSummary] = {}
+    for id, state in live(servers).items():
+        row = servers[id]
+        other = found.get(row.backend_id)
+        if other is None or WORST_FIRST.index(state.state) < WORST_FIRST.index(other.state):
+            found[row.backend_id] = BackendSummary(state.state, row, state)
+    return found
+
+
+def worst(states: Iterable[str]) -> str:
+    """Return the state of a backend by those of its servers: unknown without any."""
+    return min(states, key=WORST_FIRST.index, default="unknown")
+
+
+def _summary(rows: list[ServerState]) -> Summary:
+    """Return the summary of one server's rows, the newest last."""
     if not rows:
-        return Summary("unknown", 0, 0, None, None, "", "", None, None)
+        return Summary("unknown", 0, 0, None, None, "", "", None, None, None)
     probe = next((row.healthy for row in rows if row.observer == PROBER), None)
     processes = [row for row in rows if row.observer != PROBER]
     breakers = {row.breaker for row in processes}
@@ -68,5 +101,14 @@ def _summary(rows: list[UpstreamState]) -> Summary:
         phase=last.phase if last else "",
         reason=last.reason if last else "",
         failed_at=last.failed_at if last else None,
+        since=_since(rows, bad=bool(worst or ejected)),
         seen_at=rows[-1].seen_at,
     )
+
+
+def _since(rows: list[ServerState], bad: bool) -> datetime | None:
+    """Return since when the first of the unhealthy observers is so, or since when the last of all is healthy."""
+    unhealthy = [row.since for row in rows if row.since and not row.healthy]
+    if bad and unhealthy:
+        return min(unhealthy)
+    return max((row.since for row in rows if row.since), default=None)

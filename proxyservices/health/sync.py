@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from proxyservices.health import tracker
 from proxyservices.health.tracker import PROBER, EndpointState, Finding, findings, states
-from proxyservices.models import Upstream, UpstreamState
+from proxyservices.models import BackendServer, ServerState
 from registry.processes import this_process
 
 log = logging.getLogger("mantra.proxyservices")
@@ -23,7 +23,7 @@ IDLE_REFRESH = 60.0
 #: Seconds between two readings of all the prober's rows; between them only newer rows are read.
 _FULL_READ = 10.0
 
-_PUBLISHED = ["healthy", "breaker", "latency_us", "phase", "reason", "failed_at", "seen_at"]
+_PUBLISHED = ["healthy", "breaker", "latency_us", "phase", "reason", "failed_at", "since", "seen_at"]
 
 
 class StateExchange:
@@ -43,11 +43,11 @@ class StateExchange:
     def read(self) -> None:
         """Take over the prober's findings, and forget those without a row."""
         now = tracker.clock()
-        rows = UpstreamState.objects.filter(observer=PROBER)
+        rows = ServerState.objects.filter(observer=PROBER)
         full = self._newest is None or now - self._full_read_at > _FULL_READ
         if not full:
             rows = rows.filter(seen_at__gt=self._newest)
-        values = list(rows.values_list("upstream_id", "healthy", "seen_at"))
+        values = list(rows.values_list("server_id", "healthy", "seen_at"))
         if full:
             self._full_read_at = now
             for id in findings.keys() - {id for id, *_ in values}:
@@ -57,10 +57,11 @@ class StateExchange:
         self._newest = max((seen_at for *_, seen_at in values), default=self._newest)
 
     def write(self) -> None:
-        """Write the states that changed or are due for renewal, and forget those of deleted upstreams."""
+        """Write the states that changed or are due for renewal, and forget those of deleted servers."""
         now = tracker.clock()
-        due: dict[int, tuple[EndpointState, UpstreamState, tuple[Any, ...]]] = {}
+        due: dict[int, tuple[EndpointState, ServerState, tuple[Any, ...]]] = {}
         for (id, _), state in list(states.items()):
+            state.note_health()
             row, content = _row(id, state, self._name)
             age = now - state.published_at
             if content != state.published or age > (tracker.REFRESH if state.used else IDLE_REFRESH):
@@ -87,12 +88,12 @@ def _record_finding(id: int, healthy: bool, seen_at: datetime, now: float) -> No
                 state.close(now)
 
 
-def _row(id: int, state: EndpointState, name: str) -> tuple[UpstreamState, tuple[Any, ...]]:
+def _row(id: int, state: EndpointState, name: str) -> tuple[ServerState, tuple[Any, ...]]:
     """Return an endpoint's row, and that part of its content in which a change is worth a write."""
     breaker = state.breaker.state
     healthy = state.in_rotation
-    row = UpstreamState(
-        upstream_id=id,
+    row = ServerState(
+        server_id=id,
         observer=name,
         healthy=healthy,
         breaker=breaker,
@@ -100,6 +101,7 @@ def _row(id: int, state: EndpointState, name: str) -> tuple[UpstreamState, tuple
         phase=state.phase[:20],
         reason=state.reason[:40],
         failed_at=_as_datetime(state.failed_at),
+        since=_as_datetime(state.since),
     )
     # Open becomes half-open by the passing of time alone.
     return row, (healthy, breaker == "closed", state.phase, state.reason)
@@ -109,20 +111,20 @@ def _as_datetime(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.get_current_timezone())
 
 
-def save_states(rows: list[UpstreamState]) -> set[int]:
-    """Insert or update rows. Return the ids of the upstreams that still exist."""
-    existing = set(Upstream.objects.filter(pk__in=[row.upstream_id for row in rows]).values_list("pk", flat=True))
+def save_states(rows: list[ServerState]) -> set[int]:
+    """Insert or update rows. Return the ids of the servers that still exist."""
+    existing = set(BackendServer.objects.filter(pk__in=[row.server_id for row in rows]).values_list("pk", flat=True))
     try:
         with transaction.atomic():
-            UpstreamState.objects.bulk_create(
-                [row for row in rows if row.upstream_id in existing],
+            ServerState.objects.bulk_create(
+                [row for row in rows if row.server_id in existing],
                 batch_size=100,
                 update_conflicts=True,
-                unique_fields=["upstream", "observer"],
+                unique_fields=["server", "observer"],
                 update_fields=_PUBLISHED,
             )
     except IntegrityError:
-        pass  # an upstream was deleted meanwhile; the next round omits it
+        pass  # a server was deleted meanwhile; the next round omits it
     return existing
 
 
@@ -163,7 +165,7 @@ def _run() -> None:
             failing = False
         except Exception as error:  # the thread must survive every error
             if not failing:
-                log.error("upstream states could not be synchronised (%s)", type(error).__name__)
+                log.error("server states could not be synchronised (%s)", type(error).__name__)
             failing = True
             if isinstance(error, DatabaseError | InterfaceError):
                 connection.close()

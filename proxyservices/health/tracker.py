@@ -55,7 +55,7 @@ class EndpointState:
 
     __slots__ = (
         "answers", "breaker", "broken_bodies", "ejection", "failed_at", "latency_us", "news_since", "phase",
-        "published", "published_at", "reason", "used",
+        "published", "published_at", "reason", "since", "used", "was_well",
     )  # fmt: skip
 
     def __init__(self, reset_timeout: float) -> None:
@@ -69,6 +69,9 @@ class EndpointState:
         self.phase = ""
         self.reason = ""
         self.failed_at: float | None = None
+        #: Since when it is as healthy as it is, in seconds since the epoch: see note_health().
+        self.since = time.time()
+        self.was_well = (True, True)
         #: Monotonic seconds: the failure of a call that began before this is no news.
         self.news_since = 0.0
         #: True if a call came since the row was written; the content that was written last, and when (monotonic).
@@ -80,6 +83,12 @@ class EndpointState:
     def in_rotation(self) -> bool:
         """True if the endpoint is neither ejected nor its circuit open."""
         return self.ejection.failures < THRESHOLD and self.breaker.failures < THRESHOLD
+
+    def note_health(self) -> None:
+        """Note the time if the endpoint was ejected, its circuit opened, or it came back since the last time."""
+        well = (self.in_rotation, self.breaker.state == "closed")
+        if well != self.was_well:
+            self.was_well, self.since = well, time.time()
 
     def is_due_for_trial(self, safe: bool) -> bool:
         """Return True if a call may be the trial. One that is not ``safe`` waits for half the delay longer."""
@@ -152,7 +161,7 @@ class Finding:
     read_at: float
 
 
-#: (id, url) → state: an upstream with a new URL begins with a new state.
+#: (id, address) → state: a server with a new address begins with a new state.
 states: dict[tuple[int, str], EndpointState] = {}
 #: id → the prober's finding.
 findings: dict[int, Finding] = {}
@@ -171,7 +180,7 @@ def trial_delay(probe: Probe | None) -> float:
 
 def state_of(endpoint: Endpoint) -> EndpointState:
     """Return the state of an endpoint, healthy if it was never called."""
-    key = (endpoint.id, endpoint.target.url)
+    key = (endpoint.id, endpoint.address)
     state = states.get(key)
     return state if state is not None else states.setdefault(key, EndpointState(trial_delay(endpoint.probe)))
 

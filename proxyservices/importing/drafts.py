@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from proxyservices.descriptions.documents import DescriptionError
-from proxyservices.models import ParameterMapping, ProxyOperation, Upstream
+from proxyservices.models import ParameterMapping, ProxyOperation, ServerSettings
 from registry.models import Parameter
 
 #: The most operations of one document.
@@ -33,8 +33,9 @@ class Draft:
     style: str = ProxyOperation.Style.REST
     method: str = "GET"
     path: str = ""
+    records_path: str = ""
     address: str = ""
-    credential_kind: str = Upstream.Credential.NONE
+    credential_kind: str = ServerSettings.Credential.NONE
     credential_name: str = ""
     parameters: list[dict[str, Any]] = field(default_factory=list)
     mappings: list[dict[str, Any]] = field(default_factory=list)

@@ -17,7 +17,8 @@ from proxyservices.descriptions.documents import DescriptionError, DocumentSet, 
 from proxyservices.headers import NEVER_FORWARDED
 from proxyservices.importing.drafts import MAX_OPERATIONS, Draft, ImportPreview, NameAllocator, parameter
 from proxyservices.importing.yaml_guard import MAX_NODES, load
-from proxyservices.models import METHODS, Upstream, validate_url
+from proxyservices.models import METHODS, ServerSettings, validate_url
+from proxyservices.models.validators import validate_records_path
 
 #: The levels of a body's objects that are read, and the longest chain of references.
 DEPTH, HOPS = 6, 32
@@ -179,6 +180,7 @@ def _draft(document: _Document, item: _Node, verb: str, path: str, names: NameAl
         _declare_json_body(
             builder, document.resolve(body.node.get("schema") or {}, body), bool(body.node.get("required"))
         )
+    draft.records_path = records_path(document, operation)
     undeclared = [name for name in re.findall(r"\{([^{}]*)\}", draft.path) if name.lower() not in builder.names.taken]
     if undeclared:
         raise DescriptionError(_("Its path has %(names)s, which is not declared.") % {"names": ", ".join(undeclared)})
@@ -186,6 +188,78 @@ def _draft(document: _Document, item: _Node, verb: str, path: str, names: NameAl
         raise DescriptionError(_("Its path is too long."))
     draft.code = names.code(draft.code)
     return draft
+
+
+def records_path(document: _Document, operation: _Node) -> str:
+    """Return the path to the records of a successful response; "" where its schema does not make it evident.
+
+    It is evident if the response has one list of objects, or is one object of plain values. A response that is itself
+    a list needs no path.
+    """
+    try:
+        schema = _response_schema(document, operation)
+        lists = list(_lists_of_objects(document, schema, ())) if schema is not None else []
+        if schema is None or len(lists) > 1 or lists == [()] or any("." in name for names in lists for name in names):
+            return ""
+        text = ".".join(lists[0]) if lists else "." if _is_plain_object(document, schema) else ""
+        if text:
+            validate_records_path(text)
+    except (DescriptionError, ValidationError):
+        return ""
+    return text
+
+
+def _response_schema(document: _Document, operation: _Node) -> _Node | None:
+    """Return the schema of the first successful response in JSON. Raises DescriptionError."""
+    responses = operation.node.get("responses")
+    for status, node in (responses if isinstance(responses, dict) else {}).items():
+        if not str(status).startswith("2"):
+            continue
+        response = document.resolve(node, operation)
+        content = response.node if isinstance(response.node, dict) else {}
+        if not document.swagger:
+            types = content.get("content")
+            types = types.items() if isinstance(types, dict) else ()
+            content = next((each for name, each in types if _JSON.match(str(name)) and isinstance(each, dict)), {})
+        if "schema" in content:
+            return document.resolve(content["schema"], response)
+    return None
+
+
+def _lists_of_objects(document: _Document, schema: _Node, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the names that lead to each list of objects that is in no other. Raises DescriptionError."""
+    node = schema.node
+    if not isinstance(node, dict) or len(names) > DEPTH:
+        return
+    if "items" in node:
+        if _properties(document, document.resolve(node["items"], schema)):
+            yield names
+        return
+    for name, member in _properties(document, schema).items():
+        yield from _lists_of_objects(document, member, (*names, name))
+
+
+def _is_plain_object(document: _Document, schema: _Node) -> bool:
+    """Return True for an object of plain values only. Raises DescriptionError."""
+    members = [each.node for each in _properties(document, schema).values()]
+    return bool(members) and all(
+        isinstance(node, dict) and node.get("type") in ("string", "integer", "number", "boolean") for node in members
+    )
+
+
+def _properties(document: _Document, schema: _Node, depth: int = 0) -> dict[str, _Node]:
+    """Return the members of an object, with those of its parts (allOf). Raises DescriptionError."""
+    node = schema.node
+    if not isinstance(node, dict) or depth > DEPTH:
+        return {}
+    properties = node.get("properties")
+    found = {
+        str(name): document.resolve(each, schema)
+        for name, each in (properties if isinstance(properties, dict) else {}).items()
+    }
+    for part in node["allOf"] if isinstance(node.get("allOf"), list) else ():
+        found |= _properties(document, document.resolve(part, schema), depth + 1)
+    return found
 
 
 def _declare_parameters(builder: _DraftBuilder, item: _Node, operation: _Node) -> _Node | None:
@@ -257,7 +331,7 @@ def _set_address(builder: _DraftBuilder, item: _Node, operation: _Node) -> None:
             continue
         builder.draft.address = url
         return
-    builder.draft.notes.append(_("The document has no address that can be called. Enter one."))
+    builder.draft.notes.append(_("The document has no address that can be called. Enter one on its backend's page."))
 
 
 def _server_address(server: dict[str, Any]) -> str:
@@ -288,11 +362,11 @@ def _set_credential(builder: _DraftBuilder, node: dict[str, Any]) -> None:
     scheme = scheme if isinstance(scheme, dict) else {}
     kind, http_scheme = scheme.get("type"), str(scheme.get("scheme", "")).lower()
     if kind == "apiKey" and scheme.get("in") == "header":
-        builder.draft.credential_kind = Upstream.Credential.HEADER
+        builder.draft.credential_kind = ServerSettings.Credential.HEADER
         builder.draft.credential_name = str(scheme.get("name", ""))[:200]
     elif kind == "http" and http_scheme == "bearer":
-        builder.draft.credential_kind = Upstream.Credential.BEARER
-    text = _("The upstream requires a credential (%(name)s). Enter it together with the address.")
+        builder.draft.credential_kind = ServerSettings.Credential.BEARER
+    text = _("The upstream requires a credential (%(name)s). Enter it on the page of the backend.")
     builder.draft.notes.append(text % {"name": f"{name}: {kind or '?'} {http_scheme}".strip()})
 
 

@@ -107,7 +107,7 @@ def _add_draft(
     draft = Draft(code=name, style=ProxyOperation.Style.SOAP, method="POST", path=name, address=address)
     draft.description = details.documentation.get(name, "")
     if not address:
-        draft.notes.append(_("The document has no address that can be called. Enter one."))
+        draft.notes.append(_("The document has no address that can be called. Enter one on its backend's page."))
     try:
         _DraftBuilder(details, draft).declare_request(operation)
     except DescriptionError as error:

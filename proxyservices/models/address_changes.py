@@ -1,4 +1,4 @@
-"""Sample requests, and the history of address changes."""
+"""The history of address changes."""
 
 from __future__ import annotations
 
@@ -6,40 +6,22 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from proxyservices.models.operations import ProxyOperation
-from proxyservices.models.upstreams import Upstream
+from proxyservices.models.backends import BackendServer
 from registry.secrets import EncryptedField
 
-#: Characters of a sample's request, and of an address change's secrets.
-MAX_SAMPLE, MAX_SECRETS = 1_000_000, 4_000_000
-
-
-class SampleRequest(models.Model):
-    """A request by which a rehearsal compares a new address with the old one."""
-
-    operation = models.ForeignKey(ProxyOperation, models.CASCADE, verbose_name=_("operation"), related_name="samples")
-    name = models.CharField(_("name"), max_length=100)
-    #: JSON: the arguments by parameter; for pass-through operations method, path, query, headers and body.
-    request = EncryptedField(_("request"), max_length=MAX_SAMPLE)
-    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
-
-    class Meta:
-        verbose_name = _("sample")
-        verbose_name_plural = _("samples")
-        ordering = ("name",)
-        constraints = [models.UniqueConstraint(fields=["operation", "name"], name="sample_once")]
-
-    def __str__(self) -> str:
-        return self.name
+#: Characters of an address change's secrets.
+MAX_SECRETS = 4_000_000
 
 
 class AddressChange(models.Model):
-    """A rehearsal, switch or roll-back of an upstream's address. A roll-back restores the state before a switch."""
+    """A rehearsal, switch or roll-back of a server's address. A roll-back restores the state before a switch."""
 
-    upstream = models.ForeignKey(Upstream, models.SET_NULL, null=True, related_name="changes")
-    #: Copies, so that the row outlives the operation.
-    operation = models.CharField(_("operation"), max_length=300)
-    operation_ref = models.BigIntegerField(null=True)
+    server = models.ForeignKey(BackendServer, models.SET_NULL, null=True, related_name="changes")
+    #: Copies, so that the row outlives the backend.
+    backend = models.CharField(_("backend"), max_length=300)
+    backend_ref = models.BigIntegerField(null=True)
+    #: The one operation that the address belonged to, in changes from before there were backends.
+    operation = models.CharField(_("operation"), max_length=300, blank=True)
     old_url = models.CharField(_("old address"), max_length=500)
     new_url = models.CharField(_("new address"), max_length=500)
     kind = models.CharField(

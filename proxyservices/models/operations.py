@@ -37,8 +37,12 @@ MAX_BODY_BYTES = 1_000_000_000
 MAX_DESCRIPTION_BYTES = 4_000_000
 
 
+#: States in which callers can call an operation.
+CALLABLE = frozenset((Operation.State.PUBLISHED, Operation.State.DEPRECATED))
+
+
 class ProxyOperation(Operation):
-    """An operation that forwards its calls to an upstream."""
+    """An operation that forwards its calls to the servers of a backend."""
 
     class Style(models.TextChoices):
         PASS_THROUGH = "pass-through", _("pass-through: requests below the alias are forwarded unchanged")
@@ -51,6 +55,15 @@ class ProxyOperation(Operation):
         LEGACY_POST = "legacy-post", _("MANTRA 1.99x: post")
         LEGACY_SOAP = "legacy-soap", _("MANTRA 1.99x: soap")
 
+    backend = models.ForeignKey(
+        "proxyservices.Backend",
+        models.PROTECT,
+        verbose_name=_("backend"),
+        related_name="operations",
+        null=True,
+        blank=True,
+        help_text=_("The servers that respond to its calls."),
+    )
     style = models.CharField(_("style"), max_length=20, choices=Style.choices, default=Style.REST)
     method = models.CharField(
         _("HTTP method"),
@@ -167,6 +180,13 @@ class ProxyOperation(Operation):
         """True if a call may change data at the upstream, so that callers must use POST."""
         return self.style == self.Style.REST and self.method != "GET"
 
+    def clean(self) -> None:
+        super().clean()
+        if self.backend is not None and self.backend.agency_id != bounds.follow(self, "service__agency"):
+            raise ValidationError({"backend": _("Choose a backend of the agency that offers the service.")})
+        if self.state in CALLABLE and (self.backend is None or not self.backend.servers.exists()):
+            raise ValidationError({"backend": _("Choose a backend with a server before you publish the operation.")})
+
     @property
     def searched_names(self) -> frozenset[str]:
         mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
@@ -253,7 +273,7 @@ class ParameterMapping(RegistryModel):
         secret_rules.check(self)
 
     def secret_destinations(self) -> frozenset[Hashable]:
-        """Return the people who may read the value, beside the upstreams (see mappings_to_reenter)."""
+        """Return the people who may read the value, beside the servers (see mappings_to_reenter)."""
         return frozenset() if self.secret else frozenset({"everyone"})
 
 
@@ -296,7 +316,8 @@ class ServiceDescription(RegistryModel):
         """Check the number of documents, and their length together with those of the agency's other operations."""
         super().check_list(operation, rows)
         agency = bounds.follow(operation, "service__agency")
-        others = cls.objects.filter(operation__service__agency=agency).exclude(operation=operation.pk)
+        others = cls.objects.filter(operation__service__agency=agency, operation__draft_of=None)
+        others = others.exclude(operation__in=[operation.pk or 0, operation.draft_of_id or 0])
         stored = others.aggregate(length=Sum(Length("content")))["length"] or 0
         bounds.check_text(stored + sum(len(row.content) for row in rows))
 

@@ -1,4 +1,4 @@
-"""An upstream as the code uses it at run time, and its probe."""
+"""A server as the code uses it at run time, and its probe."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """One row of Upstream, ready for requests."""
+    """One row of BackendServer, ready for requests."""
 
     id: int
+    #: The address as the row has it: the requests of some styles go to another form of it.
+    address: str
     priority: int
     weight: int
     target: Target
     credential: Credential
-    #: None if the upstream is not probed.
+    #: None if the server is not probed.
     probe: Probe | None = None
     #: The limit on all operations' calls in progress to its host; None: no limit.
     bulkhead: Bulkhead | None = field(default=None, repr=False)

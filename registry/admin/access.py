@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
@@ -15,10 +17,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from registry import tenancy
-from registry.admin.base import ScopedAdmin
+from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
+from registry.admin.quota_form import QuotaField, pairs
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import AccessKey, Application, Grant
+from registry.models import AccessKey, Application, CallRecord, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
@@ -32,12 +35,21 @@ class ApplicationAdmin(ScopedAdmin):
     ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
     fields = ("agency", "code", "title", "contact", "active")
+    autocomplete_fields = ("agency",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         active = Q(access_keys__revoked_at=None) & (
             Q(access_keys__expires_at=None) | Q(access_keys__expires_at__gt=timezone.now())
         )
         return super().get_queryset(request).annotate(active_total=Count("access_keys", filter=active))
+
+    def neighbours(self, request: HttpRequest, obj: Any) -> list[Neighbour]:
+        query = {"application__id__exact": obj.pk}
+        return [
+            Neighbour(_("Access keys"), AccessKey, query, obj.access_keys.all()),
+            Neighbour(_("Grants"), Grant, query, obj.grants.all()),
+            Neighbour(_("Calls"), CallRecord, {"of_application": f"{obj.agency.code}/{obj.code}"}),
+        ]
 
     @display(description=_("active keys"))
     def active_keys(self, application: Any) -> int:
@@ -51,11 +63,16 @@ class AccessKeyAdmin(ScopedAdmin):
     list_select_related = ("application__agency", "operation__service__agency")
     search_fields = ("public", "application__code", "application__title", "application__agency__code")
     actions = ("revoke",)
+    autocomplete_fields = ("application",)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "networks":
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        # A key that nobody needs any more ends by itself.
+        return {"expires_at": timezone.now() + timedelta(days=365), **super().get_changeform_initial_data(request)}
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         return rows.filter(active=True) if field == "application" else rows
@@ -138,15 +155,25 @@ class AccessKeyAdmin(ScopedAdmin):
         return self.redirect_to(request, key)
 
 
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        quota = self.fields.get("quota")
+        if quota is not None and pairs(self.instance.quota) is not None:
+            help_text = _("Calls beyond the limit are refused. Empty: no limit.")
+            self.fields["quota"] = QuotaField(label=quota.label, required=False, help_text=help_text)
+
+
 @admin.register(Grant)
 class GrantAdmin(ScopedAdmin):
+    form = GrantForm
     list_display = ("application", "operation", "state_label", "valid_from", "valid_until", "quota")
     list_filter = (("state", ChoicesDropdownFilter), ("operation__service__agency", ScopedFilter))
     list_select_related = ("application__agency", "operation__service__agency")
     search_fields = (
         "application__code", "application__agency__code", "operation__code", "operation__service__code", "agreement",
     )  # fmt: skip
-    autocomplete_fields = ("application",)
+    autocomplete_fields = ("application", "operation")
     actions = ("approve", "revoke")
     readonly_fields = ("state", "created_at")
     fieldsets = (
@@ -161,9 +188,6 @@ class GrantAdmin(ScopedAdmin):
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.select_related("service__agency") if field == "operation" else rows
-
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         for warning in obj.warnings:
@@ -172,9 +196,6 @@ class GrantAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Application and operation identify the grant: another pair needs another grant.
         return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields
-
-    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
-        return self.autocomplete_fields
 
     @display(description=_("state"), ordering="state", label={"approved": "success", "revoked": "danger"})
     def state_label(self, grant: Grant) -> tuple[str, str]:

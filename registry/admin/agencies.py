@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import tenancy
 from registry.admin.base import ScopedAdmin
+from registry.admin.confirming import CodeForm
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display, select
-from registry.models import Agency, ApiToken, User
+from registry.models import Agency, ApiToken, Operation, User
 from registry.roles import ADMINISTRATOR, PROVIDER, PUBLISHER, REQUESTER, ROLES, SUPERVISOR, WITHOUT_AGENCY
 
 # The roles are a fixed table (registry/roles.py): groups are not edited by hand.
@@ -28,8 +29,15 @@ admin.site.unregister(Group)
 # ------------------------------------------------------------------------------- agencies, people
 
 
+class AgencyForm(CodeForm):
+    def _addresses(self) -> int:
+        return Operation.objects.filter(service__agency=self.instance).count()
+
+
 @admin.register(Agency)
 class AgencyAdmin(ScopedAdmin):
+    form = AgencyForm
+    autocomplete_fields = ("parent",)
     list_display = ("code", "name", "parent", "website", "email")
     list_select_related = ("parent",)
     search_fields = ("code", "name")
@@ -100,6 +108,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     list_select_related = ("agency",)  # type: ignore[misc]
     search_fields = ("username", "first_name", "last_name", "email")
     filter_horizontal = ()
+    autocomplete_fields = ("agency",)  # type: ignore[misc]
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "is_active")}),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.admin import ShowFacets
@@ -25,12 +27,28 @@ from registry import deletion, tenancy
 from registry.admin import theme
 from registry.locking import lock
 from registry.models import RegistryModel, SnapshotVersion
+from registry.models.base import RegistryQuerySet
 from registry.secrets import EncryptedField
 
 #: Columns that no page shows.
 HIDDEN_COLUMNS = frozenset({"digest", "password", "wallet_password", "credential"})
 
 Fieldsets = Sequence[tuple[Any, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A list that a row's page leads to: its label, its filter, and the rows to count, None if that would cost."""
+
+    label: Any
+    model: type[Model]
+    query: dict[str, Any]
+    rows: QuerySet[Any] | None = None
+
+
+def listed(model: type[Model], **query: Any) -> str:
+    """Return the address of a model's list with a filter."""
+    return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{urlencode(query)}"
 
 
 # -------------------------------------------------------------------------------------- the user's rows
@@ -57,23 +75,46 @@ def rows_after(formset: Any) -> list[Any]:
     return rows + [row for row in formset.get_queryset() if row.pk not in posted]
 
 
+#: A select box has at most so many rows; where there are more, they are searched for.
+FEW = 50
+
+
 class _Scoped:
     """The common part of pages and their inlines."""
 
     model: type[Model]
+    autocomplete_fields: Sequence[str] = ()
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         """Return a choice among the rows to which the user may refer, with the user's own agency as default."""
-        rows = tenancy.referable(self.model, db_field.name, request.user)
+        kwargs["queryset"] = offered = self.offered(db_field.name, request)
+        if self._fit_a_box(db_field.name, offered):
+            kwargs.setdefault("widget", theme.select())
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and self._own_agency_only(db_field.name, request):
+            field.initial, field.empty_label = request.user.agency_id, None  # type: ignore[union-attr]
+        return field
+
+    def offered(self, field: str, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows that a foreign key offers, in a box or in a search."""
+        rows = tenancy.referable(self.model, field, request.user)
+        if self._own_agency_only(field, request):
+            rows = rows.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
         admin = self.admin_site._registry.get(rows.model)  # type: ignore[attr-defined]
         if admin is not None and admin.list_select_related:
             rows = rows.select_related(*admin.list_select_related)
-        kwargs["queryset"] = self.choices(db_field.name, rows, request)
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
-        if field is not None and db_field.name == "agency" and not tenancy.sees_all_agencies(request.user):
-            field.queryset = field.queryset.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
-            field.initial, field.empty_label = request.user.agency_id, None  # type: ignore[union-attr]
-        return field
+        return self.choices(field, rows, request)
+
+    @staticmethod
+    def _own_agency_only(field: str, request: HttpRequest) -> bool:
+        return field == "agency" and not tenancy.sees_all_agencies(request.user)
+
+    def _fit_a_box(self, field: str, rows: QuerySet[Any]) -> bool:
+        """Return True if a field that can be searched has few rows. A box would list the rows of other agencies."""
+        if field not in self.autocomplete_fields:
+            return False
+        across = (self.model._meta.label_lower, field) in tenancy.CROSS_AGENCY_REFERENCES
+        return not across and len(rows.order_by().values_list("pk")[: FEW + 1]) <= FEW
 
     def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
         """Return the rows that a foreign key offers. Pages may restrict them further."""
@@ -102,13 +143,16 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     list_per_page = 50
+    warn_unsaved_form = True
+    change_form_before_template = "mantra/confirm.html"
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_select_related: tuple[str, ...] = ()
     change_form_outer_before_template = "mantra/row_buttons.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return tenancy.visible(super().get_queryset(request), request.user)
+        rows = super().get_queryset(request)
+        return tenancy.visible(rows.listed() if isinstance(rows, RegistryQuerySet) else rows, request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(super().has_view_permission(request, obj))
@@ -142,8 +186,11 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         except ProtectedError:  # Django has found it too
             return names, counts, missing_rights, protected
         others = [row for row in rows if row not in objs]
+        kept = deletion.kept(rows)
+        # Django takes what stays for a missing right, and its page would not say what to do about it.
+        missing_rights -= {str(row._meta.verbose_name) for row in kept}
         missing_rights |= {str(row._meta.verbose_name) for row in deletion.refused(request.user, others)}
-        protected += [f"{row}: {reason}" for row, reason in deletion.kept(rows).items()]
+        protected += [f"{row}: {reason}" for row, reason in kept.items()]
         return names, counts, missing_rights, protected
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
@@ -196,12 +243,10 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         page, name = self._autocomplete_source(request)
         if page is not None:
-            # Rows that the user does not see in the list are offered only for references across agencies.
-            if (page.opts.label_lower, name) in tenancy.CROSS_AGENCY_REFERENCES:
-                rows = tenancy.referable(page.model, name, request.user)
-                queryset = rows.select_related(*self.list_select_related)
-            queryset = page.choices(name, queryset, request)
-        return super().get_search_results(request, queryset, term)
+            # What may be referred to differs from what the list has: it may be of another agency, or of one kind only.
+            queryset = page.offered(name, request)
+        # An address is searched for by its parts.
+        return super().get_search_results(request, queryset, term.replace("/", " "))
 
     def _autocomplete_source(self, request: HttpRequest) -> tuple[ScopedAdmin | None, str]:
         """Return the page and the foreign key of an autocomplete request; (None, "") for other requests."""
@@ -254,12 +299,26 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         """Return the actions on a row, beside saving: (segment of row_views(), label, confirmation question or "")."""
         return []
 
+    def neighbours(self, request: HttpRequest, obj: Any) -> list[Neighbour]:
+        """Return the lists to which a row's page leads."""
+        return []
+
+    def _linked(self, request: HttpRequest, obj: Any) -> Iterator[dict[str, Any]]:
+        """Yield the label, address and count of each list that the user may open."""
+        for neighbour in self.neighbours(request, obj):
+            page = self.admin_site.get_model_admin(neighbour.model)
+            if page.has_view_permission(request):
+                rows = neighbour.rows
+                count = None if rows is None else tenancy.visible(rows, request.user).count()
+                yield {"label": neighbour.label, "address": listed(neighbour.model, **neighbour.query), "count": count}
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         obj = kwargs.get("obj")
         if obj is not None:
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
+            context["neighbours"] = list(self._linked(request, obj))
             context["row_buttons"] = [
                 {"address": reverse(name + word, args=(obj.pk,)), "word": word, "label": label, "question": question}
                 for word, label, question in self.row_actions(request, obj)
@@ -290,6 +349,11 @@ class ListFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             assert self.model is not None
             assert issubclass(self.model, RegistryModel)
             self.model.check_list(self.instance, rows_after(self))
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:  # the theme shows an icon in place of a label
+            form.fields["DELETE"].widget.attrs["aria-label"] = _("Remove")
 
 
 class _BoundedInline(_Scoped):

@@ -20,6 +20,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminPasswordWidget,
@@ -30,10 +31,10 @@ from unfold.widgets import (
 )
 
 __all__ = [
-    "AdminPasswordChangeForm", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator", "ModelAdmin",
-    "RangeDateTimeFilter", "RelatedDropdownFilter", "StackedInline", "TabularInline", "TextFilter", "UserChangeForm",
-    "UserCreationForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display", "file_input",
-    "password_input", "select", "text_area", "text_input",
+    "AdminPasswordChangeForm", "ChangeList", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator",
+    "ModelAdmin", "RangeDateTimeFilter", "RelatedDropdownFilter", "StackedInline", "TabularInline", "TextFilter",
+    "UserChangeForm", "UserCreationForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display",
+    "file_input", "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
 
 

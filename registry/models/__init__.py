@@ -15,7 +15,9 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
+from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
+from registry.models.versions import OperationVersion, VersionText
 
 __all__ = [
     "AccessKey",
@@ -26,13 +28,17 @@ __all__ = [
     "Field",
     "Grant",
     "JournalSegment",
-    "LeaderLock", "Operation",
+    "LeaderLock",
+    "Operation",
+    "OperationVersion",
     "Parameter",
     "RegistryChange",
     "RegistryModel",
+    "SampleRequest",
     "Service",
     "SnapshotVersion",
     "User",
+    "VersionText",
     "code_validator",
     "column_validator",
     "names",
@@ -41,4 +47,4 @@ __all__ = [
     "reserved_message",
     "validate_networks",
     "validate_quota",
-]  # fmt: skip
+]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from registry import secrets
 from registry.models import bounds
 from registry.models.agencies import Agency
-from registry.models.base import RegistryModel, code_validator, names, validate_networks, validate_quota
+from registry.models.base import EXPIRED, RegistryModel, code_validator, names, validate_networks, validate_quota
 from registry.models.bounds import BoundedTextField
 from registry.models.changes import SnapshotVersion
 from registry.models.services import Operation
@@ -71,7 +71,8 @@ class AccessKey(RegistryModel):
         blank=True,
         validators=[validate_networks],
         help_text=_(
-            "Networks from which the key may be used, one per line: 10.1.0.0/16 or 10.1.2.3. Empty: any network."
+            "Addresses from which the key may be used, one per line: 10.1.2.3 is one computer, 10.1.0.0/16 all that "
+            "begin with 10.1. Ask the application's administrator for its server's address. Empty: any address."
         ),
     )
     in_path = models.BooleanField(
@@ -138,10 +139,16 @@ class AccessKey(RegistryModel):
 
     def clean(self) -> None:
         super().clean()
+        if self.expires_at and self.expires_at <= timezone.now() and self._expiry_changes():
+            raise ValidationError({"expires_at": EXPIRED})
         if self.operation_id is None and self.application_id and self._becomes_active():
             others = AccessKey.active().filter(application=self.application, operation=None).exclude(pk=self.pk)
             if others.count() >= self.MAX_ACTIVE:
                 raise ValidationError(_("Revoke a key first: an application can have at most two active keys."))
+
+    def _expiry_changes(self) -> bool:
+        """Return True if the stored row has another expiry: a key that has expired can still be looked at and saved."""
+        return not AccessKey.objects.filter(pk=self.pk, expires_at=self.expires_at).exists()
 
     def _becomes_active(self) -> bool:
         """Return True if the row is active and the stored one is not: a new key, or one whose expiry was changed."""
@@ -197,7 +204,8 @@ class Grant(RegistryModel):
         blank=True,
         validators=[validate_networks],
         help_text=_(
-            "Networks from which the grant is valid, one per line: 10.1.0.0/16 or 10.1.2.3. Empty: any network."
+            "Addresses from which the grant is valid, one per line: 10.1.2.3 is one computer, 10.1.0.0/16 all that "
+            "begin with 10.1. Ask the application's administrator for its server's address. Empty: any address."
         ),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
@@ -233,6 +241,8 @@ class Grant(RegistryModel):
 
     def clean(self) -> None:
         super().clean()
+        if self.operation_id and self.operation.draft_of_id is not None:
+            raise ValidationError({"operation": _("This is a draft. Grant the published operation.")})
         if self.valid_from and self.valid_until and self.valid_from > self.valid_until:
             raise ValidationError({"valid_until": _("The last day is before the first day.")})
         if self.fields and self.operation_id:

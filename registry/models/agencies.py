@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import secrets
 from registry.models import bounds
-from registry.models.base import AddressPart, code_validator
+from registry.models.base import EXPIRED, AddressPart, code_validator
 
 
 class Agency(AddressPart):
@@ -104,6 +104,8 @@ class ApiToken(models.Model):
         super().clean()
         if not self._state.adding:
             return
+        if self.expires_at and self.expires_at <= self.created_at:
+            raise ValidationError({"expires_at": EXPIRED})
         if self.expires_at and self.expires_at > self.created_at + max_token_age():
             raise ValidationError(
                 {"expires_at": _("A token can be valid for at most %(days)d days.") % {"days": settings.MAX_TOKEN_DAYS}}

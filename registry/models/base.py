@@ -90,6 +90,10 @@ def validate_quota(text: str) -> None:
 class RegistryQuerySet(models.QuerySet[Any]):
     """Changes without save() are noted in the change log too."""
 
+    def listed(self) -> RegistryQuerySet:
+        """Return the rows that lists show and other rows refer to: without drafts beside published operations."""
+        return self
+
     def update_without_bump(self, **kwargs: Any) -> int:
         """Update columns that are not in the snapshot."""
         return super().update(**kwargs)
@@ -125,6 +129,7 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return rows
 
 
+EXPIRED = _("Choose a time in the future. To end it now, revoke or delete it.")
 NAME_IN_USE = _("This name is already in use. Capital letters make no difference.")
 
 
@@ -135,7 +140,7 @@ class RegistryModel(models.Model):
     each other's rows in different orders.
     """
 
-    objects = RegistryQuerySet.as_manager()
+    objects: ClassVar[Any] = RegistryQuerySet.as_manager()
     #: (field, the foreign key within which it is unique or ""). Aliases are case-insensitive, and so is this rule.
     unique_within: ClassVar[tuple[str, str] | None] = None
     #: What of the snapshot a row belongs to: its kind, and the field with its id.
@@ -172,9 +177,14 @@ class RegistryModel(models.Model):
         if not self._state.adding and (not path or self._stored().filter(**{path: owner}).exists()):
             return
         if not path or owner is not None:
-            root = (*reversed(self._meta.get_parent_list()), type(self))[0]
-            rows = root._default_manager.exclude(pk=self.pk)
+            rows = self._counted_rows().exclude(pk=self.pk)
             bounds.check_number(rows.filter(**{path: owner}) if path else rows, kind)
+
+    @classmethod
+    def _counted_rows(cls) -> models.QuerySet[Any]:
+        """Return the rows of which there may be only so many."""
+        root = (*reversed(cls._meta.get_parent_list()), cls)[0]
+        return root._default_manager.all()
 
     @classmethod
     def check_list(cls, operation: Any, rows: Sequence[Any]) -> None:

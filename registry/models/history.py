@@ -47,6 +47,7 @@ class CallRecord(models.Model):
             models.Index(fields=["agency", "-started_at"], name="call_agency"),
             models.Index(fields=["consumer_agency", "-started_at"], name="call_consumer"),
             models.Index(fields=["outcome", "-started_at"], name="call_outcome"),
+            models.Index(fields=["operation_ref", "-started_at"], name="call_operation"),
             # Calls without an end, which are closed after their worker process has ended.
             models.Index(fields=["segment"], name="call_open", condition=Q(outcome=0)),
         ]

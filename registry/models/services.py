@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, ProhibitNullCharactersValidator
@@ -17,7 +17,14 @@ from registry import parameter_values
 from registry.legacy_names import parameter_key
 from registry.models import bounds
 from registry.models.agencies import Agency
-from registry.models.base import AddressPart, RegistryModel, code_validator, column_validator, operation_validator
+from registry.models.base import (
+    AddressPart,
+    RegistryModel,
+    RegistryQuerySet,
+    code_validator,
+    column_validator,
+    operation_validator,
+)
 from registry.models.bounds import BoundedTextField
 
 
@@ -51,8 +58,18 @@ class Service(AddressPart):
         return f"{self.agency.code}/{self.code}"
 
 
+class OperationQuerySet(RegistryQuerySet):
+    def listed(self) -> OperationQuerySet:
+        return self.filter(draft_of=None)
+
+
 class Operation(AddressPart):
-    """An operation that can be called. Data and proxy operations have a row here and in a table of their package."""
+    """An operation that can be called. Data and proxy operations have a row here and in a table of their package.
+
+    The row of a published operation is what callers get. A draft beside it is a second row (registry/versions).
+    """
+
+    objects: ClassVar[Any] = OperationQuerySet.as_manager()
 
     snapshot_unit = ("operation", "id")
     counted = ("operations", "service__agency")
@@ -88,14 +105,23 @@ class Operation(AddressPart):
         validators=[MaxValueValidator(bounds.CACHE_SECONDS)],
         help_text=_("How long callers may reuse a response. 0: no reuse. From 1 second on, responses have an ETag."),
     )
-    revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
+    #: The number of the version in force (registry/versions); of a draft, that of the version it was made from.
+    revision = models.PositiveIntegerField(_("version"), default=0, editable=False)
+    #: The published operation beside which this row is the draft; such rows are in no list (see listed()).
+    draft_of = models.OneToOneField(
+        "self", models.CASCADE, null=True, blank=True, editable=False, related_name="draft", verbose_name=_("draft of")
+    )
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:
         verbose_name = _("operation")
         verbose_name_plural = _("operations")
         ordering = ("service__agency__code", "service__code", "code")
-        constraints = [models.UniqueConstraint("service", Lower("code"), name="operation_code_once")]
+        constraints = [
+            models.UniqueConstraint(
+                "service", Lower("code"), name="operation_code_once", condition=models.Q(draft_of=None)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.address
@@ -132,8 +158,23 @@ class Operation(AddressPart):
             )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.revision += 1
         super().save(*args, **kwargs)
+        if self.draft_of_id is None:
+            # A draft has the address of its operation.
+            Operation.objects.filter(draft_of=self.pk).update_without_bump(
+                service=self.service_id, code=self.code, legacy_name=self.legacy_name
+            )
+
+    def _siblings(self) -> models.QuerySet[Any]:
+        return super()._siblings().filter(draft_of=None).exclude(pk=self.draft_of_id)
+
+    @classmethod
+    def _counted_rows(cls) -> models.QuerySet[Any]:
+        return Operation.objects.listed()
+
+    def _check_number(self) -> None:
+        if self.draft_of_id is None:
+            super()._check_number()
 
 
 def reserved_message(name: str) -> str:

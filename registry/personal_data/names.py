@@ -37,9 +37,12 @@ _VOCABULARY = (
 _ATTRIBUTES = frozenset(word for rule in RULES if rule.attribute for words in rule.words for word in words)
 
 
+@lru_cache(10_000)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a table's or column's name in their usual spelling: "tglLhr_2" is tanggal, lahir."""
-    plain = unicodedata.normalize("NFKD", name[:MAX_NAME]).encode("ascii", "ignore").decode()
+    plain = name[:MAX_NAME]
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)
     parts = re.findall(r"[a-z]+", parted.lower())
     return tuple(word for part in parts for word in _split(part))
@@ -109,7 +112,7 @@ def _person_name(words: frozenset[str], table: frozenset[str], samples: Sequence
     if others & NAME_PARTS:
         return "NAME", LIKELY, _("The column's name says so.")
     found = share(samples, is_person_name)
-    if table & PEOPLE and not table & {"jenis", "golongan", "kategori"}:
+    if not others and table & PEOPLE and not table & NOT_NAMES:
         return "NAME", LIKELY, _("The column's name and that of its table say so.")
     if samples and found < NAMES_SHARE:
         return NOTHING

@@ -134,7 +134,7 @@ PAIRS = (word_set("ibu kota"), word_set("ibukota"), word_set("anak perusahaan"),
 
 #: Words that make a name a person's full name.
 NAME_PARTS = word_set(
-    "keluarga lengkap depan belakang tengah panggilan gadis alias ktp asli sesuai maiden family kecil"
+    "kk keluarga lengkap depan belakang tengah panggilan gadis alias ktp asli sesuai maiden family kecil"
 )
 #: Words that make a name none of a person though there is a word for people.
 NOT_NAMES = word_set("jenis status kategori golongan kelompok tipe tingkat kode jumlah level")

@@ -241,7 +241,8 @@ class Operations(Part):
     def rows(self) -> QuerySet[Any, Any]:
         rows = models.Operation.objects.order_by()
         if not self._drafts:
-            rows = rows.exclude(state=models.Operation.State.DRAFT)
+            # A draft beside a published operation has its address: it must not get there, whatever its state.
+            rows = rows.listed().exclude(state=models.Operation.State.DRAFT)
         names = ("service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name")
         return rows.values_list("id", *columns(models.Operation), *names)
 
@@ -270,8 +271,9 @@ class Operations(Part):
         for pk, plan in _plans(rows):
             row = rows[pk]
             value = _operation(row, parameters.get(pk, ()), fields.get(pk, ()), None if pk in broken else plan)
+            value = replace(value, fingerprint=fingerprints.get(pk, 0))
             place = value.agency.lower(), value.service.lower(), value.code.lower()
-            yield Prepared(pk, fingerprints.get(pk, 0), place, value)
+            yield Prepared(pk, value.fingerprint, place, value)
 
     def restrict(self, ids: Collection[int]) -> None:
         """Put the states of operations into force at once, before their plans: it may be that they were closed."""

@@ -64,6 +64,7 @@ class Operation:
     state: str
     sunset: date | None
     cache_seconds: int
+    #: The number of the version (registry/versions).
     revision: int
     parameters: tuple[Parameter, ...]
     by_name: dict[str, Parameter] = field(repr=False)
@@ -74,6 +75,8 @@ class Operation:
     fields: tuple[Field, ...]
     #: From PLANNERS (snapshot/parts.py); None if the definition cannot be run.
     plan: Plan | None = field(repr=False)
+    #: Of the rows that it was prepared from: it differs whenever they do, however they were changed.
+    fingerprint: int = 0
 
     @property
     def path(self) -> str:

@@ -87,6 +87,13 @@
         }
     }
 
+    // A form with a question is sent when it is answered with yes.
+    document.addEventListener("submit", (event) => {
+        if (event.target.dataset.question && !confirm(event.target.dataset.question)) {
+            event.preventDefault();
+        }
+    });
+
     document.addEventListener("DOMContentLoaded", () => {
         mend();
         new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });

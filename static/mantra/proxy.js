@@ -1,4 +1,4 @@
-// Shows of a proxy operation's form what its style and each upstream's credential have a use for.
+// Shows of the forms of proxy operations and backends what the style and each credential have a use for.
 "use strict";
 
 (function () {
@@ -6,7 +6,7 @@
     // What is shown only for some styles. Rows that hold something stay in sight whatever the style.
     const FOR_STYLES = [
         [".mantra-pass-through", ["pass-through"]],
-        ["div:has(> .field-line #id_method)", ["rest"]],
+        [".field-line:has(#id_method)", ["rest"]],
         ["#mappings-group", ["rest", "soap"]],
         ["#parameters-group", ["rest", "soap", LEGACY]],
         ["#fields-group", ["rest", "soap", LEGACY]],
@@ -36,7 +36,7 @@
     }
 
     function byCredential() {
-        for (const kind of document.querySelectorAll("select[name$=-credential_kind]")) {
+        for (const kind of document.querySelectorAll("select[name$=credential_kind]")) {
             const prefix = kind.name.slice(0, -"credential_kind".length);
             for (const [name, kinds] of FOR_CREDENTIALS) {
                 const field = document.getElementById("id_" + prefix + name);
@@ -50,9 +50,19 @@
         }
     }
 
+    function byOwnSettings() {
+        for (const box of document.querySelectorAll("input[name$=-own_settings]")) {
+            const form = box.closest("fieldset").parentElement;
+            for (const element of form.querySelectorAll(".mantra-own-settings")) {
+                element.classList.toggle("mantra-off", !box.checked);
+            }
+        }
+    }
+
     function all() {
         byStyle();
         byCredential();
+        byOwnSettings();
     }
 
     document.addEventListener("DOMContentLoaded", all);

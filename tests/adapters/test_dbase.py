@@ -247,6 +247,27 @@ def test_what_is_in_the_source(source: dict[str, Any], tmp_path: Path) -> None:
     assert run(source, "SELECT count(*) FROM unit") == [(7,)]
 
 
+def test_what_an_author_is_told(source: dict[str, Any]) -> None:
+    adapter = DBase(source)
+    connection = adapter.connect()
+    found = adapter.catalogue(connection, "main", 10, 10)
+    assert [(table.name, table.rows, len(table.columns)) for table in found.tables] == [
+        ("pegawai", 20, 6),
+        ("unit", 7, 2),
+    ]
+    author = Limits(rows=5, seconds=10, author=True)
+    sql = "SELECT main.pegawai.nip, gaji, tmt, aktif, count(*) AS n FROM main.pegawai WHERE unit = :unit"
+    assert adapter.describe(connection, sql, {"unit": None}, author) == (
+        ("NIP", "text"), ("GAJI", "decimal"), ("TMT", "date"), ("AKTIF", "boolean"), ("n", None),
+    )  # fmt: skip
+    with pytest.raises(QueryFailed) as error:
+        adapter.describe(connection, "SELECT nip FROM main.pegawai WHERE WHERE nip = 1", {}, author)
+    assert error.value.words is not None
+    assert error.value.words.offset == len("SELECT nip FROM main.pegawai WHERE ")
+    plan = adapter.explain(connection, "SELECT nip FROM pegawai", {}, LIMITS)
+    assert [scan.table for scan in adapter.full_scans(plan)] == ["pegawai"]
+
+
 # -------------------------------------------------------------------------------------------- tables
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from adapters.base import QueryFailed
+from adapters.base import FullScan, QueryFailed
 from tests.adapters.engines import LIMITS, Engine, everything, mariadb_engine
+from tests.bounds import assert_within
 from tests.servers.mariadb import MariaDBServer
 
 
@@ -119,3 +122,31 @@ def test_t4_a_function_that_explain_runs_leaves_nothing(engine: Engine, mariadb:
     cursor.fetchall()
     cursor.execute("SELECT count(*) FROM catatan")
     assert cursor.fetchall() == ((1,),)
+
+
+def test_comments_and_numbers_of_rows_are_in_the_catalogue(engine: Engine) -> None:
+    with engine.connection(writes=True) as (adapter, connection):
+        cursor = connection.cursor()
+        cursor.execute(
+            "ALTER TABLE counter COMMENT 'Data induk', MODIFY nama varchar(40) NOT NULL COMMENT 'Nama orang'"
+        )
+        cursor.execute("INSERT INTO counter SELECT seq, 'x' FROM seq_1_to_300")
+        cursor.execute("ANALYZE TABLE counter")
+        cursor.fetchall()
+        (counter,) = [t for t in adapter.catalogue(connection, "mantra", 50, 10).tables if t.name == "counter"]
+        assert (counter.comment, counter.rows) == ("Data induk", 300)
+        assert [column.comment for column in counter.columns] == ["", "Nama orang"]
+        plan = adapter.explain(connection, "SELECT nama FROM counter", {}, LIMITS)
+        assert adapter.full_scans(plan) == [FullScan("counter", 300)]
+
+
+def test_a_query_with_a_limit_is_described_without_running(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        sql = "SELECT sleep(20) AS lama, id AS lama FROM counter LIMIT 1 -- habis"
+        began = time.monotonic()
+        assert adapter.describe(connection, sql.replace("id AS lama", "1 AS satu"), {}, LIMITS)[0] == (
+            "lama",
+            "integer",
+        )
+        assert adapter.describe(connection, sql, {}, LIMITS) == (("lama", "integer"), ("lama", "integer"))
+        assert_within(5, began)

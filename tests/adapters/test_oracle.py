@@ -23,9 +23,9 @@ from seerdb.common import tns_consts
 from seerdb.server import ColumnMeta, Result
 
 import adapters
-from adapters.base import ConnectFailed, Key, Limits, QueryFailed, Stream, TimedOut
+from adapters.base import ConnectFailed, FullScan, Key, Limits, QueryFailed, Stream, TimedOut
 from adapters.oracle import Oracle, catalogue, connecting
-from adapters.oracle.statements import parse_statement
+from adapters.oracle.statements import offset_in, parse_statement
 from adapters.streaming import BATCH, CHUNK_BYTES
 from tests.adapters import test_contract as contract
 from tests.adapters.engines import LIMITS, WRITES, Engine, everything
@@ -541,6 +541,77 @@ def test_a_plan_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:
     with pytest.raises(QueryFailed):
         adapter.explain(connection, "SELECT 1 FROM dual", {}, LIMITS)
     connection.close()
+
+
+def test_the_catalogue_of_oracle_is_asked_and_told(scripted: ScriptedOracle) -> None:
+    def told(columns: str, *rows: tuple[Any, ...]) -> Result:
+        names = columns.upper().split()
+        meta = [ColumnMeta(name.encode(), tns_consts.TNS_TYPE_VARCHAR, 300, 300) for name in names]
+        return Result(meta, list(rows))
+
+    def sent(text: str) -> str:
+        return text.replace(":schema", ":1")
+
+    tables = (
+        "SELECT table_name, 'table' FROM all_tables WHERE owner = :1"
+        " UNION ALL SELECT view_name, 'view' FROM all_views WHERE owner = :1 ORDER BY 1"
+    )
+    first = f"SELECT * FROM ({catalogue._COLUMNS.format('')}) WHERE ROWNUM <= 50001"
+    answers = {
+        catalogue._ROW_ESTIMATES: told("t n", ("ORANG", "20000"), ("UNIT", None)),
+        catalogue._TABLE_COMMENTS: told("t c", ("ORANG", "Data induk")),
+        catalogue._COLUMN_COMMENTS: told("t c k", ("ORANG", "NIK", "Nomor induk")),
+        tables.replace(":1", ":schema"): told("n k", ("ORANG", "table"), ("UNIT", "table")),
+        first: told(
+            "t n k p s l u",
+            ("ORANG", "NIK", "VARCHAR2", None, None, "16", "N"), ("ORANG", "UNIT", "NUMBER", "9", "0", None, "Y"),
+            ("UNIT", "KODE", "NUMBER", "9", "0", None, "N"),
+        ),
+        catalogue._PRIMARY_KEYS.format(""): told("t c", ("ORANG", "NIK"), ("UNIT", "KODE")),
+        catalogue._FOREIGN_KEYS: told("a b c d e f g", ("ORANG", "FK", "foreign", "UNIT", "APP", "UNIT", "KODE")),
+    }  # fmt: skip
+    scripted.described = {**answers, **{sent(text): result for text, result in answers.items()}}
+    adapter = Oracle(scripted.source())
+    connection = adapter.connect()
+    found = adapter.catalogue(connection, "APP", 50, 10)
+    connection.close()
+    orang, unit = found.tables
+    assert (orang.name, orang.comment, orang.rows, unit.rows, found.complete) == (
+        "ORANG",
+        "Data induk",
+        20000,
+        None,
+        True,
+    )
+    assert [(c.name, c.type, c.kind, c.nullable, c.key, c.comment) for c in orang.columns] == [
+        ("NIK", "VARCHAR2(16)", "text", False, True, "Nomor induk"),
+        ("UNIT", "NUMBER(9,0)", "integer", True, False, ""),
+    ]  # fmt: skip
+    assert orang.foreign_keys == (Key("FK", "foreign", ("UNIT",), ("APP", "UNIT", ("KODE",))),)
+
+
+def test_a_query_of_oracle_is_parsed_and_described(engine: Engine) -> None:
+    author = Limits(rows=5, seconds=10, author=True)
+    adapter = Oracle(engine.source)
+    sql = "  SELECT id, nama FROM counter WHERE nama = :nama_orang AND nama <> ':x' AND tidak_ada = :nama_orang"
+    assert offset_in(sql, parse_statement(sql).text.index("tidak_ada")) == sql.index("tidak_ada")
+    before = "SELECT id, tidak_ada FROM counter WHERE nama = :nama"
+    with engine.connection() as (_, connection):
+        described = adapter.describe(connection, "SELECT id, nama FROM counter WHERE id = :id;", {"id": None}, author)
+        assert described == (("ID", "integer"), ("NAMA", "text"))
+        for how in (adapter.describe, adapter.run):
+            with pytest.raises(QueryFailed) as error:
+                how(connection, sql, {"nama_orang": "x"}, author)
+            assert error.value.words is not None
+            assert error.value.words.near == "TIDAK_ADA"
+            with pytest.raises(QueryFailed) as error:
+                how(connection, before, {"nama": "x"}, author)
+            assert error.value.words is not None
+            assert error.value.words.offset == before.index("tidak_ada")
+        with pytest.raises(QueryFailed):
+            adapter.describe(connection, "DELETE FROM counter", {}, author)
+    line = "|*  1 |  TABLE ACCESS FULL| ORANG |  20K|  1040K|    68   (2)| 00:00:01 |"
+    assert adapter.full_scans([line, "|   0 | SELECT STATEMENT  |"]) == [FullScan("ORANG", 20_000)]
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,15 @@ def test_a_server_that_hangs_does_not_hold_the_check_of_an_idle_connection(engin
             check.start()
             check.join(20)
             assert found == [False]
+
+
+def test_comments_and_numbers_of_rows_are_in_the_catalogue(engine: Engine) -> None:
+    with engine.connection(writes=True) as (adapter, connection):
+        cursor = connection.cursor()
+        cursor.execute("COMMENT ON TABLE counter IS 'Data induk'; COMMENT ON COLUMN counter.nama IS 'Nama orang'")
+        cursor.execute("INSERT INTO counter SELECT n, 'x' FROM generate_series(1, 300) n; ANALYZE counter")
+        (counter,) = [t for t in adapter.catalogue(connection, "public", 50, 10).tables if t.name == "counter"]
+        assert (counter.comment, counter.rows) == ("Data induk", 300)
+        assert [column.comment for column in counter.columns] == ["", "Nama orang"]
+        assert adapter.row_estimate(connection, "counter", time.monotonic() + 5) == 300
+        assert adapter.row_estimate(connection, "tidak'ada", time.monotonic() + 5) is None

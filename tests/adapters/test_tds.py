@@ -22,7 +22,7 @@ from adapters.sqlserver import SQLServer
 from adapters.sybase import Sybase
 from adapters.tds import adapter as tds
 from adapters.tds import dialling
-from adapters.tds.driver import to_source_error
+from adapters.tds.driver import to_source_error, words_of
 from tests.adapters.engines import LIMITS, WRITES, everything
 from tests.bounds import assert_short, assert_within
 from tests.servers.certificates import Authority
@@ -491,6 +491,35 @@ def test_the_catalogue(adapter: Any) -> None:
     assert adapter.keys(reading, "dbo", "tidak'ada") == []
     for opened in (connection, reading):
         opened.close()
+
+
+def test_comments_and_numbers_of_rows_are_in_the_catalogue(server: TDSServer, ase: TDSServer) -> None:
+    # SQL Server keeps them as properties, Sybase has none.
+    for adapter, comments in (
+        (SQLServer(server.source()), ("Data induk", "Nomor urut")),
+        (Sybase(ase.source()), ("", "")),
+    ):
+        connection = adapter.connect(writes=True)
+        with suppress(QueryFailed):
+            adapter.run(connection, "DROP TABLE induk", {}, WRITES)
+        adapter.run(connection, "CREATE TABLE induk (kode int PRIMARY KEY, nama varchar(9) NULL)", {}, WRITES)
+        adapter.run(connection, "INSERT INTO induk (kode, nama) VALUES (1, 'a')", {}, WRITES)
+        reading = adapter.connect()
+        (induk,) = [table for table in adapter.catalogue(reading, "dbo", 50, 10).tables if table.name == "induk"]
+        assert (induk.comment, induk.columns[0].comment) == comments
+        assert (induk.rows, induk.columns[1].comment) == (1, "")
+        for opened in (connection, reading):
+            opened.close()
+
+
+def test_the_words_of_a_server_are_without_those_of_its_driver() -> None:
+    state = "[42S02] [FreeTDS][SQL Server]Invalid object name 'dbo.orangg'. (208) (SQLExecDirectW)"
+    more = "[42000] [FreeTDS][SQL Server]Statement(s) [x] could not be prepared. (8180)"
+    told = words_of(pyodbc.ProgrammingError("42S02", f"{state}; {more}"))
+    assert told is not None
+    assert told.text == "Invalid object name 'dbo.orangg'.\nStatement(s) [x] could not be prepared."
+    assert (told.near, told.offset) == ("dbo.orangg", None)
+    assert words_of(ValueError("x")) is None
 
 
 def test_the_plan_of_a_statement_is_shown_and_nothing_run(adapter: Any) -> None:

@@ -16,6 +16,7 @@ from adapters.streaming import BATCH
 from tests.adapters import tds_engine, test_contract
 from tests.adapters.engines import LIMITS, everything
 from tests.adapters.tds_engine import TDSEngine, engine_of
+from tests.adapters.test_authoring import *  # noqa: F403
 from tests.adapters.test_contract import *  # noqa: F403
 from tests.bounds import assert_within
 from tests.servers import real

@@ -18,10 +18,8 @@ from proxyservices.models import (
     AddressChange,
     ParameterMapping,
     ProxyOperation,
-    SampleRequest,
+    ServerState,
     ServiceDescription,
-    Upstream,
-    UpstreamState,
 )
 from registry.models import (
     AccessKey,
@@ -31,10 +29,13 @@ from registry.models import (
     CallRecord,
     Field,
     Grant,
+    Operation,
     Parameter,
+    SampleRequest,
     Service,
     User,
 )
+from tests.proxy.publishing import add_server
 
 MARKER = "zamrud"
 
@@ -99,7 +100,7 @@ def make_agency(mark: str) -> MarkedAgency:
     proxy = ProxyOperation.objects.create(
         service=service, code=f"{mark}-proksi", title=f"Proksi {mark}", style="legacy-rest"
     )
-    upstream = Upstream.objects.create(operation=proxy, url=f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
+    server = add_server(proxy, f"https://{mark}.go.id/api", credential=f"kunci-{mark}")
     ParameterMapping.objects.create(
         operation=proxy, location="header", name=f"X-{mark}", value=f"rahasia-{mark}", secret=True
     )
@@ -109,10 +110,10 @@ def make_agency(mark: str) -> MarkedAgency:
     SampleRequest.objects.create(
         operation=proxy, name=f"contoh {mark}", request=f'{{"{mark}_masukan": "orang-{mark}"}}'
     )
-    UpstreamState.objects.create(upstream=upstream, observer=f"web-{mark}:1", phase="connect", reason="refused")
+    ServerState.objects.create(server=server, observer=f"web-{mark}:1", phase="connect", reason="refused")
     AddressChange.objects.create(
-        upstream=upstream, operation=str(proxy), operation_ref=proxy.pk, old_url=f"https://lama.{mark}.go.id/",
-        new_url=upstream.url, kind="switch", user=user.username,
+        server=server, backend=str(server.backend), backend_ref=server.backend_id,
+        old_url=f"https://lama.{mark}.go.id/", new_url=server.url, kind="switch", user=user.username,
     )  # fmt: skip
     for each in (operation, proxy):
         Parameter.objects.create(operation=each, name=f"{mark}_masukan", required=False)
@@ -142,7 +143,8 @@ def make_agency(mark: str) -> MarkedAgency:
     token.refresh_from_db()
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token)
     found.rows = [
-        agency, user, service, source, operation, proxy, application, key, grant, record, token, uploaded,
+        agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
+        application, key, grant, record, token, uploaded,
     ]  # fmt: skip
     return found
 

@@ -13,12 +13,12 @@ from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
 from mantra.tryout import rendering
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import ProxyOperation
 from registry.journal import segments
 from registry.models import Operation
 from tests.admin.conftest import SignIn, make_user
 from tests.cast import Cast, call, ends_of, recorded
-from tests.proxy.publishing import publish_proxy
+from tests.proxy.publishing import add_server, publish_proxy
 
 
 def where(operation: Operation) -> str:
@@ -181,7 +181,7 @@ def test_a_proxys_answer(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) ->
     httpserver.expect_request("/api/orang/id=5").respond_with_json({"data": [{"nama": "Siti", "umur": 40}]})
     proxy = ProxyOperation.objects.create(service=cast.service, code="proksi", path="orang", style="legacy-rest")
     proxy.parameters.create(name="id")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
+    add_server(proxy, httpserver.url_for("/api"))
     text = run(sign_in("Publisher", cast.provider), proxy, id="5").content.decode()
     assert "<td>Siti</td><td>40</td>" in text
     assert "&lt;nama&gt;Siti&lt;/nama&gt;" in text
@@ -192,7 +192,7 @@ def test_nothing_around_a_nested_object_is_lost_from_the_table(
 ) -> None:
     httpserver.expect_request("/orang").respond_with_json({"nama": "Siti", "alamat": {"kota": "Bandung"}})
     proxy = ProxyOperation.objects.create(service=cast.service, code="satu-orang", path="orang", style="rest")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    add_server(proxy, httpserver.url_for("/"))
     text = run(sign_in("Publisher", cast.provider), proxy).content.decode()
     assert "<th>nama</th><th>alamat</th>" in text
     assert "<td>Siti</td><td>{&quot;kota&quot;:&quot;Bandung&quot;}</td>" in text
@@ -205,7 +205,7 @@ def test_the_table_has_the_records_that_callers_get_as_rows(
     people = {"0": {"nama": "Siti"}, "1": {"nama": "Budi"}}
     httpserver.expect_request("/orang").respond_with_json({"status": 1, "data": people})
     proxy = ProxyOperation.objects.create(service=cast.service, code="orang", path="orang", style="rest")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    add_server(proxy, httpserver.url_for("/"))
     text = run(sign_in("Publisher", cast.provider), proxy).content.decode()
     assert "<th>nama</th>" in text
     assert "<td>Siti</td>" in text and "<td>Budi</td>" in text
@@ -217,7 +217,7 @@ def test_b02_a_records_path_is_proposed_until_one_is_set(cast: Cast, sign_in: Si
         "<warga><orang><nama>Siti</nama></orang></warga>", content_type="text/xml"
     )
     proxy = ProxyOperation.objects.create(service=cast.service, code="warga", path="orang", style="rest")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    add_server(proxy, httpserver.url_for("/"))
     client = sign_in("Publisher", cast.provider)
     assert "<code>warga.orang</code>" in (text := run(client, proxy).content.decode())
     assert "<td>Siti</td>" in text
@@ -228,7 +228,7 @@ def test_b02_a_records_path_is_proposed_until_one_is_set(cast: Cast, sign_in: Si
 
 def test_a_passage_is_not_offered_in_formats_or_by_soap(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
     proxy = ProxyOperation.objects.create(service=cast.service, code="terusan", style="pass-through")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/"))
+    add_server(proxy, httpserver.url_for("/"))
     text = sign_in("Publisher", cast.provider).get(where(proxy)).content.decode()
     assert 'id="call_url">http://testserver/rest/prov/data/terusan<' in text
     assert "call_wsdl" not in text and "<code>.xlsx</code>" not in text

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from dataservices.models import DataOperation
+from registry import versions
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
 
@@ -59,7 +60,7 @@ def test_a_parameter_without_a_placeholder_is_not_saved(cast: Cast, provider: Cl
     assert ":unit" in operation.sql
     stored[0]["DELETE"] = "on"
     assert post(provider, operation, "SELECT id FROM orang WHERE nama = :nama", *stored).status_code == 302
-    assert [each.name for each in operation.parameters.all()] == ["nama"]
+    assert [each.name for each in versions.draft_of(operation).parameters.all()] == ["nama"]
 
 
 def test_a_placeholder_that_moves_into_a_block_makes_its_parameter_optional(cast: Cast, provider: Client) -> None:
@@ -67,7 +68,7 @@ def test_a_placeholder_that_moves_into_a_block_makes_its_parameter_optional(cast
     stored = {"id": operation.parameters.get().pk, "name": "unit"}
     sql = "SELECT id FROM orang WHERE 1 = 1 [[ AND unit = :unit ]]"
     assert post(provider, operation, sql, stored).status_code == 302
-    assert not operation.parameters.get().required
+    assert not versions.draft_of(operation).parameters.get().required
     # The author may then decide otherwise.
     assert post(provider, operation, sql, stored, title="Warga").status_code == 302
     assert operation.parameters.get().required

@@ -83,7 +83,12 @@ def test_the_consumer_makes_no_grant_for_itself(cast: Cast, sign_in: SignIn) -> 
 
 def test_the_pair_of_a_grant_is_settled(cast: Cast, sign_in: SignIn) -> None:
     client = sign_in("Provider", cast.provider)
-    data: dict[str, Any] = {"operation": cast.operations["cari"].pk, "purpose": "lain", "quota": "5/minute"}
+    data: dict[str, Any] = {
+        "operation": cast.operations["cari"].pk,
+        "purpose": "lain",
+        "quota_0": "5",
+        "quota_1": "minute",
+    }
     assert client.post(page(cast, "change"), data).status_code == 302
     grant = Grant.objects.get(pk=cast.grants["satu"].pk)
     assert (grant.operation.code, grant.purpose, grant.quota) == ("satu", "lain", "5/minute")
@@ -92,12 +97,12 @@ def test_the_pair_of_a_grant_is_settled(cast: Cast, sign_in: SignIn) -> None:
 def test_what_the_model_refuses_is_told_at_its_field(cast: Cast, sign_in: SignIn) -> None:
     client = sign_in("Provider", cast.provider)
     data = {
-        "purpose": "x", "quota": "banyak", "networks": "rumah", "fields": "tidak_ada", "valid_from": "2027-01-02",
+        "purpose": "x", "quota_0": "banyak", "networks": "rumah", "fields": "tidak_ada", "valid_from": "2027-01-02",
         "valid_until": "2027-01-01",
     }  # fmt: skip
     response = client.post(page(cast, "change"), data)
     assert {"quota", "networks"} <= set(response.context["adminform"].form.errors)
-    response = client.post(page(cast, "change"), {**data, "quota": "", "networks": ""})
+    response = client.post(page(cast, "change"), {**data, "quota_0": "", "networks": ""})
     assert {"valid_until"} <= set(response.context["adminform"].form.errors)
 
 

@@ -139,8 +139,13 @@ def test_everybody_has_tokens_of_his_own(cast: Cast, marked: MarkedAgency, sign_
 
 
 def _expired(cast: Cast, number: int) -> list[AccessKey]:
-    past = timezone.now() - timedelta(days=1)
-    return [AccessKey.issue(cast.application, past)[0] for _time in range(number)]
+    keys = []
+    for _time in range(number):
+        key = AccessKey.issue(cast.application, timezone.now() + timedelta(days=1))[0]
+        AccessKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(days=1))
+        key.refresh_from_db()
+        keys.append(key)
+    return keys
 
 
 def test_s13_an_expiry_in_the_future_again_is_judged_as_a_new_key(cast: Cast, sign_in: SignIn) -> None:

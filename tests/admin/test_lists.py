@@ -82,6 +82,7 @@ def test_history_by_agency_operation_and_application(reader: Client) -> None:
     for name in ("dua", "data/dua", "lain/data/dua"):
         assert found(reader, of_operation=name) == {2}
     assert found(reader, of_operation="prov/data/dua") == set()
+    assert found(reader, of_operation="prov/data/") == {1, 3, 4, 5, 6}
     assert found(reader, of_operation="x/lain/data/dua") == set()
 
 
@@ -146,3 +147,75 @@ def test_history_is_shown_to_provider_and_consumer(marked: MarkedAgency, sign_in
     client = sign_in("Requester", marked.agency)
     shown = {row.request_id for row in client.get(HISTORY).context["cl"].result_list}
     assert shown == {f"{1:032x}", f"{2:032x}", marked.record.request_id}
+
+
+# ------------------------------------------------------------------------------------ pages by key
+
+
+def pages(client: Client, word: str, address: str) -> list[list[int]]:
+    """The numbers of the records on each page, from an address on, by its links to older or newer ones."""
+    result = []
+    while address:
+        cl = client.get(address).context["cl"]
+        result.append([int(row.request_id, 16) for row in cl.result_list])
+        address = f"{HISTORY}{getattr(cl, word)}" if getattr(cl, word) else ""
+    return result
+
+
+def test_pages_by_key_miss_and_repeat_nothing(sign_in: SignIn) -> None:
+    now = timezone.now()
+    for number in range(120):
+        record(number, started_at=now - timedelta(seconds=number // 7))  # many at one time
+    client = sign_in("Supervisor")
+    older = pages(client, "older", HISTORY)
+    assert [len(page) for page in older] == [50, 50, 20]
+    assert sorted(number for page in older for number in page) == list(range(120))
+    last = client.get(HISTORY + client.get(HISTORY).context["cl"].older).context["cl"]
+    newer = pages(client, "newer", HISTORY + last.older)
+    assert newer == older[::-1]
+    # What came meanwhile is on the first page.
+    place = HISTORY + client.get(HISTORY).context["cl"].older
+    record(1000, started_at=now + timedelta(seconds=1))
+    back = client.get(HISTORY + client.get(place).context["cl"].newer).context["cl"]
+    assert [int(row.request_id, 16) for row in back.result_list] == older[0]
+    assert pages(client, "newer", HISTORY + back.newer)[-1][0] == 1000
+
+
+def test_pages_by_key_keep_filters_and_count_nothing(sign_in: SignIn) -> None:
+    for number in range(60):
+        record(number, agency=("prov", "lain")[number % 2])
+        record(100 + number)
+    client = sign_in("Supervisor")
+    with CaptureQueriesContext(connection) as captured:
+        cl = client.get(HISTORY, {"of_operation": "prov/data/"}).context["cl"]
+    assert "of_operation=prov" in cl.older
+    assert len(client.get(HISTORY + cl.older).context["cl"].result_list) == 40
+    assert not [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+    assert not [query["sql"] for query in captured if "OFFSET" in query["sql"]]
+
+
+def test_another_order_has_one_page(sign_in: SignIn) -> None:
+    for number in range(60):
+        record(number, duration_us=number)
+    client = sign_in("Supervisor")
+    response = client.get(HISTORY, {"o": "-6"})
+    cl = response.context["cl"]
+    assert [row.duration_us for row in cl.result_list] == list(range(59, 9, -1))
+    assert (cl.older, cl.newer) == ("", "")
+    assert "menampilkan baris pertama" in response.content.decode()
+
+
+@pytest.mark.parametrize("place", ["o", "n", "ox", "o999999", "7", "o-1", "o" + "9" * 40])
+def test_a_place_that_there_is_not_is_the_first_page(place: str, reader: Client) -> None:
+    assert found(reader, p=place) == {1, 2, 3, 4, 5, 6}
+
+
+def test_a_request_id_is_found_by_the_index(reader: Client) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert found(reader, q=f" {4:032x} ") == {4}
+    (sql,) = [query["sql"] for query in captured if "request_id" in query["sql"] and "WHERE" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        plan = str(cursor.fetchall())
+    assert "SEARCH registry_callrecord USING INDEX" in plan
+    assert "request_id=?" in plan

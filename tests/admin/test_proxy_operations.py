@@ -12,14 +12,22 @@ from django.utils import timezone
 from django.utils.translation import override
 from pytest_httpserver import HTTPServer
 
-from proxyservices.admin import operations
-from proxyservices.admin.operations import STATES
-from proxyservices.health import advice
+from proxyservices import publishing
+from proxyservices.admin.backends import STATES
+from proxyservices.health import advice, connection_test
 from proxyservices.health.connection_test import check_connection
-from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, Upstream, UpstreamState
+from proxyservices.models import (
+    AddressChange,
+    Backend,
+    BackendServer,
+    ParameterMapping,
+    ProxyOperation,
+    ServerState,
+)
 from proxyservices.transport.errors import PHASES
 from registry.models import Parameter
 from tests.admin.conftest import MarkedAgency, SignIn
+from tests.proxy.publishing import add_server
 from tests.servers.faulty import once, scripted_server
 
 BASE = {
@@ -44,8 +52,8 @@ BASE = {
 }
 
 
-def page(operation: ProxyOperation, word: str = "change") -> str:
-    return reverse(f"admin:proxyservices_proxyoperation_{word}", args=(operation.pk,))
+def page(row: ProxyOperation | Backend, word: str = "change") -> str:
+    return reverse(f"admin:proxyservices_{row._meta.model_name}_{word}", args=(row.pk,))
 
 
 def rows(prefix: str, *values: dict[str, Any]) -> dict[str, str]:
@@ -59,10 +67,7 @@ def rows(prefix: str, *values: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-UPSTREAM = {
-    "priority": 0,
-    "weight": 1,
-    "active": "on",
+SETTINGS = {
     "credential_kind": "bearer",
     "credential_name": "",
     "credential": "",
@@ -76,22 +81,36 @@ UPSTREAM = {
     "probe_expected_statuses": "200-399",
     "probe_expected_text": "",
 }
+SERVER = {"priority": 0, "weight": 1, "active": "on", **SETTINGS}
 
 
-def form(operation: ProxyOperation, *, upstreams: Any = (), mappings: Any = (), **more: str) -> dict[str, str]:
-    data = {**BASE, "service": str(operation.service_id), "code": operation.code, **more}
-    parts = {"upstreams": upstreams, "mappings": mappings, "parameters": (), "fields": ()}
+def form(operation: ProxyOperation, *, mappings: Any = (), **more: str) -> dict[str, str]:
+    """The operation's page as a browser sends it."""
+    backend = str(operation.backend_id or "")
+    data = {**BASE, "service": str(operation.service_id), "code": operation.code, "backend": backend, **more}
+    parts = {"mappings": mappings, "parameters": (), "fields": ()}
     for prefix, values in parts.items():
         data |= rows(prefix, *({**each, "operation": operation.pk} for each in values))
     return data
 
 
+def backend_form(backend: Backend, *servers: dict[str, Any], **more: Any) -> dict[str, str]:
+    """The backend's page as a browser sends it."""
+    data = {"agency": backend.agency_id, "code": backend.code, "title": "", "contact": "", "max_concurrent_calls": 0}
+    data |= {**SETTINGS, "credential_kind": backend.credential_kind, **more}
+    return {name: str(value) for name, value in data.items()} | rows("servers", *servers)
+
+
 @pytest.fixture
 def operation(marked: MarkedAgency) -> ProxyOperation:
     proxy = marked.proxy
-    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.descriptions, proxy.samples):
+    for rows in (proxy.parameters, proxy.fields, proxy.mappings, proxy.descriptions, proxy.samples):
         rows.all().delete()
     AddressChange.objects.all().delete()
+    assert proxy.backend is not None
+    proxy.backend.servers.all().delete()
+    marked.proxy.backend = None
+    marked.proxy.save()
     return marked.proxy
 
 
@@ -101,9 +120,18 @@ def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
 
 
 def test_it_works(operation: ProxyOperation, publisher: Client) -> None:
+    address = reverse("admin:proxyservices_backend_add") + f"?operation={operation.pk}"
+    backend = Backend(agency=operation.service.agency, code="hulu", credential_kind="bearer")
+    data = backend_form(backend, {**SERVER, "url": "https://hulu.contoh.go.id/v1"}, credential="rahasia-hulu")
+    response = publisher.post(address, {**data, "_save": "1"})
+    server = BackendServer.objects.get()
+    # Back on the operation's page, the new backend is chosen.
+    assert response["Location"] == f"{page(operation)}?backend={server.backend_id}"
+    assert f'value="{server.backend_id}" selected' in publisher.get(response["Location"]).content.decode()
+    assert (server.url, str(server.backend.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia-hulu")
     data = form(
         operation,
-        upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/v1", "credential": "rahasia-hulu"}],
+        backend=str(server.backend_id),
         mappings=[
             {"position": 0, "location": "query", "name": "format", "parameter": "", "value": "json"},
             {
@@ -117,58 +145,76 @@ def test_it_works(operation: ProxyOperation, publisher: Client) -> None:
         ],
     )
     assert publisher.post(page(operation), data).status_code == 302
-    upstream = operation.upstreams.get()
-    assert (upstream.url, str(upstream.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia-hulu")
+    operation.refresh_from_db()
+    assert operation.backend == server.backend
     text = publisher.get(page(operation)).content.decode()
     assert 'value="json"' in text
+    text += publisher.get(page(server.backend)).content.decode()
     for secret in ("rahasia-hulu", "kunci-x"):
         assert secret not in text
 
 
-def stored(operation: ProxyOperation, **more: Any) -> Upstream:
-    return Upstream.objects.create(
-        operation=operation, url="https://hulu.contoh.go.id/v1", credential="rahasia", credential_kind="bearer", **more
-    )
+def stored(operation: ProxyOperation, **more: Any) -> BackendServer:
+    return add_server(operation, "https://hulu.contoh.go.id/v1", credential="rahasia", credential_kind="bearer", **more)
 
 
-def posted(row: Upstream, **more: Any) -> dict[str, Any]:
-    return {**UPSTREAM, "id": row.pk, "url": row.url, **more}
+def posted(row: BackendServer, **more: Any) -> dict[str, Any]:
+    return {**SERVER, "id": row.pk, "backend": row.backend_id, "url": row.url, **more}
+
+
+def fresh(row: BackendServer) -> BackendServer:
+    return BackendServer.objects.select_related("backend").get(pk=row.pk)
 
 
 def test_a_secret_left_empty_stays_and_one_for_another_server_is_typed_again(
     operation: ProxyOperation, publisher: Client
 ) -> None:
     row = stored(operation)
-    data = form(operation, upstreams=[posted(row, url="https://hulu.contoh.go.id/v2")])
-    assert publisher.post(page(operation), data).status_code == 302
-    row.refresh_from_db()
-    assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/v2", "rahasia")
+    place, backend = page(row.backend), row.backend
+    data = backend_form(backend, posted(row, url="https://hulu.contoh.go.id/v2"))
+    assert publisher.post(place, data).status_code == 302
+    assert (fresh(row).url, str(fresh(row).settings.credential)) == ("https://hulu.contoh.go.id/v2", "rahasia")
 
-    for change in ({"url": "https://lain.contoh.go.id/v2"}, {"credential_kind": "access-key"}):
-        response = publisher.post(page(operation), form(operation, upstreams=[posted(row, **change)]))
-        assert response.status_code == 200
-        assert "credential" in response.context["inline_admin_formsets"][0].formset.errors[0]
-    data = form(operation, upstreams=[posted(row, url="https://lain.contoh.go.id/v2", credential="baru")])
-    assert publisher.post(page(operation), data).status_code == 302
-    row.refresh_from_db()
-    assert str(row.credential) == "baru"
+    response = publisher.post(place, backend_form(backend, posted(row, url="https://lain.contoh.go.id/v2")))
+    assert response.status_code == 200
+    assert response.context["inline_admin_formsets"][0].formset.non_form_errors()
+    response = publisher.post(place, backend_form(backend, posted(row), credential_kind="access-key"))
+    assert response.status_code == 200
+    assert "credential" in response.context["adminform"].form.errors
+    data = backend_form(backend, posted(row, url="https://lain.contoh.go.id/v2"), credential="baru")
+    assert publisher.post(place, data).status_code == 302
+    assert str(fresh(row).settings.credential) == "baru"
+
+
+def test_a_server_has_settings_of_its_own(operation: ProxyOperation, publisher: Client) -> None:
+    row = stored(operation)
+    place, backend = page(row.backend), row.backend
+    own = {**SERVER, "url": "https://dua.contoh.go.id/", "own_settings": "on", "credential": "kunci-dua"}
+    assert publisher.post(place, backend_form(backend, posted(row), own)).status_code == 302
+    second = fresh(backend.servers.get(own_settings=True))
+    assert [str(each.settings.credential) for each in (fresh(row), second)] == ["rahasia", "kunci-dua"]
+    # Without them it would get the backend's secret, which was not entered for it.
+    shared = {**posted(second), "own_settings": ""}
+    assert publisher.post(place, backend_form(backend, posted(row), shared)).status_code == 200
+    assert publisher.post(place, backend_form(backend, posted(row), shared, credential="rahasia")).status_code == 302
+    second = fresh(second)
+    assert (second.own_settings, str(second.credential)) == (False, "")
 
 
 def test_an_address_that_is_edited_stands_in_the_history_with_its_way_back(
     operation: ProxyOperation, publisher: Client
 ) -> None:
     row = stored(operation)
-    data = form(operation, upstreams=[posted(row, url="https://lain.contoh.go.id/v2", credential="baru")])
-    publisher.post(page(operation), data)
+    data = backend_form(row.backend, posted(row, url="https://lain.contoh.go.id/v2"), credential="baru")
+    publisher.post(page(row.backend), data)
     change = AddressChange.objects.get()
     assert (change.kind, change.old_url, change.new_url) == (
         "switch",
         "https://hulu.contoh.go.id/v1",
         "https://lain.contoh.go.id/v2",
     )
-    publisher.post(page(operation, "change-address"), {"action": "roll-back", "change": change.pk})
-    row.refresh_from_db()
-    assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia")
+    publisher.post(page(row.backend, "change-address"), {"action": "roll-back", "change": change.pk})
+    assert (fresh(row).url, str(fresh(row).settings.credential)) == ("https://hulu.contoh.go.id/v1", "rahasia")
 
 
 def test_a_secret_mapping_goes_to_no_server_that_did_not_have_it(operation: ProxyOperation, publisher: Client) -> None:
@@ -178,54 +224,61 @@ def test_a_secret_mapping_goes_to_no_server_that_did_not_have_it(operation: Prox
     )
     line = {"id": mapping.pk, "position": 0, "location": "header", "name": "X-Kunci", "parameter": "", "value": ""}
     kept = {**line, "secret": "on"}
-    assert publisher.post(page(operation), form(operation, upstreams=[posted(row)], mappings=[kept])).status_code == 302
+    assert publisher.post(page(operation), form(operation, mappings=[kept])).status_code == 302
     mapping.refresh_from_db()
     assert str(mapping.value) == "kunci-x"
-    further = {**UPSTREAM, "url": "https://penyadap.contoh/", "credential": "x"}
-    response = publisher.post(page(operation), form(operation, upstreams=[posted(row), further], mappings=[kept]))
+    # Neither with a further server of the backend nor with another backend.
+    further = {**SERVER, "url": "https://penyadap.contoh/", "own_settings": "on", "credential": "x"}
+    response = publisher.post(page(row.backend), backend_form(row.backend, posted(row), further))
     assert response.status_code == 200
+    assert operation.code in str(response.context["inline_admin_formsets"][0].formset.non_form_errors())
+    other = Backend.objects.create(agency=operation.service.agency, code="penyadap", credential_kind="none")
+    BackendServer.objects.create(backend=other, url="https://penyadap.contoh/")
+    response = publisher.post(page(operation), form(operation, mappings=[kept], backend=str(other.pk)))
+    assert response.status_code == 200
+    again = {**kept, "value": "kunci-x"}
+    assert publisher.post(page(operation), form(operation, mappings=[again], backend=str(other.pk))).status_code == 302
     # Nor is it shown by calling it a constant.
-    response = publisher.post(page(operation), form(operation, upstreams=[posted(row)], mappings=[line]))
+    operation.refresh_from_db()
+    response = publisher.post(page(operation), form(operation, mappings=[line]))
     assert response.status_code == 200
     assert "kunci-x" not in response.content.decode()
     mapping.refresh_from_db()
     assert mapping.secret
     taken = {**line, "parameter": "nip"}
-    assert (
-        publisher.post(page(operation), form(operation, upstreams=[posted(row)], mappings=[taken])).status_code == 302
-    )
+    assert publisher.post(page(operation), form(operation, mappings=[taken])).status_code == 302
     mapping.refresh_from_db()
     assert (mapping.parameter, str(mapping.value)) == ("nip", "")
 
 
 def test_viewer_sees_no_secret_and_no_sample(operation: ProxyOperation, sign_in: SignIn, marked: MarkedAgency) -> None:
     row = stored(operation, client_certificate="-----BEGIN PEM-42-----")
-    row.credential = "hulu-42"
-    row.save()
+    row.backend.credential = "hulu-42"
+    row.backend.save()
     ParameterMapping.objects.create(
         operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
     )
     operation.samples.create(name="contoh", request='{"nip": "3171234567890001"}')
     client = sign_in("Supervisor")
-    for word in ("change", "live"):
-        text = client.get(page(operation, word)).content.decode()
-        assert "hulu.contoh.go.id" in text
+    for place in (page(operation), page(row.backend), page(row.backend, "live")):
+        text = client.get(place).content.decode()
+        assert place == page(operation) or "hulu.contoh.go.id" in text
         for secret in ("hulu-42", "PEM-42", "kunci-x", "3171234567890001"):
             assert secret not in text
-    assert client.get(page(operation, "change-address")).status_code == 403
-    assert client.post(page(operation, "test")).status_code == 403
+    assert client.get(page(operation, "samples")).status_code == 403
+    assert client.get(page(row.backend, "change-address")).status_code == 403
+    assert client.post(page(row.backend, "test")).status_code == 403
+    assert client.post(page(row.backend, "publish-drafts")).status_code == 403
 
 
 # ------------------------------------------------------------------------------------------- the test
 
 
-def upstream(operation: ProxyOperation, url: str, **more: Any) -> Upstream:
-    operation.timeout_ms, operation.read_timeout_ms = 1500, 700
-    operation.save()
-    return Upstream.objects.create(operation=operation, url=url, credential_kind="none", **more)
+def upstream(operation: ProxyOperation, url: str, **more: Any) -> BackendServer:
+    return add_server(operation, url, credential_kind="none", **more)
 
 
-def phase_of(row: Upstream) -> str:
+def phase_of(row: BackendServer) -> str:
     found = check_connection(row)
     assert not found.ok
     with override("id"):
@@ -236,7 +289,7 @@ def phase_of(row: Upstream) -> str:
 def test_an_address_that_answers(operation: ProxyOperation, publisher: Client, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1").respond_with_json({"a": 1})
     row = upstream(operation, httpserver.url_for("/v1"))
-    response = publisher.post(page(operation, "test"), {"upstream": row.pk}, follow=True)
+    response = publisher.post(page(row.backend, "test"), {"server": row.pk}, follow=True)
     assert [each.level_tag for each in response.context["messages"]] == ["success"]
     assert "200" in str(next(iter(response.context["messages"])))
 
@@ -252,8 +305,14 @@ def test_a_status_is_told_with_what_it_means(
 
 
 def test_each_phase_is_named(
-    operation: ProxyOperation, httpserver: HTTPServer, silent_port: int, refusing_port: int, settings: Any
+    operation: ProxyOperation,
+    httpserver: HTTPServer,
+    silent_port: int,
+    refusing_port: int,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connection_test, "SECONDS", 0.7)
     assert phase_of(upstream(operation, "http://tidak-ada.invalid/")) == "dns"
     assert phase_of(upstream(operation, f"http://127.0.0.1:{refusing_port}/")) == "connect"
     assert phase_of(upstream(operation, httpserver.url_for("/").replace("http:", "https:"))) == "tls"
@@ -263,7 +322,7 @@ def test_each_phase_is_named(
     httpserver.expect_request("/besar").respond_with_data("x" * 2_000_000)
     assert phase_of(upstream(operation, httpserver.url_for("/rusak"))) == "parse"
     assert phase_of(upstream(operation, httpserver.url_for("/xml"))) == "parse"
-    operation.max_body_bytes = 1000
+    monkeypatch.setattr(connection_test, "MAX_BODY_BYTES", 1000)
     assert phase_of(upstream(operation, httpserver.url_for("/besar"))) == "body"
     settings.UPSTREAM_NETWORKS = ["!127.0.0.0/8"]
     assert phase_of(upstream(operation, httpserver.url_for("/rusak"))) == "address"
@@ -282,8 +341,9 @@ def test_every_phase_has_a_name_and_advice() -> None:
 def test_nobody_elses_upstream_is_tested(operation: ProxyOperation, publisher: Client, httpserver: HTTPServer) -> None:
     other = ProxyOperation.objects.create(service=operation.service, code="lain")
     row = upstream(other, httpserver.url_for("/"))
-    assert publisher.post(page(operation, "test"), {"upstream": row.pk}).status_code == 404
-    assert publisher.get(page(operation, "test")).status_code == 405
+    own = stored(operation).backend
+    assert publisher.post(page(own, "test"), {"server": row.pk}).status_code == 404
+    assert publisher.get(page(own, "test")).status_code == 405
 
 
 # ------------------------------------------------------------------------------ what cannot be called
@@ -307,11 +367,12 @@ def test_a_place_in_the_path_gets_its_parameter(operation: ProxyOperation) -> No
 
 
 def test_saving_says_what_was_declared(operation: ProxyOperation, publisher: Client) -> None:
-    data = form(operation, upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/"}]) | {"path": "warga/{nik}"}
+    stored(operation)
+    data = form(operation, path="warga/{nik}")
     told = [str(each) for each in publisher.post(page(operation), data, follow=True).context["messages"]]
     assert any("nik" in each for each in told)
     assert [each.name for each in operation.parameters.all()] == ["nik"]
-    assert operations.wrong(operation) == ""
+    assert publishing.problem_of(operation) == ""
 
 
 @pytest.mark.parametrize(
@@ -329,18 +390,19 @@ def test_saving_warns_when_an_operation_is_not_callable(
     operation: ProxyOperation, publisher: Client, word: str, path: str, rows: list[dict[str, str]]
 ) -> None:
     mappings = [{"position": 0, "parameter": "", "value": "", **row} for row in rows]
-    data = form(operation, upstreams=[{**UPSTREAM, "url": "https://hulu.contoh.go.id/"}], mappings=mappings)
+    stored(operation)
+    data = form(operation, mappings=mappings)
     told = [
         str(each) for each in publisher.post(page(operation), data | {"path": path}, follow=True).context["messages"]
     ]
     with override("id"):
-        assert (str(operations.BROKEN[word]) in told) if word else len(told) == 1
+        assert (str(publishing.BROKEN[word]) in told) if word else len(told) == 1
 
 
 def test_saving_says_that_no_address_is_in_use(operation: ProxyOperation, publisher: Client) -> None:
     told = [str(each) for each in publisher.post(page(operation), form(operation), follow=True).context["messages"]]
     with override("id"):
-        assert operations.wrong(operation) in told
+        assert publishing.problem_of(operation) in told
 
 
 # --------------------------------------------------------------------------------------- the live state
@@ -350,9 +412,9 @@ def test_the_live_state_in_words(operation: ProxyOperation, publisher: Client) -
     row = stored(operation)
     with override("id"):
         unknown = str(STATES["unknown"][0])
-    assert unknown in publisher.get(page(operation, "live")).content.decode()
-    UpstreamState.objects.create(
-        upstream=row,
+    assert unknown in publisher.get(page(row.backend, "live")).content.decode()
+    ServerState.objects.create(
+        server=row,
         observer="web:1",
         healthy=False,
         breaker="open",
@@ -361,7 +423,7 @@ def test_the_live_state_in_words(operation: ProxyOperation, publisher: Client) -
         reason="refused",
         failed_at=timezone.now(),
     )
-    text = publisher.get(page(operation, "live"), headers={"hx-request": "true"}).content.decode()
+    text = publisher.get(page(row.backend, "live"), headers={"hx-request": "true"}).content.decode()
     for word in ('data-state="open"', "12,3 ms" if "12,3" in text else "12.3 ms", "refused"):
         assert word in text
     with override("id"):

@@ -14,16 +14,17 @@ from django.urls import reverse
 from proxyservices.address_change import cutover
 from proxyservices.models import (
     AddressChange,
+    Backend,
+    BackendServer,
     ParameterMapping,
     ProxyOperation,
-    SampleRequest,
+    ServerState,
     ServiceDescription,
-    Upstream,
-    UpstreamState,
 )
-from registry.models import Agency, Field, Parameter
+from registry.models import Agency, Field, Parameter, SampleRequest
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn, make_agency
-from tests.admin.test_proxy_operations import UPSTREAM, form, page, posted, stored
+from tests.admin.test_proxy_operations import SERVER, backend_form, form, fresh, page, posted, stored
+from tests.proxy.publishing import add_server
 from tests.proxy.upstream import Answer, serve_upstream
 
 HOSTILE = "\"'><img src=x onerror=alert(1)>{{7*7}}</script><script>alert(2)</script>"
@@ -32,9 +33,13 @@ HOSTILE = "\"'><img src=x onerror=alert(1)>{{7*7}}</script><script>alert(2)</scr
 @pytest.fixture
 def operation(marked: MarkedAgency) -> ProxyOperation:
     proxy = marked.proxy
-    for rows in (proxy.parameters, proxy.fields, proxy.upstreams, proxy.mappings, proxy.descriptions, proxy.samples):
+    for rows in (proxy.parameters, proxy.fields, proxy.mappings, proxy.descriptions, proxy.samples):
         rows.all().delete()
     AddressChange.objects.all().delete()
+    assert proxy.backend is not None
+    proxy.backend.servers.all().delete()
+    proxy.backend = None
+    proxy.save()
     return proxy
 
 
@@ -43,8 +48,8 @@ def publisher(sign_in: SignIn, marked: MarkedAgency) -> Client:
     return sign_in("Publisher", marked.agency)
 
 
-def view(name: str, operation: ProxyOperation) -> str:
-    return reverse(f"admin:proxyservices_proxyoperation_{name}", args=(operation.pk,))
+def move(row: BackendServer) -> str:
+    return page(row.backend, "change-address")
 
 
 # ------------------------------------------------------------------------------------------ secrets
@@ -55,95 +60,122 @@ def test_a_form_that_leaves_the_secret_mappings_out_brings_no_new_address(
 ) -> None:
     """The list of mappings posted as empty: its rows stay, and none of their forms is asked."""
     row = stored(operation)
-    ParameterMapping.objects.create(
+    mapping = ParameterMapping.objects.create(
         operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
     )
-    thief = {**UPSTREAM, "url": "https://penyadap.contoh/", "credential": "x"}
-    data = form(operation, upstreams=[posted(row), thief], mappings=[])
-    assert publisher.post(page(operation), data).status_code == 200
-    assert [each.url for each in operation.upstreams.all()] == [row.url]
-    data = form(operation, upstreams=[posted(row, url="https://penyadap.contoh/", credential="x")], mappings=[])
-    assert publisher.post(page(operation), data).status_code == 200
-    assert [each.url for each in operation.upstreams.all()] == [row.url]
+    thief = Backend.objects.create(agency=operation.service.agency, code="penyadap", credential_kind="none")
+    BackendServer.objects.create(backend=thief, url="https://penyadap.contoh/")
+    assert publisher.post(page(operation), form(operation, backend=str(thief.pk))).status_code == 200
+    for servers in (
+        (posted(row), {**SERVER, "url": "https://penyadap.contoh/"}),
+        (posted(row, url="https://penyadap.contoh/"),),
+    ):
+        data = backend_form(row.backend, *servers, credential="x")
+        assert publisher.post(page(row.backend), data).status_code == 200
+    operation.refresh_from_db()
+    assert (operation.backend, fresh(row).url) == (row.backend, row.url)
     # Without a secret there is nothing to guard.
-    ParameterMapping.objects.all().delete()
-    assert publisher.post(page(operation), form(operation, upstreams=[posted(row), thief])).status_code == 302
+    mapping.delete()
+    assert publisher.post(page(operation), form(operation, backend=str(thief.pk))).status_code == 302
 
 
 @pytest.mark.parametrize("what", ["mapping", "credential"])
 def test_back_takes_no_secret_along_that_came_later(operation: ProxyOperation, publisher: Client, what: str) -> None:
     """The address went from the thief's server to the agency's; then the agency entered its secret."""
-    row = Upstream.objects.create(operation=operation, url="https://penyadap.contoh/", credential_kind="none")
-    data = {"action": "switch", "upstream": row.pk, "url": "https://hulu.contoh.go.id/", "ignored_paths": ""}
-    publisher.post(view("change-address", operation), data)
-    row.refresh_from_db()
-    assert row.url == "https://hulu.contoh.go.id/"
+    row = add_server(operation, "https://penyadap.contoh/", credential_kind="none")
+    publisher.post(move(row), {"action": "switch", "server": row.pk, "url": "https://hulu.contoh.go.id/"})
+    assert fresh(row).url == "https://hulu.contoh.go.id/"
     if what == "mapping":
         ParameterMapping.objects.create(
             operation=operation, location="header", name="X-Kunci", value="kunci-x", secret=True
         )
     else:
-        Upstream.objects.filter(pk=row.pk).update(credential_kind="bearer")
-        row.refresh_from_db()
-        row.credential = "rahasia"
-        row.save()
-    change = cutover.rollback_target(row)
+        backend = row.backend
+        backend.credential_kind, backend.credential = "bearer", "rahasia"
+        backend.save()
+    change = cutover.rollback_target(fresh(row))
     assert change is not None
-    publisher.post(view("change-address", operation), {"action": "roll-back", "change": change.pk})
-    row.refresh_from_db()
-    assert row.url == "https://hulu.contoh.go.id/"
+    publisher.post(move(row), {"action": "roll-back", "change": change.pk})
+    assert fresh(row).url == "https://hulu.contoh.go.id/"
 
 
-def _switched_to_the_thief(publisher: Client, operation: ProxyOperation, row: Upstream, secret: str) -> None:
+def _switched_to_the_thief(publisher: Client, row: BackendServer, secret: str) -> None:
     """The address is switched by someone who does not know the secret: the history keeps it for a roll-back."""
-    data = {"action": "switch", "upstream": row.pk, "url": "https://penyadap.contoh/", "ignored_paths": ""}
-    publisher.post(view("change-address", operation), {**data, secret: "asal"})
-    row.refresh_from_db()
-    assert row.url == "https://penyadap.contoh/"
+    data = {"action": "switch", "server": row.pk, "url": "https://penyadap.contoh/"}
+    publisher.post(move(row), {**data, secret: "asal"})
+    assert fresh(row).url == "https://penyadap.contoh/"
 
 
-def _roll_back(publisher: Client, operation: ProxyOperation, row: Upstream) -> None:
-    change = cutover.rollback_target(row)
+def _roll_back(publisher: Client, row: BackendServer) -> None:
+    change = cutover.rollback_target(fresh(row))
     assert change is not None
-    publisher.post(view("change-address", operation), {"action": "roll-back", "change": change.pk})
+    publisher.post(move(row), {"action": "roll-back", "change": change.pk})
 
 
 def test_a_roll_back_sends_a_credential_to_no_new_token_server(operation: ProxyOperation, publisher: Client) -> None:
-    row = Upstream.objects.create(
-        operation=operation, url="https://hulu.contoh.go.id/", credential_kind="oauth2", credential_name="klien",
+    row = add_server(operation, "https://hulu.contoh.go.id/", credential_kind="oauth2", credential_name="klien",
         token_url="https://token.contoh.go.id/t", credential="rahasia",
     )  # fmt: skip
-    _switched_to_the_thief(publisher, operation, row, "secret_credential")
-    data = form(operation, upstreams=[posted(row, token_url="https://penyadap.contoh/t", credential="asal")])
-    assert publisher.post(page(operation), data).status_code == 302
-    row.refresh_from_db()
-    assert row.token_url == "https://penyadap.contoh/t"
-    _roll_back(publisher, operation, row)
-    row.refresh_from_db()
-    assert str(row.credential) == "asal"
+    _switched_to_the_thief(publisher, row, "secret_credential")
+    changed = {"credential_name": "klien", "token_url": "https://penyadap.contoh/t", "credential": "asal"}
+    data = backend_form(row.backend, posted(fresh(row)), **changed)
+    assert publisher.post(page(row.backend), data).status_code == 302
+    assert fresh(row).settings.token_url == "https://penyadap.contoh/t"
+    _roll_back(publisher, row)
+    assert str(fresh(row).settings.credential) == "asal"
     # Once the token server is the agency's again, the way back is open.
-    Upstream.objects.filter(pk=row.pk).update(token_url="https://token.contoh.go.id/t", credential_kind="oauth2")
-    row.refresh_from_db()
-    _roll_back(publisher, operation, row)
-    row.refresh_from_db()
-    assert (row.url, str(row.credential)) == ("https://hulu.contoh.go.id/", "rahasia")
+    Backend.objects.filter(pk=row.backend_id).update(token_url="https://token.contoh.go.id/t")
+    _roll_back(publisher, row)
+    assert (fresh(row).url, str(fresh(row).settings.credential)) == ("https://hulu.contoh.go.id/", "rahasia")
 
 
-@pytest.mark.parametrize("what", ["shown", "second upstream"])
-def test_a_roll_back_shows_a_secret_to_nobody_new(operation: ProxyOperation, publisher: Client, what: str) -> None:
-    row = Upstream.objects.create(operation=operation, url="https://hulu.contoh.go.id/", credential_kind="none")
+def test_an_edited_address_brings_no_credential_to_a_token_server_of_the_same_form(
+    operation: ProxyOperation, publisher: Client
+) -> None:
+    """The form moves the server and names the thief's token server: the way back must not send the old one there."""
+    row = add_server(operation, "https://hulu.contoh.go.id/", credential_kind="oauth2", credential_name="klien",
+        token_url="https://token.contoh.go.id/t", credential="rahasia",
+    )  # fmt: skip
+    changed = {"credential_name": "klien", "token_url": "https://penyadap.contoh/t", "credential": "asal"}
+    data = backend_form(row.backend, posted(row, url="https://penyadap.contoh/"), **changed)
+    assert publisher.post(page(row.backend), data).status_code == 302
+    _roll_back(publisher, row)
+    assert str(fresh(row).settings.credential) == "asal"
+
+
+def test_a_roll_back_shows_a_secret_to_nobody_new(operation: ProxyOperation, publisher: Client) -> None:
+    row = add_server(operation, "https://hulu.contoh.go.id/", credential_kind="none")
     mapping = ParameterMapping.objects.create(
         operation=operation, location="header", name="X-Kunci", value="rahasia", secret=True
     )
-    _switched_to_the_thief(publisher, operation, row, f"secret_{mapping.pk}")
+    _switched_to_the_thief(publisher, row, f"secret_{mapping.pk}")
     again = {
-        "id": mapping.pk, "operation": operation.pk, "position": 0, "location": "header", "name": "X-Kunci",
-        "parameter": "", "value": "asal", **({} if what == "shown" else {"secret": "on"}),
+        "id": mapping.pk, "position": 0, "location": "header", "name": "X-Kunci", "parameter": "", "value": "asal",
     }  # fmt: skip
-    others = [] if what == "shown" else [{**UPSTREAM, "url": "https://penyadap-dua.contoh/", "credential": "x"}]
-    data = form(operation, upstreams=[posted(row), *others], mappings=[again])
+    assert publisher.post(page(operation), form(operation, mappings=[again])).status_code == 302
+    _roll_back(publisher, row)
+    mapping.refresh_from_db()
+    assert str(mapping.value) == "asal"
+
+
+def test_a_roll_back_gives_an_operations_secret_to_no_other_backend(
+    operation: ProxyOperation, publisher: Client
+) -> None:
+    """The operation has gone to the thief's backend since: the old secret stays in the history."""
+    row = add_server(operation, "https://hulu.contoh.go.id/", credential_kind="none")
+    mapping = ParameterMapping.objects.create(
+        operation=operation, location="header", name="X-Kunci", value="rahasia", secret=True
+    )
+    _switched_to_the_thief(publisher, row, f"secret_{mapping.pk}")
+    thief = Backend.objects.create(agency=operation.service.agency, code="penyadap", credential_kind="none")
+    BackendServer.objects.create(backend=thief, url="https://penyadap.contoh/dua")
+    again = {
+        "id": mapping.pk, "position": 0, "location": "header", "name": "X-Kunci", "parameter": "", "value": "asal",
+        "secret": "on",
+    }  # fmt: skip
+    data = form(operation, mappings=[again], backend=str(thief.pk))
     assert publisher.post(page(operation), data).status_code == 302
-    _roll_back(publisher, operation, row)
+    _roll_back(publisher, row)
     mapping.refresh_from_db()
     assert str(mapping.value) == "asal"
 
@@ -151,32 +183,32 @@ def test_a_roll_back_shows_a_secret_to_nobody_new(operation: ProxyOperation, pub
 def test_a_secret_stands_on_no_page_and_in_no_history(operation: ProxyOperation, publisher: Client) -> None:
     secrets = ("sandi-satu", "sandi-dua", "sandi-tiga", "sandi-empat")
     with serve_upstream(Answer(b'{"a":1}')) as old, serve_upstream(Answer(b'{"a":2}')) as new:
-        row = Upstream.objects.create(operation=operation, url=old.url, credential_kind="bearer", credential=secrets[0])
+        row = add_server(operation, old.url, credential_kind="bearer", credential=secrets[0])
         mapping = ParameterMapping.objects.create(
             operation=operation, location="query", name="k", value=secrets[1], secret=True
         )
         operation.style, operation.path = "rest", ""
         operation.save()
         SampleRequest.objects.create(operation=operation, name="satu", request="{}")
-        move = view("change-address", operation)
         data = {
             "action": "rehearse",
-            "upstream": row.pk,
+            "server": row.pk,
             "url": new.url,
-            "ignored_paths": "",
             "secret_credential": secrets[2],
             f"secret_{mapping.pk}": secrets[3],
         }
-        texts = [publisher.post(move, data).content.decode()]
+        texts = [publisher.post(move(row), data).content.decode()]
         assert old.last.header("Authorization") == f"Bearer {secrets[0]}"
         assert new.last.header("Authorization") == f"Bearer {secrets[2]}"
         assert secrets[1] in old.last.path
         assert secrets[3] in new.last.path
         change = AddressChange.objects.get()
-        texts.append(publisher.post(move, {"action": "switch", "change": change.pk}, follow=True).content.decode())
-        texts.append(publisher.post(view("test", operation), follow=True).content.decode())
+        texts.append(publisher.post(move(row), {"action": "switch", "change": change.pk}, follow=True).content.decode())
+        texts.append(publisher.post(page(row.backend, "test"), follow=True).content.decode())
         for name in ("change-address", "live", "change", "history", "delete"):
-            texts.append(publisher.get(view(name, operation), follow=True).content.decode())
+            texts.append(publisher.get(page(row.backend, name), follow=True).content.decode())
+        for name in ("samples", "change", "history", "delete"):
+            texts.append(publisher.get(page(operation, name), follow=True).content.decode())
     assert not any(secret in text for text in texts for secret in secrets)
 
 
@@ -188,14 +220,15 @@ def test_no_page_of_another_agency_opens(sign_in: SignIn, marked: MarkedAgency, 
     client = sign_in(role, stranger)
     sample = SampleRequest.objects.get()
     change = AddressChange.objects.get()
-    row = marked.proxy.upstreams.get()
-    for name in ("change-address", "live", "test", "change", "history", "delete"):
-        address = view(name, marked.proxy)
+    row = BackendServer.objects.get()
+    addresses = [page(marked.proxy, name) for name in ("samples", "change", "history", "delete")]
+    views = ("change-address", "live", "test", "publish-drafts", "change", "history", "delete")
+    for address in (*addresses, *(page(row.backend, name) for name in views)):
         for response in (
             client.get(address),
             client.post(address, {"action": "forget", "sample": sample.pk}),
             client.post(address, {"action": "roll-back", "change": change.pk}),
-            client.post(address, {"action": "switch", "upstream": row.pk, "url": "https://jahat.contoh/"}),
+            client.post(address, {"action": "switch", "server": row.pk, "url": "https://jahat.contoh/"}),
             client.get(address, headers={"HX-Request": "true"}),
         ):
             assert MARKER not in response.content.decode()
@@ -208,17 +241,20 @@ def test_no_page_of_another_agency_opens(sign_in: SignIn, marked: MarkedAgency, 
 def test_ids_of_another_agency_do_nothing_on_the_own_page(sign_in: SignIn, marked: MarkedAgency) -> None:
     own = make_agency("safir")
     client = sign_in("Publisher", own.agency)
-    theirs = marked.proxy.upstreams.get()
-    sample, change = SampleRequest.objects.get(operation=marked.proxy), AddressChange.objects.get(upstream=theirs)
-    move = view("change-address", own.proxy)
+    assert marked.proxy.backend is not None
+    assert own.proxy.backend is not None
+    theirs = marked.proxy.backend.servers.get()
+    sample, change = SampleRequest.objects.get(operation=marked.proxy), AddressChange.objects.get(server=theirs)
+    place = page(own.proxy.backend, "change-address")
     posts: list[tuple[str, dict[str, Any]]] = [
-        (move, {"action": "forget", "sample": sample.pk}),
-        (move, {"action": "roll-back", "change": change.pk}),
-        (move, {"action": "switch", "change": change.pk}),
-        (move, {"action": "switch", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored_paths": ""}),
-        (move, {"action": "rehearse", "upstream": theirs.pk, "url": "https://jahat.contoh/", "ignored_paths": ""}),
-        (view("test", own.proxy), {"upstream": theirs.pk}),
-        (page(own.proxy), form(own.proxy, upstreams=[posted(theirs, url="https://jahat.contoh/", credential="x")])),
+        (page(own.proxy, "samples"), {"action": "forget", "sample": sample.pk}),
+        (place, {"action": "roll-back", "change": change.pk}),
+        (place, {"action": "switch", "change": change.pk}),
+        (place, {"action": "switch", "server": theirs.pk, "url": "https://jahat.contoh/"}),
+        (place, {"action": "rehearse", "server": theirs.pk, "url": "https://jahat.contoh/"}),
+        (page(own.proxy.backend, "test"), {"server": theirs.pk}),
+        (page(own.proxy.backend), backend_form(own.proxy.backend, posted(theirs, url="https://jahat.contoh/"))),
+        (page(own.proxy), form(own.proxy, backend=str(theirs.backend_id))),
     ]
     for address, data in posts:
         text = client.post(address, data).content.decode()
@@ -226,22 +262,26 @@ def test_ids_of_another_agency_do_nothing_on_the_own_page(sign_in: SignIn, marke
         assert f"{MARKER}.go.id/api" not in text
     theirs.refresh_from_db()
     assert theirs.url == f"https://{MARKER}.go.id/api"
-    assert (theirs.operation_id, str(theirs.credential)) == (marked.proxy.pk, f"kunci-{MARKER}")
+    own.proxy.refresh_from_db()
+    assert own.proxy.backend_id != theirs.backend_id
+    assert (theirs.backend_id, str(fresh(theirs).settings.credential)) == (marked.proxy.backend_id, f"kunci-{MARKER}")
     assert SampleRequest.objects.filter(pk=sample.pk).exists()
 
 
 @pytest.mark.parametrize("role", ["Supervisor", "Provider", "Requester"])
 def test_viewer_cannot_change_a_proxy_operation(sign_in: SignIn, marked: MarkedAgency, role: str) -> None:
     client = sign_in(role, None if role == "Supervisor" else marked.agency)
-    row, sample = marked.proxy.upstreams.get(), SampleRequest.objects.get()
-    for data in (
-        {"action": "forget", "sample": sample.pk},
-        {"action": "switch", "upstream": row.pk, "url": f"https://{MARKER}.go.id/lain", "ignored_paths": ""},
-        {"action": "sample", "name": "x"},
+    row, sample = BackendServer.objects.get(), SampleRequest.objects.get()
+    samples = page(marked.proxy, "samples")
+    for place, data in (
+        (samples, {"action": "forget", "sample": sample.pk}),
+        (samples, {"action": "sample", "name": "x"}),
+        (move(row), {"action": "switch", "server": row.pk, "url": f"https://{MARKER}.go.id/lain"}),
     ):
-        assert client.post(view("change-address", marked.proxy), data).status_code in (302, 403, 404)
-    assert client.get(view("change-address", marked.proxy)).status_code in (302, 403, 404)
-    assert client.post(view("test", marked.proxy)).status_code in (302, 403, 404)
+        assert client.post(place, data).status_code in (302, 403, 404)
+        assert client.get(place).status_code in (302, 403, 404)
+    for name in ("test", "publish-drafts"):
+        assert client.post(page(row.backend, name)).status_code in (302, 403, 404)
     importing = reverse("admin:proxyservices_proxyoperation_import")
     assert client.get(importing).status_code in (302, 403)
     assert client.post(importing, {"service": marked.service.pk, "packed": "x"}).status_code in (302, 403)
@@ -279,9 +319,7 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
         operation.description = operation.ignored_paths = HOSTILE
         operation.save()
         url = old.url + "/\"'><img/src=x/onerror=alert(1)>"
-        row = Upstream.objects.create(
-            operation=operation, url=url, credential_kind="header", credential_name=HOSTILE, credential="x"
-        )
+        row = add_server(operation, url, credential_kind="header", credential_name=HOSTILE, credential="x")
         ParameterMapping.objects.create(operation=operation, location="query", name=HOSTILE, value=HOSTILE)
         ParameterMapping.objects.create(
             operation=operation, location="query", name=HOSTILE + "2", value=HOSTILE, secret=True
@@ -290,11 +328,12 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
         Field.objects.create(operation=operation, name="f", description=HOSTILE)
         ServiceDescription.objects.create(operation=operation, url=f"http://a/{HOSTILE}", main=True, content=HOSTILE)
         SampleRequest.objects.create(operation=operation, name=HOSTILE[:90], request=json.dumps({"p": HOSTILE}))
-        UpstreamState.objects.create(upstream=row, observer=HOSTILE[:90], phase="connect", reason=HOSTILE[:30])
+        ServerState.objects.create(server=row, observer=HOSTILE[:90], phase="connect", reason=HOSTILE[:30])
         AddressChange.objects.create(
-            upstream=row,
+            server=row,
+            backend=HOSTILE,
             operation=HOSTILE,
-            operation_ref=operation.pk,
+            backend_ref=row.backend_id,
             old_url=HOSTILE,
             new_url=row.url,
             kind="switch",
@@ -304,14 +343,17 @@ def test_no_word_of_a_publisher_or_an_upstream_becomes_markup(
         pages = []
         for client in (publisher, admin):
             for name in ("change-address", "live", "change", "history", "delete"):
-                pages.append(client.get(view(name, operation), follow=True))
-            move = {"action": "rehearse", "upstream": row.pk, "ignored_paths": "", "secret_credential": "y"}
+                pages.append(client.get(page(row.backend, name), follow=True))
+            for name in ("samples", "change", "history", "delete"):
+                pages.append(client.get(page(operation, name), follow=True))
+            planned = {"action": "rehearse", "server": row.pk, "secret_credential": "y"}
             for mapping in operation.mappings.filter(secret=True):
-                move[f"secret_{mapping.pk}"] = "z"
+                planned[f"secret_{mapping.pk}"] = "z"
             for target in (new.url + "/", old.url + "/x", f"http://{'<b>' * 3}/"):
-                pages.append(client.post(view("change-address", operation), {**move, "url": target}))
-            pages.append(client.post(view("test", operation), follow=True))
-            pages.append(client.get(reverse("admin:proxyservices_proxyoperation_changelist")))
+                pages.append(client.post(move(row), {**planned, "url": target}))
+            pages.append(client.post(page(row.backend, "test"), follow=True))
+            for kind in ("proxyoperation", "backend"):
+                pages.append(client.get(reverse(f"admin:proxyservices_{kind}_changelist")))
             trying = reverse("try_operation", args=(operation.pk,))
             pages.append(client.get(trying))
             pages.append(client.post(trying, {"p_p": HOSTILE}))

@@ -18,7 +18,7 @@ from dataservices import connection_test
 from dataservices.admin.sources import engine_choices, engine_help
 from dataservices.connection_test import ADVICE, FILE_ADVICE, advise, diagnose
 from dataservices.models import DataSource
-from proxyservices.models import Upstream
+from proxyservices.models import Backend
 from tests.admin.conftest import MarkedAgency, SignIn
 from tests.cast import Cast
 from tests.servers.postgresql import PostgreSQLServer
@@ -68,11 +68,9 @@ def test_a_source_is_made_for_ones_own_agency(marked: MarkedAgency, sign_in: Sig
 
 
 def test_no_page_shows_the_password(source: DataSource, sign_in: SignIn) -> None:
-    Upstream.objects.update(credential=SECRET)
+    Backend.objects.update(credential=SECRET)
     pages = [change(source), "/admin/dataservices/datasource/"]
-    pages += [
-        reverse("admin:proxyservices_proxyoperation_change", args=(row.operation_id,)) for row in Upstream.objects.all()
-    ]
+    pages += [reverse("admin:proxyservices_backend_change", args=(row.pk,)) for row in Backend.objects.all()]
     for client in (
         sign_in("Provider", source.agency),
         sign_in("Publisher", source.agency),

@@ -175,7 +175,7 @@ def test_the_supervisor_sees_all_and_changes_nothing(marked: MarkedAgency, sign_
         if row == marked.token:
             continue
         assert MARKER in client.get(address(type(row), "changelist")).content.decode()
-        assert client.get(address(type(row), "change", row.pk)).status_code == 200
+        assert client.get(address(type(row), "change", row.pk), follow=True).status_code == 200
         assert client.post(address(type(row), "change", row.pk), {"code": "x"}).status_code == 403
         assert client.get(address(type(row), "add")).status_code == 403
         assert client.post(address(type(row), "delete", row.pk), {"post": "yes"}).status_code == 403
@@ -189,7 +189,7 @@ def test_the_administrator_sees_and_changes_all(marked: MarkedAgency, sign_in: S
     client = sign_in("Administrator")
     for row in marked.rows:
         if row != marked.token:
-            assert client.get(address(type(row), "change", row.pk)).status_code == 200
+            assert client.get(address(type(row), "change", row.pk), follow=True).status_code == 200
     data = {"code": marked.agency.code, "name": "Nama Baru"}
     assert client.post(address(Agency, "change", marked.agency.pk), data).status_code == 302
     marked.agency.refresh_from_db()

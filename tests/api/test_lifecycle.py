@@ -8,7 +8,7 @@ import pytest
 from django.utils.translation import gettext
 
 from dataservices.models import DataOperation, DataSource
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, ProxyOperation
 from registry.models import AccessKey, Grant, Operation
 from registry.snapshot import holder
 from tests.api.conftest import Person
@@ -74,8 +74,8 @@ def test_no_third_live_key_is_issued(cast: Cast, requester: Person) -> None:
 
 
 def test_a_list_that_is_given_replaces_the_stored_one_and_raises_the_revision(cast: Cast, provider: Person) -> None:
-    operation = made(provider)
-    address = f"operations/{operation['id']}/"
+    address = f"operations/{made(provider)['id']}/"
+    operation = provider.post(f"{address}publish/").json()
     before = Operation.objects.get(pk=operation["id"]).parameters.get().pk
     answer = provider.patch(
         address,
@@ -155,7 +155,7 @@ def test_put_and_the_filters_of_lists(cast: Cast, provider: Person) -> None:
     assert provider.get("calls/?since=kemarin").status_code == 400
 
 
-def test_a_proxy_operation_is_the_publishers_and_needs_an_upstream(
+def test_a_proxy_operation_is_the_publishers_and_needs_a_backend(
     cast: Cast, provider: Person, publisher: Person
 ) -> None:
     proxy = {"kind": "proxy", "service": "prov/data", "code": "alias", "path": "x", "parameters": [{"name": "nip"}]}
@@ -166,15 +166,21 @@ def test_a_proxy_operation_is_the_publishers_and_needs_an_upstream(
     assert operation["path"] == "x"
     assert operation["address"] == "prov/data/alias"
     assert provider.get(address).status_code == 404
-    assert "upstreams" in publisher.post(address + "publish/").json()
-    publisher.patch(address, {"upstreams": [{"url": "http://hulu.contoh.go.id", "credential": "rahasia-hulu"}]})
-    # Whoever changes the list without knowing the credential keeps it, but cannot send it elsewhere.
-    answer = publisher.patch(
-        address, {"upstreams": [{"url": "http://lain.contoh.go.id"}, {"url": "http://hulu.contoh.go.id"}]}
-    )
-    assert answer.status_code == 200, answer.content
-    stored = {row.url: str(row.credential) for row in Upstream.objects.all()}
-    assert stored == {"http://lain.contoh.go.id": "", "http://hulu.contoh.go.id": "rahasia-hulu"}
+    assert "backend" in publisher.post(address + "publish/").json()
+    hulu = {"url": "http://hulu.contoh.go.id"}
+    backend = {"agency": "prov", "code": "hulu", "credential": "rahasia-hulu", "servers": [hulu]}
+    assert provider.post("backends/", backend).status_code == 403
+    made = publisher.post("backends/", backend)
+    assert made.status_code == 201, made.content
+    assert "credential" not in made.json()
+    place = f"backends/{made.json()['id']}/"
+    assert publisher.patch(address, {"backend": "prov/hulu"}).json()["backend"] == "prov/hulu"
+    # Whoever changes the servers without knowing the credential keeps it, but cannot send it elsewhere.
+    servers = [{"url": "http://lain.contoh.go.id"}, hulu]
+    assert list(publisher.patch(place, {"servers": servers}).json()) == ["servers"]
+    assert publisher.patch(place, {"servers": [{"url": "http://hulu.contoh.go.id/v2"}]}).status_code == 200
+    assert publisher.patch(place, {"servers": servers, "credential": "rahasia-hulu"}).status_code == 200
+    assert str(Backend.objects.get().credential) == "rahasia-hulu"
     assert publisher.post(address + "publish/").json()["state"] == "published"
     assert ProxyOperation.objects.get().state == "published"
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
+from proxyservices.models import Backend, BackendServer, ParameterMapping, ProxyOperation, ServiceDescription
 from registry.models import (
     AccessKey,
     Agency,
@@ -35,12 +35,13 @@ from tests.api.conftest import Person
 
 ROLES = ("Administrator", "Supervisor", "Provider", "Publisher", "Requester", "stranger")
 ENDPOINTS: dict[type[Model], str] = {
-    Agency: "agencies", Service: "services", DataSource: "sources", DataOperation: "operations",
-    ProxyOperation: "operations", Application: "applications", AccessKey: "keys", Grant: "grants",
+    Agency: "agencies", Service: "services", DataSource: "sources", Backend: "backends",
+    DataOperation: "operations", ProxyOperation: "operations", Application: "applications", AccessKey: "keys",
+    Grant: "grants",
 }  # fmt: skip
 #: What a change may concern.
 MODELS: tuple[type[Model], ...] = (
-    *ENDPOINTS, Parameter, Field, Upstream, ParameterMapping, ServiceDescription,
+    *ENDPOINTS, Parameter, Field, BackendServer, ParameterMapping, ServiceDescription,
 )  # fmt: skip
 
 
@@ -97,11 +98,17 @@ def published(kind: str) -> Change:
     return Change(kind, "published", {"state": "published"}, call=("POST", "publish/"))
 
 
-def upstream(name: str, **values: Any) -> Change:
-    """A change of the operation's only upstream. What the API's list leaves out keeps its secret, as an empty field."""
-    stored = {"url": "https://zamrud.go.id/api", "credential_kind": "access-key"}
-    form = {f"upstreams-0-{column}": value for column, value in values.items()}
-    return Change("proxy", name, form, {"upstreams": [stored | values]})
+def server(name: str, **values: Any) -> Change:
+    """A change of the only server of a backend whose operation has a secret mapping."""
+    stored = {"url": "https://zamrud.go.id/api"}
+    form = {f"servers-0-{column}": value for column, value in values.items()}
+    return Change("backend", name, form, {"servers": [stored | values]})
+
+
+def free_server(name: str, **values: Any) -> Change:
+    """A change of the only server of a backend that no operation uses."""
+    change = server(name, **values)
+    return Change("free backend", name, change.form, change.body)
 
 
 def mapping(name: str, **values: Any) -> Change:
@@ -163,15 +170,23 @@ CHANGES = [
     published("operation"),
     published("proxy"),
     published("without upstream"),
-    upstream("another server", url="https://pencuri.contoh/api"),
-    upstream("another port", url="https://zamrud.go.id:8443/api"),
-    upstream("another path", url="https://zamrud.go.id/v2"),
-    upstream(
-        "another token server", credential_kind="oauth2", credential_name="k", token_url="https://pencuri.contoh/"
-    ),
-    upstream("another kind", credential_kind="bearer"),
-    upstream("another kind and its secret", credential_kind="bearer", credential="yang-baru"),
-    upstream("weight", weight=5),
+    server("another server", url="https://pencuri.contoh/api"),
+    server("another port", url="https://zamrud.go.id:8443/api"),
+    server("another path", url="https://zamrud.go.id/v2"),
+    server("weight", weight=5),
+    server("settings of its own", own_settings=True, credential_kind="none"),
+    free_server("another server", url="https://pencuri.contoh/api"),
+    Change("backend", "without a server", {"servers-0-DELETE": "on"}, {"servers": []}),
+    plain("backend", title="Judul baru"),
+    plain("backend", credential_kind="oauth2", credential_name="k", token_url="https://pencuri.contoh/"),
+    plain("backend", credential_kind="bearer"),
+    plain("backend", credential_kind="bearer", credential="yang-baru"),
+    plain("backend", probe_interval_seconds=100_000),
+    move("backend", "agency", "other agency", "sirus"),
+    Change("proxy", "to another backend", {"backend": lambda world: world.rows["free backend"].pk},
+           {"backend": "zamrud/bebas"}),
+    Change("proxy", "to a backend of another agency", {"backend": lambda world: world.rows["other backend"].pk},
+           {"backend": "sirus/sirus-proksi"}),
     mapping("shown", secret=False),
     mapping("shown anew", secret=False, value="tetapan"),
     mapping("another value", value="yang-baru"),
@@ -191,6 +206,7 @@ CHANGES = [
     action("foreign grant", "revoke"),
     *map(deletion, (
         "agency", "other agency", "empty agency", "service", "empty service", "source", "unused source", "operation",
+        "backend", "free backend",
         "operation with a foreign key", "proxy", "application", "granted application", "application with dead keys",
         "empty application", "key", "dead key", "grant", "foreign grant",
     )),
@@ -202,7 +218,9 @@ REFUSED = {
     "oracle-wallet-service_name", "oracle-host", "sqlserver-instance", "sqlserver-port", "mysql-host", "mysql-port",
     "sybase-host", "sybase-port", "proxy-timeout_ms", "without upstream-deprecated", "without upstream-published",
     "without upstream-published by the form",
-    "proxy-another server", "proxy-another port", "proxy-another token server", "proxy-another kind", "proxy-shown",
+    "backend-another server", "backend-another port", "free backend-another server",
+    "backend-credential_kind-credential_name-token_url", "backend-credential_kind", "backend-deleted",
+    "backend-probe_interval_seconds", "proxy-to another service", "proxy-to a backend of another agency", "proxy-shown",
     "grant-networks", "operation-to another source", "operation-to another service", "agency-deleted",
     "other agency-deleted", "service-deleted", "source-deleted", "application-deleted",
     "operation-without a used parameter", "operation-an unused parameter",
@@ -240,6 +258,13 @@ def _applications(agency: Agency, other: MarkedAgency) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _free_backend(agency: Agency) -> Backend:
+    """A backend that no operation uses."""
+    backend = Backend.objects.create(agency=agency, code="bebas", credential="kunci-bebas")
+    BackendServer.objects.create(backend=backend, url="https://zamrud.go.id/api")
+    return backend
+
+
 @pytest.fixture
 def world(db: None) -> World:
     marked, other = make_agency("zamrud"), make_agency("sirus")
@@ -255,6 +280,8 @@ def world(db: None) -> World:
         "empty service": Service.objects.create(agency=marked.agency, code="kosong", title="Kosong"),
         "unused source": DataSource.objects.create(agency=marked.agency, code="u", engine="sqlite", database="/x"),
         "operation with a foreign key": operation,
+        "backend": marked.proxy.backend, "other backend": other.proxy.backend,
+        "free backend": _free_backend(marked.agency),
         "without upstream": ProxyOperation.objects.create(service=marked.service, code="hampa", style="legacy-rest"),
         "rest proxy": ProxyOperation.objects.create(service=marked.service, code="rest", style="rest", path="/p"),
         **_more_sources(marked.agency),

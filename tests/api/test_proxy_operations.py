@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
+from proxyservices.models import Backend, ParameterMapping, ProxyOperation, ServiceDescription
 from tests.api.conftest import Person
 from tests.cast import Cast
 
-UPSTREAM = {"url": "http://hulu.contoh.go.id", "credential_kind": "bearer", "credential": "rahasia-hulu"}
+BACKEND = {
+    "agency": "prov", "code": "hulu", "credential_kind": "bearer", "credential": "rahasia-hulu",
+    "servers": [{"url": "http://hulu.contoh.go.id"}],
+}  # fmt: skip
 MAPPINGS = [
     {"location": "query", "name": "format", "value": "json"},
     {"location": "header", "name": "X-Kunci", "value": "kunci-x", "secret": True},
@@ -20,11 +23,12 @@ MAPPINGS = [
 
 @pytest.fixture
 def address(cast: Cast, publisher: Person) -> str:
+    assert publisher.post("backends/", BACKEND).status_code == 201
     answer = publisher.post(
         "operations/",
         {
             "kind": "proxy", "service": "prov/data", "code": "alias", "style": "rest", "method": "POST",
-            "parameters": [{"name": "nip"}], "upstreams": [UPSTREAM], "mappings": MAPPINGS,
+            "parameters": [{"name": "nip"}], "backend": "prov/hulu", "mappings": MAPPINGS,
             "descriptions": [{"url": "http://hulu.contoh.go.id/a.json", "main": True, "content": "{}"}],
         },
     )  # fmt: skip
@@ -42,7 +46,7 @@ def test_it_works(address: str, publisher: Person) -> None:
     assert [each["name"] for each in found["mappings"]] == ["format", "X-Kunci", "pegawai.nip"]
     assert found["mappings"][0]["value"] == "json"
     assert "value" not in found["mappings"][1]
-    assert found["upstreams"][0]["credential_kind"] == "bearer"
+    assert found["backend"] == "prov/hulu"
     assert found["descriptions"] == [{"url": "http://hulu.contoh.go.id/a.json", "main": True}]
     for hidden in ("rahasia-hulu", "kunci-x"):
         assert hidden not in answer.content.decode()
@@ -51,10 +55,18 @@ def test_it_works(address: str, publisher: Person) -> None:
 
 def test_lists_written_without_their_secrets_keep_them(address: str, publisher: Person) -> None:
     found = publisher.get(address).json()
-    lists = {name: found[name] for name in ("upstreams", "mappings", "descriptions")}
+    lists = {name: found[name] for name in ("mappings", "descriptions")}
     assert publisher.patch(address, lists).status_code == 200
     assert secret() == "kunci-x"
-    assert str(Upstream.objects.get().credential) == "rahasia-hulu"
+    (backend,) = publisher.get("backends/").json()["results"]
+    assert (backend["credential_kind"], [each["url"] for each in backend["servers"]]) == (
+        "bearer", ["http://hulu.contoh.go.id"],
+    )  # fmt: skip
+    assert not {"credential", "client_certificate"} & set(backend)
+    servers = {"servers": [{**each, "weight": 7} for each in backend["servers"]]}
+    assert publisher.patch(f"backends/{backend['id']}/", servers).status_code == 200
+    stored = Backend.objects.get()
+    assert (str(stored.credential), stored.servers.get().weight) == ("rahasia-hulu", 7)
     assert ServiceDescription.objects.get().content == "{}"
 
 
@@ -66,21 +78,26 @@ def test_a_constant_that_is_left_out_is_gone(address: str, publisher: Person) ->
 
 
 def test_no_secret_is_sent_to_another_place(address: str, publisher: Person) -> None:
-    other = {"url": "http://penyadap.contoh", "credential_kind": "none"}
-    answer = publisher.patch(address, {"upstreams": [UPSTREAM, other]})
+    other = {"url": "http://penyadap.contoh"}
+    place = f"backends/{Backend.objects.get().pk}/"
+    # The secret of a mapping goes to all servers of the backend: it must be entered again with a new backend.
+    answer = publisher.patch(place, {"servers": [*BACKEND["servers"], other], "credential": "rahasia-hulu"})  # type: ignore[misc]
+    assert (answer.status_code, list(answer.json())) == (400, ["servers"])
+    assert "alias" in str(answer.json())
+    answer = publisher.patch(place, {"credential_kind": "access-key"})
+    assert (answer.status_code, list(answer.json())) == (400, ["credential"])
+    third = {"agency": "prov", "code": "ketiga", "credential_kind": "none", "servers": [other]}
+    assert publisher.post("backends/", third).status_code == 201
+    answer = publisher.patch(address, {"backend": "prov/ketiga"})
     assert (answer.status_code, list(answer.json())) == (400, ["mappings"])
-    answer = publisher.patch(address, {"upstreams": [{"url": UPSTREAM["url"], "credential_kind": "access-key"}]})
-    assert (answer.status_code, list(answer.json())) == (400, ["upstreams"])
-    answer = publisher.patch(address, {"upstreams": [UPSTREAM, other], "mappings": MAPPINGS[:1]})
-    assert answer.status_code == 200, answer.content
-    lines = [{**MAPPINGS[1], "value": "kunci-baru"}]
-    third = {"url": "http://ketiga.contoh.go.id", "credential_kind": "none"}
-    assert publisher.patch(address, {"upstreams": [third], "mappings": lines}).status_code == 200
-    assert ProxyOperation.objects.get().upstreams.get().url == third["url"]
     # To say the same secret once more is as good as a new one: whoever can, knows it.
-    fourth = {"url": "http://keempat.contoh.go.id", "credential_kind": "none"}
-    assert publisher.patch(address, {"upstreams": [fourth], "mappings": lines}).status_code == 200
-    assert publisher.patch(address, {"upstreams": [third]}).status_code == 400
+    lines = [{**MAPPINGS[1], "value": "kunci-x"}]
+    answer = publisher.patch(address, {"backend": "prov/ketiga", "mappings": lines})
+    assert answer.status_code == 200, answer.content
+    assert publisher.patch(address, {"backend": "prov/hulu"}).status_code == 400
+    assert ProxyOperation.objects.get().backend == Backend.objects.get(code="ketiga")
+    # And a backend of another agency is none that there is.
+    assert publisher.patch(address, {"backend": "asing/hulu"}).status_code == 400
 
 
 def test_a_list_of_parameters_has_one_for_each_placeholder_in_the_path(address: str, publisher: Person) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +14,11 @@ from django.utils import timezone
 
 from dataservices.models import UPLOADS, DataSource, UploadedTable
 from mantra.api.urls import router
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, BackendServer, ProxyOperation
 from registry.models import AccessKey, Agency, ApiToken, Application, CallRecord, Grant, Operation, Service, User
 from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
+from tests.proxy.publishing import add_server
 
 SECRETS = ("kata-sandi-sumber", "kunci-hulu-rahasia")
 #: All may read the directory of agencies; nobody but administrators writes it.
@@ -29,7 +31,7 @@ def rows(cast: Cast) -> dict[str, Any]:
     cast.source.password = SECRETS[0]
     cast.source.save()
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
-    Upstream.objects.create(operation=proxy, url="http://hulu.contoh.go.id", credential=SECRETS[1])
+    server = add_server(proxy, "http://hulu.contoh.go.id", credential=SECRETS[1])
     record = CallRecord.objects.create(
         request_id="r1", started_at=timezone.now(), protocol="rest", method="GET", agency="prov", consumer_agency="kons"
     )
@@ -40,6 +42,7 @@ def rows(cast: Cast) -> dict[str, Any]:
         "agencies": cast.provider,
         "users": user,
         "sources": cast.source,
+        "backends": server.backend,
         "services": cast.service,
         "operations": Operation.objects.get(code="satu"),
         "applications": cast.application,
@@ -55,6 +58,7 @@ MAKING: dict[str, dict[str, Any]] = {
     "users": {"username": "baru"},
     "sources": {"agency": "prov", "code": "baru", "engine": "sqlite", "database": "x"},
     "uploaded-tables": {"agency": "prov", "title": "Baru"},
+    "backends": {"agency": "prov", "code": "baru"},
     "services": {"agency": "prov", "code": "baru", "title": "Baru"},
     "operations": {
         "kind": "data", "service": "prov/data", "code": "baru", "source": "prov/uji", "sql": "SELECT id FROM orang",
@@ -71,23 +75,14 @@ def endpoints() -> list[tuple[str, Any]]:
 
 
 def actions(view: Any) -> list[str]:
-    return [extra.url_path for extra in view.get_extra_actions()]
+    return [re.sub(r"\(\?P<number>.*?\)", "1", extra.url_path) for extra in view.get_extra_actions()]
 
 
 def book() -> list[Any]:
     models = (
-        Agency,
-        User,
-        DataSource,
-        UploadedTable,
-        Service,
-        Operation,
-        Application,
-        AccessKey,
-        Grant,
-        CallRecord,
-        Upstream,
-    )
+        Agency, User, DataSource, UploadedTable, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend,
+        BackendServer,
+    )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
@@ -263,7 +258,9 @@ def _paths(cast: Cast) -> list[str]:
     for route in router.urls:
         prefix, name = str(route.pattern).removeprefix("^").partition("/")[0], route.name
         key = rows[prefix].pk if prefix in rows else 1
-        paths.append(reverse(f"manage-api:{name}", kwargs={"pk": key} if "pk" in str(route.pattern) else {}))
+        given = {"pk": key, "number": 1}
+        kwargs = {name: value for name, value in given.items() if f"<{name}>" in str(route.pattern)}
+        paths.append(reverse(f"manage-api:{name}", kwargs=kwargs))
     return paths
 
 

@@ -20,7 +20,7 @@ def test_the_schema_is_valid_and_names_every_endpoint(tmp_path: Path) -> None:
     schema = yaml.safe_load(file.read_text())
     for prefix, _view, _name in router.registry:
         assert f"/manage/api/v1/{prefix}/" in schema["paths"]
-    for name in ("Source", "Upstream"):
+    for name in ("Source", "Backend", "Server"):
         readable = [
             each for each, of in schema["components"]["schemas"][name]["properties"].items() if not of.get("writeOnly")
         ]

@@ -37,11 +37,13 @@ def test_from_a_source_to_rows(page: Page) -> None:
     page.select_option("#id_service", label="prov/data")
     page.select_option("#id_source", label="prov/uji")
     page.fill("#id_code", "cari")
-    page.fill("#id_sql", "DROP TABLE orang")
+    page.locator(".cm-content").fill("DROP TABLE orang")
     page.click("button[name=_continue]")
     expect(page.locator(".field-sql .errornote, .field-sql .errors, .errors #id_sql").first).to_be_attached()
 
-    page.fill("#id_sql", "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id")
+    page.locator(".cm-content").fill(
+        "SELECT id, nama, unit FROM orang WHERE unit = :unit [[ AND nama = :nama ]] ORDER BY id"
+    )
     page.click("button[name=_continue]")
     expect(page.get_by_text("Parameter ditambahkan untuk unit, nama")).to_be_visible()
     assert DataOperation.objects.get().state == "draft"

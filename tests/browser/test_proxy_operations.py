@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import ProxyOperation, SampleRequest, Upstream
-from registry.models import Agency, Parameter, Service
-from tests.browser.pages import person, sign_in
+from proxyservices.models import BackendServer, ProxyOperation
+from registry.models import Agency, Parameter, SampleRequest, Service
+from tests.browser.pages import fits, person, sign_in
+from tests.proxy.publishing import add_server
 
 DESCRIPTIONS = Path(__file__).parents[1] / "proxy" / "descriptions"
 PHONE = {"width": 390, "height": 844}
@@ -22,7 +23,7 @@ def operation(httpserver: HTTPServer) -> ProxyOperation:
     service = Service.objects.create(agency=agency, code="data", title="Data uji")
     made = ProxyOperation.objects.create(service=service, code="pegawai", style="rest", path="pegawai/{nip}")
     Parameter.objects.create(operation=made, name="nip")
-    Upstream.objects.create(operation=made, url=httpserver.url_for("/lama"), credential_kind="none")
+    add_server(made, httpserver.url_for("/lama"), credential_kind="none")
     SampleRequest.objects.create(operation=made, name="Siti", request=json.dumps({"nip": "1"}))
     for place in ("lama", "baru"):
         httpserver.expect_request(f"/{place}/pegawai/1").respond_with_json({"nama": place})
@@ -30,11 +31,14 @@ def operation(httpserver: HTTPServer) -> ProxyOperation:
     return made
 
 
-def fits(page: Page) -> bool:
-    """Whether nothing reaches beyond the screen of a phone."""
+def fits_a_phone(page: Page) -> bool:
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.wait_for_timeout(300)
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+    return fits(page)
+
+
+def tab(page: Page, name: str) -> None:
+    page.locator(f"[data-tab-word={name}]").click()
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -43,33 +47,55 @@ def test_the_form_shows_what_the_style_and_the_credential_have_a_use_for(page: P
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
     expect(page.locator("#id_method")).to_be_visible()
-    expect(page.locator("#mappings-group")).to_be_visible()
     expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
+    tab(page, "parameters")
+    expect(page.locator("#mappings-group")).to_be_visible()
+    tab(page, "query")
     page.select_option("#id_style", "pass-through")
     expect(page.locator("#id_method")).to_be_hidden()
-    expect(page.locator("#mappings-group")).to_be_hidden()
     expect(page.locator("#id_forwarded_request_headers")).to_be_visible()
+    tab(page, "parameters")
+    expect(page.locator("#mappings-group")).to_be_hidden()
     # What holds something stays in sight.
     expect(page.locator("#parameters-group")).to_be_visible()
+    tab(page, "query")
     page.select_option("#id_style", "legacy-get")
     expect(page.locator("#id_forwarded_request_headers")).to_be_hidden()
 
-    kind = page.locator("#id_upstreams-0-credential_kind")
-    for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
-        kind.select_option(value)
-        expect(page.locator("#id_upstreams-0-credential_name")).to_be_visible(visible=name)
-        expect(page.locator("#id_upstreams-0-token_url")).to_be_visible(visible=token)
-    expect(page.locator("#proxy_live [data-upstream]")).to_be_visible()
-    assert fits(page)
+    tab(page, "backend")
+    expect(page.locator("#proxy_live [data-server]")).to_be_visible()
+    assert fits_a_phone(page)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver: HTTPServer) -> None:
+def test_the_page_of_a_backend_shows_what_its_credential_has_a_use_for(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
-    page.route("**/mantra/proxy.js", lambda route: route.fulfill(body=""))
+    sign_in(page, "penerbit")
+    page.goto(f"/admin/proxyservices/backend/{made.backend_id}/change/")
+    kind = page.locator("#id_credential_kind")
+    for value, name, token in (("none", False, False), ("basic", True, False), ("oauth2", True, True)):
+        kind.select_option(value)
+        expect(page.locator("#id_credential_name")).to_be_visible(visible=name)
+        expect(page.locator("#id_token_url")).to_be_visible(visible=token)
+    expect(page.locator("#id_servers-0-credential_kind")).to_be_hidden()
+    page.locator("#id_servers-0-own_settings").check()
+    expect(page.locator("#id_servers-0-credential_kind")).to_be_visible()
+    expect(page.locator("#proxy_live [data-server]")).to_be_visible()
+    expect(page.locator(f"[data-operation='{made.pk}']")).to_be_visible()
+    assert fits_a_phone(page)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_all_of_the_form_is_there_where_the_scripts_are_not(page: Page, httpserver: HTTPServer) -> None:
+    made = operation(httpserver)
+    for name in ("proxy", "tabs"):
+        page.route(f"**/mantra/{name}.js", lambda route: route.fulfill(body=""))
     sign_in(page, "penerbit")
     page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
-    for name in ("#id_method", "#id_forwarded_request_headers", "#id_upstreams-0-token_url", "#mappings-group"):
+    for name in ("#id_method", "#id_forwarded_request_headers", "#mappings-group"):
+        expect(page.locator(name)).to_be_visible()
+    page.goto(f"/admin/proxyservices/backend/{made.backend_id}/change/")
+    for name in ("#id_token_url", "#id_servers-0-token_url"):
         expect(page.locator(name)).to_be_visible()
 
 
@@ -77,20 +103,21 @@ def test_all_of_the_form_is_there_where_the_script_is_not(page: Page, httpserver
 def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
     made = operation(httpserver)
     sign_in(page, "penerbit")
-    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change-address/")
+    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
+    page.locator("a[href$='/change-address/']").first.click()
     page.fill("#id_url", httpserver.url_for("/baru"))
     page.locator("button[value=rehearse]").click()
     pair = page.locator("[data-sample=Siti]")
     expect(pair.locator(".mantra-old")).to_have_text('"lama"')
     expect(pair.locator(".mantra-new")).to_have_text('"baru"')
-    assert fits(page)
+    assert fits_a_phone(page)
     page.locator("#rehearsal button[value=switch]").click()
     expect(page.locator("[data-kind=switch]")).to_be_visible()
-    assert made.upstreams.get().url == httpserver.url_for("/baru")
+    assert BackendServer.objects.get().url == httpserver.url_for("/baru")
     page.locator("[data-kind=switch] button[value=roll-back]").click()
     expect(page.locator("[data-kind=roll-back]")).to_be_visible()
-    assert made.upstreams.get().url == httpserver.url_for("/lama")
-    assert fits(page)
+    assert BackendServer.objects.get().url == httpserver.url_for("/lama")
+    assert fits_a_phone(page)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -103,8 +130,11 @@ def test_a_file_is_looked_at_and_its_drafts_are_made(page: Page, httpserver: HTT
     page.locator("form[enctype] button").click()
     expect(page.locator("#found_count")).to_have_text("1")
     expect(page.locator("#found_left li")).to_have_count(3)
-    assert fits(page)
+    assert fits_a_phone(page)
     page.locator("input[name=draft]").check()
     page.locator("form:has(input[name=packed]) button").click()
     expect(page.get_by_role("link", name="prov/data/Cari")).to_be_visible()
     assert ProxyOperation.objects.get(code="Cari").descriptions.count() == 2
+    page.locator("#backend_operations form button").click()
+    expect(page.locator("#backend_operations form")).to_have_count(0)
+    assert ProxyOperation.objects.get(code="Cari").state == "published"

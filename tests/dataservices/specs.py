@@ -23,7 +23,8 @@ from dataservices.builder.dialects import Dialect, dialect_of
 NAMES = (
     "nik", "NIK", "Nama Lengkap", "order", "USER", "tgl_lahir", "alamat", "kode-pos", "no.", "Kelurahan/Desa", "é",
     "kadés", "select", "limit", "date", "value", "1kolom", "_x", "x1", "group", "desc", "text", "KODE", "Kode", "a$b",
-    "level", "name", "key", "rank", "and", "concat", "cast", "top", "null", "true", "fetch", "a-b", "a*b", "{x}", "%s",
+    "level", "name", "key", "rank", "and", "concat", "cast", "top", "null", "true", "fetch", "a-b", "a*b",
+    "Tgl.:", "a: 1", "{x}", "%s",
 )  # fmt: skip
 _TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12),
@@ -31,8 +32,12 @@ _TEXTS = st.one_of(
 )
 
 
-def names() -> st.SearchStrategy[str]:
-    return st.sampled_from(NAMES)
+#: The check of SQL reads an apostrophe within [a name] as the beginning of a text.
+APOSTROPHES = ("Jum'at", "it's ''")
+
+
+def names(dialect: Dialect) -> st.SearchStrategy[str]:
+    return st.sampled_from(NAMES if dialect.quotes[0] == "[" else NAMES + APOSTROPHES)
 
 
 def values(dialect: Dialect, texts_only: bool = False) -> st.SearchStrategy[Value]:
@@ -55,21 +60,21 @@ def values(dialect: Dialect, texts_only: bool = False) -> st.SearchStrategy[Valu
 def specs(draw: st.DrawFn, engine: str) -> Spec:
     dialect = dialect_of(engine)
     schema = st.sampled_from([dialect.default_schema, "skema", "Skema Lain", "dbo"])
-    aliases = draw(st.lists(names(), min_size=1, max_size=3, unique_by=str.lower))
-    tables = [Table(draw(schema), draw(st.one_of(st.just(alias), names())), alias) for alias in aliases]
+    aliases = draw(st.lists(names(dialect), min_size=1, max_size=3, unique_by=str.lower))
+    tables = [Table(draw(schema), draw(st.one_of(st.just(alias), names(dialect))), alias) for alias in aliases]
     joins = [
         Join(
             draw(st.sampled_from([INNER, LEFT])),
             table,
             tuple(
-                (ColumnRef(draw(st.sampled_from(aliases[: index + 1])), draw(names())), draw(names()))
+                (ColumnRef(draw(st.sampled_from(aliases[: index + 1])), draw(names(dialect))), draw(names(dialect)))
                 for _ in range(draw(st.integers(1, 2)))
             ),
         )
         for index, table in enumerate(tables[1:])
     ]
-    refs = st.builds(ColumnRef, st.sampled_from(aliases), names())
-    outputs = draw(st.lists(names(), min_size=1, max_size=6, unique_by=str.lower))
+    refs = st.builds(ColumnRef, st.sampled_from(aliases), names(dialect))
+    outputs = draw(st.lists(names(dialect), min_size=1, max_size=6, unique_by=str.lower))
     columns = tuple(Column(draw(refs), name) for name in outputs)
     order = tuple(Order(draw(refs), draw(st.booleans())) for _ in range(draw(st.integers(0, 3))))
     filters = draw(_filters(refs, dialect))

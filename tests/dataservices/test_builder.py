@@ -42,7 +42,7 @@ from dataservices.sql import check, parse, quoted_placeholders
 from tests.dataservices.specs import specs
 
 ENGINES = sorted(DIALECTS)
-EXAMPLES = settings(max_examples=15, deadline=None)
+EXAMPLES = settings(max_examples=10, deadline=None)
 
 
 def test_every_engine_has_a_dialect() -> None:
@@ -265,6 +265,10 @@ def test_an_unfinished_spec_is_kept_but_has_no_sql() -> None:
         to_sql(replace(SIMPLE, page_size=5), "postgresql")
     with pytest.raises(SpecError):
         to_sql(replace(SIMPLE, page_size=5, order=(Order(NIK),)), "sybase")
+    apostrophe = replace(SIMPLE, columns=(Column(ColumnRef("pegawai", "Jum'at")),))
+    assert '"Jum\'at"' in to_sql(apostrophe, "oracle")
+    with pytest.raises(SpecError):
+        to_sql(apostrophe, "sqlserver")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +301,8 @@ def test_each_operator_has_a_label_and_a_column_that_it_is_for() -> None:
     offered = {operator for kind in ("text", "integer", "boolean", "bytes") for operator in operators_for(kind)}
     assert offered == set(OPERATORS)
     assert "contains" not in operators_for("text", "mood")
-    assert "contains" in operators_for("text", "character varying(60)")
+    for type_ in ("", "character varying(60)", "TEXT", "C(20)", "M(10)", "enum('a','b')", "NVARCHAR2(20)"):
+        assert "contains" in operators_for("text", type_), type_
 
 
 COLUMNS = {
@@ -392,3 +397,39 @@ def test_the_document_shows_what_each_engine_gets() -> None:
             assert shown in document, (engine, shown)
     (example,) = re.findall(r"```sql\n(.*?)\n```", document, re.S)
     assert made(example) == example
+
+
+def infos(*names: str, key: str = "", kind: str = "text") -> list[ColumnInfo]:
+    return [ColumnInfo(name, kind, kind, True, name == key) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "other", "pair"),
+    [
+        (infos("nama", "kode_kec"), "kecamatan", infos("kode_kec", "nama"), ("kode_kec", "kode_kec")),
+        (infos("nama", "KD_KEC"), "kecamatan", infos("kode_kec", "nama"), ("KD_KEC", "kode_kec")),
+        (infos("id", "jabatan_id"), "jabatan", infos("id", "nama", key="id"), ("jabatan_id", "id")),
+        (infos("id", "id_jabatan"), "jabatan", infos("id", "nama"), ("id_jabatan", "id")),
+        (infos("nik", "nama"), "bansos", infos("no", "nik", "nominal"), ("nik", "nik")),
+        (infos("id", "jabatan_id"), "m_jabatan", infos("id", "nama"), ("jabatan_id", "id")),
+        (infos("id", "kelas_2_id"), "kelas_1", infos("id", "nama"), None),
+        (infos("id", "kelas_1_id"), "kelas_1", infos("id", "nama"), ("kelas_1_id", "id")),
+        (infos("nik", "nama"), "bansos", infos("no", "nik", key="no"), None),
+        (infos("id", "nama"), "jabatan", infos("id", "nama"), None),
+        (infos("nama"), "jabatan", infos("nama"), None),
+        (infos("kode_kec", kind="integer"), "kecamatan", infos("kode_kec"), None),
+        ([], "jabatan", infos("id"), None),
+    ],
+)
+def test_joins_are_found_by_names_where_there_are_no_foreign_keys(
+    own: list[ColumnInfo], name: str, other: list[ColumnInfo], pair: tuple[str, str] | None
+) -> None:
+    columns = {("public", "pegawai"): own, ("public", name): other}
+    joins = [join for join in suggested_joins(SIMPLE, {}, columns) if join.kind == LEFT]
+    expected = pair and Join(LEFT, Table("public", name), ((ColumnRef("pegawai", pair[0]), pair[1]),))
+    assert joins == ([expected] if expected else [])
+    back = suggested_joins(Spec(Table("public", name)), {}, columns)
+    if pair and (pair[0] != pair[1] or other[0].key):
+        assert [(join.table.name, join.on) for join in back] == [("pegawai", ((ColumnRef(name, pair[1]), pair[0]),))]
+    linked = {("public", "pegawai"): [Key("fk", "foreign", ("x",), ("public", name, ("y",)))]}
+    assert len(suggested_joins(SIMPLE, linked, columns)) == 1

@@ -13,7 +13,7 @@ from dataservices.models import DataOperation, DataSource
 from mantra.definitions.apply import apply
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, BackendServer, ProxyOperation
 from registry.models import AccessKey, Agency, Application, Grant, Operation, Parameter, SnapshotVersion
 from registry.snapshot import holder
 from tests.cast import call, make_table
@@ -28,6 +28,11 @@ sources:
   - {agency: prov, code: db, engine: sqlite, database: "${TABLE}"}
   - {agency: prov, code: pg, engine: postgresql, host: "${HOST_OF_DB:-db}", port: "5433", database: d, user: u,
      password: "env:SANDI", options: {sslmode: require}}
+backends:
+  - agency: prov
+    code: hulu
+    credential: "rahasia-hulu"
+    servers: [{url: "http://hulu.contoh.go.id"}]
 services:
   - agency: prov
     code: data
@@ -49,7 +54,7 @@ services:
       - code: alias
         kind: proxy
         path: satu
-        upstreams: [{url: "http://hulu.contoh.go.id", credential: "rahasia-hulu"}]
+        backend: hulu
         parameters: [{name: id}]
 applications:
   - agency: anak
@@ -60,6 +65,10 @@ applications:
       - {operation: prov/data/satu, purpose: uji, valid_until: 2099-12-31, quota: 1000/day,
          networks: [127.0.0.0/8], fields: [id]}
 """
+
+
+#: The line with the backend's secret.
+CREDENTIAL = '    credential: "rahasia-hulu"\n'
 
 
 def run(text: str, dry_run: bool = False, **environment: str) -> Report:
@@ -78,7 +87,7 @@ def problems(text: str) -> dict[str, str]:
 
 
 def counts() -> list[int]:
-    models = (Agency, DataSource, Operation, Parameter, Upstream, Application, AccessKey, Grant)
+    models = (Agency, DataSource, Backend, BackendServer, Operation, Parameter, Application, AccessKey, Grant)
     return [model.objects.count() for model in models]
 
 
@@ -89,6 +98,7 @@ def test_a_bundle_makes_all_that_it_names_and_its_operation_can_be_called() -> N
         "+ agency anak",
         "+ source prov/db",
         "+ source prov/pg",
+        "+ backend prov/hulu",
         "+ service prov/data",
         "+ data operation prov/data/satu",
         "+ proxy operation prov/data/alias",
@@ -120,18 +130,18 @@ def test_t8_a_bundle_declares_no_parameter_that_paging_fills() -> None:
 def test_the_same_bundle_again_changes_nothing() -> None:
     fine(BUNDLE)
     revisions = list(Operation.objects.values_list("code", "revision"))
-    assert revisions == [("alias", 1), ("satu", 1)]
+    assert revisions == [("alias", 0), ("satu", 1)]  # a draft has no version
     version = SnapshotVersion.objects.get().version
     report = fine(BUNDLE)
-    assert (report.changes, report.unchanged) == ([], 10)
+    assert (report.changes, report.unchanged) == ([], 11)
     assert list(Operation.objects.values_list("code", "revision")) == revisions
     assert SnapshotVersion.objects.get().version == version
 
 
 def test_a_dry_run_tells_and_changes_nothing() -> None:
     report = run(BUNDLE, dry_run=True)
-    assert len(report.changes) == 10
-    assert counts() == [0] * 8
+    assert len(report.changes) == 11
+    assert counts() == [0] * 9
 
 
 CHANGES: list[tuple[str, str, str, list[str]]] = [
@@ -175,7 +185,7 @@ def test_a_change_is_told_and_raises_the_revision_once(old: str, new: str, lines
     (change,) = report.changes
     assert (change.mark, change.name, list(change.details)) == ("~", "prov/data/satu", lines)
     assert Operation.objects.get(code="satu").revision == 2
-    assert Operation.objects.get(code="alias").revision == 1
+    assert Operation.objects.get(code="alias").revision == 0
     assert not fine(BUNDLE.replace(old, new)).changes
 
 
@@ -196,45 +206,35 @@ def test_a_secret_is_told_only_as_changed_and_stays_when_it_is_left_out() -> Non
     assert [str(change) for change in report.changes] == ["~ source prov/pg\n    password: (changed)"]
     assert str(DataSource.objects.get(code="pg").password) == "sandi-baru"
     report = fine(BUNDLE.replace("rahasia-hulu", "rahasia-lain"))
-    assert "upstreams.http://hulu.contoh.go.id.credential: (changed)" in str(report)
+    assert "~ backend prov/hulu\n    credential: (changed)" in str(report)
     assert "rahasia" not in str(report)
-    less = BUNDLE.replace(',\n     password: "env:SANDI"', "").replace(', credential: "rahasia-hulu"', "")
+    less = BUNDLE.replace(',\n     password: "env:SANDI"', "").replace(CREDENTIAL, "")
     assert not fine(less).changes
-    assert str(Upstream.objects.get().credential) == "rahasia-lain"
+    assert str(Backend.objects.get().credential) == "rahasia-lain"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "path"),
     [
         ("${HOST_OF_DB:-db}", "pencuri.contoh", "sources[1].password"),
-        ("http://hulu.contoh.go.id", "https://hulu.contoh.go.id", ""),
-        ("", "", "upstreams"),
+        ("http://hulu.contoh.go.id", "https://hulu.contoh.go.id", "backends[0].servers"),
+        ("    servers:", "    credential_kind: bearer\n    servers:", "backends[0].credential"),
     ],
 )
 def test_a_stored_secret_goes_to_no_new_server(old: str, new: str, path: str) -> None:
     """The rule of registry/secret_rules.py holds for bundles as for the admin and the management API."""
     fine(BUNDLE)
-    less = BUNDLE.replace(',\n     password: "env:SANDI"', "").replace(', credential: "rahasia-hulu"', "")
-    if path == "sources[1].password":
-        assert list(problems(less.replace(old, new))) == [path]
-        assert not run(BUNDLE.replace(old, new)).problems  # given again, though it be the same
-    elif path == "":
-        # Another server is another upstream: it has no secret.
-        fine(less.replace(old, new))
-        assert str(Upstream.objects.get().credential) == ""
-    else:
-        kept = less.replace(
-            '{url: "http://hulu.contoh.go.id"}', '{url: "http://hulu.contoh.go.id", credential_kind: bearer}'
-        )
-        assert [each for each in problems(kept) if each.endswith("credential")]
+    less = BUNDLE.replace(',\n     password: "env:SANDI"', "").replace(CREDENTIAL, "")
+    assert list(problems(less.replace(old, new))) == [path]
+    assert not run(BUNDLE.replace(old, new)).problems  # given again, though it be the same
 
 
-def test_an_upstream_whose_path_changes_keeps_its_secret() -> None:
+def test_a_server_whose_path_changes_keeps_its_secret() -> None:
     fine(BUNDLE)
-    less = BUNDLE.replace(', credential: "rahasia-hulu"', "")
+    less = BUNDLE.replace(CREDENTIAL, "")
     fine(less.replace("http://hulu.contoh.go.id", "http://hulu.contoh.go.id/v2"))
-    row = Upstream.objects.get()
-    assert (row.url, str(row.credential)) == ("http://hulu.contoh.go.id/v2", "rahasia-hulu")
+    row = BackendServer.objects.get()
+    assert (row.url, str(row.backend.credential)) == ("http://hulu.contoh.go.id/v2", "rahasia-hulu")
 
 
 def test_what_the_sql_needs_is_declared_where_the_file_has_no_list() -> None:
@@ -253,11 +253,54 @@ def test_what_the_sql_needs_is_declared_where_the_file_has_no_list() -> None:
     ]
 
 
-def test_a_published_proxy_operation_has_an_upstream() -> None:
+def test_a_published_proxy_operation_has_a_server() -> None:
     published = BUNDLE.replace("        kind: proxy\n", "        kind: proxy\n        state: published\n")
     fine(published)
-    without = published.replace('[{url: "http://hulu.contoh.go.id", credential: "rahasia-hulu"}]', "[]")
-    assert list(problems(without)) == ["services[0].operations[1].upstreams"]
+    without = published.replace('[{url: "http://hulu.contoh.go.id"}]', "[]")
+    assert list(problems(without)) == ["backends[0].servers", "services[0].operations[1].backend"]
+    assert list(problems(published.replace("        backend: hulu\n", "        backend: null\n"))) == [
+        "services[0].operations[1].backend"
+    ]
+    unknown = problems(published.replace("        backend: hulu\n", "        backend: tidakada\n"))
+    assert list(unknown) == ["services[0].operations[1].backend"]
+
+
+#: An operation with its servers, as bundles were written before there were backends.
+OLD = """
+agencies: [{code: prov, name: Penyedia}]
+services:
+  - agency: prov
+    code: data
+    title: Data
+    operations:
+      - {code: satu, kind: proxy, path: satu, state: published, upstreams: [{url: "http://a.go.id", credential: k}]}
+      - {code: dua, kind: proxy, path: dua, upstreams: [{url: "http://a.go.id", credential: k}, {url: "http://b.go.id",
+         credential_kind: none}]}
+"""
+
+
+def test_a_bundle_from_before_there_were_backends_makes_one_for_each_operation() -> None:
+    report = fine(OLD)
+    assert {change.name for change in report.changes if change.noun == "backend"} == {"prov/satu", "prov/dua"}
+    assert not fine(OLD).changes
+    fine(OLD.replace("http://b.go.id", "http://b.go.id/v2"))
+    servers = [(row.backend.code, row.url, row.own_settings) for row in BackendServer.objects.order_by("pk")]
+    assert servers == [
+        ("satu", "http://a.go.id", False), ("dua", "http://a.go.id", False), ("dua", "http://b.go.id/v2", True),
+    ]  # fmt: skip
+
+
+def test_such_a_bundle_does_not_change_a_backend_that_others_use_too() -> None:
+    fine(OLD)
+    ProxyOperation.objects.filter(code="dua").update(backend=Backend.objects.get(code="satu"))
+    same = OLD.replace(
+        """, {url: "http://b.go.id",
+         credential_kind: none}""",
+        "",
+    )
+    assert not fine(same).changes
+    other = same.replace("http://a.go.id", "http://c.go.id")
+    assert set(problems(other)) == {f"services[0].operations[{index}].upstreams" for index in (0, 1)}
 
 
 def test_what_the_file_does_not_name_stays() -> None:
@@ -330,7 +373,7 @@ applications:
     }
     assert "password" in found["sources[0].pasword"]
     assert "terang" not in str(found)
-    assert counts() == [0] * 8
+    assert counts() == [0] * 9
 
 
 def test_a_failure_at_the_end_takes_back_what_was_changed_before() -> None:
@@ -447,7 +490,7 @@ def test_the_command_prints_the_changes_or_all_errors_and_fails(
     assert not Agency.objects.exists()
     call_command("apply_definitions", str(file))
     call_command("apply_definitions", str(file))
-    assert capsys.readouterr().out.endswith("= 10 unchanged\n")
+    assert capsys.readouterr().out.endswith("= 11 unchanged\n")
     file.write_text("agencies: [{code: a b, name: A}, {name: B}]")
     with pytest.raises(CommandError):
         call_command("apply_definitions", str(file))

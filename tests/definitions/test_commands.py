@@ -18,11 +18,12 @@ from django.utils import timezone
 from dataservices.models import DataSource
 from mantra.management.commands import demo_data
 from mantra.management.commands.rotate_secrets import encrypted_fields
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, ProxyOperation
 from registry import secrets, tenancy
 from registry.models import AccessKey, Agency, Operation, Service, User
 from registry.snapshot import holder
 from tests.cast import Cast
+from tests.proxy.publishing import add_server
 
 Caught = pytest.CaptureFixture[str]
 
@@ -56,7 +57,7 @@ def test_a_wrong_order_for_a_key_issues_none(cast: Cast, arguments: list[str], c
 
 def test_after_rotation_the_old_key_may_go(cast: Cast, settings: object) -> None:
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias")
-    Upstream.objects.create(operation=proxy, url="http://hulu.contoh.go.id", credential="rahasia-hulu")
+    add_server(proxy, "http://hulu.contoh.go.id", credential="rahasia-hulu")
     cast.source.password = "kata-sandi"
     cast.source.save()
     revision = Operation.objects.get(code="alias").revision
@@ -71,19 +72,21 @@ def test_after_rotation_the_old_key_may_go(cast: Cast, settings: object) -> None
     call_command("rotate_secrets")
     settings.FIELD_KEYS = [new]  # type: ignore[attr-defined]
     assert str(DataSource.objects.get().password) == "kata-sandi"
-    assert str(Upstream.objects.get().credential) == "rahasia-hulu"
+    assert str(Backend.objects.get().credential) == "rahasia-hulu"
     assert Operation.objects.get(code="alias").revision == revision
 
 
 def test_rotation_knows_every_column_with_secrets() -> None:
     assert {(model.__name__, field.name) for model, field in encrypted_fields()} == {
         ("AddressChange", "secrets"),
+        ("Backend", "client_certificate"),
+        ("Backend", "credential"),
+        ("BackendServer", "client_certificate"),
+        ("BackendServer", "credential"),
         ("DataSource", "password"),
         ("DataSource", "wallet_password"),
         ("ParameterMapping", "value"),
         ("SampleRequest", "request"),
-        ("Upstream", "client_certificate"),
-        ("Upstream", "credential"),
     }
 
 
@@ -144,10 +147,10 @@ def test_the_demos_proxy_moves_with_the_port(db: None, capsys: Caught) -> None:
     agency = Agency.objects.create(code="bkn", name="BKN")
     service = Service.objects.create(agency=agency, code="simpeg", title="Simpeg")
     proxy = ProxyOperation.objects.create(service=service, code="proxy_nip")
-    row = Upstream.objects.create(operation=proxy, url="http://127.0.0.1:8000/json/bkn/simpeg", credential="kunci")
+    row = add_server(proxy, "http://127.0.0.1:8000/json/bkn/simpeg", credential="kunci")
     call_command("demo_data", "--port", "8123")
     row.refresh_from_db()
-    assert (row.url, str(row.credential)) == ("http://127.0.0.1:8123/json/bkn/simpeg", "kunci")
+    assert (row.url, str(row.backend.credential)) == ("http://127.0.0.1:8123/json/bkn/simpeg", "kunci")
     row.url = "http://lain.contoh.go.id/json"
     row.save()
     call_command("demo_data", "--port", "8124")

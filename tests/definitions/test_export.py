@@ -14,7 +14,7 @@ from mantra.definitions import schema
 from mantra.definitions.apply import apply
 from mantra.definitions.export import export
 from mantra.definitions.reading import Environment
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
+from proxyservices.models import Backend, BackendServer, ParameterMapping, ProxyOperation, ServiceDescription
 from registry.models import AccessKey, Agency, Application, Field, Grant, Operation, Parameter, Service
 from tests.definitions.test_apply import BUNDLE, fine
 
@@ -26,7 +26,7 @@ def body(text: str) -> str:
 
 
 def wipe() -> None:
-    for model in (Grant, AccessKey, Application, Operation, Service, DataSource):
+    for model in (Grant, AccessKey, Application, Operation, Service, Backend, DataSource):
         model.objects.all().delete()
     Agency.objects.filter(parent__isnull=False).delete()
     Agency.objects.all().delete()
@@ -94,8 +94,9 @@ def test_an_agencys_export_holds_what_that_agency_keeps() -> None:
 
 #: What a bundle leaves out, and why.
 LEFT_OUT = {
-    "id", "agency", "service", "operation", "application", "source", "code", "kind", "position",  # where a row stands
-    "parent", "revision", "updated_at", "created_at", "operation_ptr",
+    "id", "agency", "service", "operation", "application", "source", "backend",  # where a row stands
+    "code", "kind", "position",
+    "parent", "draft_of", "revision", "updated_at", "created_at", "operation_ptr",
     "public", "digest", "expires_at", "revoked_at", "last_used_at",  # a key's
     "routines",  # found in the source with each change
     "fetched_at",  # a contract's
@@ -163,9 +164,11 @@ def test_a_proxy_operation_comes_back_whole_and_its_secrets_stay_inside(tmp_path
     }
     main = ServiceDescription.objects.get(main=True)
     assert main.content == "<definitions>\n\t<a/>\n</definitions>"
-    assert [(row.url[8:11], row.priority) for row in Upstream.objects.all()] == [("sat", 0), ("dua", 0), ("tig", 2)]
-    upstream = Upstream.objects.get(weight=1, priority=0)
-    assert (upstream.url, str(upstream.client_certificate)) == ("https://satu.contoh.go.id/${x}", "PEM-RAHASIA")
+    servers = [(row.url[8:11], row.priority) for row in BackendServer.objects.all()]
+    assert servers == [("sat", 0), ("dua", 0), ("tig", 2)]
+    server = BackendServer.objects.get(weight=1, priority=0)
+    assert (server.url, server.own_settings) == ("https://satu.contoh.go.id/${x}", False)
+    assert str(server.settings.client_certificate) == "PEM-RAHASIA"
 
     # Into an empty book go all but the secrets, which are asked for.
     wipe()
@@ -190,7 +193,8 @@ def test_a_secret_mapping_without_its_value_is_told(tmp_path: Path) -> None:
     [
         (Agency, schema.AGENCY), (DataSource, schema.SOURCE), (Service, schema.SERVICE), (Parameter, schema.PARAMETER),
         (DataOperation, schema.OPERATIONS["data"]), (ProxyOperation, schema.OPERATIONS["proxy"]), (Field, schema.FIELD),
-        (Upstream, schema.UPSTREAM), (ParameterMapping, schema.MAPPING), (ServiceDescription, schema.DESCRIPTION),
+        (Backend, schema.BACKEND), (BackendServer, schema.SERVER),
+        (ParameterMapping, schema.MAPPING), (ServiceDescription, schema.DESCRIPTION),
         (Application, schema.APPLICATION), (AccessKey, schema.LEGACY_KEY),
         (Grant, schema.GRANT),
     ],
@@ -203,6 +207,6 @@ def test_every_column_of_the_book_has_its_key(model: type[Model], of: schema.Sch
 def test_the_demos_bundle_applies_and_comes_back() -> None:
     text = (Path(__file__).parents[2] / "demo" / "demo.yaml").read_text()
     fine(text, PORT="8123")
-    assert Upstream.objects.get().url == "http://127.0.0.1:8123/json/bkn/simpeg"
+    assert BackendServer.objects.get().url == "http://127.0.0.1:8123/json/bkn/simpeg"
     assert not fine(text, PORT="8123").changes
     assert not fine(export()).changes

@@ -13,7 +13,7 @@ from proxyservices.decoders import charset, decode
 from proxyservices.decoders.limits import DecodeError
 from proxyservices.descriptions.documents import decode_text, fetch
 from proxyservices.health.connection_test import check_connection
-from proxyservices.models import Upstream
+from proxyservices.models import BackendServer
 from tests.cast import Cast, call
 from tests.proxy.publishing import publish_proxy
 from tests.proxy.upstream import Answer, serve_upstream
@@ -248,7 +248,7 @@ def test_b07_a_rehearsal_compares_texts_and_not_their_charsets() -> None:
 def test_b07_the_connection_test_reads_as_calls_do(cast: Cast, body: bytes, media_type: str, ok: bool) -> None:
     with serve_upstream(Answer(body, media_type)) as upstream:
         publish_proxy(cast, upstream.url, style="rest")
-        assert check_connection(Upstream.objects.get(url=upstream.url)).ok is ok
+        assert check_connection(BackendServer.objects.get(url=upstream.url)).ok is ok
 
 
 def test_b07_a_description_in_the_charset_of_its_header(cast: Cast) -> None:

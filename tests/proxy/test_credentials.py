@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote_plus
 import pytest
 
 from proxyservices.endpoints import credential_of
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, ProxyOperation
 from proxyservices.transport import credentials
 from proxyservices.transport.credentials import CredentialError
 from proxyservices.transport.errors import UpstreamError
@@ -22,12 +22,11 @@ from tests.bounds import assert_within
 from tests.servers.faulty import Asked, Peer, scripted_server
 
 
-def upstream(kind: str, **more: Any) -> Upstream:
-    operation = ProxyOperation(style=more.pop("style", ProxyOperation.Style.REST))
-    return Upstream(operation=operation, url="https://hulu.contoh.go.id", credential_kind=kind, **more)
+def upstream(kind: str, **more: Any) -> Backend:
+    return Backend(credential_kind=kind, **more)
 
 
-def shown(row: Upstream) -> list[tuple[str, str]]:
+def shown(row: Backend) -> list[tuple[str, str]]:
     return credential_of(row).headers(time.monotonic() + 5)
 
 
@@ -39,7 +38,8 @@ def test_nothing() -> None:
 def test_an_access_key() -> None:
     assert shown(upstream("access-key", credential="kunci")) == [("User-Agent", "MANTRA"), ("AccessKey", "kunci")]
     assert shown(upstream("access-key")) == [("User-Agent", "MANTRA")]
-    assert shown(upstream("access-key", credential="kunci", style="legacy-soap")) == [("User-Agent", "MANTRA")]
+    unshown = credential_of(upstream("access-key", credential="kunci"), ProxyOperation.Style.LEGACY_SOAP)
+    assert unshown.headers(time.monotonic() + 5) == [("User-Agent", "MANTRA")]
 
 
 def test_a_header() -> None:
@@ -102,7 +102,7 @@ class TokenServer:
             told = {"access_token": f"token{self.given}", "token_type": "Bearer", "expires_in": self.life}
         return 200, json.dumps({name: value for name, value in told.items() if value is not None}).encode()
 
-    def row(self, **more: Any) -> Upstream:
+    def row(self, **more: Any) -> Backend:
         told = {"credential_name": "klien:1", "credential": "rahasia & ö", "scope": "baca tulis", **more}
         return upstream("oauth2", token_url=f"http://127.0.0.1:{self.port}/token?a=b", **told)
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from proxyservices import endpoints
 from proxyservices.health import balancer, summary, sync, tracker
-from proxyservices.models import ProxyOperation, Upstream, UpstreamState
+from proxyservices.models import Backend, BackendServer, ProxyOperation, ServerState
 from proxyservices.transport.credentials import Credential
 from proxyservices.transport.endpoint import Endpoint, Probe
 from proxyservices.transport.errors import UpstreamError
@@ -22,6 +22,7 @@ from registry import faults, processes
 from registry.results import Fault
 from tests.cast import Cast
 from tests.proxy.clock import Clock, stopped_clock
+from tests.proxy.publishing import add_server
 
 #: Seconds; a fraction of two, and so is its half.
 PAUSE = 0.25
@@ -34,7 +35,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def address(id: int, priority: int = 0, weight: int = 1, probe: Probe | None = None) -> Endpoint:
-    return Endpoint(id, priority, weight, Target.of(f"http://127.0.0.1:{id}/"), Credential(), probe)
+    url = f"http://127.0.0.1:{id}/"
+    return Endpoint(id, url, priority, weight, Target.of(url), Credential(), probe)
 
 
 def ids(addresses: list[Endpoint]) -> list[int]:
@@ -218,7 +220,8 @@ def test_an_answer_over_the_size_cap_is_no_illness() -> None:
 
 def test_an_upstream_that_moves_begins_anew() -> None:
     fail(ONE)
-    moved = Endpoint(1, 0, 1, Target.of("http://127.0.0.1:9/"), Credential())
+    url = "http://127.0.0.1:9/"
+    moved = Endpoint(1, url, 0, 1, Target.of(url), Credential())
     assert ids(balancer.select([moved])) == [1]
     with pytest.raises(Fault):
         balancer.select([ONE])
@@ -267,22 +270,22 @@ def test_many_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def row(cast: Cast) -> Upstream:
+def row(cast: Cast) -> BackendServer:
     operation = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
-    return Upstream.objects.create(operation=operation, url="http://127.0.0.1:1/api", probe_interval_seconds=1)
+    return add_server(operation, "http://127.0.0.1:1/api", probe_interval_seconds=1)
 
 
-def of(row: Upstream) -> Endpoint:
-    return Endpoint(row.pk, 0, 1, Target.of(row.url), Credential(), endpoints.probe_of(row))
+def of(row: BackendServer) -> Endpoint:
+    return Endpoint(row.pk, row.url, 0, 1, Target.of(row.url), Credential(), endpoints.probe_of(row.settings))
 
 
-def found(row: Upstream, healthy: bool) -> None:
-    UpstreamState.objects.update_or_create(
-        upstream=row, observer=tracker.PROBER, defaults={"healthy": healthy, "seen_at": timezone.now()}
+def found(row: BackendServer, healthy: bool) -> None:
+    ServerState.objects.update_or_create(
+        server=row, observer=tracker.PROBER, defaults={"healthy": healthy, "seen_at": timezone.now()}
     )
 
 
-def test_prober_result_changes_the_order(row: Upstream) -> None:
+def test_prober_result_changes_the_order(row: BackendServer) -> None:
     exchange = sync.StateExchange()
     found(row, False)
     exchange.tick()
@@ -294,7 +297,7 @@ def test_prober_result_changes_the_order(row: Upstream) -> None:
     assert ids(balancer.select([of(row), LATER])) == [row.pk, 4]
 
 
-def test_a_probe_that_succeeds_again_closes_the_breaker(row: Upstream) -> None:
+def test_a_probe_that_succeeds_again_closes_the_breaker(row: BackendServer) -> None:
     exchange = sync.StateExchange()
     found(row, False)
     exchange.tick()
@@ -306,7 +309,7 @@ def test_a_probe_that_succeeds_again_closes_the_breaker(row: Upstream) -> None:
     assert all(ids(balancer.select([of(row)])) == [row.pk] for _ in range(5))
 
 
-def test_result_of_a_silent_prober_expires(row: Upstream, clock: Clock) -> None:
+def test_result_of_a_silent_prober_expires(row: BackendServer, clock: Clock) -> None:
     row.probe_interval_seconds = 1
     exchange = sync.StateExchange()
     found(row, False)
@@ -318,17 +321,17 @@ def test_result_of_a_silent_prober_expires(row: Upstream, clock: Clock) -> None:
     assert not tracker.failing_probe(of(row))
 
 
-def test_a_finding_that_is_taken_back_is_forgotten(row: Upstream, clock: Clock) -> None:
+def test_a_finding_that_is_taken_back_is_forgotten(row: BackendServer, clock: Clock) -> None:
     exchange = sync.StateExchange()
     found(row, False)
     exchange.tick()
-    UpstreamState.objects.all().delete()
+    ServerState.objects.all().delete()
     clock.move(sync._FULL_READ + 1)
     exchange.tick()
     assert not tracker.failing_probe(of(row))
 
 
-def test_only_what_is_new_is_read_and_written(row: Upstream, django_assert_num_queries: object) -> None:
+def test_only_what_is_new_is_read_and_written(row: BackendServer, django_assert_num_queries: object) -> None:
     exchange = sync.StateExchange()
     found(row, True)
     tracker.succeeded(of(row), 0.01)
@@ -340,11 +343,11 @@ def test_only_what_is_new_is_read_and_written(row: Upstream, django_assert_num_q
         exchange.tick()
 
 
-def test_process_stores_the_states_it_sees(row: Upstream) -> None:
+def test_process_stores_the_states_it_sees(row: BackendServer) -> None:
     exchange = sync.StateExchange()
     tracker.succeeded(of(row), 0.002)
     exchange.tick()
-    state = UpstreamState.objects.get(upstream=row)
+    state = ServerState.objects.get(server=row)
     assert (state.observer, state.healthy, state.breaker) == (processes.this_process(), True, "closed")
     assert state.latency_us == 2000
     fail(of(row), how=UpstreamError("tls", "certificate"))
@@ -354,55 +357,55 @@ def test_process_stores_the_states_it_sees(row: Upstream) -> None:
     assert state.failed_at is not None
 
 
-def test_unchanged_state_is_renewed_at_intervals(row: Upstream, clock: Clock) -> None:
+def test_unchanged_state_is_renewed_at_intervals(row: BackendServer, clock: Clock) -> None:
     exchange = sync.StateExchange()
     tracker.succeeded(of(row), 0.002)
     exchange.tick()
-    [before] = UpstreamState.objects.values_list("seen_at", flat=True)
+    [before] = ServerState.objects.values_list("seen_at", flat=True)
     clock.move(tracker.REFRESH + 1)
     exchange.tick()  # nobody called meanwhile
-    assert UpstreamState.objects.get().seen_at == before
+    assert ServerState.objects.get().seen_at == before
     tracker.succeeded(of(row), 0.002)
     exchange.tick()
-    assert UpstreamState.objects.get().seen_at > before
+    assert ServerState.objects.get().seen_at > before
 
 
-def test_an_upstream_that_is_gone_is_forgotten(row: Upstream) -> None:
+def test_an_upstream_that_is_gone_is_forgotten(row: BackendServer) -> None:
     exchange = sync.StateExchange()
     gone = of(row)
     tracker.succeeded(gone, 0.002)
     row.delete()
     exchange.tick()
-    assert not UpstreamState.objects.exists()
+    assert not ServerState.objects.exists()
     assert not tracker.states
 
 
-def test_live_summarises_all_observers(row: Upstream) -> None:
+def test_live_summarises_all_observers(row: BackendServer) -> None:
     assert summary.live([row.pk])[row.pk].state == "unknown"
     found(row, True)
     at = timezone.now()
     first = {"breaker": "closed", "latency_us": 900}
-    UpstreamState.objects.create(upstream=row, observer="a:1", seen_at=at, **first)
+    ServerState.objects.create(server=row, observer="a:1", seen_at=at, **first)
     told = summary.live([row.pk])[row.pk]
     assert (told.state, told.probe, told.observers, told.against, told.latency_us) == ("healthy", True, 1, 0, 900)
-    UpstreamState.objects.create(
-        upstream=row, observer="b:2", healthy=False, breaker="open", phase="dns", reason="unknown", failed_at=at
+    ServerState.objects.create(
+        server=row, observer="b:2", healthy=False, breaker="open", phase="dns", reason="unknown", failed_at=at
     )
     told = summary.live([row.pk])[row.pk]
     assert (told.state, told.observers, told.against, told.phase, told.reason) == ("open", 2, 1, "dns", "unknown")
     old = at - timedelta(seconds=summary.STALE_AFTER + 1)
-    UpstreamState.objects.filter(observer="b:2").update(seen_at=old)
+    ServerState.objects.filter(observer="b:2").update(seen_at=old)
     assert summary.live([row.pk])[row.pk].state == "healthy"
     found(row, False)
     assert summary.live([row.pk])[row.pk].state == "ejected"
 
 
-def test_a_rarely_probed_upstream_is_not_unknown_between_its_probes(row: Upstream) -> None:
-    Upstream.objects.filter(pk=row.pk).update(probe_interval_seconds=600)
+def test_a_rarely_probed_upstream_is_not_unknown_between_its_probes(row: BackendServer) -> None:
+    Backend.objects.update(probe_interval_seconds=600)
     found(row, True)
-    UpstreamState.objects.update(seen_at=timezone.now() - timedelta(seconds=900))
+    ServerState.objects.update(seen_at=timezone.now() - timedelta(seconds=900))
     assert summary.live([row.pk])[row.pk].state == "healthy"
-    UpstreamState.objects.update(seen_at=timezone.now() - timedelta(seconds=1300))
+    ServerState.objects.update(seen_at=timezone.now() - timedelta(seconds=1300))
     assert summary.live([row.pk])[row.pk].state == "unknown"
 
 

@@ -91,7 +91,9 @@ def test_drafts_are_made_with_all_that_belongs_to_them(cast: Cast) -> None:
     assert [each.code for each in made] == ["ambilPegawai_2", "delete_pegawai_nomor-induk", "post_pegawai"]
     one = ProxyOperation.objects.get(code="ambilPegawai_2")
     assert (one.state, one.style, one.kind) == ("draft", "rest", "proxy")
-    assert one.upstreams.get().url == "https://layanan.contoh.go.id/api/v1"
+    assert {each.backend for each in made} == {one.backend}
+    assert one.backend is not None
+    assert (str(one.backend), one.backend.servers.get().url) == ("prov/data", "https://layanan.contoh.go.id/api/v1")
     assert one.parameters.count() == 6
     assert one.mappings.count() == 5
     contract = one.descriptions.get()
@@ -499,3 +501,32 @@ def test_an_address_that_gives_no_document(httpserver: HTTPServer, status: int) 
     with pytest.raises(DescriptionError):
         create.preview(DocumentSet({}), httpserver.url_for("/a"))
     assert len(httpserver.log) == 1
+
+
+LIST = {"type": "array", "items": {"type": "object", "properties": {"nama": {"type": "string"}}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        (LIST, ""),
+        ({"properties": {"total": {"type": "integer"}, "data": LIST}}, "data"),
+        ({"properties": {"hasil": {"allOf": [{"properties": {"orang": LIST}}]}}}, "hasil.orang"),
+        ({"properties": {"nama": {"type": "string"}, "umur": {"type": "integer"}}}, "."),
+        ({"properties": {"data": LIST, "galat": LIST}}, ""),  # which of the two is not evident
+        ({"properties": {"nama": {"type": "string"}, "alamat": {"properties": {"kota": {"type": "string"}}}}}, ""),
+        ({"properties": {"kata": {"type": "array", "items": {"type": "string"}}}}, ""),
+        ({"properties": {"a.b": LIST}}, ""),
+        ({"$ref": "#/tidak/ada"}, ""),
+        ({}, ""),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("version", ["3", "2"])
+def test_the_records_path_is_set_where_the_schema_makes_it_evident(
+    schema: dict[str, Any], path: str, version: str
+) -> None:
+    response = {"content": {"application/json": {"schema": schema}}} if version == "3" else {"schema": schema}
+    head: dict[str, Any] = {"openapi": "3.0.0"} if version == "3" else {"swagger": "2.0", "host": "h.go.id"}
+    found = read({**head, "paths": {"/a": {"get": {"responses": {"404": {}, "200": response}}}}})
+    assert found.drafts[0].records_path == path

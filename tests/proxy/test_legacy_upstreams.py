@@ -11,12 +11,13 @@ from django.conf import settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import ProxyOperation
 from registry import faults
 from registry.models import Grant, Parameter
 from registry.snapshot import holder
 from tests.bounds import assert_within
 from tests.cast import Cast, Reply, call
+from tests.proxy.publishing import add_server
 
 ROWS = '{"response":{"status":1,"code":200,"message":"OK","data":{"asal":{"0":{"nip":"007","nama":null}}}}}'
 
@@ -29,9 +30,7 @@ def publish(cast: Cast) -> Callable[..., ProxyOperation]:
         )
         Parameter.objects.create(operation=operation, name="nip")
         for priority, url in enumerate(urls):
-            upstream = Upstream(operation=operation, priority=priority, url=url, credential="kuncihulu1")
-            upstream.full_clean()
-            upstream.save()
+            add_server(operation, url, priority=priority, credential="kuncihulu1").full_clean()
         Grant.objects.create(application=cast.application, operation=operation, purpose="uji")
         holder.refresh()
         return operation
@@ -198,6 +197,6 @@ def test_the_next_address_is_tried_when_the_first_is_dead(
     dead = f"http://127.0.0.1:{refusing_port}/json"
     operation = publish(dead)
     assert code_of(request(cast)) == faults.UPSTREAM_UNREACHABLE.code
-    Upstream.objects.create(operation=operation, priority=1, url=httpserver.url_for("/"))
+    add_server(operation, httpserver.url_for("/"), priority=1)
     holder.refresh()
     assert code_of(request(cast)) == 200

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from proxyservices import endpoints
 from proxyservices.health import balancer, probe, prober, summary, sync, tracker
-from proxyservices.models import ProxyOperation, Upstream, UpstreamState
+from proxyservices.models import Backend, BackendServer, ProxyOperation, ServerState
 from proxyservices.transport import client
 from proxyservices.transport.client import Limits, Request
 from proxyservices.transport.endpoint import Endpoint
@@ -31,6 +31,7 @@ from registry import leader, processes
 from registry.models import LeaderLock, SnapshotVersion
 from registry.results import Fault
 from tests.cast import Cast
+from tests.proxy.publishing import add_server
 from tests.proxy.scripted import ScriptedUpstream
 from tests.servers.bus import Bus
 from tests.servers.process import ending_with_us, permit, wait_until
@@ -54,14 +55,14 @@ def second() -> Iterator[ScriptedUpstream]:
 
 
 @pytest.fixture
-def publish(cast: Cast) -> Callable[..., Upstream]:
+def publish(cast: Cast) -> Callable[..., BackendServer]:
     operation = ProxyOperation.objects.create(service=cast.service, code="alias", state="published")
 
-    def made(url: str, **more: object) -> Upstream:
+    def made(url: str, **more: object) -> BackendServer:
         values = {"probe_interval_seconds": INTERVAL, "credential_kind": "none", **more}
-        row = Upstream(operation=operation, url=url, **values)
+        row = add_server(operation, url, **values)
+        row.backend.full_clean()
         row.full_clean()
-        row.save()
         return row
 
     return made
@@ -70,11 +71,11 @@ def publish(cast: Cast) -> Callable[..., Upstream]:
 # --------------------------------------------------------------------------------------------------------- one probe
 
 
-def probe_once(row: Upstream) -> probe.Outcome:
+def probe_once(row: BackendServer) -> probe.Outcome:
     return probe.run_probe(endpoints.endpoint_of(row))
 
 
-def test_it_works(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_it_works(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     found = probe_once(publish(first.url, probe_path="sehat?x=1"))
     assert found.healthy
     [(_, method, path, head)] = first.received
@@ -86,14 +87,14 @@ def test_it_works(publish: Callable[..., Upstream], first: ScriptedUpstream) -> 
     ("written", "received"), [("", "/api"), ("cek", "/api/cek"), ("/cek", "/cek")], ids=["none", "below", "root"]
 )
 def test_probe_asks_its_path(
-    publish: Callable[..., Upstream], first: ScriptedUpstream, written: str, received: str
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, written: str, received: str
 ) -> None:
     probe_once(publish(first.url, probe_path=written))
     assert first.received[0][2] == received
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-def test_any_method(publish: Callable[..., Upstream], first: ScriptedUpstream, method: str) -> None:
+def test_any_method(publish: Callable[..., BackendServer], first: ScriptedUpstream, method: str) -> None:
     assert probe_once(publish(first.url, probe_method=method)).healthy
     assert first.received[0][1] == method
 
@@ -103,14 +104,14 @@ def test_any_method(publish: Callable[..., Upstream], first: ScriptedUpstream, m
     [("200-399", 302, True), ("200-399", 404, False), ("200, 401", 401, True), ("204", 200, False)],
 )
 def test_expected_statuses(
-    publish: Callable[..., Upstream], first: ScriptedUpstream, statuses: str, status: int, well: bool
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, statuses: str, status: int, well: bool
 ) -> None:
     found = probe_once(publish(first.url, probe_path=f"/status/{status}", probe_expected_statuses=statuses))
     assert found.healthy is well
     assert found.reason == ("" if well else "status")
 
 
-def test_an_expected_text(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_an_expected_text(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     row = publish(first.url, probe_expected_text="semua sehat")
     assert probe_once(row).healthy
     first.set_mode("ill")
@@ -136,7 +137,7 @@ def test_a_text_is_found_across_chunks_and_not_sought_for_ever() -> None:
     [("refusing", "connect", False), ("dropping", "first-byte", False), ("hanging", "first-byte", True)],
 )
 def test_probe_failure_names_phase_and_reason(
-    publish: Callable[..., Upstream], first: ScriptedUpstream, mode: str, phase: str, slow: bool
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, mode: str, phase: str, slow: bool
 ) -> None:
     first.set_mode(mode)
     found = probe_once(publish(first.url))
@@ -144,7 +145,7 @@ def test_probe_failure_names_phase_and_reason(
     assert found.seconds < INTERVAL + 0.5
 
 
-def test_probe_sends_the_credential(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_probe_sends_the_credential(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     probe_once(publish(first.url, credential_kind="header", credential_name="X-Kunci", credential="rahasia"))
     assert "X-Kunci: rahasia" in first.received[0][3]
 
@@ -155,7 +156,7 @@ def test_probe_sends_the_credential(publish: Callable[..., Upstream], first: Scr
 class Stage:
     """A prober and a worker process's view, turn by turn in one thread: one database connection serves both."""
 
-    def __init__(self, *rows: Upstream) -> None:
+    def __init__(self, *rows: BackendServer) -> None:
         self.prober = prober.Prober()
         self.exchange = sync.StateExchange()
         self.addresses = [endpoints.endpoint_of(row) for row in rows]
@@ -217,18 +218,20 @@ MODES = ["refusing", "dropping", "hanging", "broken"]
 
 
 @pytest.fixture
-def rows(publish: Callable[..., Upstream], first: ScriptedUpstream, second: ScriptedUpstream) -> list[Upstream]:
+def rows(
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, second: ScriptedUpstream
+) -> list[BackendServer]:
     return [publish(first.url), publish(second.url, priority=1)]
 
 
 @pytest.mark.parametrize("mode", [*MODES, "ill"])
 def test_what_the_prober_ejected_is_back_within_two_intervals(
-    rows: list[Upstream], first: ScriptedUpstream, mode: str
+    rows: list[BackendServer], first: ScriptedUpstream, mode: str
 ) -> None:
-    Upstream.objects.update(probe_expected_text="semua sehat")
-    rows = list(Upstream.objects.order_by("pk"))
+    Backend.objects.update(probe_expected_text="semua sehat")
+    rows = list(BackendServer.objects.order_by("pk"))
     stage = Stage(*rows)
-    stage.until(lambda: UpstreamState.objects.filter(observer=tracker.PROBER, healthy=True).count() == 2, 3, False)
+    stage.until(lambda: ServerState.objects.filter(observer=tracker.PROBER, healthy=True).count() == 2, 3, False)
     first.set_mode(mode)
     # No call is spent on finding out.
     stage.until(lambda: tracker.failing_probe(stage.addresses[0]), 2 * INTERVAL + 3, calling=False)
@@ -239,7 +242,7 @@ def test_what_the_prober_ejected_is_back_within_two_intervals(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_failing_calls_ejected_is_back_within_two_intervals(
-    rows: list[Upstream], first: ScriptedUpstream, mode: str
+    rows: list[BackendServer], first: ScriptedUpstream, mode: str
 ) -> None:
     """The mode is over before the prober saw it: the calls alone know."""
     stage = Stage(*rows)
@@ -255,7 +258,7 @@ def test_what_failing_calls_ejected_is_back_within_two_intervals(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_only_address_with_its_breaker_open_is_back_within_two_intervals(
-    publish: Callable[..., Upstream], first: ScriptedUpstream, mode: str
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, mode: str
 ) -> None:
     stage = Stage(publish(first.url))
     stage.during(0.3)
@@ -268,11 +271,11 @@ def test_the_only_address_with_its_breaker_open_is_back_within_two_intervals(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_process_that_never_saw_it_takes_it_up_within_two_intervals(
-    rows: list[Upstream], first: ScriptedUpstream, mode: str
+    rows: list[BackendServer], first: ScriptedUpstream, mode: str
 ) -> None:
     stage = Stage(*rows)
     first.set_mode(mode)
-    stage.until(lambda: UpstreamState.objects.filter(healthy=False).exists(), 5, calling=False)
+    stage.until(lambda: ServerState.objects.filter(healthy=False).exists(), 5, calling=False)
     tracker.reset()
     stage.exchange = sync.StateExchange()
     stage.exchange.tick()
@@ -284,7 +287,7 @@ def test_a_process_that_never_saw_it_takes_it_up_within_two_intervals(
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "with another"])
 @pytest.mark.parametrize("mode", MODES)
 def test_without_a_probe_it_is_back_within_two_pauses(
-    publish: Callable[..., Upstream],
+    publish: Callable[..., BackendServer],
     first: ScriptedUpstream,
     second: ScriptedUpstream,
     monkeypatch: pytest.MonkeyPatch,
@@ -303,7 +306,7 @@ def test_without_a_probe_it_is_back_within_two_pauses(
     stage.until(stage.in_rotation, 2 * tracker.TRIAL_DELAY)
 
 
-def test_flapping(rows: list[Upstream], first: ScriptedUpstream) -> None:
+def test_flapping(rows: list[BackendServer], first: ScriptedUpstream) -> None:
     """Half a second well, half a second not: the other address carries the calls, and in the end it is back."""
     stage = Stage(*rows)
     stage.during(0.3)
@@ -317,7 +320,7 @@ def test_flapping(rows: list[Upstream], first: ScriptedUpstream) -> None:
     assert set(stage.calls[-20:]) == {rows[0].pk}
 
 
-def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: ScriptedUpstream) -> None:
+def test_a_storm_of_500_reaches_few_callers(rows: list[BackendServer], first: ScriptedUpstream) -> None:
     stage = Stage(*rows)
     stage.during(0.3)
     first.set_mode("broken")
@@ -333,14 +336,14 @@ def test_a_storm_of_500_reaches_few_callers(rows: list[Upstream], first: Scripte
 # ------------------------------------------------------------------------------------------------------- the prober
 
 
-def state(row: Upstream) -> UpstreamState:
-    return UpstreamState.objects.get(upstream=row, observer=tracker.PROBER)
+def state(row: BackendServer) -> ServerState:
+    return ServerState.objects.get(server=row, observer=tracker.PROBER)
 
 
-def test_probe_result_is_stored(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_probe_result_is_stored(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     row = publish(first.url)
     stage = Stage(row)
-    stage.until(lambda: UpstreamState.objects.exists(), 3, False)
+    stage.until(lambda: ServerState.objects.exists(), 3, False)
     assert (state(row).healthy, state(row).failed_at) == (True, None)
     assert 0 < (state(row).latency_us or 0) < 1_000_000
     first.set_mode("refusing")
@@ -349,10 +352,12 @@ def test_probe_result_is_stored(publish: Callable[..., Upstream], first: Scripte
     assert timezone.now() - (state(row).failed_at or timezone.now()) < timedelta(seconds=3)
 
 
-def test_one_probe_that_fails_is_looked_at_again(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_one_probe_that_fails_is_looked_at_again(
+    publish: Callable[..., BackendServer], first: ScriptedUpstream
+) -> None:
     row = publish(first.url, probe_interval_seconds=60)
     stage = Stage(row)
-    stage.until(lambda: UpstreamState.objects.exists(), 3, False)
+    stage.until(lambda: ServerState.objects.exists(), 3, False)
     watched = stage.prober._targets[row.pk]
     first.set_mode("broken")
     watched.due = 0.0
@@ -363,7 +368,7 @@ def test_one_probe_that_fails_is_looked_at_again(publish: Callable[..., Upstream
     assert state(row).healthy
 
 
-def test_probes_come_at_their_interval(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_probes_come_at_their_interval(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     stage = Stage(publish(first.url))
     stage.during(4.5, False)
     times = [at for at, *_ in first.received]
@@ -371,7 +376,7 @@ def test_probes_come_at_their_interval(publish: Callable[..., Upstream], first: 
     assert all(0.9 < later - sooner < 1.5 for sooner, later in itertools.pairwise(times))
 
 
-def test_hanging_probe_delays_no_other(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_hanging_probe_delays_no_other(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     with contextlib.ExitStack() as stack:
         hanging = [stack.enter_context(ScriptedUpstream("hanging")) for _ in range(prober.QUICK)]
         for each in hanging:
@@ -381,21 +386,21 @@ def test_hanging_probe_delays_no_other(publish: Callable[..., Upstream], first: 
         times = [at for at, *_ in first.received]
         assert len(times) >= 10
         assert all(later - sooner < 1.5 for sooner, later in itertools.pairwise(times))
-        assert UpstreamState.objects.filter(healthy=False).count() == len(hanging)
+        assert ServerState.objects.filter(healthy=False).count() == len(hanging)
         for each in hanging:
             each.set_mode("well")
-        stage.until(lambda: UpstreamState.objects.filter(healthy=True).count() == len(hanging) + 1, 10, False)
+        stage.until(lambda: ServerState.objects.filter(healthy=True).count() == len(hanging) + 1, 10, False)
 
 
 def test_when_many_begin_to_hang_at_once_the_others_are_asked_on(
-    publish: Callable[..., Upstream], first: ScriptedUpstream
+    publish: Callable[..., BackendServer], first: ScriptedUpstream
 ) -> None:
     with contextlib.ExitStack() as stack:
         others = [stack.enter_context(ScriptedUpstream()) for _ in range(prober.QUICK + prober.SLOW + 10)]
         for each in others:
             publish(each.url, probe_interval_seconds=5)
         stage = Stage(publish(first.url))
-        stage.until(lambda: UpstreamState.objects.filter(healthy=True).count() == len(others) + 1, 10, False)
+        stage.until(lambda: ServerState.objects.filter(healthy=True).count() == len(others) + 1, 10, False)
         for each in others:
             each.set_mode("hanging")
         began = time.monotonic()
@@ -407,7 +412,7 @@ def test_when_many_begin_to_hang_at_once_the_others_are_asked_on(
 
 
 def test_a_change_in_the_book_is_taken_up(
-    publish: Callable[..., Upstream], first: ScriptedUpstream, second: ScriptedUpstream, cast: Cast
+    publish: Callable[..., BackendServer], first: ScriptedUpstream, second: ScriptedUpstream, cast: Cast
 ) -> None:
     row = publish(first.url, probe_interval_seconds=60)
     stage = Stage(row)
@@ -419,7 +424,7 @@ def test_a_change_in_the_book_is_taken_up(
     row.save()
     stage.until(lambda: not stage.prober._targets, 3, False)
     stage.prober.prune()
-    assert not UpstreamState.objects.exists()
+    assert not ServerState.objects.exists()
     row.active = True
     row.save()
     ProxyOperation.objects.update(state="retired")
@@ -428,30 +433,32 @@ def test_a_change_in_the_book_is_taken_up(
 
 
 def test_a_row_that_cannot_be_used_is_ill_and_harms_no_other(
-    publish: Callable[..., Upstream], first: ScriptedUpstream
+    publish: Callable[..., BackendServer], first: ScriptedUpstream
 ) -> None:
     row, well = publish("https://127.0.0.1:1/", ca_certificate="tidak benar"), publish(first.url)
     stage = Stage(well)
-    stage.until(lambda: UpstreamState.objects.count() == 2, 5, False)
+    stage.until(lambda: ServerState.objects.count() == 2, 5, False)
     assert (state(row).healthy, state(row).phase, state(row).reason) == (False, "address", "ca-certificate")
     assert state(well).healthy
 
 
-def test_rows_of_processes_that_are_gone_are_removed(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_rows_of_processes_that_are_gone_are_removed(
+    publish: Callable[..., BackendServer], first: ScriptedUpstream
+) -> None:
     row = publish(first.url)
     old = timezone.now() - timedelta(seconds=summary.STALE_AFTER + 1)
-    UpstreamState.objects.create(upstream=row, observer="lama:1", seen_at=old)
-    UpstreamState.objects.create(upstream=row, observer="baru:1")
+    ServerState.objects.create(server=row, observer="lama:1", seen_at=old)
+    ServerState.objects.create(server=row, observer="baru:1")
     stage = Stage(row)
     stage.turn(False)
-    assert list(UpstreamState.objects.exclude(observer=tracker.PROBER).values_list("observer", flat=True)) == ["baru:1"]
+    assert list(ServerState.objects.exclude(observer=tracker.PROBER).values_list("observer", flat=True)) == ["baru:1"]
 
 
-def test_no_probes_no_writes(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_no_probes_no_writes(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     publish(first.url, probe_interval_seconds=0)
     stage = Stage()
     stage.during(1.2, False)
-    assert not UpstreamState.objects.exists()
+    assert not ServerState.objects.exists()
     assert first.received == []
 
 
@@ -496,7 +503,7 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(db: None) -> 
     assert as_holder("b:2").hold()
 
 
-def test_prober_without_the_lease_stops(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_prober_without_the_lease_stops(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     stage = Stage(publish(first.url))
     stage.until(lambda: len(first.received) == 1, 3, False)
     LeaderLock.objects.update(holder="lain:1")
@@ -510,13 +517,13 @@ def test_prober_without_the_lease_stops(publish: Callable[..., Upstream], first:
 # ------------------------------------------------------------------------------------------------------- the command
 
 
-def test_the_command_asks_once(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_the_command_asks_once(publish: Callable[..., BackendServer], first: ScriptedUpstream) -> None:
     publish(first.url)
     out = StringIO()
     call_command("probe_upstreams", stdout=out)
-    assert out.getvalue().startswith(f"prov/data/alias {first.url}: healthy (")
+    assert out.getvalue().startswith(f"prov/alias {first.url}: healthy (")
     first.set_mode("refusing")
-    with pytest.raises(CommandError, match="1 of 1 upstreams are unhealthy"):
+    with pytest.raises(CommandError, match="1 of 1 servers are unhealthy"):
         call_command("probe_upstreams", stdout=out)
     assert f"{first.url}: unhealthy: connect refused" in out.getvalue()
 
@@ -676,7 +683,9 @@ def _steady(bus: Bus, path: str, scripted: ScriptedUpstream) -> Callable[[], boo
     return reached
 
 
-def test_the_version_moves_when_an_upstream_does(publish: Callable[..., Upstream], first: ScriptedUpstream) -> None:
+def test_the_version_moves_when_an_upstream_does(
+    publish: Callable[..., BackendServer], first: ScriptedUpstream
+) -> None:
     """What the prober goes by."""
     row = publish(first.url)
     before = SnapshotVersion.objects.get(pk=1).version

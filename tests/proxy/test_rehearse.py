@@ -12,8 +12,8 @@ from werkzeug import Request, Response
 from proxyservices.address_change import cutover, samples
 from proxyservices.address_change.compare import MAX_SHOWN, ObservedResponse, compare, differences, parsed
 from proxyservices.address_change.cutover import Cutover
-from proxyservices.models import AddressChange, ParameterMapping, ProxyOperation, SampleRequest, Upstream
-from registry.models import Parameter, User
+from proxyservices.models import AddressChange, BackendServer, ParameterMapping, ProxyOperation
+from registry.models import Parameter, SampleRequest, User
 from registry.secrets import Secret
 from tests.cast import Cast
 from tests.proxy.publishing import publish_proxy
@@ -42,8 +42,8 @@ def operation(cast: Cast, httpserver: HTTPServer) -> ProxyOperation:
     return ProxyOperation.objects.get(pk=made.pk)
 
 
-def row(operation: ProxyOperation) -> Upstream:
-    return operation.upstreams.get()
+def row(operation: ProxyOperation) -> BackendServer:
+    return BackendServer.objects.select_related("backend").get(backend__operations=operation)
 
 
 def test_it_works(operation: ProxyOperation, httpserver: HTTPServer) -> None:
@@ -127,39 +127,37 @@ def test_secrets_go_to_the_new_server_only_when_they_are_given(
         return Response("{}")
 
     httpserver.expect_request("").respond_with_handler(answer)
-    upstream = row(operation)
-    upstream.credential_kind, upstream.credential = "bearer", "lama"
-    upstream.save()
+    server = row(operation)
+    server.backend.credential_kind, server.backend.credential = "bearer", "lama"
+    server.backend.save()
     mapping = ParameterMapping.objects.create(
         operation=operation, location="header", name="X-Kunci", value="kx", secret=True
     )
     sample(operation, nip="1")
     elsewhere = httpserver.url_for("/baru").replace("localhost", "127.0.0.1")
-    assert set(cutover.secrets_to_reenter(upstream, elsewhere)) == {"credential", str(mapping.pk)}
-    assert cutover.secrets_to_reenter(upstream, httpserver.url_for("/baru")) == {}
-    cutover.rehearse(Cutover(upstream, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
+    assert set(cutover.secrets_to_reenter(server, elsewhere)) == {"credential", str(mapping.pk)}
+    assert cutover.secrets_to_reenter(server, httpserver.url_for("/baru")) == {}
+    cutover.rehearse(Cutover(server, elsewhere, {"credential": "baru", str(mapping.pk): "ky"}))
     assert seen == [("/lama/pegawai/1", "Bearer lama", "kx"), ("/baru/pegawai/1", "Bearer baru", "ky")]
 
 
 def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperation) -> None:
-    upstream = row(operation)
-    upstream.credential_kind, upstream.credential = "bearer", "lama"
-    upstream.save()
+    server = row(operation)
+    server.backend.credential_kind, server.backend.credential = "bearer", "lama"
+    server.backend.save()
     mapping = ParameterMapping.objects.create(
         operation=operation, location="header", name="X-Kunci", value="kx", secret=True
     )
-    old_url, revision = upstream.url, operation.revision
+    old_url = server.url
     planned = Cutover(row(operation), "https://baru.contoh.go.id/api", {"credential": "baru", str(mapping.pk): "ky"})
     rehearsal = cutover.record_rehearsal(planned, [], user())
     change = cutover.switch(planned, user())
 
     def state() -> tuple[str, str, str]:
         mapping.refresh_from_db()
-        return row(operation).url, str(row(operation).credential), str(mapping.value)
+        return row(operation).url, str(row(operation).backend.credential), str(mapping.value)
 
     assert state() == ("https://baru.contoh.go.id/api", "baru", "ky")
-    operation.refresh_from_db()
-    assert operation.revision > revision
     rehearsal.refresh_from_db()
     assert rehearsal.secrets == ""
     assert cutover.rollback_target(row(operation)) == change
@@ -171,16 +169,19 @@ def test_the_switch_and_the_way_back_carry_their_secrets(operation: ProxyOperati
 
 def test_there_is_no_way_back_past_another_change(operation: ProxyOperation) -> None:
     cutover.switch(Cutover(row(operation), "https://baru.contoh.go.id/"), user())
-    Upstream.objects.update(url="https://ketiga.contoh.go.id/")
+    BackendServer.objects.update(url="https://ketiga.contoh.go.id/")
     assert cutover.rollback_target(row(operation)) is None
 
 
-def test_the_history_outlives_the_operation_and_keeps_no_secret_readable(operation: ProxyOperation) -> None:
+def test_the_history_outlives_the_backend_and_keeps_no_secret_readable(operation: ProxyOperation) -> None:
     cutover.switch(Cutover(row(operation), "https://baru.contoh.go.id/", {"credential": "sangat-rahasia"}), user())
+    backend = operation.backend
+    assert backend is not None
     operation.delete()
+    backend.delete()
     change = AddressChange.objects.get()
-    assert change.upstream is None
-    assert change.operation == "prov/data/alias"
+    assert change.server is None
+    assert change.backend == "prov/alias"
     assert isinstance(change.secrets, Secret)
     assert "sangat-rahasia" not in repr(change.secrets)
 

@@ -24,7 +24,7 @@ from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import UPLOADED, DescriptionError, DocumentSet
 from proxyservices.descriptions.rewrite import is_requested as asks_for_description
 from proxyservices.importing import create
-from proxyservices.models import ParameterMapping, ServiceDescription, Upstream
+from proxyservices.models import BackendServer, ParameterMapping, ServiceDescription
 from registry import faults
 from registry.bulkhead import default_limit
 from registry.secrets import Sealed
@@ -417,9 +417,10 @@ def test_one_secret_that_no_key_opens_stops_its_own_operation_only(cast: Cast) -
 def test_an_address_whose_secret_no_key_opens_is_left_out(cast: Cast) -> None:
     with serve_upstream(Answer(b"{}")) as upstream:
         operation = publish_proxy(cast, "http://127.0.0.1:9/", upstream.url, style="rest")
-        first = operation.upstreams.get(priority=0)
-        Upstream.objects.filter(pk=first.pk).update(credential_kind="bearer")
-        _seal(Upstream, first.pk, "credential")
+        assert operation.backend is not None
+        first = operation.backend.servers.get(priority=0)
+        BackendServer.objects.filter(pk=first.pk).update(own_settings=True, credential_kind="bearer")
+        _seal(BackendServer, first.pk, "credential")
         operation.save()
         holder.refresh()
         assert request(cast).status == 200

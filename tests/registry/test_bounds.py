@@ -16,7 +16,7 @@ from django.db import models
 from dataservices.models import MAX_SQL, DataOperation, DataSource
 from mantra.definitions.apply import apply
 from mantra.definitions.reading import Environment
-from proxyservices.models import ParameterMapping, ProxyOperation, ServiceDescription, Upstream
+from proxyservices.models import Backend, ParameterMapping, ProxyOperation, ServiceDescription
 from registry.models import AccessKey, Application, Field, Grant, Operation, Parameter, RegistryModel, Service
 from registry.models.base import networks, validate_quota
 from registry.models.bounds import NETWORKS, MaxJsonLength
@@ -34,7 +34,8 @@ WRITTEN_BY_THE_BUS = frozenset(
         "CallRecord",
         "JournalSegment",
         "LeaderLock",
-        "UpstreamState",
+        "ServerState",
+        "SourceState",
         "AddressChange",
     )
 )
@@ -224,7 +225,6 @@ def test_s4_a_row_that_moves_is_counted(cast: Cast, monkeypatch: pytest.MonkeyPa
 LISTED: dict[str, tuple[type[RegistryModel], dict[str, Any]]] = {
     "parameters": (Parameter, {"name": "p{}"}),
     "fields": (Field, {"name": "f{}"}),
-    "upstreams": (Upstream, {"url": "https://a{}.go.id/"}),
     "mappings": (ParameterMapping, {"name": "m{}", "value": "1"}),
     "descriptions": (ServiceDescription, {"url": "https://a.go.id/{}", "content": "<a/>"}),
 }
@@ -256,6 +256,21 @@ def test_s4_lists_are_counted_in_the_api_and_in_bundles(
     bundle = json.dumps({"services": [{"agency": "prov", "code": "data", "operations": [operation]}]})
     report = apply(bundle, Environment({}, ROOT))
     assert [f"MANTRA_MAX_{label.upper()}" in str(problem) for problem in report.problems] == [True]
+
+
+def test_s4_the_servers_of_a_backend_are_counted(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    few(monkeypatch, backends=1, backend_servers=2)
+    servers = [{"url": f"https://a{number}.go.id/"} for number in range(3)]
+    made = Backend.objects.create(agency=cast.provider, code="hulu")
+    publisher = person("Publisher", cast.provider)
+    assert publisher.patch(f"backends/{made.pk}/", {"servers": servers[:2]}).status_code == 200
+    refused = publisher.patch(f"backends/{made.pk}/", {"servers": servers})
+    assert "MANTRA_MAX_BACKEND_SERVERS" in str(refused.json()["servers"])
+    backend = {"agency": "prov", "code": "hulu", "servers": servers}
+    report = apply(json.dumps({"backends": [backend]}), Environment({}, ROOT))
+    assert ["MANTRA_MAX_BACKEND_SERVERS" in str(problem) for problem in report.problems] == [True]
+    answer = publisher.post("backends/", {"agency": "prov", "code": "lain"})
+    assert "MANTRA_MAX_BACKENDS" in str(answer.json())
 
 
 def test_s4_placeholders_become_no_more_parameters_than_there_may_be(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import Backend, BackendServer
 from registry.child_rows import replacement
-from registry.models import Agency, Service
+from registry.models import Agency
 
 
 @pytest.mark.django_db
@@ -25,16 +25,16 @@ def test_a_secret_follows_an_edited_address_only_if_it_is_the_only_one(
     stored: list[str], wanted: list[str], secrets: list[str]
 ) -> None:
     agency = Agency.objects.create(code="prov", name="Penyedia")
-    service = Service.objects.create(agency=agency, code="data", title="Data")
-    operation = ProxyOperation.objects.create(service=service, code="alias")
+    backend = Backend.objects.create(agency=agency, code="data")
     for path in stored:
         values: dict[str, Any] = {"url": f"https://gerbang{path}", "credential": f"rahasia {path}"}
-        Upstream.objects.create(operation=operation, credential_kind="bearer", **values)
+        BackendServer.objects.create(backend=backend, own_settings=True, credential_kind="bearer", **values)
     found = replacement(
-        Upstream, operation, ("url",),
+        BackendServer, backend, ("url",),
         [{"url": f"https://gerbang{path}", "credential_kind": "bearer"} for path in wanted],
         ["url", "credential_kind", "credential"],
         keep_if_absent=frozenset({"credential"}),
-        near=Upstream.server,
+        near=BackendServer.server,
+        owned_by="backend",
     )  # fmt: skip
     assert [str(row.credential) for row in found.rows] == secrets

@@ -16,7 +16,8 @@ from tests.admin.conftest import MarkedAgency, make_agency, make_user
 from tests.api.conftest import Person, person
 
 #: Rows that go with another one and are asked for as if each was deleted alone; tokens go with their user only.
-ASKED = {"registry.accesskey", "registry.grant", "registry.apitoken"}
+#: So is the draft of an operation, as a row of its kind.
+ASKED = {"registry.accesskey", "registry.grant", "registry.apitoken", "registry.operation"}
 
 
 @pytest.fixture

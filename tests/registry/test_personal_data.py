@@ -36,7 +36,7 @@ NAMES = {
         nama_penerima nama_direktur nama_kepala_desa nama_suami nama_istri nama_wali namaibu nama_ibu_kandung
         nama_pemohon nama_petugas nama_gadis_ibu_kandung nm_lengkap nama_sesuai_ktp nama_kepala_sekolah
         nama_pemilik_rekening pegawai.nama penduduk.nama tb_siswa.nm nama_anak nama nama_karyawan
-        NAMA_KEP NAMA_PET_REG namakeluarga
+        nama_kk NAMA_KEP NAMA_PET_REG namakeluarga
     """,
     "BIRTH_DATE": """
         tgl_lahir tanggal_lahir tgllahir TglLahir TANGGAL_LAHIR tgl_lhr birth_date birthdate dob thn_lahir tahun_lahir
@@ -90,6 +90,8 @@ NAMES = {
         kelas kapasitas pos ruang kelompok_umur ref_penyakit.nama_penyakit agama.nama m_agama.kode_agama
         nama_anak_perusahaan tingkat_kepercayaan pemohon suami
         sekolah.alamat_jalan sekolah.no_rekening kd_kel NO_KEL nama_dusun nib npsn nop no_rangka
+        pegawai.nama_diklat pegawai.nama_jab penduduk.nama_dusun
+        jenis_pegawai.nama ref_golongan_pegawai.nama pegawai.nama_gol
     """,
 }  # fmt: skip
 CASES = [(name, kind) for kind, names in NAMES.items() for name in names.split()]
@@ -139,6 +141,8 @@ VALUES = (
     ("nama", PEOPLE_NAMES, "NAME", LIKELY),
     ("nama", ("Bandung Utara", "Cimahi", "Lembang"), "", ""),
     ("kecamatan.nama", ("Bandung Utara", "Cimahi", "Lembang"), "", ""),
+    ("nama_xyz", PEOPLE_NAMES, "NAME", LIKELY),
+    ("pegawai.nama_diklat", ("Diklat Pim III", "Prajabatan", "Kepemimpinan"), "", ""),
     ("pemohon", PEOPLE_NAMES, "NAME", LIKELY),
     ("pemohon", ("1", "2", "3"), "", ""),
     ("nama_barang", ("Kertas A4", "Tinta", "Map"), "", ""),

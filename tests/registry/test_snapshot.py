@@ -17,7 +17,8 @@ from django.db import connection, transaction
 import mantra.wsgi  # noqa: F401 (it sets up logging, which is too late within a test)
 from dataservices import plan as dataservices_plan
 from dataservices.models import DataOperation
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.forwarding.plan import Plan
+from proxyservices.models import ProxyOperation
 from registry.models import (
     AccessKey,
     Agency,
@@ -33,6 +34,7 @@ from registry.snapshot import holder, loader, parts
 from registry.snapshot.parts import operation
 from registry.snapshot.types import Snapshot
 from tests.cast import Cast, call
+from tests.proxy.publishing import add_server
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.surroundings import ROOT
@@ -169,13 +171,28 @@ def test_an_operation_at_anothers_address_keeps_its_own_access(cast: Cast) -> No
     }  # fmt: skip
 
 
-def test_an_upstream_changes_its_operation_only(cast: Cast) -> None:
-    made = ProxyOperation.objects.create(service=cast.service, code="terusan", state="published")
-    Upstream.objects.create(operation=made, url="http://127.0.0.1:9/")
+def test_a_server_changes_the_operations_of_its_backend_only(cast: Cast, django_assert_max_num_queries: Any) -> None:
+    """One entry in the change log, and the operations are prepared together, however many there are."""
+    made = ProxyOperation.objects.create(service=cast.service, code="terusan0", state="published")
+    server = add_server(made, "http://127.0.0.1:9/")
+    for number in range(1, 40):
+        ProxyOperation.objects.create(
+            service=cast.service, code=f"terusan{number}", state="published", backend=server.backend
+        )
+    other = ProxyOperation.objects.create(service=cast.service, code="lain", state="published")
+    add_server(other, "http://127.0.0.1:9/")
     before = snapshot().operations
-    Upstream.objects.update(weight=3)
-    after = snapshot().operations
-    assert {alias[2] for alias in before if after[alias] is not before[alias]} == {"terusan"}
+    count = RegistryChange.objects.count()
+    server.url = "http://127.0.0.1:8/"
+    server.save()
+    assert RegistryChange.objects.count() == count + 1
+    with django_assert_max_num_queries(25):
+        after = snapshot().operations
+    changed = {alias[2] for alias in before if after[alias] is not before[alias]}
+    assert changed == {f"terusan{number}" for number in range(40)}
+    plans = [after["prov", "data", f"terusan{number}"].plan for number in range(40)]
+    assert {plan.endpoints for plan in plans if isinstance(plan, Plan)} == {plans[0].endpoints}  # type: ignore[union-attr]
+    assert plans[0].endpoints[0].target.url == "http://127.0.0.1:8/"  # type: ignore[union-attr]
 
 
 def test_a_change_that_is_rolled_back_changes_nothing(cast: Cast) -> None:
@@ -277,7 +294,7 @@ def test_a_version_without_entries_makes_the_bus_compare_all(cast: Cast) -> None
 
 def test_comparing_finds_nothing_where_nothing_changed(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
     made = ProxyOperation.objects.create(service=cast.service, code="terusan", state="published")
-    Upstream.objects.create(operation=made, url="http://127.0.0.1:9/", credential="rahasia")
+    add_server(made, "http://127.0.0.1:9/", credential="rahasia")
     cast.define("rancangan", "SELECT 1 AS satu", state="draft")
     before = snapshot()
     AccessKey.objects.update_without_bump(last_used_at=cast.key_row.created_at)

@@ -178,6 +178,12 @@ _VIEWS = {
     "sys_foreign_key_columns": "SELECT constrid AS constraint_object_id, place AS constraint_column_id,"
     f" id AS parent_object_id, col AS parent_column_id, target AS referenced_object_id, pointed AS referenced_column_id"
     f" FROM ({_FOREIGN})",
+    "sys_partitions": f"SELECT id AS object_id, 0 AS index_id, row_count(5, id) AS rows FROM ({_OBJECTS})"
+    " WHERE type = 'table'",
+    # An agency's comments are those on what is called so: on the table itself, and on its first column.
+    "sys_extended_properties": "SELECT 1 AS class, 'MS_Description' AS name, o.id AS major_id, n.minor AS minor_id,"
+    f" n.words AS value FROM ({_OBJECTS}) o, (SELECT 0 AS minor, 'Data induk' AS words UNION SELECT 1, 'Nomor urut') n"
+    " WHERE o.name = 'induk'",
     "information_schema_tables": "SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME,"
     f" CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE FROM ({_OBJECTS})",
     "information_schema_columns": "SELECT 'dbo' AS TABLE_SCHEMA, tbl AS TABLE_NAME, name AS COLUMN_NAME,"
@@ -286,6 +292,8 @@ class Session:
             "index_col": (3, self._key_column),
             "col_name": (2, self._column),
             "object_name": (1, self._object),
+            "db_id": (0, lambda: 5),
+            "row_count": (2, self._row_count),
             "tds_part": (2, _part),
         }
         for name, (count, function) in functions.items():
@@ -305,6 +313,10 @@ class Session:
 
     def _object(self, id: int) -> str | None:
         return self._one(f"SELECT name FROM ({_FOREIGN}) WHERE constrid = ?", id)
+
+    def _row_count(self, _database: int, table: int) -> int:
+        name = self._one(f"SELECT name FROM ({_OBJECTS}) WHERE id = ?", table)
+        return int(self._one(f'SELECT count(*) FROM "{name}"') or 0)
 
     def _one(self, sql: str, *values: Any) -> str | None:
         row = self.db.execute(sql, values).fetchone()
@@ -457,7 +469,7 @@ class Session:
 
     def _create(self, table: str, body: str) -> None:
         made, notes = [], []
-        for ordinal, piece in enumerate(_pieces(body, ",")):
+        for ordinal, piece in enumerate(_pieces(body, ","), 1):
             if _CONSTRAINT.match(piece):
                 made.append(piece)
                 continue
@@ -481,6 +493,9 @@ class Session:
             yield from self._plan(text)
             return
         found = self._select(text)
+        if self.options.get("fmtonly") and found.columns:
+            # The columns of the result, and nothing is run: the statement has only been prepared so far.
+            found.rows = iter(())
         command = {"insert": 0xC3, "delete": 0xC4, "update": 0xC5}.get(text.split(None, 1)[0].lower(), 0xC1)
         if "berpemicu" in text.lower() and command in (0xC3, 0xC4, 0xC5) and not found.columns:
             # As a trigger without SET NOCOUNT ON: the counts of its own statements come first.
@@ -627,6 +642,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 _SYBASE_WRAP = re.compile(r"\s*(begin\s+tran\w*)\s*\n(.*)\n\s*(rollback\s+tran\w*)\s*", re.I | re.S)
+_FMTONLY = re.compile(r"\s*(set\s+fmtonly\s+on)\s*\n(.*)\n\s*(set\s+fmtonly\s+off)\s*", re.I | re.S)
 _BEGINNING = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)+", re.S)
 _LEADING = re.compile(
     r"((?:(?:declare|set)\s+@|exec(?:ute)?\s).*?)\s*\n"
@@ -637,7 +653,7 @@ _LEADING = re.compile(
 
 def split(text: str) -> Iterator[str]:
     """The statements of a batch: at semicolons, and where a line begins behind DECLARE or SET."""
-    if wrapped := _SYBASE_WRAP.fullmatch(text):
+    if wrapped := _SYBASE_WRAP.fullmatch(text) or _FMTONLY.fullmatch(text):
         yield wrapped[1]
         yield from split(wrapped[2])
         yield wrapped[3]

@@ -24,12 +24,13 @@ from dataservices.models import DataOperation
 from mantra.gateway.protocols.soap import fault as soap_fault
 from mantra.gateway.protocols.soap import handler
 from mantra.gateway.protocols.soap.request import EnvelopeReader
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import ProxyOperation
 from registry import faults
 from registry.models import AccessKey, Agency, Field, Grant, Parameter, Service
 from registry.results import Fault
 from registry.snapshot import holder
 from tests.cast import Cast, call, ends_of, recorded
+from tests.proxy.publishing import add_server
 from tests.soap.wire import ENVELOPES, NAMESPACE, SERVICE, M, client, envelope, fault, post, request, rows, valid
 
 BOTH = pytest.mark.parametrize("version", ["1.1", "1.2"])
@@ -420,7 +421,7 @@ def test_a_proxy(cast: Cast, httpserver: HTTPServer) -> None:
         service=cast.service, code="alias", path="orang", style="legacy-rest", state="published"
     )
     Parameter.objects.create(operation=proxy, name="nip")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
+    add_server(proxy, httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
     holder.refresh()
     found = request(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")
@@ -446,7 +447,7 @@ def test_a_soap_caller_reaches_a_rest_upstream(
     httpserver.expect_request("/api/orang", query_string="nip=007").respond_with_data(body, content_type=media_type)
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", path="/orang", state="published")
     Parameter.objects.create(operation=proxy, name="nip")
-    Upstream.objects.create(operation=proxy, url=httpserver.url_for("/api"))
+    add_server(proxy, httpserver.url_for("/api"))
     Grant.objects.create(application=cast.application, operation=proxy, purpose="uji")
     holder.refresh()
     found = request(cast.key, "alias", "<m:nip>007</m:nip>").find(f"{M}data")

@@ -19,12 +19,13 @@ from xmlschema.extras.wsdl import Wsdl11Document
 from dataservices.models import DataOperation
 from mantra.gateway import xml_names
 from mantra.gateway.protocols.soap import wsdl, xsd
-from proxyservices.models import ProxyOperation, Upstream
+from proxyservices.models import ProxyOperation
 from registry.models import Agency, Field, Operation, Parameter, Service
 from registry.parameter_values import ParameterParser
 from registry.snapshot import holder
 from tests.bounds import assert_grows_less, assert_within
 from tests.cast import Cast, call, recorded
+from tests.proxy.publishing import add_server
 from tests.soap.wire import NAMESPACE, SERVICE, client, request, rows, schema
 
 XS = "{http://www.w3.org/2001/XMLSchema}"
@@ -234,7 +235,7 @@ def test_rows(cast: Cast) -> None:
 def test_the_kinds_of_answers(cast: Cast) -> None:
     cast.operation("tulis", "DELETE FROM orang WHERE id = 0", writes=True)
     proxy = ProxyOperation.objects.create(service=cast.service, code="alias", path="/", state="published")
-    Upstream.objects.create(operation=proxy, url="http://127.0.0.1:9/")
+    add_server(proxy, "http://127.0.0.1:9/")
     holder.refresh()
     root = served()
 

@@ -333,7 +333,9 @@ def test_every_address_is_told() -> None:
     for prefix, view, _name in router.registry:
         assert f"{prefix}/" in told, prefix
         for extra in view.get_extra_actions():
-            assert f"POST {prefix}/{{id}}/{extra.url_path}/" in told
+            path = re.sub(r"\(\?P<(\w+)>.*?\)", r"{\1}", extra.url_path)
+            for method in extra.mapping:
+                assert f"{method.upper()} {prefix}/{{id}}/{path}/" in told
 
 
 # ------------------------------------------------------------------------- engines and definitions

@@ -67,8 +67,8 @@ from proxyservices.models import AddressChange, ProxyOperation
 from registry.models import CallRecord
 operation = ProxyOperation.objects.get()
 print(operation.style, operation.timeout_ms)
-for row in operation.upstreams.all():
-    print(row.url, str(row.credential), row.priority)
+for row in operation.backend.servers.all():
+    print(row.url, str(row.settings.credential), row.priority)
 for row in operation.mappings.all():
     print(row.location, row.name, str(row.value))
 print(operation.descriptions.get().url, json.loads(str(operation.samples.get().request)))
@@ -87,4 +87,145 @@ def test_an_upgrade_keeps_what_is_stored(tmp_path: Path) -> None:
         "header X kunci",
         "https://a/?wsdl {'a': '1'}",
         "roll-back tryout",
+    ]
+
+
+#: Publishes two operations with the tables as they were before versions, migrates, and prints their first versions.
+FIRST_VERSIONS = """
+import django
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+old = [("registry", "0008_quota_period"), ("dataservices", "0006_bounds"), ("proxyservices", "0008_bounds")]
+executor = MigrationExecutor(connection)
+executor.migrate(old)
+apps = executor.loader.project_state(old).apps
+made = lambda room, model, **values: apps.get_model(room, model).objects.create(**values)
+agency = made("registry", "Agency", code="prov", name="Penyedia")
+service = made("registry", "Service", agency=agency, code="data", title="Data")
+source = made("dataservices", "DataSource", agency=agency, code="uji", engine="sqlite")
+more = {"service": service, "kind": "data", "source": source, "sql": "SELECT :a AS a"}
+made("dataservices", "DataOperation", code="konsep", state="draft", revision=3, **more)
+data = made("dataservices", "DataOperation", code="terbit", state="published", revision=7, **more)
+made("registry", "Parameter", operation=data, name="a")
+proxy = made("proxyservices", "ProxyOperation", service=service, code="proksi", kind="proxy", state="deprecated")
+made("proxyservices", "Upstream", operation=proxy, url="https://a/", credential="rahasia", credential_kind="bearer")
+made("proxyservices", "ServiceDescription", operation=proxy, url="https://a/?wsdl", content="<a/>")
+
+executor = MigrationExecutor(connection)
+executor.migrate(executor.loader.graph.leaf_nodes())
+from registry import versions
+from registry.models import OperationVersion
+for version in OperationVersion.objects.order_by("operation__code"):
+    row = version.operation
+    print(row.code, row.revision, version.number, version.origin,
+          versions.is_same(version.definition, versions.definition(row)),
+          row.version_texts.count(), "rahasia" in str(version.definition))
+    draft = versions.open_draft(row, None)
+    print(draft.revision, row.versions.count(), versions.next_number(row))
+"""
+
+
+def test_what_was_published_gets_its_first_version(tmp_path: Path) -> None:
+    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'lama.sqlite3'}"}
+    command = [sys.executable, "-c", FIRST_VERSIONS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "proksi 1 1 existing True 1 False",
+        "1 1 2",
+        "terbit 7 7 existing True 0 False",
+        "7 1 8",
+    ]
+
+
+#: Fills a database from before there were backends, migrates it, prints what it holds, and goes back.
+BACKENDS = """
+import django
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+before, after = [("proxyservices", "0008_bounds")], [("proxyservices", "0012_servers_of_backends")]
+executor = MigrationExecutor(connection)
+executor.migrate(before)
+apps = executor.loader.project_state(before).apps
+made = lambda room, model, **values: apps.get_model(room, model).objects.create(**values)
+agencies = [made("registry", "Agency", code=code, name=code) for code in ("prov", "lain")]
+services = [made("registry", "Service", agency=each, code="data", title="Data", contact="Budi") for each in agencies]
+
+def operation(code, *upstreams, service=0, style="rest"):
+    row = made("proxyservices", "ProxyOperation", service=services[service], code=code, kind="proxy", style=style,
+               path=code, state="published")
+    return row, [made("proxyservices", "Upstream", operation=row, **each) for each in upstreams]
+
+one = dict(url="https://a/", credential="k", ca_certificate="PEM", probe_interval_seconds=7, probe_path="/sehat")
+two = dict(url="https://b/", credential="lain", priority=1, weight=3, active=False)
+_row, (first, _second) = operation("a", one, two)
+_row, (_second, same) = operation("b", two, one)  # the order of the rows says nothing: their priorities do
+operation("c", one)
+operation("d", dict(one, credential="k2"))
+operation("e", dict(one, probe_path=""), style="soap")
+operation("f", dict(one, probe_path=""), dict(one, url="https://b/", probe_path=""), style="soap")
+operation("g")
+operation("a", one, two, service=1)
+made("proxyservices", "UpstreamState", upstream=first, observer="probe", healthy=False)
+made("proxyservices", "UpstreamState", upstream=same, observer="probe", healthy=True)
+for row, name in ((first, "prov/data/a"), (same, "prov/data/b")):
+    made("proxyservices", "AddressChange", upstream=row, operation=name, operation_ref=row.operation_id,
+         old_url="https://dulu/", new_url=row.url, kind="switch", user="siti")
+
+executor = MigrationExecutor(connection)
+executor.migrate(after)
+from proxyservices.endpoints import endpoint_of
+from proxyservices.models import AddressChange, BackendServer, ProxyOperation, ServerState
+for row in ProxyOperation.objects.order_by("service__agency__code", "code"):
+    servers = row.backend.servers.select_related("backend") if row.backend else ()
+    print(row, row.backend, *(
+        f"{each.url} {each.priority} {each.weight} {each.active} {each.settings.credential} "
+        f"{each.settings.ca_certificate} {each.settings.probe_interval_seconds} {each.settings.probe_path}"
+        for each in servers
+    ), sep=" | ")
+print(BackendServer.objects.count(), ServerState.objects.filter(server__url="https://a/").count())
+print(*(f"{row.backend} {row.operation} {row.server.url}" for row in AddressChange.objects.all()), sep=" | ")
+
+executor = MigrationExecutor(connection)
+executor.migrate(before)
+apps = executor.loader.project_state(before).apps
+for row in apps.get_model("proxyservices", "ProxyOperation").objects.order_by("service__agency__code", "code"):
+    print(row.code, *(
+        f"{each.url} {each.priority} {each.credential} {each.probe_path}"
+        for each in row.upstreams.order_by("priority", "id")
+    ), sep=" | ")
+"""
+
+
+def test_upstreams_become_backends_that_equal_operations_share_and_back(tmp_path: Path) -> None:
+    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'hulu.sqlite3'}"}
+    command = [sys.executable, "-c", BACKENDS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    a = "https://a/ 0 1 True {} PEM 7 {}"
+    b = "https://b/ 1 3 False lain  0 "
+    assert ended.stdout.splitlines() == [
+        f"lain/data/a | lain/data | {a.format('k', '/sehat')} | {b}",
+        f"prov/data/a | prov/data | {a.format('k', '/sehat')} | {b}",
+        f"prov/data/b | prov/data | {a.format('k', '/sehat')} | {b}",
+        f"prov/data/c | prov/data_c | {a.format('k', '/sehat')}",
+        f"prov/data/d | prov/data_d | {a.format('k2', '/sehat')}",
+        f"prov/data/e | prov/data_e | {a.format('k', '?wsdl')}",
+        f"prov/data/f | prov/data_f | {a.format('k', '?wsdl')} | https://b/ 0 1 True k PEM 7 ?wsdl",
+        "prov/data/g | None",
+        "9 1",
+        "prov/data prov/data/b https://a/ | prov/data prov/data/a https://a/",
+        "a | https://a/ 0 k /sehat | https://b/ 1 lain ",
+        "a | https://a/ 0 k /sehat | https://b/ 1 lain ",
+        "b | https://a/ 0 k /sehat | https://b/ 1 lain ",
+        "c | https://a/ 0 k /sehat",
+        "d | https://a/ 0 k2 /sehat",
+        "e | https://a/ 0 k ",
+        "f | https://a/ 0 k  | https://b/ 0 k ",
+        "g",
     ]

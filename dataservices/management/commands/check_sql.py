@@ -30,4 +30,4 @@ class Command(BaseCommand):
 
     def _rows(self) -> Iterator[DataSource | DataOperation]:
         yield from DataSource.objects.select_related("agency").iterator(100)
-        yield from DataOperation.objects.select_related("service__agency", "source__agency").iterator(100)
+        yield from DataOperation.objects.listed().select_related("service__agency", "source__agency").iterator(100)

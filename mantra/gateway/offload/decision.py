@@ -98,7 +98,7 @@ def why_not(context: ForwardingContext, request: UpstreamRequest) -> str:
         (len(endpoints) != 1, "endpoints"),
         (any(endpoint.target.origin.context is not None for endpoint in endpoints), "tls"),
         (not all(endpoint.credential.permanent for endpoint in endpoints), "token"),
-        (plan.bulkhead.limit < default_limit(), "bulkhead"),
+        (plan.bulkhead.limit < default_limit() or plan.backend_bulkhead is not None, "bulkhead"),
         (limits.connect < CONNECT or limits.read < READ, "time-limits"),
         (context.raw_request is not None and _is_long(context.raw_request), "address"),
     )

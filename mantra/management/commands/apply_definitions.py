@@ -20,11 +20,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="path of the bundle; - reads standard input")
+        parser.add_argument("--reason", default="", help="why, for the history of the operations that change")
         parser.add_argument("--dry-run", action="store_true", help="show the changes without making them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text, folder = _read(options["file"])
-        report = apply(text, Environment(os.environ, folder), options["dry_run"])
+        report = apply(text, Environment(os.environ, folder), options["dry_run"], options["reason"])
         if report.problems:
             for problem in report.problems:
                 self.stderr.write(str(problem))

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from proxyservices.models import Upstream
+from proxyservices.models import BackendServer
 
 ROWS = 100_000
 _LOOP_BACK = r"^http://127\.0\.0\.1:[0-9]+/json/bkn/simpeg$"
@@ -40,9 +40,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["port"]:
-            for upstream in Upstream.objects.filter(url__regex=_LOOP_BACK):
-                upstream.url = f"http://127.0.0.1:{options['port']}/json/bkn/simpeg"
-                upstream.save()
+            for server in BackendServer.objects.filter(url__regex=_LOOP_BACK):
+                server.url = f"http://127.0.0.1:{options['port']}/json/bkn/simpeg"
+                server.save()
             return
         path = demo_file()
         if is_complete(path):

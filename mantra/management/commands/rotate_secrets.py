@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, models, transaction
 
 from registry import secrets
-from registry.models import SnapshotVersion
+from registry.models import OperationVersion, SnapshotVersion
 from registry.secrets import EncryptedField
+from registry.versions.definition import secrets_of
 
 
 class Command(BaseCommand):
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 count = sum(_rotate(model, field) for model, field in encrypted_fields())
+                count += sum(_rotate_version(version) for version in OperationVersion.objects.iterator(100))
                 SnapshotVersion.bump()
         except ImproperlyConfigured as error:
             raise CommandError(f"{error} Nothing was changed.") from None
@@ -51,3 +53,13 @@ def _rotate(model: type[models.Model], field: EncryptedField) -> int:
             encrypted = secrets.encrypt(secrets.decrypt(token))
             cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [encrypted, row_id])  # noqa: S608
     return len(rows)
+
+
+def _rotate_version(version: OperationVersion) -> int:
+    """Encrypt the secrets in a version's definition again. Return their number."""
+    found = list(secrets_of(version.definition))
+    for value in found:
+        value["secret"] = secrets.encrypt(secrets.decrypt(value["secret"]))
+    if found:
+        version.save(update_fields=["definition"])
+    return len(found)

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from proxyservices import endpoints
 from proxyservices.health import probe, prober
-from proxyservices.models import Upstream
+from proxyservices.models import BackendServer
 from registry import processes
 
 #: Seconds between two checks of the parent process.
@@ -32,21 +32,19 @@ class Command(BaseCommand):
             self.once()
 
     def once(self) -> None:
-        rows = list(prober.probed().select_related("operation__service__agency"))
+        rows = list(prober.probed().select_related("backend__agency"))
         unhealthy = [row for row in rows if not self._probe(row)]
         if unhealthy:
-            raise CommandError(f"{len(unhealthy)} of {len(rows)} upstreams are unhealthy")
+            raise CommandError(f"{len(unhealthy)} of {len(rows)} servers are unhealthy")
 
-    def _probe(self, row: Upstream) -> bool:
-        """Probe one upstream and print the result. Return True if it is healthy."""
+    def _probe(self, row: BackendServer) -> bool:
+        """Probe one server and print the result. Return True if it is healthy."""
         try:
             outcome = probe.run_probe(endpoints.endpoint_of(row))
         except ValueError as error:
             outcome = probe.Outcome(False, 0.0, "address", str(error))
         result = "healthy" if outcome.healthy else " ".join(("unhealthy:", outcome.phase, outcome.reason))
-        service = row.operation.service
-        name = f"{service.agency.code}/{service.code}/{row.operation.code}"
-        self.stdout.write(f"{name} {row.url}: {result} ({outcome.seconds * 1000:.0f} ms)")
+        self.stdout.write(f"{row.backend} {row.url}: {result} ({outcome.seconds * 1000:.0f} ms)")
         return outcome.healthy
 
     def follow(self, parent: int | None) -> None:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dataservices', '0006_bounds'),
+        ('dataservices', '0007_source_states'),
     ]
 
     operations = [

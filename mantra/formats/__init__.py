@@ -1,0 +1,1 @@
+"""The form of dates and times, for each language."""
