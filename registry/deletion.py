@@ -41,6 +41,7 @@ _UNLOGGED = frozenset(
     {
         "dataservices.uploadversion",
         "dataservices.sourcestate",
+        "dataservices.uploadversion",
         "proxyservices.serverstate",
         "dataservices.wizarddraft",
         "registry.samplerequest",

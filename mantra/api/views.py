@@ -191,7 +191,7 @@ class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
     authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (RolePermission,)
     renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser,)
+    parser_classes: tuple[Any, ...] = (JSONParser,)
     filter_backends = (Filter,)
     pagination_class = PageParameters
     metadata_class = Metadata
