@@ -41,7 +41,6 @@ _UNLOGGED = frozenset(
     {
         "dataservices.uploadversion",
         "dataservices.sourcestate",
-        "dataservices.uploadversion",
         "proxyservices.serverstate",
         "dataservices.wizarddraft",
         "registry.samplerequest",

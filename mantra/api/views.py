@@ -301,7 +301,7 @@ class UploadedTables(
 
     queryset = UploadedTable.objects.select_related("source__agency", "current").prefetch_related("versions")
     serializer_class = serializers.UploadedTableSerializer
-    parser_classes: Any = (MultiPartParser, JSONParser)
+    parser_classes = (MultiPartParser, JSONParser)
     http_method_names = ("get", "head", "options", "post", "patch", "delete")
     filters = {"agency": ("source__agency__code", _text), "name": ("name", _text)}
     acts_as: ClassVar[Mapping[str, str]] = {"replace": "PATCH", "bring_back": "PATCH"}
