@@ -94,9 +94,6 @@ class DataOperationAdmin(OperationToWizard, OperationAdmin):
     def within_lookups(self, change: Callable[[], Any]) -> Any:
         return with_lookups(change)
 
-    def goes_on(self, request: HttpRequest) -> bool:
-        return request.POST.get("_continue") == "columns"
-
     class Media:
         css = {"all": ("mantra/editor.css",)}
         js = ("mantra/vendor/sql-editor.js", "mantra/editor.js")

@@ -73,10 +73,6 @@ class VersionedPage(ScopedAdmin):
         """Run a change that validates an operation. Pages whose rules ask other servers repeat it outside of it."""
         return change()
 
-    def goes_on(self, request: HttpRequest) -> bool:
-        """Return True if the page goes on with the saved draft, so that it is kept though nothing differs yet."""
-        return False
-
     # ------------------------------------------------------------------------------- the form's row
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -196,7 +192,7 @@ class VersionedPage(ScopedAdmin):
         if published.state == Operation.State.DRAFT:
             versions.absorb(draft)
             text = gettext("Saved. Callers no longer get this operation.")
-        elif not self.goes_on(request) and versions.is_same(versions.definition(draft), versions.definition(published)):
+        elif versions.is_same(versions.definition(draft), versions.definition(published)):
             versions.discard(draft)
             text = gettext("Saved. The definition is the same as v%(published)d.") % words
         else:

@@ -9,7 +9,6 @@ import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 from django.urls import reverse
-from pytest_httpserver import HTTPServer
 
 from dataservices.models import DataOperation
 from proxyservices.models import Backend, BackendServer
@@ -175,7 +174,7 @@ def test_a_draft_is_not_among_all_operations_nor_offered_to_grants(cast: Cast, p
 
 def test_columns_are_taken_into_the_draft(cast: Cast, provider: Client) -> None:
     operation = cast.operations["satu"]
-    response = save(provider, operation, form_of(provider, operation), _continue="columns")
+    response = save(provider, operation, form_of(provider, operation), _columns="1")
     assert response.status_code == 200
     names = versions.draft_of(operation).fields.values_list("name", flat=True)
     assert list(names) == ["id", "nama", "unit", "gaji"]
@@ -380,13 +379,3 @@ def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> Non
     assert not Operation.objects.filter(code="hapus").exists()
     assert not OperationVersion.objects.filter(operation=operation.pk).exists()
     assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
-
-
-def test_the_upstreams_of_the_draft_are_tested(cast: Cast, sign_in: SignIn, httpserver: HTTPServer) -> None:
-    publisher = sign_in("Publisher", cast.provider)
-    proxy = publish_proxy(cast, "http://127.0.0.1:1/lama", style="rest", path="cari")
-    httpserver.expect_request("/baru").respond_with_data("ada")
-    save(publisher, proxy, form_of(publisher, proxy), **{"upstreams-0-url": httpserver.url_for("/baru")})
-    response = publisher.post(address(proxy, "test"), follow=True)
-    assert httpserver.url_for("/baru") in said(response)
-    assert len(httpserver.log) == 1
