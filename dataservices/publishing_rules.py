@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from django.core.exceptions import ValidationError
@@ -15,7 +17,7 @@ from dataservices.authoring import column_names
 from dataservices.models import DataOperation, DataSource
 from dataservices.unsaved import AuthoringError, UnsavedQuery
 from registry.lookups import look_up
-from registry.publishing import PublishedKind
+from registry.publishing import WHOLE_ROW, PublishedKind
 from registry.versions import Change, Definition
 
 #: What decides about the columns of a result.
@@ -33,6 +35,29 @@ def _query(definition: Definition) -> str:
     source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
     text: str = columns["sql"]
     return text if source is None else sql.normalised(text, adapter_class(source.engine).dialect)
+
+
+def _built_from(definition: Definition) -> Mapping[str, Collection[str]] | None:
+    """Return the columns of the result with the columns that they are built from; None if the SQL cannot be read."""
+    columns = definition["columns"]
+    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
+    if source is None:
+        return None
+    dialect = adapter_class(source.engine).dialect
+    try:
+        return sql.built_from(sql.parse(columns["sql"], dialect), dialect)
+    except sql.TemplateError:
+        return None
+
+
+def _words(definition: Definition) -> Iterable[str]:
+    """Return the names in the result and behind it; all words of the SQL if nobody knows these."""
+    columns, built = definition["columns"], _built_from(definition)
+    if built is None:
+        return re.findall(r"\w+", columns["sql"])
+    # What RETURNING * gives is not looked up.
+    whole = [WHOLE_ROW] if columns["writes"] and "*" in columns["sql"] else []
+    return itertools.chain(whole, built, *built.values())
 
 
 # ---------------------------------------------------------------------------------------- the result
@@ -113,4 +138,11 @@ def _missing_message(name: str, columns: Collection[str]) -> str:
     return text % {"name": name, "columns": ", ".join([*listed[:20], *(["…"] if len(listed) > 20 else [])])}
 
 
-KIND = PublishedKind(limits=("max_rows", "page_size"), origins=_origins, query=_query, result=_result)
+KIND = PublishedKind(
+    limits=("max_rows", "page_size"),
+    origins=_origins,
+    query=_query,
+    result=_result,
+    built_from=_built_from,
+    words=_words,
+)
