@@ -55,6 +55,8 @@ def check(change: Change) -> None:
     kind = change.operation.kind
     old = publishing.publication(kind, change.old) if change.old is not None else None
     new = publishing.publication(kind, change.new, publishing.KINDS[kind].result(change))
+    if new.open:
+        new = publishing.with_seen(new, publishing.KINDS[kind].seen(change))
     if found := publishing.problems(new):
         raise NotPublishable(found)
     if not change.reason.strip() and (found := publishing.questions(old, new)):

@@ -7,7 +7,7 @@ them wherever something becomes published, or is published and changes: admin, m
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext
@@ -45,6 +45,9 @@ class PublishedKind:
     #: Returns the columns of the result, in lower case, with the columns of the origin that their values come from; ""
     #: for columns without a name of their own. WHOLE_ROW: all columns of a table. None: nobody knows.
     built_from: Callable[[Definition], Mapping[str, Collection[str]] | None] = lambda _definition: {}
+    #: Returns the columns that a look at the data shows to be identifiers: column → "nik", "kk" or "npwp". It is asked
+    #: for open access only. Raises lookups.LookupNeeded.
+    seen: Callable[[Change], Mapping[str, str]] = lambda _change: {}
     #: Returns False for a definition whose responses go out whole, whatever columns are declared.
     restricts: Callable[[Definition], bool] = lambda _definition: True
     #: Returns words that tell what the data is about, where its columns do not.
@@ -147,6 +150,11 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
         behind={name: tuple(found) for name in known if (found := _behind(name, built or {}))},
         suspected=frozenset(word for word in words if word == WHOLE_ROW or _is_recognised(word)),
     )
+
+
+def with_seen(new: Publication, seen: Mapping[str, str]) -> Publication:
+    """Return a publication with what a look at the data has shown of its columns."""
+    return replace(new, behind={**new.behind, **{name: (*new.behind.get(name, ()), seen[name]) for name in seen}})
 
 
 def _behind(name: str, built: Mapping[str, Collection[str]]) -> Collection[str]:

@@ -195,6 +195,16 @@ def test_what_only_counts_or_compares_an_identifier_may_be_open(cast: Cast, auth
     assert isinstance(approvals.submit(row, author, ""), OperationVersion)
 
 
+def test_values_that_are_nik_are_not_opened_under_another_name(cast: Cast, author: User) -> None:
+    path = Path(cast.source.settings()["roots"][0]) / cast.source.database
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE berkas (kolom_a TEXT, unit TEXT)")
+        rows = [(f"317123{day:02}0190{day:04}", "a") for day in range(1, 29)]
+        database.executemany("INSERT INTO berkas VALUES (?, ?)", rows)
+        database.commit()
+    assert "kolom_a (" in refused(draft(cast, "SELECT kolom_a FROM berkas", "kolom_a", access="open"), author)
+
+
 @pytest.mark.usefixtures("citizens")
 def test_an_alias_needs_the_second_person(cast: Cast, author: User) -> None:
     make_user("Head", cast.provider, "kepala")
