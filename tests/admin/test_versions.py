@@ -390,3 +390,10 @@ def test_the_upstreams_of_the_draft_are_tested(cast: Cast, sign_in: SignIn, http
     response = publisher.post(address(proxy, "test"), follow=True)
     assert httpserver.url_for("/baru") in said(response)
     assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "9" * 40])
+def test_numbers_that_are_none_are_not_found(cast: Cast, provider: Client, number: str) -> None:
+    operation = cast.operations["satu"]
+    assert provider.get(address(operation, "versions"), {"before": number}).status_code == 200
+    assert provider.get(address(operation, "compare"), {"old": number}).status_code == 404
