@@ -55,6 +55,8 @@ def check(change: Change) -> None:
     kind = change.operation.kind
     old = publishing.publication(kind, change.old) if change.old is not None else None
     new = publishing.publication(kind, change.new, publishing.KINDS[kind].result(change))
+    if new.open:
+        new = publishing.with_seen(new, publishing.KINDS[kind].seen(change))
     if found := publishing.problems(new):
         raise NotPublishable(found)
     if not change.reason.strip() and (found := publishing.questions(old, new)):
@@ -69,9 +71,16 @@ def must_be_approved(change: Change, old: Publication | None, new: Publication) 
     if not publishing.needs_second_person(old, new) or not second_person_required(change.operation, change.user):
         return False
     last = PublishRequest.objects.filter(operation=change.operation.pk).first()
-    if last is None or last.state != PublishRequest.State.APPROVED:
+    if last is None or last.state != PublishRequest.State.APPROVED or last.digest != digest(change.new):
         return True
-    return bool(last.digest != digest(change.new))
+    return _is_superseded(last)
+
+
+def _is_superseded(approved: PublishRequest) -> bool:
+    """Return True if something else was put into force since an approval: it does not hold for going back."""
+    newest = OperationVersion.objects.filter(operation=approved.operation_id).order_by("-number").first()
+    since = newest is not None and approved.decided_at is not None and newest.published_at > approved.decided_at
+    return since and newest is not None and digest(newest.definition) != approved.digest
 
 
 def second_person_required(operation: Operation, user: User | None) -> bool:

@@ -161,7 +161,7 @@ def _add(request: HttpRequest, published: Operation, row: Operation, context: di
 def _forget(request: HttpRequest, published: Operation, row: Operation, context: dict[str, Any]) -> None:
     pk = request.POST.get("sample", "")
     known = SampleRequest.objects.filter(operation=published.pk)
-    get_object_or_404(known, pk=int(pk) if pk.isdigit() and len(pk) < 18 else 0).delete()
+    get_object_or_404(known, pk=int(pk) if pk.isdecimal() and len(pk) < 18 else 0).delete()
     admin.site.get_model_admin(type(row)).log_change(request, published, gettext("Sample deleted."))
 
 

@@ -164,7 +164,7 @@ def _add_filter(query: Query, rest: str, data: QueryDict, listing: Listing) -> N
 
 
 def _drop_filter(query: Query, rest: str, data: QueryDict, listing: Listing) -> None:
-    if rest.isdigit() and int(rest) < len(query.conditions):
+    if rest.isdecimal() and int(rest) < len(query.conditions):
         del query.conditions[int(rest)]
 
 
@@ -176,7 +176,7 @@ def _add_order(query: Query, rest: str, data: QueryDict, listing: Listing) -> No
 
 
 def _drop_order(query: Query, rest: str, data: QueryDict, listing: Listing) -> None:
-    if rest.isdigit() and int(rest) < len(query.sortings):
+    if rest.isdecimal() and int(rest) < len(query.sortings):
         del query.sortings[int(rest)]
 
 

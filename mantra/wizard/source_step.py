@@ -77,7 +77,7 @@ def _upload_page(user: User) -> str:
 def _use(request: HttpRequest, user: User, draft: WizardDraft) -> HttpResponse:
     """Go on with an existing source. Raises Http404 for another agency's."""
     pk = request.POST["use"]
-    source = sources(user).filter(pk=pk).first() if pk.isdigit() else None
+    source = sources(user).filter(pk=pk).first() if pk.isdecimal() else None
     if source is None or not tenancy.may_change(user, source):
         raise Http404
     with drafts.saving(draft) as stored:

@@ -160,7 +160,7 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
         if operation is None or "_save" not in request.POST:
             return response
         page = "admin:proxyservices_proxyoperation_"
-        number = operation if operation.isdigit() and len(operation) < 18 else ""
+        number = operation if operation.isdecimal() and len(operation) < 18 else ""
         address = reverse(page + "change", args=(number,)) if number else reverse(page + "add")
         return HttpResponseRedirect(f"{address}?{urlencode({'backend': obj.pk})}")
 
@@ -221,7 +221,7 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
         rows = backend.servers.select_related("backend")
         chosen = request.POST.get("server", "")
         if chosen:
-            rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() and len(chosen) < 18 else 0)]
+            rows = [get_object_or_404(rows, pk=chosen if chosen.isdecimal() and len(chosen) < 18 else 0)]
         for row in rows:
             found = connection_test.check_connection(row)
             level = messages.SUCCESS if found.ok else messages.ERROR

@@ -143,7 +143,7 @@ class ImportPage(_Page):
     def _create_drafts(self, request: HttpRequest) -> HttpResponse:
         services = tenancy.referable(ProxyOperation, "service", request.user)
         number = request.POST.get("service", "")
-        service = services.filter(pk=number if number.isdigit() and len(number) < 18 else 0).first()
+        service = services.filter(pk=number if number.isdecimal() and len(number) < 18 else 0).first()
         if service is None:
             raise PermissionDenied
         try:

@@ -112,7 +112,7 @@ class ProxyOperationAdmin(ImportPage, SamplesPage, OperationAdmin):
         """Return the backend that was made for this form, None if none was."""
         number = request.GET.get("backend", "")
         rows = tenancy.referable(ProxyOperation, "backend", request.user)
-        return rows.filter(pk=number).first() if number.isdigit() and len(number) < 18 else None
+        return rows.filter(pk=number).first() if number.isdecimal() and len(number) < 18 else None
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -162,7 +162,7 @@ class SamplesPage(_Page):
 def number_in(request: HttpRequest, name: str) -> int:
     """Return a number that was posted, 0 for anything else."""
     text = request.POST.get(name, "")
-    return int(text) if text.isdigit() and len(text) < 18 else 0
+    return int(text) if text.isdecimal() and len(text) < 18 else 0
 
 
 def lines_of(question: dict[str, Any]) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ class ScopedFilter(RelatedDropdownFilter):
         offered = list(rows[: MOST + 1])
         if len(offered) > MOST:
             chosen = request.GET.get(self.lookup_kwarg, "")
-            offered = list(rows.filter(pk=chosen)) if chosen.isdigit() else []
+            offered = list(rows.filter(pk=chosen)) if chosen.isdecimal() else []
         return [(row.pk, str(row)) for row in offered]
 
 

@@ -236,3 +236,23 @@ def test_bulk_publishing_follows_the_rules(cast: Cast, provider: Client, head: C
     assert (states["warga"], states["unit"], states["lama"]) == ("draft", "published", "retired")
     assert "prov/data/warga" in said(response)
     assert "prov/data/lama" in said(response)
+
+
+def test_a_pass_through_operation_with_a_public_column_is_not_open(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat", fields=("kode",))
+    Field.objects.filter(operation=row).update(classification="public")
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft", access="open")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+
+
+def test_who_asks_by_nik_gets_personal_data(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="nik", style="rest", path="warga/{nik}", parameters=("nik",))
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()

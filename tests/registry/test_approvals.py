@@ -146,6 +146,23 @@ def test_what_is_refused_anyway_is_not_requested(author: User, head: User, draft
     assert not PublishRequest.objects.exists()
 
 
+def test_an_approval_does_not_hold_for_going_back_to_it(cast: Cast, author: User, head: User, draft: Draft) -> None:
+    row = draft()
+    first = approvals.approve(waiting_for(row, author), head)
+    assert first is not None
+    row.refresh_from_db()
+    row.state = "retired"
+    row.save()
+    row.state = "published"
+    row.save()
+    versions.record(row, author, was_draft=True)  # the same again, as before
+    beside = versions.open_draft(row, head)
+    beside.fields.get(name="nama").delete()
+    assert isinstance(approvals.submit(beside, head, "Terlalu banyak"), OperationVersion)
+    with transaction.atomic(), pytest.raises(approvals.ApprovalNeeded):
+        versions.revert(first, author, "uji")
+
+
 def test_a_rejection_needs_a_reason_and_keeps_the_draft(author: User, head: User, draft: Draft) -> None:
     row = draft()
     request = waiting_for(row, author)
