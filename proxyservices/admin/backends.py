@@ -23,9 +23,11 @@ from proxyservices.models import AddressChange, Backend, BackendServer, ProxyOpe
 from proxyservices.publishing import publish_together
 from registry import tenancy
 from registry.admin.base import ScopedAdmin, StackedInline
+from registry.admin.bulk import ReasonPage, say_published
 from registry.admin.filters import ScopedFilter
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import display, password_input, text_area
+from registry.approvals import ReasonNeeded
 from registry.secrets import readable
 
 #: How often the live state is looked at, in seconds, how many changes of address are shown below it, and operations.
@@ -82,7 +84,7 @@ class ServerInline(_SettingsFields, StackedInline):
 
 
 @admin.register(Backend)
-class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
+class BackendAdmin(_SettingsFields, AddressChangePage, ReasonPage, ScopedAdmin):
     form = SecretsForm
     inlines = (ServerInline,)
     list_display = ("code", "title", "agency", "health_label", "operation_count", "addresses")
@@ -232,23 +234,21 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
 
     @method_decorator(require_POST)
     def publish_drafts(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Publish the backend's draft operations together."""
+        """Publish the backend's draft operations together, or request it where a second person must approve."""
         backend = self.get_or_404(request, object_id)
         rows = list(_drafts(backend).select_related("service__agency", "backend"))
         allowed = request.user.has_perm("proxyservices.change_proxyoperation")
         if not allowed or not all(tenancy.may_change(request.user, row) for row in rows):
             raise PermissionDenied
         try:
-            publish_together(rows, request.user)  # type: ignore[arg-type]
+            made = publish_together(rows, request.user, request.POST.get("reason", "").strip())  # type: ignore[arg-type]
+        except ReasonNeeded as needed:
+            return self.ask_reason(request, needed.messages)
         except ValidationError as error:
             for message in error.messages:
                 self.message_user(request, message, messages.ERROR)
-            return self.redirect_to(request, backend)
-        for row in rows:
-            self.log_change(request, row, [{"changed": {"fields": ["state"]}}])
-        count = len(rows)
-        done = ngettext("%d operation published.", "%d operations published.", count) % count
-        self.message_user(request, done, messages.SUCCESS if count else messages.WARNING)
+        else:
+            say_published(request, made)
         return self.redirect_to(request, backend)
 
 
