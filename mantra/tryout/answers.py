@@ -28,6 +28,7 @@ from proxyservices.endpoints import endpoint_of
 from proxyservices.forwarding.plan import plan_of
 from proxyservices.models import ProxyOperation
 from registry import versions
+from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, text_input
 from registry.journal import viewing
 from registry.models import Operation, SampleRequest
@@ -167,9 +168,8 @@ def _add(request: HttpRequest, published: Operation, row: Operation, context: di
 
 
 def _forget(request: HttpRequest, published: Operation, row: Operation, context: dict[str, Any]) -> None:
-    pk = request.POST.get("sample", "")
     known = SampleRequest.objects.filter(operation=published.pk)
-    get_object_or_404(known, pk=int(pk) if pk.isdigit() and len(pk) < 18 else 0).delete()
+    get_object_or_404(known, pk=number_of(request.POST.get("sample", ""))).delete()
     admin.site.get_model_admin(type(row)).log_change(request, published, gettext("Sample deleted."))
 
 

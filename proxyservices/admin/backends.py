@@ -25,6 +25,7 @@ from registry import tenancy
 from registry.admin.base import ScopedAdmin, StackedInline
 from registry.admin.bulk import ReasonPage, say_published
 from registry.admin.filters import ScopedFilter
+from registry.admin.numbers import number_of
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import display, password_input, text_area
 from registry.approvals import ReasonNeeded
@@ -162,7 +163,7 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ReasonPage, ScopedAdmin):
         if operation is None or "_save" not in request.POST:
             return response
         page = "admin:proxyservices_proxyoperation_"
-        number = operation if operation.isdigit() and len(operation) < 18 else ""
+        number = number_of(operation)
         address = reverse(page + "change", args=(number,)) if number else reverse(page + "add")
         return HttpResponseRedirect(f"{address}?{urlencode({'backend': obj.pk})}")
 
@@ -221,9 +222,8 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ReasonPage, ScopedAdmin):
         if not self.has_change_permission(request, backend):
             raise PermissionDenied
         rows = backend.servers.select_related("backend")
-        chosen = request.POST.get("server", "")
-        if chosen:
-            rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() and len(chosen) < 18 else 0)]
+        if chosen := request.POST.get("server", ""):
+            rows = [get_object_or_404(rows, pk=number_of(chosen))]
         for row in rows:
             found = connection_test.check_connection(row)
             level = messages.SUCCESS if found.ok else messages.ERROR
