@@ -363,7 +363,7 @@ class VersionedPage(ScopedAdmin):
         if request.POST.get("action") == DRAFT:
             self._try_draft(request, row, version)
         else:
-            self._try(request, _("Not published:"), lambda reason: versions.revert(version, request.user, reason))  # type: ignore[arg-type]
+            self._try(request, _("Not published:"), lambda reason: approvals.revert(version, request.user, reason))  # type: ignore[arg-type]
         return self.redirect_to(request, row)
 
     def _try(
