@@ -133,6 +133,22 @@ def submit(row: Operation, user: User, reason: str, origin: str = Origin.ADMIN) 
         return _request(row, user, reason)
 
 
+def revert(version: OperationVersion, user: User, reason: str) -> OperationVersion | PublishRequest:
+    """Publish an earlier version again, or request it if a second person must approve: it is the draft then.
+
+    Return the new version or the request. Raises what versions.revert() does.
+    """
+    try:
+        return versions.revert(version, user, reason)
+    except ApprovalNeeded as needed:
+        if version.operation.state == Operation.State.DRAFT:
+            raise  # it is its own draft, and what it consists of now would be lost
+        if not reason.strip():
+            raise ReasonNeeded(needed.messages) from None
+        with transaction.atomic():
+            return _request(versions.open_draft(version.operation, user, version), user, reason)
+
+
 @transaction.atomic
 def _request(row: Operation, user: User, reason: str) -> PublishRequest:
     SnapshotVersion.lock()

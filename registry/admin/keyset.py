@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from registry.admin.numbers import number_of
 from registry.admin.theme import ChangeList, InfinitePaginator
 
 OLDER, NEWER = "o", "n"
@@ -61,7 +62,7 @@ class KeysetChangeList(ChangeList):
         return rows[::-1], True, more
 
     def _row(self, key: str) -> Any:
-        return self.root_queryset.filter(pk=int(key)).first() if key.isascii() and key.isdigit() else None
+        return self.root_queryset.filter(pk=number_of(key)).first()
 
     def _beyond(self, row: Any, side: str) -> Q:
         """Return the condition for the rows on one side of a row. Its first part is what an index finds."""

@@ -72,6 +72,26 @@ def test_it_works(cast: Cast, author: User, head: User, draft: Draft) -> None:
     assert (request.state, request.decided_by, request.decision_reason) == (APPROVED, head, "Setuju")
 
 
+def test_an_earlier_version_that_gives_more_is_requested(cast: Cast, author: User, head: User, draft: Draft) -> None:
+    row = draft()
+    approvals.approve(waiting_for(row, author), head)
+    PublishRequest.objects.all().delete()  # such as one from before there were requests
+    narrow = versions.open_draft(DataOperation.objects.get(pk=row.pk), author)
+    narrow.fields.get(name="nama").delete()
+    assert isinstance(approvals.submit(narrow, author, "sempit"), OperationVersion)
+    first = OperationVersion.objects.get(operation=row.pk, number=1)
+    with pytest.raises(approvals.ReasonNeeded):
+        approvals.revert(first, author, "")
+    assert versions.draft_of(row) is None
+    request = approvals.revert(first, author, "dibutuhkan lagi")
+    assert isinstance(request, PublishRequest)
+    assert approvals.row_of(request) == versions.draft_of(row)
+    assert DataOperation.objects.get(pk=row.pk).revision == 2
+    version = approvals.approve(request, head)
+    assert version is not None
+    assert versions.is_same(version.definition, first.definition)
+
+
 def test_an_office_of_one_person_publishes_alone(cast: Cast, author: User, draft: Draft) -> None:
     assert isinstance(approvals.submit(draft(), author, ""), OperationVersion)
     assert called(cast) == 200
