@@ -21,6 +21,10 @@ from registry.versions import Change
 from registry.versions.definition import plain
 
 Origin = OperationVersion.Origin
+#: The right to decide on publish requests.
+DECIDING = "registry.decide_publishrequest"
+#: Names that the author of a request is told.
+MAX_DECIDERS = 5
 #: Kind of operation → the right to view operations of that kind.
 VIEWING = {"data": "dataservices.view_dataoperation", "proxy": "proxyservices.view_proxyoperation"}
 
@@ -101,9 +105,15 @@ def second_persons(operation: Operation, user: User | None) -> QuerySet[User]:
     return found.exclude(pk=user.pk) if user is not None else found
 
 
+def deciders(request: PublishRequest) -> list[str]:
+    """Return the names of users who may decide on a request, at most MAX_DECIDERS."""
+    found = second_persons(request.operation, request.requested_by).order_by("username")
+    return list(found.values_list("username", flat=True).distinct()[:MAX_DECIDERS])
+
+
 def _rights(operation: Operation) -> tuple[str, str]:
     """Return the rights that deciding takes: a provider decides on data operations, a head on all."""
-    return "registry.decide_publishrequest", VIEWING[operation.kind]
+    return DECIDING, VIEWING[operation.kind]
 
 
 def digest(definition: versions.Definition) -> str:
@@ -168,6 +178,18 @@ def waiting_request(operation: Operation) -> PublishRequest | None:
     """Return the request of an operation that waits for a decision, if its draft is still the one that it is about."""
     found = PublishRequest.waiting().filter(operation=operation.pk).select_related("operation", "requested_by").first()
     return found if found is not None and is_current(found) else None
+
+
+def inbox(user: tenancy.AnyUser) -> QuerySet[PublishRequest]:
+    """Return the requests that wait for a decision of ``user``, the oldest first."""
+    if not isinstance(user, User) or user.agency_id is None or tenancy.is_supervisor(user):
+        return PublishRequest.objects.none()
+    if not user.has_perm(DECIDING):
+        return PublishRequest.objects.none()
+    kinds = [kind for kind, right in VIEWING.items() if user.has_perm(right)]
+    asked = PublishRequest.waiting().filter(operation__service__agency=user.agency_id, operation__kind__in=kinds)
+    others = asked.exclude(requested_by=user).select_related("operation__service__agency", "requested_by")
+    return others.order_by("requested_at", "pk")
 
 
 def row_of(request: PublishRequest) -> Any:

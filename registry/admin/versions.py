@@ -227,6 +227,7 @@ class VersionedPage(ScopedAdmin):
     def _bar(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the context of the bar over the form."""
         draft = versions.draft_of(row) if row.state != Operation.State.DRAFT else None
+        waiting = approvals.waiting_request(row)
         return {
             "published": row.revision if row.state != Operation.State.DRAFT else None,
             "state": row.get_state_display(),
@@ -236,7 +237,9 @@ class VersionedPage(ScopedAdmin):
             "base": draft.revision if draft is not None else None,
             "own_draft": row.state == Operation.State.DRAFT,
             "count": row.versions.count(),
-            "request": approvals.waiting_request(row),
+            "request": waiting,
+            "may_decide": waiting is not None and approvals.may_decide(request.user, waiting),
+            "deciders": approvals.deciders(waiting) if waiting is not None else [],
             "may_change": self.has_change_permission(request, row),
             "stamp": stamp(draft or row),
             "max_reason": MAX_REASON,

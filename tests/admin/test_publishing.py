@@ -104,6 +104,31 @@ def test_the_head_approves_what_she_sees(cast: Cast, provider: Client, head: Cli
     assert "kepala" in history
 
 
+def test_the_first_page_shows_what_waits_for_a_decision(
+    cast: Cast, sign_in: SignIn, provider: Client, head: Client, people: DataOperation
+) -> None:
+    request = requested(provider, people)
+    first = reverse("admin:index")
+    page = head.get(first).content.decode()
+    assert 'id="inbox"' in page
+    assert page_of(request) in page
+    for other in (provider, sign_in("Head", cast.consumer, username="lain"), sign_in("Supervisor", username="pengawas")):
+        assert 'id="inbox"' not in other.get(first).content.decode()
+    decide(head, request, "approve", "Setuju")
+    assert 'id="inbox"' not in head.get(first).content.decode()
+
+
+def test_while_a_request_waits_its_author_reads_who_decides(
+    provider: Client, head: Client, people: DataOperation
+) -> None:
+    publish = f'action="{address(people, "publish")}"'
+    assert publish in provider.get(address(people)).content.decode()
+    requested(provider, people)
+    page = provider.get(address(people)).content.decode()
+    assert publish not in page
+    assert "kepala" in page
+
+
 def test_the_author_sees_no_button_to_approve(provider: Client, head: Client, people: DataOperation) -> None:
     request = requested(provider, people)
     page = provider.get(page_of(request)).content.decode()
