@@ -33,6 +33,10 @@ class KeysetChangeList(ChangeList):
     older: str = ""
     newer: str = ""
 
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return what a column sorts by, None for one that is not offered: an address can name any column."""
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
+
     def get_results(self, request: HttpRequest) -> None:
         by_time = ORDER_VAR not in self.params
         rows, older, newer = self._page(request.GET.get(PAGE_VAR, "") if by_time else "")
