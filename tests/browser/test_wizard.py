@@ -53,6 +53,7 @@ def opened(browser: Browser, live_server: LiveServer, clerk: User) -> Iterator[P
     troubles.expected += LEFT
     signed_in(page.context, clerk, live_server.url)
     yield page
+    idle(page)  # a request that outlives the test would find no database
     page.context.close()
     assert troubles == []
 
