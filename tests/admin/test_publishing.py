@@ -112,7 +112,11 @@ def test_the_first_page_shows_what_waits_for_a_decision(
     page = head.get(first).content.decode()
     assert 'id="inbox"' in page
     assert page_of(request) in page
-    for other in (provider, sign_in("Head", cast.consumer, username="lain"), sign_in("Supervisor", username="pengawas")):
+    for other in (
+        provider,
+        sign_in("Head", cast.consumer, username="lain"),
+        sign_in("Supervisor", username="pengawas"),
+    ):
         assert 'id="inbox"' not in other.get(first).content.decode()
     decide(head, request, "approve", "Setuju")
     assert 'id="inbox"' not in head.get(first).content.decode()
@@ -314,4 +318,14 @@ def test_who_asks_by_nik_gets_personal_data(cast: Cast, sign_in: SignIn, head: C
     publish(publisher, row, "uji")
     row.refresh_from_db()
     assert row.state == "draft"
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()
+
+
+def test_the_keys_of_callers_are_not_collected_by_one_person(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat")
+    save(publisher, row, form_of(publisher, row), forward_credentials="on")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert not row.forward_credentials
     assert PublishRequest.waiting().filter(operation=row.pk).exists()
