@@ -86,7 +86,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the engines, the first steps and what waits for the user's decision to the context of the admin's first page."""
+    """Add the engines, the first steps and what waits for the user's decision to the context of the first page."""
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
     if request.user.has_perm(WIZARD):

@@ -111,7 +111,11 @@ def test_the_first_page_shows_what_waits_for_a_decision(
     page = head.get(first).content.decode()
     assert 'id="inbox"' in page
     assert page_of(request) in page
-    for other in (provider, sign_in("Head", cast.consumer, username="lain"), sign_in("Supervisor", username="pengawas")):
+    for other in (
+        provider,
+        sign_in("Head", cast.consumer, username="lain"),
+        sign_in("Supervisor", username="pengawas"),
+    ):
         assert 'id="inbox"' not in other.get(first).content.decode()
     decide(head, request, "approve", "Setuju")
     assert 'id="inbox"' not in head.get(first).content.decode()
