@@ -36,8 +36,8 @@ def engines() -> list[tuple[str, str]]:
     return [(engine, adapter_class(engine).label) for engine in ADAPTERS]
 
 
-#: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit.
-MAX_SQL, MAX_OPTIONS, MAX_ROWS = 50_000, 10_000, 10_000_000
+#: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit, and the rows of a page.
+MAX_SQL, MAX_OPTIONS, MAX_ROWS, MAX_PAGE_SIZE = 50_000, 10_000, 10_000_000, 10_000
 
 
 #: The database of a source that has an agency's uploaded tables, and the name of its file in the source's folder.
@@ -234,7 +234,7 @@ class DataOperation(Operation):
     page_size = models.PositiveIntegerField(
         _("rows per page"),
         default=0,
-        validators=[MaxValueValidator(10_000)],
+        validators=[MaxValueValidator(MAX_PAGE_SIZE)],
         help_text=_(
             "0: no pages. Otherwise the SQL must use :limit and :offset, for example at its end LIMIT :limit OFFSET "
             ":offset; on SQL Server and Oracle OFFSET :offset ROWS FETCH NEXT :limit ROWS ONLY."

@@ -59,6 +59,8 @@ def check(change: Change) -> None:
     kind = change.operation.kind
     old = publishing.publication(kind, change.old) if change.old is not None else None
     new = publishing.publication(kind, change.new, publishing.KINDS[kind].result(change))
+    if new.open:
+        new = publishing.with_seen(new, publishing.KINDS[kind].seen(change))
     if found := publishing.problems(new):
         raise NotPublishable(found)
     if not change.reason.strip() and (found := publishing.questions(old, new)):
@@ -73,9 +75,16 @@ def must_be_approved(change: Change, old: Publication | None, new: Publication) 
     if not publishing.needs_second_person(old, new) or not second_person_required(change.operation, change.user):
         return False
     last = PublishRequest.objects.filter(operation=change.operation.pk).first()
-    if last is None or last.state != PublishRequest.State.APPROVED:
+    if last is None or last.state != PublishRequest.State.APPROVED or last.digest != digest(change.new):
         return True
-    return bool(last.digest != digest(change.new))
+    return _is_superseded(last)
+
+
+def _is_superseded(approved: PublishRequest) -> bool:
+    """Return True if something else was put into force since an approval: it does not hold for going back."""
+    newest = OperationVersion.objects.filter(operation=approved.operation_id).order_by("-number").first()
+    since = newest is not None and approved.decided_at is not None and newest.published_at > approved.decided_at
+    return since and newest is not None and digest(newest.definition) != approved.digest
 
 
 def second_person_required(operation: Operation, user: User | None) -> bool:
@@ -132,6 +141,22 @@ def submit(row: Operation, user: User, reason: str, origin: str = Origin.ADMIN) 
         if not reason.strip():
             raise ReasonNeeded(needed.messages) from None
         return _request(row, user, reason)
+
+
+def revert(version: OperationVersion, user: User, reason: str) -> OperationVersion | PublishRequest:
+    """Publish an earlier version again, or request it if a second person must approve: it is the draft then.
+
+    Return the new version or the request. Raises what versions.revert() does.
+    """
+    try:
+        return versions.revert(version, user, reason)
+    except ApprovalNeeded as needed:
+        if version.operation.state == Operation.State.DRAFT:
+            raise  # it is its own draft, and what it consists of now would be lost
+        if not reason.strip():
+            raise ReasonNeeded(needed.messages) from None
+        with transaction.atomic():
+            return _request(versions.open_draft(version.operation, user, version), user, reason)
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -263,5 +264,58 @@ def test_bulk_publishing_follows_the_rules(cast: Cast, provider: Client, head: C
     response = provider.post(reverse("admin:dataservices_dataoperation_changelist"), data, follow=True)
     states = dict(DataOperation.objects.values_list("code", "state"))
     assert (states["warga"], states["unit"], states["lama"]) == ("draft", "published", "retired")
-    assert "prov/data/warga" in said(response)
     assert "prov/data/lama" in said(response)
+    [question] = response.context["questions"]  # the reason for the one that a second person must approve
+    assert question.startswith("prov/data/warga: ")
+    assert not PublishRequest.objects.exists()
+    asked = {name: str(value) for name, value in response.context["hidden"]}
+    assert asked == {"action": "publish_selected", "_selected_action": str(people.pk)}
+    response = provider.post(
+        reverse("admin:dataservices_dataoperation_changelist"), {**asked, "reason": "Kerja sama 12/2026"}, follow=True
+    )
+    assert "1 operasi menunggu" in said(response)
+    request = PublishRequest.objects.get(operation=people)
+    assert (request.state, request.reason) == ("waiting", "Kerja sama 12/2026")
+    decide(head, request, "approve")
+    assert DataOperation.objects.get(pk=people.pk).state == "published"
+
+
+def test_a_backends_drafts_are_published_together_by_the_rules(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="budi")
+    people = publish_proxy(cast, "http://127.0.0.1:9/")
+    assert people.backend is not None
+    plain = ProxyOperation.objects.create(service=cast.service, code="polos", kind="proxy", backend=people.backend)
+    ProxyOperation.objects.filter(pk=people.pk).update(state="draft")
+    Field.objects.create(operation=people, name="nik", classification="personal")
+    page = reverse("admin:proxyservices_backend_publish-drafts", args=(people.backend.pk,))
+    response = publisher.post(page)
+    assert [question.partition(":")[0] for question in response.context["questions"]] == [people.code]
+    assert set(people.backend.operations.values_list("state", flat=True)) == {"draft"}
+    response = publisher.post(page, {"reason": "uji"}, follow=True)
+    assert "1 operasi menunggu" in said(response)
+    assert "1 operasi diterbitkan" in said(response)
+    assert ProxyOperation.objects.get(pk=plain.pk).state == "published"
+    assert ProxyOperation.objects.get(pk=people.pk).state == "draft"
+    assert PublishRequest.objects.get().operation_id == people.pk
+    history = LogEntry.objects.filter(object_id=str(plain.pk))
+    assert history.count() == 1  # a publication is logged once
+
+
+def test_a_pass_through_operation_with_a_public_column_is_not_open(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat", fields=("kode",))
+    Field.objects.filter(operation=row).update(classification="public")
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft", access="open")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+
+
+def test_who_asks_by_nik_gets_personal_data(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="nik", style="rest", path="warga/{nik}", parameters=("nik",))
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()

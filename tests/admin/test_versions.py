@@ -379,3 +379,10 @@ def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> Non
     assert not Operation.objects.filter(code="hapus").exists()
     assert not OperationVersion.objects.filter(operation=operation.pk).exists()
     assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "9" * 40])
+def test_numbers_that_are_none_are_not_found(cast: Cast, provider: Client, number: str) -> None:
+    operation = cast.operations["satu"]
+    assert provider.get(address(operation, "versions"), {"before": number}).status_code == 200
+    assert provider.get(address(operation, "compare"), {"old": number}).status_code == 404

@@ -92,6 +92,7 @@ def test_a_new_source_has_the_fields_of_its_engine_only(wizard: Wizard) -> None:
     assert "source-sslmode" in page
     assert "source-wallet" not in page
     assert 'value="5432"' in page
+    assert "Berkas CA" in page and "CA file" not in page  # in the reader's language
     page = wizard.get(1, engine="sqlite")
     assert "source-host" not in page
 
