@@ -95,6 +95,11 @@ def test_the_first_page_shows_what_waits_for_a_decision(
     assert 'id="inbox"' not in head.get(first).content.decode()
 
 
+def test_the_first_page_leads_a_publisher_to_the_import(cast: Cast, sign_in: SignIn) -> None:
+    page = sign_in("Publisher", cast.provider).get(reverse("admin:index")).content.decode()
+    assert reverse("admin:proxyservices_proxyoperation_import") in page
+
+
 def test_while_a_request_waits_its_author_reads_who_decides(
     provider: Client, head: Client, people: DataOperation
 ) -> None:
