@@ -41,8 +41,9 @@ def test_the_admin_has_the_names_of_1_99x(cast: Cast, operation: DataOperation) 
     data = posted(operation, client) | {"legacy_name": "_wilayah", "parameters-0-legacy_name": "kode wil"}
     assert client.post(address(operation), data).status_code == 302
     assert Operation.objects.get(pk=operation.pk).legacy_name == "_wilayah"
-    assert Parameter.objects.get(name="kode_wilayah").legacy_name == "kode wil"
+    of_draft = Parameter.objects.filter(operation__draft_of=operation.pk, name="kode_wilayah")
+    assert of_draft.get().legacy_name == "kode wil"
     refused = client.post(address(operation), data | {"parameters-0-legacy_name": "TAHUN"})
     assert refused.status_code == 200
     assert "Dua parameter akan bernama tahun" in refused.content.decode()
-    assert Parameter.objects.get(name="kode_wilayah").legacy_name == "kode wil"
+    assert of_draft.get().legacy_name == "kode wil"

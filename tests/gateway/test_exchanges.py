@@ -77,9 +77,13 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
     with sqlite3.connect(table) as made:
         made.execute("CREATE TABLE orang (nomor INTEGER PRIMARY KEY, nama TEXT)")
         made.executemany("INSERT INTO orang (nama) VALUES (?)", [(name,) for name in NAMES])
+        made.execute("CREATE TABLE tabel_rahasia (nama TEXT)")
     made.close()
     more = {"TABLE": str(table), "WEB_CONCURRENCY": "1", "MANTRA_LEGACY_FOLDERS": "mantra,gsb,layanan/gsb"}
     with Bus(var, bundle(), **more) as running:
+        with sqlite3.connect(table) as changed:  # what was published breaks afterwards
+            changed.execute("DROP TABLE tabel_rahasia")
+        changed.close()
         yield running
 
 

@@ -63,7 +63,6 @@ def test_s6_a_deleted_operation_is_one_row_and_no_sample_is_named(marked: Marked
         "parametermapping",
         "proxyoperation",
         "servicedescription",
-        "upstream",
     ]
     assert not LogEntry.objects.filter(object_repr__contains="contoh").exists()
 
