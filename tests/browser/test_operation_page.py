@@ -82,6 +82,9 @@ def test_tabs_by_keyboard_and_over_a_save(provider: Page, cast: cast_module.Cast
     provider.locator("#submit-row button[name=_continue]").click()
     expect(provider.locator("#part-access")).to_be_visible()
     assert shown(provider) == ["access"]
+    # The message about what was saved is in sight.
+    provider.wait_for_load_state("load")
+    assert provider.evaluate("new Promise(done => requestAnimationFrame(() => done(scrollY)))") == 0
 
     provider.locator("[data-tab-word=callers]").click()
     expect(provider.locator("#callers")).to_contain_text("kons/app")
