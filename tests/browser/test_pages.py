@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from dataservices.models import DataOperation
 from proxyservices.models import ProxyOperation
-from registry.models import CallRecord, Operation
+from registry.models import CallRecord, Operation, PublishRequest
 from tests import cast as cast_module
 from tests.admin.conftest import MarkedAgency, make_agency
 from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
@@ -33,7 +33,9 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     """Yield the addresses of each model's list, its form for a new row, and a row's page."""
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
-        if not isinstance(row, (CallRecord, Operation)) or isinstance(row, (DataOperation, ProxyOperation)):
+        if not isinstance(row, (CallRecord, PublishRequest, Operation)) or isinstance(
+            row, (DataOperation, ProxyOperation)
+        ):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry)
@@ -67,7 +69,7 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
     for tab in page.locator("[data-tabs=page] [role=tab]").all()[1:]:
         tab.click()
         page.wait_for_function("!document.querySelector('.htmx-request')")
-        wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page)]
+        wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page, within="[role=tabpanel]")]
     for (size, scheme), rules in VISITS.items():
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
