@@ -453,9 +453,12 @@ class WizardDraft(models.Model):
 
     @property
     def summary(self) -> str:
-        """One line for the list of unfinished ones: the title, else the source."""
+        """One line for the list of unfinished ones: the title, else the source and its tables."""
         title = str(self.data.get("operation", {}).get("title") or "")
-        return title or (str(self.source) if self.source else gettext("Without a source yet"))
+        if title or not self.source:
+            return title or gettext("Without a source yet")
+        tables = self.data.get("query", {}).get("tables", [])
+        return " · ".join([str(self.source), *(str(table["name"]) for table in tables)])
 
     @classmethod
     def of(cls, user: User) -> models.QuerySet[WizardDraft]:

@@ -19,6 +19,7 @@ from dataservices.models import DataOperation, DataSource
 from dataservices.unsaved import AuthoringError, UnsavedQuery
 from registry import personal_data
 from registry.lookups import look_up
+from registry.models import Operation
 from registry.publishing import WHOLE_ROW, PublishedKind
 from registry.versions import Change, Definition
 
@@ -130,8 +131,11 @@ def _described(query: UnsavedQuery) -> list[str] | AuthoringError:
 def _seen(change: Change) -> Mapping[str, str]:
     """Return the columns whose first values are NIK, KK or NPWP, whatever they are called.
 
-    None are known where callers must give a value, and where the source gives no rows now.
+    None are known where callers must give a value, and where the source gives no rows now. An operator's bundle may
+    have many queries, and an operator who has read it: they are not run.
     """
+    if change.user is None or _was_open(change):
+        return {}
     row = DataOperation.objects.select_related("source__agency").get(pk=change.row.pk)
     if row.writes or not sql.is_query(row.sql, row.dialect):
         return {}
@@ -140,6 +144,12 @@ def _seen(change: Change) -> Mapping[str, str]:
         return look_up(*_asked("values", query), lambda: _identifiers(query), AuthoringError)
     except AuthoringError:  # _result() has told, where it matters
         return {}
+
+
+def _was_open(change: Change) -> bool:
+    """Return True if everybody gets the same already."""
+    old = change.old
+    return old is not None and old["columns"]["access"] == Operation.Access.OPEN and _is_same_query(old, change.new)
 
 
 def _identifiers(query: UnsavedQuery) -> dict[str, str]:

@@ -38,4 +38,15 @@ def _restricts(definition: Definition) -> bool:
     return bool(definition["columns"]["style"] != ProxyOperation.Style.PASS_THROUGH)
 
 
-KIND = PublishedKind(limits=("max_body_bytes",), origins=_origins, query=_query, restricts=_restricts, words=_words)
+def _forwards(definition: Definition) -> bool:
+    return not _restricts(definition) and bool(definition["columns"]["forward_credentials"])
+
+
+KIND = PublishedKind(
+    limits=("max_body_bytes",),
+    origins=_origins,
+    query=_query,
+    restricts=_restricts,
+    forwards=_forwards,
+    words=_words,
+)

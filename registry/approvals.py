@@ -43,8 +43,8 @@ class ApprovalNeeded(NotPublishable):
     def __init__(self) -> None:
         super().__init__(
             gettext(
-                "A second person of the agency must approve this, because callers get (more) personal data. Write what "
-                "it is for."
+                "A second person of the agency must approve this, because callers get (more) personal data, or a "
+                "backend gets their access keys. Write what it is for."
             )
         )
 

@@ -50,6 +50,8 @@ class PublishedKind:
     seen: Callable[[Change], Mapping[str, str]] = lambda _change: {}
     #: Returns False for a definition whose responses go out whole, whatever columns are declared.
     restricts: Callable[[Definition], bool] = lambda _definition: True
+    #: Returns True for a definition by which callers' own credentials are sent on.
+    forwards: Callable[[Definition], bool] = lambda _definition: False
     #: Returns words that tell what the data is about, where its columns do not.
     words: Callable[[Definition], Iterable[str]] = lambda _definition: ()
 
@@ -83,6 +85,8 @@ class Publication:
     behind: Mapping[str, Collection[str]] = field(default_factory=dict)
     #: False: the response goes out as it came, whatever columns are declared.
     restricted: bool = True
+    #: The origins get the credentials of callers.
+    forwards: bool = False
     #: Names of personal data that the response may have, where nobody knows its columns, or what they are built from.
     suspected: frozenset[str] = field(default_factory=frozenset)
 
@@ -146,6 +150,7 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
         query=rules.query(definition),
         complete=complete,
         restricted=restricted,
+        forwards=rules.forwards(definition),
         identifying=frozenset(row["name"] for row in rows if row["type"] in _IDENTIFYING and row["name"] in known),
         behind={name: tuple(found) for name in known if (found := _behind(name, built or {}))},
         suspected=frozenset(word for word in words if word == WHOLE_ROW or _is_recognised(word)),
@@ -211,6 +216,9 @@ def _questions(old: Publication | None, new: Publication) -> dict[tuple[str, ...
     if new.personal and not new.filters:
         text = gettext("Callers can fetch all rows with %(names)s, because no parameter is required. Write why.")
         found["list", *new.personal] = text % _names(new.labels(new.personal))
+    if new.forwards:
+        text = gettext("The backend gets the access keys of callers, which open other operations too. Write why.")
+        found["credentials", *sorted(new.origins)] = text
     plain = [name for name in new.identifiers if new.columns[name] not in _PERSONAL]
     plain += [
         name for name, classification in new.columns.items()
@@ -256,8 +264,11 @@ def widenings(old: Publication, new: Publication) -> list[str]:
 def needs_second_person(old: Publication | None, new: Publication) -> bool:
     """Return True if a second person must approve ``new``: it has personal data and is new, or gives callers more.
 
+    It also must be approved that callers' credentials go to a backend: whoever has it could call in their name.
     ``old`` is what callers get now; None if nothing is published.
     """
+    if new.forwards and (old is None or not old.forwards or bool(new.origins - old.origins)):
+        return True
     if old is None:
         return bool(new.personal)
     return bool(new.personal or old.personal) and bool(widenings(old, new))

@@ -111,8 +111,8 @@ class ProxyOperationAdmin(ImportPage, SamplesPage, OperationAdmin):
 
     def _chosen_backend(self, request: HttpRequest) -> Backend | None:
         """Return the backend that was made for this form, None if none was."""
-        rows = tenancy.referable(ProxyOperation, "backend", request.user)
-        return rows.filter(pk=number_of(request.GET.get("backend", ""))).first()
+        number = number_of(request.GET.get("backend", ""))
+        return tenancy.referable(ProxyOperation, "backend", request.user).filter(pk=number).first() if number else None
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

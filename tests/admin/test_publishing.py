@@ -15,6 +15,7 @@ from proxyservices.models import ProxyOperation
 from registry.models import Field, Operation, PublishRequest
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
+from tests.admin.operation_forms import address, form_of, said, save
 from tests.cast import Cast
 from tests.proxy.publishing import publish_proxy
 
@@ -41,34 +42,6 @@ def people(cast: Cast) -> DataOperation:
     Field.objects.create(operation=row, name="id", classification="public")
     Field.objects.create(operation=row, name="nama", position=1, classification="personal")
     return row
-
-
-def address(operation: Operation, word: str = "change") -> str:
-    kind = "dataservices_dataoperation" if operation.kind == "data" else "proxyservices_proxyoperation"
-    return reverse(f"admin:{kind}_{word}", args=(operation.pk,))
-
-
-def form_of(client: Client, operation: Operation) -> dict[str, Any]:
-    """Return what a browser would post if nothing was changed on the operation's page."""
-    context = client.get(address(operation)).context
-    data = {"version_seen": context["version_seen"]}
-    forms = [context["adminform"].form]
-    for inline in context["inline_admin_formsets"]:
-        forms += [inline.formset.management_form, *inline.formset.forms]
-    for form in forms:
-        for bound in form:
-            value = bound.value()
-            if value is not None and value is not False:
-                data[bound.html_name] = "on" if value is True else value
-    return data
-
-
-def save(client: Client, operation: Operation, data: dict[str, Any], **changes: Any) -> Any:
-    return client.post(address(operation), {**data, **changes}, follow=True)
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def publish(client: Client, operation: Operation, reason: str = "") -> Any:
@@ -112,10 +85,19 @@ def test_the_first_page_shows_what_waits_for_a_decision(
     page = head.get(first).content.decode()
     assert 'id="inbox"' in page
     assert page_of(request) in page
-    for other in (provider, sign_in("Head", cast.consumer, username="lain"), sign_in("Supervisor", username="pengawas")):
+    for other in (
+        provider,
+        sign_in("Head", cast.consumer, username="lain"),
+        sign_in("Supervisor", username="pengawas"),
+    ):
         assert 'id="inbox"' not in other.get(first).content.decode()
     decide(head, request, "approve", "Setuju")
     assert 'id="inbox"' not in head.get(first).content.decode()
+
+
+def test_the_first_page_leads_a_publisher_to_the_import(cast: Cast, sign_in: SignIn) -> None:
+    page = sign_in("Publisher", cast.provider).get(reverse("admin:index")).content.decode()
+    assert reverse("admin:proxyservices_proxyoperation_import") in page
 
 
 def test_while_a_request_waits_its_author_reads_who_decides(
@@ -314,4 +296,14 @@ def test_who_asks_by_nik_gets_personal_data(cast: Cast, sign_in: SignIn, head: C
     publish(publisher, row, "uji")
     row.refresh_from_db()
     assert row.state == "draft"
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()
+
+
+def test_the_keys_of_callers_are_not_collected_by_one_person(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat")
+    save(publisher, row, form_of(publisher, row), forward_credentials="on")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert not row.forward_credentials
     assert PublishRequest.waiting().filter(operation=row.pk).exists()

@@ -47,6 +47,7 @@ def test_a_change_is_looked_at_published_and_taken_back(browser: Browser, live_s
     clerk.fill(".cm-content", "SELECT id,\n  nama\nFROM orang\nWHERE id = :id")
     clerk.click(page.get_by_role("button", name="Simpan", exact=True))
     expect(page.get_by_text("Draf v2 tersimpan; pemanggil tetap menerima v1.")).to_be_visible()
+    clerk.click(".mantra-fold > summary")
     clerk.fill("#id_p_id", "1")
     clerk.click("#try_button")
     expect(page.get_by_role("columnheader", name="nama", exact=True)).to_be_visible()

@@ -63,6 +63,15 @@ def test_a_response_that_nothing_limits_is_never_open() -> None:
     assert "style" in text
 
 
+def test_a_backend_gets_the_keys_of_callers_only_with_a_reason_and_a_second_person() -> None:
+    forwarding = replace(REGION, forwards=True)
+    assert needs_second_person(None, forwarding) and needs_second_person(REGION, forwarding)
+    assert len(questions(REGION, forwarding)) == 1
+    assert not needs_second_person(forwarding, forwarding)
+    assert needs_second_person(forwarding, replace(forwarding, origins=frozenset({"bps/lain"})))
+    assert questions(forwarding, forwarding) == []
+
+
 def test_what_is_suspected_needs_a_second_person() -> None:
     assert needs_second_person(None, replace(REGION, columns={}, complete=False, suspected=frozenset({"nik"})))
     assert not needs_second_person(None, replace(REGION, columns={}, complete=False))

@@ -426,6 +426,14 @@ def test_unfinished_ones_are_counted(wizard: Wizard, source: DataSource, clerk: 
     assert str(MAX_WIZARD_DRAFTS) in wizard.client.get(reverse("wizard")).content.decode()
 
 
+def test_an_unfinished_one_is_known_by_its_tables(wizard: Wizard, source: DataSource) -> None:
+    wizard.choose(source)
+    listed = wizard.client.get(reverse("wizard"), follow=True).content.decode()
+    names = [table["name"] for table in WizardDraft.objects.get(step__gt=1).data["query"]["tables"]]
+    assert names
+    assert " · ".join([str(source), *names]) in listed
+
+
 def test_a_step_that_was_not_reached_leads_back(wizard: Wizard, source: DataSource) -> None:
     wizard.choose(source)
     assert wizard.client.get(wizard.address(4))["Location"] == wizard.address(2)
