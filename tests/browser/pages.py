@@ -96,16 +96,19 @@ def _axe() -> str:
     return (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 
 
-def accessibility(page: Page, rules: Iterable[str] = ()) -> list[str]:
+def accessibility(page: Page, rules: Iterable[str] = (), within: str = "") -> list[str]:
     """Return what axe finds on a page that stops people, one line for each rule: impact, rule, first places.
 
-    ``rules``: only these; without them all.
+    ``rules``: only these; without them all. ``within``: only what is visible in these elements, a CSS selector.
     """
-    page.evaluate(_axe())
+    if not page.evaluate("'axe' in window"):  # half a megabyte: once for each page
+        page.evaluate(_axe())
     options: dict[str, Any] = {"resultTypes": ["violations"]}
     if rules:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
-    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    found = page.evaluate("([within, options]) => axe.run(within || document, options)", [within, options])[
+        "violations"
+    ]
     return [_line(each) for each in found if each["impact"] in STOPPING]
 
 
