@@ -453,9 +453,13 @@ class WizardDraft(models.Model):
 
     @property
     def summary(self) -> str:
-        """One line for the list of unfinished ones: the title, else the source."""
-        title = str(self.data.get("operation", {}).get("title") or "")
-        return title or (str(self.source) if self.source else gettext("Without a source yet"))
+        """One line for the list of unfinished ones: the title, else the source and the tables."""
+        if title := str(self.data.get("operation", {}).get("title") or ""):
+            return title
+        if self.source is None:
+            return gettext("Without a source yet")
+        tables = [str(each["name"]) for each in self.data.get("query", {}).get("tables", ())]
+        return f"{self.source}: {', '.join(tables)}" if tables else str(self.source)
 
     @classmethod
     def of(cls, user: User) -> models.QuerySet[WizardDraft]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from adapters import missing_driver
 from dataservices.models import engines
 from mantra import health_board
+from registry import approvals
 
 HISTORY = _("History")
 #: Group → its pages as (title, icon, page, the required permission or "").
@@ -83,11 +84,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the engines and the first steps to the context of the admin's first page."""
+    """Add the engines, the first steps and the number of waiting requests to the context of the admin's first page."""
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
     if request.user.has_perm(WIZARD):
         context["wizard"] = reverse("wizard")
+    context["waiting"] = approvals.waiting_for(request.user).count()  # type: ignore[arg-type]
     context["steps"] = [
         (text, reverse(f"admin:{page}_add")) for text, page, permission in STEPS if request.user.has_perm(permission)
     ]

@@ -167,6 +167,15 @@ def may_decide(user: tenancy.AnyUser, request: PublishRequest) -> bool:
     )
 
 
+def waiting_for(user: User) -> QuerySet[PublishRequest]:
+    """Return the requests that wait for a decision of ``user``: those that may_decide() is true of."""
+    if not user.has_perm("registry.decide_publishrequest") or tenancy.is_supervisor(user):
+        return PublishRequest.objects.none()
+    kinds = [kind for kind, right in VIEWING.items() if user.has_perm(right)]
+    waiting = PublishRequest.objects.filter(state=PublishRequest.State.WAITING, operation__kind__in=kinds)
+    return waiting.filter(operation__service__agency=user.agency_id).exclude(requested_by=user)
+
+
 @transaction.atomic
 def approve(request: PublishRequest, user: User, reason: str = "") -> OperationVersion | None:
     """Publish what was requested, and return its version. None: the draft has changed, and the request falls away.

@@ -108,6 +108,8 @@ def test_who_is_a_second_person(
     assert (user in approvals.second_persons(row, author)) is counts
     request = waiting_for(row, author)
     assert approvals.may_decide(user, request) is counts
+    assert approvals.waiting_for(user).exists() is counts
+    assert not approvals.waiting_for(author).exists()
     if not counts:
         for decide in (approvals.approve, approvals.reject):
             with pytest.raises(PermissionDenied):

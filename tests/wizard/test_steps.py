@@ -398,6 +398,7 @@ def test_an_administrator_works_for_the_agency_of_the_source(source: DataSource)
 
 def test_one_goes_on_where_one_was(wizard: Wizard, source: DataSource, clerk: User) -> None:
     wizard.to_last(source)
+    assert f"{source}: penduduk" in Wizard(clerk).start()
     wizard.post(4, title="Warga kota", service="new", service_title="Data", access="restricted")
     later = Wizard(clerk)  # another session
     page = later.start()
