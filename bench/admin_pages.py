@@ -1,20 +1,30 @@
 """How long the pages of the admin take in a large registry: ``python -m bench.admin_pages [OPERATIONS CALLS]``.
 
-Makes a registry in SQLite, in a temporary folder, and asks for each page three times. Prints the best time: the CPU's,
-which is the time on a machine without other work, since SQLite runs in the same process, and the clock's; the number of
-SQL queries, and the size in KiB. Ends with 1 if a page takes more of the CPU's time than the target.
+Makes a registry in SQLite, in a temporary folder, and asks for each page three times. Prints the machine's load and the
+best time: the CPU's, which is the time on a machine without other work, since SQLite runs in the same process, and the
+clock's; the number of SQL queries, and the size in KiB. Ends with 1 if a page takes more of the CPU's time than the
+target.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from registry.models import User
 
 OPERATIONS, CALLS = 10_000, 1_000_000
+#: Backends; versions of one operation; requests to publish; tables of one source, and uploaded ones.
+BACKENDS, VERSIONS, REQUESTS, TABLES = 2000, 500, 1000, 500
 #: Milliseconds that a page may take.
 TARGET = 500
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +74,84 @@ def fill(operations: int, calls: int) -> None:
         cursor.execute("ANALYZE")
 
 
+def fill_backends() -> None:
+    """Make backends with two servers each, whose states two observers have told, and an operation for each of 40."""
+    from django.utils import timezone
+
+    from proxyservices.models import Backend, BackendServer, ProxyOperation, ServerState
+
+    Backend.objects.bulk_create(
+        Backend(agency_id=1 + number % 60, code=f"tujuan{number}", credential_kind="none") for number in range(BACKENDS)
+    )
+    BackendServer.objects.bulk_create(
+        BackendServer(backend_id=pk, url=f"https://{place}.contoh.go.id/{pk}")
+        for pk in Backend.objects.values_list("pk", flat=True)
+        for place in ("satu", "dua")
+    )
+    ServerState.objects.bulk_create(
+        ServerState(
+            server_id=pk, observer=observer, breaker="open" if pk % 100 == 0 else "closed", since=timezone.now()
+        )
+        for pk in BackendServer.objects.values_list("pk", flat=True)
+        for observer in ("web:1", "web:2")
+    )
+    first = Backend.objects.order_by("pk").first()
+    for number in range(40):
+        ProxyOperation.objects.create(service_id=1, code=f"proksi{number}", style="rest", backend=first)
+
+
+def fill_versions(user: User) -> None:
+    """Make versions of the first operation, and requests to publish the other ones."""
+    from dataservices.models import DataOperation
+    from registry import versions
+    from registry.models import OperationVersion, PublishRequest
+
+    operation = DataOperation.objects.order_by("pk")[0]
+    definition = versions.definition(operation)
+    OperationVersion.objects.bulk_create(
+        OperationVersion(
+            operation=operation, number=number, origin="admin",
+            definition={**definition, "columns": {**definition["columns"], "title": f"Versi {number}"}},
+        )
+        for number in range(1, VERSIONS + 1)
+    )  # fmt: skip
+    PublishRequest.objects.bulk_create(
+        PublishRequest(operation_id=number, digest="0" * 64, requested_by=user, reason="uji")
+        for number in range(1, REQUESTS + 1)
+    )
+
+
+def fill_tables(user: User, client: Client) -> dict[str, str]:
+    """Make a source of many tables, uploaded tables, and unfinished publications of the source.
+
+    Return the addresses of the pages that show them, by name.
+    """
+    from django.urls import reverse
+
+    from dataservices.models import DataSource, UploadedTable, UploadVersion, WizardDraft
+
+    source = DataSource.objects.order_by("pk")[0]
+    folder = Path(os.environ["MANTRA_SOURCE_FILE_DIRS"]) / source.agency.code
+    folder.mkdir()
+    with sqlite3.connect(folder / source.database) as made:
+        for number in range(TABLES):
+            columns = ", ".join(f"kolom{place} TEXT" for place in range(20))
+            made.execute(f"CREATE TABLE tabel{number} (id INTEGER PRIMARY KEY, {columns})")
+    UploadedTable.objects.bulk_create(
+        UploadedTable(source_id=1 + number % 60, name=f"unggahan{number}", title="Unggahan") for number in range(TABLES)
+    )
+    UploadVersion.objects.bulk_create(
+        UploadVersion(table=table, number=1, stored=f"{table.pk}", file_name="a.csv", size=1, rows=1, user="bench")
+        for table in UploadedTable.objects.all()
+    )
+    empty, chosen = (
+        reverse("wizard_step", args=(WizardDraft.objects.create(owner=user, source=source, step=2).key, 2))
+        for _ in "12"
+    )
+    client.post(chosen, {"do": "main:tabel0"})
+    return {"publish data, step 2": empty, "publish data, a table chosen": chosen}
+
+
 def measure() -> bool:
     """Print a line for each page. Return True if all are within the target."""
     from django.db import connection
@@ -74,10 +162,15 @@ def measure() -> bool:
     from tests.admin.pages import pages
 
     client = Client(SERVER_NAME="localhost")
-    client.force_login(User.objects.create_superuser("bench", is_staff=True))
+    user = User.objects.create_superuser("bench", is_staff=True)
+    client.force_login(user)
+    fill_backends()
+    fill_versions(user)
+    more = fill_tables(user, client)
     within = True
+    print(f"load {' '.join(f'{each:.1f}' for each in os.getloadavg())}")
     print(f"{'page':32} {'CPU ms':>6} {'ms':>6} {'SQL':>4} {'KiB':>6}")
-    for name, address in pages().items():
+    for name, address in {**pages(), **more}.items():
         found = []
         for _turn in range(3):
             with CaptureQueriesContext(connection) as captured:

@@ -36,8 +36,8 @@ def engines() -> list[tuple[str, str]]:
     return [(engine, adapter_class(engine).label) for engine in ADAPTERS]
 
 
-#: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit.
-MAX_SQL, MAX_OPTIONS, MAX_ROWS = 50_000, 10_000, 10_000_000
+#: Characters of an operation's SQL, and of a source's options as JSON; the highest row limit, and the rows of a page.
+MAX_SQL, MAX_OPTIONS, MAX_ROWS, MAX_PAGE_SIZE = 50_000, 10_000, 10_000_000, 10_000
 
 
 #: The database of a source that has an agency's uploaded tables, and the name of its file in the source's folder.
@@ -234,7 +234,7 @@ class DataOperation(Operation):
     page_size = models.PositiveIntegerField(
         _("rows per page"),
         default=0,
-        validators=[MaxValueValidator(10_000)],
+        validators=[MaxValueValidator(MAX_PAGE_SIZE)],
         help_text=_(
             "0: no pages. Otherwise the SQL must use :limit and :offset, for example at its end LIMIT :limit OFFSET "
             ":offset; on SQL Server and Oracle OFFSET :offset ROWS FETCH NEXT :limit ROWS ONLY."
@@ -453,13 +453,12 @@ class WizardDraft(models.Model):
 
     @property
     def summary(self) -> str:
-        """One line for the list of unfinished ones: the title, else the source and the tables."""
-        if title := str(self.data.get("operation", {}).get("title") or ""):
-            return title
-        if self.source is None:
-            return gettext("Without a source yet")
-        tables = [str(each["name"]) for each in self.data.get("query", {}).get("tables", ())]
-        return f"{self.source}: {', '.join(tables)}" if tables else str(self.source)
+        """One line for the list of unfinished ones: the title, else the source and its tables."""
+        title = str(self.data.get("operation", {}).get("title") or "")
+        if title or not self.source:
+            return title or gettext("Without a source yet")
+        tables = self.data.get("query", {}).get("tables", [])
+        return " · ".join([str(self.source), *(str(table["name"]) for table in tables)])
 
     @classmethod
     def of(cls, user: User) -> models.QuerySet[WizardDraft]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from adapters import adapter_class
 from dataservices import sql
-from dataservices.authoring import column_names
+from dataservices.authoring import column_names, run
 from dataservices.models import DataOperation, DataSource
 from dataservices.unsaved import AuthoringError, UnsavedQuery
+from registry import personal_data
 from registry.lookups import look_up
-from registry.publishing import PublishedKind
+from registry.models import Operation
+from registry.publishing import WHOLE_ROW, PublishedKind
 from registry.versions import Change, Definition
 
 #: What decides about the columns of a result.
@@ -33,6 +38,29 @@ def _query(definition: Definition) -> str:
     source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
     text: str = columns["sql"]
     return text if source is None else sql.normalised(text, adapter_class(source.engine).dialect)
+
+
+def _built_from(definition: Definition) -> Mapping[str, Collection[str]] | None:
+    """Return the columns of the result with the columns that they are built from; None if the SQL cannot be read."""
+    columns = definition["columns"]
+    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
+    if source is None:
+        return None
+    dialect = adapter_class(source.engine).dialect
+    try:
+        return sql.built_from(sql.parse(columns["sql"], dialect), dialect)
+    except sql.TemplateError:
+        return None
+
+
+def _words(definition: Definition) -> Iterable[str]:
+    """Return the names in the result and behind it; all words of the SQL if nobody knows these."""
+    columns, built = definition["columns"], _built_from(definition)
+    if built is None:
+        return re.findall(r"\w+", columns["sql"])
+    # What RETURNING * gives is not looked up.
+    whole = [WHOLE_ROW] if columns["writes"] and "*" in columns["sql"] else []
+    return itertools.chain(whole, built, *built.values())
 
 
 # ---------------------------------------------------------------------------------------- the result
@@ -71,10 +99,8 @@ def _looked_up(row: DataOperation, needed: bool) -> list[str] | None:
     which may be down, or not open to the new server yet.
     """
     query = UnsavedQuery(row.source, row.sql, tuple(row.parameters.all()), row.page_size)
-    source = json.dumps([row.source.engine, row.source.settings()], sort_keys=True, default=str)
-    wanted = ("columns", row.sql, row.page_size, *((each.name, each.type, each.default) for each in query.parameters))
     try:
-        found = look_up(source, wanted, lambda: _described(query), AuthoringError)
+        found = look_up(*_asked("columns", query), lambda: _described(query), AuthoringError)
     except AuthoringError as error:
         if not needed:
             return None
@@ -85,6 +111,13 @@ def _looked_up(row: DataOperation, needed: bool) -> list[str] | None:
     return found
 
 
+def _asked(what: str, query: UnsavedQuery) -> tuple[str, tuple[Any, ...]]:
+    """Return what look_up() knows a question about a query by: the source, and what is wanted of it."""
+    source = json.dumps([query.source.engine, query.source.settings()], sort_keys=True, default=str)
+    parameters = ((each.name, each.type, each.default) for each in query.parameters)
+    return source, (what, query.sql, query.page_size, *parameters)
+
+
 def _described(query: UnsavedQuery) -> list[str] | AuthoringError:
     """Return the columns, or why the SQL cannot run. Raises AuthoringError if the source cannot be asked."""
     try:
@@ -93,6 +126,47 @@ def _described(query: UnsavedQuery) -> list[str] | AuthoringError:
         if error.findings[0].kind == "source":
             raise
         return error
+
+
+def _seen(change: Change) -> Mapping[str, str]:
+    """Return the columns whose first values are NIK, KK or NPWP, whatever they are called.
+
+    None are known where callers must give a value, and where the source gives no rows now. An operator's bundle may
+    have many queries, and an operator who has read it: they are not run.
+    """
+    if change.user is None or _was_open(change):
+        return {}
+    row = DataOperation.objects.select_related("source__agency").get(pk=change.row.pk)
+    if row.writes or not sql.is_query(row.sql, row.dialect):
+        return {}
+    query = UnsavedQuery(row.source, row.sql, tuple(row.parameters.all()), row.page_size)
+    try:
+        return look_up(*_asked("values", query), lambda: _identifiers(query), AuthoringError)
+    except AuthoringError:  # _result() has told, where it matters
+        return {}
+
+
+def _was_open(change: Change) -> bool:
+    """Return True if everybody gets the same already."""
+    old = change.old
+    return old is not None and old["columns"]["access"] == Operation.Access.OPEN and _is_same_query(old, change.new)
+
+
+def _identifiers(query: UnsavedQuery) -> dict[str, str]:
+    try:
+        outcome = run(query, {})
+    except AuthoringError as error:
+        if error.findings[0].kind == "source":
+            raise
+        return {}
+    found = {
+        column.name: personal_data.recognize(column.name, [row[place] for row in outcome.rows])
+        for place, column in enumerate(outcome.columns)
+    }
+    return {
+        name: each.kind.lower() for name, each in found.items()
+        if each is not None and each.kind in personal_data.IDENTIFIERS and each.certainty == personal_data.CERTAIN
+    }  # fmt: skip
 
 
 def _position(line: int | None, column: int | None, text: str) -> str:
@@ -113,4 +187,12 @@ def _missing_message(name: str, columns: Collection[str]) -> str:
     return text % {"name": name, "columns": ", ".join([*listed[:20], *(["…"] if len(listed) > 20 else [])])}
 
 
-KIND = PublishedKind(limits=("max_rows", "page_size"), origins=_origins, query=_query, result=_result)
+KIND = PublishedKind(
+    limits=("max_rows", "page_size"),
+    origins=_origins,
+    query=_query,
+    result=_result,
+    seen=_seen,
+    built_from=_built_from,
+    words=_words,
+)

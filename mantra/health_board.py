@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,6 +20,7 @@ from dataservices import connection_test
 from dataservices import health as source_health
 from dataservices.models import DataSource
 from proxyservices.health import advice, summary
+from proxyservices.health.summary import BackendSummary
 from proxyservices.models import Backend
 from registry import tenancy
 
@@ -34,12 +36,27 @@ STATES: dict[str, tuple[int, Any, str]] = {
     "healthy": (3, _("healthy"), "yes"),
     "unknown": (4, _("not called recently"), "mute"),
 }
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The state of a backend or a source. ``found``: what is known of it, None if nobody called it lately."""
+
+    kind: str
+    pk: int
+    state: str = "unknown"
+    since: datetime | None = None
+    found: BackendSummary | source_health.Summary | None = None
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """The worst first; among equals, what began last."""
+        return STATES[self.state][0], -self.since.timestamp() if self.since else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A backend or a source on the board. ``error``: its last failure in plain words; ``detail``: where and what."""
+    """A line of the board. ``error``: the last failure in plain words; ``detail``: where and what."""
 
     kind: str
     name: str
@@ -58,58 +75,59 @@ class Line:
     def colour(self) -> str:
         return STATES[self.state][2]
 
-    @property
-    def order(self) -> tuple[Any, ...]:
-        """The worst first; among equals, what began last."""
-        return STATES[self.state][0], -(self.since or _LONG_AGO).timestamp() if self.since else 0.0, self.name
-
 
 def may_open(user: Any) -> bool:
     """Return True if a user may see backends or sources."""
     return bool(user.has_perm("proxyservices.view_backend") or user.has_perm("dataservices.view_datasource"))
 
 
-def lines(user: Any) -> list[Line]:
+def entries(user: Any) -> list[Entry]:
     """Return the board of a user, the worst first. Of those that nobody called lately there are MOST of each kind."""
-    found: list[Line] = []
+    found: list[Entry] = []
     if user.has_perm("proxyservices.view_backend"):
-        found += _backends(user)
+        backends = tenancy.visible(Backend.objects.all(), user)
+        known = summary.backends(backends)
+        found += [Entry("backend", pk, each.state, each.summary.since, each) for pk, each in known.items()]
+        found += _uncalled("backend", backends, known)
     if user.has_perm("dataservices.view_datasource"):
-        found += _sources(user)
-    return sorted(found, key=lambda line: line.order)
+        sources = tenancy.visible(DataSource.objects.all(), user)
+        states = source_health.live(sources.order_by().values("pk"))
+        found += [Entry("source", pk, each.state, each.since, each) for pk, each in states.items()]
+        found += _uncalled("source", sources, states)
+    return sorted(found, key=lambda entry: entry.order)
 
 
-def _backends(user: Any) -> Iterator[Line]:
-    rows = tenancy.visible(Backend.objects.select_related("agency"), user)
-    states = summary.backends(rows)
-    known = rows.in_bulk(list(states))
-    for pk, of_backend in states.items():
-        server, worst = of_backend.server, of_backend.summary
-        failure = advice.failure_name(worst.phase, worst.reason)
-        yield Line(
-            "backend",
-            str(known[pk]),
-            reverse("admin:proxyservices_backend_change", args=(pk,)),
-            of_backend.state,
-            worst.since,
-            advice.advise(worst.phase, worst.reason) if worst.phase else failure,
-            worst.failed_at,
-            f"{server.url} · {failure}" if failure else "",
-        )
-    for row in rows.exclude(pk__in=known)[:MOST]:
-        yield Line("backend", str(row), reverse("admin:proxyservices_backend_change", args=(row.pk,)), "unknown")
+def _uncalled(kind: str, rows: QuerySet[Any], known: Collection[int]) -> list[Entry]:
+    return [Entry(kind, pk) for pk in rows.exclude(pk__in=list(known)).values_list("pk", flat=True)[:MOST]]
 
 
-def _sources(user: Any) -> Iterator[Line]:
-    rows = tenancy.visible(DataSource.objects.select_related("agency"), user)
-    states = source_health.live(rows.order_by().values("pk"))
-    known = rows.in_bulk(list(states))
-    for pk, state in states.items():
-        words = connection_test.advise(state.reason, known[pk]) if state.reason else ""
-        url = reverse("admin:dataservices_datasource_change", args=(pk,))
-        yield Line("source", str(known[pk]), url, state.state, state.since, words, state.failed_at)
-    for row in rows.exclude(pk__in=known)[:MOST]:
-        yield Line("source", str(row), reverse("admin:dataservices_datasource_change", args=(row.pk,)), "unknown")
+def lines(shown: Sequence[Entry]) -> list[Line]:
+    """Return the lines of entries. Only what is shown is read with its columns, and put into words."""
+    models: dict[str, type[Backend | DataSource]] = {"backend": Backend, "source": DataSource}
+    rows = {
+        kind: model._default_manager.select_related("agency").in_bulk([each.pk for each in shown if each.kind == kind])
+        for kind, model in models.items()
+    }
+    return [_line(each, rows[each.kind][each.pk]) for each in shown if each.pk in rows[each.kind]]
+
+
+def _line(entry: Entry, row: Any) -> Line:
+    page = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=(row.pk,))
+    begin = (entry.kind, str(row), page, entry.state, entry.since)
+    if isinstance(entry.found, BackendSummary):
+        return Line(*begin, *_words_of_backend(entry.found))
+    if entry.found is not None:
+        words = connection_test.advise(entry.found.reason, row) if entry.found.reason else ""
+        return Line(*begin, words, entry.found.failed_at)
+    return Line(*begin)
+
+
+def _words_of_backend(found: BackendSummary) -> tuple[str, datetime | None, str]:
+    """Return what is said of a backend's worst server: the error, its time, and where."""
+    worst = found.summary
+    failure = advice.failure_name(worst.phase, worst.reason)
+    words = advice.advise(worst.phase, worst.reason) if worst.phase else failure
+    return words, worst.failed_at, f"{found.server.url} · {failure}" if failure else ""
 
 
 @require_safe
@@ -117,13 +135,13 @@ def board(request: HttpRequest) -> HttpResponse:
     """Show the board. Its page polls it."""
     if not may_open(request.user):
         raise PermissionDenied
-    found = lines(request.user)
+    found = entries(request.user)
     context = {
         **admin.site.each_context(request),
         "title": TITLE,
-        "lines": found[:MOST],
+        "lines": lines(found[:MOST]),
         "more": len(found) - MOST,
-        "bad": sum(STATES[line.state][0] < STATES["healthy"][0] for line in found),
+        "bad": sum(STATES[entry.state][0] < STATES["healthy"][0] for entry in found),
         "address": request.path,
         "seconds": SECONDS,
     }

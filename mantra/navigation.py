@@ -60,6 +60,8 @@ GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str, str], ...]], ...] = (
     ),
 )  # fmt: skip
 
+#: Requests that the first page lists; their own page has all.
+MAX_INBOX = 10
 #: The right to open the wizard "Publish data".
 WIZARD = "dataservices.add_dataoperation"
 
@@ -79,40 +81,44 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         if title == HISTORY and health_board.may_open(request.user):
             items.insert(0, {"title": health_board.TITLE, "icon": "monitor_heart", "link": reverse("health_board")})
         if items:
-            groups.append({"title": title, "separator": True, "items": items})
+            groups.append({"title": title, "separator": bool(groups), "items": items})
     return groups
 
 
 def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the engines, the first steps and the number of waiting requests to the context of the admin's first page."""
+    """Add the engines, the first steps and what waits for the user's decision to the context of the first page."""
     if request.user.has_perm("dataservices.view_datasource"):
         context["engines"] = [(label, missing_driver(engine)) for engine, label in engines()]
     if request.user.has_perm(WIZARD):
         context["wizard"] = reverse("wizard")
-    context["waiting"] = approvals.waiting_for(request.user).count()  # type: ignore[arg-type]
+    context["inbox"] = approvals.inbox(request.user)[:MAX_INBOX]
     context["steps"] = [
-        (text, reverse(f"admin:{page}_add")) for text, page, permission in STEPS if request.user.has_perm(permission)
+        (text, reverse(f"admin:{page}")) for text, page, permission in STEPS if request.user.has_perm(permission)
     ]
     return context
 
 
 #: The steps to a first operation: (text, page, the required permission).
 STEPS: tuple[tuple[Any, str, str], ...] = (
-    (_("Register the agencies that offer or call operations."), "registry_agency", "registry.add_agency"),
-    (_("Create their users and give each user a role."), "registry_user", "registry.add_user"),
-    (_("Create a service. It groups operations under one name."), "registry_service", "registry.add_service"),
-    (_("Add a data source and test its connection."), "dataservices_datasource", "dataservices.add_datasource"),
+    (_("Register the agencies that offer or call operations."), "registry_agency_add", "registry.add_agency"),
+    (_("Create their users and give each user a role."), "registry_user_add", "registry.add_user"),
+    (_("Create a service. It groups operations under one name."), "registry_service_add", "registry.add_service"),
+    (_("Add a data source and test its connection."), "dataservices_datasource_add", "dataservices.add_datasource"),
     (
-        _("Write a data operation and try it. Publish it when the result is correct."), "dataservices_dataoperation",
-        "dataservices.add_dataoperation",
+        _("Write a data operation and try it. Publish it when the result is correct."),
+        "dataservices_dataoperation_add", "dataservices.add_dataoperation",
     ),
     (
-        _("Create a proxy operation for an existing web service."), "proxyservices_proxyoperation",
+        _("Import the WSDL or OpenAPI document of an existing web service: its operations become drafts."),
+        "proxyservices_proxyoperation_import", "proxyservices.add_proxyoperation",
+    ),
+    (
+        _("Without such a document: create a proxy operation yourself."), "proxyservices_proxyoperation_add",
         "proxyservices.add_proxyoperation",
     ),
     (_(
         "Register your application, the system that calls operations."
-    ), "registry_application", "registry.add_application"),
-    (_("Issue an access key for the application."), "registry_accesskey", "registry.add_accesskey"),
-    (_("Grant an application the right to call an operation."), "registry_grant", "registry.add_grant"),
+    ), "registry_application_add", "registry.add_application"),
+    (_("Issue an access key for the application."), "registry_accesskey_add", "registry.add_accesskey"),
+    (_("Grant an application the right to call an operation."), "registry_grant_add", "registry.add_grant"),
 )  # fmt: skip

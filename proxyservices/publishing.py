@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from proxyservices.models import ProxyOperation
 from proxyservices.styles import style_of
-from registry import versions
-from registry.models import SnapshotVersion, User
+from registry import approvals
+from registry.approvals import ReasonNeeded
+from registry.models import OperationVersion, PublishRequest, SnapshotVersion, User
 
 #: A word with which style_of() refuses an operation → what its author can do.
 BROKEN: dict[str, Any] = {
@@ -44,21 +45,32 @@ def problem_of(operation: ProxyOperation) -> str:
 
 
 @transaction.atomic
-def publish_together(operations: Sequence[ProxyOperation], user: User | None) -> None:
-    """Publish drafts: all of them, or none. Raises ValidationError with a sentence for each that cannot be."""
+def publish_together(
+    operations: Sequence[ProxyOperation], user: User, reason: str = ""
+) -> list[OperationVersion | PublishRequest]:
+    """Publish drafts, or request it where a second person must approve: all of them, or none.
+
+    Return the versions and the requests. Raises ReasonNeeded if nothing but a reason is missing, ValidationError with
+    a sentence for each that cannot be published.
+    """
     SnapshotVersion.lock()
-    problems = []
+    made, problems, questions = [], [], []
     for operation in operations:
         try:
-            _publish(operation, user)
+            made.append(_publish(operation, user, reason))
+        except ReasonNeeded as needed:
+            questions.append(f"{operation.code}: {' '.join(needed.messages)}")
         except ValidationError as error:
             problems.append(f"{operation.code}: {' '.join(error.messages)}")
     if problems:
         raise ValidationError(problems)
+    if questions:
+        raise ReasonNeeded(questions)
+    return made
 
 
 @transaction.atomic
-def _publish(operation: ProxyOperation, user: User | None) -> None:
+def _publish(operation: ProxyOperation, user: User, reason: str) -> OperationVersion | PublishRequest:
     if problem := problem_of(operation):
         raise ValidationError(problem)
-    versions.publish(operation, user)
+    return approvals.submit(operation, user, reason)

@@ -28,4 +28,25 @@ def _mapping(row: dict[str, Any]) -> str:
     return f"{row['location']} {row['name']} {row['parameter']}{constant}"
 
 
-KIND = PublishedKind(limits=("max_body_bytes",), origins=_origins, query=_query)
+def _words(definition: Definition) -> list[str]:
+    """Return the names of what callers give: who asks by NIK gets data of that person."""
+    rows = definition["lists"]
+    return [row["name"] for label in ("parameters", "mappings") for row in rows[label]]
+
+
+def _restricts(definition: Definition) -> bool:
+    return bool(definition["columns"]["style"] != ProxyOperation.Style.PASS_THROUGH)
+
+
+def _forwards(definition: Definition) -> bool:
+    return not _restricts(definition) and bool(definition["columns"]["forward_credentials"])
+
+
+KIND = PublishedKind(
+    limits=("max_body_bytes",),
+    origins=_origins,
+    query=_query,
+    restricts=_restricts,
+    forwards=_forwards,
+    words=_words,
+)

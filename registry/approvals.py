@@ -21,6 +21,10 @@ from registry.versions import Change
 from registry.versions.definition import plain
 
 Origin = OperationVersion.Origin
+#: The right to decide on publish requests.
+DECIDING = "registry.decide_publishrequest"
+#: Names that the author of a request is told.
+MAX_DECIDERS = 5
 #: Kind of operation → the right to view operations of that kind.
 VIEWING = {"data": "dataservices.view_dataoperation", "proxy": "proxyservices.view_proxyoperation"}
 
@@ -39,8 +43,8 @@ class ApprovalNeeded(NotPublishable):
     def __init__(self) -> None:
         super().__init__(
             gettext(
-                "A second person of the agency must approve this, because callers get (more) personal data. Write what "
-                "it is for."
+                "A second person of the agency must approve this, because callers get (more) personal data, or a "
+                "backend gets their access keys. Write what it is for."
             )
         )
 
@@ -55,6 +59,8 @@ def check(change: Change) -> None:
     kind = change.operation.kind
     old = publishing.publication(kind, change.old) if change.old is not None else None
     new = publishing.publication(kind, change.new, publishing.KINDS[kind].result(change))
+    if new.open:
+        new = publishing.with_seen(new, publishing.KINDS[kind].seen(change))
     if found := publishing.problems(new):
         raise NotPublishable(found)
     if not change.reason.strip() and (found := publishing.questions(old, new)):
@@ -69,9 +75,16 @@ def must_be_approved(change: Change, old: Publication | None, new: Publication) 
     if not publishing.needs_second_person(old, new) or not second_person_required(change.operation, change.user):
         return False
     last = PublishRequest.objects.filter(operation=change.operation.pk).first()
-    if last is None or last.state != PublishRequest.State.APPROVED:
+    if last is None or last.state != PublishRequest.State.APPROVED or last.digest != digest(change.new):
         return True
-    return bool(last.digest != digest(change.new))
+    return _is_superseded(last)
+
+
+def _is_superseded(approved: PublishRequest) -> bool:
+    """Return True if something else was put into force since an approval: it does not hold for going back."""
+    newest = OperationVersion.objects.filter(operation=approved.operation_id).order_by("-number").first()
+    since = newest is not None and approved.decided_at is not None and newest.published_at > approved.decided_at
+    return since and newest is not None and digest(newest.definition) != approved.digest
 
 
 def second_person_required(operation: Operation, user: User | None) -> bool:
@@ -92,9 +105,15 @@ def second_persons(operation: Operation, user: User | None) -> QuerySet[User]:
     return found.exclude(pk=user.pk) if user is not None else found
 
 
+def deciders(request: PublishRequest) -> list[str]:
+    """Return the names of users who may decide on a request, at most MAX_DECIDERS."""
+    found = second_persons(request.operation, request.requested_by).order_by("username")
+    return list(found.values_list("username", flat=True).distinct()[:MAX_DECIDERS])
+
+
 def _rights(operation: Operation) -> tuple[str, str]:
     """Return the rights that deciding takes: a provider decides on data operations, a head on all."""
-    return "registry.decide_publishrequest", VIEWING[operation.kind]
+    return DECIDING, VIEWING[operation.kind]
 
 
 def digest(definition: versions.Definition) -> str:
@@ -124,6 +143,22 @@ def submit(row: Operation, user: User, reason: str, origin: str = Origin.ADMIN) 
         return _request(row, user, reason)
 
 
+def revert(version: OperationVersion, user: User, reason: str) -> OperationVersion | PublishRequest:
+    """Publish an earlier version again, or request it if a second person must approve: it is the draft then.
+
+    Return the new version or the request. Raises what versions.revert() does.
+    """
+    try:
+        return versions.revert(version, user, reason)
+    except ApprovalNeeded as needed:
+        if version.operation.state == Operation.State.DRAFT:
+            raise  # it is its own draft, and what it consists of now would be lost
+        if not reason.strip():
+            raise ReasonNeeded(needed.messages) from None
+        with transaction.atomic():
+            return _request(versions.open_draft(version.operation, user, version), user, reason)
+
+
 @transaction.atomic
 def _request(row: Operation, user: User, reason: str) -> PublishRequest:
     SnapshotVersion.lock()
@@ -143,6 +178,18 @@ def waiting_request(operation: Operation) -> PublishRequest | None:
     """Return the request of an operation that waits for a decision, if its draft is still the one that it is about."""
     found = PublishRequest.waiting().filter(operation=operation.pk).select_related("operation", "requested_by").first()
     return found if found is not None and is_current(found) else None
+
+
+def inbox(user: tenancy.AnyUser) -> QuerySet[PublishRequest]:
+    """Return the requests that wait for a decision of ``user``, the oldest first."""
+    if not isinstance(user, User) or user.agency_id is None or tenancy.is_supervisor(user):
+        return PublishRequest.objects.none()
+    if not user.has_perm(DECIDING):
+        return PublishRequest.objects.none()
+    kinds = [kind for kind, right in VIEWING.items() if user.has_perm(right)]
+    asked = PublishRequest.waiting().filter(operation__service__agency=user.agency_id, operation__kind__in=kinds)
+    others = asked.exclude(requested_by=user).select_related("operation__service__agency", "requested_by")
+    return others.order_by("requested_at", "pk")
 
 
 def row_of(request: PublishRequest) -> Any:
@@ -165,15 +212,6 @@ def may_decide(user: tenancy.AnyUser, request: PublishRequest) -> bool:
         and user.pk != request.requested_by_id
         and user.has_perms(_rights(request.operation))
     )
-
-
-def waiting_for(user: User) -> QuerySet[PublishRequest]:
-    """Return the requests that wait for a decision of ``user``: those that may_decide() is true of."""
-    if not user.has_perm("registry.decide_publishrequest") or tenancy.is_supervisor(user):
-        return PublishRequest.objects.none()
-    kinds = [kind for kind, right in VIEWING.items() if user.has_perm(right)]
-    waiting = PublishRequest.objects.filter(state=PublishRequest.State.WAITING, operation__kind__in=kinds)
-    return waiting.filter(operation__service__agency=user.agency_id).exclude(requested_by=user)
 
 
 @transaction.atomic

@@ -175,8 +175,8 @@ QUOTA_EXCEEDED = _row(
     11011,
     "quota-exceeded",
     429,
-    "Kuota {quota} untuk operasi ini sudah habis. Coba lagi dalam {seconds} detik",
-    "The quota of {quota} for this operation is used up. Try again in {seconds} seconds",
+    "Kuota {calls} panggilan per {period} untuk operasi ini sudah habis. Coba lagi dalam {seconds} detik",
+    "The quota of {calls} calls per {period} for this operation is used up. Try again in {seconds} seconds",
 )
 QUOTA_STORE_DOWN = _row(
     11012,

@@ -6,8 +6,8 @@ them wherever something becomes published, or is published and changes: admin, m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext
@@ -42,6 +42,22 @@ class PublishedKind:
     #: Returns the columns of the result of what is about to be put into force, None if they are not known.
     #: Raises ValidationError, and lookups.LookupNeeded.
     result: Callable[[Change], Sequence[str] | None] = lambda _change: None
+    #: Returns the columns of the result, in lower case, with the columns of the origin that their values come from; ""
+    #: for columns without a name of their own. WHOLE_ROW: all columns of a table. None: nobody knows.
+    built_from: Callable[[Definition], Mapping[str, Collection[str]] | None] = lambda _definition: {}
+    #: Returns the columns that a look at the data shows to be identifiers: column → "nik", "kk" or "npwp". It is asked
+    #: for open access only. Raises lookups.LookupNeeded.
+    seen: Callable[[Change], Mapping[str, str]] = lambda _change: {}
+    #: Returns False for a definition whose responses go out whole, whatever columns are declared.
+    restricts: Callable[[Definition], bool] = lambda _definition: True
+    #: Returns True for a definition by which callers' own credentials are sent on.
+    forwards: Callable[[Definition], bool] = lambda _definition: False
+    #: Returns words that tell what the data is about, where its columns do not.
+    words: Callable[[Definition], Iterable[str]] = lambda _definition: ()
+
+
+#: Among the columns that another is built from: all columns of a table.
+WHOLE_ROW = "*"
 
 
 #: Kind of operation → what the rules need to know of it. Each package registers its own when its app is ready.
@@ -65,22 +81,51 @@ class Publication:
     complete: bool = True
     #: Columns that have the name of a parameter of a type that identifies a person.
     identifying: frozenset[str] = field(default_factory=frozenset)
+    #: Column → the columns of the origin that its values come from: an alias is no protection.
+    behind: Mapping[str, Collection[str]] = field(default_factory=dict)
+    #: False: the response goes out as it came, whatever columns are declared.
+    restricted: bool = True
+    #: The origins get the credentials of callers.
+    forwards: bool = False
+    #: Names of personal data that the response may have, where nobody knows its columns, or what they are built from.
+    suspected: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def identifiers(self) -> list[str]:
-        """The columns that hold NIK, KK or NPWP by their name, or by the type of the parameter with that name."""
-        return [name for name in self.columns if name in self.identifying or _is_identifier(name)]
+        """The columns that hold NIK, KK or NPWP.
+
+        By their own name, that of a column they are built from, or the type of the parameter with that name.
+        """
+        return [name for name in self.columns if name in self.identifying or any(map(_is_identifier, self._all(name)))]
+
+    def is_recognised(self, name: str) -> bool:
+        """Return True if a column holds personal data by its name, or by those of the columns it is built from."""
+        return any(each == WHOLE_ROW or _is_recognised(each) for each in self._all(name))
+
+    def _all(self, name: str) -> list[str]:
+        return [name, *self.behind.get(name, ())]
+
+    def labels(self, names: Iterable[str]) -> list[str]:
+        """Return columns as messages name them, with the personal columns that they are built from."""
+        return [self._label(name) for name in names]
+
+    def _label(self, name: str) -> str:
+        behind = [
+            each for each in self.behind.get(name, ())
+            if each.lower() != name.lower() and (each == WHOLE_ROW or _is_recognised(each))
+        ]  # fmt: skip
+        return f"{name} ({', '.join(sorted(behind))})" if behind else name
 
     @property
     def personal(self) -> list[str]:
         """The columns with personal data: by classification, and recognised ones unless they are called public."""
         recognised = {
             name for name, classification in self.columns.items()
-            if classification != Field.Classification.PUBLIC and _is_recognised(name)
+            if classification != Field.Classification.PUBLIC and self.is_recognised(name)
         }  # fmt: skip
         found = {name for name, classification in self.columns.items() if classification in _PERSONAL}
         found.update(recognised, self.identifiers)
-        return [name for name in self.columns if name in found]
+        return [*(name for name in self.columns if name in found), *sorted(self.suspected.difference(self.columns))]
 
 
 def publication(kind: str, definition: Definition, result: Iterable[str] | None = None) -> Publication:
@@ -92,6 +137,10 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
     declared = {each["name"]: each["classification"] for each in definition["lists"]["fields"]}
     known = declared or dict.fromkeys(result or (), str(Field.Classification.INTERNAL))
     rules = KINDS[kind]
+    built = rules.built_from(definition)
+    restricted = rules.restricts(definition)
+    complete = restricted and (bool(declared) or result is not None)
+    words = rules.words(definition) if built is None or not complete else ()
     return Publication(
         open=columns["access"] == Operation.Access.OPEN,
         columns=known,
@@ -99,9 +148,22 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
         limits={_label(kind, name): columns[name] for name in rules.limits},
         origins=rules.origins(definition),
         query=rules.query(definition),
-        complete=bool(declared) or result is not None,
+        complete=complete,
+        restricted=restricted,
+        forwards=rules.forwards(definition),
         identifying=frozenset(row["name"] for row in rows if row["type"] in _IDENTIFYING and row["name"] in known),
+        behind={name: tuple(found) for name in known if (found := _behind(name, built or {}))},
+        suspected=frozenset(word for word in words if word == WHOLE_ROW or _is_recognised(word)),
     )
+
+
+def with_seen(new: Publication, seen: Mapping[str, str]) -> Publication:
+    """Return a publication with what a look at the data has shown of its columns."""
+    return replace(new, behind={**new.behind, **{name: (*new.behind.get(name, ()), seen[name]) for name in seen}})
+
+
+def _behind(name: str, built: Mapping[str, Collection[str]]) -> Collection[str]:
+    return built.get(name.lower(), built.get("", ()))
 
 
 def _label(kind: str, column: str) -> str:
@@ -120,12 +182,17 @@ def problems(new: Publication) -> list[str]:
     """Return why nobody may publish ``new``, as sentences that say what to do. Empty: it may be published."""
     if not new.open:
         return []
+    if not new.restricted:
+        text = gettext(
+            "The bus passes this response on unread, so it cannot be open. Restrict access, or change style."
+        )
+        return [text]
     if not new.complete:
         return [gettext("Open access needs declared columns: nobody knows yet what anybody could read. Declare them.")]
     found = []
     if new.identifiers:
         text = gettext("NIK, KK and NPWP are never open to everybody: %(names)s. Remove them, or restrict access.")
-        found.append(text % _names(new.identifiers))
+        found.append(text % _names(new.labels(new.identifiers)))
     rest = [
         name for name, classification in new.columns.items()
         if classification != Field.Classification.PUBLIC and name not in new.identifiers
@@ -148,15 +215,18 @@ def _questions(old: Publication | None, new: Publication) -> dict[tuple[str, ...
     found: dict[tuple[str, ...], str] = {}
     if new.personal and not new.filters:
         text = gettext("Callers can fetch all rows with %(names)s, because no parameter is required. Write why.")
-        found["list", *new.personal] = text % _names(new.personal)
+        found["list", *new.personal] = text % _names(new.labels(new.personal))
+    if new.forwards:
+        text = gettext("The backend gets the access keys of callers, which open other operations too. Write why.")
+        found["credentials", *sorted(new.origins)] = text
     plain = [name for name in new.identifiers if new.columns[name] not in _PERSONAL]
     plain += [
         name for name, classification in new.columns.items()
-        if classification == Field.Classification.PUBLIC and name not in plain and _is_recognised(name)
+        if classification == Field.Classification.PUBLIC and name not in plain and new.is_recognised(name)
     ]  # fmt: skip
     if plain:
         text = gettext("%(names)s may be personal data and is not classified so. Classify it, or write why it is none.")
-        found["plain", *plain] = text % _names(plain)
+        found["plain", *plain] = text % _names(new.labels(plain))
     lowered = [name for name in _lowered(old, new) if name not in plain] if old is not None else []
     if lowered:
         text = gettext("%(names)s was more protected before. Write why the lower classification is right.")
@@ -194,8 +264,11 @@ def widenings(old: Publication, new: Publication) -> list[str]:
 def needs_second_person(old: Publication | None, new: Publication) -> bool:
     """Return True if a second person must approve ``new``: it has personal data and is new, or gives callers more.
 
+    It also must be approved that callers' credentials go to a backend: whoever has it could call in their name.
     ``old`` is what callers get now; None if nothing is published.
     """
+    if new.forwards and (old is None or not old.forwards or bool(new.origins - old.origins)):
+        return True
     if old is None:
         return bool(new.personal)
     return bool(new.personal or old.personal) and bool(widenings(old, new))

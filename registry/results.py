@@ -164,6 +164,14 @@ class FaultKind:
     party: str = "caller"
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A detail of a fault that is written differently in Indonesian and English."""
+
+    id: str
+    en: str
+
+
 class Fault(Result, Exception):
     """A refusal or failure. It is raised anywhere on the call path, and is a result like any other."""
 
@@ -178,8 +186,9 @@ class Fault(Result, Exception):
 
     def message(self, language: str = "id") -> str:
         """Return the message for the caller in the language ``id`` or ``en``. It never has the text of a driver."""
-        template = self.kind.en if language == "en" else self.kind.id
-        return template.format_map(self.details)
+        template, word = (self.kind.en, "en") if language == "en" else (self.kind.id, "id")
+        details = self.details.items()
+        return template.format_map({k: getattr(v, word) if isinstance(v, Words) else v for k, v in details})
 
     def without_traceback(self) -> Fault:
         """Return the fault without its traceback: the frames would keep the call and its body in memory."""

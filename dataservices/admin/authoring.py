@@ -15,9 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 from adapters import adapter_class
 from adapters.base import TableInfo
 from dataservices import authoring
-from dataservices.models import MAX_SQL, DataSource
+from dataservices.models import MAX_PAGE_SIZE, MAX_SQL, DataSource
 from dataservices.unsaved import AuthoringError, Finding, UnsavedQuery
 from registry import tenancy
+from registry.admin.numbers import number_of
 from registry.journal import viewing
 from registry.models import Parameter
 from registry.results import Fault
@@ -74,10 +75,7 @@ def run(request: HttpRequest) -> JsonResponse:
 def source_or_404(request: HttpRequest, data: QueryDict) -> DataSource:
     """Return the source that a form names. Raises Http404, or PermissionDenied for who may only read it."""
     sources = tenancy.visible(DataSource.objects.select_related("agency"), request.user)
-    number = data.get("source", "")
-    source = (
-        sources.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
-    )
+    source = sources.filter(pk=number_of(data.get("source", ""))).first()
     if source is None:
         raise Http404
     if not authoring.may_author(request.user, source):
@@ -87,19 +85,19 @@ def source_or_404(request: HttpRequest, data: QueryDict) -> DataSource:
 
 def _query(source: DataSource, data: QueryDict) -> UnsavedQuery:
     """Return the query of the form. Raises AuthoringError."""
-    sql, page_size = data.get("sql", "").replace("\r\n", "\n"), data.get("page_size", "")
+    sql = data.get("sql", "").replace("\r\n", "\n")
     if data.get("writes"):
         raise AuthoringError(Finding("check", gettext("SQL that changes data runs in the try-out, after it is saved.")))
     if len(sql) > MAX_SQL:
         raise AuthoringError(Finding("check", gettext("The SQL is too long: at most %d characters.") % MAX_SQL))
-    pages = int(page_size) if page_size.isascii() and page_size.isdigit() and len(page_size) < 6 else 0
+    pages = min(number_of(data.get("page_size", "")), MAX_PAGE_SIZE)
     return UnsavedQuery(source, sql, _parameters(data, sql), pages)
 
 
 def _parameters(data: QueryDict, sql: str) -> list[Parameter]:
     """Return the parameters that the form declares for the SQL's placeholders. Raises AuthoringError."""
     rows = []
-    for number in range(min(_count(data), settings.ROW_LIMITS["parameters"])):
+    for number in range(min(number_of(data.get("parameters-TOTAL_FORMS", "")), settings.ROW_LIMITS["parameters"])):
         prefix = f"parameters-{number}-"
         row = Parameter(
             required=bool(data.get(prefix + "required")),
@@ -118,11 +116,6 @@ def _checked(row: Parameter) -> Parameter:
     except ValidationError as error:
         raise AuthoringError(Finding("value", f"{row.name}: {' '.join(error.messages)}", name=row.name)) from None
     return row
-
-
-def _count(data: QueryDict) -> int:
-    text = data.get("parameters-TOTAL_FORMS", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _values(data: QueryDict) -> dict[str, str]:

@@ -24,6 +24,7 @@ from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import ChoicesDropdownFilter, display, password_input, select
 from registry.journal import viewing
+from registry.models import Field
 from registry.results import Fault
 
 
@@ -59,7 +60,7 @@ def _record_of(source: DataSource, view: schema_browser.SchemaView) -> viewing.V
 class DataSourceAdmin(ScopedAdmin):
     change_form_after_template = "mantra/source_test.html"
     change_form_outer_after_template = "mantra/source_after.html"
-    list_display = ("code", "agency", "engine_label", "where", "database", "pool_size")
+    list_display = ("code", "agency", "engine_label", "where", "database_label", "pool_size")
     list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
     list_select_related = ("agency",)
     autocomplete_fields = ("agency",)
@@ -137,7 +138,11 @@ class DataSourceAdmin(ScopedAdmin):
 
     @display(description=_("engine"), ordering="engine")
     def engine_label(self, source: DataSource) -> str:
-        return marked(source.engine)
+        return gettext("Uploaded tables") if source.holds_uploads else marked(source.engine)
+
+    @display(description=_("database"), ordering="database")
+    def database_label(self, source: DataSource) -> str:
+        return "" if source.holds_uploads else source.database
 
     @display(description=_("host"), ordering="host")
     def where(self, source: DataSource) -> str:
@@ -217,6 +222,8 @@ class DataSourceAdmin(ScopedAdmin):
             )
             viewing.record(request, _record_of(source, view))
             context |= {"view": view, "keys": [(key, schema_browser.KINDS[key.kind]) for key in view.keys]}
+            types = dict(Field.Type.choices)
+            context["columns"] = [(column, types.get(column.kind or "", "")) for column in view.columns]
             if view.sample is not None:
                 name = f"{view.schema}.{view.table}"
                 self.log_change(request, source, gettext("Viewed the first rows of %s.") % name)

@@ -61,3 +61,4 @@ class TableToWizard(_ToWizard):
 
     wizard_address = "wizard_table"
     wizard_label = _("Publish this table")
+    next_step = "wizard"

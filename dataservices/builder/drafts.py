@@ -89,7 +89,7 @@ def _description(each: Filter, place: int) -> str:
         "<=": _("%(column)s: at most this"),
         ">=": _("%(column)s: at least this"),
         "<>": _("%(column)s: not this value"),
-    }.get(each.operator, _("%(column)s: this value"))
+    }.get(each.operator, _("%(column)s to look for"))
     return sentence % {"column": each.column.column}
 
 

@@ -8,6 +8,7 @@ second wall; the first one is the read-only account and transaction.
 from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
+from dataservices.sql.lineage import built_from
 from dataservices.sql.messages import Problem, not_looked_up, position_of
 from dataservices.sql.template import (
     PAGING_NAMES,
@@ -20,6 +21,7 @@ from dataservices.sql.template import (
     quoted_placeholders,
     returns_rows,
     supports_paging,
+    words,
 )
 from dataservices.sql.traits import Traits, traits_of
 
@@ -29,6 +31,7 @@ __all__ = (
     "Template",
     "TemplateError",
     "Traits",
+    "built_from",
     "check",
     "check_combination",
     "compared_words",
@@ -41,4 +44,5 @@ __all__ = (
     "returns_rows",
     "supports_paging",
     "traits_of",
+    "words",
 )

@@ -238,18 +238,18 @@ def normalised(sql: str, dialect: str) -> str:
 
 def is_query(sql: str, dialect: str) -> bool:
     """Return True for a statement that begins as a query does, so that its columns can be looked up."""
-    first = next((word for word in _words(sql, dialect) if word != "("), "")
+    first = next((word for word in words(sql, dialect) if word != "("), "")
     return first in ("select", "with", "values")
 
 
 def returns_rows(sql: str, dialect: str, writes: bool) -> bool:
     """Return False for a statement that changes rows and gives none back."""
-    words = _words(sql, dialect)
-    changes = words[:1] in (["insert"], ["update"], ["delete"], ["merge"], ["replace"])
-    return not (writes and changes) or not {"returning", "output"}.isdisjoint(words)
+    found = words(sql, dialect)
+    changes = found[:1] in (["insert"], ["update"], ["delete"], ["merge"], ["replace"])
+    return not (writes and changes) or not {"returning", "output"}.isdisjoint(found)
 
 
-def _words(sql: str, dialect: str) -> list[str]:
+def words(sql: str, dialect: str) -> list[str]:
     """Return the tokens of a text in lower case; none if it cannot be read."""
     try:
         return [token.text.lower() for token in placeholder_tokens(sql, dialect)]

@@ -77,6 +77,10 @@ REFUSALS: dict[str, Any] = {
         "The uploads of this source would need more than {mib} MiB. Delete old versions or tables, or ask an "
         "administrator of the server to raise MANTRA_MAX_UPLOADS_MIB."
     ),
+    "open": _(
+        "The column {column} has NIK, KK or NPWP in this file, and everybody may call {operations}, which returns it. "
+        "Restrict access to the operation first, or remove the column from its result."
+    ),
     "no-columns": _("Choose at least one column."),
     "no-version": _("This version is no longer stored."),
     "other-columns": _(

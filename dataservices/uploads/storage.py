@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -31,6 +32,9 @@ _BUILT_SECONDS = 3600
 
 #: Indexes of a table at most.
 MAX_INDEXES = 8
+
+#: Rows in which identifiers are looked for.
+_LOOKED_AT = 100
 
 _MARK = re.compile(r'"\s*/\* (\w+) \*/')
 
@@ -184,6 +188,18 @@ def remove_unused(source: DataSource) -> None:
         for path in folder.glob("*.tmp"):  # of processes that were killed
             if time.time() - path.stat().st_mtime > _BUILT_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def first_values(source: DataSource, stored: str) -> dict[str, list[Any]]:
+    """Return the columns of a version with their values in its first rows. Raises UploadError."""
+    path = version_path(source, stored)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(f"SELECT * FROM {TABLE} LIMIT {_LOOKED_AT}")  # noqa: S608
+            names = [each[0] for each in rows.description]
+            return {name: list(values) for name, *values in zip(names, *rows.fetchall(), strict=True)}
+    except sqlite3.Error:
+        raise UploadError("no-version") from None
 
 
 def check_space(source: DataSource, more: int) -> None:

@@ -17,13 +17,15 @@ from django.db import transaction
 from django.db.models.signals import post_delete
 from django.utils.translation import gettext
 
-from dataservices.models import UPLOADS, DataSource, UploadedTable, UploadVersion
+from dataservices import sql
+from dataservices.models import UPLOADS, DataOperation, DataSource, UploadedTable, UploadVersion
 from dataservices.tabular import kinds, names
 from dataservices.tabular.shapes import ColumnFound, ColumnWanted
 from dataservices.uploads import messages, process, storage
 from dataservices.uploads.messages import UploadError, listed
 from dataservices.uploads.previews import Preview
 from registry.models import Agency, SnapshotVersion, User
+from registry.personal_data import CERTAIN, IDENTIFIERS, recognize
 
 #: The code of the source that is made for an agency's first upload.
 SOURCE_CODE = "unggahan"
@@ -245,6 +247,7 @@ def _switch(table: UploadedTable, version: UploadVersion, log: Callable[[], None
     """Make a version the current one, for callers and in the database. Called with the source locked."""
     source = table.source
     try:
+        _check_open(table, version)
         parts = storage.parts_of(source) | {table.name: storage.part_of(table, version.stored)}
         with storage.composed(source, parts) as path, transaction.atomic():
             _record(table, version)
@@ -254,6 +257,24 @@ def _switch(table: UploadedTable, version: UploadVersion, log: Callable[[], None
         _undo(source)
         raise
     storage.remove_unused(source)
+
+
+def _check_open(table: UploadedTable, version: UploadVersion) -> None:
+    """Check that no NIK, KK or NPWP reaches everybody by a version. Raises UploadError."""
+    users = [row for row in table.used_by() if row.is_callable and row.access == DataOperation.Access.OPEN]
+    for name, values in storage.first_values(table.source, version.stored).items() if users else ():
+        found = recognize(name, values)
+        if found is None or found.kind not in IDENTIFIERS or found.certainty != CERTAIN:
+            continue
+        if returning := [str(row) for row in users if _returns(row, name)]:
+            raise UploadError("open", column=name, operations=listed(returning))
+
+
+def _returns(operation: DataOperation, name: str) -> bool:
+    """Return True if a column may be in the result of an operation."""
+    template, dialect = operation.template(), operation.dialect
+    built, starred = sql.built_from(template, dialect), sql.traits_of(template, dialect).every_column
+    return built is None or starred or any(name in names for names in built.values())
 
 
 def _undo(source: DataSource) -> None:

@@ -559,16 +559,23 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
             raise NotFound
         return version
 
-    @extend_schema(parameters=[_NUMBER], request=serializers.ReasonSerializer, responses=_any_kind())
+    @extend_schema(
+        parameters=[_NUMBER],
+        request=serializers.ReasonSerializer,
+        responses={200: _any_kind(), 202: serializers.PublishRequestSerializer},
+    )
     @action(detail=True, methods=["post"], url_path=f"{_VERSION_PATH}/revert")
     def revert(self, request: Request, pk: str, number: str) -> Response:
-        """Publish an earlier version again, as a new version."""
+        """Publish an earlier version again, as a new version.
+
+        202: a second person must approve it; it is the draft meanwhile, and the response is the publish request.
+        """
         return with_lookups(lambda: self._revert(number))
 
     def _revert(self, number: str) -> Response:
         with one_change():
             version, reason = self._version(number), given_reason(self.request)
-            return self._put_into_force(lambda user: versions.revert(version, user, reason))
+            return self._put_into_force(lambda user: approvals.revert(version, user, reason))
 
 
 def given_reason(request: Request) -> str:

@@ -22,7 +22,7 @@ from limits.strategies import FixedWindowRateLimiter
 from registry import faults
 from registry.calls import Call
 from registry.circuit_breaker import CircuitBreaker
-from registry.results import Fault
+from registry.results import Fault, Words
 
 log = logging.getLogger("mantra.quotas")
 
@@ -150,6 +150,18 @@ def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
     return allowed, remaining, max(1, int(reset - time.time()) + 1)
 
 
+#: Name of a period → its Indonesian name.
+_PERIODS = {"second": "detik", "minute": "menit", "hour": "jam", "day": "hari", "month": "bulan", "year": "tahun"}
+
+
+def _period(item: limits.RateLimitItem) -> Words:
+    """Return the period of a limit as the message of its fault names it."""
+    name, number = item.GRANULARITY.name, item.multiples
+    if number == 1:
+        return Words(_PERIODS[name], name)
+    return Words(f"{number} {_PERIODS[name]}", f"{number} {name}s")
+
+
 @lru_cache(maxsize=4096)
 def _items(quota: str) -> tuple[limits.RateLimitItem, ...]:
     """Return the limits of a quota; none, which the log says, if it cannot be read: it was stored unchecked."""
@@ -175,7 +187,8 @@ def consume(call: Call) -> None:
             _breaker.succeeded()
             if not allowed:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)
-                raise Fault(faults.QUOTA_EXCEEDED, retry_after=seconds, quota=str(item), seconds=seconds)
+                words = {"calls": item.amount, "period": _period(item), "seconds": seconds}
+                raise Fault(faults.QUOTA_EXCEEDED, retry_after=seconds, **words)
             # Of several windows the caller gets the one with the fewest calls left.
             if call.quota is None or remaining < call.quota[2]:
                 call.quota = (item.amount, item.get_expiry(), remaining, seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,7 +20,6 @@ from django.utils.translation import gettext_lazy as _
 
 from mantra.tryout.forms import TryForm
 from mantra.tryout.forms import writes as data_writes
-from mantra.tryout.howto import is_pass_through
 from mantra.tryout.views import operation_or_404, run
 from proxyservices.address_change import compare, samples
 from proxyservices.address_change.compare import ObservedResponse
@@ -29,6 +28,7 @@ from proxyservices.endpoints import endpoint_of
 from proxyservices.forwarding.plan import plan_of
 from proxyservices.models import ProxyOperation
 from registry import versions
+from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, text_input
 from registry.journal import viewing
 from registry.models import Operation, SampleRequest
@@ -50,7 +50,7 @@ def compared(published: Operation, draft: Operation, request: HttpRequest) -> li
     send_old, send_new = _sender(published, request), _sender(draft, request)
     ignored = [line.strip() for line in getattr(draft, "ignored_paths", "").splitlines() if line.strip()]
     began, found = time.monotonic(), []
-    for sample in SampleRequest.objects.filter(operation=published.pk)[:MAX_SAMPLES]:
+    for sample in _samples(published):
         if time.monotonic() - began > SECONDS:
             found.append(_skipped(published, sample, gettext("The comparison reached its time limit.")))
             continue
@@ -91,11 +91,16 @@ def _run(operation: Operation, names: set[str], values: Mapping[str, Any], reque
     return ObservedResponse(200, value=orjson.loads(body), text=text, size=len(body), milliseconds=ran["milliseconds"])
 
 
-def may_write(operation: Operation) -> bool:
-    """Return True if the operation's samples may change data where they are sent."""
-    if isinstance(operation, ProxyOperation):
-        return samples.may_write(operation, list(operation.samples.all()))
-    return data_writes(operation)
+def may_write(version: Operation, kept: Sequence[SampleRequest]) -> bool:
+    """Return True if the samples may change data where a version sends them."""
+    if isinstance(version, ProxyOperation):
+        return samples.may_write(version, kept)
+    return data_writes(version)
+
+
+def _samples(published: Operation) -> list[SampleRequest]:
+    """Return the samples of an operation: those of its draft are the same."""
+    return list(SampleRequest.objects.filter(operation=published.pk)[:MAX_SAMPLES])
 
 
 # ---------------------------------------------------------------------------------------- the page
@@ -127,16 +132,20 @@ class NewSample(TryForm):
 
 
 def compare_answers(request: HttpRequest, operation_id: int) -> HttpResponse:
-    """GET: the samples. POST: adds or deletes one, or sends all to both versions, as ``action`` says."""
+    """GET: the samples. POST: adds or deletes one, or sends all to both versions, as ``action`` says.
+
+    Those of proxy operations are added and deleted on the page that they have for their backend's rehearsals.
+    """
     row = operation_or_404(request, operation_id)
     published: Operation = row if row.draft_of is None else versions.kind_of(row).model.objects.get(pk=row.draft_of.pk)
     page = admin.site.get_model_admin(type(row))
     # A sample may contain personal data: the right to view a definition is no reason to see it.
     if not page.has_change_permission(request, published):
         raise PermissionDenied
-    context: dict[str, Any] = {"form": NewSample(row)}
+    is_proxy = isinstance(row, ProxyOperation)
+    context: dict[str, Any] = {} if is_proxy else {"form": NewSample(row)}
     if request.method == "POST":
-        actions = {"add": _add, "forget": _forget, "send": _send}
+        actions = {"send": _send} if is_proxy else {"add": _add, "forget": _forget, "send": _send}
         action = actions.get(request.POST.get("action", ""))
         if action is None:
             raise Http404
@@ -159,19 +168,19 @@ def _add(request: HttpRequest, published: Operation, row: Operation, context: di
 
 
 def _forget(request: HttpRequest, published: Operation, row: Operation, context: dict[str, Any]) -> None:
-    pk = request.POST.get("sample", "")
     known = SampleRequest.objects.filter(operation=published.pk)
-    get_object_or_404(known, pk=int(pk) if pk.isdigit() and len(pk) < 18 else 0).delete()
+    get_object_or_404(known, pk=number_of(request.POST.get("sample", ""))).delete()
     admin.site.get_model_admin(type(row)).log_change(request, published, gettext("Sample deleted."))
 
 
 def _send(request: HttpRequest, published: Operation, row: Operation, context: dict[str, Any]) -> None:
-    if row.pk == published.pk or may_write(published) or may_write(row):
+    kept = _samples(published)
+    if row.pk == published.pk or may_write(published, kept) or may_write(row, kept):
         raise PermissionDenied
     try:
         pairs = compared(published, row, request)
     except ValueError:
-        context["problem"] = gettext("One of the versions cannot be called: check its path, mappings and upstreams.")
+        context["problem"] = gettext("One of the versions cannot be called: check its path, mappings and backend.")
         return
     if isinstance(row, ProxyOperation):
         shown = 2 * sum(not pair.skipped_because for pair in pairs)
@@ -180,15 +189,15 @@ def _send(request: HttpRequest, published: Operation, row: Operation, context: d
 
 
 def _page(request: HttpRequest, published: Operation, row: Operation, context: dict[str, Any]) -> HttpResponse:
+    kept = _samples(published)
+    if isinstance(published, ProxyOperation):
+        context["samples_page"] = reverse("admin:proxyservices_proxyoperation_samples", args=(published.pk,))
     context |= {
         "operation": published,
         "address": reverse("compare_answers", args=(published.pk,)),
-        "samples": [
-            (sample, json.loads(str(sample.request))) for sample in SampleRequest.objects.filter(operation=published.pk)
-        ],
+        "samples": [(sample, json.loads(str(sample.request))) for sample in kept],
         "has_draft": row.pk != published.pk,
-        "writes": may_write(row) or may_write(published),
-        "passes": is_pass_through(row),
+        "writes": may_write(row, kept) or may_write(published, kept),
         "old_title": f"v{published.revision}",
         "new_title": gettext("draft v%(number)d") % {"number": versions.next_number(published)},
     }

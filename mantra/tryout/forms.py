@@ -50,12 +50,7 @@ class TryForm(forms.Form):
         if choices:
             widget = select([("", "---------"), *choices])
             return forms.CharField(required=False, label=parameter.name, help_text=hint, widget=widget, strip=False)
-        input_modes = {
-            Parameter.Type.INTEGER: "numeric",
-            Parameter.Type.DECIMAL: "decimal",
-            Parameter.Type.NIK: "numeric",
-        }
-        attrs = {"inputmode": input_modes.get(Parameter.Type(parameter.type), "text")}
+        attrs = {"inputmode": INPUT_MODES.get(Parameter.Type(parameter.type), "text")}
         if parameter.type == Parameter.Type.DATE:
             attrs = {"placeholder": "2026-01-31"}
         elif parameter.type == Parameter.Type.DATETIME:

@@ -24,7 +24,7 @@ def code_from(title: str, taken: Collection[str] = (), fallback: str = "data") -
 
 
 #: Words that are written in capitals.
-_CAPITALS = frozenset(("nik", "npwp", "kk", "ktp", "nip", "rt", "rw", "id", "nisn", "bpjs"))
+_CAPITALS = frozenset(("nik", "npwp", "kk", "ktp", "nip", "rt", "rw", "id", "nisn", "bpjs", "hp", "wa"))
 
 
 def readable(name: str) -> str:

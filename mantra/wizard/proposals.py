@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext
 
 from mantra.wizard.naming import readable
-from mantra.wizard.query import FIXED, REQUIRED, ChosenTable, Query, TableColumn
+from mantra.wizard.query import REQUIRED, ChosenTable, Query, TableColumn
 from registry import personal_data
 
 #: Columns that are chosen at first, at most.
@@ -62,8 +62,3 @@ def title(query: Query) -> str:
     if not by or len(name) > 120:
         return name[:200]
     return (gettext("%(data)s by %(search)s") % {"data": name, "search": ", ".join(by)})[:200]
-
-
-def needs_values(query: Query) -> bool:
-    """Return True if callers give values."""
-    return any(each.mode != FIXED and each.count for each in query.conditions)

@@ -7,7 +7,7 @@ which is checked. The tables come with their columns, so that the page can be sh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -160,12 +160,6 @@ class Query:
         """Return a column of a chosen table."""
         table = self.table(alias)
         return table.column(name) if table else None
-
-    def all_columns(self) -> Iterator[tuple[ChosenTable, TableColumn]]:
-        """Yield every column of every chosen table."""
-        for table in self.tables:
-            for column in table.columns:
-                yield table, column
 
     def is_chosen(self, alias: str, name: str) -> bool:
         return any((each.table, each.column) == (alias, name) for each in self.columns)

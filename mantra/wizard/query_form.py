@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 from django.http import QueryDict
 
@@ -164,7 +164,7 @@ def _add_filter(query: Query, rest: str, data: QueryDict, listing: Listing) -> N
 
 
 def _drop_filter(query: Query, rest: str, data: QueryDict, listing: Listing) -> None:
-    if rest.isdigit() and int(rest) < len(query.conditions):
+    if _is_index(rest, query.conditions):
         del query.conditions[int(rest)]
 
 
@@ -176,8 +176,13 @@ def _add_order(query: Query, rest: str, data: QueryDict, listing: Listing) -> No
 
 
 def _drop_order(query: Query, rest: str, data: QueryDict, listing: Listing) -> None:
-    if rest.isdigit() and int(rest) < len(query.sortings):
+    if _is_index(rest, query.sortings):
         del query.sortings[int(rest)]
+
+
+def _is_index(text: str, rows: Sized) -> bool:
+    """Return True if the text is the number of one of the rows."""
+    return text in map(str, range(len(rows)))
 
 
 #: The buttons: the word before the colon → what it does with what follows.

@@ -102,7 +102,7 @@ def _field(setting: Setting) -> forms.Field:
         "label": _label(setting),
         "required": setting.required,
         "initial": setting.default,
-        "help_text": gettext(setting.help) if setting.help else "",
+        "help_text": capfirst(gettext(setting.help)) if setting.help else "",
     }
     if setting.secret:
         return forms.CharField(widget=password_input(), strip=False, max_length=1000, **common)
@@ -116,6 +116,4 @@ def _label(setting: Setting) -> str:
     """Return the label of a setting: of the source's column, or the engine's own word for it."""
     if hasattr(DataSource, setting.name) and setting.name != "database":
         return capfirst(str(DataSource._meta.get_field(setting.name).verbose_name))  # type: ignore[union-attr]
-    return {"Database": gettext("Database"), "File": gettext("File"), "File or folder": gettext("File or folder")}.get(
-        setting.label, setting.label
-    )
+    return gettext(setting.label)

@@ -17,6 +17,7 @@ from mantra.wizard import drafts, pages
 from mantra.wizard.source_form import NewSourceForm
 from registry import tenancy
 from registry.admin.base import ScopedAdmin
+from registry.admin.numbers import number_of
 from registry.models import SnapshotVersion, User
 
 #: Sources that the page lists; the others are found by its search.
@@ -76,8 +77,7 @@ def _upload_page(user: User) -> str:
 
 def _use(request: HttpRequest, user: User, draft: WizardDraft) -> HttpResponse:
     """Go on with an existing source. Raises Http404 for another agency's."""
-    pk = request.POST["use"]
-    source = sources(user).filter(pk=pk).first() if pk.isdigit() else None
+    source = sources(user).filter(pk=number_of(request.POST["use"])).first()
     if source is None or not tenancy.may_change(user, source):
         raise Http404
     with drafts.saving(draft) as stored:

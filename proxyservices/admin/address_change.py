@@ -15,10 +15,10 @@ from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from proxyservices.address_change import cutover, samples
-from proxyservices.admin.samples import number_in
 from proxyservices.health import advice
 from proxyservices.models import AddressChange, Backend, BackendServer, ProxyOperation, validate_url
 from registry.admin.base import ScopedAdmin
+from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, checkbox, password_input, select, text_input
 from registry.journal import viewing
 from registry.results import Fault
@@ -179,7 +179,7 @@ class AddressChangePage(_Page):
             planned = form.cutover()
             return self._switched(request, backend, planned.server, lambda user: cutover.switch(planned, user))
         change = get_object_or_404(
-            AddressChange, pk=number_in(request, "change"), kind="rehearse", server__backend=backend
+            AddressChange, pk=number_of(request.POST.get("change", "")), kind="rehearse", server__backend=backend
         )
         row = change.server
         assert row is not None
@@ -191,7 +191,7 @@ class AddressChangePage(_Page):
     def _roll_back(
         self, request: HttpRequest, backend: Backend, operations: list[ProxyOperation], context: dict[str, Any]
     ) -> HttpResponse:
-        change = get_object_or_404(AddressChange, pk=number_in(request, "change"), server__backend=backend)
+        change = get_object_or_404(AddressChange, pk=number_of(request.POST.get("change", "")), server__backend=backend)
         assert change.server is not None
         if cutover.rollback_target(change.server) != change:
             text = _("The server's address has changed again since. You cannot roll back this change.")

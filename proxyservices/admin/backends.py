@@ -23,9 +23,12 @@ from proxyservices.models import AddressChange, Backend, BackendServer, ProxyOpe
 from proxyservices.publishing import publish_together
 from registry import tenancy
 from registry.admin.base import ScopedAdmin, StackedInline
+from registry.admin.bulk import ReasonPage, say_published
 from registry.admin.filters import ScopedFilter
+from registry.admin.numbers import number_of
 from registry.admin.secrets_form import SecretsForm
 from registry.admin.theme import display, password_input, text_area
+from registry.approvals import ReasonNeeded
 from registry.secrets import readable
 
 #: How often the live state is looked at, in seconds, how many changes of address are shown below it, and operations.
@@ -82,7 +85,7 @@ class ServerInline(_SettingsFields, StackedInline):
 
 
 @admin.register(Backend)
-class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
+class BackendAdmin(_SettingsFields, AddressChangePage, ReasonPage, ScopedAdmin):
     form = SecretsForm
     inlines = (ServerInline,)
     list_display = ("code", "title", "agency", "health_label", "operation_count", "addresses")
@@ -160,7 +163,7 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
         if operation is None or "_save" not in request.POST:
             return response
         page = "admin:proxyservices_proxyoperation_"
-        number = operation if operation.isdigit() and len(operation) < 18 else ""
+        number = number_of(operation)
         address = reverse(page + "change", args=(number,)) if number else reverse(page + "add")
         return HttpResponseRedirect(f"{address}?{urlencode({'backend': obj.pk})}")
 
@@ -219,9 +222,8 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
         if not self.has_change_permission(request, backend):
             raise PermissionDenied
         rows = backend.servers.select_related("backend")
-        chosen = request.POST.get("server", "")
-        if chosen:
-            rows = [get_object_or_404(rows, pk=chosen if chosen.isdigit() and len(chosen) < 18 else 0)]
+        if chosen := request.POST.get("server", ""):
+            rows = [get_object_or_404(rows, pk=number_of(chosen))]
         for row in rows:
             found = connection_test.check_connection(row)
             level = messages.SUCCESS if found.ok else messages.ERROR
@@ -232,23 +234,21 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ScopedAdmin):
 
     @method_decorator(require_POST)
     def publish_drafts(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Publish the backend's draft operations together."""
+        """Publish the backend's draft operations together, or request it where a second person must approve."""
         backend = self.get_or_404(request, object_id)
         rows = list(_drafts(backend).select_related("service__agency", "backend"))
         allowed = request.user.has_perm("proxyservices.change_proxyoperation")
         if not allowed or not all(tenancy.may_change(request.user, row) for row in rows):
             raise PermissionDenied
         try:
-            publish_together(rows, request.user)  # type: ignore[arg-type]
+            made = publish_together(rows, request.user, request.POST.get("reason", "").strip())  # type: ignore[arg-type]
+        except ReasonNeeded as needed:
+            return self.ask_reason(request, needed.messages)
         except ValidationError as error:
             for message in error.messages:
                 self.message_user(request, message, messages.ERROR)
-            return self.redirect_to(request, backend)
-        for row in rows:
-            self.log_change(request, row, [{"changed": {"fields": ["state"]}}])
-        count = len(rows)
-        done = ngettext("%d operation published.", "%d operations published.", count) % count
-        self.message_user(request, done, messages.SUCCESS if count else messages.WARNING)
+        else:
+            say_published(request, made)
         return self.redirect_to(request, backend)
 
 

@@ -23,6 +23,7 @@ from proxyservices.importing import create
 from proxyservices.models import ProxyOperation, validate_url
 from registry import tenancy
 from registry.admin.base import ScopedAdmin
+from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, file_input, select, text_input
 
 #: Seconds for which a preview may be confirmed.
@@ -142,8 +143,7 @@ class ImportPage(_Page):
 
     def _create_drafts(self, request: HttpRequest) -> HttpResponse:
         services = tenancy.referable(ProxyOperation, "service", request.user)
-        number = request.POST.get("service", "")
-        service = services.filter(pk=number if number.isdigit() and len(number) < 18 else 0).first()
+        service = services.filter(pk=number_of(request.POST.get("service", ""))).first()
         if service is None:
             raise PermissionDenied
         try:

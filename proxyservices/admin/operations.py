@@ -16,6 +16,7 @@ from proxyservices.admin.samples import SamplesPage
 from proxyservices.models import Backend, ProxyOperation
 from proxyservices.publishing import problem_of
 from registry import tenancy
+from registry.admin.numbers import number_of
 from registry.admin.operation_page import Tab
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import display, text_area
@@ -110,9 +111,8 @@ class ProxyOperationAdmin(ImportPage, SamplesPage, OperationAdmin):
 
     def _chosen_backend(self, request: HttpRequest) -> Backend | None:
         """Return the backend that was made for this form, None if none was."""
-        number = request.GET.get("backend", "")
-        rows = tenancy.referable(ProxyOperation, "backend", request.user)
-        return rows.filter(pk=number).first() if number.isdigit() and len(number) < 18 else None
+        number = number_of(request.GET.get("backend", ""))
+        return tenancy.referable(ProxyOperation, "backend", request.user).filter(pk=number).first() if number else None
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from proxyservices.address_change import cutover, samples
 from proxyservices.models import METHODS, ProxyOperation
 from registry.admin.base import ScopedAdmin
+from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, select, text_area, text_input
 from registry.models import SampleRequest
 from registry.parameter_values import InvalidValue
@@ -143,7 +144,7 @@ class SamplesPage(_Page):
         return redirect(request.path)
 
     def _forget_sample(self, request: HttpRequest, operation: ProxyOperation, context: dict[str, Any]) -> HttpResponse:
-        sample = get_object_or_404(operation.samples, pk=number_in(request, "sample"))
+        sample = get_object_or_404(operation.samples, pk=number_of(request.POST.get("sample", "")))
         sample.delete()
         self.log_change(request, operation, gettext("Sample deleted."))
         return redirect(request.path)
@@ -157,12 +158,6 @@ class SamplesPage(_Page):
             form.save()
             self.log_change(request, operation, [{"changed": {"fields": ["not compared"]}}])
         return redirect(request.path)
-
-
-def number_in(request: HttpRequest, name: str) -> int:
-    """Return a number that was posted, 0 for anything else."""
-    text = request.POST.get(name, "")
-    return int(text) if text.isdigit() and len(text) < 18 else 0
 
 
 def lines_of(question: dict[str, Any]) -> list[tuple[str, str]]:

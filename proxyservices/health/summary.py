@@ -65,7 +65,7 @@ class BackendSummary:
 def backends(rows: QuerySet[Backend]) -> dict[int, BackendSummary]:
     """Return the live state of those backends that an observer knows, by their ids. Two queries for all."""
     known = BackendServer.objects.filter(active=True, backend__in=rows.order_by().values("pk"), states__isnull=False)
-    servers = {row.pk: row for row in known.distinct()}
+    servers = {row.pk: row for row in known.only("backend_id", "url").distinct()}
     found: dict[int, BackendSummary] = {}
     for id, state in live(servers).items():
         row = servers[id]

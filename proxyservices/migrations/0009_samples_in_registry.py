@@ -1,4 +1,4 @@
-"""Samples belong to operations of all kinds: they are in the registry."""
+"""Samples belong to operations of all kinds: they are in the registry. Going back keeps those of proxy operations."""
 
 from django.db import migrations
 
@@ -11,6 +11,14 @@ def copy(apps, schema_editor):
         )
 
 
+def copy_back(apps, schema_editor):
+    old, new = apps.get_model('proxyservices', 'SampleRequest'), apps.get_model('registry', 'SampleRequest')
+    for row in new.objects.filter(operation__kind='proxy').iterator(100):
+        old.objects.create(
+            operation_id=row.operation_id, name=row.name, request=row.request, created_at=row.created_at
+        )
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -19,6 +27,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(copy, migrations.RunPython.noop),
+        migrations.RunPython(copy, copy_back),
         migrations.DeleteModel(name='SampleRequest'),
     ]

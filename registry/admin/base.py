@@ -295,6 +295,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         """Return further views of a row: the last segment of their path → view(request, object_id)."""
         return {}
 
+    #: The action on a row that most users want next; its button stands out.
+    next_step = ""
+
     def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         """Return the actions on a row, beside saving: (segment of row_views(), label, confirmation question or "")."""
         return []
@@ -320,7 +323,13 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
             context["neighbours"] = list(self._linked(request, obj))
             context["row_buttons"] = [
-                {"address": reverse(name + word, args=(obj.pk,)), "word": word, "label": label, "question": question}
+                {
+                    "address": reverse(name + word, args=(obj.pk,)),
+                    "word": word,
+                    "label": label,
+                    "question": question,
+                    "primary": word == self.next_step,
+                }
                 for word, label, question in self.row_actions(request, obj)
             ]
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -15,45 +16,52 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from registry import tenancy, versions
+from registry import approvals, tenancy, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import select
+from registry.approvals import ReasonNeeded
 from registry.lookups import with_lookups
-from registry.models import Operation, Service, SnapshotVersion, User
+from registry.models import Operation, OperationVersion, PublishRequest, Service, SnapshotVersion, User
 
 #: Errors that are shown of an action.
 SHOWN_ERRORS = 10
+#: What an action made of an operation and has logged, None if it has logged nothing yet.
+Made = OperationVersion | PublishRequest | None
 
 
-def publish(operation: Operation, user: User) -> bool:
-    """Publish an operation, or take back its deprecation or retirement. Raises ValidationError.
+@dataclass(slots=True)
+class Done:
+    """What an action has done."""
 
-    Return True if the log has it already.
+    #: What each success made.
+    made: list[Made] = field(default_factory=list)
+    #: Operation → what its author must explain before it can be published.
+    questions: dict[int, str] = field(default_factory=dict)
+
+
+def publish(operation: Operation, user: User, reason: str = "") -> Made:
+    """Publish an operation, or take back its deprecation or retirement. Return the version or the publish request.
+
+    Raises ReasonNeeded if it can be published with a reason only, ValidationError if it cannot be.
     """
     if operation.state == Operation.State.DRAFT:
-        versions.publish(operation, user)
-        return True
+        return approvals.submit(operation, user, reason)
     had_callers = operation.is_callable
     _change(operation, state=Operation.State.PUBLISHED)
-    versions.record(operation, user, was_draft=not had_callers)
-    return False
+    versions.record(operation, user, reason, was_draft=not had_callers)
+    return None
 
 
-def retire(operation: Operation, _user: User) -> bool:
-    """Retire an operation: callers are refused. Return False: it is not logged yet. Raises ValidationError."""
+def retire(operation: Operation, _user: User) -> None:
+    """Retire an operation: callers are refused. Raises ValidationError."""
     _change(operation, state=Operation.State.RETIRED)
-    return False
 
 
-def move(operation: Operation, service: Service) -> bool:
-    """Move an operation to another service of its agency, and so to another address. Raises ValidationError.
-
-    Return False: it is not logged yet.
-    """
+def move(operation: Operation, service: Service) -> None:
+    """Move an operation to another service of its agency, and so to another address. Raises ValidationError."""
     if operation.service.agency_id != service.agency_id:
         raise ValidationError(_("The service belongs to another agency."))
     _change(operation, service=service)
-    return False
 
 
 def _change(operation: Operation, **values: Any) -> None:
@@ -73,25 +81,62 @@ class MoveForm(forms.Form):
         self.fields["service"].queryset = services  # type: ignore[attr-defined]
 
 
+def say_published(request: HttpRequest, made: Sequence[Made]) -> None:
+    """Tell the user how many operations were published, and how many wait for a second person."""
+    requested = sum(isinstance(each, PublishRequest) for each in made)
+    published = len(made) - requested
+    if requested:
+        text = ngettext(
+            "%d operation waits for the approval of a second person.",
+            "%d operations wait for the approval of a second person.",
+            requested,
+        )
+        messages.warning(request, text % requested)
+    if published or not requested:
+        text = ngettext("%d operation published.", "%d operations published.", published) % published
+        messages.add_message(request, messages.SUCCESS if published else messages.WARNING, text)
+
+
 if TYPE_CHECKING:
     _Page = ScopedAdmin
 else:
     _Page = object
 
 
-class BulkActions(_Page):
+class ReasonPage(_Page):
+    """The page that asks for the reason without which operations cannot be published."""
+
+    def ask_reason(self, request: HttpRequest, questions: Sequence[str], **hidden: Any) -> HttpResponse:
+        """Return the page. It posts ``reason`` to its own address, with the ``hidden`` lists of values."""
+        return self.render_page(
+            request, "mantra/publish_reason.html", _("Why are they published?"), questions=questions,
+            hidden=[(name, value) for name, values in hidden.items() for value in values],
+            max_reason=OperationVersion._meta.get_field("reason").max_length,
+        )  # fmt: skip
+
+
+class BulkActions(ReasonPage):
     """The actions, for the admins of both kinds of operation."""
 
     actions = ("publish_selected", "retire_selected", "move_selected")
 
     @admin.action(description=_("Publish selected operations"), permissions=["change"])
-    def publish_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        done = self._each(request, queryset, publish, "state", skip=Operation.State.PUBLISHED)
-        self.message_user(request, ngettext("%d operation published.", "%d operations published.", done) % done)
+    def publish_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Publish operations, or request it where a second person must approve. Ask for reasons that are needed."""
+        reason = request.POST.get("reason", "").strip()
+        done = self._each(
+            request, queryset, lambda row, user: publish(row, user, reason), "state", skip=Operation.State.PUBLISHED
+        )
+        if done.made or not done.questions:
+            say_published(request, done.made)
+        if not done.questions:
+            return None
+        selected = {ACTION_CHECKBOX_NAME: [str(pk) for pk in done.questions]}
+        return self.ask_reason(request, list(done.questions.values()), action=["publish_selected"], **selected)
 
     @admin.action(description=_("Retire selected operations"), permissions=["change"])
     def retire_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        done = self._each(request, queryset, retire, "state", skip=Operation.State.RETIRED)
+        done = len(self._each(request, queryset, retire, "state", skip=Operation.State.RETIRED).made)
         self.message_user(request, ngettext("%d operation retired.", "%d operations retired.", done) % done)
 
     @admin.action(description=_("Move selected operations to a service"), permissions=["change"])
@@ -106,7 +151,7 @@ class BulkActions(_Page):
                 operations=queryset, checkbox=ACTION_CHECKBOX_NAME,
             )  # fmt: skip
         service = form.cleaned_data["service"]
-        done = self._each(request, queryset, lambda operation, _user: move(operation, service), "service")
+        done = len(self._each(request, queryset, lambda operation, _user: move(operation, service), "service").made)
         self.message_user(request, ngettext("%d operation moved.", "%d operations moved.", done) % done)
         return None
 
@@ -114,31 +159,32 @@ class BulkActions(_Page):
         self,
         request: HttpRequest,
         queryset: QuerySet[Any],
-        act: Callable[[Operation, User], bool],
-        field: str,
+        act: Callable[[Operation, User], Made],
+        column: str,
         skip: str = "",
-    ) -> int:
-        """Do something with each operation that the user may change, and log it. Return the number of successes."""
-        done, problems = 0, []
+    ) -> Done:
+        """Do something with each operation that the user may change, log it, and show what failed."""
+        done, problems = Done(), []
         for operation in self.changeable(request, queryset):
             if skip and operation.state == skip:
                 continue
             try:
-                with_lookups(lambda row=operation: self._one(request, row, act, field))  # type: ignore[misc]
+                done.made.append(with_lookups(lambda row=operation: self._one(request, row, act, column)))  # type: ignore[misc]
+            except ReasonNeeded as needed:
+                done.questions[operation.pk] = f"{operation}: {' '.join(needed.messages)}"
             except ValidationError as error:
                 problems.append(f"{operation}: {' '.join(error.messages)}")
-            else:
-                done += 1
         for problem in problems[:SHOWN_ERRORS]:
             self.message_user(request, problem, messages.ERROR)
         return done
 
     @transaction.atomic
-    def _one(self, request: HttpRequest, operation: Any, act: Callable[[Operation, User], bool], field: str) -> None:
+    def _one(self, request: HttpRequest, operation: Any, act: Callable[[Operation, User], Made], column: str) -> Made:
         """Do something with an operation, and log it. What it needs of a source is looked up outside, then repeated."""
         SnapshotVersion.lock()
         operation.refresh_from_db()
-        if act(operation, request.user):  # type: ignore[arg-type]
-            return
-        label = str(self.model._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
-        self.log_change(request, operation, [{"changed": {"fields": [label]}}])
+        made = act(operation, request.user)  # type: ignore[arg-type]
+        if made is None:
+            label = str(self.model._meta.get_field(column).verbose_name)  # type: ignore[union-attr]
+            self.log_change(request, operation, [{"changed": {"fields": [label]}}])
+        return made

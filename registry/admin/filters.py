@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from registry import tenancy
+from registry.admin.numbers import number_of
 from registry.admin.theme import RangeDateTimeFilter, RelatedDropdownFilter
 
 #: A list filter offers at most so many rows. Where there are more, the list is searched, or opened from the row's page.
@@ -30,7 +31,7 @@ class ScopedFilter(RelatedDropdownFilter):
         offered = list(rows[: MOST + 1])
         if len(offered) > MOST:
             chosen = request.GET.get(self.lookup_kwarg, "")
-            offered = list(rows.filter(pk=chosen)) if chosen.isdigit() else []
+            offered = list(rows.filter(pk=number_of(chosen)))
         return [(row.pk, str(row)) for row in offered]
 
 

@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from registry.admin.numbers import number_of
 from registry.admin.theme import ChangeList, InfinitePaginator
 
 OLDER, NEWER = "o", "n"
@@ -31,6 +32,10 @@ class KeysetChangeList(ChangeList):
     column = "started_at"
     older: str = ""
     newer: str = ""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return what a column sorts by, None for one that is not offered: an address can name any column."""
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
 
     def get_results(self, request: HttpRequest) -> None:
         by_time = ORDER_VAR not in self.params
@@ -61,7 +66,7 @@ class KeysetChangeList(ChangeList):
         return rows[::-1], True, more
 
     def _row(self, key: str) -> Any:
-        return self.root_queryset.filter(pk=int(key)).first() if key.isascii() and key.isdigit() else None
+        return self.root_queryset.filter(pk=number_of(key)).first()
 
     def _beyond(self, row: Any, side: str) -> Q:
         """Return the condition for the rows on one side of a row. Its first part is what an index finds."""

@@ -122,7 +122,7 @@ class PublishRequestAdmin(ScopedAdmin):
         after = publishing.publication(row.kind, new)
         return {
             "sections": versions.compare(versions.kind_of(row), old, new),
-            "personal": after.personal,
+            "personal": after.labels(after.personal),
             "widenings": publishing.widenings(before, after) if before is not None else [],
             "is_first": before is None,
         }

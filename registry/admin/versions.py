@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import approvals, versions
 from registry.admin.base import ScopedAdmin
+from registry.admin.numbers import number_of
 from registry.admin.posted_rows import carried_over
 from registry.models import Operation, OperationVersion, PublishRequest
 from registry.models.versions import MAX_REASON
@@ -226,6 +227,7 @@ class VersionedPage(ScopedAdmin):
     def _bar(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the context of the bar over the form."""
         draft = versions.draft_of(row) if row.state != Operation.State.DRAFT else None
+        waiting = approvals.waiting_request(row)
         return {
             "published": row.revision if row.state != Operation.State.DRAFT else None,
             "state": row.get_state_display(),
@@ -235,7 +237,9 @@ class VersionedPage(ScopedAdmin):
             "base": draft.revision if draft is not None else None,
             "own_draft": row.state == Operation.State.DRAFT,
             "count": row.versions.count(),
-            "request": approvals.waiting_request(row),
+            "request": waiting,
+            "may_decide": waiting is not None and approvals.may_decide(request.user, waiting),
+            "deciders": approvals.deciders(waiting) if waiting is not None else [],
             "may_change": self.has_change_permission(request, row),
             "stamp": stamp(draft or row),
             "max_reason": MAX_REASON,
@@ -262,8 +266,7 @@ class VersionedPage(ScopedAdmin):
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The versions of an operation: who published each of them, when, why, and what changed."""
         row = self._to_read(request, object_id)
-        before = request.GET.get("before", "")
-        below = int(before) if before.isdigit() and len(before) < 10 else NO_NUMBER
+        below = number_of(request.GET.get("before", "")) or NO_NUMBER
         found = list(row.versions.filter(number__lt=below)[: MAX_VERSIONS + 1])
         shown = [
             {"version": each, "sections": _differences(row, earlier, each)}
@@ -304,8 +307,7 @@ class VersionedPage(ScopedAdmin):
         return Side(word, f"v{version.number}", version.definition)
 
     def _version(self, row: Any, word: str) -> OperationVersion:
-        number = int(word) if word.isdigit() and len(word) < 10 else 0
-        version = row.versions.filter(number=number).first()
+        version = row.versions.filter(number=number_of(word)).first()
         if version is None:
             raise Http404
         found: OperationVersion = version
@@ -364,7 +366,7 @@ class VersionedPage(ScopedAdmin):
         if request.POST.get("action") == DRAFT:
             self._try_draft(request, row, version)
         else:
-            self._try(request, _("Not published:"), lambda reason: versions.revert(version, request.user, reason))  # type: ignore[arg-type]
+            self._try(request, _("Not published:"), lambda reason: approvals.revert(version, request.user, reason))  # type: ignore[arg-type]
         return self.redirect_to(request, row)
 
     def _try(
@@ -416,8 +418,7 @@ def _last_entry(row: Model) -> int:
 
 def _entries_since(row: Model, seen: str) -> list[LogEntry]:
     """Return what the log says of an operation since somebody saw it, the newest first."""
-    last = seen.partition("~")[2]
-    after = int(last) if last.isdigit() and len(last) < 18 else 0
+    after = number_of(seen.partition("~")[2])
     return list(_entries(row).filter(pk__gt=after).order_by("-pk")[:MAX_SHOWN])
 
 

@@ -94,8 +94,16 @@
         }
     });
 
+    // What was unfolded stays so over a save of the same page.
+    function remember(fold) {
+        const key = `fold ${fold.dataset.remember} ${location.pathname}`;
+        fold.open = fold.open || sessionStorage.getItem(key) === "1";
+        fold.addEventListener("toggle", () => sessionStorage.setItem(key, fold.open ? "1" : ""));
+    }
+
     document.addEventListener("DOMContentLoaded", () => {
         mend();
+        each("details[data-remember]", document, remember);
         new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
     });
 })();

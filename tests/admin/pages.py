@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
-from dataservices.models import DataOperation, DataSource
-from registry.models import AccessKey, Agency, Application, CallRecord, Grant, Service
+from dataservices.models import DataOperation, DataSource, UploadedTable
+from proxyservices.models import Backend, ProxyOperation
+from registry.models import AccessKey, Agency, Application, CallRecord, Grant, PublishRequest, Service
 
 
 def _list(name: str, query: str = "") -> str:
@@ -19,12 +20,16 @@ def _row(name: str, pk: int, view: str = "change") -> str:
 
 def pages() -> dict[str, str]:
     """Return the address of each page. The registry has at least one row of each kind."""
-    operation, service, application = (
-        model.objects.order_by("pk").first() for model in (DataOperation, Service, Application)
-    )
-    call = CallRecord.objects.order_by("pk").first()
+    operation, service, application, proxy, backend, uploaded, request, call = (
+        model.objects.order_by("pk").first()
+        for model in (
+            DataOperation, Service, Application, ProxyOperation, Backend, UploadedTable, PublishRequest, CallRecord,
+        )
+    )  # fmt: skip
     agency, service_code, _code = operation.address.split("/")
     calls, operations = "registry_callrecord", "dataservices_dataoperation"
+    proxies, backends = "proxyservices_proxyoperation", "proxyservices_backend"
+    uploads = "dataservices_uploadedtable"
     autocomplete = "?app_label=registry&model_name=grant&field_name=operation&term="
     return {
         "first page": reverse("admin:index"),
@@ -45,6 +50,24 @@ def pages() -> dict[str, str]:
         "operation": _row(operations, operation.pk),
         "callers of an operation": _row(operations, operation.pk, "callers"),
         "calls of an operation": _row(operations, operation.pk, "calls"),
+        "versions of an operation": _row(operations, operation.pk, "versions"),
+        "samples of an operation": reverse("compare_answers", args=(operation.pk,)),
+        "two versions compared": _row(operations, operation.pk, "compare") + "?old=1&new=2",
+        "proxy operations": _list(proxies),
+        "proxy operation": _row(proxies, proxy.pk),
+        "add a proxy operation": reverse(f"admin:{proxies}_add"),
+        "import proxy operations": reverse(f"admin:{proxies}_import"),
+        "backends": _list(backends),
+        "backends, last page": _list(backends, f"?{PAGE_VAR}={1 + (Backend.objects.count() - 1) // 50}"),
+        "backend": _row(backends, backend.pk),
+        "state of a backend": _row(backends, backend.pk, "live"),
+        "change an address": _row(backends, backend.pk, "change-address"),
+        "health board": reverse("health_board"),
+        "uploaded tables": _list(uploads),
+        "uploaded table": _row(uploads, uploaded.pk),
+        "publish requests": _list("registry_publishrequest"),
+        "publish request": _row("registry_publishrequest", request.pk),
+        "publish data": reverse("wizard"),
         "applications": _list("registry_application"),
         "application": _row("registry_application", application.pk),
         "keys": _list("registry_accesskey"),
@@ -63,7 +86,8 @@ def pages() -> dict[str, str]:
         "history of an outcome": _list(calls, "?outcome_is=11101"),
         "history, failed": _list(calls, "?outcome_is=failed"),
         "history, aborted": _list(calls, "?outcome_is=broken"),
-        "history by duration": _list(calls, "?o=-6"),
+        "history by duration": _list(calls, "?o=-5"),
+        "history by duration, of an agency": _list(calls, f"?o=-5&of_agency={agency}"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
     }

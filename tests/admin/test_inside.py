@@ -55,7 +55,7 @@ def test_tables_columns_and_keys_are_shown_and_no_row(cast: Cast, provider: Clie
     assert 'value="riwayat"' in text and 'id="columns"' not in text
     response = provider.get(inside(cast.source), {"schema": "main", "table": "riwayat"})
     text = response.content.decode()
-    assert "<td>golongan</td><td>TEXT</td><td>text</td>" in text
+    assert "<td>golongan</td><td>TEXT</td><td>teks</td>" in text
     assert 'data-kind="primary"' in text and 'data-kind="index"' in text
     assert "<td>main.golongan (kode)</td>" in text
     assert "rahasia" not in text

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from registry.admin.history import CallRecordAdmin
 from registry.models import Agency, CallRecord
 from tests.admin.conftest import MarkedAgency, SignIn, make_agency
 
@@ -194,11 +195,29 @@ def test_pages_by_key_keep_filters_and_count_nothing(sign_in: SignIn) -> None:
     assert not [query["sql"] for query in captured if "OFFSET" in query["sql"]]
 
 
+def column(name: str) -> int:
+    """The number by which an address names a column of the history."""
+    return CallRecordAdmin.list_display.index(name)
+
+
+@pytest.mark.parametrize("name", CallRecordAdmin.list_display)
+def test_the_history_is_sorted_by_an_index_or_not_at_all(name: str, reader: Client) -> None:
+    for order in (f"{column(name)}", f"-{column(name)}"):
+        with CaptureQueriesContext(connection) as captured:
+            assert reader.get(HISTORY, {"o": order}).status_code == 200
+        (query,) = (query["sql"] for query in captured if "LIMIT 51" in query["sql"])
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query.replace('%', '%%')}")
+            plan = [line[-1] for line in cursor.fetchall()]
+        assert "USING INDEX call_" in plan[0], plan
+        assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+
+
 def test_another_order_has_one_page(sign_in: SignIn) -> None:
     for number in range(60):
-        record(number, duration_us=number)
+        record(number, duration_us=number * 7 % 60)  # not in the order of time
     client = sign_in("Supervisor")
-    response = client.get(HISTORY, {"o": "-6"})
+    response = client.get(HISTORY, {"o": f"-{column('duration')}"})
     cl = response.context["cl"]
     assert [row.duration_us for row in cl.result_list] == list(range(59, 9, -1))
     assert (cl.older, cl.newer) == ("", "")

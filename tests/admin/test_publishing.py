@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -14,6 +15,7 @@ from proxyservices.models import ProxyOperation
 from registry.models import Field, Operation, PublishRequest
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
+from tests.admin.operation_forms import address, form_of, said, save
 from tests.cast import Cast
 from tests.proxy.publishing import publish_proxy
 
@@ -40,34 +42,6 @@ def people(cast: Cast) -> DataOperation:
     Field.objects.create(operation=row, name="id", classification="public")
     Field.objects.create(operation=row, name="nama", position=1, classification="personal")
     return row
-
-
-def address(operation: Operation, word: str = "change") -> str:
-    kind = "dataservices_dataoperation" if operation.kind == "data" else "proxyservices_proxyoperation"
-    return reverse(f"admin:{kind}_{word}", args=(operation.pk,))
-
-
-def form_of(client: Client, operation: Operation) -> dict[str, Any]:
-    """Return what a browser would post if nothing was changed on the operation's page."""
-    context = client.get(address(operation)).context
-    data = {"version_seen": context["version_seen"]}
-    forms = [context["adminform"].form]
-    for inline in context["inline_admin_formsets"]:
-        forms += [inline.formset.management_form, *inline.formset.forms]
-    for form in forms:
-        for bound in form:
-            value = bound.value()
-            if value is not None and value is not False:
-                data[bound.html_name] = "on" if value is True else value
-    return data
-
-
-def save(client: Client, operation: Operation, data: dict[str, Any], **changes: Any) -> Any:
-    return client.post(address(operation), {**data, **changes}, follow=True)
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def publish(client: Client, operation: Operation, reason: str = "") -> Any:
@@ -101,6 +75,40 @@ def test_the_head_approves_what_she_sees(cast: Cast, provider: Client, head: Cli
     history = head.get(address(people, "versions")).content.decode()
     assert "Setuju" in history
     assert "kepala" in history
+
+
+def test_the_first_page_shows_what_waits_for_a_decision(
+    cast: Cast, sign_in: SignIn, provider: Client, head: Client, people: DataOperation
+) -> None:
+    request = requested(provider, people)
+    first = reverse("admin:index")
+    page = head.get(first).content.decode()
+    assert 'id="inbox"' in page
+    assert page_of(request) in page
+    for other in (
+        provider,
+        sign_in("Head", cast.consumer, username="lain"),
+        sign_in("Supervisor", username="pengawas"),
+    ):
+        assert 'id="inbox"' not in other.get(first).content.decode()
+    decide(head, request, "approve", "Setuju")
+    assert 'id="inbox"' not in head.get(first).content.decode()
+
+
+def test_the_first_page_leads_a_publisher_to_the_import(cast: Cast, sign_in: SignIn) -> None:
+    page = sign_in("Publisher", cast.provider).get(reverse("admin:index")).content.decode()
+    assert reverse("admin:proxyservices_proxyoperation_import") in page
+
+
+def test_while_a_request_waits_its_author_reads_who_decides(
+    provider: Client, head: Client, people: DataOperation
+) -> None:
+    publish = f'action="{address(people, "publish")}"'
+    assert publish in provider.get(address(people)).content.decode()
+    requested(provider, people)
+    page = provider.get(address(people)).content.decode()
+    assert publish not in page
+    assert "kepala" in page
 
 
 def test_the_author_sees_no_button_to_approve(provider: Client, head: Client, people: DataOperation) -> None:
@@ -234,5 +242,68 @@ def test_bulk_publishing_follows_the_rules(cast: Cast, provider: Client, head: C
     response = provider.post(reverse("admin:dataservices_dataoperation_changelist"), data, follow=True)
     states = dict(DataOperation.objects.values_list("code", "state"))
     assert (states["warga"], states["unit"], states["lama"]) == ("draft", "published", "retired")
-    assert "prov/data/warga" in said(response)
     assert "prov/data/lama" in said(response)
+    [question] = response.context["questions"]  # the reason for the one that a second person must approve
+    assert question.startswith("prov/data/warga: ")
+    assert not PublishRequest.objects.exists()
+    asked = {name: str(value) for name, value in response.context["hidden"]}
+    assert asked == {"action": "publish_selected", "_selected_action": str(people.pk)}
+    response = provider.post(
+        reverse("admin:dataservices_dataoperation_changelist"), {**asked, "reason": "Kerja sama 12/2026"}, follow=True
+    )
+    assert "1 operasi menunggu" in said(response)
+    request = PublishRequest.objects.get(operation=people)
+    assert (request.state, request.reason) == ("waiting", "Kerja sama 12/2026")
+    decide(head, request, "approve")
+    assert DataOperation.objects.get(pk=people.pk).state == "published"
+
+
+def test_a_backends_drafts_are_published_together_by_the_rules(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="budi")
+    people = publish_proxy(cast, "http://127.0.0.1:9/")
+    assert people.backend is not None
+    plain = ProxyOperation.objects.create(service=cast.service, code="polos", kind="proxy", backend=people.backend)
+    ProxyOperation.objects.filter(pk=people.pk).update(state="draft")
+    Field.objects.create(operation=people, name="nik", classification="personal")
+    page = reverse("admin:proxyservices_backend_publish-drafts", args=(people.backend.pk,))
+    response = publisher.post(page)
+    assert [question.partition(":")[0] for question in response.context["questions"]] == [people.code]
+    assert set(people.backend.operations.values_list("state", flat=True)) == {"draft"}
+    response = publisher.post(page, {"reason": "uji"}, follow=True)
+    assert "1 operasi menunggu" in said(response)
+    assert "1 operasi diterbitkan" in said(response)
+    assert ProxyOperation.objects.get(pk=plain.pk).state == "published"
+    assert ProxyOperation.objects.get(pk=people.pk).state == "draft"
+    assert PublishRequest.objects.get().operation_id == people.pk
+    history = LogEntry.objects.filter(object_id=str(plain.pk))
+    assert history.count() == 1  # a publication is logged once
+
+
+def test_a_pass_through_operation_with_a_public_column_is_not_open(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat", fields=("kode",))
+    Field.objects.filter(operation=row).update(classification="public")
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft", access="open")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+
+
+def test_who_asks_by_nik_gets_personal_data(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="nik", style="rest", path="warga/{nik}", parameters=("nik",))
+    ProxyOperation.objects.filter(pk=row.pk).update(state="draft")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert row.state == "draft"
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()
+
+
+def test_the_keys_of_callers_are_not_collected_by_one_person(cast: Cast, sign_in: SignIn, head: Client) -> None:
+    publisher = sign_in("Publisher", cast.provider, username="pau")
+    row = publish_proxy(cast, "http://127.0.0.1:9/", code="lewat")
+    save(publisher, row, form_of(publisher, row), forward_credentials="on")
+    publish(publisher, row, "uji")
+    row.refresh_from_db()
+    assert not row.forward_credentials
+    assert PublishRequest.waiting().filter(operation=row.pk).exists()

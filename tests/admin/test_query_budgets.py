@@ -10,7 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.models import CallRecord
+from dataservices.models import DataOperation
+from registry import versions
+from registry.models import CallRecord, OperationVersion
 from tests.admin.conftest import SignIn, make_agency
 from tests.admin.pages import pages
 
@@ -22,6 +24,11 @@ def queries(sign_in: SignIn) -> dict[str, int]:
     """The number of queries of each page, with several rows of each kind."""
     for number in range(3):
         make_agency(f"akik{number}")
+    operation = DataOperation.objects.order_by("pk")[0]
+    for number in (1, 2):
+        definition = versions.definition(operation)
+        definition["columns"]["title"] = f"v{number}"
+        OperationVersion.objects.create(operation=operation, number=number, definition=definition, origin="admin")
     for number in range(60):
         CallRecord.objects.create(request_id=f"{number:032x}", started_at=timezone.now(), protocol="rest", method="GET")
     client = sign_in("Administrator")

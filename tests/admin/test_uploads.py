@@ -195,3 +195,12 @@ def test_uploads_may_be_larger_than_other_requests(client: Client, agency: Agenc
     assert send(Client(), agency, people(3)).status_code == 413
     settings.MAX_UPLOAD_BYTES = 1000
     assert send(client, agency, people(3)).status_code == 413
+
+
+def test_its_source_is_marked(client: Client, agency: Agency) -> None:
+    make(client, agency, people(3))
+    listed = client.get(reverse("admin:dataservices_datasource_changelist")).content.decode()
+    assert ":uploads:" not in listed
+    assert re.search(r"field-engine_label[^>]*>\s*Tabel unggahan", listed)
+    wizard = client.get(reverse("wizard"), follow=True).content.decode()
+    assert re.search(r"prov/unggahan</strong> <span[^>]*>Tabel unggahan", wizard)

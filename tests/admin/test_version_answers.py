@@ -84,11 +84,22 @@ def test_samples_of_a_proxy_go_to_both_addresses(cast: Cast, sign_in: SignIn, ht
     BackendServer.objects.create(backend=other, url=httpserver.url_for("/baru"))
     draft.backend = other
     draft.save()
-    publisher.post(address(proxy), {"action": "add", "sample_name": "contoh", "p_nip": "7"})
+    samples = reverse("admin:proxyservices_proxyoperation_samples", args=(proxy.pk,))
+    assert samples in publisher.get(address(proxy)).content.decode()
+    assert publisher.post(address(proxy), {"action": "add", "sample_name": "contoh"}).status_code == 404
+    publisher.post(samples, {"action": "sample", "name": "contoh", "q_nip": "7"})
     (pair,) = publisher.post(address(proxy), {"action": "send"}).context["pairs"]
     assert [(each.path, each.old, each.new) for each in pair.differences] == [("nama", '"Ani"', '"Budi"')]
     assert pair.ignored_count == 1
     assert {request.args["nip"] for request, _response in httpserver.log} == {"7"}
+
+
+def test_a_sample_that_the_draft_would_write_with_is_not_sent(cast: Cast, sign_in: SignIn) -> None:
+    publisher = sign_in("Publisher", cast.provider)
+    proxy = publish_proxy(cast, "http://127.0.0.1:9/", style="rest", path="cari", parameters=("method",))
+    drafted(proxy, style="pass-through")
+    SampleRequest.objects.create(operation=proxy, name="hapus", request='{"method": "DELETE"}')
+    assert publisher.post(address(proxy), {"action": "send"}).status_code == 403
 
 
 def test_only_those_who_may_change_the_operation_see_its_samples(cast: Cast, provider: Client, sign_in: SignIn) -> None:

@@ -17,6 +17,7 @@ from registry.models import Operation, OperationVersion, Parameter
 from registry.snapshot import holder
 from registry.versions import publishing
 from tests.admin.conftest import SignIn
+from tests.admin.operation_forms import address, form_of, said, save
 from tests.cast import Cast, recorded
 from tests.proxy.publishing import publish_proxy
 
@@ -31,35 +32,6 @@ def provider(cast: Cast, sign_in: SignIn) -> Client:
 @pytest.fixture
 def colleague(cast: Cast, sign_in: SignIn) -> Client:
     return sign_in("Provider", cast.provider, username="budi")
-
-
-def address(operation: Operation, word: str = "change") -> str:
-    kind = "dataservices_dataoperation" if operation.kind == "data" else "proxyservices_proxyoperation"
-    return reverse(f"admin:{kind}_{word}", args=(operation.pk,))
-
-
-def form_of(client: Client, operation: Operation) -> dict[str, Any]:
-    """Return what a browser would post if nothing was changed on the operation's page."""
-    response = client.get(address(operation))
-    context = response.context
-    data = {"version_seen": context["version_seen"]}
-    forms = [context["adminform"].form]
-    for inline in context["inline_admin_formsets"]:
-        forms += [inline.formset.management_form, *inline.formset.forms]
-    for form in forms:
-        for bound in form:
-            value = bound.value()
-            if value is not None and value is not False:
-                data[bound.html_name] = "on" if value is True else value
-    return data
-
-
-def save(client: Client, operation: Operation, data: dict[str, Any], **changes: Any) -> Any:
-    return client.post(address(operation), {**data, **changes}, follow=True)
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def bar(client: Client, operation: Operation) -> dict[str, Any]:
@@ -379,3 +351,10 @@ def test_deleting_an_operation_logs_it_once(cast: Cast, provider: Client) -> Non
     assert not Operation.objects.filter(code="hapus").exists()
     assert not OperationVersion.objects.filter(operation=operation.pk).exists()
     assert LogEntry.objects.filter(action_flag=DELETION).count() == 1
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "9" * 40])
+def test_numbers_that_are_none_are_not_found(cast: Cast, provider: Client, number: str) -> None:
+    operation = cast.operations["satu"]
+    assert provider.get(address(operation, "versions"), {"before": number}).status_code == 200
+    assert provider.get(address(operation, "compare"), {"old": number}).status_code == 404

@@ -54,6 +54,7 @@ def test_from_a_source_to_rows(page: Page) -> None:
     expect(page.get_by_text("Parameter ditambahkan untuk unit, nama")).to_be_visible()
     assert DataOperation.objects.get().state == "draft"
 
+    page.locator(".mantra-fold > summary").click()
     page.locator("#id_p_unit").fill("Unit 3")
     page.locator("#id_p_nama").fill("Orang 3")
     page.get_by_role("button", name="Jalankan", exact=False).last.click()

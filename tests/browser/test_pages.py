@@ -58,6 +58,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     operation = cast.operations["cari"]
     yield reverse("try_operation", args=(operation.pk,))
     yield reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
+    yield reverse("admin:dataservices_dataoperation_versions", args=(operation.pk,))
+    yield reverse("compare_answers", args=(operation.pk,))
 
 
 def _visit(page: Page, address: str, wrong: list[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +146,98 @@ def test_an_operators_bundle_does_not_depend_on_a_source_that_is_down(cast: Cast
     Field.objects.create(operation=there, name="b", classification="public")
     with pytest.raises(ValidationError):
         versions.record(there, None, "uji", OperationVersion.Origin.BUNDLE)
+
+
+# ------------------------------------------------------------------------------------- behind aliases
+
+IDENTIFIERS_BEHIND = (
+    "SELECT nik AS nomor FROM warga",
+    "SELECT nik || '' AS nomor FROM warga",
+    "SELECT max(nik) AS nomor FROM warga",
+    "SELECT CASE WHEN unit = 'a' THEN nik ELSE '' END AS nomor FROM warga",
+    "SELECT x.nomor FROM (SELECT nik AS nomor FROM warga) x",
+    "SELECT x.* FROM (SELECT nik AS nomor FROM warga) x",
+    "WITH x (nomor) AS (SELECT nik FROM warga) SELECT nomor FROM x",
+    "SELECT unit AS nomor FROM warga UNION ALL SELECT nik FROM warga",
+    "SELECT (SELECT nik FROM warga LIMIT 1) AS nomor",
+    "SELECT group_concat(nik, ',') AS nomor FROM warga",
+    "SELECT json_extract(unit, '$.nik') AS nomor FROM warga",
+)
+HARMLESS = (
+    "SELECT count(DISTINCT nik) AS nomor FROM warga",
+    "SELECT unit AS nomor FROM warga WHERE nik > '' ORDER BY nik",
+    "SELECT nik IS NOT NULL AS nomor FROM warga",
+    "SELECT row_number() OVER (PARTITION BY nik ORDER BY nik) AS nomor FROM warga",
+    "SELECT unit AS nomor, (SELECT count(*) FROM warga b WHERE b.nik = a.nik) AS jumlah FROM warga a",
+)
+
+
+@pytest.fixture
+def citizens(cast: Cast) -> None:
+    """The source has a table with NIK."""
+    path = Path(cast.source.settings()["roots"][0]) / cast.source.database
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS warga (nik TEXT, unit TEXT)")
+        database.execute("INSERT INTO warga VALUES ('3171234567890123', '{}')")
+        database.commit()
+
+
+@pytest.mark.usefixtures("citizens")
+@pytest.mark.parametrize("text", IDENTIFIERS_BEHIND)
+def test_an_alias_does_not_open_an_identifier(cast: Cast, author: User, text: str) -> None:
+    assert "nik" in refused(draft(cast, text, "nomor", access="open"), author)
+
+
+@pytest.mark.usefixtures("citizens")
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_counts_or_compares_an_identifier_may_be_open(cast: Cast, author: User, text: str) -> None:
+    row = draft(cast, text, *("nomor", *(["jumlah"] if "jumlah" in text else [])), access="open")
+    assert isinstance(approvals.submit(row, author, ""), OperationVersion)
+
+
+def test_values_that_are_nik_are_not_opened_under_another_name(cast: Cast, author: User) -> None:
+    path = Path(cast.source.settings()["roots"][0]) / cast.source.database
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE berkas (kolom_a TEXT, unit TEXT)")
+        rows = [(f"317123{day:02}0190{day:04}", "a") for day in range(1, 29)]
+        database.executemany("INSERT INTO berkas VALUES (?, ?)", rows)
+        database.commit()
+    assert "kolom_a (" in refused(draft(cast, "SELECT kolom_a FROM berkas", "kolom_a", access="open"), author)
+
+
+@pytest.mark.usefixtures("citizens")
+def test_an_alias_needs_the_second_person(cast: Cast, author: User) -> None:
+    make_user("Head", cast.provider, "kepala")
+    row = draft(cast, "SELECT nik AS nomor FROM warga WHERE nik = :nik", "nomor", parameters=({"name": "nik"},))
+    assert not isinstance(approvals.submit(row, author, "uji"), OperationVersion)
+
+
+@pytest.mark.usefixtures("citizens")
+@pytest.mark.parametrize("returned", ["nik", "*", "nik AS a"])
+def test_what_a_change_returns_is_published_too(cast: Cast, author: User, returned: str) -> None:
+    make_user("Head", cast.provider, "kepala")
+    row = draft(cast, f"UPDATE warga SET unit = unit WHERE true RETURNING {returned}", writes=True)
+    assert not isinstance(approvals.submit(row, author, "uji"), OperationVersion)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "behind"),
+    [
+        ("tsql", "SELECT nomor = nik FROM warga", {"nomor": {"nik"}}),
+        ("tsql", "UPDATE warga SET a = 1 OUTPUT inserted.nik AS nomor", {"nomor": {"nik"}}),
+        ("postgres", "UPDATE warga SET a = 1 RETURNING nik AS nomor", {"nomor": {"nik"}}),
+        ("postgres", "SELECT row_to_json(w) AS isi FROM warga w", {"isi": {"w", "*"}}),
+        ("postgres", "SELECT to_jsonb(warga) AS isi FROM warga", {"isi": {"warga", "*"}}),
+        ("postgres", "SELECT provinsi FROM provinsi", {"provinsi": {"provinsi"}}),
+        ("postgres", "SELECT w.a FROM warga AS w (a, b)", {"a": {"a", "*"}}),
+        ("postgres", "SELECT u.a FROM warga, unnest(warga.nik) AS u (a)", {"a": {"a", "nik"}}),
+        ("postgres", "SELECT (w).nik AS a FROM warga w", {"a": {"w", "nik", "*"}}),
+        ("postgres", "SELECT max(nik) FROM warga", {"": {"nik"}}),
+        ("mysql", "SELECT IF(a = 1, `nik`, b) AS c FROM warga [[ WHERE a = :a ]]", {"c": {"nik", "b"}}),
+        ("oracle", "SELECT nik nomor FROM warga FETCH NEXT :limit ROWS ONLY", {"nomor": {"nik"}}),
+        ("mysql", "CALL hitung(:nik)", None),
+        ("tsql", "EXEC hitung :nik", None),
+    ],
+)  # fmt: skip
+def test_from_which_columns_a_result_is_built(dialect: str, text: str, behind: dict[str, set[str]] | None) -> None:
+    assert sql.built_from(sql.parse(text, dialect), dialect) == behind

@@ -146,6 +146,14 @@ def test_quota(cast: Cast) -> None:
     reply = cast.get("satu.json", "id=7")
     assert_problem(reply, faults.QUOTA_EXCEEDED)
     assert 1 <= int(reply.headers["retry-after"]) <= 3601
+    assert "Kuota 2 panggilan per jam untuk" in reply.json()["detail"]
+    cast.grants["satu"].quota = "1/3 day"
+    cast.grants["satu"].save()
+    holder.refresh()
+    assert cast.get("satu.json", "id=7").status == 200
+    assert "Kuota 1 panggilan per 3 hari untuk" in cast.get("satu.json", "id=7").json()["detail"]
+    english = cast.get("satu.json", "id=7", accept_language="en").json()["detail"]
+    assert "The quota of 1 calls per 3 days for" in english
 
 
 @pytest.mark.parametrize(

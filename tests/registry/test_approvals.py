@@ -72,6 +72,26 @@ def test_it_works(cast: Cast, author: User, head: User, draft: Draft) -> None:
     assert (request.state, request.decided_by, request.decision_reason) == (APPROVED, head, "Setuju")
 
 
+def test_an_earlier_version_that_gives_more_is_requested(cast: Cast, author: User, head: User, draft: Draft) -> None:
+    row = draft()
+    approvals.approve(waiting_for(row, author), head)
+    PublishRequest.objects.all().delete()  # such as one from before there were requests
+    narrow = versions.open_draft(DataOperation.objects.get(pk=row.pk), author)
+    narrow.fields.get(name="nama").delete()
+    assert isinstance(approvals.submit(narrow, author, "sempit"), OperationVersion)
+    first = OperationVersion.objects.get(operation=row.pk, number=1)
+    with pytest.raises(approvals.ReasonNeeded):
+        approvals.revert(first, author, "")
+    assert versions.draft_of(row) is None
+    request = approvals.revert(first, author, "dibutuhkan lagi")
+    assert isinstance(request, PublishRequest)
+    assert approvals.row_of(request) == versions.draft_of(row)
+    assert DataOperation.objects.get(pk=row.pk).revision == 2
+    version = approvals.approve(request, head)
+    assert version is not None
+    assert versions.is_same(version.definition, first.definition)
+
+
 def test_an_office_of_one_person_publishes_alone(cast: Cast, author: User, draft: Draft) -> None:
     assert isinstance(approvals.submit(draft(), author, ""), OperationVersion)
     assert called(cast) == 200
@@ -108,8 +128,7 @@ def test_who_is_a_second_person(
     assert (user in approvals.second_persons(row, author)) is counts
     request = waiting_for(row, author)
     assert approvals.may_decide(user, request) is counts
-    assert approvals.waiting_for(user).exists() is counts
-    assert not approvals.waiting_for(author).exists()
+    assert approvals.inbox(user).exists() is counts
     if not counts:
         for decide in (approvals.approve, approvals.reject):
             with pytest.raises(PermissionDenied):
@@ -146,6 +165,23 @@ def test_what_is_refused_anyway_is_not_requested(author: User, head: User, draft
     with pytest.raises(approvals.NotPublishable, match="nama"):
         approvals.submit(row, author, "uji")
     assert not PublishRequest.objects.exists()
+
+
+def test_an_approval_does_not_hold_for_going_back_to_it(cast: Cast, author: User, head: User, draft: Draft) -> None:
+    row = draft()
+    first = approvals.approve(waiting_for(row, author), head)
+    assert first is not None
+    row.refresh_from_db()
+    row.state = "retired"
+    row.save()
+    row.state = "published"
+    row.save()
+    versions.record(row, author, was_draft=True)  # the same again, as before
+    beside = versions.open_draft(row, head)
+    beside.fields.get(name="nama").delete()
+    assert isinstance(approvals.submit(beside, head, "Terlalu banyak"), OperationVersion)
+    with transaction.atomic(), pytest.raises(approvals.ApprovalNeeded):
+        versions.revert(first, author, "uji")
 
 
 def test_a_rejection_needs_a_reason_and_keeps_the_draft(author: User, head: User, draft: Draft) -> None:

@@ -48,6 +48,35 @@ def test_an_identifier_is_known_by_the_type_of_its_parameter() -> None:
     assert "nomor" in problems(told)[0]
 
 
+def test_what_a_column_is_built_from_counts_as_its_name() -> None:
+    aliased = replace(
+        REGION, columns={"nomor": "internal", "isi": "internal"}, behind={"nomor": ("nik",), "isi": ("*",)}
+    )
+    assert aliased.identifiers == ["nomor"]
+    assert aliased.personal == ["nomor", "isi"]
+    assert "nomor (nik)" in problems(replace(aliased, open=True))[0]
+    assert needs_second_person(None, aliased)
+
+
+def test_a_response_that_nothing_limits_is_never_open() -> None:
+    (text,) = problems(replace(REGION, open=True, restricted=False, complete=False))
+    assert "style" in text
+
+
+def test_a_backend_gets_the_keys_of_callers_only_with_a_reason_and_a_second_person() -> None:
+    forwarding = replace(REGION, forwards=True)
+    assert needs_second_person(None, forwarding) and needs_second_person(REGION, forwarding)
+    assert len(questions(REGION, forwarding)) == 1
+    assert not needs_second_person(forwarding, forwarding)
+    assert needs_second_person(forwarding, replace(forwarding, origins=frozenset({"bps/lain"})))
+    assert questions(forwarding, forwarding) == []
+
+
+def test_what_is_suspected_needs_a_second_person() -> None:
+    assert needs_second_person(None, replace(REGION, columns={}, complete=False, suspected=frozenset({"nik"})))
+    assert not needs_second_person(None, replace(REGION, columns={}, complete=False))
+
+
 def test_open_access_is_refused_while_no_column_is_declared() -> None:
     assert len(problems(replace(REGION, open=True, columns={}, complete=False))) == 1
     assert problems(replace(REGION, columns={}, complete=False)) == []

@@ -7,13 +7,57 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgresql import PostgreSQLServer
+
 OURS = ("registry", "dataservices", "proxyservices")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each engine that the registry can be in."""
+    if request.param == "sqlite":
+        return sqlite(tmp_path)
+    name = f"lama{uuid4().hex}"
+    if request.param == "postgresql":
+        return _in_postgresql(request.getfixturevalue("postgresql"), name)
+    return _in_mariadb(request.getfixturevalue("mariadb"), name)
+
+
+def sqlite(folder: Path) -> str:
+    return f"sqlite:///{folder / 'lama.sqlite3'}"
+
+
+def _in_postgresql(server: PostgreSQLServer, name: str) -> str:
+    superuser = server.superuser()
+    superuser.cursor().execute(f"CREATE DATABASE {name} OWNER mantra")
+    superuser.close()
+    return f"postgres://mantra:mantra@127.0.0.1:{server.port}/{name}"
+
+
+def _in_mariadb(server: MariaDBServer, name: str) -> str:
+    superuser = server.superuser()
+    cursor = superuser.cursor()
+    cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    cursor.execute(f"GRANT ALL ON {name}.* TO mantra@'127.0.0.1'")
+    superuser.close()
+    return f"mysql://mantra:mantra@127.0.0.1:{server.port}/{name}"
+
+
+def output_of(script: str, url: str) -> list[str]:
+    """Return the lines that a script prints with the registry in the database at ``url``."""
+    environment = {**os.environ, "MANTRA_DATABASE_URL": url}
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
 
 
 @pytest.mark.django_db
@@ -77,11 +121,7 @@ print(AddressChange.objects.get().kind, CallRecord.objects.get().protocol)
 
 
 def test_an_upgrade_keeps_what_is_stored(tmp_path: Path) -> None:
-    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'lama.sqlite3'}"}
-    command = [sys.executable, "-c", UPGRADE]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == [
+    assert output_of(UPGRADE, sqlite(tmp_path)) == [
         "pass-through 7000",
         "https://a/ rahasia 3",
         "header X kunci",
@@ -128,11 +168,7 @@ for version in OperationVersion.objects.order_by("operation__code"):
 
 
 def test_what_was_published_gets_its_first_version(tmp_path: Path) -> None:
-    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'lama.sqlite3'}"}
-    command = [sys.executable, "-c", FIRST_VERSIONS]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == [
+    assert output_of(FIRST_VERSIONS, sqlite(tmp_path)) == [
         "proksi 1 1 existing True 1 False",
         "1 1 2",
         "terbit 7 7 existing True 0 False",
@@ -171,6 +207,7 @@ operation("e", dict(one, probe_path=""), style="soap")
 operation("f", dict(one, probe_path=""), dict(one, url="https://b/", probe_path=""), style="soap")
 operation("g")
 operation("a", one, two, service=1)
+made("proxyservices", "SampleRequest", operation_id=first.operation_id, name="s", request='{"a": "1"}')
 made("proxyservices", "UpstreamState", upstream=first, observer="probe", healthy=False)
 made("proxyservices", "UpstreamState", upstream=same, observer="probe", healthy=True)
 for row, name in ((first, "prov/data/a"), (same, "prov/data/b")):
@@ -190,6 +227,11 @@ for row in ProxyOperation.objects.order_by("service__agency__code", "code"):
     ), sep=" | ")
 print(BackendServer.objects.count(), ServerState.objects.filter(server__url="https://a/").count())
 print(*(f"{row.backend} {row.operation} {row.server.url}" for row in AddressChange.objects.all()), sep=" | ")
+from registry import versions
+from registry.models import OperationVersion, SampleRequest
+rows = OperationVersion.objects.select_related("operation")
+print(rows.count(), all(versions.is_same(row.definition, versions.definition(row.operation)) for row in rows))
+print(*(f"{row.operation} {row.request}" for row in SampleRequest.objects.all()))
 
 executor = MigrationExecutor(connection)
 executor.migrate(before)
@@ -199,17 +241,15 @@ for row in apps.get_model("proxyservices", "ProxyOperation").objects.order_by("s
         f"{each.url} {each.priority} {each.credential} {each.probe_path}"
         for each in row.upstreams.order_by("priority", "id")
     ), sep=" | ")
+samples = apps.get_model("proxyservices", "SampleRequest").objects.all()
+print(*(f"{row.operation.code} {row.request}" for row in samples))
 """
 
 
-def test_upstreams_become_backends_that_equal_operations_share_and_back(tmp_path: Path) -> None:
-    environment = {**os.environ, "MANTRA_DATABASE_URL": f"sqlite:///{tmp_path / 'hulu.sqlite3'}"}
-    command = [sys.executable, "-c", BACKENDS]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+def test_upstreams_become_backends_that_equal_operations_share_and_back(url: str) -> None:
     a = "https://a/ 0 1 True {} PEM 7 {}"
     b = "https://b/ 1 3 False lain  0 "
-    assert ended.stdout.splitlines() == [
+    assert output_of(BACKENDS, url) == [
         f"lain/data/a | lain/data | {a.format('k', '/sehat')} | {b}",
         f"prov/data/a | prov/data | {a.format('k', '/sehat')} | {b}",
         f"prov/data/b | prov/data | {a.format('k', '/sehat')} | {b}",
@@ -220,6 +260,8 @@ def test_upstreams_become_backends_that_equal_operations_share_and_back(tmp_path
         "prov/data/g | None",
         "9 1",
         "prov/data prov/data/b https://a/ | prov/data prov/data/a https://a/",
+        "8 True",
+        'prov/data/a {"a": "1"}',
         "a | https://a/ 0 k /sehat | https://b/ 1 lain ",
         "a | https://a/ 0 k /sehat | https://b/ 1 lain ",
         "b | https://a/ 0 k /sehat | https://b/ 1 lain ",
@@ -228,4 +270,5 @@ def test_upstreams_become_backends_that_equal_operations_share_and_back(tmp_path
         "e | https://a/ 0 k ",
         "f | https://a/ 0 k  | https://b/ 0 k ",
         "g",
+        'a {"a": "1"}',
     ]

@@ -472,3 +472,29 @@ def test_operations_of_another_source_do_not_keep_it(agency: Agency, provider: U
     assert not (table.source.upload_folder / "versions").exists() or not list(
         (table.source.upload_folder / "versions").iterdir()
     )
+
+
+def table_of(values: list[str]) -> bytes:
+    return files.xlsx([["Kolom A", "Unit"], *([value, "x"] for value in values)])
+
+
+@pytest.mark.parametrize(("query", "refused"), [
+    ("SELECT kolom_a FROM data", True), ("SELECT d.kolom_a AS a FROM data d", True), ("SELECT * FROM data", True),
+    ("SELECT count(kolom_a) AS n, count(*) AS m FROM data", False), ("SELECT unit FROM data", False),
+])  # fmt: skip
+def test_a_newer_file_does_not_open_identifiers_to_everybody(
+    cast: Cast, agency: Agency, provider: User, upload: Upload, query: str, refused: bool
+) -> None:
+    source, name = uploads.create_table(agency, upload(table_of(["a1", "b2", "c3"])), Choices("Data"), provider)
+    table = UploadedTable.objects.get(source=source, name=name)
+    cast.define("unggah", query, source=source, access="open")
+    newer = upload(table_of([f"317123{day:02}0190{day:04}" for day in range(1, 29)]))
+    if refused:
+        with pytest.raises(UploadError, match="unggah"):
+            uploads.replace_table(table, newer, provider)
+    else:
+        uploads.replace_table(table, newer, provider)
+    table.refresh_from_db()
+    assert table.current is not None
+    assert table.current.number == (1 if refused else 2)
+    assert len(rows_of(source, "SELECT kolom_a FROM data")) == (3 if refused else 28)

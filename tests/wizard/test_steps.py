@@ -92,6 +92,7 @@ def test_a_new_source_has_the_fields_of_its_engine_only(wizard: Wizard) -> None:
     assert "source-sslmode" in page
     assert "source-wallet" not in page
     assert 'value="5432"' in page
+    assert "Berkas CA" in page and "CA file" not in page  # in the reader's language
     page = wizard.get(1, engine="sqlite")
     assert "source-host" not in page
 
@@ -398,7 +399,6 @@ def test_an_administrator_works_for_the_agency_of_the_source(source: DataSource)
 
 def test_one_goes_on_where_one_was(wizard: Wizard, source: DataSource, clerk: User) -> None:
     wizard.to_last(source)
-    assert f"{source}: penduduk" in Wizard(clerk).start()
     wizard.post(4, title="Warga kota", service="new", service_title="Data", access="restricted")
     later = Wizard(clerk)  # another session
     page = later.start()
@@ -424,6 +424,14 @@ def test_unfinished_ones_are_counted(wizard: Wizard, source: DataSource, clerk: 
     response = wizard.post(1, use=source.pk)
     assert response["Location"] == reverse("wizard")
     assert str(MAX_WIZARD_DRAFTS) in wizard.client.get(reverse("wizard")).content.decode()
+
+
+def test_an_unfinished_one_is_known_by_its_tables(wizard: Wizard, source: DataSource) -> None:
+    wizard.choose(source)
+    listed = wizard.client.get(reverse("wizard"), follow=True).content.decode()
+    names = [table["name"] for table in WizardDraft.objects.get(step__gt=1).data["query"]["tables"]]
+    assert names
+    assert " · ".join([str(source), *names]) in listed
 
 
 def test_a_step_that_was_not_reached_leads_back(wizard: Wizard, source: DataSource) -> None:
