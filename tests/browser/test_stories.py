@@ -348,9 +348,7 @@ def test_personal_data_is_never_open_and_a_head_approves_it(desk: Desk) -> None:
     kepala = desk.sign_in("kepala")
     page = kepala.page
     desk.look(page)
-    kepala.click(page.locator("main").get_by_role("link", name="1 permintaan terbit menunggu keputusan Anda"))
-    desk.look(page)
-    kepala.click(page.get_by_role("link", name="warga").first)
+    kepala.click(page.locator("#inbox").get_by_role("link", name="warga"))
     expect(page.get_by_text("Kerja sama 12/2026")).to_be_visible()
     desk.look(page, "publish-request")
     kepala.click(button(kepala, "Setujui dan terbitkan"))
