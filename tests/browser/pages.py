@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,22 @@ def signed_in(context: BrowserContext, user: User, address: str) -> None:
 
 
 # ------------------------------------------------------------------------------------- what is wrong
+
+#: What the browser reports when a page is left while a part of it is on the way.
+LEFT = ("htmx:sendAbort", "htmx:afterRequest", "htmx:beforeOnLoad")
+
+
+def idle(page: Page) -> None:
+    """Wait until nothing is on its way to the bus."""
+    page.wait_for_function("!document.querySelector('.htmx-request, .mantra-busy, [aria-busy=true]')")
+
+
+def picture(page: Page, name: str) -> None:
+    """Write a picture of the page into the folder of the environment's SCREENSHOTS, if there is one."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        idle(page)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=False, scale="css")
 
 
 def new_page(browser: Browser, address: str, size: str = "desktop", scheme: str = "light") -> Page:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_httpserver import HTTPServer
 
-from proxyservices.models import BackendServer, ProxyOperation
+from proxyservices.models import ProxyOperation
 from registry.models import Agency, Parameter, SampleRequest, Service
 from tests.browser.pages import fits, person, sign_in
 from tests.proxy.publishing import add_server
@@ -97,28 +97,6 @@ def test_all_of_the_form_is_there_where_the_scripts_are_not(page: Page, httpserv
     page.goto(f"/admin/proxyservices/backend/{made.backend_id}/change/")
     for name in ("#id_token_url", "#id_servers-0-token_url"):
         expect(page.locator(name)).to_be_visible()
-
-
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_rehearse_switch_and_back(page: Page, httpserver: HTTPServer) -> None:
-    made = operation(httpserver)
-    sign_in(page, "penerbit")
-    page.goto(f"/admin/proxyservices/proxyoperation/{made.pk}/change/")
-    tab(page, "backend")
-    page.locator("#proxy_live a[href$='/change-address/']").click()
-    page.fill("#id_url", httpserver.url_for("/baru"))
-    page.locator("button[value=rehearse]").click()
-    pair = page.locator("[data-sample=Siti]")
-    expect(pair.locator(".mantra-old")).to_have_text('"lama"')
-    expect(pair.locator(".mantra-new")).to_have_text('"baru"')
-    assert fits_a_phone(page)
-    page.locator("#rehearsal button[value=switch]").click()
-    expect(page.locator("[data-kind=switch]")).to_be_visible()
-    assert BackendServer.objects.get().url == httpserver.url_for("/baru")
-    page.locator("[data-kind=switch] button[value=roll-back]").click()
-    expect(page.locator("[data-kind=roll-back]")).to_be_visible()
-    assert BackendServer.objects.get().url == httpserver.url_for("/lama")
-    assert fits_a_phone(page)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)

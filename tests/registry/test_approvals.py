@@ -128,6 +128,7 @@ def test_who_is_a_second_person(
     assert (user in approvals.second_persons(row, author)) is counts
     request = waiting_for(row, author)
     assert approvals.may_decide(user, request) is counts
+    assert approvals.inbox(user).exists() is counts
     if not counts:
         for decide in (approvals.approve, approvals.reject):
             with pytest.raises(PermissionDenied):
