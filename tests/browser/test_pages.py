@@ -67,7 +67,7 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
     for tab in page.locator("[data-tabs=page] [role=tab]").all()[1:]:
         tab.click()
         page.wait_for_function("!document.querySelector('.htmx-request')")
-        wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page)]
+        wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page, within="[role=tabpanel]")]
     for (size, scheme), rules in VISITS.items():
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
