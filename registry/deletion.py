@@ -80,7 +80,12 @@ def _rows(collector: Collector) -> list[Model]:
 
 def refused(user: tenancy.AnyUser, rows: Iterable[Model]) -> list[Model]:
     """Return those of the rows that ``user`` may not delete, parts of others excepted."""
-    return [row for row in rows if row._meta.label_lower not in PARTS and not _may_delete(user, row)]
+    return [row for row in rows if not is_part(row) and not _may_delete(user, row)]
+
+
+def is_part(row: Model) -> bool:
+    """Return True for a row that goes with what it is a part of, whoever deletes that."""
+    return row._meta.label_lower in PARTS
 
 
 def _may_delete(user: tenancy.AnyUser, row: Model) -> bool:

@@ -188,7 +188,8 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         others = [row for row in rows if row not in objs]
         kept = deletion.kept(rows)
         # Django takes what stays for a missing right, and its page would not say what to do about it.
-        missing_rights -= {str(row._meta.verbose_name) for row in kept}
+        # It does the same for parts, which nobody deletes alone.
+        missing_rights -= {str(row._meta.verbose_name) for row in (*kept, *filter(deletion.is_part, others))}
         missing_rights |= {str(row._meta.verbose_name) for row in deletion.refused(request.user, others)}
         protected += [f"{row}: {reason}" for row, reason in kept.items()]
         return names, counts, missing_rights, protected

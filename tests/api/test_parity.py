@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from dataservices.admin.source_form import OPTION, options_of
 from dataservices.models import DataOperation, DataSource
 from proxyservices.models import Backend, BackendServer, ParameterMapping, ProxyOperation, ServiceDescription
 from registry.models import (
@@ -83,7 +84,10 @@ def move(kind: str, column: str, there: str, code: str) -> Change:
 
 
 def option(kind: str, **options: Any) -> Change:
-    return Change(kind, "-".join(options), {"options": options}, {"options": options})
+    """A change of all options of a source, which the form has a field for each of."""
+    engine = "postgresql" if kind == "source" else kind
+    form = {OPTION + setting.name: options.get(setting.name, "") for setting in options_of(engine)}
+    return Change(kind, "-".join(options), form, {"options": options})
 
 
 def deletion(kind: str) -> Change:
@@ -237,8 +241,8 @@ def _more_sources(agency: Agency) -> dict[str, DataSource]:
     }
     return {
         engine: DataSource.objects.create(
-            agency=agency, code=f"s-{engine}", engine=engine, host="zamrud.internal", database="zamrud", user="u",
-            password="sandi-zamrud", options=more,
+            agency=agency, code=f"s-{engine}", engine=engine, host="zamrud.internal", user="u", password="sandi-zamrud",
+            database="" if engine == "oracle" else "zamrud", options=more,
         )
         for engine, more in options.items()
     }  # fmt: skip
@@ -391,8 +395,6 @@ class Doors:
         for name, value in change.form.items():
             if value is False:
                 form.pop(name, None)
-            elif isinstance(value, dict):
-                form[name] = str(value).replace("'", '"')
             else:
                 form[name] = value(self.world) if callable(value) else value
         return confirmed(self.person.client, address(row), form)

@@ -31,6 +31,7 @@ from registry import leader, processes
 from registry.models import LeaderLock, SnapshotVersion
 from registry.results import Fault
 from tests.cast import Cast
+from tests.proxy.bus import bus
 from tests.proxy.publishing import add_server
 from tests.proxy.scripted import ScriptedUpstream
 from tests.servers.bus import Bus
@@ -534,7 +535,7 @@ class Follower:
     def __init__(self, var: Path, url: str) -> None:
         self.path = var / "mantra.sqlite3"
         self.log = var / "prober.log"
-        self._environment = Bus(var, bundle(url)).environment
+        self._environment = bus(var, [alias(url)]).environment
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
@@ -555,26 +556,13 @@ class Follower:
         return int(str(rows[0][0]).rpartition(":")[2] or 0) if rows else 0
 
 
-def bundle(*urls: str) -> dict[str, Any]:
-    """The operation prov/data/alias, open to everybody, with these upstreams."""
+def alias(*urls: str) -> dict[str, Any]:
+    """The operation prov/data/alias, with these upstreams."""
     upstreams = [
         {"url": url, "credential_kind": "none", "priority": priority, "probe_interval_seconds": 1}
         for priority, url in enumerate(urls)
     ]
-    operation = {
-        "code": "alias",
-        "kind": "proxy",
-        "state": "published",
-        "style": "pass-through",
-        "access": "open",
-        "fields": [{"name": "isi", "classification": "public"}],
-        "read_timeout_ms": 300,
-        "upstreams": upstreams,
-    }
-    return {
-        "agencies": [{"code": "prov", "name": "Penyedia"}],
-        "services": [{"agency": "prov", "code": "data", "title": "Data", "operations": [operation]}],
-    }
+    return {"code": "alias", "style": "pass-through", "read_timeout_ms": 300, "upstreams": upstreams}
 
 
 @pytest.fixture
@@ -628,7 +616,7 @@ def test_second_prober_takes_over_when_the_first_ends(follower: Follower, first:
 
 def test_prober_survives_an_outage_of_the_database(follower: Follower, first: ScriptedUpstream) -> None:
     process = follower.start()
-    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)], 20, "the state")
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_serverstate") == [(1,)], 20, "the state")
     with contextlib.closing(sqlite3.connect(follower.path, timeout=20, isolation_level=None)) as database:
         database.execute("ALTER TABLE registry_leaderlock RENAME TO gone")
         time.sleep(2)
@@ -636,9 +624,9 @@ def test_prober_survives_an_outage_of_the_database(follower: Follower, first: Sc
         time.sleep(4)
         assert process.poll() is None
         database.execute("ALTER TABLE gone RENAME TO registry_leaderlock")
-    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(0,)], 20, "the state")
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_serverstate") == [(0,)], 20, "the state")
     first.set_mode("well")
-    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_upstreamstate") == [(1,)], 4, "the state")
+    wait_until(lambda: follower.asks("SELECT healthy FROM proxyservices_serverstate") == [(1,)], 4, "the state")
     log = follower.log.read_text()
     assert log.count("the prober is paused") == 1
     assert log.count("the prober has resumed") == 1
@@ -656,30 +644,30 @@ def test_failing_upstream_is_ejected_and_comes_back_on_a_running_bus(
 ) -> None:
     """Two worker processes, the prober, and every mode: nobody is refused, and the first address is soon back."""
     path = "/rest/prov/data/alias/panggil"
-    with Bus(tmp_path / "var", bundle(first.url, second.url), MANTRA_EMBEDDED="1", WEB_CONCURRENCY="2") as bus:
-        wait_until(lambda: bus.status(path) == 200, 20, "the operation")
+    with bus(tmp_path / "var", [alias(first.url, second.url)], MANTRA_EMBEDDED="1", WEB_CONCURRENCY="2") as running:
+        wait_until(lambda: running.status(path) == 200, 20, "the operation")
         wait_until((tmp_path / "var" / "journal" / "probes.alive").exists, 20, "the prober")
         for mode in MODES:
             first.set_mode(mode)
             until = time.monotonic() + 2.5
             statuses = []
             while time.monotonic() < until:
-                statuses.append(bus.status(path))
+                statuses.append(running.status(path))
             reached = calls_of(second)
             assert statuses[-1] == 200
             assert set(statuses) <= {200} | ({500} if mode == "broken" else set()), mode
             assert reached
             first.set_mode("well")
-            taken = wait_until(_steady(bus, path, first), 2 * INTERVAL, "the first address")
+            taken = wait_until(_steady(running, path, first), 2 * INTERVAL, "the first address")
             print(f"{mode}: back after {taken:.2f} s")
 
 
-def _steady(bus: Bus, path: str, scripted: ScriptedUpstream) -> Callable[[], bool]:
+def _steady(running: Bus, path: str, scripted: ScriptedUpstream) -> Callable[[], bool]:
     """Whether five calls in a row, over all workers, reach it."""
 
     def reached() -> bool:
         before = calls_of(scripted)
-        return all(bus.status(path) == 200 for _ in range(5)) and calls_of(scripted) == before + 5
+        return all(running.status(path) == 200 for _ in range(5)) and calls_of(scripted) == before + 5
 
     return reached
 

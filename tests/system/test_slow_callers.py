@@ -276,10 +276,9 @@ def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
         "code": "besar_proksi",
         "kind": "proxy",
         "style": "pass-through",
-        "access": "open",
+        "access": "restricted",
         "max_body_bytes": 30_000_000,
         "max_concurrent_calls": 2,
-        "fields": [{"name": "isi", "classification": "public"}],
         "upstreams": [{"url": upstream.url, "credential_kind": "none"}],
     }
     source = {"engine": "postgresql", "host": "127.0.0.1", "port": str(postgresql.port), "database": "mantra"}
@@ -304,7 +303,7 @@ def bundle(postgresql: PostgreSQLServer, upstream: Upstream) -> dict[str, Any]:
                 "title": "Aplikasi",
                 "grants": [
                     {"operation": f"prov/data/{each['code']}", "purpose": "uji"}
-                    for each in operations
+                    for each in (*operations, proxy)
                     if each["access"] == "restricted"
                 ],
             }
@@ -414,7 +413,7 @@ def test_half_a_response_does_not_look_whole_to_http_1_0(bus: Bus) -> None:
 
 
 def test_s3_slow_readers_give_an_upstream_back(bus: Bus) -> None:
-    with slow_readers(bus.port, "/rest/prov/data/besar_proksi", 2):
+    with slow_readers(bus.port, "/rest/prov/data/besar_proksi", 2, bus.key):
         assert bus.request("/rest/prov/data/besar_proksi").status == 503
         took = wait_until(lambda: served_again(bus, "/rest/prov/data/besar_proksi"), 12, "the upstream")
     assert_short(took, 4)
