@@ -7,9 +7,10 @@ tests/servers has an attribute ``marker``. Should a test start a process unseen,
 from __future__ import annotations
 
 import types
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    needs: dict[Path, set[str]] = defaultdict(set)
     for item in items:
-        for name in sorted(_needs(item)):
+        found = _needs(item)
+        needs[item.path] |= found
+        for name in sorted(found):
             item.add_marker(name)
+    # Files that take long come first, or one worker would have the last of them when the others are done.
+    items.sort(key=lambda item: (not needs[item.path] & {"browser", "system"}, not needs[item.path]))
 
 
 def _needs(item: pytest.Item) -> set[str]:

@@ -112,7 +112,8 @@ def button(clerk: Clerk, name: str) -> Locator:
 
 def address_of(page: Page) -> str:
     """The path by which callers reach the operation of a page."""
-    return re.search(r"/rest/[^\s\"<]+?\.json", page.content()).group()  # type: ignore[union-attr]
+    there = r"document.documentElement.innerHTML.match(/\/rest\/[^\s\"<]+?\.json/)"
+    return str(page.wait_for_function(there).json_value()[0])
 
 
 def grant(clerk: Clerk) -> None:
