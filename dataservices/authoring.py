@@ -120,8 +120,10 @@ def run(query: UnsavedQuery, values: Mapping[str, str], limit: int = MAX_ROWS) -
         columns, rows = _fetched(adapter.run(connection, *statement.bound(adapter), _limits(limit, SECONDS)))
         seconds = time.monotonic() - began
     shown = [tuple(map(printable, row)) for row in rows[:limit]]
+    # On connections of their own: a result that was cut may have cost the first one.
+    with suppress(AuthoringError):
+        columns = _declared(query.source, statement, columns, max(1.0, SECONDS - seconds))
     outcome = Outcome(_typed(columns, rows), shown, len(rows) > limit, round(seconds * 1000))
-    # On a connection of its own: a result that was cut may have cost the first one.
     with suppress(AuthoringError):
         outcome.plan, scans = _plan(query.source, statement, max(1.0, SECONDS - seconds))
         outcome.warnings = warnings(query, scans)
@@ -242,6 +244,17 @@ def _fetched(stream: Stream) -> tuple[tuple[tuple[str, str | None], ...], list[R
         return stream.columns, [row for batch in stream for row in batch]
     finally:
         stream.close()
+
+
+def _declared(
+    source: DataSource, statement: Statement, columns: tuple[tuple[str, str | None], ...], seconds: float
+) -> tuple[tuple[str, str | None], ...]:
+    """Return the columns of a result with the types that the source declares, where the result has none."""
+    if all(type_ for _, type_ in columns):
+        return columns
+    with _connection(source, statement) as (adapter, connection):
+        declared = adapter.describe(connection, *statement.bound(adapter), _limits(1, seconds))
+    return tuple((name, type_ or known) for (name, type_), (_, known) in zip(columns, declared, strict=True))
 
 
 def _typed(columns: Sequence[tuple[str, str | None]], rows: Sequence[Row]) -> list[ResultColumn]:

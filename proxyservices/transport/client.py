@@ -250,6 +250,10 @@ def _request_head(target: Target, request: Request, limits: Limits) -> tuple[byt
         raise UpstreamError("write", "malformed") from None
 
 
+#: What the ssl module raises of a connection that ended, rather than of TLS itself.
+_ENDED = ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
+
+
 def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
     """Return an exception as an UpstreamError. A Fault of the caller's body, and a defect, stay as they are."""
     if isinstance(error, UpstreamError | Fault):
@@ -258,7 +262,7 @@ def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
         return UpstreamError("write", "caller", sent=sent, slow=error.slow)
     if isinstance(error, TimeoutError):
         return UpstreamError(phase, "slow", sent=sent, slow=True)
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, _ENDED):
         return tls_failure(error, sent)
     if isinstance(error, EOFError | OSError | HTTPException):
         return UpstreamError(phase, "closed", sent=sent)

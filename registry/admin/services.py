@@ -121,7 +121,7 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
     )
     list_select_related: tuple[str, ...] = ("service__agency",)
     search_fields = ("code", "title", "service__code", "service__agency__code")
-    readonly_fields = ("revision", "updated_at")
+    readonly_fields = ("updated_at",)
     change_form_outer_before_template = "mantra/operation_before.html"
     autocomplete_fields: tuple[str, ...] = ("service",)
 
@@ -132,7 +132,7 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
-        {"classes": on_tab("access"), "fields": (("state", "access"), ("revision", "updated_at"))},
+        {"classes": on_tab("access"), "fields": (("state", "access"), "updated_at")},
     )
     rarely_used: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Cache, sunset and earlier names"),

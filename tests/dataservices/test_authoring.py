@@ -66,6 +66,12 @@ def test_types_that_a_file_does_not_declare_are_told_by_values(cast: Cast) -> No
     assert [column.type for column in columns] == ["integer", "text", "integer", "float", "text"]
 
 
+def test_a_run_knows_the_types_that_a_file_declares(cast: Cast) -> None:
+    """SQLite's results have no types."""
+    outcome = authoring.run(UnsavedQuery(cast.source, "SELECT id, nama, 1.5 AS lain FROM orang LIMIT 0", []), {})
+    assert [column.type for column in outcome.columns] == ["integer", "text", "text"]
+
+
 def test_unsaved_sql_runs_with_values_as_a_call_would(source: DataSource) -> None:
     sql = "SELECT nik, nama, NULL AS kosong FROM warga WHERE true [[ AND nik = :nik ]] ORDER BY length(nik), nik"
     query = UnsavedQuery(source, sql, [Parameter(name="nik", type="text", required=False)])

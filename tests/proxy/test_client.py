@@ -63,7 +63,7 @@ def failing(phase: str, reason: str, sent: bool | None, slow: bool = False, with
         yield
     failed = caught.value
     expected = phase, reason, failed.sent if sent is None else sent, slow
-    assert (failed.phase, failed.reason, failed.sent, failed.slow) == expected
+    assert (failed.phase, failed.reason, failed.sent, failed.slow) == expected, repr(failed.__context__)
     assert failed.phase in errors.PHASES
     assert_within(within, began)
 

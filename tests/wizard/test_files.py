@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -12,9 +14,13 @@ from tests.uploads.files import xlsx
 from tests.wizard.conftest import Wizard
 
 ROWS = [
-    ["NIK", "Nama Lengkap", "Kode Pos"],
-    *([f"327301010190{number:04d}", f"Budi Santoso {number}", f"0{number:04d}"] for number in range(1, 30)),
+    ["NIK", "Nama Lengkap", "Kode Pos", "Tanggal Lahir"],
+    *(
+        [f"327301010190{number:04d}", f"Budi Santoso {number}", f"0{number:04d}", date(1990, 1, number)]
+        for number in range(1, 30)
+    ),
 ]
+KINDS = {"nik": "text", "nama_lengkap": "text", "kode_pos": "text", "tanggal_lahir": "date"}
 
 
 def upload(wizard: Wizard) -> UploadedTable:
@@ -28,8 +34,8 @@ def upload(wizard: Wizard) -> UploadedTable:
     assert shown.status_code == 200
     columns = {
         f"{word}-{index}": value
-        for index, name in enumerate(("nik", "nama_lengkap", "kode_pos"))
-        for word, value in (("name", name), ("kind", "text"), ("include", "on"))
+        for index, (name, kind) in enumerate(KINDS.items())
+        for word, value in (("name", name), ("kind", kind), ("include", "on"))
     }
     made = wizard.client.post(shown.request["PATH_INFO"], {"title": "Penduduk", **columns}, follow=True)
     assert made.status_code == 200
@@ -53,6 +59,7 @@ def test_an_excel_file_is_published(wizard: Wizard, agency: Agency) -> None:
     # Numbers with a zero in front stay texts.
     assert [(each.name, each.type, each.classification) for each in operation.fields.all()] == [
         ("nik", "text", "personal"), ("nama_lengkap", "text", "personal"), ("kode_pos", "text", "internal"),
+        ("tanggal_lahir", "date", "personal"),
     ]  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_it_works(wizard: Wizard, source: DataSource) -> None:
     assert [(each.name, each.type, each.classification) for each in operation.fields.all()] == [
         ("nik", "text", "personal"),
         ("nama_lengkap", "text", "personal"),
-        ("tanggal_lahir", "text", "personal"),
+        ("tanggal_lahir", "date", "personal"),
         ("usia", "integer", "personal"),
         ("no_kk", "text", "personal"),
         ("alamat", "text", "personal"),
