@@ -130,7 +130,9 @@ class _Exchange:
                     return False
                 connection.send(piece)
             return True
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
+            if isinstance(error, ssl.SSLError) and not _is_end(error):
+                raise
             # An upstream that refuses a request may have sent its response before it closed the connection.
             connection.wire.read_timeout = min(connection.wire.read_timeout, 1.0)
             if _has_answered(connection) and connection.sent:
@@ -155,11 +157,9 @@ def _has_answered(connection: Connection) -> bool:
     """Return True if a connection that takes no more bytes has some to read. Raises ssl.SSLError: a TLS alert."""
     try:
         return bool(connection.incoming.peek(1))
-    except ssl.SSLEOFError:
-        return False
-    except ssl.SSLError:
-        raise
-    except OSError:
+    except OSError as error:
+        if isinstance(error, ssl.SSLError) and not _is_end(error):
+            raise
         return False
 
 
@@ -250,8 +250,11 @@ def _request_head(target: Target, request: Request, limits: Limits) -> tuple[byt
         raise UpstreamError("write", "malformed") from None
 
 
-#: What the ssl module raises of a connection that ended, rather than of TLS itself.
-_ENDED = ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
+def _is_end(error: ssl.SSLError) -> bool:
+    """Return True for an exception about a connection that ended, rather than about TLS itself."""
+    ended = ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
+    # Some versions of Python 3.11 have no class of its own for OpenSSL 3's error.
+    return isinstance(error, ended) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
@@ -262,7 +265,7 @@ def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
         return UpstreamError("write", "caller", sent=sent, slow=error.slow)
     if isinstance(error, TimeoutError):
         return UpstreamError(phase, "slow", sent=sent, slow=True)
-    if isinstance(error, ssl.SSLError) and not isinstance(error, _ENDED):
+    if isinstance(error, ssl.SSLError) and not _is_end(error):
         return tls_failure(error, sent)
     if isinstance(error, EOFError | OSError | HTTPException):
         return UpstreamError(phase, "closed", sent=sent)

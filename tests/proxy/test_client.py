@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from proxyservices.transport import errors, pool
+from proxyservices.transport import client, errors, pool
 from proxyservices.transport.allowlist import Networks
 from proxyservices.transport.client import Limits, Request, Response, send
 from proxyservices.transport.errors import UpstreamError
@@ -1195,3 +1195,12 @@ def test_no_key_stays_on_the_disk(trusted: Trusted, tmp_path: Path, monkeypatch:
     Target.of("https://a", "", trusted.client())
     assert seen == [0o600]
     assert not list(folder.iterdir())
+
+
+def test_an_end_within_tls_that_has_no_class_of_its_own_is_known() -> None:
+    """Python 3.11.2 raises OpenSSL 3's error as an ssl.SSLError."""
+    error = ssl.SSLError(1, "[SSL: UNEXPECTED_EOF_WHILE_READING] unexpected eof while reading")
+    error.reason = "UNEXPECTED_EOF_WHILE_READING"
+    failed = client._as_upstream_error(error, True, "body")
+    assert isinstance(failed, UpstreamError)
+    assert (failed.phase, failed.reason) == ("body", "closed")
