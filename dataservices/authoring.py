@@ -254,6 +254,8 @@ def _declared(
         return columns
     with _connection(source, statement) as (adapter, connection):
         declared = adapter.describe(connection, *statement.bound(adapter), _limits(1, seconds))
+    if len(declared) != len(columns):  # a table was changed in between
+        return columns
     return tuple((name, type_ or known) for (name, type_), (_, known) in zip(columns, declared, strict=True))
 
 

@@ -131,7 +131,7 @@ class _Exchange:
                 connection.send(piece)
             return True
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
-            if isinstance(error, ssl.SSLError) and not _is_end(error):
+            if _is_of_tls(error):
                 raise
             # An upstream that refuses a request may have sent its response before it closed the connection.
             connection.wire.read_timeout = min(connection.wire.read_timeout, 1.0)
@@ -158,7 +158,7 @@ def _has_answered(connection: Connection) -> bool:
     try:
         return bool(connection.incoming.peek(1))
     except OSError as error:
-        if isinstance(error, ssl.SSLError) and not _is_end(error):
+        if _is_of_tls(error):
             raise
         return False
 
@@ -250,11 +250,14 @@ def _request_head(target: Target, request: Request, limits: Limits) -> tuple[byt
         raise UpstreamError("write", "malformed") from None
 
 
-def _is_end(error: ssl.SSLError) -> bool:
-    """Return True for an exception about a connection that ended, rather than about TLS itself."""
-    ended = ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
+def _is_of_tls(error: Exception) -> bool:
+    """Return True for an exception about TLS itself, rather than about a connection that ended."""
+    if not isinstance(error, ssl.SSLError) or isinstance(
+        error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
+    ):
+        return False
     # Some versions of Python 3.11 have no class of its own for OpenSSL 3's error.
-    return isinstance(error, ended) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    return error.reason != "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
@@ -265,7 +268,7 @@ def _as_upstream_error(error: Exception, sent: bool, phase: str) -> Exception:
         return UpstreamError("write", "caller", sent=sent, slow=error.slow)
     if isinstance(error, TimeoutError):
         return UpstreamError(phase, "slow", sent=sent, slow=True)
-    if isinstance(error, ssl.SSLError) and not _is_end(error):
+    if _is_of_tls(error):
         return tls_failure(error, sent)
     if isinstance(error, EOFError | OSError | HTTPException):
         return UpstreamError(phase, "closed", sent=sent)
