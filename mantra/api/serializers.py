@@ -512,6 +512,7 @@ _COMMON = (
     "description",
     "access",
     "state",
+    "listing",
     "sunset",
     "cache_seconds",
     "legacy_name",

@@ -246,7 +246,9 @@ SERVICE = Schema(
     _keys("title", "description", "tags", "classification", "contact", "legacy_name"),
     ("agency", "code", "operations"),
 )
-_COMMON = _keys("title", "description", "access", "state", Date("sunset"), Integer("cache_seconds"), "legacy_name")
+_COMMON = _keys(
+    "title", "description", "access", "state", "listing", Date("sunset"), Integer("cache_seconds"), "legacy_name"
+)  # fmt: skip
 _PARTS = ("code", "kind", "parameters", "fields")
 OPERATIONS: Mapping[str, Schema] = {
     "data": Schema(

@@ -132,7 +132,7 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
 
     publication: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Publication"),
-        {"classes": on_tab("access"), "fields": (("state", "access"), "updated_at")},
+        {"classes": on_tab("access"), "fields": (("state", "access"), "listing", "updated_at")},
     )
     rarely_used: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Cache, sunset and earlier names"),

@@ -85,6 +85,11 @@ class Operation(AddressPart):
         RESTRICTED = "restricted", _("restricted: requires a key and a grant")
         OPEN = "open", _("open: any caller, without a key")
 
+    class Listing(models.TextChoices):
+        PUBLIC = "public", _("everybody")
+        MEMBERS = "members", _("everybody who is signed in")
+        HIDDEN = "hidden", _("the own agency only")
+
     class Kind(models.TextChoices):
         DATA = "data", _("data")
         PROXY = "proxy", _("proxy")
@@ -96,6 +101,14 @@ class Operation(AddressPart):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, editable=False)
     access = models.CharField(_("access"), max_length=10, choices=Access.choices, default=Access.RESTRICTED)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
+    #: Like the state it is no part of a version, and holds at once.
+    listing = models.CharField(
+        _("in the catalogue for"),
+        max_length=10,
+        choices=Listing.choices,
+        default=Listing.MEMBERS,
+        help_text=_("Who finds the operation in the catalogue. Calling it takes a grant all the same."),
+    )
     sunset = models.DateField(
         _("sunset date"), null=True, blank=True, help_text=_("The day on which a deprecated operation will be retired.")
     )

@@ -13,7 +13,7 @@ from registry.models import Field, Operation, Parameter
 from registry.models.bounds import BoundedTextField
 
 #: Columns that every version of an operation shares, and those that the bus keeps itself.
-UNVERSIONED = frozenset({"service", "code", "legacy_name", "state", "sunset"})
+UNVERSIONED = frozenset({"service", "code", "legacy_name", "state", "sunset", "listing"})
 _KEPT_BY_THE_BUS = frozenset({"id", "operation_ptr", "kind", "draft_of", "revision", "updated_at"})
 _KEPT_IN_LISTS = frozenset({"id", "operation", "position"})
 #: A text column that may be longer is stored once for all versions that have it.

@@ -1,0 +1,1 @@
+"""The catalogue's pages: what the bus offers, for everybody who looks for data."""

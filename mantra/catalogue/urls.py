@@ -1,0 +1,14 @@
+"""The addresses of the catalogue. Fixed names below a service stand before the operation's pattern."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from mantra.catalogue import views
+
+urlpatterns = [
+    path("", views.index, name="catalogue"),
+    path("<str:agency>/", views.agency_page, name="catalogue_agency"),
+    path("<str:agency>/<str:service>/", views.service_page, name="catalogue_service"),
+    path("<str:agency>/<str:service>/<str:operation>", views.operation_page, name="catalogue_operation"),
+]

@@ -1,0 +1,99 @@
+"""Who finds what in the catalogue, and what a grant leaves of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from registry.models import Application, Field, Operation
+from tests.admin.conftest import make_user
+from tests.cast import Cast
+
+LISTINGS = ("public", "members", "hidden")
+
+
+@pytest.fixture
+def offered(cast: Cast) -> Cast:
+    """An operation of each listing, one of them with two columns, and a draft that is public in name only."""
+    for listing in LISTINGS:
+        made = cast.define(
+            f"untuk-{listing}", "SELECT nama, unit FROM orang", listing=listing, title=f"Judul {listing}"
+        )
+        for name in ("nama", "unit"):
+            Field.objects.create(operation=made, name=name, description=f"isi {name}")
+    cast.define("draf", "SELECT 1 AS satu", state="draft", listing="public")
+    return cast
+
+
+def found_by(client: Client, cast: Cast) -> set[str]:
+    """The listings of the operations that a client finds, by their own pages."""
+    pages = {listing: client.get(f"/catalog/PROV/data/untuk-{listing}") for listing in LISTINGS}
+    assert {page.status_code for page in pages.values()} <= {200, 404}
+    assert client.get("/catalog/prov/data/draf").status_code == 404
+    listed = client.get("/catalog/").content.decode() + client.get("/catalog/prov/data/").content.decode()
+    found = {listing for listing, page in pages.items() if page.status_code == 200}
+    assert all((f"Judul {listing}" in listed) == (listing in found) for listing in LISTINGS)
+    return found
+
+
+def test_everybody_finds_what_is_for_everybody(offered: Cast) -> None:
+    client = Client()
+    assert found_by(client, offered) == {"public"}
+    for role, agency, found in (
+        ("Requester", offered.stranger, {"public", "members"}),
+        ("Requester", offered.provider, set(LISTINGS)),
+        ("Supervisor", None, set(LISTINGS)),
+        ("Administrator", None, set(LISTINGS)),
+    ):
+        client.force_login(make_user(role, agency, f"{role}-{agency}"))
+        assert found_by(client, offered) == found, role
+
+
+def test_an_agency_without_anything_for_the_reader_is_not_there(offered: Cast) -> None:
+    client = Client()
+    assert client.get("/catalog/prov/").status_code == 200
+    assert client.get("/catalog/kons/").status_code == 404
+    Operation.objects.update(listing="members")
+    assert client.get("/catalog/prov/").status_code == client.get("/catalog/prov/data/").status_code == 404
+
+
+def test_the_grant_of_ones_application_limits_the_columns(offered: Cast) -> None:
+    client, address = Client(), "/catalog/prov/data/untuk-members"
+    client.force_login(make_user("Requester", offered.consumer, "pemohon"))
+    grant = offered.grants["untuk-members"]
+    grant.fields = "nama"
+    grant.save()
+    page = client.get(address).content.decode()
+    assert "isi nama" in page and "isi unit" not in page
+
+    grant.valid_until = timezone.localdate() - timedelta(days=1)
+    grant.save()
+    assert "isi unit" in client.get(address).content.decode()
+
+
+def test_the_application_is_chosen_among_ones_own(offered: Cast) -> None:
+    client, address = Client(), "/catalog/prov/data/untuk-members"
+    client.force_login(make_user("Requester", offered.consumer, "pemohon"))
+    other = Application.objects.create(agency=offered.consumer, code="lain", title="Lain")
+    Application.objects.create(agency=offered.stranger, code="milik-asing", title="Asing")
+    for chosen, application in (
+        ("", None),
+        ("kons/LAIN", other),
+        ("kons/app", offered.application),
+        ("asing/milik-asing", None),
+        ("kons/\0", None),
+    ):
+        assert client.get(address, {"application": chosen}).context["reader"].application == application, chosen
+    other.active = False
+    other.save()
+    assert client.get(address, {"application": "kons/lain"}).context["reader"].application == offered.application
+
+
+@pytest.mark.parametrize(
+    "address", ["/catalog/%00/", "/catalog/prov/%00/", "/catalog/prov/data/%00", "/catalog/prov/x/y"]
+)
+def test_what_is_not_there_is_not_found(offered: Cast, address: str) -> None:
+    assert Client().get(address).status_code == 404
