@@ -41,6 +41,7 @@ def label(role: str) -> Promise | str:
     """Return the name of a role in the reader's language, or the group's own name if it is no role."""
     return _LABELS.get(role, role)
 
+
 _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
 
