@@ -6,6 +6,8 @@ from typing import Any
 
 from django.apps import apps as installed
 from django.contrib.auth.models import Group, Permission
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 ADMINISTRATOR = "Administrator"
 SUPERVISOR = "Supervisor"
@@ -15,6 +17,30 @@ PUBLISHER = "Publisher"
 REQUESTER = "Requester"
 #: The roles of users that belong to no agency: they read the rows of all agencies.
 WITHOUT_AGENCY = (ADMINISTRATOR, SUPERVISOR)
+
+#: Role → its name for people, and what it may do. The names of the groups in the database stay English.
+_LABELS = {
+    ADMINISTRATOR: _("Administrator"),
+    SUPERVISOR: _("Supervisor"),
+    HEAD: _("Head"),
+    PROVIDER: _("Provider"),
+    PUBLISHER: _("Publisher"),
+    REQUESTER: _("Requester"),
+}
+DESCRIPTIONS = {
+    ADMINISTRATOR: _("Runs the bus. Views and changes the data of all agencies."),
+    SUPERVISOR: _("Views the records of all agencies. Changes nothing."),
+    HEAD: _("Views all of one agency and decides on its requests. Changes nothing else."),
+    PROVIDER: _("Manages an agency's services, sources and data operations, and who may call them."),
+    PUBLISHER: _("Manages an agency's services and proxy operations, and who may call them."),
+    REQUESTER: _("Manages an agency's applications and their keys."),
+}
+
+
+def label(role: str) -> Promise | str:
+    """Return the name of a role in the reader's language, or the group's own name if it is no role."""
+    return _LABELS.get(role, role)
+
 
 _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)

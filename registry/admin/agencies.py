@@ -14,13 +14,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registry import tenancy
+from registry import roles, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.confirming import CodeForm
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display, select
 from registry.models import Agency, ApiToken, Operation, User
-from registry.roles import ADMINISTRATOR, HEAD, PROVIDER, PUBLISHER, REQUESTER, ROLES, SUPERVISOR, WITHOUT_AGENCY
 
 # The roles are a fixed table (registry/roles.py): groups are not edited by hand.
 admin.site.unregister(Group)
@@ -56,20 +55,15 @@ class AgencyAdmin(ScopedAdmin):
         return agencies.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
 
 
-ROLE_LABELS = {
-    ADMINISTRATOR: _("Administrator: runs the bus, views and changes the data of all agencies"),
-    SUPERVISOR: _("Supervisor: views the records of all agencies, changes nothing"),
-    HEAD: _("Head: views all of an agency and approves what it publishes, changes nothing else"),
-    PROVIDER: _("Provider: manages an agency's services, sources and data operations"),
-    PUBLISHER: _("Publisher: manages an agency's services and proxy operations"),
-    REQUESTER: _("Requester: manages an agency's applications and keys"),
-}
+def _role_choices() -> list[tuple[str, str]]:
+    sentences = ((role, f"{roles.label(role)}: {roles.DESCRIPTIONS[role]}") for role in roles.ROLES)
+    return [("", "---------"), *sentences]
 
 
 class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
     """The part that both user forms add to Django's fields: one role, and the agency that it needs."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=[(role, ROLE_LABELS[role]) for role in ROLES], widget=select())
+    role = forms.ChoiceField(label=_("Role"), choices=_role_choices, widget=select())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,12 +71,11 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
             return
         group = self.instance.groups.first() if self.instance.pk else None
         self.initial.setdefault("role", group.name if group else "")
-        self.fields["role"].choices = [("", "---------"), *self.fields["role"].choices]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         role = self.cleaned_data.get("role", "")
-        if role and role not in WITHOUT_AGENCY and not self.cleaned_data.get("agency"):
+        if role and role not in roles.WITHOUT_AGENCY and not self.cleaned_data.get("agency"):
             self.add_error("agency", _("Choose an agency: this role works for one."))
         return self.cleaned_data
 
@@ -133,7 +126,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     @display(description=_("role"))
     def role(self, user: User) -> str:
-        return ", ".join(group.name for group in user.groups.all())
+        return ", ".join(str(roles.label(group.name)) for group in user.groups.all())
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):

@@ -97,6 +97,13 @@ def test_no_page_of_groups_is_left(sign_in: SignIn) -> None:
     assert sign_in("Administrator", username="root", is_superuser=True).get("/admin/auth/group/").status_code == 404
 
 
+def test_roles_are_named_in_the_readers_language(sign_in: SignIn, stranger: Agency) -> None:
+    make_user("Publisher", stranger)
+    admin = sign_in("Administrator")
+    assert "Pengelola proksi" in admin.get(reverse("admin:registry_user_changelist")).content.decode()
+    assert "Penyedia data: Mengelola layanan" in admin.get(ADD).content.decode()
+
+
 def test_the_log_holds_no_password(sign_in: SignIn, stranger: Agency) -> None:
     sign_in("Administrator").post(ADD, {**NEW, "role": "Provider", "agency": stranger.pk})
     entry = LogEntry.objects.get()
