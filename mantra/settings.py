@@ -140,6 +140,9 @@ for _entry in UPSTREAM_NETWORKS:
             "MANTRA_UPSTREAM_NETWORKS must list networks such as 10.0.0.0/8, with ! before denied ones."
         ) from None
 
+#: The most e-mails that wait for the mail server. Beyond them, people are notified in the admin only.
+MAX_OUTBOX = env.int("MANTRA_MAX_OUTBOX", default=20_000)
+
 #: True: the description of the management API needs no sign-in.
 API_DOCS_OPEN = env.bool("MANTRA_API_DOCS_OPEN", default=False)
 

@@ -28,6 +28,9 @@ PARTS = frozenset(
         "registry.operationversion",
         "registry.versiontext",
         "registry.publishrequest",
+        "registry.notification",
+        "registry.notificationchoice",
+        "registry.outboxmessage",
         "dataservices.sourcestate",
         "proxyservices.backendserver",
         "proxyservices.serverstate",
@@ -36,9 +39,13 @@ PARTS = frozenset(
         "registry.samplerequest",
     }
 )
-#: Parts that get no line of their own in the log: observations, samples, whose names may be people's, and versions.
+#: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
+#: versions.
 _UNLOGGED = frozenset(
     {
+        "registry.notification",
+        "registry.notificationchoice",
+        "registry.outboxmessage",
         "dataservices.uploadversion",
         "dataservices.sourcestate",
         "proxyservices.serverstate",

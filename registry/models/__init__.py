@@ -15,6 +15,15 @@ from registry.models.base import (
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
+from registry.models.notifications import (
+    Event,
+    MessageTemplate,
+    Notification,
+    NotificationChoice,
+    NotifiedOnce,
+    OutboxMessage,
+    Way,
+)
 from registry.models.publish_requests import PublishRequest
 from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
@@ -26,12 +35,18 @@ __all__ = [
     "ApiToken",
     "Application",
     "CallRecord",
+    "Event",
     "Field",
     "Grant",
     "JournalSegment",
     "LeaderLock",
+    "MessageTemplate",
+    "Notification",
+    "NotificationChoice",
+    "NotifiedOnce",
     "Operation",
     "OperationVersion",
+    "OutboxMessage",
     "Parameter",
     "PublishRequest",
     "RegistryChange",
@@ -41,6 +56,7 @@ __all__ = [
     "SnapshotVersion",
     "User",
     "VersionText",
+    "Way",
     "code_validator",
     "column_validator",
     "names",

@@ -62,6 +62,9 @@ class User(AbstractUser):
         related_name="users",
         help_text=_("Choose an agency: only administrators and supervisors work without one."),
     )
+    language = models.CharField(
+        _("language of e-mail"), max_length=5, choices=settings.LANGUAGES, default=settings.LANGUAGE_CODE
+    )
 
     class Meta:
         verbose_name = _("user")

@@ -1,0 +1,180 @@
+"""What people are notified of: notifications in the admin, e-mail in the outbox, and each person's choices."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from registry.models.agencies import User
+from registry.models.bounds import BoundedTextField, MaxJsonLength
+from registry.secrets import EncryptedField
+
+#: Characters of what an event says, as JSON; of a URL; of a template's subject and body.
+CONTEXT, URL, SUBJECT, BODY = 8_000, 500, 150, 5_000
+
+
+class Event(models.TextChoices):
+    REQUEST_SUBMITTED = "request_submitted", _("access was requested")
+    REQUEST_QUESTION = "request_question", _("an access request was returned with a question")
+    REQUEST_ANSWERED = "request_answered", _("the question of an access request was answered")
+    REQUEST_APPROVED = "request_approved", _("an access request was approved")
+    REQUEST_REJECTED = "request_rejected", _("an access request was rejected")
+    REQUEST_WITHDRAWN = "request_withdrawn", _("an access request was withdrawn")
+    GRANT_REVOKED = "grant_revoked", _("a grant was revoked")
+    GRANT_CHANGED = "grant_changed", _("a grant was changed")
+    GRANT_ENDING = "grant_ending", _("a grant is about to end")
+    KEY_ENDING = "key_ending", _("an access key is about to expire")
+    PUBLISH_REQUESTED = "publish_requested", _("approval to publish was requested")
+    PUBLISH_DECIDED = "publish_decided", _("a publish request was decided")
+    OPERATION_CHANGED = "operation_changed", _("an operation was changed")
+    OPERATION_DEPRECATED = "operation_deprecated", _("an operation was deprecated")
+    OPERATION_RETIRED = "operation_retired", _("an operation was retired")
+    BACKEND_ILL = "backend_ill", _("a backend does not work")
+    BACKEND_WELL = "backend_well", _("a backend works again")
+    SOURCE_ILL = "source_ill", _("a source does not work")
+    SOURCE_WELL = "source_well", _("a source works again")
+    QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
+    HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
+    INVITATION = "invitation", _("invitation")
+    PASSWORD_CHANGED = "password_changed", _("your password was changed")
+
+
+class Way(models.TextChoices):
+    """How a person is notified of an event."""
+
+    MAIL = "mail", _("e-mail at once")
+    DIGEST = "digest", _("daily digest by e-mail")
+    ADMIN = "admin", _("here only")
+    NONE = "none", _("not at all")
+
+
+class OutboxMessage(models.Model):
+    """An e-mail that is to be sent or was sent. Its text is made when it is sent, in the recipient's language."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("failed")
+
+    #: A digest is no event: its text is made of those of notifications.
+    DIGEST = "digest"
+
+    #: None: a person without an account, whose address is ``address``.
+    user = models.ForeignKey(
+        User, models.CASCADE, verbose_name=_("recipient"), null=True, blank=True, related_name="mails", editable=False
+    )
+    address = models.EmailField(_("e-mail address"), blank=True, editable=False)
+    language = models.CharField(_("language"), max_length=5, blank=True, editable=False)
+    event = models.CharField(_("event"), max_length=30, choices=Event.choices, editable=False)
+    context = models.JSONField(default=dict, validators=[MaxJsonLength(CONTEXT)], editable=False)
+    #: The path of the page that the message is about.
+    url = models.CharField(max_length=URL, blank=True, editable=False)
+    #: A link that must be kept secret, such as an invitation's. It is cleared when nothing more is to be sent.
+    link = EncryptedField(max_length=URL, blank=True, editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING, editable=False)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    #: When it is to be sent next; while it is being sent, when that attempt is given up.
+    due_at = models.DateTimeField(_("next attempt"), default=timezone.now, editable=False)
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
+    #: A key of registry.notifications.problems.
+    problem = models.CharField(_("problem"), max_length=40, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("e-mail")
+        verbose_name_plural = _("outbox")
+        ordering = ("-created_at", "-id")
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["due_at", "id"], name="outbox_due", condition=models.Q(state="waiting")),
+            models.Index(fields=["-created_at", "-id"], name="outbox_time"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Notification(models.Model):
+    """What one person was notified of, as the bell shows it. Its text is made when it is read, in the reader's language."""
+
+    user = models.ForeignKey(
+        User, models.CASCADE, verbose_name=_("recipient"), related_name="notifications", editable=False
+    )
+    event = models.CharField(_("event"), max_length=30, choices=Event.choices, editable=False)
+    context = models.JSONField(default=dict, validators=[MaxJsonLength(CONTEXT)], editable=False)
+    #: The path of the page that it is about.
+    url = models.CharField(max_length=URL, blank=True, editable=False)
+    created_at = models.DateTimeField(_("time"), default=timezone.now, editable=False)
+    read_at = models.DateTimeField(_("read at"), null=True, blank=True, editable=False)
+    #: True: it waits for the day's digest.
+    for_digest = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        ordering = ("-created_at", "-id")
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["user", "-created_at", "-id"], name="notification_own"),
+            models.Index(fields=["user"], name="notification_unread", condition=models.Q(read_at=None)),
+            models.Index(fields=["user"], name="notification_digest", condition=models.Q(for_digest=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_event_display()
+
+
+class NotificationChoice(models.Model):
+    """How a person wants to be notified of an event, where that differs from the event's default."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="notification_choices")
+    event = models.CharField(_("event"), max_length=30, choices=Event.choices)
+    way = models.CharField(_("way"), max_length=10, choices=Way.choices)
+
+    class Meta:
+        verbose_name = _("notification choice")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user", "event"], name="notification_choice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.way}"
+
+
+class MessageTemplate(models.Model):
+    """The subject and body of an event's messages in one language, in place of those that the bus comes with."""
+
+    event = models.CharField(_("event"), max_length=30, choices=Event.choices)
+    language = models.CharField(_("language"), max_length=5, choices=settings.LANGUAGES)
+    subject = models.CharField(_("subject"), max_length=SUBJECT)
+    body = BoundedTextField(_("text"), max_length=BODY)
+
+    class Meta:
+        verbose_name = _("message template")
+        verbose_name_plural = _("message templates")
+        default_permissions = ("view", "change")
+        constraints = [models.UniqueConstraint(fields=["event", "language"], name="message_template_once")]
+
+    def __str__(self) -> str:
+        return f"{self.get_event_display()} ({self.language})"
+
+
+class NotifiedOnce(models.Model):
+    """Something that people are notified once, such as that a grant ends in seven days."""
+
+    name = models.CharField(max_length=200, unique=True)
+    noted_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "notified once"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def first_time(cls, name: str) -> bool:
+        """Return True once for each name. Called in the transaction that writes the notifications."""
+        _row, created = cls.objects.get_or_create(name=name)
+        return created

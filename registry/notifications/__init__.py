@@ -1,0 +1,11 @@
+"""Messages to people: in the admin (the bell) and by e-mail, through an outbox.
+
+notify() and mail() write rows in the caller's transaction: a message exists only if its event happened. A worker
+process sends the e-mail. Free text and personal data are in no message, which says what happened and where to read it.
+"""
+
+from registry.models import Event, Way
+from registry.notifications.kinds import KINDS
+from registry.notifications.writing import first_time, mail, notify
+
+__all__ = ["KINDS", "Event", "Way", "first_time", "mail", "notify"]
