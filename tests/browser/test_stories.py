@@ -1,8 +1,8 @@
 """Stories of people in a browser on a bus of its own, which callers call meanwhile: at a desk and on a phone.
 
-Each is played at both sizes of screen; ``-s`` prints the clicks, fields and pages that it takes. Every page of them is
-checked by axe, for requests to other hosts and for errors. ``SCREENSHOTS=docs/img`` in the environment also writes the
-pictures of the documentation into that folder.
+Each is played at both sizes of screen, but for those of work that is done at a desk; ``-s`` prints the clicks, fields
+and pages that it takes. Every page of them is checked by axe, for requests to other hosts and for errors.
+``SCREENSHOTS=docs/img`` in the environment also writes the pictures of the documentation into that folder.
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ def desk(request: pytest.FixtureRequest, browser: Browser, bus: OfficeBus) -> It
     desk = Desk(browser, bus, request.param)
     yield desk
     desk.leave()
+
+
+#: For stories of work that is done at a desk.
+at_a_desk = pytest.mark.parametrize("desk", OFFICES[:1], ids=lambda office: office.size, indirect=True)
 
 
 def counted(what: str, desk: Desk, clerk: Clerk, clicks: int, fields: int) -> None:
@@ -297,6 +301,7 @@ def test_a_change_is_looked_at_published_and_taken_back(desk: Desk) -> None:
     counted("change, try, compare by a sample, publish, take back", desk, budi, 11, 6)
 
 
+@at_a_desk
 def test_two_people_edit_one_draft(desk: Desk) -> None:
     people = [desk.sign_in(name) for name in ("citra", "budi")]
     for clerk in people:
@@ -386,6 +391,7 @@ def description(server: HTTPServer) -> bytes:
     ).encode()
 
 
+@at_a_desk
 def test_forty_operations_are_imported_published_and_moved_together(
     desk: Desk, servers: dict[str, HTTPServer], tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ def test_the_three_lines_work_when_pasted(bus: Run) -> None:
         assert "Pegawai" in done.stdout
 
 
-def test_a_second_start_is_fast_and_keeps_everything(bus: Run, tmp_path: Path) -> None:
+def test_a_second_start_is_fast_and_keeps_everything_and_nothing_is_left_running(bus: Run, tmp_path: Path) -> None:
     copy = tmp_path / "var"
     shutil.copytree(bus.var, copy)
     password = (copy / "admin-password").read_text()
@@ -113,8 +113,13 @@ def test_a_second_start_is_fast_and_keeps_everything(bus: Run, tmp_path: Path) -
         assert again.get(f"/rest/bkn/simpeg/pegawai_by_nip.json?nip={NIP}").json()["count"] == 1
         # The demo's loop-back follows the port.
         assert again.get(f"/json/bkn/simpeg/proxy_nip/nip={NIP}", "dddddddddd").json()["response"]["code"] == 200
+        mention = subprocess.run(["pgrep", "-f", str(copy)], capture_output=True, text=True, check=False).stdout.split()
+        family = children(again.pid)
+        assert family
     finally:
         again.stop()
+    for pid in {*family, *map(int, mention)}:
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), 5, f"the end of {pid}")
 
 
 def test_every_recorded_exchange_answers_the_same(bus: Run) -> None:
@@ -236,13 +241,3 @@ def test_revoking_takes_hold_within_a_second(bus: Run) -> None:
         database.execute("UPDATE registry_accesskey SET revoked_at = '2026-01-01' WHERE public = ?", (key[:12],))
         database.execute("UPDATE registry_snapshotversion SET version = version + 1")
     wait_until(lambda: bus.get(path, key).status == 401, 1.0, "the refusal")
-
-
-def test_nothing_is_left_running(tmp_path: Path) -> None:
-    bus = Run(tmp_path / "var")
-    group = subprocess.run(["pgrep", "-f", str(bus.var)], capture_output=True, text=True, check=False).stdout.split()
-    family = children(bus.pid)
-    assert family
-    bus.stop()
-    for pid in {*family, *map(int, group)}:
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), 5, f"the end of {pid}")
