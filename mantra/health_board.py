@@ -36,6 +36,11 @@ STATES: dict[str, tuple[int, Any, str]] = {
     "healthy": (3, _("healthy"), "yes"),
     "unknown": (4, _("not called recently"), "mute"),
 }
+#: What the board shows → its model, and the right to see it.
+_KINDS: dict[str, tuple[type[Backend | DataSource], str]] = {
+    "backend": (Backend, "proxyservices.view_backend"),
+    "source": (DataSource, "dataservices.view_datasource"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class Entry:
     def order(self) -> tuple[int, float]:
         """The worst first; among equals, what began last."""
         return STATES[self.state][0], -self.since.timestamp() if self.since else 0.0
+
+    @property
+    def is_ill(self) -> bool:
+        return STATES[self.state][0] < STATES["healthy"][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +87,51 @@ class Line:
 
 def may_open(user: Any) -> bool:
     """Return True if a user may see backends or sources."""
-    return bool(user.has_perm("proxyservices.view_backend") or user.has_perm("dataservices.view_datasource"))
+    return any(user.has_perm(right) for _model, right in _KINDS.values())
 
 
 def entries(user: Any) -> list[Entry]:
     """Return the board of a user, the worst first. Of those that nobody called lately there are MOST of each kind."""
     found: list[Entry] = []
-    if user.has_perm("proxyservices.view_backend"):
-        backends = tenancy.visible(Backend.objects.all(), user)
-        known = summary.backends(backends)
-        found += [Entry("backend", pk, each.state, each.summary.since, each) for pk, each in known.items()]
-        found += _uncalled("backend", backends, known)
-    if user.has_perm("dataservices.view_datasource"):
-        sources = tenancy.visible(DataSource.objects.all(), user)
-        states = source_health.live(sources.order_by().values("pk"))
-        found += [Entry("source", pk, each.state, each.since, each) for pk, each in states.items()]
-        found += _uncalled("source", sources, states)
+    for kind, rows in _seen_by(user).items():
+        known = _called(kind, rows)
+        found += [*known, *_uncalled(kind, rows, [entry.pk for entry in known])]
     return sorted(found, key=lambda entry: entry.order)
 
 
+def ill(user: Any) -> list[Entry]:
+    """Return what of the board is not healthy, the worst first."""
+    found = [entry for kind, rows in _seen_by(user).items() for entry in _called(kind, rows) if entry.is_ill]
+    return sorted(found, key=lambda entry: entry.order)
+
+
+def _seen_by(user: Any) -> dict[str, QuerySet[Any]]:
+    """Return the rows of each kind that a user may see."""
+    return {
+        kind: tenancy.visible(model._default_manager.all(), user)
+        for kind, (model, right) in _KINDS.items()
+        if user.has_perm(right)
+    }
+
+
+def _called(kind: str, rows: QuerySet[Any]) -> list[Entry]:
+    """Return the entries of those rows that were called lately."""
+    if kind == "backend":
+        backends = summary.backends(rows)
+        return [Entry(kind, pk, each.state, each.summary.since, each) for pk, each in backends.items()]
+    sources = source_health.live(rows.order_by().values("pk"))
+    return [Entry(kind, pk, each.state, each.since, each) for pk, each in sources.items()]
+
+
 def _uncalled(kind: str, rows: QuerySet[Any], known: Collection[int]) -> list[Entry]:
-    return [Entry(kind, pk) for pk in rows.exclude(pk__in=list(known)).values_list("pk", flat=True)[:MOST]]
+    return [Entry(kind, pk) for pk in rows.exclude(pk__in=known).values_list("pk", flat=True)[:MOST]]
 
 
 def lines(shown: Sequence[Entry]) -> list[Line]:
     """Return the lines of entries. Only what is shown is read with its columns, and put into words."""
-    models: dict[str, type[Backend | DataSource]] = {"backend": Backend, "source": DataSource}
     rows = {
         kind: model._default_manager.select_related("agency").in_bulk([each.pk for each in shown if each.kind == kind])
-        for kind, model in models.items()
+        for kind, (model, _right) in _KINDS.items()
     }
     return [_line(each, rows[each.kind][each.pk]) for each in shown if each.pk in rows[each.kind]]
 
@@ -141,7 +166,7 @@ def board(request: HttpRequest) -> HttpResponse:
         "title": TITLE,
         "lines": lines(found[:MOST]),
         "more": len(found) - MOST,
-        "bad": sum(STATES[entry.state][0] < STATES["healthy"][0] for entry in found),
+        "bad": sum(entry.is_ill for entry in found),
         "address": request.path,
         "seconds": SECONDS,
     }

@@ -335,6 +335,6 @@ UNFOLD = {
     },
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}mantra/favicon.svg"}],
     "STYLES": [f"{STATIC_URL}mantra/admin.css", f"{STATIC_URL}mantra/forms.css"],
-    "DASHBOARD_CALLBACK": "mantra.navigation.first_page",
+    "DASHBOARD_CALLBACK": "mantra.home.page.first_page",
     "SIDEBAR": {"navigation": "mantra.navigation.navigation"},
 }

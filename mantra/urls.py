@@ -3,6 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from mantra import health_board
+from mantra.home import server
 from mantra.tryout import answers, explain, views
 
 urlpatterns = [
@@ -15,6 +16,7 @@ urlpatterns = [
     ),
     path("admin/compare/<int:operation_id>/", admin.site.admin_view(answers.compare_answers), name="compare_answers"),
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
+    path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.catalogue.urls")),

@@ -70,3 +70,15 @@ def only_one_in(folder: Path, name: str) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def is_done_in(folder: Path, name: str) -> bool:
+    """Return True if a process does the task in this folder now."""
+    try:
+        with (folder / f"{name}.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

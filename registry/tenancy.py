@@ -95,14 +95,21 @@ def _groups(user: User) -> frozenset[str]:
     return names
 
 
+def roles(user: AnyUser) -> frozenset[str]:
+    """Return the roles of an active user. A superuser is an administrator."""
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    return _groups(user) | {ADMINISTRATOR} if user.is_superuser else _groups(user)
+
+
 def is_administrator(user: AnyUser) -> bool:
     """Return True if the user may change the rows of all agencies."""
-    return isinstance(user, User) and user.is_active and (user.is_superuser or ADMINISTRATOR in _groups(user))
+    return ADMINISTRATOR in roles(user)
 
 
 def is_supervisor(user: AnyUser) -> bool:
     """Return True if the user may read the rows of all agencies and change none."""
-    return isinstance(user, User) and user.is_active and not is_administrator(user) and SUPERVISOR in _groups(user)
+    return SUPERVISOR in roles(user) and not is_administrator(user)
 
 
 def sees_all_agencies(user: AnyUser) -> bool:

@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
     uploads = "dataservices_uploadedtable"
     autocomplete = "?app_label=registry&model_name=grant&field_name=operation&term="
     return {
-        "first page": reverse("admin:index"),
+        "server": reverse("server"),
         "agencies": _list("registry_agency"),
         "agency": _row("registry_agency", Agency.objects.order_by("pk").first().pk),
         "users": _list("registry_user"),

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dataservices.models import DataOperation
-from registry import versions
+from registry import roles, versions
 from registry.models import CallRecord, OperationVersion
 from tests.admin.conftest import SignIn, make_agency
 from tests.admin.pages import pages
@@ -34,9 +34,15 @@ def queries(sign_in: SignIn) -> dict[str, int]:
     for number in range(60):
         CallRecord.objects.create(request_id=f"{number:032x}", started_at=timezone.now(), protocol="rest", method="GET")
     client = sign_in("Administrator")
+    agency = operation.service.agency
+    readers = {role: sign_in(role, None if role in roles.WITHOUT_AGENCY else agency) for role in roles.ROLES}
     ContentType.objects.get_for_models(*apps.get_models())  # kept from then on, and perhaps from earlier tests
     client.get("/admin/")
     counted = {}
+    for role, reader in readers.items():
+        with CaptureQueriesContext(connection) as captured:
+            assert reader.get("/admin/").status_code == 200, role
+        counted[f"first page, {role}"] = len(captured)
     for name, address in pages().items():
         with CaptureQueriesContext(connection) as captured:
             assert client.get(address).status_code == 200, name

@@ -52,6 +52,7 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     for view in ("live", "change-address"):
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("health_board")
+    yield reverse("server")
     yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
     operation = cast.operations["cari"]
     yield reverse("try_operation", args=(operation.pk,))

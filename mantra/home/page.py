@@ -1,0 +1,45 @@
+"""The first page: the cards of the user's roles, the most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from mantra.home import calling, ending, first_steps, health, people, publishing
+from mantra.home.cards import Card, address
+from registry import tenancy
+from registry.models import User
+from registry.roles import ADMINISTRATOR, HEAD, PROVIDER, PUBLISHER, REQUESTER, SUPERVISOR
+
+Maker = Callable[[User], Card]
+
+#: Role → its cards.
+CARDS: dict[str, tuple[Maker, ...]] = {
+    HEAD: (publishing.decisions, health.ill, ending.ending),
+    PROVIDER: (publishing.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
+    PUBLISHER: (publishing.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
+    REQUESTER: (ending.ending, calling.applications),
+    SUPERVISOR: (health.ill, publishing.undecided),
+    ADMINISTRATOR: (people.incomplete, health.ill, publishing.undecided),
+}
+
+
+def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what waits for the user to the context of the first page."""
+    user = request.user
+    assert isinstance(user, User)
+    roles = tenancy.roles(user)
+    makers = dict.fromkeys(maker for role, of_role in CARDS.items() if role in roles for maker in of_role)
+    cards, steps = [make(user) for make in makers], first_steps.steps(user)
+    return context | {
+        "title": _("First page"),
+        # Who is only beginning is not shown what does not wait yet.
+        "cards": [card for card in cards if card.lines or not steps],
+        "steps": steps,
+        "start": publishing.start_of(user),
+        "catalogue": address("catalogue") if REQUESTER in roles else "",
+        "without_role": not roles,
+    }

@@ -1,0 +1,104 @@
+"""Cards of those who publish, and of those who decide what is published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.template.defaultfilters import date
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from mantra.home.cards import MOST, Card, Line, Link, all_of, page_of
+from registry import approvals, tenancy
+from registry.models import Operation, OperationVersion, PublishRequest, User
+
+#: Kind of operation → the page of its rows.
+PAGES = {"data": "dataservices_dataoperation", "proxy": "proxyservices_proxyoperation"}
+#: The right to open the wizard "Publish data".
+WIZARD = "dataservices.add_dataoperation"
+
+
+def decisions(user: User) -> Card:
+    """Return what waits for the user's decision, the oldest first."""
+    return Card(
+        "inbox", _("Waiting for your decision"), _requests(approvals.inbox(user)),
+        _("Nothing waits for your decision."), (all_of(_("All publish requests"), "registry_publishrequest"),),
+    )  # fmt: skip
+
+
+def undecided(user: User) -> Card:
+    """Return what waits for anybody's decision, the oldest first."""
+    rows = tenancy.visible(PublishRequest.waiting(), user).select_related("operation__service__agency", "requested_by")
+    return Card(
+        "undecided", _("Waiting for a decision"), _requests(rows.order_by("requested_at", "pk")),
+        _("No request waits for a decision."), (all_of(_("All publish requests"), "registry_publishrequest"),),
+    )  # fmt: skip
+
+
+def _requests(rows: QuerySet[PublishRequest]) -> list[Line]:
+    return [
+        Line(
+            str(row),
+            page_of("registry_publishrequest", row.pk),
+            gettext("publish request by %(user)s, %(moment)s")
+            % {"user": row.requested_by, "moment": date(row.requested_at, "DATETIME_FORMAT")},
+        )
+        for row in rows[:MOST]
+    ]
+
+
+def drafts(user: User) -> Card:
+    """Return what is not published yet: drafts, and those among them that wait for a second person."""
+    waiting = Exists(PublishRequest.waiting().filter(Q(operation=OuterRef("pk")) | Q(operation=OuterRef("draft_of"))))
+    rows = operations(user).filter(Q(state=Operation.State.DRAFT) | Q(draft_of__isnull=False))
+    rows = rows.annotate(waits=waiting).order_by("-updated_at", "-pk")
+    return Card(
+        "drafts", _("Drafts"), [_draft(row) for row in rows[:MOST]], _("There are no drafts."),
+        (all_of(_("All operations"), "registry_operation"),), start_of(user),
+    )  # fmt: skip
+
+
+def _draft(row: Any) -> Line:
+    state, colour = (_("waits for a second person"), "warn") if row.waits else (_("draft"), "mute")
+    note = gettext("changed on %(day)s") % {"day": date(row.updated_at, "DATE_FORMAT")}
+    return Line(str(row), page_of(PAGES[row.kind], row.draft_of_id or row.pk), note, state, colour)
+
+
+def start_of(user: User) -> Link | None:
+    """Return where a user begins to publish something."""
+    if user.has_perm(WIZARD):
+        hint = _("In four steps, without SQL: from a database or an Excel file to an address that others can call.")
+        return Link(_("Publish data"), reverse("wizard"), hint)
+    if user.has_perm("proxyservices.add_proxyoperation"):
+        hint = _("The operations of an existing web service become drafts. You get a preview first.")
+        page = reverse("admin:proxyservices_proxyoperation_import")
+        return Link(_("Import a WSDL or OpenAPI document"), page, hint)
+    return None
+
+
+def published(user: User) -> Card:
+    """Return what was published last. Versions are never changed: the highest ids are the newest."""
+    rows = tenancy.visible(OperationVersion.objects.all(), user).filter(operation__kind__in=_kinds(user))
+    rows = rows.select_related("operation__service__agency").defer("definition").order_by("-pk")
+    return Card(
+        "published", _("Published last"), [_version(row) for row in rows[:MOST]], _("Nothing has been published yet."),
+        (all_of(_("All operations"), "registry_operation"),), start_of(user),
+    )  # fmt: skip
+
+
+def _version(row: OperationVersion) -> Line:
+    day = date(row.published_at, "DATE_FORMAT")
+    by = gettext("by %(user)s, %(day)s") % {"user": row.user, "day": day} if row.user else day
+    return Line(str(row.operation), page_of(PAGES[row.operation.kind], row.operation_id), by, str(row))
+
+
+def operations(user: User) -> QuerySet[Operation]:
+    """Return the operations of the kinds that a user may see, with the drafts beside them."""
+    rows = tenancy.visible(Operation.objects.all(), user).filter(kind__in=_kinds(user))
+    return rows.select_related("service__agency")
+
+
+def _kinds(user: User) -> list[str]:
+    return [kind for kind, right in approvals.VIEWING.items() if user.has_perm(right)]
