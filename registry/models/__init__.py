@@ -12,6 +12,7 @@ from registry.models.base import (
     validate_networks,
     validate_quota,
 )
+from registry.models.catalogue import OperationDay
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
@@ -31,6 +32,7 @@ __all__ = [
     "JournalSegment",
     "LeaderLock",
     "Operation",
+    "OperationDay",
     "OperationVersion",
     "Parameter",
     "PublishRequest",
