@@ -37,8 +37,8 @@ INSERT INTO registry_service (id, agency_id, code, legacy_name, title, descripti
     SELECT i, 1 + i % 60, 'layanan' || i, '', 'Layanan ' || i, '', '', 'limited', '' FROM n WHERE i <= 360;
 INSERT INTO dataservices_datasource (id, agency_id, code, engine, host, database, user, password, wallet_password, options, pool_size)
     SELECT i, 1 + i % 60, 'db' || i, 'sqlite', '', 'x.sqlite3', '', '', '', '{}', 5 FROM n WHERE i <= 300;
-INSERT INTO registry_operation (id, service_id, code, legacy_name, title, description, kind, access, state, cache_seconds, revision, updated_at)
-    SELECT i, 1 + i % 360, 'operasi' || i, '', 'Operasi ' || i, '', 'data', 'restricted', 'published', 0, 1, '2026-11-01 00:00:00'
+INSERT INTO registry_operation (id, service_id, code, legacy_name, title, description, kind, access, state, listing, cache_seconds, revision, updated_at)
+    SELECT i, 1 + i % 360, 'operasi' || i, '', 'Operasi ' || i, '', 'data', 'restricted', 'published', 'members', 0, 1, '2026-11-01 00:00:00'
     FROM n WHERE i <= {operations};
 INSERT INTO dataservices_dataoperation (operation_ptr_id, source_id, sql, writes, max_rows, timeout_ms, page_size, routines)
     SELECT i, 1 + (i % 360) % 60, 'SELECT nip FROM pegawai WHERE nip = :nip', 0, 10, 5000, 0, '[]' FROM n WHERE i <= {operations};

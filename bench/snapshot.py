@@ -32,8 +32,8 @@ INSERT INTO dataservices_datasource (id, agency_id, code, engine, host, database
     SELECT 1000 + n, 1001, 'db' || n, 'sqlite', '', 'uji.sqlite3', '', '', '', '{{}}', 5 FROM generate_series(0, 99) AS n;
 INSERT INTO registry_service (id, agency_id, code, legacy_name, title, description, tags, classification, contact)
     SELECT 1000 + n, 1001, 'data' || n, '', 'Data', '', '', 'limited', '' FROM generate_series(0, 99) AS n;
-INSERT INTO registry_operation (id, service_id, code, legacy_name, title, description, kind, access, state, cache_seconds, revision, updated_at)
-    SELECT 1000 + n, 1000 + n % 100, 'op' || n, '', '', '', 'data', 'restricted', 'published', 0, 1, now()
+INSERT INTO registry_operation (id, service_id, code, legacy_name, title, description, kind, access, state, listing, cache_seconds, revision, updated_at)
+    SELECT 1000 + n, 1000 + n % 100, 'op' || n, '', '', '', 'data', 'restricted', 'published', 'members', 0, 1, now()
     FROM generate_series(0, {OPERATIONS - 1}) AS n;
 INSERT INTO dataservices_dataoperation (operation_ptr_id, source_id, sql, writes, max_rows, timeout_ms, page_size)
     SELECT 1000 + n, 1000 + n % 100, 'SELECT nip, nama, golongan FROM pegawai WHERE nip = :nip [[ AND unit = :unit ]]', false, 10, 5000, 0

@@ -130,17 +130,19 @@ def digest(definition: versions.Definition) -> str:
 # ------------------------------------------------------------------------------------------------- requests
 
 
-def submit(row: Operation, user: User, reason: str, origin: str = Origin.ADMIN) -> OperationVersion | PublishRequest:
+def submit(
+    row: Operation, user: User, reason: str, origin: str = Origin.ADMIN, change_note: str = ""
+) -> OperationVersion | PublishRequest:
     """Publish a draft, or request it if a second person must approve. Return the version or the request.
 
     ``row`` is a draft beside an operation, or one without callers. Raises ValidationError.
     """
     try:
-        return versions.publish(row, user, reason, origin)
+        return versions.publish(row, user, reason, origin, change_note)
     except ApprovalNeeded as needed:
         if not reason.strip():
             raise ReasonNeeded(needed.messages) from None
-        return _request(row, user, reason)
+        return _request(row, user, reason, change_note)
 
 
 def revert(version: OperationVersion, user: User, reason: str) -> OperationVersion | PublishRequest:
@@ -160,14 +162,15 @@ def revert(version: OperationVersion, user: User, reason: str) -> OperationVersi
 
 
 @transaction.atomic
-def _request(row: Operation, user: User, reason: str) -> PublishRequest:
+def _request(row: Operation, user: User, reason: str, change_note: str = "") -> PublishRequest:
     SnapshotVersion.lock()
     operation = Operation.objects.get(pk=row.draft_of_id or row.pk)
     for earlier in PublishRequest.waiting().filter(operation=operation):
         earlier.decide(PublishRequest.State.WITHDRAWN, None)
     made = PublishRequest(
-        operation=operation, digest=digest(versions.definition(row)), requested_by=user, reason=reason
-    )
+        operation=operation, digest=digest(versions.definition(row)), requested_by=user, reason=reason,
+        change_note=change_note,
+    )  # fmt: skip
     made.full_clean()
     made.save()
     _log(user, made, gettext_noop("Requested approval to publish"), reason)
@@ -225,7 +228,9 @@ def approve(request: PublishRequest, user: User, reason: str = "") -> OperationV
         fall_away(request)
         return None
     request.decide(PublishRequest.State.APPROVED, user, reason)
-    version = versions.publish(row_of(request), request.requested_by, request.reason)
+    version = versions.publish(
+        row_of(request), request.requested_by, request.reason, change_note=request.change_note
+    )
     _log(user, request, gettext_noop("Approved"), reason)
     return version
 

@@ -46,6 +46,7 @@ from registry.models import (
     User,
     names,
 )
+from registry.models.bounds import CHANGE_NOTE
 from registry.models.versions import MAX_REASON
 from registry.secret_rules import ENTER_AGAIN
 
@@ -365,6 +366,7 @@ class ListsSerializer(RegistrySerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         self.version_reason: str = attrs.pop("reason", "")
+        self.version_note: str = attrs.pop("change_note", "")
         super().validate(attrs)
         self.lists: dict[str, Replacement] = {
             label: self._replacement(label, attrs[label]) for label in self.nested if label in attrs
@@ -449,6 +451,9 @@ class OperationSerializer(ListsSerializer):
     reason = serializers.CharField(
         required=False, allow_blank=True, write_only=True, max_length=MAX_REASON, help_text=_("For the history.")
     )
+    change_note = serializers.CharField(
+        required=False, allow_blank=True, write_only=True, max_length=CHANGE_NOTE, help_text=_("For callers.")
+    )
     nested: tuple[str, ...] = ("parameters", "fields")
     owned_by = "operation"
     operation_kind: ClassVar[str]
@@ -466,7 +471,7 @@ class OperationSerializer(ListsSerializer):
         """Make a version of what is in force now. Raises ValidationError if it must not be."""
         user, origin = self.context["request"].user, OperationVersion.Origin.API
         try:
-            versions.record(self.candidate, user, self.version_reason, origin, was_draft)
+            versions.record(self.candidate, user, self.version_reason, origin, was_draft, self.version_note)
         except DjangoValidationError as error:
             raise refusal(error) from None
 
@@ -487,6 +492,12 @@ class ReasonSerializer(serializers.Serializer):  # type: ignore[misc]
     reason = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON, default="")
 
 
+class PublishSerializer(ReasonSerializer):
+    """What is said about a version: the reason for the history, and a note for callers."""
+
+    change_note = serializers.CharField(required=False, allow_blank=True, max_length=CHANGE_NOTE, default="")
+
+
 class PublishRequestSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     """A request that a second person decides on."""
 
@@ -497,8 +508,8 @@ class PublishRequestSerializer(serializers.ModelSerializer):  # type: ignore[mis
     class Meta:
         model = PublishRequest
         fields = (
-            "id", "operation", "state", "requested_by", "requested_at", "reason", "decided_by", "decided_at",
-            "decision_reason",
+            "id", "operation", "state", "requested_by", "requested_at", "reason", "change_note", "decided_by",
+            "decided_at", "decision_reason",
         )  # fmt: skip
 
 
@@ -517,7 +528,7 @@ _COMMON = (
     "cache_seconds",
     "legacy_name",
 )
-_END = ("parameters", "fields", "reason", "revision", "updated_at")
+_END = ("parameters", "fields", "reason", "change_note", "revision", "updated_at")
 
 
 class DataOperationSerializer(OperationSerializer):
@@ -609,7 +620,7 @@ class VersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 
     class Meta:
         model = OperationVersion
-        fields: tuple[str, ...] = ("number", "published_at", "user", "reason", "origin")
+        fields: tuple[str, ...] = ("number", "published_at", "user", "reason", "change_note", "origin")
 
 
 class FullVersionSerializer(VersionSerializer):

@@ -507,7 +507,7 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
         return with_lookups(lambda: super(Operations, self).update(request, *args, **kwargs))
 
     @extend_schema(
-        request=serializers.ReasonSerializer, responses={200: _any_kind(), 202: serializers.PublishRequestSerializer}
+        request=serializers.PublishSerializer, responses={200: _any_kind(), 202: serializers.PublishRequestSerializer}
     )
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
@@ -519,14 +519,14 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
 
     def _publish(self) -> Response:
         with one_change():
-            row, reason = self.get_object(), given_reason(self.request)
+            row, said = self.get_object(), given(self.request, serializers.PublishSerializer)
             draft = row if row.state == Operation.State.DRAFT else versions.draft_of(row)
             if draft is None or draft == row:  # with errors at the fields that they are about
-                data = {"state": "published", "sunset": None, "reason": reason}
+                data = {"state": "published", "sunset": None, **said}
                 serializer = self.get_serializer(row, data=data, partial=True)
                 serializer.is_valid(raise_exception=True)
             if draft is not None:
-                return self._put_into_force(lambda user: approvals.submit(draft, user, reason, Origin.API))
+                return self._put_into_force(lambda user: approvals.submit(draft, user, origin=Origin.API, **said))
             self.perform_update(serializer)
             return Response(self._serialized(self.find_object()))
 
@@ -580,9 +580,14 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
 
 def given_reason(request: Request) -> str:
     """Return the reason in a request's body. Raises ValidationError."""
-    serializer = serializers.ReasonSerializer(data=request.data)
+    return given(request, serializers.ReasonSerializer)["reason"]
+
+
+def given(request: Request, kind: type[serializers.ReasonSerializer]) -> dict[str, str]:
+    """Return the texts in a request's body. Raises ValidationError."""
+    serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
-    return str(serializer.validated_data["reason"])
+    return {name: str(text) for name, text in serializer.validated_data.items()}
 
 
 class PublishRequests(ReadableMixin, RegistryViewSet):

@@ -99,6 +99,7 @@ class Target:
     title: str
     description: str
     access: str
+    listing: str
 
 
 def operation(draft: WizardDraft, target: Target, query: Query) -> DataOperation:
@@ -109,6 +110,7 @@ def operation(draft: WizardDraft, target: Target, query: Query) -> DataOperation
     assert draft.source is not None
     row = copy.copy(draft.operation) or DataOperation(service=target.service, code=target.code)
     row.title, row.description, row.access = target.title, target.description, target.access
+    row.listing = target.listing
     row.source = draft.source
     row.sql = to_sql(query.spec(), draft.source.engine)
     row.page_size = page_size(query)

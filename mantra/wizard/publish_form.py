@@ -15,7 +15,7 @@ from dataservices.models import WizardDraft
 from mantra.wizard.making import Target
 from mantra.wizard.naming import code_from
 from registry.admin.theme import select, text_area, text_input
-from registry.models import Operation, Service
+from registry.models import Operation, Service, bounds
 
 #: The choice of a service that does not exist yet.
 NEW = "new"
@@ -45,15 +45,23 @@ class PublishForm(forms.Form):
     )  # fmt: skip
     description = forms.CharField(label=capfirst(_("description")), required=False, widget=text_area(2))
     access = forms.ChoiceField(label=capfirst(_("access")), choices=Operation.Access.choices, widget=select())
+    listing = forms.ChoiceField(
+        label=_("Shown in the catalogue to"), choices=Operation.Listing.choices, required=False, widget=select()
+    )
+    change_note = forms.CharField(
+        label=_("Note for callers"), max_length=bounds.CHANGE_NOTE, required=False, widget=text_area(2),
+        help_text=_("What changes for them. The catalogue shows it with the version."),
+    )  # fmt: skip
     reason = forms.CharField(label=_("Reason"), required=False, max_length=1000, widget=text_area(2))
 
     def __init__(self, draft: WizardDraft, data: Any = None, initial: dict[str, Any] | None = None) -> None:
         super().__init__(data, initial=initial)
         self.draft = draft
         if draft.operation is not None:
-            for name in ("service", "service_title", "service_code", "code"):
+            for name in ("service", "service_title", "service_code", "code", "listing"):
                 del self.fields[name]
             return
+        del self.fields["change_note"]
         rows = list(services(draft))
         choices = [(str(row.pk), f"{row.code} – {row.title}") for row in rows]
         self.fields["service"].choices = [*choices, (NEW, _("A new service"))]  # type: ignore[attr-defined]
@@ -79,7 +87,8 @@ class PublishForm(forms.Form):
         cleaned, existing = self.cleaned_data, self.draft.operation
         service = existing.service if existing is not None else self._service()
         code = existing.code if existing is not None else cleaned["code"] or self._code(service)
-        return Target(service, code, cleaned["title"], cleaned["description"], cleaned["access"])
+        listing = existing.listing if existing is not None else cleaned["listing"] or Operation.Listing.MEMBERS
+        return Target(service, code, cleaned["title"], cleaned["description"], cleaned["access"], listing)
 
     def _service(self) -> Service:
         cleaned = self.cleaned_data
@@ -113,4 +122,5 @@ def first_values(draft: WizardDraft, title: str) -> dict[str, Any]:
         "service_title": name[:200],
         "title": title,
         "access": Operation.Access.RESTRICTED,
+        "listing": Operation.Listing.MEMBERS,
     }

@@ -73,7 +73,7 @@ def _finish(request: HttpRequest, user: User, draft: WizardDraft, form: PublishF
     def change() -> None:
         with drafts.saving(draft) as stored:
             if stored.finished_at is None:
-                _make(request, user, stored, form.target(), publish, form.cleaned_data["reason"])
+                _make(request, user, stored, form, publish)
 
     try:
         with_lookups(change)
@@ -89,9 +89,9 @@ def _finish(request: HttpRequest, user: User, draft: WizardDraft, form: PublishF
     return True
 
 
-def _make(request: HttpRequest, user: User, draft: WizardDraft, target: Target, publish: bool, reason: str) -> None:
+def _make(request: HttpRequest, user: User, draft: WizardDraft, form: PublishForm, publish: bool) -> None:
     """Save the operation and, if wanted, publish it or request that. Raises SpecError and ValidationError."""
-    row, is_new = making.save(draft, target, user)
+    row, is_new = making.save(draft, form.target(), user)
     if not tenancy.may_change(user, row):
         raise PermissionDenied
     page = admin.site.get_model_admin(DataOperation)
@@ -101,7 +101,8 @@ def _make(request: HttpRequest, user: User, draft: WizardDraft, target: Target, 
     else:
         page.log_change(request, row, [{"changed": {"fields": ["SQL"]}}])
     draft.operation = _callers_row(row)
-    outcome = approvals.submit(row, user, reason) if publish else None
+    reason, note = form.cleaned_data["reason"], form.cleaned_data.get("change_note", "")
+    outcome = approvals.submit(row, user, reason, change_note=note) if publish else None
     draft.finished_at = timezone.now()
     messages.success(request, _message(outcome, row, draft.operation))
 

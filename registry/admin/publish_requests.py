@@ -47,10 +47,10 @@ class PublishRequestAdmin(ScopedAdmin):
     list_select_related = ("operation__service__agency", "requested_by", "decided_by")
     search_fields = ("operation__code", "operation__service__code", "operation__service__agency__code")
     fields = (
-        "state", ("author", "requested_at"), "reason", ("decider", "decided_at"), "decision_reason",
+        "state", ("author", "requested_at"), "reason", "change_note", ("decider", "decided_at"), "decision_reason",
     )  # fmt: skip
     readonly_fields = (
-        "state", "author", "requested_at", "reason", "decider", "decided_at", "decision_reason",
+        "state", "author", "requested_at", "reason", "change_note", "decider", "decided_at", "decision_reason",
     )  # fmt: skip
     change_form_outer_before_template = "mantra/publish_request_before.html"
     change_form_outer_after_template = "mantra/publish_request.html"

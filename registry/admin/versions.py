@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -23,7 +24,7 @@ from registry import approvals, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.numbers import number_of
 from registry.admin.posted_rows import carried_over
-from registry.models import Operation, OperationVersion, PublishRequest
+from registry.models import Operation, OperationVersion, PublishRequest, bounds
 from registry.models.versions import MAX_REASON
 from registry.secrets import EncryptedField
 
@@ -243,6 +244,7 @@ class VersionedPage(ScopedAdmin):
             "may_change": self.has_change_permission(request, row),
             "stamp": stamp(draft or row),
             "max_reason": MAX_REASON,
+            "max_change_note": bounds.CHANGE_NOTE,
             "addresses": {word: self._address(row, word) for word in self.version_views()},
         }
 
@@ -348,7 +350,9 @@ class VersionedPage(ScopedAdmin):
             text = _("Confirm that this draft replaces the changes that were published meanwhile.")
             self.message_user(request, text, messages.ERROR)
         else:
-            self._try(request, _("Not published:"), lambda reason: approvals.submit(draft, request.user, reason))  # type: ignore[arg-type]
+            note = request.POST.get("change_note", "")
+            publish = partial(approvals.submit, draft, request.user, change_note=note)  # type: ignore[arg-type]
+            self._try(request, _("Not published:"), lambda reason: publish(reason))
         return self.redirect_to(request, row)
 
     def _discard(self, request: HttpRequest, row: Any) -> HttpResponse:

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from registry import faults
+from registry import faults, statistics
 from registry.journal import reader, sealing
 from registry.models import AccessKey, CallRecord, JournalSegment
 
@@ -117,6 +117,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         except (AttributeError, KeyError, TypeError, ValueError):
             # Nothing after it would be shipped otherwise. The line stays in its segment.
             log.error("line %d of %s is not a line of this version", line.number, row.name)
+    complete = [begun[id] for id in ended if id in begun]
     with transaction.atomic():
         for id in list(ended):
             if id in begun:
@@ -128,6 +129,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
             for record in earlier:
                 _apply_end(record, ended[record.request_id])
             CallRecord.objects.bulk_update(earlier, _END_COLUMNS)
+        statistics.count([*complete, *earlier])
         _update_last_used([*begun.values(), *earlier])
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
@@ -196,6 +198,7 @@ def prune() -> None:
     """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS."""
     now = timezone.now()
     CallRecord.objects.filter(started_at__lt=now - timedelta(days=settings.HISTORY_DAYS)).delete()
+    statistics.prune(timezone.localdate(now) - timedelta(days=settings.HISTORY_DAYS))
     before = now - timedelta(days=settings.JOURNAL_DAYS)
     for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):
         if not sealing.is_genuine(row):

@@ -12,6 +12,7 @@ from registry.models.base import (
     validate_networks,
     validate_quota,
 )
+from registry.models.catalogue import OperationDay
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
@@ -45,6 +46,7 @@ __all__ = [
     "NotificationChoice",
     "NotifiedOnce",
     "Operation",
+    "OperationDay",
     "OperationVersion",
     "OutboxMessage",
     "Parameter",

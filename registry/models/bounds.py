@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 DESCRIPTION = 10_000
 #: Characters of a reason.
 REASON = 500
+#: Characters of a note for callers about a version.
+CHANGE_NOTE = 1_000
 #: Characters of a list of names, such as headers or choices.
 NAME_LIST = 20_000
 #: Networks of a key or a grant, and characters of their list.

@@ -38,6 +38,8 @@ class PublishRequest(models.Model):
     )
     requested_at = models.DateTimeField(_("requested at"), default=timezone.now, editable=False)
     reason = BoundedTextField(_("reason"), max_length=bounds.REASON)
+    #: Of the version that is made of it.
+    change_note = BoundedTextField(_("note for callers"), max_length=bounds.CHANGE_NOTE, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING, editable=False)
     decided_by = models.ForeignKey(
         User,
@@ -78,6 +80,7 @@ class PublishRequest(models.Model):
     def clean(self) -> None:
         super().clean()
         self.reason, self.decision_reason = self.reason.strip(), self.decision_reason.strip()
+        self.change_note = self.change_note.strip()
 
     @classmethod
     def waiting(cls) -> models.QuerySet[Any]:

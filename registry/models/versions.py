@@ -35,6 +35,8 @@ class OperationVersion(models.Model):
     #: A copy of the name, so that it outlives the user; "" for a command of an operator.
     user = models.CharField(_("published by"), max_length=150, blank=True, editable=False)
     reason = BoundedTextField(_("reason"), max_length=MAX_REASON, blank=True)
+    #: For callers, who read it in the catalogue; the reason is for the agency itself.
+    change_note = BoundedTextField(_("note for callers"), max_length=bounds.CHANGE_NOTE, blank=True)
     origin = models.CharField(_("made by"), max_length=10, choices=Origin.choices, editable=False)
 
     class Meta:

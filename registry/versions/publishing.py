@@ -48,6 +48,8 @@ class Change:
     user: User | None
     reason: str
     origin: str
+    #: For callers.
+    change_note: str = ""
 
 
 #: Called with each change before it is put into force. One that must not be raises ValidationError.
@@ -139,7 +141,11 @@ def _stored(row: Operation) -> Any:
 
 @transaction.atomic
 def publish(
-    row: Operation, user: User | None, reason: str = "", origin: str = OperationVersion.Origin.ADMIN
+    row: Operation,
+    user: User | None,
+    reason: str = "",
+    origin: str = OperationVersion.Origin.ADMIN,
+    change_note: str = "",
 ) -> OperationVersion:
     """Put a draft into force and return its version; ``row`` is a draft beside an operation or one without callers.
 
@@ -150,7 +156,7 @@ def publish(
     operation = row if row.draft_of is None else _stored(row.draft_of)
     old = definition(operation) if operation.state != Operation.State.DRAFT else None
     _check_rules(operation, row)
-    change = Change(operation, row, old, definition(row), user, reason, origin)
+    change = Change(operation, row, old, definition(row), user, reason, origin, change_note)
     _ask_checks(change)
     if row.pk != operation.pk:
         _keep_unrecorded(operation)
@@ -168,6 +174,7 @@ def record(
     reason: str = "",
     origin: str = OperationVersion.Origin.ADMIN,
     was_draft: bool = False,
+    change_note: str = "",
 ) -> OperationVersion | None:
     """Make a version of rows that were changed in place, if they differ from the last version.
 
@@ -181,9 +188,8 @@ def record(
     unchanged = last is not None and is_same(last.definition, new)
     if unchanged and not was_draft:
         return last
-    change = Change(
-        operation, operation, None if last is None or was_draft else last.definition, new, user, reason, origin
-    )
+    old = None if last is None or was_draft else last.definition
+    change = Change(operation, operation, old, new, user, reason, origin, change_note)
     _ask_checks(change)
     return last if unchanged else _accept(change)
 
@@ -243,7 +249,10 @@ def _accept(change: Change) -> OperationVersion:
     """Keep a definition that is in force now as a version, log it, and return it."""
     operation = change.operation
     number = next_number(operation)
-    version = _kept(operation, change.new, number, user=change.user, reason=change.reason, origin=change.origin)
+    version = _kept(
+        operation, change.new, number, user=change.user, reason=change.reason, origin=change.origin,
+        change_note=change.change_note,
+    )  # fmt: skip
     operation.revision = number
     operation.save()
     if change.user is not None:
@@ -272,12 +281,19 @@ def _keep_unrecorded(operation: Operation) -> None:
 
 
 def _kept(
-    operation: Operation, new: Definition, number: int, user: User | None = None, reason: str = "", origin: str = ""
+    operation: Operation,
+    new: Definition,
+    number: int,
+    user: User | None = None,
+    reason: str = "",
+    origin: str = "",
+    change_note: str = "",
 ) -> OperationVersion:
     name = user.get_username() if user is not None else ""
     version = OperationVersion(
-        operation_id=operation.pk, number=number, definition=new, user=name, reason=reason, origin=origin
-    )
+        operation_id=operation.pk, number=number, definition=new, user=name, reason=reason, origin=origin,
+        change_note=change_note.strip(),
+    )  # fmt: skip
     version.full_clean(exclude={"operation"})
     version.save()
     known = set(VersionText.objects.filter(operation=operation.pk).values_list("digest", flat=True))

@@ -39,8 +39,8 @@ def bar(client: Client, operation: Operation) -> dict[str, Any]:
     return found
 
 
-def publish(client: Client, operation: Operation, reason: str = "") -> Any:
-    data = {"stamp": bar(client, operation)["stamp"], "reason": reason}
+def publish(client: Client, operation: Operation, reason: str = "", note: str = "") -> Any:
+    data = {"stamp": bar(client, operation)["stamp"], "reason": reason, "change_note": note}
     return client.post(address(operation, "publish"), data, follow=True)
 
 
@@ -257,7 +257,8 @@ def test_the_comparison_shows_both_sides(cast: Cast, provider: Client) -> None:
 def test_an_earlier_version_is_published_again(cast: Cast, provider: Client) -> None:
     operation = cast.operations["satu"]
     save(provider, operation, form_of(provider, operation), title="Kedua")
-    publish(provider, operation, "alasan kedua")
+    publish(provider, operation, "alasan kedua", "catatan kedua")
+    assert "catatan kedua" in provider.get(address(operation, "versions")).content.decode()
     page = provider.get(address(operation, "versions")).content.decode()
     assert "alasan kedua" in page and "ani" in page and "Kedua" in page
     provider.post(address(operation, "revert"), {"version": "1", "reason": "salah", "action": "publish"})

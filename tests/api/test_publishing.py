@@ -30,7 +30,7 @@ def address_of(made: Any) -> str:
 
 def test_a_second_person_approves(cast: Cast, provider: Person, head: Person) -> None:
     address = address_of(provider.post("operations/", NEW))
-    asked = provider.post(f"{address}publish/", {"reason": "Kerja sama 12/2026"})
+    asked = provider.post(f"{address}publish/", {"reason": "Kerja sama 12/2026", "change_note": "Data baru"})
     assert asked.status_code == 202
     found = asked.json()
     assert (found["operation"], found["state"], found["requested_by"]) == ("prov/data/warga", "waiting", "provider")
@@ -41,6 +41,7 @@ def test_a_second_person_approves(cast: Cast, provider: Person, head: Person) ->
     assert approved.status_code == 200, approved.content
     assert (approved.json()["state"], approved.json()["decided_by"]) == ("approved", "head")
     assert head.get(address).json()["state"] == "published"
+    assert head.get(f"{address}versions/").json()["results"][0]["change_note"] == found["change_note"] == "Data baru"
     assert head.post(f"{decide}reject/", {"reason": "Terlambat"}).status_code == 403
 
 

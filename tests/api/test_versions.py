@@ -32,19 +32,21 @@ def with_draft(cast: Cast, owner: Person, title: str) -> None:
 def test_a_draft_is_published_with_a_reason(cast: Cast, owner: Person) -> None:
     with_draft(cast, owner, "Dari draf")
     assert owner.get(address(cast)).json()["title"] == ""
-    published = owner.post(address(cast, "publish/"), {"reason": "siap"})
+    published = owner.post(address(cast, "publish/"), {"reason": "siap", "change_note": "Judul baru"})
     assert (published.status_code, published.json()["title"], published.json()["revision"]) == (200, "Dari draf", 2)
     listed = owner.get(address(cast, "versions/")).json()["results"]
-    assert [(each["number"], each["origin"], each["reason"]) for each in listed] == [
-        (2, "api", "siap"), (1, "existing", ""),
+    assert [(each["number"], each["origin"], each["reason"], each["change_note"]) for each in listed] == [
+        (2, "api", "siap", "Judul baru"), (1, "existing", "", ""),
     ]  # fmt: skip
     assert "definition" not in listed[0] and listed[0]["user"] == "pemilik"
     assert owner.post(address(cast, "publish/"), {"reason": "x" * 501}).status_code == 400
+    assert owner.post(address(cast, "publish/"), {"change_note": "x" * 1001}).status_code == 400
 
 
 def test_an_earlier_version_is_read_and_published_again(cast: Cast, owner: Person) -> None:
     owner.patch(address(cast), {"title": "Pertama"})
-    owner.patch(address(cast), {"title": "Kedua"})
+    owner.patch(address(cast), {"title": "Kedua", "change_note": "Judul kedua"})
+    assert OperationVersion.objects.get(number=2).change_note == "Judul kedua"
     first = owner.get(address(cast, "versions/1/")).json()
     assert first["definition"]["columns"]["title"] == "Pertama"
     again = owner.post(address(cast, "versions/1/revert/"), {"reason": "salah"}).json()

@@ -33,6 +33,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "RegistryChange",
         "CallRecord",
         "JournalSegment",
+        "OperationDay",
         "LeaderLock",
         "ServerState",
         "SourceState",

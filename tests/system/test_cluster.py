@@ -35,8 +35,9 @@ services:
     operations:
       - {code: satu, kind: data, source: uji, state: published, access: restricted,
          sql: "SELECT id, nama FROM orang WHERE id = :id", parameters: [{name: id, type: integer}]}
-      - {code: jatah, kind: data, source: uji, state: published, access: restricted,
-         sql: "SELECT count(*) AS n FROM orang"}
+      - {code: jatah, kind: data, source: uji, state: published, access: restricted, listing: public,
+         title: Jumlah penduduk terdidik, sql: "SELECT count(*) AS jumlah_orang FROM orang",
+         fields: [{name: jumlah_orang, type: integer}]}
       - {code: sakit, kind: data, source: sakit, state: published, access: restricted, timeout_ms: 4000,
          sql: "SELECT 1 AS n"}
 applications:
@@ -57,6 +58,19 @@ try:
     print("connected")
 except Exception as error:
     print(type(error).__name__)
+"""
+
+
+#: Prints how the database finds the catalogue's words if it need not read whole tables, as it would these small ones.
+SEARCHES = """
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from mantra.catalogue.reader import Reader
+from mantra.catalogue.search import SearchForm
+form = SearchForm({"q": "penduduk"})
+form.is_valid()
+connection.cursor().execute("SET enable_seqscan = off")
+print(form.found(Reader(AnonymousUser())).explain())
 """
 
 
@@ -105,6 +119,17 @@ def test_it_works_over_postgresql(cluster: Cluster) -> None:
     answer = cluster.get("/rest/prov/data/satu.json?id=7")
     assert answer.json()["data"] == [{"id": 7, "nama": "Orang 7"}]
     wait_until(lambda: cluster.outcomes().get(answer.headers["x-request-id"]) == 200, 15, "the record of the call")
+
+
+def test_the_catalogue_is_searched_by_the_indexes(cluster: Cluster) -> None:
+    def finds(words: str) -> bool:
+        return b"Jumlah penduduk" in cluster.request(f"/catalog/?q={words}", timeout=20).data
+
+    # A word, its beginning, another word of the same stem, and a part of a column's name.
+    assert all(map(finds, ("penduduk", "pend", "pendidikan", "orang+jumlah")))
+    assert not finds("duduk2")
+    plan = cluster.manage("shell", "-v", "0", "-c", SEARCHES)
+    assert {"registry_operation_words", "registry_service_words", "registry_field_words"} <= set(plan.split())
 
 
 def test_a_revoked_key_is_refused_by_every_worker_within_a_second(cluster: Cluster) -> None:

@@ -50,10 +50,11 @@ def test_it_works(wizard: Wizard, source: DataSource) -> None:
     assert "/rest/dinas/data-dinas-contoh/penduduk-menurut-nik.json" in page
 
     response = wizard.post(4, service="new", service_title="Kependudukan", title="Warga", access="restricted",
-                           finish="publish")  # fmt: skip
+                           listing="hidden", finish="publish")  # fmt: skip
     operation = DataOperation.objects.get()
     assert response["Location"] == reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
     assert (operation.address, operation.state, operation.revision) == ("dinas/kependudukan/warga", "published", 1)
+    assert operation.listing == "hidden"
     assert [(each.name, each.type, each.required, each.subject) for each in operation.parameters.all()] == [
         ("nik", "nik", True, True)
     ]
