@@ -81,7 +81,8 @@ WEB_CALLER_RATE = env.int("WEB_CALLER_RATE", default=32768)
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: The most rows of a kind: of the bus, of an agency, of an application (keys), of an operation (from parameters on), of
-#: a backend (its servers), of a user (tokens). An agency's grants are those for its operations.
+#: a backend (its servers), of a user (tokens). An agency's grants are those for its operations, its
+#: access requests those of its applications.
 ROW_LIMITS = {
     "agencies": env.int("MANTRA_MAX_AGENCIES", default=5_000),
     "services": env.int("MANTRA_MAX_SERVICES", default=500),
@@ -99,12 +100,20 @@ ROW_LIMITS = {
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
     "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
+    "access_requests": env.int("MANTRA_MAX_ACCESS_REQUESTS", default=10_000),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
 #: When a second person of the agency must approve what is published of personal data: available (if the agency has
 #: somebody else who may), required (always) or off.
 SECOND_PERSON = env("MANTRA_SECOND_PERSON", default="available")
+#: When a second person of the offering agency must confirm a grant with specific personal data: as above.
+SECOND_PERSON_GRANTS = env("MANTRA_SECOND_PERSON_GRANTS", default="available")
+#: Days after which an access request without a decision, or without an answer, falls away.
+REQUEST_DAYS = env.int("MANTRA_REQUEST_DAYS", default=60)
+#: The folder of agreement files, which only the bus reads; and the most bytes of one.
+FILES_DIR = Path(env("MANTRA_FILES_DIR", default=str(VAR_DIR / "files")))
+MAX_AGREEMENT_BYTES = env.int("MANTRA_MAX_AGREEMENT_MIB", default=5) * 1024 * 1024
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.

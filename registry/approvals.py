@@ -9,14 +9,13 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext, gettext_noop
 
 from registry import publishing, tenancy, versions
 from registry.models import Operation, OperationVersion, PublishRequest, SnapshotVersion, User
 from registry.publishing import Publication
-from registry.roles import SUPERVISOR
 from registry.versions import Change
 from registry.versions.definition import plain
 
@@ -96,12 +95,7 @@ def second_person_required(operation: Operation, user: User | None) -> bool:
 
 def second_persons(operation: Operation, user: User | None) -> QuerySet[User]:
     """Return the users who may decide on a publish request of ``user``: others of the agency with the right."""
-    found = User.objects.filter(agency=operation.service.agency_id, is_active=True)
-    for right in _rights(operation):
-        _app, _dot, codename = right.partition(".")
-        granted = Q(groups__permissions__codename=codename) | Q(is_superuser=True)
-        found = found.filter(pk__in=User.objects.filter(granted).values("pk"))
-    found = found.exclude(groups__name=SUPERVISOR)
+    found = tenancy.holders(operation.service.agency_id, _rights(operation))
     return found.exclude(pk=user.pk) if user is not None else found
 
 

@@ -35,14 +35,18 @@ def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register()
 def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    if settings.SECOND_PERSON in ("available", "required", "off"):
-        return []
+    chosen = {
+        "MANTRA_SECOND_PERSON": settings.SECOND_PERSON,
+        "MANTRA_SECOND_PERSON_GRANTS": settings.SECOND_PERSON_GRANTS,
+    }
     return [
         checks.Error(
-            "MANTRA_SECOND_PERSON must be available, required or off.",
-            hint="available: a second person approves what an agency with a second person publishes of personal data.",
+            f"{name} must be available, required or off.",
+            hint="available: a second person approves, in an agency that has a second person.",
             id="mantra.E005",
         )
+        for name, value in chosen.items()
+        if value not in ("available", "required", "off")
     ]
 
 

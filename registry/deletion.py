@@ -18,7 +18,8 @@ from django.db.models.deletion import Collector
 from registry import tenancy
 from registry.models import RegistryModel, SnapshotVersion, User
 
-#: Parts of an operation, a backend, a source, an uploaded table or a user: whoever may delete that may delete them.
+#: Parts of an operation, an application, a backend, a source, an uploaded table or a user: whoever may delete that may
+#: delete them.
 PARTS = frozenset(
     {
         "dataservices.uploadversion",
@@ -31,6 +32,9 @@ PARTS = frozenset(
         "registry.notification",
         "registry.notificationchoice",
         "registry.outboxmessage",
+        "registry.accessrequest",
+        "registry.requestedoperation",
+        "registry.requeststep",
         "dataservices.sourcestate",
         "proxyservices.backendserver",
         "proxyservices.serverstate",
@@ -53,6 +57,8 @@ _UNLOGGED = frozenset(
         "registry.samplerequest",
         "registry.operationversion",
         "registry.versiontext",
+        "registry.requestedoperation",
+        "registry.requeststep",
     }
 )
 

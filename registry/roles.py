@@ -56,7 +56,7 @@ _PROXY = (
 )
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
-_REQUESTS = ("registry.publishrequest",)
+_REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 _EVERYTHING = ("registry.user", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
 
 
@@ -65,7 +65,7 @@ def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
 
 
 _OFFERING = _of(_ALL, "registry.service", "registry.parameter", "registry.field", "registry.grant")
-#: To see requests to publish, and to decide on those of others (PublishRequest.may_decide).
+#: To see requests to publish and for access, and to decide on those of others (approvals.py, requests.py).
 _DECIDING = _of(("view", "decide"), *_REQUESTS)
 
 ROLES: dict[str, set[tuple[str, str]]] = {
@@ -79,9 +79,10 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA) | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
     PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY) | _DECIDING,
-    # Manages an agency's applications and keys.
+    # Manages an agency's applications and keys, and requests access for them.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
-    | _of(_ALL, "registry.application", "registry.accesskey"),
+    | _of(_ALL, "registry.application", "registry.accesskey")
+    | _of(("view", "add"), "registry.accessrequest"),
 }
 
 

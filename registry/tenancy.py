@@ -6,6 +6,7 @@ module decides which rows of a kind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -64,6 +65,10 @@ SCOPES: dict[str, Scope] = {
     "registry.accesskey": _both("application__agency"),
     # The caller's agency may read the grant; the provider's agency decides on it.
     "registry.grant": Scope(("operation__service__agency", "application__agency"), ("operation__service__agency",)),
+    # The applicant's agency and the one that decides. Neither changes a request but by the steps of requests.py.
+    "registry.accessrequest": Scope(("application__agency", "service__agency"), ("application__agency",)),
+    "registry.requestedoperation": Scope(("request__application__agency", "request__service__agency")),
+    "registry.requeststep": Scope(("request__application__agency", "request__service__agency")),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 
@@ -76,7 +81,17 @@ KINDS = {"data": "dataservices.change_dataoperation", "proxy": "proxyservices.ch
 CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 
 #: Rows that no user changes, not even an administrator.
-READ_ONLY = frozenset({"registry.callrecord", "registry.operationversion", "registry.versiontext"})
+READ_ONLY = frozenset(
+    {
+        "registry.callrecord",
+        "registry.operationversion",
+        "registry.versiontext",
+        "registry.accessrequest",
+        "registry.requestedoperation",
+        "registry.requeststep",
+        "registry.agreementfile",
+    }
+)
 
 
 def scope(model: type[Model]) -> Scope:
@@ -115,6 +130,16 @@ def is_supervisor(user: AnyUser) -> bool:
 def sees_all_agencies(user: AnyUser) -> bool:
     """Return True if the user may read the rows of all agencies."""
     return is_administrator(user) or is_supervisor(user)
+
+
+def holders(agency: int | None, rights: Iterable[str]) -> QuerySet[User]:
+    """Return the active users of an agency who have all of these rights. A supervisor changes nothing."""
+    found = User.objects.filter(agency=agency, is_active=True)
+    for right in rights:
+        _app, _dot, codename = right.partition(".")
+        granted = Q(groups__permissions__codename=codename) | Q(is_superuser=True)
+        found = found.filter(pk__in=User.objects.filter(granted).values("pk"))
+    return found.exclude(groups__name=SUPERVISOR)
 
 
 def visible(queryset: QuerySet[M], user: AnyUser) -> QuerySet[M]:

@@ -693,8 +693,7 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
             return self._set_state(grant, Grant.State.APPROVED)
 
     def _set_state(self, grant: Grant, state: str) -> Response:
-        grant.state = state
-        grant.save(update_fields=["state"])
+        grant.set_state(state)
         self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 

@@ -1,6 +1,6 @@
 """The search of the catalogue: by words, tag, agency, column, classification and format.
 
-PostgreSQL finds words by its indexes (registry/migrations/0017_catalogue_search.py): whole words, their beginnings and
+PostgreSQL finds words by its indexes (registry/migrations/0018_catalogue_search.py): whole words, their beginnings and
 Indonesian stems. Other databases look for the text within the texts.
 """
 

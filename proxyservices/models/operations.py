@@ -191,6 +191,10 @@ class ProxyOperation(Operation):
         mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
         return super().searched_names | {name.rpartition(".")[2].lower() for name in mapped}
 
+    @property
+    def limits_fields(self) -> bool:
+        return self.style != self.Style.PASS_THROUGH
+
     def undeclared(self, parameters: Collection[str], mappings: Iterable[ParameterMapping]) -> list[str]:
         """Return the placeholders in a ``rest`` path for which there is neither a parameter nor a mapping."""
         if self.style != self.Style.REST:

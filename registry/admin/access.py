@@ -202,8 +202,7 @@ class GrantAdmin(ScopedAdmin):
         return grant.state, grant.get_state_display()
 
     def _set_state(self, request: HttpRequest, grant: Grant, state: str) -> None:
-        grant.state = state
-        grant.save(update_fields=["state"])
+        grant.set_state(state)
         self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
 
     def _set_state_of_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:

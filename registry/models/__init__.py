@@ -26,13 +26,16 @@ from registry.models.notifications import (
     Way,
 )
 from registry.models.publish_requests import PublishRequest
+from registry.models.requests import AccessRequest, AgreementFile, RequestedOperation, RequestStep
 from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
 from registry.models.versions import OperationVersion, VersionText
 
 __all__ = [
     "AccessKey",
+    "AccessRequest",
     "Agency",
+    "AgreementFile",
     "ApiToken",
     "Application",
     "CallRecord",
@@ -53,6 +56,8 @@ __all__ = [
     "PublishRequest",
     "RegistryChange",
     "RegistryModel",
+    "RequestStep",
+    "RequestedOperation",
     "SampleRequest",
     "Service",
     "SnapshotVersion",

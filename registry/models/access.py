@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -174,6 +174,14 @@ class Grant(RegistryModel):
         APPROVED = "approved", _("approved")
         REVOKED = "revoked", _("revoked")
 
+    class Standing(models.TextChoices):
+        """What a grant's state and period mean today."""
+
+        IN_FORCE = "in_force", _("in force")
+        NOT_YET = "not_yet_valid", _("not valid yet")
+        ENDED = "ended", _("ended")
+        REVOKED = "revoked", _("revoked")
+
     application = models.ForeignKey(Application, models.CASCADE, verbose_name=_("application"), related_name="grants")
     operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="grants")
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.APPROVED)
@@ -209,6 +217,7 @@ class Grant(RegistryModel):
         ),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("grant")
@@ -218,6 +227,33 @@ class Grant(RegistryModel):
 
     def __str__(self) -> str:
         return f"{self.application} → {self.operation}"
+
+    @property
+    def standing(self) -> Standing:
+        """What the state and the period mean today: REVOKED comes before the others."""
+        today = timezone.localdate()
+        if self.state == self.State.REVOKED:
+            return self.Standing.REVOKED
+        if self.valid_until is not None and self.valid_until < today:
+            return self.Standing.ENDED
+        if self.valid_from is not None and self.valid_from > today:
+            return self.Standing.NOT_YET
+        return self.Standing.IN_FORCE
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the grant was revoked or ended; None if it did not, or if nobody knows."""
+        if self.standing == self.Standing.REVOKED:
+            return self.revoked_at
+        if self.standing == self.Standing.ENDED and self.valid_until is not None:
+            return timezone.make_aware(datetime.combine(self.valid_until, time.max))
+        return None
+
+    def set_state(self, state: str) -> None:
+        """Approve or revoke the grant. Worker processes follow within a second."""
+        self.state = state
+        self.revoked_at = timezone.now() if state == self.State.REVOKED else None
+        self.save(update_fields=["state", "revoked_at"])
 
     @property
     def warnings(self) -> list[str]:

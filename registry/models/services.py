@@ -160,6 +160,11 @@ class Operation(AddressPart):
         return frozenset(parameter.name.lower() for parameter in self.parameters.all())
 
     @property
+    def limits_fields(self) -> bool:
+        """True if a grant can allow some of the fields only; False if responses go out whole."""
+        return True
+
+    @property
     def reserved_names(self) -> frozenset[str]:
         """The names, in lower case, that no parameter may have."""
         return frozenset()

@@ -47,6 +47,7 @@ FIXED = {
     "MANTRA_OFFLOAD_DIR",  # likewise
     "MANTRA_SOURCE_FILE_DIRS",
     "MANTRA_UPLOAD_DIR",
+    "MANTRA_FILES_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }

@@ -1,0 +1,72 @@
+"""What a grant allows: as it is, as it is requested, and as it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+from registry import publishing
+from registry.models import Field, Grant, Operation, RequestedOperation, names
+from registry.models.requests import choosable
+
+SPECIFIC = Field.Classification.SPECIFIC
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a grant allows. No fields: all of them. ``networks``: one per line."""
+
+    fields: frozenset[str] = frozenset()
+    quota: str = ""
+    valid_from: date | None = None
+    valid_until: date | None = None
+    networks: str = ""
+
+    def as_list(self) -> list[object]:
+        """Return the terms in an order that is the same in each process."""
+        return [sorted(self.fields), self.quota, str(self.valid_from), str(self.valid_until), self.networks]
+
+
+def requested(item: RequestedOperation) -> Terms:
+    request = item.request
+    return Terms(
+        frozenset(names(item.fields)), request.quota, request.valid_from, request.valid_until,
+        "\n".join(names(request.networks)),
+    )  # fmt: skip
+
+
+def granted(item: RequestedOperation) -> Terms:
+    return Terms(
+        frozenset(names(item.granted_fields)), item.granted_quota, item.granted_from, item.granted_until,
+        "\n".join(names(item.granted_networks)),
+    )  # fmt: skip
+
+
+def terms_of(grant: Grant) -> Terms:
+    return Terms(
+        frozenset(names(grant.fields)), grant.quota, grant.valid_from, grant.valid_until,
+        "\n".join(names(grant.networks)),
+    )  # fmt: skip
+
+
+def proposed(item: RequestedOperation) -> Terms:
+    """Return the terms to approve: as a first person has approved them, else as requested."""
+    return granted(item) if item.state == RequestedOperation.State.CONFIRMING else requested(item)
+
+
+def specific_columns(operation: Operation, chosen: Collection[str]) -> list[str]:
+    """Return the columns of specific personal data that a grant for the chosen columns gives.
+
+    Where no columns can be chosen, those that the operation is known or suspected to return.
+    """
+    declared = [column.name for column in operation.fields.all() if column.classification == SPECIFIC]
+    if choosable(operation):
+        return [name for name in declared if name in chosen]
+    published = publishing.stored(operation.of_its_kind)
+    return list(dict.fromkeys([*declared, *published.identifiers, *sorted(published.suspected)]))
+
+
+def proposed_columns(operation: Operation) -> list[str]:
+    """Return the columns that a request has at first: all but those of specific personal data."""
+    return [each.name for each in choosable(operation) if each.classification != SPECIFIC]
