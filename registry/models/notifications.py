@@ -97,7 +97,7 @@ class OutboxMessage(models.Model):
 
 
 class Notification(models.Model):
-    """What one person was notified of, as the bell shows it. Its text is made when it is read, in the reader's language."""
+    """What one person was notified of, as the bell shows it. Its text is made in the language of whoever reads it."""
 
     user = models.ForeignKey(
         User, models.CASCADE, verbose_name=_("recipient"), related_name="notifications", editable=False

@@ -1,4 +1,4 @@
-"""What is known of each event: what its messages may contain, and how people are notified unless they choose otherwise."""
+"""What is known of each event: what its messages may contain, and how people are notified by default."""
 
 from __future__ import annotations
 
