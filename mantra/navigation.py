@@ -67,7 +67,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     (
         _("Call data"),
         (
-            _rows(_("Applications"), "apps", "registry", "application"),
+            _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
             _rows(_("Grants"), "handshake", "registry", "grant"),
         ),

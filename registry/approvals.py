@@ -225,9 +225,7 @@ def approve(request: PublishRequest, user: User, reason: str = "") -> OperationV
         fall_away(request)
         return None
     request.decide(PublishRequest.State.APPROVED, user, reason)
-    version = versions.publish(
-        row_of(request), request.requested_by, request.reason, change_note=request.change_note
-    )
+    version = versions.publish(row_of(request), request.requested_by, request.reason, change_note=request.change_note)
     _log(user, request, gettext_noop("Approved"), reason)
     _notify_author(request)
     return version

@@ -108,7 +108,7 @@ class DataSourceAdmin(ScopedAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        choosing = request.method == "GET" and (object_id is None or "engine" in request.GET)
+        choosing = object_id is None or (request.method == "GET" and "engine" in request.GET)
         if choosing and not self._engine(request, None) and self.has_add_permission(request):
             context = {"engines": engine_choices(), "help": engine_help()}
             return self.render_page(request, "mantra/source_engines.html", _("Choose the engine"), **context)

@@ -11,6 +11,7 @@ from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, QuerySet
+from django.http import Http404
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
@@ -28,7 +29,7 @@ from rest_framework.exceptions import APIException, NotFound, PermissionDenied, 
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.pagination import CursorPagination, PageNumberPagination
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import SAFE_METHODS, DjangoModelPermissions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -38,6 +39,7 @@ from dataservices import uploads
 from dataservices.models import DataOperation, DataSource, UploadedTable
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
+from mantra.api.parsers import JSONParser
 from proxyservices.models import Backend, ProxyOperation
 from registry import approvals, deletion, tenancy, versions
 from registry.locking import lock
@@ -217,7 +219,10 @@ class RegistryViewSet(viewsets.GenericViewSet):  # type: ignore[misc]
 
     def find_object(self) -> Any:
         """Return the request's row. Raises NotFound or PermissionDenied."""
-        return super().get_object()
+        try:
+            return super().get_object()
+        except Http404:  # its text is English in every language
+            raise NotFound from None
 
     def log(self, row: Any, flag: int, message: list[dict[str, Any]] | str) -> None:
         """Add a change to the admin's log, as the admin does: with the names of fields, never their values."""

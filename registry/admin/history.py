@@ -115,7 +115,8 @@ class OutcomeFilter(DropdownFilter):
     parameter_name = "outcome_is"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        single_codes = [(str(code), f"{code} {kind.name}") for code, kind in sorted(faults.TABLE.items())]
+        language = get_language() or "id"
+        single_codes = [(str(code), f"{code} {kind.outline(language)}") for code, kind in sorted(faults.TABLE.items())]
         return [(word, label) for word, (label, _condition) in OUTCOMES.items()] + single_codes
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -132,6 +133,8 @@ PROTOCOLS: dict[str, Any] = {
     "legacy": "MANTRA 1.99x",
     "tryout": _("try-out"),
     "browse": _("view of a source"),
+    "explain": _("execution plan"),
+    "rehearsal": _("comparison of responses"),
 }
 
 

@@ -43,6 +43,16 @@
         });
     }
 
+    // The lists with a search box say what they do in English only: their translation comes with some pages, not all.
+    function translateSearchBoxes() {
+        window.django?.jQuery?.fn.select2?.defaults.set("language", {
+            noResults: () => words.none,
+            searching: () => words.searching,
+            loadingMore: () => words.searching,
+            errorLoading: () => words.failed,
+        });
+    }
+
     // A box with an autocomplete has the name of its label, which names the hidden select.
     function nameAutocomplete(box) {
         const select = box.closest(".select2-container").previousElementSibling;
@@ -101,6 +111,7 @@
         fold.addEventListener("toggle", () => sessionStorage.setItem(key, fold.open ? "1" : ""));
     }
 
+    translateSearchBoxes();  // before the theme makes them, when the page is complete
     document.addEventListener("DOMContentLoaded", () => {
         mend();
         each("details[data-remember]", document, remember);

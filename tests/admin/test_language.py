@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polib
 import pytest
@@ -16,6 +18,8 @@ from django.urls import reverse
 from django.utils.translation import gettext, override
 
 from tests.admin.conftest import SignIn
+from tests.admin.visible import texts
+from tests.test_words import english
 
 CATALOGUE = Path(settings.LOCALE_PATHS[0]) / "id/LC_MESSAGES/django.po"
 
@@ -58,6 +62,55 @@ def test_messages_of_django_use_our_words() -> None:
         assert gettext("%(model_name)s with this %(field_labels)s already exists.").endswith("sudah ada.")
         assert gettext("Password") == "Kata sandi"
         assert filesizeformat(12) == "12\N{NO-BREAK SPACE}byte"
+
+
+FORMS = (
+    "registry_user", "registry_accesskey", "registry_grant", "dataservices_datasource", "dataservices_dataoperation",
+    "proxyservices_proxyoperation", "proxyservices_backend",
+)  # fmt: skip
+
+
+def test_errors_of_forms_are_indonesian(sign_in: SignIn) -> None:
+    client = sign_in("Administrator", username="pengurus")
+    for name in FORMS:
+        sent = {"engine": "postgresql", "port": "x", "servers-TOTAL_FORMS": "-1", "valid_from": "kemarin"}
+        response = client.post(reverse(f"admin:{name}_add"), sent)
+        assert response.status_code == 200, name
+        assert "Wajib diisi." in response.content.decode(), name
+        found = [(word, text) for text in texts(response.content.decode()) for word in english(text)]
+        assert not found, (name, found)
+
+
+def test_a_source_without_an_engine_is_led_to_the_choice(sign_in: SignIn) -> None:
+    page = sign_in("Administrator").post(reverse("admin:dataservices_datasource_add"), {"code": "x"})
+    assert "Pilih mesin database" in page.content.decode()
+
+
+def test_errors_of_the_management_api_are_indonesian(sign_in: SignIn) -> None:
+    client = sign_in("Administrator")
+    services = "/manage/api/v1/services/"
+    answers = [
+        Client().get(services),
+        client.get(f"{services}999999/"),
+        client.get(services, {"page": "salah"}),
+        client.delete(services),
+        client.get(services, headers={"Accept": "text/css"}),
+        client.post(services, "{", content_type="application/json"),
+        client.post(services, "x", content_type="text/plain"),
+        client.post(services, {"code": "", "title": ["x"], "agency": "tidak ada"}, content_type="application/json"),
+        client.post(services, [], content_type="application/json"),
+    ]
+    for answer in answers:
+        assert answer.status_code >= 400, answer.request["PATH_INFO"]
+        assert not english(" ".join(_sentences(answer.json()))), answer.content.decode()
+
+
+def _sentences(found: Any) -> Iterator[str]:
+    """Yield the texts of a response, without the names of fields."""
+    if isinstance(found, str):
+        yield found
+    for each in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from _sentences(each)
 
 
 def test_the_compiled_catalogue_is_the_sources() -> None:

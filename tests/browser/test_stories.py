@@ -409,7 +409,7 @@ def test_forty_operations_are_imported_published_and_moved_together(
     penerbit.click(button(penerbit, "Buat draf yang dipilih"))
     expect(page.locator("#backend_operations tbody tr")).to_have_count(OPERATIONS)
     penerbit.choose("#id_credential_kind", "tidak ada")
-    penerbit.click(button(penerbit, "Simpan dan terus mengedit"))
+    penerbit.click(button(penerbit, "Simpan dan terus mengubah"))
     desk.look(page)
     penerbit.click(button(penerbit, f"Terbitkan {OPERATIONS} draf"))
     expect(page.locator("#backend_operations form")).to_have_count(0)
