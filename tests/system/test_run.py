@@ -19,6 +19,7 @@ import pytest
 import urllib3
 from django.conf import settings
 
+from tests import test_words
 from tests.bounds import assert_short
 from tests.servers.bus import Served, children
 from tests.servers.process import ending_with_us, free_port, permit, wait_until
@@ -98,18 +99,49 @@ def test_the_three_lines_work_when_pasted(bus: Run) -> None:
         assert "Pegawai" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ({"LANG": "id_ID.UTF-8"}, "PORT harus berupa angka"),
+        ({"LC_ALL": "", "LC_MESSAGES": "id", "LANG": "C"}, "PORT harus berupa angka"),
+        ({"LC_ALL": "C.UTF-8", "LANG": "id_ID.UTF-8"}, "PORT must be a number"),
+        ({"LANG": "idx_ID"}, "PORT must be a number"),
+        ({}, "PORT must be a number"),
+    ],
+)
+def test_run_speaks_the_language_of_the_shell(names: dict[str, str], text: str) -> None:
+    done = subprocess.run(
+        ["./run"], cwd=ROOT, env=clean() | {"PORT": "x"} | names, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert text in done.stderr
+
+
+@pytest.mark.parametrize("script", ["run", "test"])
+def test_each_text_of_a_command_has_its_translation_beside_it(script: str) -> None:
+    written = (ROOT / script).read_text()
+    assert not re.findall(r'echo "[A-Z ].*', written)
+    pairs = re.findall(r'\bsay "([^"]*)"[\s\\]+"([^"]*)"', written)
+    assert len(pairs) == len(re.findall(r"\bsay ", written))
+    for english, indonesian in pairs:
+        assert english != indonesian
+        assert not test_words.english(re.sub(r"\$\S*", "", indonesian)), indonesian
+
+
 def test_a_second_start_is_fast_and_keeps_everything_and_nothing_is_left_running(bus: Run, tmp_path: Path) -> None:
     copy = tmp_path / "var"
     shutil.copytree(bus.var, copy)
     password = (copy / "admin-password").read_text()
     moved = Run(copy)
     moved.stop()
-    again = Run(copy, port=moved.port)
+    again = Run(copy, port=moved.port, LC_ALL="id_ID.UTF-8")
     try:
         # Three seconds are promised to a machine that has nothing else to do.
         assert_short(again.seconds, 3)
-        assert "Preparing" not in again.said
-        assert password.strip() in again.said
+        assert "Menyiapkan" not in again.said
+        assert "MANTRA siap setelah" in again.said
+        assert f"pengguna admin, kata sandi {password.strip()}" in again.said
+        assert "ready" not in again.said
         assert again.get(f"/rest/bkn/simpeg/pegawai_by_nip.json?nip={NIP}").json()["count"] == 1
         # The demo's loop-back follows the port.
         assert again.get(f"/json/bkn/simpeg/proxy_nip/nip={NIP}", "dddddddddd").json()["response"]["code"] == 200

@@ -40,9 +40,10 @@ class Command(BaseCommand):
         with transaction.atomic():
             user.save()
             user.groups.add(Group.objects.get_or_create(name=ADMINISTRATOR)[0])
-        self.stderr.write(
-            f"Administrator {username} created." + ("" if password_file else " The password, shown only once:")
-        )
+        if options["verbosity"] or not password_file:
+            self.stderr.write(
+                f"Administrator {username} created." + ("" if password_file else " The password, shown only once:")
+            )
         if not password_file:
             self.stdout.write(password)
 
