@@ -84,6 +84,8 @@ def _statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
     arguments, limits = call.arguments, plan.limits
     if call.protocol == "tryout":  # only who may change the operation runs it there
         limits = replace(limits, author=True)
+    if call.trial is not None:
+        limits = replace(limits, seconds=min(limits.seconds, call.trial.seconds))
     if call.per_page:
         arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
         limits = replace(limits, rows=min(limits.rows, call.per_page))

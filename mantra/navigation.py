@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from mantra import health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.tryout import refused
 from registry import tenancy
 
 
@@ -76,6 +77,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
+            Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
         ),
     ),
     (

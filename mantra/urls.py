@@ -4,7 +4,7 @@ from django.views.generic import RedirectView
 
 from mantra import health_board
 from mantra.home import server
-from mantra.tryout import answers, explain, views
+from mantra.tryout import answers, explain, refused, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -15,6 +15,7 @@ urlpatterns = [
         name="explain_operation",
     ),
     path("admin/compare/<int:operation_id>/", admin.site.admin_view(answers.compare_answers), name="compare_answers"),
+    path("admin/why/", admin.site.admin_view(refused.why_refused), name="why_refused"),
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/publish/", include("mantra.wizard.urls")),

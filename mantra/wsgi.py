@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mantra.settings")
@@ -22,7 +21,7 @@ django_application = get_wsgi_application()
 from dataservices import health
 from mantra import administration, probes
 from mantra.gateway import delivery
-from mantra.gateway.http import Environ, Response
+from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
 from proxyservices.health import sync
@@ -46,8 +45,6 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "healthz": probes.alive,
     "readyz": probes.ready,
 }
-
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 # Gunicorn imports this module after the fork, so that each worker process starts its own threads.
 holder.start()
@@ -77,10 +74,6 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     except Exception as error:  # serve() raises nothing: this is a defect of a handler
         log.error("a protocol handler failed: %s", type(error).__name__)
         response = Response(500)
-    fields = list(response.headers.items())
-    if response.cookies:
-        fields += [("Set-Cookie", cookie) for cookie in response.cookies]
-    # An upstream may have used a status that is not registered.
-    start_response(_STATUS.get(response.status) or f"{response.status} -", fields)
+    start_response(status_line(response), header_fields(response))
     body = response.body
     return delivery.watched((body,) if isinstance(body, bytes) else body, environ)

@@ -37,6 +37,34 @@ class RawRequest:
 
 
 @dataclass(slots=True)
+class Trial:
+    """A call that a user makes from a page of the bus as one of their applications (mantra/tryout).
+
+    It is an argument of the protocol handlers beside the request: nothing that a caller sends can become one.
+    """
+
+    user: str
+    #: Stands for a key of the application that the bus vouches for; None if the user's own key is in the request.
+    key: Key | None
+    #: The most seconds that the source or upstream has, whatever the operation allows.
+    seconds: float
+    call: Call | None = None
+    #: The fault with which the call ended before its first byte.
+    fault: Fault | None = None
+    #: The steps that the call has passed, each with its end (time.perf_counter()).
+    steps: list[tuple[str, float]] = field(default_factory=list)
+
+    def begin(self, call: Call) -> None:
+        """Make the call this trial's."""
+        self.call = call
+        call.trial, call.vouched, call.user = self, self.key, self.user
+
+    def passed(self, step: str) -> None:
+        """Note that a step has ended."""
+        self.steps.append((step, time.perf_counter()))
+
+
+@dataclass(slots=True)
 class Call:
     """One call of an operation. The protocol handler sets the first half, the steps of serve() the second."""
 
@@ -73,8 +101,11 @@ class Call:
     per_page: int = 0
     #: (quota, its window in seconds, calls left, seconds until the window ends), after the call is counted.
     quota: tuple[int, int, int, int] | None = None
-    #: The user of the try-out; "" for calls with a key.
+    #: The user of the try-out; "" for calls of callers.
     user: str = ""
+    #: The trial that the call belongs to, and what stands for its key; None for calls of callers.
+    trial: Trial | None = field(default=None, repr=False)
+    vouched: Key | None = None
     #: The number of buses that the call has passed.
     hops: int = 0
     #: The path after the operation; only pass-through operations accept one.

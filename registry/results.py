@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -162,6 +163,10 @@ class FaultKind:
     en: str
     #: The party that must act: caller, provider (or its source), or bus.
     party: str = "caller"
+
+    def outline(self, language: str) -> str:
+        """Return the message in the language ``id`` or ``en`` without its details, which no record has."""
+        return (self.en if language == "en" else self.id).format_map(defaultdict(lambda: "…"))
 
 
 @dataclass(frozen=True, slots=True)

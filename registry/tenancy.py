@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 
-from registry.models import User
+from registry.models import CallRecord, User
 from registry.models.base import RegistryQuerySet
 from registry.roles import ADMINISTRATOR, SUPERVISOR
 
@@ -130,6 +130,13 @@ def visible(queryset: QuerySet[M], user: AnyUser) -> QuerySet[M]:
         return queryset.none()
     own = user.agency.code if rule.by_code else user.agency_id
     return queryset.filter(reduce(or_, (Q(**{path: own}) for path in rule.read)))
+
+
+def may_see_person(user: AnyUser, record: CallRecord) -> bool:
+    """Return True if a viewer of a call's record may see which user made it: of a trial, the caller's agency only."""
+    if not record.consumer_agency or sees_all_agencies(user):
+        return True
+    return isinstance(user, User) and user.agency is not None and user.agency.code == record.consumer_agency
 
 
 def referable(model: type[Model], field: str, user: AnyUser) -> QuerySet[Any]:

@@ -687,3 +687,9 @@ class CallSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
         model = CallRecord
         exclude = ("operation_ref",)
+
+    def to_representation(self, instance: CallRecord) -> Any:
+        found = super().to_representation(instance)
+        if not tenancy.may_see_person(self.context["request"].user, instance):
+            found["user"] = ""
+        return found

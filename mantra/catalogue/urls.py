@@ -5,10 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from mantra.catalogue import views
+from mantra.tryout import as_application
 
 urlpatterns = [
     path("", views.index, name="catalogue"),
     path("<str:agency>/", views.agency_page, name="catalogue_agency"),
     path("<str:agency>/<str:service>/", views.service_page, name="catalogue_service"),
+    path(
+        "<str:agency>/<str:service>/<str:operation>/try", as_application.try_as_application, name="try_as_application"
+    ),
     path("<str:agency>/<str:service>/<str:operation>", views.operation_page, name="catalogue_operation"),
 ]

@@ -56,7 +56,7 @@ def admit(call: Call) -> None:
     if not call.needs_key:
         return
     now = time.time()
-    key = snapshot_of(call).key(call.access_key) if call.access_key else None
+    key = call.vouched or (snapshot_of(call).key(call.access_key) if call.access_key else None)
     if operation.open:
         _identify_if_possible(call, key, now)
         return

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as day_time
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -49,6 +50,22 @@ class Response:
         self.headers = headers if headers is not None else {}
         #: Values of Set-Cookie, the only header that cannot be joined into one line (RFC 9110, section 5.3).
         self.cookies: list[str] = []
+
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+def status_line(response: Response) -> str:
+    """Return a response's status with its phrase; an upstream may have used one that is not registered."""
+    return _STATUS_LINES.get(response.status) or f"{response.status} -"
+
+
+def header_fields(response: Response) -> list[tuple[str, str]]:
+    """Return the lines of a response's head as (name, value)."""
+    fields = list(response.headers.items())
+    if response.cookies:
+        fields += [("Set-Cookie", cookie) for cookie in response.cookies]
+    return fields
 
 
 def stamp(response: Response, request_id: str) -> None:

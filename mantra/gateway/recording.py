@@ -76,7 +76,9 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         "format": call.format,
     }
     if call.key is not None and call.application is not None:
-        line["by"] = (call.application.agency, call.application.code, call.key.public, call.key.id)
+        # What stands for a key in a trial is no row.
+        id = call.key.id if call.vouched is None else None
+        line["by"] = (call.application.agency, call.application.code, call.key.public, id)
     if call.arguments:
         line["params"] = [name for name, value in call.arguments.items() if value is not None]
         subjects = [

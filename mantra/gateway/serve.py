@@ -20,15 +20,24 @@ RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pip
 def serve(call: Call) -> RecordedResult:
     """Run one call through all steps and return its result. A failure is a result too: a Fault."""
     result: Result
+    trial = call.trial
     try:
         admission.find(call)
         recording.begin(call)
         if call.error is not None:
             raise call.error
         admission.admit(call)  # key, grant, address, period      401 403 404
+        if trial is not None:
+            trial.passed("admission")
         parameters.read(call)  # 400
+        if trial is not None:
+            trial.passed("parameters")
         quotas.consume(call)  # 429
+        if trial is not None:
+            trial.passed("quota")
         result = RUNNERS[call.operation.kind](call)  # type: ignore[union-attr]  # 502 504
+        if trial is not None:
+            trial.passed("run")
     except Fault as fault:
         result = fault.without_traceback()  # one exit: a fault is a result
     except Exception:

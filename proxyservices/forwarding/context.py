@@ -21,6 +21,7 @@ class ForwardingContext(RequestContext):
     @classmethod
     def of(cls, call: Call, plan: Plan) -> Self:
         """Start the clock of a call's forwarding. Raises Fault for a request that cannot be read."""
+        total = plan.limits.total if call.trial is None else min(plan.limits.total, call.trial.seconds)
         return cls(
             call=call,
             plan=plan,
@@ -29,7 +30,7 @@ class ForwardingContext(RequestContext):
             raw_request=call.raw_request() if call.raw_request is not None else None,
             method=call.method,
             request_id=call.request_id,
-            deadline=time.monotonic() + plan.limits.total,
+            deadline=time.monotonic() + total,
             max_body_bytes=plan.limits.max_body_bytes,
             format=call.format,
             client_ip=call.client_ip,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import formats, timezone
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from registry import faults
+from registry import faults, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.filters import MomentFilter
 from registry.admin.keyset import KeysetChangeList, KeysetPaginator
@@ -129,9 +130,15 @@ PROTOCOLS: dict[str, Any] = {
     "rest": "REST",
     "soap": "SOAP",
     "legacy": "MANTRA 1.99x",
-    "console": _("try-out"),
+    "tryout": _("try-out"),
     "browse": _("view of a source"),
 }
+
+
+def _without(fields: Any, hidden: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the fields of a form, some of which share a line, without the hidden ones."""
+    lines = (line if isinstance(line, str) else tuple(name for name in line if name not in hidden) for line in fields)
+    return tuple(line for line in lines if line and line not in hidden)
 
 
 @admin.register(CallRecord)
@@ -151,7 +158,7 @@ class CallRecordAdmin(ScopedAdmin):
     paginator = KeysetPaginator
     actions = None
     fieldsets = (
-        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
+        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning", "why")}),
         (
             _("Operation"),
             {"fields": (("what", "revision"), ("protocol_label", "method", "format"), "parameters", "subjects")},
@@ -168,6 +175,15 @@ class CallRecordAdmin(ScopedAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         # Compared exactly, so that the database uses the index: in any case of letters it would read all records.
         return (queryset.filter(request_id=term.strip()) if term.strip() else queryset), False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        if obj is None:
+            return found
+        hidden: tuple[str, ...] = () if obj.outcome in faults.TABLE else ("why",)
+        if not tenancy.may_see_person(request.user, obj):
+            hidden += ("user",)
+        return [(title, {**options, "fields": _without(options["fields"], hidden)}) for title, options in found]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -204,8 +220,12 @@ class CallRecordAdmin(ScopedAdmin):
         kind = faults.TABLE.get(record.outcome)
         if kind is None:
             return ""
-        # The history does not store the details of a fault's message.
-        return (kind.en if get_language() == "en" else kind.id).format_map(defaultdict(lambda: "…"))
+        return kind.outline(get_language() or "id")
+
+    @display(description=_("why"))
+    def why(self, record: CallRecord) -> str:
+        address = f"{reverse('why_refused')}?id={record.request_id}"
+        return format_html('<a href="{}">{}</a>', address, _("Why was this call refused?"))
 
     @display(description=_("protocol"), ordering="protocol")
     def protocol_label(self, record: CallRecord) -> Any:
@@ -217,9 +237,9 @@ class CallRecordAdmin(ScopedAdmin):
 
     @display(description=_("caller"))
     def who(self, record: CallRecord) -> str:
-        if record.user:
-            return record.user
-        return "/".join(part for part in (record.consumer_agency, record.application) if part)
+        # A trial has both. Its user's name is for the agency of the application (get_fieldsets).
+        caller = "/".join(part for part in (record.consumer_agency, record.application) if part)
+        return caller or record.user
 
     @display(description=_("duration"), ordering="duration_us")
     def duration(self, record: CallRecord) -> str:

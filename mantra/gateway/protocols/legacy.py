@@ -18,7 +18,7 @@ from mantra.gateway.php_input import decoded, decoded_again
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call, request_id
+from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
 from registry.legacy_names import parameter_key, sent_name
 from registry.results import Affected, Document, Fault, Result, Row, Rows
@@ -42,9 +42,9 @@ LEGACY_EQUIVALENTS = {
 }
 
 
-def handle(environ: Environ) -> Response:
+def handle(environ: Environ, trial: Trial | None = None) -> Response:
     """Return the response to a request of the legacy wire."""
-    response = respond_to(read(environ), respond, write_fault)
+    response = respond_to(read(environ), respond, write_fault, trial)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -9,7 +9,7 @@ from mantra.gateway import admission, http, recording
 from mantra.gateway.http import Response
 from mantra.gateway.recording import RecordedResult, internal_fault
 from mantra.gateway.serve import serve
-from registry.calls import Call
+from registry.calls import Call, Trial
 from registry.results import Document, Fault
 from registry.snapshot.types import Operation, Service
 
@@ -30,8 +30,10 @@ Respond = Callable[[RecordedResult, Operation], Response]
 WriteFault = Callable[[Fault, Call], FaultResponse]
 
 
-def respond_to(call: Call, respond: Respond, write_fault: WriteFault) -> Response:
+def respond_to(call: Call, respond: Respond, write_fault: WriteFault, trial: Trial | None = None) -> Response:
     """Serve a call and return its response, with the request id."""
+    if trial is not None:
+        trial.begin(call)
     recorded = serve(call)
     try:
         response = _respond(recorded, respond)
@@ -74,6 +76,8 @@ def _respond_with_fault(recorded: RecordedResult, write_fault: WriteFault) -> Re
     for _attempt in (1, 2):
         fault = recorded.result
         assert isinstance(fault, Fault)
+        if recorded.call.trial is not None:
+            recorded.call.trial.fault = fault
         fault_response = write_fault(fault, recorded.call)
         try:
             response = http.response(

@@ -22,7 +22,7 @@ from mantra.gateway.protocols import problem
 from mantra.gateway.protocols.responding import describe_to, respond_to
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call, request_id
+from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
 from registry.results import Affected, Document, Fault, RelayedResponse, Result, Rows
 from registry.snapshot.types import Operation
@@ -36,13 +36,13 @@ _TYPES = {name: format.media_type.partition(";")[0] for name, format in FORMATS.
 _BY_TYPE = {media_type: name for name, media_type in _TYPES.items()} | _ALIASES
 
 
-def handle(environ: Environ) -> Response:
+def handle(environ: Environ, trial: Trial | None = None) -> Response:
     """Return the response to a REST request."""
     call = read(environ)
     write_fault = partial(problem.write_fault, environ=environ)
     if call.method == "OPTIONS":
         return describe_to(call, options, write_fault)
-    return respond_to(call, lambda recorded, operation: respond(recorded, operation, environ), write_fault)
+    return respond_to(call, lambda recorded, operation: respond(recorded, operation, environ), write_fault, trial)
 
 
 def read(environ: Environ) -> Call:

@@ -17,7 +17,7 @@ from mantra.gateway.protocols.soap.rendering import chunks
 from mantra.gateway.protocols.soap.request import Envelope, EnvelopeReader
 from mantra.gateway.recording import RecordedResult
 from registry import faults
-from registry.calls import Call, request_id
+from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
 from registry.results import Fault
 from registry.snapshot.types import Operation
@@ -28,7 +28,7 @@ _XOP = "application/xop+xml"
 _READ = ("GET", "HEAD")
 
 
-def handle(environ: Environ) -> Response:
+def handle(environ: Environ, trial: Trial | None = None) -> Response:
     """Return the response to a SOAP request, or to a request for a service's WSDL or schema."""
     kind = wsdl.requested_document(environ.get("QUERY_STRING", "")) if environ["REQUEST_METHOD"] in _READ else ""
     if kind:
@@ -36,7 +36,7 @@ def handle(environ: Environ) -> Response:
         service = wsdl.service_of(call)
         write = partial(_write_document_fault, environ=environ)
         return describe_to(call, lambda call: wsdl.respond(call, environ), write, service)
-    response = respond_to(read(environ), respond, lambda fault, call: write_fault(fault, call, environ))
+    response = respond_to(read(environ), respond, lambda fault, call: write_fault(fault, call, environ), trial)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -287,8 +287,10 @@ def _without_zone(text: str) -> str:
     return text[:-6] if len(text) == 16 and text[10] in "+-" and text[13] == ":" else text
 
 
-def sample_envelope(operation: Operation, pairs: list[tuple[str, str]]) -> str:
-    """Return a SOAP 1.1 envelope that calls the operation with the given parameters, indented for reading."""
+def sample_envelope(
+    operation: Operation, pairs: list[tuple[str, str]], version_namespace: str = xml_names.ENVELOPE_11
+) -> str:
+    """Return an envelope that calls the operation with the given parameters, indented for reading."""
     order = {parameter.lower: index for index, parameter in enumerate(operation.parameters)}
     pairs = sorted(pairs, key=lambda pair: order.get(pair[0].lower(), len(order)))
     name = xml_names.operation(operation.code)
@@ -298,7 +300,7 @@ def sample_envelope(operation: Operation, pairs: list[tuple[str, str]]) -> str:
     ]
     return "\n".join(
         (
-            f'<soap:Envelope xmlns:soap="{xml_names.ENVELOPE_11}">',
+            f'<soap:Envelope xmlns:soap="{version_namespace}">',
             "  <soap:Body>",
             f'    <m:{name} xmlns:m="{xml_names.namespace(operation.agency, operation.service)}">',
             *lines,
