@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from mantra.tryout.forms import TryForm, writes
@@ -15,7 +16,6 @@ from mantra.tryout.wire import WAYS, Raw
 from proxyservices.address_change import samples
 from proxyservices.models import ProxyOperation
 from proxyservices.styles.base import SAFE_METHODS
-from registry.admin.theme import capitalise_labels
 from registry.models import Application, Operation
 
 #: As whom: besides these an application, as agency/code.
@@ -54,7 +54,10 @@ class CallerForm(TryForm):
                 required=False, label=_("I confirm that this call may change data")
             )
         self.order_fields(["identity", "key", "way", "method"])
-        capitalise_labels(self)
+        self.label_suffix = ""
+        for name, field in self.fields.items():
+            if not name.startswith(self.PREFIX):  # a parameter's name is what callers write
+                field.label = capfirst(str(field.label))
 
     def _identity(self, operation: Operation) -> None:
         choices: list[tuple[str, Any]] = [

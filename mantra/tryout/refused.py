@@ -53,7 +53,7 @@ def _explained(user: User, record: CallRecord) -> dict[str, Any]:
         "explanation": rules.explain(case) if case is not None else None,
         "kind": case.kind if case is not None else None,
         "findings": _findings(user, case) if case is not None else [],
-        "record_page": rules.row_page(user, str(_("The call in the history")), record),
+        "record_page": rules.row_page(user, str(_("Open the call in the history")), record),
     }
 
 

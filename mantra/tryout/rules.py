@@ -179,9 +179,17 @@ def row_page(viewer: User, label: str, row: Model | None) -> Links:
     return page(label, f"admin:{row._meta.app_label}_{row._meta.model_name}_change", row.pk)
 
 
+def key_label() -> str:
+    return _("Open the access key")
+
+
+def grant_label() -> str:
+    return _("Open the grant")
+
+
 def key_pages(viewer: User, application: Application | None, key: AccessKey | None = None) -> Links:
     """Return links to a key, and to the form that issues another one."""
-    found = row_page(viewer, _("The access key"), key)
+    found = row_page(viewer, key_label(), key)
     if application is None:
         return found
     query = f"?application__id__exact={application.pk}"
@@ -195,7 +203,7 @@ def key_pages(viewer: User, application: Application | None, key: AccessKey | No
 
 def grant_pages(case: Case) -> Links:
     """Return links to a grant, and to where its application's agency asks for one or its provider makes one."""
-    found = row_page(case.viewer, _("The grant"), case.grant)
+    found = row_page(case.viewer, grant_label(), case.grant)
     if case.is_consumer:
         found += request_page(case.path)
     elif case.grant is None and case.operation is not None and case.viewer.has_perm("registry.add_grant"):
@@ -213,8 +221,8 @@ def operation_pages(case: Case) -> Links:
         return ()
     row = case.operation.of_its_kind
     of_own_agency = case.viewer.agency_id == case.operation.service.agency_id
-    own = row_page(case.viewer, _("The operation in the admin"), row) if of_own_agency else ()
-    return page(_("The operation in the catalogue"), "catalogue_operation", *case.path) + own
+    own = row_page(case.viewer, _("Open the operation in the admin"), row) if of_own_agency else ()
+    return page(_("Open the operation in the catalogue"), "catalogue_operation", *case.path) + own
 
 
 def _contact(case: Case) -> str:

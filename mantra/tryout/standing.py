@@ -21,9 +21,9 @@ MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence, and whether calls would be admitted by what it says."""
+    """One sentence, and whether calls would be admitted by what it says; None if that depends on their address."""
 
-    ok: bool
+    ok: bool | None
     sentence: str
     links: Links = ()
 
@@ -44,11 +44,11 @@ def grant_finding(viewer: User, application: Application, operation: Operation, 
     codes = operation.service.agency.code, operation.service.code, operation.code
     if found is None:
         return Finding(False, rules.grant_missing(str(application), operation.address), rules.request_page(codes))
-    links = rules.row_page(viewer, _("The grant"), found)
+    links = rules.row_page(viewer, rules.grant_label(), found)
     refusal = _refusal_of_grant(found, address)
     if refusal:
         return Finding(False, refusal, links + rules.request_page(codes))
-    return Finding(True, " ".join(_terms(found, address)), links)
+    return Finding(_judged(found.networks, address), " ".join(_terms(found, address)), links)
 
 
 def _refusal_of_grant(grant: Grant, address: str) -> str:
@@ -81,7 +81,15 @@ def _networks(listed: str, address: str) -> list[str]:
         return []
     if address:
         return [_("The address %(address)s is in its networks.") % {"address": address}]
-    return [_("It is valid from %(networks)s only.") % {"networks": rules.joined(listed)}]
+    return [
+        _("It is valid from %(networks)s only.") % {"networks": rules.joined(listed)},
+        _("Enter the server's address to have it judged."),
+    ]
+
+
+def _judged(listed: str, address: str) -> bool | None:
+    """Return True for what is in force; None if that depends on an address that was not entered."""
+    return True if address or not names(listed) else None
 
 
 def key_findings(viewer: User, application: Application, operation: Operation, address: str) -> list[Finding]:
@@ -105,4 +113,4 @@ def _key_finding(viewer: User, application: Application, key: AccessKey, address
     if key.expires_at:
         said.append(_("It expires on %(moment)s.") % {"moment": rules.instant(key.expires_at)})
     said += _networks(key.networks, address)
-    return Finding(True, " ".join(said), rules.row_page(viewer, _("The access key"), key))
+    return Finding(_judged(key.networks, address), " ".join(said), rules.row_page(viewer, rules.key_label(), key))

@@ -17,7 +17,7 @@
         show(true);
         result.textContent = form.dataset.running;
         try {
-            const response = await fetch(form.action, { method: "POST", body: data, headers: { "X-Part": "result" } });
+            const response = await fetch(window.location.href, { method: "POST", body: data, headers: { "X-Part": "result" } });
             if (!response.ok || response.redirected) {
                 throw new Error(response.status);
             }
