@@ -8,7 +8,10 @@ class DataServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dataservices import plan, publishing_rules, uploads, versioning  # models must be loaded first
+        from dataservices import health, plan, publishing_rules, uploads, versioning  # models must be loaded first
+        from dataservices.models import DataSource
+        from registry.notifications import Event
+        from registry.notifications.health import OBSERVED, Observed
         from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
         from registry.versions import KINDS
@@ -17,3 +20,5 @@ class DataServicesConfig(AppConfig):
         KINDS["data"] = versioning.KIND
         uploads.follow_deletions()
         PUBLISHED_KINDS["data"] = publishing_rules.KIND
+        right = "dataservices.change_datasource"
+        OBSERVED.append(Observed("source", DataSource, Event.SOURCE_ILL, Event.SOURCE_WELL, right, health.working))

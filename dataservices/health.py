@@ -112,6 +112,11 @@ def live(sources: Any) -> dict[int, Summary]:
     return {id: _summary(of_source) for id, of_source in rows.items()}
 
 
+def working() -> dict[int, bool]:
+    """Return whether a source can be reached, for the sources that were called lately."""
+    return {id: each.state == "healthy" for id, each in live(DataSource.objects.values("pk")).items()}
+
+
 def _summary(rows: list[SourceState]) -> Summary:
     bad = [row for row in rows if row.failures]
     last = max((row for row in rows if row.failed_at), key=lambda row: row.failed_at or row.seen_at, default=None)

@@ -85,12 +85,16 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             _rows(_("Agencies"), "account_balance", "registry", "agency"),
             _rows(_("Users"), "group", "registry", "user"),
+            Item(_("Outbox"), "outgoing_mail", "admin:registry_outboxmessage_changelist", tenancy.is_administrator),
             Item(_("Server"), "memory", "server", tenancy.is_administrator),
         ),
     ),
     (
         _("My account"),
-        (Item(_("API tokens"), "token", "admin:registry_apitoken_changelist"),),
+        (
+            Item(_("Notifications"), "notifications", "notifications"),
+            Item(_("API tokens"), "token", "admin:registry_apitoken_changelist"),
+        ),
     ),
 )
 

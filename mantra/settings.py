@@ -149,11 +149,33 @@ for _entry in UPSTREAM_NETWORKS:
             "MANTRA_UPSTREAM_NETWORKS must list networks such as 10.0.0.0/8, with ! before denied ones."
         ) from None
 
-#: The most e-mails that wait for the mail server. Beyond them, people are notified in the admin only.
-MAX_OUTBOX = env.int("MANTRA_MAX_OUTBOX", default=20_000)
-
 #: True: the description of the management API needs no sign-in.
 API_DOCS_OPEN = env.bool("MANTRA_API_DOCS_OPEN", default=False)
+
+# ------------------------------------------------------------------------------------- notifications
+
+#: The mail server that takes the bus's e-mail; "": none, people are notified in the admin only.
+SMTP_HOST = env("MANTRA_SMTP_HOST", default="")
+#: How the connection is encrypted: starttls (usually port 587), tls (usually 465) or off.
+SMTP_TLS = env("MANTRA_SMTP_TLS", default="starttls")
+SMTP_PORT = env.int("MANTRA_SMTP_PORT", default={"tls": 465, "off": 25}.get(SMTP_TLS, 587))
+#: The certificates of an authority of one's own, as PEM; "": those of the system.
+SMTP_CA_FILE = env("MANTRA_SMTP_CA_FILE", default="")
+SMTP_USER = env("MANTRA_SMTP_USER", default="")
+SMTP_PASSWORD = env("MANTRA_SMTP_PASSWORD", default="")
+#: The sender: an address, or a name with the address in angle brackets.
+SMTP_FROM = env("MANTRA_SMTP_FROM", default="MANTRA <mantra@localhost>")
+#: Seconds for which the bus waits for a response of the mail server.
+SMTP_SECONDS = env.float("MANTRA_SMTP_SECONDS", default=20.0)
+#: The most e-mails that are sent in a minute.
+SMTP_PER_MINUTE = env.int("MANTRA_SMTP_PER_MINUTE", default=60)
+#: The most e-mails that wait for the mail server. Beyond them, people are notified in the admin only.
+MAX_OUTBOX = env.int("MANTRA_MAX_OUTBOX", default=20_000)
+#: Days for which an e-mail is tried, and for which notifications and the outbox are kept.
+MAIL_DAYS = env.int("MANTRA_MAIL_DAYS", default=3)
+NOTIFICATION_DAYS = env.int("MANTRA_NOTIFICATION_DAYS", default=90)
+#: The hour of the daily digest, in MANTRA_TIME_ZONE.
+DIGEST_HOUR = env.int("MANTRA_DIGEST_HOUR", default=7)
 
 # ---------------------------------------------------------------------------------------- Django
 
@@ -206,6 +228,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "mantra.notifications.bell.bell",
             ],
         },
     },

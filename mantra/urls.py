@@ -19,6 +19,7 @@ urlpatterns = [
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/publish/", include("mantra.wizard.urls")),
+    path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.catalogue.urls")),
     path("manage/api/v1/", include("mantra.api.urls")),

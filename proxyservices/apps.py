@@ -10,6 +10,10 @@ class ProxyServicesConfig(AppConfig):
     def ready(self) -> None:
         from proxyservices import publishing_rules, versioning
         from proxyservices.forwarding import plan  # models must be loaded first
+        from proxyservices.health import summary
+        from proxyservices.models import Backend
+        from registry.notifications import Event
+        from registry.notifications.health import OBSERVED, Observed
         from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
         from registry.versions import KINDS
@@ -17,3 +21,5 @@ class ProxyServicesConfig(AppConfig):
         PLANNERS["proxy"] = plan.PLANNER
         KINDS["proxy"] = versioning.KIND
         PUBLISHED_KINDS["proxy"] = publishing_rules.KIND
+        right = "proxyservices.change_backend"
+        OBSERVED.append(Observed("backend", Backend, Event.BACKEND_ILL, Event.BACKEND_WELL, right, summary.working))

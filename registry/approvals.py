@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from registry import publishing, tenancy, versions
 from registry.models import Operation, OperationVersion, PublishRequest, SnapshotVersion, User
+from registry.notifications import Event, notify, operation_name
 from registry.publishing import Publication
 from registry.versions import Change
 from registry.versions.definition import plain
@@ -168,6 +169,8 @@ def _request(row: Operation, user: User, reason: str, change_note: str = "") -> 
     made.full_clean()
     made.save()
     _log(user, made, gettext_noop("Requested approval to publish"), reason)
+    named = operation_name(operation)
+    notify(Event.PUBLISH_REQUESTED, second_persons(operation, user).distinct(), about=made, operation=named)
     return made
 
 
@@ -222,10 +225,9 @@ def approve(request: PublishRequest, user: User, reason: str = "") -> OperationV
         fall_away(request)
         return None
     request.decide(PublishRequest.State.APPROVED, user, reason)
-    version = versions.publish(
-        row_of(request), request.requested_by, request.reason, change_note=request.change_note
-    )
+    version = versions.publish(row_of(request), request.requested_by, request.reason, change_note=request.change_note)
     _log(user, request, gettext_noop("Approved"), reason)
+    _notify_author(request)
     return version
 
 
@@ -237,6 +239,12 @@ def reject(request: PublishRequest, user: User, reason: str) -> None:
         raise ValidationError(gettext("Write why, so that the author knows what to change."))
     request.decide(PublishRequest.State.REJECTED, user, reason)
     _log(user, request, gettext_noop("Rejected"), reason)
+    _notify_author(request)
+
+
+def _notify_author(request: PublishRequest) -> None:
+    named = operation_name(request.operation)
+    notify(Event.PUBLISH_DECIDED, [request.requested_by], about=request, operation=named, outcome=request.state)
 
 
 @transaction.atomic

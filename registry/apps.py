@@ -15,7 +15,10 @@ class RegistryConfig(AppConfig):
             roles,
             versions,
         )
+        from registry.models.services import state_changed
+        from registry.notifications import changes
 
         assert checks
+        state_changed.connect(changes.state_changed, dispatch_uid="registry.notifications")
         versions.CHECKS.append(approvals.check)
         post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")

@@ -51,6 +51,22 @@ def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register()
+def mail_server(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.SMTP_TLS not in ("starttls", "tls", "off"):
+        hint = "starttls is usual for port 587, tls for 465."
+        return [checks.Error("MANTRA_SMTP_TLS must be starttls, tls or off.", hint=hint, id="mantra.E006")]
+    messages: list[checks.CheckMessage] = []
+    if settings.SMTP_HOST and not settings.BASE_URL:
+        hint = "Set MANTRA_BASE_URL to the address of the bus."
+        messages.append(checks.Warning("The links in e-mails have no host.", hint=hint, id="mantra.W003"))
+    if settings.SMTP_HOST and settings.SMTP_USER and settings.SMTP_TLS == "off":
+        hint = "Set MANTRA_SMTP_TLS to starttls or tls."
+        text = "The mail server's password is sent without encryption."
+        messages.append(checks.Warning(text, hint=hint, id="mantra.W004"))
+    return messages
+
+
+@checks.register()
 def quota_store(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     messages: list[checks.CheckMessage] = []
     if settings.QUOTA_STORE_DOWN not in ("allow", "refuse"):

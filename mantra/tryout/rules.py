@@ -22,7 +22,6 @@ from registry import faults, tenancy
 from registry.models import AccessKey, Application, Grant, Operation, User, names, networks
 from registry.results import FaultKind
 
-
 Links = tuple[Link, ...]
 
 

@@ -75,6 +75,12 @@ def backends(rows: QuerySet[Backend]) -> dict[int, BackendSummary]:
     return found
 
 
+def working() -> dict[int, bool]:
+    """Return whether all servers of a backend work, for the backends of which that is known."""
+    found = backends(Backend.objects.all())
+    return {id: each.state == "healthy" for id, each in found.items() if each.state != "unknown"}
+
+
 def worst(states: Iterable[str]) -> str:
     """Return the state of a backend by those of its servers: unknown without any."""
     return min(states, key=WORST_FIRST.index, default="unknown")

@@ -62,7 +62,7 @@ def password_input() -> forms.PasswordInput:
     return UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "class": "max-w-2xl"})
 
 
-def capitalise_labels(form: forms.Form) -> None:
+def capitalise_labels(form: forms.BaseForm) -> None:
     """Make a form's labels begin with a capital letter, as the admin does for models."""
     for field in form.fields.values():
         field.label = capfirst(str(field.label))

@@ -18,6 +18,7 @@ from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
     Event,
+    Illness,
     MessageTemplate,
     Notification,
     NotificationChoice,
@@ -42,6 +43,7 @@ __all__ = [
     "Event",
     "Field",
     "Grant",
+    "Illness",
     "JournalSegment",
     "LeaderLock",
     "MessageTemplate",

@@ -31,13 +31,14 @@ class Event(models.TextChoices):
     OPERATION_CHANGED = "operation_changed", _("an operation was changed")
     OPERATION_DEPRECATED = "operation_deprecated", _("an operation was deprecated")
     OPERATION_RETIRED = "operation_retired", _("an operation was retired")
-    BACKEND_ILL = "backend_ill", _("a backend does not work")
+    BACKEND_ILL = "backend_ill", _("a backend has a problem")
     BACKEND_WELL = "backend_well", _("a backend works again")
-    SOURCE_ILL = "source_ill", _("a source does not work")
+    SOURCE_ILL = "source_ill", _("a source cannot be reached")
     SOURCE_WELL = "source_well", _("a source works again")
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
     INVITATION = "invitation", _("invitation")
+    PASSWORD_RESET = "password_reset", _("a new password was requested")
     PASSWORD_CHANGED = "password_changed", _("your password was changed")
 
 
@@ -79,8 +80,9 @@ class OutboxMessage(models.Model):
     #: When it is to be sent next; while it is being sent, when that attempt is given up.
     due_at = models.DateTimeField(_("next attempt"), default=timezone.now, editable=False)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
-    #: A key of registry.notifications.problems.
+    #: A key of registry.notifications.problems, and the mail server's status code.
     problem = models.CharField(_("problem"), max_length=40, blank=True, editable=False)
+    code = models.PositiveSmallIntegerField(_("status code"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("e-mail")
@@ -158,6 +160,27 @@ class MessageTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_event_display()} ({self.language})"
+
+
+class Illness(models.Model):
+    """A backend or source that did not work lately (registry/notifications/health.py)."""
+
+    #: backend or source, and its id.
+    kind = models.CharField(max_length=10)
+    ref = models.BigIntegerField()
+    began_at = models.DateTimeField()
+    #: When it was last seen not to work, and since when it has been seen to work.
+    ill_at = models.DateTimeField()
+    well_since = models.DateTimeField(null=True)
+    reported = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = "illness"
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["kind", "ref"], name="illness_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ref}"
 
 
 class NotifiedOnce(models.Model):

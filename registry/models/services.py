@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, ProhibitNullCharactersValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
+from django.dispatch import Signal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -56,6 +57,10 @@ class Service(AddressPart):
 
     def __str__(self) -> str:
         return f"{self.agency.code}/{self.code}"
+
+
+#: Sent with ``operation`` when its state has changed, in the transaction of the change.
+state_changed = Signal()
 
 
 class OperationQuerySet(RegistryQuerySet):
@@ -180,8 +185,12 @@ class Operation(AddressPart):
                 {"sunset": _("Set the state to deprecated: only a deprecated operation has a sunset date.")}
             )
 
+    @transaction.atomic
     def save(self, *args: Any, **kwargs: Any) -> None:
+        before = self._stored().values_list("state", flat=True).first()
         super().save(*args, **kwargs)
+        if self.draft_of_id is None and before not in (None, self.state):
+            state_changed.send(Operation, operation=self)
         if self.draft_of_id is None:
             # A draft has the address of its operation.
             Operation.objects.filter(draft_of=self.pk).update_without_bump(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from registry.models import Event, Way
 
@@ -29,46 +32,63 @@ SAFE = frozenset(
 )
 
 
+#: Who is notified of an event: users with one of these rights.
+_APPROVERS = ("registry.change_grant", "registry.decide_publishrequest")
+_AUTHORS = ("dataservices.change_dataoperation", "proxyservices.change_proxyoperation")
+_CALLERS = ("registry.change_application",)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """An event's messages."""
 
+    #: The heading below which people choose how they are notified.
+    group: Any
     #: The keys of the context, which are the placeholders of its templates.
     keys: frozenset[str]
+    #: The rights of which those have one who are notified; empty: everybody may be.
+    rights: tuple[str, ...] = ()
     default: Way = Way.MAIL
     #: True: nobody can choose less, such as for their own account's security.
     fixed: bool = False
+    #: True: the message is of no use without its link.
+    needs_link: bool = False
 
 
-def _kind(*keys: str, default: Way = Way.MAIL, fixed: bool = False) -> Kind:
+REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys"), _("Approval to publish")
+OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
+
+
+def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
     assert set(keys) <= SAFE
-    return Kind(frozenset(keys), default, fixed)
+    return Kind(group, frozenset(keys), rights, **more)
 
 
 _REQUEST = ("agency", "application", "number", "operation", "operations", "service")
 
 KINDS: dict[Event, Kind] = {
-    Event.REQUEST_SUBMITTED: _kind(*_REQUEST),
-    Event.REQUEST_QUESTION: _kind(*_REQUEST),
-    Event.REQUEST_ANSWERED: _kind(*_REQUEST),
-    Event.REQUEST_APPROVED: _kind(*_REQUEST, "until"),
-    Event.REQUEST_REJECTED: _kind(*_REQUEST),
-    Event.REQUEST_WITHDRAWN: _kind(*_REQUEST, default=Way.ADMIN),
-    Event.GRANT_REVOKED: _kind("agency", "application", "operation"),
-    Event.GRANT_CHANGED: _kind("agency", "application", "operation", "until"),
-    Event.GRANT_ENDING: _kind("application", "operation", "days", "until"),
-    Event.KEY_ENDING: _kind("application", "key", "days", "until"),
-    Event.PUBLISH_REQUESTED: _kind("operation"),
-    Event.PUBLISH_DECIDED: _kind("operation", "outcome"),
-    Event.OPERATION_CHANGED: _kind("operation", "version", default=Way.DIGEST),
-    Event.OPERATION_DEPRECATED: _kind("operation", "until"),
-    Event.OPERATION_RETIRED: _kind("operation"),
-    Event.BACKEND_ILL: _kind("backend"),
-    Event.BACKEND_WELL: _kind("backend"),
-    Event.SOURCE_ILL: _kind("source"),
-    Event.SOURCE_WELL: _kind("source"),
-    Event.QUOTA_ALARM: _kind("application", "operation", "percent", "quota", default=Way.DIGEST),
-    Event.HARVEST_ALARM: _kind("application", "operation", "percent"),
-    Event.INVITATION: _kind("agency", "days", fixed=True),
-    Event.PASSWORD_CHANGED: _kind(fixed=True),
+    Event.REQUEST_SUBMITTED: _kind(REQUESTS, _APPROVERS, *_REQUEST),
+    Event.REQUEST_QUESTION: _kind(REQUESTS, _CALLERS, *_REQUEST),
+    Event.REQUEST_ANSWERED: _kind(REQUESTS, _APPROVERS, *_REQUEST),
+    Event.REQUEST_APPROVED: _kind(REQUESTS, _CALLERS, *_REQUEST, "until"),
+    Event.REQUEST_REJECTED: _kind(REQUESTS, _CALLERS, *_REQUEST),
+    Event.REQUEST_WITHDRAWN: _kind(REQUESTS, _APPROVERS, *_REQUEST, default=Way.ADMIN),
+    Event.GRANT_REVOKED: _kind(ACCESS, _CALLERS, "agency", "application", "operation"),
+    Event.GRANT_CHANGED: _kind(ACCESS, _CALLERS, "agency", "application", "operation", "until"),
+    Event.GRANT_ENDING: _kind(ACCESS, _CALLERS, "application", "operation", "days", "until"),
+    Event.KEY_ENDING: _kind(ACCESS, _CALLERS, "application", "key", "days", "until"),
+    Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
+    Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
+    Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
+    Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),
+    Event.OPERATION_CHANGED: _kind(OPERATIONS, _CALLERS, "operation", "version", default=Way.DIGEST),
+    Event.OPERATION_DEPRECATED: _kind(OPERATIONS, _CALLERS, "operation", "until"),
+    Event.OPERATION_RETIRED: _kind(OPERATIONS, _CALLERS, "operation"),
+    Event.BACKEND_ILL: _kind(HEALTH, ("proxyservices.change_backend",), "backend"),
+    Event.BACKEND_WELL: _kind(HEALTH, ("proxyservices.change_backend",), "backend"),
+    Event.SOURCE_ILL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
+    Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
+    Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
+    Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
+    Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),
 }

@@ -14,6 +14,7 @@ from django.utils import timezone
 from registry.models import Event, Notification, NotificationChoice, NotifiedOnce, OutboxMessage, User, Way
 from registry.models.notifications import URL
 from registry.notifications.kinds import KINDS
+from registry.notifications.smtp import is_configured
 
 Value = str | int | date | list[str]
 
@@ -40,7 +41,7 @@ def notify(
         for user, way in ways
         if way != Way.NONE
     )
-    mails = [user for user, way in ways if way == Way.MAIL and user.email]
+    mails = [user for user, way in ways if way == Way.MAIL and user.email] if is_configured() else []
     OutboxMessage.objects.bulk_create(
         OutboxMessage(user=user, event=event, context=stored, url=path[:URL], created_at=now, due_at=now)
         for user in mails[: _room_for_mails(len(mails))]

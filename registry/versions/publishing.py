@@ -18,6 +18,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from registry.models import Operation, OperationVersion, SnapshotVersion, User, VersionText
+from registry.notifications import changes
 from registry.versions import comparison
 from registry.versions.definition import (
     Definition,
@@ -259,6 +260,9 @@ def _accept(change: Change) -> OperationVersion:
         text = _log_text(version, change)
         LogEntry.objects.log_actions(change.user.pk, [operation], CHANGE, change_message=text, single_object=True)
     _prune(operation)
+    # An address that moves is nothing to callers.
+    if change.old is not None and change.origin != OperationVersion.Origin.ADDRESS:
+        changes.version_published(operation, number)
     return version
 
 

@@ -90,4 +90,10 @@ def pages() -> dict[str, str]:
         "history by duration, of an agency": _list(calls, f"?o=-5&of_agency={agency}"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
+        "notifications": reverse("notifications"),
+        "how to be notified": reverse("notification_choices"),
+        "outbox": _list("registry_outboxmessage"),
+        "texts of messages": reverse("message_templates"),
+        "text of a message": reverse("message_template", args=("grant_ending", "id")),
+        "test e-mail": reverse("test_mail"),
     }

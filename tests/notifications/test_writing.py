@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from registry.models import Event, Notification, NotificationChoice, OutboxMessage, User, Way
+from registry.models import Agency, Event, Notification, NotificationChoice, OutboxMessage, User, Way
 from registry.notifications import KINDS, first_time, mail, notify, recipients
 from registry.notifications.kinds import SAFE
 from registry.notifications.writing import MAX_ITEMS, MAX_TEXT
@@ -18,9 +18,9 @@ from tests.admin.conftest import make_user
 from tests.cast import Cast
 
 
-@pytest.fixture
-def sari(cast: Cast) -> User:
-    return make_user("Requester", cast.consumer, "sari", email="sari@kons.go.id")
+@pytest.fixture(autouse=True)
+def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SMTP_HOST", "mail.contoh.go.id")
 
 
 def notified(user: User) -> list[str]:
@@ -73,9 +73,9 @@ def test_ones_own_accounts_security_cannot_be_switched_off(sari: User) -> None:
     assert notified(sari) == mailed(sari) == ["password_changed"]
 
 
-def test_who_has_left_is_notified_of_nothing_and_who_has_no_address_only_in_the_admin(cast: Cast, sari: User) -> None:
-    gone = make_user("Requester", cast.consumer, "gone", email="gone@kons.go.id", is_active=False)
-    plain = make_user("Requester", cast.consumer, "plain")
+def test_who_has_left_and_who_has_no_address(consumer: Agency, sari: User) -> None:
+    gone = make_user("Requester", consumer, "gone", email="gone@kons.go.id", is_active=False)
+    plain = make_user("Requester", consumer, "plain")
     notify(Event.GRANT_REVOKED, [gone, plain, sari])
     assert (notified(gone), notified(plain), notified(sari)) == ([], ["grant_revoked"], ["grant_revoked"])
     assert OutboxMessage.objects.get().user == sari
@@ -136,7 +136,7 @@ def test_members_have_the_right(cast: Cast, sari: User) -> None:
     assert list(recipients.members(cast.consumer, "registry.change_application")) == [sari]
 
 
-def test_administrators_are_those_of_the_role_and_superusers(cast: Cast) -> None:
+def test_administrators_are_those_of_the_role_and_superusers(db: None) -> None:
     administrator = make_user("Administrator", username="pengelola")
     root = User.objects.create(username="root", is_superuser=True)
     make_user("Supervisor", username="pengawas")

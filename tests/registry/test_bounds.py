@@ -38,6 +38,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "ServerState",
         "SourceState",
         "AddressChange",
+        "Illness",
     )
 )
 ROOMS = ("registry", "dataservices", "proxyservices")

@@ -14,15 +14,19 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from registry import leader, processes
 from registry.journal import reader, shipping
+from registry.notifications.messenger import Messenger
 
 #: Seconds between two rounds, before the next round after a failure, and between two prunings.
 ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
-#: Seconds between two checks of the parent process.
-PARENT_CHECK_INTERVAL = 0.25
+#: Seconds between two checks of the parent process, and for which the end waits for an e-mail that is being sent.
+PARENT_CHECK_INTERVAL, MESSENGER_SECONDS = 0.25, 3.0
 
 
 class Command(BaseCommand):
-    help = "Ship the journal's segments into the call history, once or with --follow until stopped."
+    help = (
+        "Ship the journal's segments into the call history, once or with --follow until stopped; then it also sends "
+        "e-mail and looks for what people must be notified of."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--follow", action="store_true", help="repeat until stopped")
@@ -69,6 +73,15 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
+        messenger.start()
+        try:
+            self._ship_until(stop, parent)
+        finally:
+            stop.set()
+            messenger.join(MESSENGER_SECONDS)
+
+    def _ship_until(self, stop: threading.Event, parent: int | None) -> None:
         pruned = 0.0
         failing = False
         while self._parent_alive(parent):

@@ -1,0 +1,170 @@
+"""The messages that the bus comes with, in English; the catalogue has the Indonesian ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from registry.models import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A subject, which the bell shows too, and the text of an e-mail, with placeholders such as {operation}."""
+
+    subject: Any
+    body: Any
+
+
+TEXTS: dict[Event, Text] = {
+    Event.REQUEST_SUBMITTED: Text(
+        _("{agency} requests access to {service}"),
+        _(
+            "{agency} requests access for its application {application} to:\n\n{operations}\n\n"
+            "Read the purpose and decide:\n{link}"
+        ),
+    ),
+    Event.REQUEST_QUESTION: Text(
+        _("A question about your access request {number}"),
+        _(
+            "The provider of {service} has a question about the access request {number} of your application "
+            "{application}.\n\nRead the question and respond:\n{link}"
+        ),
+    ),
+    Event.REQUEST_ANSWERED: Text(
+        _("{agency} has responded to the question about access request {number}"),
+        _(
+            "{agency} has responded to the question about its access request {number} for {service}.\n\n"
+            "Read the response and decide:\n{link}"
+        ),
+    ),
+    Event.REQUEST_APPROVED: Text(
+        _("Your access request {number} is approved"),
+        _(
+            "Your application {application} may now call:\n\n{operations}\n\nValid until: {until}\n\n"
+            "The page of the request says what was approved and how to get an access key:\n{link}"
+        ),
+    ),
+    Event.REQUEST_REJECTED: Text(
+        _("Your access request {number} is rejected"),
+        _(
+            "The access request {number} of your application {application} for {service} is rejected.\n\n"
+            "Read the reason:\n{link}"
+        ),
+    ),
+    Event.REQUEST_WITHDRAWN: Text(
+        _("{agency} has withdrawn its access request {number}"),
+        _("{agency} has withdrawn its access request {number} for {service}. You need not decide any more.\n\n{link}"),
+    ),
+    Event.GRANT_REVOKED: Text(
+        _("The grant for {operation} is revoked"),
+        _(
+            "Your application {application} may no longer call {operation}. Its calls are refused from now on.\n\n"
+            "Read more:\n{link}"
+        ),
+    ),
+    Event.GRANT_CHANGED: Text(
+        _("The grant for {operation} has changed"),
+        _(
+            "The provider has changed what your application {application} may do with {operation}.\n\n"
+            "Valid until: {until}\n\nRead more:\n{link}"
+        ),
+    ),
+    Event.GRANT_ENDING: Text(
+        _("The grant for {operation} ends in {days} day(s)"),
+        _(
+            "The grant of your application {application} for {operation} ends after {until}. Calls are refused from "
+            "then on.\n\nRequest its renewal in time:\n{link}"
+        ),
+    ),
+    Event.KEY_ENDING: Text(
+        _("An access key of {application} expires in {days} day(s)"),
+        _(
+            "The access key of your application {application} that begins with {key} expires on {until}. Calls with "
+            "it are refused from then on.\n\nIssue a new key, and revoke this one when the application uses the new "
+            "one:\n{link}"
+        ),
+    ),
+    Event.PUBLISH_REQUESTED: Text(
+        _("Approval is requested to publish {operation}"),
+        _(
+            "A colleague wants to publish {operation}, which has personal data. A second person must approve.\n\n"
+            "Read the reason and decide:\n{link}"
+        ),
+    ),
+    Event.PUBLISH_DECIDED: Text(
+        _("Your request to publish {operation} is decided"),
+        _("Your request to publish {operation}: {outcome}.\n\nRead more:\n{link}"),
+    ),
+    Event.OPERATION_CHANGED: Text(
+        _("{operation} has changed: version {version}"),
+        _(
+            "The provider has published version {version} of {operation}, which your application calls.\n\n"
+            "Read what has changed:\n{link}"
+        ),
+    ),
+    Event.OPERATION_DEPRECATED: Text(
+        _("{operation} will be retired"),
+        _(
+            "The provider will retire {operation}, which your application calls. Last day: {until}\n\n"
+            "Read what replaces it:\n{link}"
+        ),
+    ),
+    Event.OPERATION_RETIRED: Text(
+        _("{operation} is retired"),
+        _("The provider has retired {operation}. Calls of your application are refused from now on.\n\n{link}"),
+    ),
+    Event.BACKEND_ILL: Text(
+        _("The backend {backend} has a problem"),
+        _("At least one server of the backend {backend} does not respond as it should.\n\nSee why:\n{link}"),
+    ),
+    Event.BACKEND_WELL: Text(
+        _("The backend {backend} works again"),
+        _("All servers of the backend {backend} respond again.\n\n{link}"),
+    ),
+    Event.SOURCE_ILL: Text(
+        _("The data source {source} cannot be reached"),
+        _("The bus gets no connection to the data source {source}.\n\nSee why:\n{link}"),
+    ),
+    Event.SOURCE_WELL: Text(
+        _("The data source {source} works again"),
+        _("The bus gets connections to the data source {source} again.\n\n{link}"),
+    ),
+    Event.QUOTA_ALARM: Text(
+        _("{application} has used {percent} % of its quota for {operation}"),
+        _(
+            "Your application {application} has used {percent} % of its quota of {quota} for {operation}. Calls beyond "
+            "the quota are refused.\n\nSee the calls, and request a larger quota if you need one:\n{link}"
+        ),
+    ),
+    Event.HARVEST_ALARM: Text(
+        _("{application} fetches unusually much data from {operation}"),
+        _(
+            "The application {application} has fetched {percent} % of its usual amount of data from {operation}.\n\n"
+            "See its calls:\n{link}"
+        ),
+    ),
+    Event.INVITATION: Text(
+        _("An invitation to MANTRA"),
+        _(
+            "You are invited to work with MANTRA for {agency}. Open this link within {days} day(s) and choose a "
+            "password:\n\n{link}\n\nThe link is for you alone. If you did not expect it, ignore this e-mail."
+        ),
+    ),
+    Event.PASSWORD_RESET: Text(
+        _("Choose a new password for MANTRA"),
+        _(
+            "A new password was requested for your account. Open this link and choose one:\n\n{link}\n\nThe link is "
+            "for you alone. If you did not request it, ignore this e-mail: your password stays as it is."
+        ),
+    ),
+    Event.PASSWORD_CHANGED: Text(
+        _("Your password for MANTRA was changed"),
+        _(
+            "The password of your account was changed. If that was not you, inform an administrator of the bus "
+            "immediately.\n\n{link}"
+        ),
+    ),
+}
