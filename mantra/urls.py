@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/", admin.site.urls),
+    path("catalog/", include("mantra.contracts.urls")),
     path("catalog/", include("mantra.catalogue.urls")),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
