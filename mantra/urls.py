@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
+    path("catalog/", include("mantra.contracts.urls")),
     path("catalog/", include("mantra.catalogue.urls")),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -6,14 +6,16 @@ The others are the bus's own, in Indonesian and English.
 
 from __future__ import annotations
 
-from registry.results import FaultKind
+from registry.results import FaultKind, Scope
 
 TABLE: dict[int, FaultKind] = {}
 
 
-def _row(code: int, name: str, status: int, id: str, en: str, party: str = "caller") -> FaultKind:
+def _row(
+    code: int, name: str, status: int, id: str, en: str, party: str = "caller", scope: Scope = Scope.ANY
+) -> FaultKind:
     assert code not in TABLE, code
-    TABLE[code] = kind = FaultKind(code, name, status, id, en, party)
+    TABLE[code] = kind = FaultKind(code, name, status, id, en, party, scope)
     return kind
 
 
@@ -24,6 +26,7 @@ KEY_MISSING = _row(
     401,
     "Operasi tidak memiliki izin, karena kunci akses tidak terdaftar (kosong)",
     "This operation needs an access key: send it in the AccessKey header",
+    scope=Scope.KEYED,
 )
 OPERATION_UNKNOWN = _row(
     10002,
@@ -38,6 +41,7 @@ ADDRESS_INCOMPLETE = _row(
     404,
     "Alamat (URL) akses layanan tidak terdefinisi",
     "The address names no service: it must read /rest/{{agency}}/{{service}}/{{operation}}",
+    scope=Scope.NOWHERE,
 )
 OPERATION_UNNAMED = _row(
     10004,
@@ -45,6 +49,7 @@ OPERATION_UNNAMED = _row(
     404,
     "Nama fungsi operasi tidak terdefinisi",
     "The address names no operation: add its name after the service",
+    scope=Scope.NOWHERE,
 )
 PARAMETERS_MISSING = _row(
     10005,
@@ -52,6 +57,7 @@ PARAMETERS_MISSING = _row(
     400,
     "Seluruh parameter fungsi operasi wajib diisi",
     "All parameters of the operation must be given",
+    scope=Scope.LEGACY,
 )
 SOAP_CONSTRUCTOR = _row(
     10006,
@@ -60,6 +66,7 @@ SOAP_CONSTRUCTOR = _row(
     "SOAP Constructor Error: WSDL layanan tujuan tidak dapat diperoleh",
     "The upstream's WSDL cannot be fetched or read",
     "provider",
+    scope=Scope.PROXY,
 )
 SOAP_OPERATION = _row(
     10007,
@@ -68,6 +75,7 @@ SOAP_OPERATION = _row(
     "The request contains an invalid SOAP body: WSDL layanan tujuan tidak memuat operasi ini",
     "The upstream's WSDL does not contain this operation",
     "provider",
+    scope=Scope.PROXY,
 )
 SOAP_CLIENT = _row(
     10008,
@@ -76,6 +84,7 @@ SOAP_CLIENT = _row(
     "Layanan SOAP tujuan menolak permintaan dengan kode {upstream_code}",
     "The upstream SOAP service refused the request with code {upstream_code}",
     "provider",
+    scope=Scope.PROXY,
 )
 SOAP_EMPTY = _row(
     10009,
@@ -83,6 +92,7 @@ SOAP_EMPTY = _row(
     404,
     'Hasil fungsi operasi SOAP "{operation}" tidak ada (kosong)',
     'The SOAP operation "{operation}" gave nothing',
+    scope=Scope.PROXY,
 )
 NO_ROWS = _row(
     10012,
@@ -90,6 +100,7 @@ NO_ROWS = _row(
     404,
     'Hasil operasi data "{operation}" tidak ada (kosong)',
     'The data operation "{operation}" gave no rows',
+    scope=Scope.PROXY,
 )
 TAG_IMPOSSIBLE = _row(
     10018,
@@ -98,6 +109,7 @@ TAG_IMPOSSIBLE = _row(
     "Kolom {column}: Kunci indeks data tidak dapat digunakan sebagai Tag format XML",
     "The column {column} cannot be an XML tag: ask the provider to rename it, or take JSON",
     "provider",
+    scope=Scope.LEGACY,
 )
 
 # From 11001: admission.
@@ -107,6 +119,7 @@ KEY_UNKNOWN = _row(
     401,
     "Kunci akses tidak dikenal atau sudah dicabut. Periksa kunci, atau minta kunci baru kepada pengelola aplikasi Anda",
     "The access key is unknown or revoked. Check it, or ask your application's manager for a new one",
+    scope=Scope.KEYED,
 )
 KEY_EXPIRED = _row(
     11002,
@@ -114,6 +127,7 @@ KEY_EXPIRED = _row(
     401,
     "Kunci akses sudah kedaluwarsa. Minta kunci baru kepada pengelola aplikasi Anda",
     "The access key has expired. Ask your application's manager for a new one",
+    scope=Scope.KEYED,
 )
 KEY_NETWORK = _row(
     11003,
@@ -121,6 +135,7 @@ KEY_NETWORK = _row(
     403,
     "Kunci akses ini tidak boleh dipakai dari alamat {address}. Minta pengelola aplikasi menambahkan jaringan Anda",
     "This access key may not be used from {address}. Ask your application's manager to add your network",
+    scope=Scope.KEYED,
 )
 KEY_OF_ANOTHER_OPERATION = _row(
     11004,
@@ -128,6 +143,7 @@ KEY_OF_ANOTHER_OPERATION = _row(
     403,
     "Kunci akses ini milik operasi lain",
     "This access key is for another operation",
+    scope=Scope.KEYED,
 )
 GRANT_MISSING = _row(
     11005,
@@ -135,6 +151,7 @@ GRANT_MISSING = _row(
     403,
     "Aplikasi Anda belum diberi izin atas operasi ini. Ajukan permohonan akses kepada instansi penyedia",
     "Your application has no grant for this operation. Request access from the providing agency",
+    scope=Scope.KEYED,
 )
 GRANT_EXPIRED = _row(
     11006,
@@ -142,6 +159,7 @@ GRANT_EXPIRED = _row(
     403,
     "Izin aplikasi Anda atas operasi ini sudah berakhir. Ajukan perpanjangan kepada instansi penyedia",
     "Your application's grant for this operation has ended. Ask the providing agency to renew it",
+    scope=Scope.KEYED,
 )
 GRANT_NOT_YET_VALID = _row(
     11007,
@@ -149,6 +167,7 @@ GRANT_NOT_YET_VALID = _row(
     403,
     "Izin aplikasi Anda atas operasi ini belum mulai berlaku",
     "Your application's grant for this operation is not valid yet",
+    scope=Scope.KEYED,
 )
 GRANT_NETWORK = _row(
     11008,
@@ -156,6 +175,7 @@ GRANT_NETWORK = _row(
     403,
     "Izin ini tidak berlaku dari alamat {address}. Minta instansi penyedia menambahkan jaringan Anda",
     "This grant is not valid from {address}. Ask the providing agency to add your network",
+    scope=Scope.KEYED,
 )
 KEY_IN_PATH = _row(
     11009,
@@ -163,6 +183,7 @@ KEY_IN_PATH = _row(
     401,
     "Kunci akses tidak boleh ditulis di URL. Kirimkan dalam header AccessKey",
     "The access key must not be in the URL. Send it in the AccessKey header",
+    scope=Scope.LEGACY,
 )
 OPERATION_RETIRED = _row(
     11010,
@@ -177,6 +198,7 @@ QUOTA_EXCEEDED = _row(
     429,
     "Kuota {calls} panggilan per {period} untuk operasi ini sudah habis. Coba lagi dalam {seconds} detik",
     "The quota of {calls} calls per {period} for this operation is used up. Try again in {seconds} seconds",
+    scope=Scope.KEYED,
 )
 QUOTA_STORE_DOWN = _row(
     11012,
@@ -185,6 +207,7 @@ QUOTA_STORE_DOWN = _row(
     "Kuota sedang tidak dapat dihitung. Coba lagi sebentar lagi",
     "Quotas cannot be counted at the moment. Try again shortly",
     "bus",
+    scope=Scope.KEYED,
 )
 
 # From 11101: the caller's request.
@@ -222,6 +245,7 @@ BODY_INVALID = _row(
     400,
     "Isi permintaan tidak terbaca: {reason_id}",
     "The request body cannot be read: {reason_en}",
+    scope=Scope.BODY,
 )
 BODY_TOO_LARGE = _row(
     11106,
@@ -229,6 +253,7 @@ BODY_TOO_LARGE = _row(
     413,
     "Isi permintaan melebihi {limit} byte",
     "The request body exceeds {limit} bytes",
+    scope=Scope.BODY,
 )
 BODY_TYPE = _row(
     11107,
@@ -236,6 +261,7 @@ BODY_TYPE = _row(
     415,
     "Jenis isi permintaan tidak didukung. Kirim application/json atau application/x-www-form-urlencoded",
     "This type of body is not supported. Send application/json or application/x-www-form-urlencoded",
+    scope=Scope.BODY,
 )
 METHOD_NOT_ALLOWED = _row(
     11108,
@@ -271,6 +297,7 @@ SOAP_INVALID = _row(
     400,
     "Amplop SOAP tidak terbaca: {reason_id}",
     "The SOAP envelope cannot be read: {reason_en}",
+    scope=Scope.SOAP,
 )
 SOAP_DOCTYPE = _row(
     11115,
@@ -278,6 +305,7 @@ SOAP_DOCTYPE = _row(
     400,
     "Amplop SOAP tidak boleh memuat DOCTYPE",
     "A SOAP envelope must not contain a DOCTYPE",
+    scope=Scope.SOAP,
 )
 SOAP_ATTACHMENTS = _row(
     11116,
@@ -285,6 +313,7 @@ SOAP_ATTACHMENTS = _row(
     415,
     "MTOM dan lampiran tidak didukung. Kirim amplop SOAP saja, sebagai text/xml atau application/soap+xml",
     "MTOM and attachments are not supported. Send only the SOAP envelope, as text/xml or application/soap+xml",
+    scope=Scope.SOAP,
 )
 VALUE_NOT_OF_ITS_TYPE = _row(
     11117,
@@ -294,6 +323,7 @@ VALUE_NOT_OF_ITS_TYPE = _row(
     "penyedia",
     "The column {column} has a value that is not of the declared type {type}. Report it to the providing agency",
     "provider",
+    scope=Scope.SOAP,
 )
 SOAP_NOT_UNDERSTOOD = _row(
     11118,
@@ -301,6 +331,7 @@ SOAP_NOT_UNDERSTOOD = _row(
     400,
     "Header SOAP {header} wajib dipahami, tetapi tidak dikenal",
     "The SOAP header {header} has mustUnderstand, but the bus does not know it",
+    scope=Scope.SOAP,
 )
 SOAP_VERSION = _row(
     11119,
@@ -308,6 +339,7 @@ SOAP_VERSION = _row(
     400,
     "Versi SOAP ini tidak dikenal. Kirim amplop SOAP 1.1 atau 1.2",
     "This SOAP version is unknown. Send a SOAP 1.1 or 1.2 envelope",
+    scope=Scope.SOAP,
 )
 PARAMETERS_TOGETHER = _row(
     11120,
@@ -315,6 +347,7 @@ PARAMETERS_TOGETHER = _row(
     400,
     "Parameter {missing} juga wajib diisi bila {given} diisi",
     "The parameter {missing} is required together with {given}",
+    scope=Scope.DATA,
 )
 REQUEST_TOO_SLOW = _row(
     11121,
@@ -322,6 +355,7 @@ REQUEST_TOO_SLOW = _row(
     408,
     "Isi permintaan tidak diterima lengkap dalam batas waktu. Kirim lebih cepat, atau kirim lebih sedikit",
     "The request's body did not arrive within the time limit. Send it faster, or send less",
+    scope=Scope.BODY,
 )
 RESPONSE_TOO_SLOW = _row(
     11122,
@@ -329,6 +363,7 @@ RESPONSE_TOO_SLOW = _row(
     408,
     "Pemanggil tidak mengambil respons dalam batas waktu, sehingga MANTRA memutus koneksinya",
     "The caller did not take the response within the time limit, so the bus closed its connection",
+    scope=Scope.NOWHERE,
 )
 RESPONSES_BUSY = _row(
     11123,
@@ -343,6 +378,7 @@ BODY_ENCODING = _row(
     415,
     "Kompresi isi permintaan ini tidak didukung. Kirim tanpa Content-Encoding, atau dengan gzip atau deflate",
     "This compression of the body is not supported. Send it without Content-Encoding, or with gzip or deflate",
+    scope=Scope.BODY,
 )
 
 # From 11201: the provider and its source or upstream.
@@ -353,6 +389,7 @@ SOURCE_UNREACHABLE = _row(
     "Koneksi database gagal atau perintah SQL keliru. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The provider's database cannot be reached. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.DATA,
 )
 QUERY_FAILED = _row(
     11202,
@@ -361,6 +398,7 @@ QUERY_FAILED = _row(
     "Koneksi database gagal atau perintah SQL keliru. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The provider's database rejected the query. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.DATA,
 )
 SOURCE_TIMEOUT = _row(
     11203,
@@ -369,6 +407,7 @@ SOURCE_TIMEOUT = _row(
     "Database penyedia tidak merespons dalam {seconds} detik. Coba lagi, atau persempit permintaan",
     "The provider's database did not respond within {seconds} seconds. Try again, or narrow the request",
     "provider",
+    scope=Scope.DATA,
 )
 SOURCE_BUSY = _row(
     11204,
@@ -377,6 +416,7 @@ SOURCE_BUSY = _row(
     "Semua koneksi ke database penyedia sedang terpakai. Coba lagi sebentar lagi",
     "All connections to the provider's database are in use. Try again shortly",
     "provider",
+    scope=Scope.DATA,
 )
 UPSTREAM_UNREACHABLE = _row(
     11205,
@@ -385,6 +425,7 @@ UPSTREAM_UNREACHABLE = _row(
     "Layanan tujuan tidak dapat dihubungi. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The upstream cannot be reached. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_TIMEOUT = _row(
     11206,
@@ -393,6 +434,7 @@ UPSTREAM_TIMEOUT = _row(
     "Layanan tujuan tidak merespons dalam {seconds} detik. Coba lagi sebentar lagi",
     "The upstream did not respond within {seconds} seconds. Try again shortly",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_ANSWER_UNREADABLE = _row(
     11207,
@@ -401,6 +443,7 @@ UPSTREAM_ANSWER_UNREADABLE = _row(
     "Respons layanan tujuan tidak terbaca. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The upstream's response cannot be read. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 DEFINITION_BROKEN = _row(
     11208,
@@ -417,6 +460,7 @@ UPSTREAM_REFUSED = _row(
     "Layanan tujuan menolak permintaan dengan kode {upstream_code}",
     "The upstream refused the request with code {upstream_code}",
     "provider",
+    scope=Scope.PROXY,
 )
 SOURCE_CIRCUIT_OPEN = _row(
     11210,
@@ -425,6 +469,7 @@ SOURCE_CIRCUIT_OPEN = _row(
     "Database penyedia sedang terganggu, sehingga pemutus sirkuitnya terbuka. Coba lagi dalam {seconds} detik",
     "The provider's database is failing, so its circuit is open. Try again in {seconds} seconds",
     "provider",
+    scope=Scope.DATA,
 )
 FIELD_MISSING = _row(
     11211,
@@ -441,6 +486,7 @@ LOOP = _row(
     "Panggilan ini sudah melewati {hops} server MANTRA dan tampaknya berputar. Laporkan kepada instansi penyedia",
     "This call passed through {hops} buses and seems to loop. Report it to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_BUSY = _row(
     11213,
@@ -449,6 +495,7 @@ UPSTREAM_BUSY = _row(
     "Terlalu banyak panggilan ke layanan tujuan sedang berjalan. Coba lagi sebentar lagi",
     "Too many calls to the upstream are in progress. Try again shortly",
     "provider",
+    scope=Scope.PROXY,
 )
 FIELDS_INSEPARABLE = _row(
     11214,
@@ -457,6 +504,7 @@ FIELDS_INSEPARABLE = _row(
     "Izin Anda hanya mencakup sebagian kolom, dan respons operasi ini tidak dapat dipilah menurut kolom",
     "Your grant covers only some fields, and this operation's response cannot be limited to them",
     "provider",
+    scope=Scope.PROXY,
 )
 ANSWER_TOO_WIDE = _row(
     11215,
@@ -467,6 +515,7 @@ ANSWER_TOO_WIDE = _row(
     "A row or a page of the provider's result exceeds {mib} MiB. Narrow the request, or report request {request_id} "
     "to the providing agency",
     "provider",
+    scope=Scope.DATA,
 )
 SOURCE_LOCKED = _row(
     11216,
@@ -477,6 +526,7 @@ SOURCE_LOCKED = _row(
     "Another transaction in the provider's database uses the data that this call needs. Nothing was changed; repeat "
     "the call",
     "provider",
+    scope=Scope.DATA,
 )
 
 # From 11220: further failures of upstreams.
@@ -487,6 +537,7 @@ UPSTREAM_CIRCUIT_OPEN = _row(
     "Semua layanan tujuan sedang terganggu, sehingga pemutus sirkuitnya terbuka. Coba lagi dalam {seconds} detik",
     "All upstreams are failing, so their circuits are open. Try again in {seconds} seconds",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_TOO_LARGE = _row(
     11221,
@@ -495,6 +546,7 @@ UPSTREAM_TOO_LARGE = _row(
     "Respons layanan tujuan melebihi {limit} byte",
     "The upstream's response exceeds {limit} bytes",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_BROKE_OFF = _row(
     11222,
@@ -503,6 +555,7 @@ UPSTREAM_BROKE_OFF = _row(
     "Respons layanan tujuan terputus sebelum selesai. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The upstream's response was aborted before its end. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_FORBIDDEN_ADDRESS = _row(
     11223,
@@ -512,6 +565,7 @@ UPSTREAM_FORBIDDEN_ADDRESS = _row(
     "instansi penyedia",
     "The operator does not allow the upstream's address. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_TLS = _row(
     11224,
@@ -520,6 +574,7 @@ UPSTREAM_TLS = _row(
     "Sertifikat layanan tujuan tidak dapat dipercaya. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The upstream's certificate cannot be trusted. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 UPSTREAM_CREDENTIAL = _row(
     11225,
@@ -528,6 +583,7 @@ UPSTREAM_CREDENTIAL = _row(
     "Layanan tujuan menolak kredensial MANTRA. Laporkan nomor permintaan {request_id} kepada instansi penyedia",
     "The upstream rejected the bus's credential. Report request {request_id} to the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 REQUEST_NOT_CONVERTIBLE = _row(
     11226,
@@ -535,6 +591,7 @@ REQUEST_NOT_CONVERTIBLE = _row(
     400,
     "Permintaan ini tidak dapat diteruskan ke layanan tujuan: {reason_id}",
     "This request cannot be forwarded to the upstream: {reason_en}",
+    scope=Scope.PROXY,
 )
 UPSTREAM_STATUS = _row(
     11227,
@@ -543,6 +600,7 @@ UPSTREAM_STATUS = _row(
     "Layanan tujuan merespons dengan status HTTP {upstream_status}",
     "The upstream responded with HTTP status {upstream_status}",
     "provider",
+    scope=Scope.PROXY,
 )
 SOAP_FAULT = _row(
     11228,
@@ -551,6 +609,7 @@ SOAP_FAULT = _row(
     "Layanan SOAP tujuan menolak permintaan dengan kode {upstream_code}",
     "The upstream SOAP service refused the request with code {upstream_code}",
     "provider",
+    scope=Scope.PROXY,
 )
 SOAP_CONTRACT = _row(
     11229,
@@ -559,6 +618,7 @@ SOAP_CONTRACT = _row(
     "WSDL layanan tujuan tidak dapat diperoleh atau tidak memuat operasi ini. Hubungi instansi penyedia",
     "The upstream's WSDL cannot be fetched, or does not contain this operation. Contact the providing agency",
     "provider",
+    scope=Scope.PROXY,
 )
 
 # From 11901: the bus itself.
@@ -585,6 +645,7 @@ INTERRUPTED = _row(
     "Proses MANTRA berhenti sebelum panggilan ini selesai",
     "The bus's process ended before this call",
     "bus",
+    scope=Scope.NOWHERE,
 )
 INTERNAL = _row(
     11999,

@@ -23,6 +23,8 @@ _SMALL_BOUND = 10
 _REPEATS = frozenset(("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"))
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}\Z")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})\Z")
+#: As programs write large and small numbers: Java has 1.2345678E7 for 12345678.0.
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]{0,40}\.?[0-9]{0,40}[eE][+-]?[0-9]{1,2}\Z")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _YES = frozenset({"true", "1", "ya", "yes", "on"})
 _NO = frozenset({"false", "0", "tidak", "no", "off"})
@@ -70,9 +72,19 @@ def _integer(value: str) -> int:
 
 
 def _decimal(value: str) -> Decimal:
+    if _SCIENTIFIC.match(value):
+        value = _in_digits(value)
     if not _DECIMAL.match(value):
         raise InvalidValue("harus bilangan, misalnya 12.50", "it must be a number such as 12.50")
     return Decimal(value)
+
+
+def _in_digits(text: str) -> str:
+    """Return a number without an exponent, which some databases would take for a floating-point number."""
+    try:
+        return format(Decimal(text), "f")
+    except InvalidOperation:
+        return text
 
 
 def _boolean(value: str) -> bool:
@@ -226,9 +238,15 @@ class ParameterParser:
     def of(cls, parameter: ParameterLike) -> ParameterParser:
         return cls(parameter.type, parameter.pattern, parameter.min, parameter.max, parameter.choices)
 
+    @property
+    def longest(self) -> int:
+        """The most characters of a text."""
+        own = self.max if self.type == "text" and self.max is not None else MAX_TEXT
+        return max(0, min(own, self.max_matched or MAX_TEXT, MAX_TEXT))
+
     def __call__(self, supplied: Any) -> Any:
         """Return the value to bind. ``supplied`` is text, or a number or boolean of JSON. Raises InvalidValue."""
-        text = supplied if isinstance(supplied, str) else _as_text(supplied)
+        text = supplied if isinstance(supplied, str) else as_text(supplied, whole=self.type == "integer")
         value = self.convert(text)
         if self.pattern is not None and len(text) > self.max_matched:
             raise InvalidValue(f"paling banyak {self.max_matched} karakter", f"at most {self.max_matched} characters")
@@ -269,7 +287,8 @@ def _local(value: datetime) -> datetime:
         return value.replace(tzinfo=None)
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any, whole: bool = False) -> str:
+    """Return the text of a value in JSON. ``whole``: 34.0 is 34, as in JSON Schema. Raises InvalidValue."""
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, int):
@@ -279,7 +298,7 @@ def _as_text(value: Any) -> str:
             number = Decimal(repr(value) if isinstance(value, float) else value)
             # 1e-999999999 has 12 characters, but a thousand million digits.
             if number.is_finite() and abs(number.adjusted()) <= MAX_TEXT:
-                return format(number, "f")
+                return format(number.to_integral_value() if whole and number == int(number) else number, "f")
             raise InvalidValue("di luar jangkauan", "it is out of range")
         except InvalidOperation:
             pass

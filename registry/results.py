@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -152,6 +153,20 @@ class RelayedResponse(Result):
             close()
 
 
+class Scope(Enum):
+    """The calls that can end with a fault. The contracts of operations list faults by it."""
+
+    ANY = "any call"
+    BODY = "calls with a body"
+    KEYED = "calls of operations that need a key"
+    DATA = "calls of data operations"
+    PROXY = "calls of proxy operations"
+    SOAP = "calls over SOAP"
+    LEGACY = "calls on the legacy wire"
+    #: The address names no operation, or nobody is there to read the response.
+    NOWHERE = "no call of an operation"
+
+
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """One row of the table of faults. ``id`` and ``en`` may contain {names}, replaced by the fault's details."""
@@ -163,6 +178,7 @@ class FaultKind:
     en: str
     #: The party that must act: caller, provider (or its source), or bus.
     party: str = "caller"
+    scope: Scope = Scope.ANY
 
     def outline(self, language: str) -> str:
         """Return the message in the language ``id`` or ``en`` without its details, which no record has."""

@@ -51,7 +51,6 @@ ENGLISH = {
     r"broken off|breaks off|broke off": "aborted",
     r"one on a line": "one per line",
     r"last good answers?": "stale response",
-    r"contracts": "service descriptions",
     r"anew": "again",
     r"lately": "recently",
     r"taken over": "imported",

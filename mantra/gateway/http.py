@@ -348,13 +348,20 @@ def set_result_headers(response: Response, call: Call, result: Result, operation
             response.headers["Sunset"] = http_date(midnight.timestamp())
 
 
-def unwrapped(document: Document) -> Document:
-    """Return a document without the legacy envelope. Raises Fault if the envelope reports a failure."""
+#: The codes by which an upstream of 1.99x reports that nothing matches: it has not failed.
+_NOTHING_FOUND = frozenset((str(faults.NO_ROWS.code), str(faults.SOAP_EMPTY.code)))
+
+
+def unwrapped(document: Document, operation: str) -> Document:
+    """Return an operation's document without the legacy envelope. Raises Fault if the envelope reports a failure."""
     if not document.enveloped:
         return document
     envelope = document.value["response"]
     if str(envelope.get("status")) != "1":
-        raise Fault(faults.UPSTREAM_REFUSED, upstream_code=printable_code(envelope.get("code")))
+        code = printable_code(envelope.get("code"))
+        if code in _NOTHING_FOUND:
+            raise Fault(faults.NO_ROWS, operation=operation)
+        raise Fault(faults.UPSTREAM_REFUSED, upstream_code=code)
     return Document(envelope.get("data"))
 
 

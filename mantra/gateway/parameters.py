@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from registry import faults
 from registry.calls import Call
-from registry.parameter_values import InvalidValue
+from registry.parameter_values import InvalidValue, as_text
 from registry.results import Fault
 from registry.snapshot.types import Operation
 
@@ -31,7 +32,7 @@ def read(call: Call) -> None:
     for parameter in operation.parameters:
         value = supplied.pop(parameter.lower, None)
         if value is None:
-            if parameter.required and parameter.default is None:
+            if parameter.must_be_given:
                 raise Fault(faults.PARAMETER_MISSING, parameter=parameter.name)
             arguments[parameter.name] = parameter.default
             continue
@@ -42,24 +43,34 @@ def read(call: Call) -> None:
                 faults.PARAMETER_INVALID, parameter=parameter.name, reason_id=error.id, reason_en=error.en
             ) from None
     if plan.page_size:
-        call.per_page = _number(supplied, "per_page", plan.page_size, plan.page_size)
-        call.page = _number(supplied, "page", 1, MAX_PAGE)
+        numbers = {name: _number(supplied, name, *limits) for name, limits in paging(plan.page_size).items()}
+        call.page, call.per_page = numbers["page"], numbers["per_page"]
     call.arguments = arguments
 
 
+@lru_cache(maxsize=256)
+def paging(page_size: int) -> dict[str, tuple[int, int]]:
+    """Return the parameters by which callers select a page: name → default and maximum; none without pages."""
+    return {"page": (1, MAX_PAGE), "per_page": (page_size, page_size)} if page_size else {}
+
+
 def _supplied(call: Call, operation: Operation, page_size: int) -> dict[str, Any]:
-    """Return the caller's values by lower-case name. Raises Fault for a repeated or unknown name.
+    """Return the caller's values by lower-case name, without those that are None. Raises Fault for a repeated or
+    unknown name.
 
     With call.ignores_unknown (the legacy wire) neither is an error.
     """
     supplied: dict[str, Any] = {}
+    pages = paging(page_size)
     for name, value in call.read_input(call):
         lower = name.lower()
-        if lower not in operation.by_name and not (page_size and lower in ("page", "per_page")):
+        if lower not in operation.by_name and lower not in pages:
             if call.ignores_unknown:
                 continue
             known = ", ".join(parameter.name for parameter in operation.parameters) or "-"
             raise Fault(faults.PARAMETER_UNKNOWN, parameter=printable(name), known=known)
+        if value is None:
+            continue
         if lower in supplied:
             if call.ignores_unknown:  # PHP's rule, which 1.99y followed: the last value counts
                 supplied[lower] = value
@@ -70,7 +81,7 @@ def _supplied(call: Call, operation: Operation, page_size: int) -> dict[str, Any
 
 
 def _number(supplied: dict[str, Any], name: str, default: int, maximum: int) -> int:
-    text = str(supplied.get(name, default))
+    text = _number_text(supplied.get(name, default))
     if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= maximum):
         raise Fault(
             faults.PARAMETER_INVALID,
@@ -79,6 +90,14 @@ def _number(supplied: dict[str, Any], name: str, default: int, maximum: int) -> 
             reason_en=f"it must be a whole number from 1 to {maximum}",
         )
     return int(text)
+
+
+def _number_text(value: Any) -> str:
+    """Return the text of a number, "" for what is none."""
+    try:
+        return value if isinstance(value, str) else as_text(value, whole=True)
+    except InvalidValue:
+        return ""
 
 
 def printable(name: str) -> str:

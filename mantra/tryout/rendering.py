@@ -69,7 +69,7 @@ def render(result: Result, call: Call) -> Rendering:
         json, xml = (FORMATS[name].render_affected(result, call.code) for name in ("json", "xml"))
         return Rendering(json, xml, _soap(result, call), affected=result.count)
     assert isinstance(result, Document)
-    document = unwrapped(result)
+    document = unwrapped(result, call.code)
     records, proposed_path = _table_records(result, document.value, call)
     header = list(dict.fromkeys(name for record in records[:MAX_ROWS] for name in record))[:MAX_COLUMNS]
     return Rendering(

@@ -42,6 +42,11 @@ class Parameter:
     subject: bool
     description: str
 
+    @property
+    def must_be_given(self) -> bool:
+        """True if a call without a value is refused."""
+        return self.required and self.default is None
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

@@ -107,10 +107,20 @@ def test_rows_come_as_csv(cast: Cast) -> None:
 
 
 def test_what_the_upstream_refuses_is_no_table_either(cast: Cast) -> None:
-    with serve_upstream(Answer(b'{"response":{"status":0,"code":10012,"message":"kosong","data":""}}')) as upstream:
+    with serve_upstream(Answer(b'{"response":{"status":0,"code":10005,"message":"wajib","data":""}}')) as upstream:
         publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
         for format in ("csv", "json", "xlsx"):
             assert cast.get(f"alias.{format}").json()["code"] == faults.UPSTREAM_REFUSED.code
+
+
+@pytest.mark.parametrize("code", [10012, 10009])
+def test_an_upstream_in_which_nothing_matches_has_not_failed(cast: Cast, code: int) -> None:
+    body = b'{"response":{"status":0,"code":%d,"message":"kosong","data":""}}' % code
+    with serve_upstream(Answer(body)) as upstream:
+        publish_proxy(cast, upstream.url, style="legacy-get", path="asal")
+        for format in ("csv", "json", "xlsx"):
+            reply = cast.get(f"alias.{format}")
+            assert (reply.status, reply.json()["code"]) == (404, faults.NO_ROWS.code)
 
 
 def test_a_grant_of_some_fields_is_kept_within_the_envelope(cast: Cast) -> None:

@@ -103,13 +103,13 @@ def test_rest_takes_the_envelope_off(
 def test_what_the_upstream_refuses_is_said(
     cast: Cast, publish: Callable[..., ProxyOperation], httpserver: HTTPServer
 ) -> None:
-    refused = '{"response":{"status":0,"code":10012,"message":"kosong","data":""}}'
+    refused = '{"response":{"status":0,"code":10005,"message":"wajib","data":""}}'
     httpserver.expect_request("").respond_with_data(refused)
     publish(httpserver.url_for("/"))
-    assert code_of(request(cast)) == 10012
+    assert code_of(request(cast)) == 10005
     reply = cast.get("alias.json", "nip=007")
     assert (reply.status, reply.json()["code"]) == (502, faults.UPSTREAM_REFUSED.code)
-    assert "10012" in reply.json()["detail"]
+    assert "10005" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from lxml import etree
 from xmlschema.extras.wsdl import Wsdl11Document
 
 from dataservices.models import DataOperation
-from mantra.gateway import xml_names
+from mantra.gateway import documents, patterns, xml_names
 from mantra.gateway.protocols.soap import wsdl, xsd
 from proxyservices.models import ProxyOperation
 from registry.models import Agency, Field, Operation, Parameter, Service
@@ -362,8 +362,9 @@ LETTERS = [*"aZ09_-.,$^ ]\\/é٣\t\n", "ab", "a.b", "12-34", "a\n", "AB-12", "aa
     ],
 )
 def test_a_pattern_that_xsd_can_say_means_the_same_there(pattern: str) -> None:
-    told = xsd.translated(re.compile(pattern))
+    told, script = (patterns.translated(re.compile(pattern), dialect) for dialect in (patterns.XSD, patterns.ECMA))
     assert told is not None
+    assert script is not None
     schema = etree.XMLSchema(
         etree.fromstring(
             f'<xs:schema xmlns:xs="{xsd.SCHEMA}"><xs:element name="e"><xs:simpleType><xs:restriction base="xs:string">'
@@ -374,17 +375,18 @@ def test_a_pattern_that_xsd_can_say_means_the_same_there(pattern: str) -> None:
         held = etree.Element("e")
         held.text = text
         assert schema.validate(held) == (re.fullmatch(pattern, text) is not None), text
+        assert bool(re.search(script, text)) == (re.fullmatch(pattern, text) is not None), (script, text)
 
 
 @pytest.mark.parametrize(
     "pattern", [r"\w+", r"\s", r"[\w.]", r"(?i)a", r"a\b", r"(a)\1", r"(?=a)a", r"a$b", "\x01", r"a++"]
 )
 def test_a_pattern_that_xsd_cannot_say_is_left_out(pattern: str) -> None:
-    assert xsd.translated(re.compile(pattern)) is None
+    assert patterns.translated(re.compile(pattern), patterns.XSD) is None
 
 
 def test_a_pattern_is_found_where_the_reader_has_it() -> None:
-    assert xsd.translated(ParameterParser("text", r"\d").pattern or re.compile("x")) == r"[\d]"
+    assert patterns.translated(ParameterParser("text", r"\d").pattern or re.compile("x"), patterns.XSD) == r"[\d]"
 
 
 # ----------------------------------------------------------------------------------------------- cost
@@ -446,6 +448,6 @@ def test_documents_are_kept_with_their_snapshot(cast: Cast) -> None:
     assert book is not None
     first = wsdl.document(book, "prov", "data", "wsdl")
     assert wsdl.document(book, "prov", "data", "wsdl") is first
-    book.documents.update({("x", str(number)): b"" for number in range(2 * wsdl.MAX_DOCUMENTS)})
+    book.documents.update({("x", str(number)): b"" for number in range(2 * documents.MAX_DOCUMENTS)})
     assert wsdl.document(book, "prov", "data", "xsd")
-    assert len(book.documents) == wsdl.MAX_DOCUMENTS
+    assert len(book.documents) == documents.MAX_DOCUMENTS

@@ -19,6 +19,7 @@ import pytest
 import urllib3
 from django.conf import settings
 
+from bench import contracts
 from tests import test_words
 from tests.bounds import assert_short
 from tests.servers.bus import Served, children
@@ -200,6 +201,25 @@ def test_a_php_program_of_the_1_99x_kind(bus: Run, tmp_path: Path) -> None:
     done = subprocess.run(["php", str(program), bus.base, "bbbbbbbbbb"], capture_output=True, text=True, check=True)
     nips = ["198000000000099903", "198000000000099940", "198000000000099977"]
     assert json.loads(done.stdout) == [nips, nips, nips]
+
+
+def test_the_demo_keeps_its_contract(bus: Run, tmp_path: Path) -> None:
+    # Those with a suffix differ in the format only: bench/contracts.py takes them too, and requests at random.
+    key = bus.manage("issue_key", "dukcapil/siak").strip()
+    options = ("--phases", "examples,coverage", "--generation-deterministic", "--exclude-path-regex", "format")
+    done = subprocess.run(
+        contracts.command(bus.base, "bkn/simpeg", key, *options),
+        env=contracts.environment(clean()),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    passed = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) == int(passed[2]) > 200
 
 
 def test_the_demo_keys_open_the_demo_only(bus: Run) -> None:

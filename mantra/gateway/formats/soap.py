@@ -133,11 +133,12 @@ def _converted(text: str, kind: str, column: str) -> str:
 class Writer:
     """Writes the results of one operation in an envelope of one SOAP version."""
 
-    __slots__ = ("_declared", "_head", "_pages", "_tail", "_undeclared", "_writes", "name")
+    __slots__ = ("_declared", "_head", "_pages", "_tail", "_undeclared", "_writes", "name", "operation_name")
 
     def __init__(self, operation: Operation, version: str) -> None:
         response = xml_names.response(operation.code)
         self.name = f"soap{version}"
+        self.operation_name = operation.code
         #: The response of an upstream has no declared schema, also if it is a table.
         self._undeclared = operation.kind != "data"
         self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)

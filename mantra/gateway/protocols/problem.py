@@ -16,17 +16,26 @@ from registry.results import Document, Fault
 
 _JSON = "application/problem+json"
 _XML = "application/problem+xml"
+NAMESPACE = "urn:ietf:rfc:7807"
+
+
+def media_type(format: str) -> str:
+    """Return the media type of a problem where a caller selected a format."""
+    if format in ("php", "phpa"):
+        return FORMATS[format].media_type
+    return _XML if format == "xml" else _JSON
 
 
 def render(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
     """Return a problem in a format: (bytes, media type)."""
-    if format == "xml":
+    written = media_type(format)
+    if written == _JSON:
+        return orjson.dumps(problem), written
+    if written == _XML:
         inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in problem.items())
-        text = f'<?xml version="1.0" encoding="utf-8"?><problem xmlns="urn:ietf:rfc:7807">{inner}</problem>'
-        return text.encode(), _XML
-    if format in ("php", "phpa"):
-        return FORMATS[format].render_document(Document(problem)), FORMATS[format].media_type
-    return orjson.dumps(problem), _JSON
+        text = f'<?xml version="1.0" encoding="utf-8"?><problem xmlns="{NAMESPACE}">{inner}</problem>'
+        return text.encode(), written
+    return FORMATS[format].render_document(Document(problem)), written
 
 
 def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:

@@ -121,7 +121,10 @@ def accepted(header: str) -> str:
 
 
 def read_parameters(environ: Environ) -> list[tuple[str, Any]]:
-    """Return the (name, value) pairs of the query string and, with POST, of a form or JSON body. Raises Fault."""
+    """Return the (name, value) pairs of the query string and, with POST, of a form or JSON body. Raises Fault.
+
+    The value of a null in JSON is None.
+    """
     pairs: list[tuple[str, Any]] = list(http.pairs(environ.get("QUERY_STRING", "")))
     if environ["REQUEST_METHOD"] == "POST":
         body = http.body(environ)
@@ -149,7 +152,7 @@ def _from_body(body: bytes, content_type: str) -> list[tuple[str, Any]]:
             reason_id='harus objek, misalnya {"nip": "1980"}',
             reason_en='it must be an object such as {"nip": "1980"}',
         )
-    return [(name, value) for name, value in document if value is not None]
+    return document
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -234,7 +237,7 @@ def _chunks(format: Format, result: Result, operation: Operation) -> Iterator[by
     if isinstance(result, Affected):
         return iter((format.render_affected(result, operation.code),))
     assert isinstance(result, Document)
-    return iter((format.render_document(unwrapped(result)),))
+    return iter((format.render_document(unwrapped(result, operation.code)),))
 
 
 def _set_headers(response: Response, call: Call, result: Result, operation: Operation) -> None:

@@ -17,5 +17,5 @@ def chunks(writer: Writer, result: Result) -> Iterator[bytes]:
     if isinstance(result, Affected):
         return iter((writer.render_affected(result),))
     if isinstance(result, Document):
-        return iter((writer.render_document(unwrapped(result)),))
+        return iter((writer.render_document(unwrapped(result, writer.operation_name)),))
     raise Fault(faults.FORMAT_IMPOSSIBLE, format="SOAP")

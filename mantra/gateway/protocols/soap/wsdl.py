@@ -5,13 +5,12 @@ It is built from the snapshot on the first request, and stored with the snapshot
 
 from __future__ import annotations
 
-import threading
 from urllib.parse import quote
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from mantra.gateway import admission, xml_names
+from mantra.gateway import admission, documents, xml_names
 from mantra.gateway.formats.markup import attribute, escape, utf8
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.protocols.soap import xsd
@@ -31,11 +30,6 @@ _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 _FAULT_MESSAGE = "FaultMessage"
 #: A placeholder for the bus's address, so that one stored document serves all its addresses.
 _ADDRESS_PLACEHOLDER = "urn:mantra:here"
-_LISTED_STATES = frozenset(("published", "deprecated"))
-#: The most documents stored with a snapshot. One with 200 operations has about 400 KB.
-MAX_DOCUMENTS = 64
-
-_documents_lock = threading.Lock()
 
 
 def requested_document(query: str) -> str:
@@ -96,30 +90,14 @@ def base(environ: Environ) -> str:
 
 def document(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
     """Return the WSDL or schema of a service, with a placeholder as its address. Raises Fault if there is none."""
-    key, documents = ("soap", agency, service, kind), snapshot.documents
-    with _documents_lock:
-        if key in documents:
-            documents.move_to_end(key)
-            return documents[key]
-    content = build(snapshot, agency, service, kind)
-    with _documents_lock:
-        documents[key] = content
-        while len(documents) > MAX_DOCUMENTS:
-            documents.popitem(last=False)
-    return content
+    key = ("soap", agency, service, kind)
+    return documents.stored(snapshot, key, lambda: build(snapshot, agency, service, kind))
 
 
 def build(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
     """Return a newly written document. Raises Fault if the service has no listed operation."""
     row = snapshot.services.get((agency, service))
-    listed = sorted(
-        (
-            operation
-            for alias, operation in snapshot.operations.items()
-            if alias[:2] == (agency, service) and _is_listed(operation)
-        ),
-        key=lambda operation: operation.code,
-    )
+    listed = [each for each in documents.operations_of(snapshot, agency, service) if _is_declared(each)]
     if row is None or not listed:
         raise Fault(faults.OPERATION_UNKNOWN)
     namespace = xml_names.namespace(agency, service)
@@ -130,9 +108,9 @@ def build(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
     return utf8(_DECLARATION + _definitions(row, namespace, schema, listed, bindings))
 
 
-def _is_listed(operation: Operation) -> bool:
-    """Return True if a WSDL lists the operation. Pass-through operations have no parameters to declare."""
-    return operation.state in _LISTED_STATES and (operation.plan is None or not operation.plan.pass_through)
+def _is_declared(operation: Operation) -> bool:
+    """Return True if a WSDL declares the operation. Pass-through operations have no parameters to declare."""
+    return operation.plan is None or not operation.plan.pass_through
 
 
 # ------------------------------------------------------------------------------------ the WSDL

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import re._parser as regex_parser  # type: ignore[import-not-found]  # the only parser with re's own reading of a pattern
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from mantra.gateway import xml_names
+from mantra.gateway import patterns, xml_names
 from mantra.gateway.formats.markup import attribute, escape
 from mantra.gateway.formats.soap import XSD_TYPES
+from mantra.gateway.parameters import paging
 from registry.parameter_values import MAX_TEXT, InvalidValue
 from registry.snapshot.types import Field, Operation, Parameter
 
@@ -95,9 +94,9 @@ def _elements(operation: Operation) -> str:
     """Return the elements of a request and its response, and the type of a row."""
     row = f"{xml_names.operation(operation.code)}Row"
     request = [_parameter(parameter) for parameter in operation.parameters]
-    pages = operation.plan is not None and operation.plan.page_size
+    pages = operation.plan.page_size if operation.plan is not None else 0
     if pages:
-        request += [_plain(name, "xs:positiveInteger", minOccurs="0", nillable="true") for name in ("page", "per_page")]
+        request += [_plain(name, "xs:positiveInteger", minOccurs="0", nillable="true") for name in paging(pages)]
     response = [_plain("status", "xs:int"), _plain("code", "xs:int"), _plain("message", "xs:string")]
     types = ""
     if operation.kind != "data":  # its upstream decides the content
@@ -144,7 +143,6 @@ def _field(field: Field) -> str:
 
 
 def _parameter(parameter: Parameter) -> str:
-    required = parameter.required and parameter.default is None
     default = "" if parameter.default is None else f"Nilai baku: {_written(parameter.default)}."
     notes = annotation(parameter.description, _NOTES.get(parameter.type, ""), default)
     base = _PARAMETER_TYPES[parameter.type]
@@ -155,8 +153,8 @@ def _parameter(parameter: Parameter) -> str:
         *(child for child in (notes, restricted) if child),
         name=xml_names.element(parameter.name),
         type_=None if facets else base,
-        minOccurs=None if required else "0",
-        nillable=None if required else "true",
+        minOccurs=None if parameter.must_be_given else "0",
+        nillable=None if parameter.must_be_given else "true",
     )
 
 
@@ -169,16 +167,18 @@ def _facets(parameter: Parameter) -> list[str]:
     if kind == "boolean":
         return []
     facets = []
-    pattern = translated(parser.pattern) if parser.pattern is not None and kind not in ("nik", "npwp") else None
+    pattern = None
+    if parser.pattern is not None and kind not in ("nik", "npwp"):
+        pattern = patterns.translated(parser.pattern, patterns.XSD)
     if pattern is not None:
         facets.append(tag("xs:pattern", value=pattern))
     facets += [tag("xs:enumeration", value=value) for value in _choices(parameter)]
     if kind in ("text", "choice"):
-        longest = min(limit for limit in (parser.max, parser.max_matched or None, MAX_TEXT) if limit is not None)
+        longest = parser.longest
         if parser.min is not None and 0 <= parser.min <= longest:
             facets.append(tag("xs:minLength", value=str(parser.min)))
         if longest < MAX_TEXT:
-            facets.append(tag("xs:maxLength", value=str(max(longest, 0))))
+            facets.append(tag("xs:maxLength", value=str(longest)))
     elif _in_order(parser.min, parser.max):
         facets += [tag("xs:minInclusive", value=_written(parser.min))] if parser.min is not None else []
         facets += [tag("xs:maxInclusive", value=_written(parser.max))] if parser.max is not None else []
@@ -209,84 +209,3 @@ def _written(value: Any) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-#: Characters with a special meaning in an XSD pattern, in brackets or outside.
-_SPECIAL = frozenset("\\|.?*+(){}[]^-$")
-_CATEGORIES = {"CATEGORY_DIGIT": r"\d", "CATEGORY_NOT_DIGIT": r"\D"}
-
-
-class _NotExpressible(Exception):
-    """A pattern that XSD cannot express, or would read differently."""
-
-
-def translated(pattern: re.Pattern[str]) -> str | None:
-    r"""Return a pattern in XSD's language, None if it would not mean the same (\w and \s do not)."""
-    if pattern.flags & ~re.UNICODE:
-        return None
-    parsed = list(regex_parser.parse(pattern.pattern))
-    # XSD matches the whole value anyway.
-    if parsed and _is_anchor(parsed[0], ("AT_BEGINNING", "AT_BEGINNING_STRING")):
-        parsed = parsed[1:]
-    if parsed and _is_anchor(parsed[-1], ("AT_END", "AT_END_STRING")):
-        parsed = parsed[:-1]
-    try:
-        return _sequence(parsed)
-    except _NotExpressible:
-        return None
-
-
-def _is_anchor(node: Any, which: tuple[str, ...]) -> bool:
-    return str(node[0]) == "AT" and str(node[1]) in which
-
-
-def _sequence(nodes: Iterable[Any]) -> str:
-    return "".join(_atom(str(name), value) for name, value in nodes)
-
-
-def _atom(name: str, value: Any) -> str:
-    if name == "LITERAL":
-        return _letter(value)
-    if name == "NOT_LITERAL":
-        return f"[^{_letter(value)}]"
-    if name == "ANY":
-        return r"[^\n]"
-    if name == "IN":
-        return _class(value)
-    if name == "SUBPATTERN" and not value[1] and not value[2]:
-        return f"({_sequence(value[3])})"
-    if name == "BRANCH":
-        return f"({'|'.join(_sequence(branch) for branch in value[1])})"
-    if name in ("MAX_REPEAT", "MIN_REPEAT"):
-        minimum, maximum, body = value
-        bounds = f"{{{minimum},}}" if maximum == regex_parser.MAXREPEAT else f"{{{minimum},{maximum}}}"
-        return f"({_sequence(body)}){bounds}"
-    raise _NotExpressible
-
-
-def _class(members: list[tuple[Any, Any]]) -> str:
-    """Return a set of characters in brackets."""
-    content = ""
-    for kind, value in members:
-        name = str(kind)
-        if name == "NEGATE":
-            content += "^"
-        elif name == "LITERAL":
-            content += _letter(value)
-        elif name == "RANGE":
-            content += f"{_letter(value[0])}-{_letter(value[1])}"
-        elif name == "CATEGORY" and str(value) in _CATEGORIES:
-            content += _CATEGORIES[str(value)]
-        else:
-            raise _NotExpressible
-    return f"[{content}]"
-
-
-def _letter(number: int) -> str:
-    letter = chr(number)
-    if letter in "\n\r\t":
-        return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}[letter]
-    if number < 32 or 0xD800 <= number < 0xE000 or number in (0xFFFE, 0xFFFF):
-        raise _NotExpressible
-    # XSD has no escape for $, which is an ordinary character there.
-    return f"\\{letter}" if letter in _SPECIAL and letter != "$" else letter

@@ -1,0 +1,161 @@
+"""The documents and the page of contracts, each for its reader: what the reader does not find is not there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.translation import get_language
+from django.views.decorators.http import require_safe
+
+from mantra.catalogue.reader import Reader, reader_of
+from mantra.contracts import openapi, postman, upstream
+from mantra.contracts.openapi import Readable
+from mantra.contracts.upstream import Alias
+from mantra.gateway import documents
+from mantra.gateway.protocols.soap import wsdl
+from proxyservices.models import ProxyOperation
+from registry import models
+from registry.models import names
+from registry.snapshot import holder
+from registry.snapshot.types import Operation, Snapshot
+
+#: What the page with Swagger UI may load: its own scripts and styles. Its requests go to the bus.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'{bus}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+Write = Callable[[models.Service, list[Readable], str], bytes]
+
+
+@require_safe
+def service_openapi(request: HttpRequest, agency: str, service: str) -> HttpResponse:
+    """The OpenAPI document of a service."""
+    return _of_service(request, agency, service, openapi.service_document)
+
+
+@require_safe
+def service_postman(request: HttpRequest, agency: str, service: str) -> HttpResponse:
+    """The Postman collection of a service."""
+    response = _of_service(request, agency, service, postman.collection)
+    response["Content-Disposition"] = f'attachment; filename="{service}.postman_collection.json"'
+    return response
+
+
+@require_safe
+def operation_openapi(request: HttpRequest, agency: str, service: str, operation: str) -> HttpResponse:
+    """The OpenAPI document of an operation; of one that is passed through, that of its upstream if it is stored."""
+    reader = reader_of(request)
+    row = reader.operation(agency, service, operation)
+    found = _snapshot().operation(agency, service, operation)
+    if found is None or found.id != row.pk:
+        raise Http404
+    base = wsdl.base(request.META)
+    if openapi.is_as_is(found) and (stored := _stored(request, row, found, base)) is not None:
+        return _json(request, stored)
+    readable = _readable(request, found, {field.name for field in reader.fields(row)})
+    return _json(request, openapi.operation_document(row.service, readable, base))
+
+
+@require_safe
+def docs(request: HttpRequest, agency: str, service: str) -> HttpResponse:
+    """The page that shows a service's document, and calls its operations with the key that its user types in."""
+    row = reader_of(request).service(agency, service)
+    response = render(request, "catalogue/contract_docs.html", {"service": row, "query": _application(request)})
+    response["Content-Security-Policy"] = _POLICY.format(bus=f" {settings.BASE_URL}" if settings.BASE_URL else "")
+    return response
+
+
+# --------------------------------------------------------------------------------------- documents
+
+
+def _of_service(request: HttpRequest, agency: str, service: str, write: Write) -> HttpResponse:
+    """Return a document of a service. It is stored with the snapshot, once for all who read the same."""
+    reader, snapshot, base = reader_of(request), _snapshot(), wsdl.base(request.META)
+    row = reader.service(agency, service)
+    columns = _readable_columns(reader, row)
+    key = (write.__name__, row.pk, base, get_language(), _application(request), frozenset(columns.items()))
+
+    def build() -> bytes:
+        found = [each for each in documents.operations_of(snapshot, agency, service) if each.id in columns]
+        return write(row, [_readable(request, each, columns[each.id]) for each in found], base)
+
+    return _json(request, documents.stored(snapshot, key, build))
+
+
+def _readable_columns(reader: Reader, service: models.Service) -> dict[int, frozenset[str] | None]:
+    """Return the operations that a reader finds in a service by their ids, with the granted columns (None: all)."""
+    found = list(reader.operations().filter(service=service).only("pk"))
+    grants = reader.grants(found)
+    granted = {pk: frozenset(names(grant.fields)) for pk, grant in grants.items() if grant.fields}
+    return {each.pk: granted.get(each.pk) for each in found}
+
+
+def _readable(request: HttpRequest, operation: Operation, columns: Any) -> Readable:
+    address = reverse("contract_operation", args=(operation.agency, operation.service, operation.code))
+    fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
+    base = wsdl.base(request.META)
+    # A plan has an upstream's WSDL only, no other document.
+    described = openapi.is_as_is(operation) and getattr(operation.plan, "description", None) is not None
+    own_wsdl = f"{base}{openapi.address(operation)}?wsdl" if described else ""
+    return Readable(operation, fields, f"{base}{address}{_application(request)}", own_wsdl)
+
+
+def _application(request: HttpRequest) -> str:
+    """Return the query that chooses the reader's application, "" without one."""
+    chosen = request.GET.get("application", "")
+    return "?" + request.GET.urlencode() if set(request.GET) == {"application"} and len(chosen) < 200 else ""
+
+
+def _snapshot() -> Snapshot:
+    """Return the current snapshot. Raises Http404 while there is none: the bus serves no call either."""
+    snapshot = holder.current()
+    if snapshot is None:
+        raise Http404
+    return snapshot
+
+
+def _json(request: HttpRequest, content: bytes) -> HttpResponse:
+    """Return a document, or 304 if the reader's tools have it already."""
+    etag = f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
+    response = get_conditional_response(request, etag, response=HttpResponse(content, "application/json"))
+    assert response is not None
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    patch_vary_headers(response, ("Cookie",))
+    return response  # type: ignore[return-value]
+
+
+# ----------------------------------------------------------------------------- what an upstream says
+
+
+def _stored(request: HttpRequest, row: ProxyOperation, operation: Operation, base: str) -> bytes | None:
+    """Return the upstream's stored document, the main one or ?document=number; None if there is none."""
+    rows = list(row.descriptions.all())
+    chosen = upstream.main_document(rows)
+    if "document" in request.GET:
+        chosen = next((each for each in rows if str(each.pk) == request.GET["document"]), None)
+        if chosen is None:
+            raise Http404
+    if chosen is None:
+        return None
+    return upstream.document(rows, chosen, _alias(row, operation, base))
+
+
+def _alias(row: ProxyOperation, operation: Operation, base: str) -> Alias:
+    servers = row.backend.servers.filter(active=True) if row.backend is not None else ()
+    below = row.path.partition("?")[0].rstrip("/")
+    return Alias(
+        url=base + openapi.address(operation),
+        bases=[server.url.partition("?")[0].rstrip("/") + below for server in servers],
+        keyed=not operation.open,
+        forwards_credentials=row.forward_credentials,
+        documents=base + reverse("contract_operation", args=(operation.agency, operation.service, operation.code)),
+    )
