@@ -105,7 +105,6 @@ INDONESIAN_ALONE = {
     r"galat": "kesalahan",
     r"basis data": "database",
     r"kuki": "cookie",
-    r"subjek(?! data)": "orang yang dicari",
     r"bidang": "isian, kolom",
     r"tampilan \(view\)": "view",
     r"menyunting|mengedit": "mengubah",
@@ -123,6 +122,8 @@ INDONESIAN_ALONE = {
 ALLOWED = (
     "Record picture",  # a message of the admin's theme, not ours to word
     "Government Service Bus",
+    "penyedia (provider)",  # the words of a fault's party
+    "administrator server (bus)",
 )
 # fmt: on
 
