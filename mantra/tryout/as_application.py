@@ -110,7 +110,7 @@ def _limited(
             return _download(tried, request.user.pk)
         exchange.read(tried)
     finally:
-        if tried is None or tried.last:  # a download goes on
+        if tried is None or tried.last:  # the download goes on
             limits.release(request.user.pk)
     return _result(request, row, form, tried)
 
@@ -138,20 +138,29 @@ def _request(request: HttpRequest, plan: types.Operation, form: CallerForm) -> w
 
 def _download(tried: Exchange, user_id: int) -> StreamingHttpResponse:
     """Return the whole body as a file."""
-
-    def chunks() -> Iterator[bytes]:
-        try:
-            yield from exchange.chunks_of(tried)
-        finally:
-            limits.release(user_id)
-
     assert tried.trial.call is not None
-    response = StreamingHttpResponse(chunks(), content_type="application/octet-stream")
+    response = StreamingHttpResponse(_Body(tried, user_id), content_type="application/octet-stream")
     name = f"{tried.trial.call.code}-{tried.trial.call.request_id[:12]}.{_suffix(tried)}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "no-store"
     return response
+
+
+class _Body:
+    """The body of a trial on its way to a file. The trial ends when it is closed, also before its first byte."""
+
+    def __init__(self, tried: Exchange, user_id: int) -> None:
+        self._tried, self._user_id = tried, user_id
+        self._chunks = exchange.chunks_of(tried)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        self._chunks.close()
+        self._tried.close()  # a generator that has not begun runs nothing when it is closed
+        limits.release(self._user_id)
 
 
 #: Media type → the ending of a file's name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from mantra.gateway.http import Response, header_fields, status_line
 from mantra.tryout.wire import WireRequest
 from registry.calls import Trial
-from registry.results import Fault
 
 log = logging.getLogger("mantra.tryout")
 
@@ -84,6 +83,12 @@ class Exchange:
         writing = Step(STEPS["first"], (self.first - begun[-1]) * 1000, ended=self.trial.fault is not None)
         return [*found, writing, Step(STEPS["last"], (self.last - self.first) * 1000)]
 
+    def close(self) -> None:
+        """End the response, if it has not ended."""
+        if not isinstance(self.response.body, bytes):
+            self.response.body.close()
+        self.last = self.last or time.perf_counter()
+
     @property
     def milliseconds(self) -> float:
         assert self.trial.call is not None
@@ -104,7 +109,7 @@ def read(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def chunks_of(exchange: Exchange) -> Iterator[bytes]:
+def chunks_of(exchange: Exchange) -> Generator[bytes]:
     """Yield the body of a response. It ends as aborted, and is recorded so, where it takes too long or fails."""
     body = exchange.response.body
     chunks: Iterable[bytes] = (body,) if isinstance(body, bytes) else body
@@ -116,9 +121,8 @@ def chunks_of(exchange: Exchange) -> Iterator[bytes]:
             if time.monotonic() > deadline:
                 exchange.aborted = True
                 break
-    except Fault:
-        exchange.aborted = True  # the log and the call history have it (mantra/gateway/recording.py)
+    except Exception as error:  # the log and the call history have it (mantra/gateway/recording.py)
+        log.info("a trial was aborted: %s", type(error).__name__)
+        exchange.aborted = True
     finally:
-        if not isinstance(body, bytes):
-            body.close()
-        exchange.last = time.perf_counter()
+        exchange.close()

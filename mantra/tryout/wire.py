@@ -159,11 +159,10 @@ def _segments(operation: Operation, style: str, sent: Pairs) -> str:
     if style == "rest":
         query = "&".join(f"{quote(name, safe='')}={quote(quote(value, safe=''), safe='')}" for name, value in sent)
         return f"/{query}" if query else ""
-    if style == "restfullpar":
-        return "".join(f"/{quote(name, safe='')}/{quote(value, safe='')}" for name, value in sent)
-    given = dict(sent)
-    values = [quote(given.get(each.legacy_name or each.name, ""), safe="") for each in operation.parameters]
-    return "".join(f"/{value}" for value in values).rstrip("/")
+    given, names = dict(sent), [each.legacy_name or each.name for each in operation.parameters]
+    if style == "restfullpar":  # with a name that is not declared, its values would count by their places
+        return "".join(f"/{quote(name, safe='')}/{quote(given[name], safe='')}" for name in names if name in given)
+    return "".join(f"/{quote(given.get(name, ''), safe='')}" for name in names).rstrip("/")
 
 
 def _path(operation: Operation) -> str:

@@ -8,6 +8,7 @@ import pytest
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
@@ -21,6 +22,10 @@ VISITS: dict[tuple[str, str], tuple[str, ...]] = {
     ("desktop", "light"): (),
     ("phone", "dark"): ("color-contrast", "link-in-text-block", "scrollable-region-focusable"),
 }
+
+
+#: The request id of a call that was refused.
+REFUSED = "0" * 32
 
 
 def _name(model: type[Model], view: str) -> str:
@@ -52,6 +57,7 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     for view in ("live", "change-address"):
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("health_board")
+    yield reverse("why_refused") + f"?id={REFUSED}"
     yield reverse("server")
     yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
     operation = cast.operations["cari"]
@@ -82,6 +88,8 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
 def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServer) -> None:
     cast, marked = cast_module.assemble(), make_agency("zamrud")
     cast_module.call("/rest/prov/data/semua", accesskey=cast.key)
+    refused = {"protocol": "rest", "method": "GET", "outcome": 11005, "status": 403, "started_at": timezone.now()}
+    CallRecord.objects.create(request_id=REFUSED, agency="prov", consumer_agency="kons", application="app", **refused)
     user = person("pengurus", "Administrator")
     marked.token.user = user
     marked.token.save()

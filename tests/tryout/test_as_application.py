@@ -271,6 +271,10 @@ def test_a_large_response_is_shown_in_part_and_downloaded_whole(cast: Cast, requ
     assert re.fullmatch(r'attachment; filename="semua-[0-9a-f]{12}\.json"', response["Content-Disposition"])
     assert response["Cache-Control"] == "no-store"
     assert "Orang 5" in attempt(requester, "satu", {"id": "5"}).body  # the place is free again
+    left = requester.post(where("semua"), data)
+    left.close()  # before its first byte
+    assert "Orang 5" in attempt(requester, "satu", {"id": "5"}).body
+    assert [line["broken"] for line in recorded() if line.get("broken")] == [True]
     # What is refused is explained on the page.
     refused = requester.post(where("satu"), {**data, "p_id": "lima"})
     assert "11102" in refused.content.decode()
@@ -323,4 +327,5 @@ def test_without_a_script_it_is_a_page(cast: Cast, requester: Client) -> None:
     assert 'value="Unit 3"' in text
     assert re.search(r'id="try-result" role="status" aria-live="polite"', text)
     assert response["Cache-Control"] == "no-store"
-    assert f'href="{where("cari")}"' in requester.get("/catalog/prov/data/cari").content.decode()
+    catalogue = requester.get("/catalog/prov/data/cari").content.decode()
+    assert f'href="{where("cari")}?application=kons/app"' in catalogue
