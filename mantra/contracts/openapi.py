@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -40,12 +41,31 @@ class Readable:
     wsdl: str = ""
 
 
+def _no_components() -> Components:
+    return {"responses": {}, "schemas": {}, "parameters": {}}
+
+
 @dataclass(slots=True)
 class _Document:
     """An OpenAPI document while it is written."""
 
     paths: dict[str, Any] = field(default_factory=dict)
-    components: Components = field(default_factory=lambda: {"responses": {}, "schemas": {}, "parameters": {}})
+    components: Components = field(default_factory=_no_components)
+
+    def add(self, readable: Readable) -> int:
+        """Add an operation. Return the bytes by which the document grows."""
+        before = {part: len(members) for part, members in self.components.items()}
+        paths = _paths(readable, self.components)
+        self.paths |= paths
+        added = [
+            list(islice(reversed(members.items()), len(members) - before[part]))
+            for part, members in self.components.items()
+        ]
+        return len(orjson.dumps((paths, added)))
+
+    def refer(self, readable: Readable) -> None:
+        """Refer to the operation in its own document."""
+        self.paths |= {path: {"$ref": _pointer(readable.url, path)} for path in _addresses(readable.operation)}
 
     def finish(self, info: dict[str, Any], base: str, more: dict[str, Any]) -> bytes:
         shared: dict[str, Any] = {
@@ -63,7 +83,7 @@ def operation_document(service: models.Service, readable: Readable, base: str) -
     """Return the document of one operation. ``base`` is the URL of the bus."""
     operation = readable.operation
     document = _Document()
-    document.paths = _paths(readable, document.components)
+    document.add(readable)
     info = _info(service, operation.title or operation.code, operation.description, str(operation.revision))
     more = {"externalDocs": {"url": readable.wsdl, "description": _("The upstream's WSDL.")}} if readable.wsdl else {}
     return document.finish(info, base, more)
@@ -74,11 +94,9 @@ def service_document(service: models.Service, listed: Sequence[Readable], base: 
     document, size = _Document(), 0
     for readable in listed:
         if size < MAX_BYTES:
-            paths = _paths(readable, document.components)
-            size += len(orjson.dumps(paths))
+            size += document.add(readable)
         else:
-            paths = {path: {"$ref": _pointer(readable.url, path)} for path in _addresses(readable.operation)}
-        document.paths |= paths
+            document.refer(readable)
     revision = sum(readable.operation.revision for readable in listed)
     more = {"externalDocs": {"url": f"{base}/soap/{_path(service)}?wsdl", "description": _("SOAP: the WSDL.")}}
     return document.finish(_info(service, service.title, service.description, str(revision)), base, more)

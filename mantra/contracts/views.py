@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -57,20 +58,49 @@ def operation_openapi(request: HttpRequest, agency: str, service: str, operation
     found = _snapshot().operation(agency, service, operation)
     if found is None or found.id != row.pk:
         raise Http404
-    base = wsdl.base(request.META)
-    if openapi.is_as_is(found) and (stored := _stored(request, row, found, base)) is not None:
+    place = _Place.of(request, reader)
+    if openapi.is_as_is(found) and (stored := _stored(request, row, found, place)) is not None:
         return _json(request, stored)
-    readable = _readable(request, found, {field.name for field in reader.fields(row)})
-    return _json(request, openapi.operation_document(row.service, readable, base))
+    readable = place.readable(found, {field.name for field in reader.fields(row)})
+    return _json(request, openapi.operation_document(row.service, readable, place.base))
 
 
 @require_safe
 def docs(request: HttpRequest, agency: str, service: str) -> HttpResponse:
     """The page that shows a service's document, and calls its operations with the key that its user types in."""
-    row = reader_of(request).service(agency, service)
-    response = render(request, "catalogue/contract_docs.html", {"service": row, "query": _application(request)})
+    reader = reader_of(request)
+    context = {"service": reader.service(agency, service), "query": _Place.of(request, reader).query}
+    response = render(request, "catalogue/contract_docs.html", context)
     response["Content-Security-Policy"] = _POLICY.format(bus=f" {settings.BASE_URL}" if settings.BASE_URL else "")
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a reader finds documents: the URL of the bus, and the query with which an application was chosen."""
+
+    base: str
+    query: str
+
+    @classmethod
+    def of(cls, request: HttpRequest, reader: Reader) -> _Place:
+        chosen, query = reader.application, ""
+        if chosen is not None and "application" in request.GET:
+            query = "?" + urlencode({"application": f"{chosen.agency.code}/{chosen.code}"}, safe="/")
+        return cls(wsdl.base(request.META), query)
+
+    def document(self, operation: Operation) -> str:
+        """Return the URL of an operation's own document, without the query."""
+        names = operation.agency, operation.service, operation.code
+        return self.base + reverse("contract_operation", args=names)
+
+    def readable(self, operation: Operation, columns: Collection[str] | None) -> Readable:
+        """Return an operation with these columns only; None: with all."""
+        fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
+        # A plan has an upstream's WSDL only, no other document.
+        described = openapi.is_as_is(operation) and getattr(operation.plan, "description", None) is not None
+        own_wsdl = f"{self.base}{openapi.address(operation)}?wsdl" if described else ""
+        return Readable(operation, fields, self.document(operation) + self.query, own_wsdl)
 
 
 # --------------------------------------------------------------------------------------- documents
@@ -78,14 +108,15 @@ def docs(request: HttpRequest, agency: str, service: str) -> HttpResponse:
 
 def _of_service(request: HttpRequest, agency: str, service: str, write: Write) -> HttpResponse:
     """Return a document of a service. It is stored with the snapshot, once for all who read the same."""
-    reader, snapshot, base = reader_of(request), _snapshot(), wsdl.base(request.META)
-    row = reader.service(agency, service)
+    reader, snapshot = reader_of(request), _snapshot()
+    row, place = reader.service(agency, service), _Place.of(request, reader)
     columns = _readable_columns(reader, row)
-    key = (write.__name__, row.pk, base, get_language(), _application(request), frozenset(columns.items()))
+    texts = row.title, row.description, row.contact
+    key = (write.__name__, row.pk, texts, place, get_language(), frozenset(columns.items()))
 
     def build() -> bytes:
         found = [each for each in documents.operations_of(snapshot, agency, service) if each.id in columns]
-        return write(row, [_readable(request, each, columns[each.id]) for each in found], base)
+        return write(row, [place.readable(each, columns[each.id]) for each in found], place.base)
 
     return _json(request, documents.stored(snapshot, key, build))
 
@@ -96,22 +127,6 @@ def _readable_columns(reader: Reader, service: models.Service) -> dict[int, froz
     grants = reader.grants(found)
     granted = {pk: frozenset(names(grant.fields)) for pk, grant in grants.items() if grant.fields}
     return {each.pk: granted.get(each.pk) for each in found}
-
-
-def _readable(request: HttpRequest, operation: Operation, columns: Any) -> Readable:
-    address = reverse("contract_operation", args=(operation.agency, operation.service, operation.code))
-    fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
-    base = wsdl.base(request.META)
-    # A plan has an upstream's WSDL only, no other document.
-    described = openapi.is_as_is(operation) and getattr(operation.plan, "description", None) is not None
-    own_wsdl = f"{base}{openapi.address(operation)}?wsdl" if described else ""
-    return Readable(operation, fields, f"{base}{address}{_application(request)}", own_wsdl)
-
-
-def _application(request: HttpRequest) -> str:
-    """Return the query that chooses the reader's application, "" without one."""
-    chosen = request.GET.get("application", "")
-    return "?" + request.GET.urlencode() if set(request.GET) == {"application"} and len(chosen) < 200 else ""
 
 
 def _snapshot() -> Snapshot:
@@ -136,7 +151,7 @@ def _json(request: HttpRequest, content: bytes) -> HttpResponse:
 # ----------------------------------------------------------------------------- what an upstream says
 
 
-def _stored(request: HttpRequest, row: ProxyOperation, operation: Operation, base: str) -> bytes | None:
+def _stored(request: HttpRequest, row: ProxyOperation, operation: Operation, place: _Place) -> bytes | None:
     """Return the upstream's stored document, the main one or ?document=number; None if there is none."""
     rows = list(row.descriptions.all())
     chosen = upstream.main_document(rows)
@@ -146,16 +161,16 @@ def _stored(request: HttpRequest, row: ProxyOperation, operation: Operation, bas
             raise Http404
     if chosen is None:
         return None
-    return upstream.document(rows, chosen, _alias(row, operation, base))
+    return upstream.document(rows, chosen, _alias(row, operation, place))
 
 
-def _alias(row: ProxyOperation, operation: Operation, base: str) -> Alias:
+def _alias(row: ProxyOperation, operation: Operation, place: _Place) -> Alias:
     servers = row.backend.servers.filter(active=True) if row.backend is not None else ()
     below = row.path.partition("?")[0].rstrip("/")
     return Alias(
-        url=base + openapi.address(operation),
+        url=place.base + openapi.address(operation),
         bases=[server.url.partition("?")[0].rstrip("/") + below for server in servers],
         keyed=not operation.open,
         forwards_credentials=row.forward_credentials,
-        documents=base + reverse("contract_operation", args=(operation.agency, operation.service, operation.code)),
+        documents=place.document(operation),
     )
