@@ -1,13 +1,13 @@
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from mantra import health_board
+from mantra.catalogue import views as catalogue_views
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", catalogue_views.start_page),
     path("admin/try/<int:operation_id>/", admin.site.admin_view(views.try_operation), name="try_operation"),
     path(
         "admin/explain/<int:operation_id>/",

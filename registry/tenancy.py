@@ -52,6 +52,7 @@ SCOPES: dict[str, Scope] = {
     "registry.field": _both("operation__service__agency"),
     "registry.operationversion": _both("operation__service__agency"),
     "registry.versiontext": _both("operation__service__agency"),
+    "registry.sampleresponse": _both("operation__service__agency"),
     "registry.publishrequest": _both("operation__service__agency"),
     "dataservices.datasource": _both("agency"),
     "proxyservices.backend": _both("agency"),

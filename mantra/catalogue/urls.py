@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.index, name="catalogue"),
     path("<str:agency>/", views.agency_page, name="catalogue_agency"),
     path("<str:agency>/<str:service>/", views.service_page, name="catalogue_service"),
+    path("<str:agency>/<str:service>/<str:operation>/sample/remove", views.remove_sample, name="remove_sample"),
     path(
         "<str:agency>/<str:service>/<str:operation>/try", as_application.try_as_application, name="try_as_application"
     ),

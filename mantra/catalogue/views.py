@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
 
-from mantra.catalogue import search
+from mantra.catalogue import details, search
 from mantra.catalogue.reader import Reader, reader_of
 from mantra.catalogue.search import SearchForm
+from registry import sample_responses
 from registry.admin.numbers import number_of
 from registry.models import Agency, Operation, Service
 
 #: Agencies on the first page; the search finds the others.
 MOST_AGENCIES = 200
+
+
+@require_safe
+def start_page(request: HttpRequest) -> HttpResponse:
+    """Lead people who are signed in to their work, and all others to the catalogue, where they can sign in."""
+    return redirect("admin:index" if request.user.is_authenticated else "catalogue")
 
 
 @require_safe
@@ -95,11 +105,17 @@ def operation_page(request: HttpRequest, agency: str, service: str, operation: s
     """An operation: what it is for, what it takes and what it returns."""
     reader = reader_of(request)
     row = reader.operation(agency, service, operation)
-    context = {
-        "reader": reader,
-        "operation": row,
-        "parameters": list(row.parameters.all()),
-        "fields": reader.fields(row),
-        "grant": reader.grant(row),
-    }
-    return render(request, "catalogue/operation.html", context)
+    context = details.context_of(request, reader, row)
+    return render(request, "catalogue/operation.html", {**context, "tags": tags_of(row.service)})
+
+
+@require_POST
+def remove_sample(request: HttpRequest, agency: str, service: str, operation: str) -> HttpResponse:
+    """Remove the sample response of an operation, for those who may change the operation."""
+    reader = reader_of(request)
+    row = reader.operation(agency, service, operation)
+    if not details.may_change(reader, row):
+        raise PermissionDenied
+    if sample_responses.remove(row):
+        messages.success(request, _("The sample response was removed."))
+    return redirect(details.own_address(row))

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from dataservices.connection_test import advise
@@ -23,7 +23,7 @@ from mantra.tryout.forms import TryForm, writes
 from mantra.tryout.howto import call_instructions
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from proxyservices.models import ProxyOperation
-from registry import versions
+from registry import sample_responses, versions
 from registry.calls import Call, request_id
 from registry.client_ip import client_ip
 from registry.models import Operation
@@ -78,6 +78,17 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
         "words": fault.details.get("words", "") if fault else "",
         "milliseconds": round((time.perf_counter() - call.started_monotonic) * 1000),
     }
+
+
+def keep_sample(operation: Operation, result: dict[str, Any]) -> dict[str, str]:
+    """Store a result as the sample response that the catalogue shows, masked. Return what it is, or why it is none."""
+    if result["fault"] is not None or operation.draft_of is not None or writes(operation):
+        return {"error": gettext("There is no response that can be a sample.")}
+    try:
+        sample_responses.save(operation, result["shown"].json)
+    except ValidationError as error:
+        return {"error": " ".join(error.messages)}
+    return {"content": sample_responses.shown(operation)}
 
 
 def prepared(operation: Operation) -> PreparedOperation | None:
@@ -154,6 +165,9 @@ def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
             context["unconfirmed"] = True
         else:
             context |= run(operation, form.pairs(), request)
+            if request.POST.get("sample"):
+                context["sample"] = keep_sample(operation, context)
+    context["may_keep"] = operation.draft_of is None and not context["writes"]
     context["form"] = form
     if request.headers.get("HX-Request"):
         template = "mantra/try_result.html" if posted else "mantra/try_form.html"

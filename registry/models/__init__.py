@@ -12,7 +12,7 @@ from registry.models.base import (
     validate_networks,
     validate_quota,
 )
-from registry.models.catalogue import OperationDay
+from registry.models.catalogue import OperationDay, SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
@@ -61,6 +61,7 @@ __all__ = [
     "RequestStep",
     "RequestedOperation",
     "SampleRequest",
+    "SampleResponse",
     "Service",
     "SnapshotVersion",
     "User",

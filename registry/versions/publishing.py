@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from registry import sample_responses
 from registry.models import Operation, OperationVersion, SnapshotVersion, User, VersionText
 from registry.notifications import changes
 from registry.versions import comparison
@@ -256,6 +257,7 @@ def _accept(change: Change) -> OperationVersion:
     )  # fmt: skip
     operation.revision = number
     operation.save()
+    sample_responses.mask_again(operation)
     if change.user is not None:
         text = _log_text(version, change)
         LogEntry.objects.log_actions(change.user.pk, [operation], CHANGE, change_message=text, single_object=True)

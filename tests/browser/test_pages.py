@@ -59,6 +59,10 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("health_board")
     yield reverse("why_refused") + f"?id={REFUSED}"
     yield reverse("server")
+    yield reverse("catalogue") + "?q=data&format=csv"
+    yield reverse("catalogue_agency", args=("prov",))
+    yield reverse("catalogue_service", args=("prov", "data"))
+    yield reverse("catalogue_operation", args=("prov", "data", "cari"))
     yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
     operation = cast.operations["cari"]
     yield reverse("try_operation", args=(operation.pk,))

@@ -1,0 +1,215 @@
+"""What the page of an operation shows. Nothing of it tells where the data comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from dataservices.models import DataOperation
+from mantra.catalogue.formats import NAMES, formats_of
+from mantra.catalogue.reader import Reader
+from mantra.tryout.forms import sample_value
+from mantra.tryout.howto import call_instructions, is_pass_through
+from registry import sample_responses, statistics, tenancy
+from registry.admin.quota_form import PERIODS, pairs
+from registry.models import Field, Grant, Operation, Parameter, User, names
+
+#: Notes about versions, and grants of one's agency, that the page lists.
+MOST_NOTES, MOST_GRANTS = 20, 50
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterLine:
+    """A parameter with an example of its value, and in words what is accepted."""
+
+    parameter: Parameter
+    example: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A declared column. ``granted``: the reader's application gets it; None if it has no grant."""
+
+    field: Field
+    granted: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantLine:
+    """A grant of an application of the reader's agency, and how it stands today."""
+
+    grant: Grant
+    standing: str
+    quota: str
+
+
+def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str, Any]:
+    """Return the context of an operation's page."""
+    parameters, fields = list(operation.parameters.all()), list(operation.fields.all())
+    grants = list(_grants(reader, operation))
+    grant = _in_force(reader, grants)
+    formats = formats_of(operation, bool(fields))
+    return {
+        "reader": reader,
+        "operation": operation,
+        "service": operation.service,
+        "parameters": [_parameter_line(each) for each in parameters],
+        "columns": list(_columns(fields, grant)),
+        "passes": is_pass_through(operation),
+        "formats": [(name, NAMES[name]) for name in formats],
+        "calling": call_instructions(operation, parameters, request),
+        "limits": list(limits_of(operation)),
+        "grants": [_grant_line(each) for each in grants],
+        "grant": grant,
+        "notes": _notes(operation),
+        "sample": sample_responses.shown(operation),
+        "usage": statistics.usage(operation.pk),
+        **_for_its_people(reader, operation),
+    }
+
+
+# -------------------------------------------------------------------------- parameters and columns
+
+
+def _parameter_line(parameter: Parameter) -> ParameterLine:
+    return ParameterLine(parameter, sample_value(parameter), tuple(_rules(parameter)))
+
+
+def _rules(parameter: Parameter) -> Iterator[str]:
+    """Yield what a value must be, in words."""
+    choices = [line.strip() for line in parameter.choices.splitlines() if line.strip()]
+    if choices:
+        yield _("one of: %(choices)s") % {"choices": ", ".join(choices)}
+    if parameter.min:
+        yield _("at least %(bound)s") % {"bound": parameter.min}
+    if parameter.max:
+        yield _("at most %(bound)s") % {"bound": parameter.max}
+    if parameter.pattern:
+        yield _("of the pattern %(pattern)s") % {"pattern": parameter.pattern}
+    if parameter.default:
+        yield _("if absent: %(value)s") % {"value": parameter.default}
+
+
+def _columns(fields: list[Field], grant: Grant | None) -> Iterator[Column]:
+    allowed = set(names(grant.fields)) if grant is not None else set()
+    for field in fields:
+        granted = None if grant is None else not allowed or field.name in allowed
+        yield Column(field, granted)
+
+
+# ------------------------------------------------------------------------------------------ limits
+
+
+def limits_of(operation: Any) -> Iterator[str]:
+    """Yield the limits of an operation, as sentences."""
+    if isinstance(operation, DataOperation):
+        yield from _limits_of_data(operation)
+    else:
+        yield _("Requests and responses have at most %(size)s MB.") % {
+            "size": _number(operation.max_body_bytes / 1_000_000)
+        }
+    seconds = _number(operation.timeout_ms / 1000)
+    yield _("A call takes at most %(seconds)s seconds; then it ends with an error.") % {"seconds": seconds}
+    if operation.cache_seconds:
+        yield _("A response may be used again for %(seconds)s seconds (ETag).") % {
+            "seconds": _number(operation.cache_seconds)
+        }
+
+
+def _number(value: float) -> str:
+    """Return a number as the reader's language writes it, with a fraction only where there is one."""
+    return number_format(value, decimal_pos=0 if float(value).is_integer() else 1, force_grouping=True)
+
+
+def _limits_of_data(operation: DataOperation) -> Iterator[str]:
+    if operation.page_size:
+        yield _("A page has %(rows)s rows; the parameter page selects another one.") % {
+            "rows": _number(operation.page_size)
+        }
+    elif not operation.writes:
+        yield ngettext(
+            "A response has at most %(rows)s row.", "A response has at most %(rows)s rows.", operation.max_rows
+        ) % {"rows": _number(operation.max_rows)}
+
+
+# ------------------------------------------------------------------------------------------ grants
+
+
+def _grants(reader: Reader, operation: Operation) -> QuerySet[Grant]:
+    """Return the grants of the reader's own agency for an operation."""
+    if not isinstance(reader.user, User) or reader.user.agency_id is None:
+        return Grant.objects.none()
+    rows = Grant.objects.filter(operation=operation.pk, application__agency=reader.user.agency_id)
+    found: QuerySet[Grant] = rows.select_related("application__agency").order_by("application__code")[:MOST_GRANTS]
+    return found
+
+
+def _in_force(reader: Reader, grants: list[Grant]) -> Grant | None:
+    """Return the grant of the reader's application that is valid today."""
+    chosen = reader.application.pk if reader.application is not None else None
+    today = timezone.localdate()
+    return next((each for each in grants if each.application_id == chosen and _standing(each, today) == "valid"), None)
+
+
+def _standing(grant: Grant, day: date) -> str:
+    if grant.state != Grant.State.APPROVED:
+        return "revoked"
+    if grant.valid_from and day < grant.valid_from:
+        return "later"
+    return "ended" if grant.valid_until and day > grant.valid_until else "valid"
+
+
+def _grant_line(grant: Grant) -> GrantLine:
+    return GrantLine(grant, _standing(grant, timezone.localdate()), _quota(grant.quota))
+
+
+def _quota(quota: str) -> str:
+    """Return a quota in words, as it is stored where there are no words for it."""
+    return ", ".join(f"{_number(calls)} {PERIODS[period]}" for calls, period in pairs(quota) or []) or quota
+
+
+# ----------------------------------------------------------------------------------------- history
+
+
+def _notes(operation: Operation) -> list[Any]:
+    """Return the notes for callers about the newest versions: neither their reasons nor their authors."""
+    rows = operation.versions.exclude(change_note="").order_by("-number")
+    return list(rows.values("number", "published_at", "change_note")[:MOST_NOTES])
+
+
+# -------------------------------------------------------------------------------- for its own people
+
+
+def _for_its_people(reader: Reader, operation: Operation) -> dict[str, Any]:
+    """Return what those who may open an operation's own page see of it here."""
+    user, opts = reader.user, operation._meta
+    if not user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
+        return {}
+    own = isinstance(user, User) and user.agency_id == operation.service.agency_id
+    if not own and not tenancy.sees_all_agencies(user):
+        return {}
+    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(operation.pk,))
+    return {"own_page": address, "may_change": may_change(reader, operation)}
+
+
+def may_change(reader: Reader, operation: Operation) -> bool:
+    """Return True if the reader may change an operation, and so what the catalogue shows of it."""
+    label = f"{operation._meta.app_label}.change_{operation._meta.model_name}"
+    return reader.user.has_perm(label) and tenancy.may_change(reader.user, operation)
+
+
+def own_address(operation: Operation) -> str:
+    """Return the address of an operation's page in the catalogue."""
+    agency, service, code = operation.service.agency.code, operation.service.code, operation.code
+    return reverse("catalogue_operation", args=(agency, service, code))
