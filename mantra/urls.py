@@ -3,6 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from mantra import health_board
+from mantra.access_requests.views import request_access
 from mantra.home import server
 from mantra.tryout import answers, explain, views
 
@@ -19,6 +20,7 @@ urlpatterns = [
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/", admin.site.urls),
+    path("catalog/<str:agency>/<str:service>/<str:operation>/request", request_access, name="request_access"),
     path("catalog/", include("mantra.catalogue.urls")),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

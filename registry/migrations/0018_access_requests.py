@@ -13,7 +13,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0015_publish_requests'),
+        ('registry', '0017_notifications'),
     ]
 
     operations = [
