@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from mantra import health_board
+from mantra.access_requests.views import request_access
 from mantra.catalogue import views as catalogue_views
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views
@@ -22,6 +23,7 @@ urlpatterns = [
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.contracts.urls")),
+    path("catalog/<str:agency>/<str:service>/<str:operation>/request", request_access, name="request_access"),
     path("catalog/", include("mantra.catalogue.urls")),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -41,7 +41,7 @@ from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from mantra.api.parsers import JSONParser
 from proxyservices.models import Backend, ProxyOperation
-from registry import approvals, deletion, tenancy, versions
+from registry import approvals, deletion, requests, tenancy, versions
 from registry.locking import lock
 from registry.lookups import with_lookups
 from registry.models import (
@@ -49,6 +49,7 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
+    Event,
     Grant,
     Operation,
     OperationVersion,
@@ -678,6 +679,10 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
         "state": ("state", _text),
     }
 
+    def _save(self, serializer: Any) -> None:
+        super()._save(serializer)
+        requests.tell_of_grant(Event.GRANT_CHANGED, serializer.instance)
+
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
@@ -699,6 +704,7 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
 
     def _set_state(self, grant: Grant, state: str) -> Response:
         grant.set_state(state)
+        requests.tell_of_grant(Event.GRANT_REVOKED if state == Grant.State.REVOKED else Event.GRANT_CHANGED, grant)
         self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 

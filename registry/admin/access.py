@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from registry import tenancy
+from registry import requests, tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.quota_form import QuotaField, pairs
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import AccessKey, Application, CallRecord, Grant
+from registry.models import AccessKey, Application, CallRecord, Event, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
@@ -190,6 +190,7 @@ class GrantAdmin(ScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        requests.tell_of_grant(Event.GRANT_CHANGED, obj)
         for warning in obj.warnings:
             self.message_user(request, warning, messages.WARNING)
 
@@ -203,6 +204,7 @@ class GrantAdmin(ScopedAdmin):
 
     def _set_state(self, request: HttpRequest, grant: Grant, state: str) -> None:
         grant.set_state(state)
+        requests.tell_of_grant(Event.GRANT_REVOKED if state == Grant.State.REVOKED else Event.GRANT_CHANGED, grant)
         self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
 
     def _set_state_of_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:

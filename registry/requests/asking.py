@@ -12,10 +12,12 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, Validatio
 from django.db import transaction
 from django.utils.translation import gettext, ngettext
 
+from registry import catalogue
 from registry.models import (
     AccessRequest,
     AgreementFile,
     Application,
+    Event,
     Operation,
     RequestedOperation,
     SnapshotVersion,
@@ -23,6 +25,7 @@ from registry.models import (
     bounds,
 )
 from registry.requests.rights import may_ask
+from registry.requests.telling import tell_deciders
 from registry.requests.trail import (
     Item,
     Kind,
@@ -93,6 +96,7 @@ def submit(user: User, wanted: Wanted) -> AccessRequest:
     _check_number(wanted.application)
     _store(user, made, wanted)
     add_step(made, Kind.SUBMITTED, user)
+    tell_deciders(Event.REQUEST_SUBMITTED, made)
     return made
 
 
@@ -144,6 +148,9 @@ def _check_operations(user: User, wanted: Wanted) -> list[Operation]:
     if len(operations) > MAX_OPERATIONS:
         text = gettext("Choose at most %(most)d operations in one request.") % {"most": MAX_OPERATIONS}
         raise ValidationError({"operations": text})
+    found = catalogue.listed(user).filter(pk__in=[operation.pk for operation in operations]).count()
+    if found < len(operations):
+        raise ValidationError({"operations": gettext("There is no such operation.")})
     if len({operation.service_id for operation in operations}) > 1:
         raise ValidationError({"operations": gettext("Choose operations of one service.")})
     return operations
@@ -209,6 +216,7 @@ def revise(request: AccessRequest, user: User, wanted: Wanted, answer: str = "")
     _reopen(request)
     _store(user, request, wanted)
     add_step(request, Kind.ANSWER if returned else Kind.CHANGED, user, answer)
+    tell_deciders(Event.REQUEST_ANSWERED if returned else Event.REQUEST_SUBMITTED, request)
 
 
 @transaction.atomic
@@ -222,6 +230,7 @@ def answer(request: AccessRequest, user: User, text: str) -> None:
     _reopen(request)
     request.save()
     add_step(request, Kind.ANSWER, user, text)
+    tell_deciders(Event.REQUEST_ANSWERED, request)
 
 
 def _reopen(request: AccessRequest) -> None:
@@ -238,6 +247,7 @@ def _reopen(request: AccessRequest) -> None:
 def withdraw(request: AccessRequest, user: User) -> None:
     """Withdraw what is not decided yet. Raises PermissionDenied and Outdated."""
     request = _of_applicant(request, user)
+    tell_deciders(Event.REQUEST_WITHDRAWN, request)  # while it is known who they are
     close(request, Item.WITHDRAWN)
     add_step(request, Kind.WITHDRAWN, user)
 

@@ -13,9 +13,10 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
-from registry.models import AccessRequest, Grant, RequestedOperation, User, networks
+from registry.models import AccessRequest, Event, Grant, RequestedOperation, User, networks
 from registry.models.requests import choosable
 from registry.requests.rights import decidable, is_decider, second_person_required
+from registry.requests.telling import tell_applicant, tell_second_persons
 from registry.requests.terms import Terms, granted, proposed, requested, terms_of
 from registry.requests.trail import Item, Kind, Outdated, State, add_step, check_open, fresh, items_of, locked, settle
 
@@ -40,6 +41,7 @@ def ask_back(request: AccessRequest, user: User, question: str) -> None:
     request.set_expiry()
     request.save()
     add_step(request, Kind.QUESTION, user, question)
+    tell_applicant(Event.REQUEST_QUESTION, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,17 @@ def decide(request: AccessRequest, user: User, decisions: Mapping[int, Decision]
     for pk, decision in decisions.items():
         _decide_one(mine[pk], user, decision.terms, reason)
     settle(request)
+    _tell_outcome(request)
     return request
+
+
+def _tell_outcome(request: AccessRequest) -> None:
+    """Notify the applicant, once all of the request is decided."""
+    if request.state == State.REJECTED:
+        tell_applicant(Event.REQUEST_REJECTED, request)
+    elif request.state in (State.APPROVED, State.PARTLY):
+        days = [item.granted_until for item in request.items.all() if item.is_approved and item.granted_until]
+        tell_applicant(Event.REQUEST_APPROVED, request, min(days, default=None))
 
 
 def approve(request: AccessRequest, user: User, seen: Mapping[int, str], reason: str = "") -> AccessRequest:
@@ -109,6 +121,7 @@ def _decide_one(item: RequestedOperation, user: User, terms: Terms | None, reaso
         _set_granted(item, terms)
         _keep(item, Item.CONFIRMING, user)
         add_step(item.request, Kind.FIRST_APPROVAL, user, reason, item.operation.code)
+        tell_second_persons(item, user)
         return
     _set_granted(item, terms)
     item.grant = _grant(item, terms, user)

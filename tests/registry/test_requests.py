@@ -20,6 +20,7 @@ from registry.models import (
     CallRecord,
     Field,
     Grant,
+    Notification,
     Operation,
     RequestedOperation,
     User,
@@ -119,6 +120,10 @@ def test_it_works(cast: Cast, asker: User, provider: User, submit: Submit) -> No
     holder.refresh()
     assert cast.get("warga", "id=7", address="10.1.2.3").json()["data"] == [{"id": "7", "nama": "Orang 7"}]
     assert not requests.inbox(provider).exists()
+    events = Notification.objects.order_by("pk").values_list("event", "user__username", "context__agency")
+    assert list(events) == [
+        ("request_submitted", "penyedia", "Konsumen"), ("request_approved", "pemohon", "Penyedia"),
+    ]  # fmt: skip
     assert [step.kind for step in request.trail.all()] == ["submitted", "review", "approved"]
 
 
@@ -188,6 +193,10 @@ def test_wrong_values_are_refused_at_their_fields(submit: Submit, change: dict[s
 
 def test_operations_that_cannot_be_requested(cast: Cast, submit: Submit, warga: Operation, proxied: Operation) -> None:
     Operation.objects.filter(code="semua").update(state="retired")
+    Operation.objects.filter(code="satu").update(listing="hidden")
+    with pytest.raises(ValidationError) as refused:
+        submit(operations={Operation.objects.get(code="satu"): ()})
+    assert list(refused.value.message_dict) == ["operations"]
     for code, columns in [("semua", ()), ("terbuka", ()), ("warga", ()), ("warga", ("alamat",)), ("terusan", ("id",))]:
         with pytest.raises(ValidationError) as refused:
             submit(operations={Operation.objects.get(code=code): columns})

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import leader, processes
+from registry import leader, processes, requests
 from registry.journal import reader, shipping
 from registry.notifications.messenger import Messenger
 
@@ -89,6 +89,7 @@ class Command(BaseCommand):
                 shipping.ship()
                 if time.monotonic() - pruned > PRUNE_INTERVAL or not pruned:
                     shipping.prune()
+                    requests.expire()
                     pruned = time.monotonic()
                 failing = False
             except (DatabaseError, InterfaceError, OSError) as error:

@@ -1,0 +1,47 @@
+"""Who is notified of the steps of a request. Messages have names only: texts are on the request's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from registry.models import AccessRequest, Agency, Event, Grant, RequestedOperation, User
+from registry.notifications import notify
+from registry.notifications.recipients import members
+from registry.requests.rights import ASKING, deciders, second_persons
+from registry.requests.trail import items_of
+
+
+def tell_deciders(event: Event, request: AccessRequest) -> None:
+    """Notify those who may decide on the request."""
+    _tell(event, request, deciders(request), request.application.agency)
+
+
+def tell_second_persons(item: RequestedOperation, first: User) -> None:
+    """Notify those who may confirm what a first person has approved."""
+    _tell(Event.REQUEST_SUBMITTED, item.request, second_persons(item, first), item.request.application.agency)
+
+
+def tell_applicant(event: Event, request: AccessRequest, until: date | None = None) -> None:
+    """Notify those who request access for the applicant's agency."""
+    applicant = request.application.agency
+    _tell(event, request, members(applicant, ASKING), request.service.agency, until)
+
+
+def tell_of_grant(event: Event, grant: Grant) -> None:
+    """Notify the agency of a grant's application that the grant was changed or revoked without a request."""
+    people = members(grant.application.agency, ASKING)
+    agency, operation = grant.operation.service.agency, grant.operation
+    notify(event, people, about=grant, agency=str(agency), application=str(grant.application), operation=str(operation))
+
+
+def _tell(
+    event: Event, request: AccessRequest, people: Iterable[User], actor: Agency, until: date | None = None
+) -> None:
+    titles = [item.operation.title or item.operation.code for item in items_of(request)]
+    days = {"until": until} if until is not None else {}
+    names: dict[str, str | list[str] | int | date] = {
+        "agency": str(actor), "application": str(request.application), "number": request.pk, "operations": titles,
+        "service": request.service.title, **days,
+    }  # fmt: skip
+    notify(event, people, about=request, url="", **names)
