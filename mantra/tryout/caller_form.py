@@ -10,8 +10,8 @@ from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from mantra.client_code.example import is_pass_through
 from mantra.tryout.forms import TryForm, writes
-from mantra.tryout.howto import is_pass_through
 from mantra.tryout.wire import WAYS, Raw
 from proxyservices.address_change import samples
 from proxyservices.models import ProxyOperation

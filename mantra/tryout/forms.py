@@ -74,21 +74,3 @@ class TryForm(forms.Form):
 def writes(operation: Operation) -> bool:
     """Return True if the operation changes its source."""
     return bool(getattr(operation, "writes", False))
-
-
-#: An example value for each type.
-SAMPLES: dict[str, str] = {
-    Parameter.Type.INTEGER: "1",
-    Parameter.Type.DECIMAL: "1.5",
-    Parameter.Type.BOOLEAN: "true",
-    Parameter.Type.DATE: "2026-01-31",
-    Parameter.Type.DATETIME: "2026-01-31T08:00:00",
-    Parameter.Type.NIK: "3171234567890001",
-    Parameter.Type.NPWP: "012345678901234",
-}
-
-
-def sample_value(parameter: Parameter) -> str:
-    """Return an example for a parameter: its default, its first choice, its minimum, or a value of its type."""
-    first = next((line.strip() for line in parameter.choices.splitlines() if line.strip()), "")
-    return parameter.default or first or parameter.min or SAMPLES.get(parameter.type, gettext("value"))

@@ -16,17 +16,19 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices.connection_test import advise
 from dataservices.models import DataOperation
+from mantra.client_code.example import base_url, example_of
+from mantra.client_code.languages import codes
+from mantra.gateway.formats import FORMATS
 from mantra.gateway.protocols.soap.request import sample_envelope
 from mantra.gateway.recording import internal_fault
 from mantra.gateway.serve import serve
 from mantra.tryout.forms import TryForm, writes
-from mantra.tryout.howto import call_instructions
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from proxyservices.models import ProxyOperation
 from registry import sample_responses, versions
 from registry.calls import Call, request_id
 from registry.client_ip import client_ip
-from registry.models import Operation
+from registry.models import Operation, Parameter
 from registry.results import Fault
 from registry.snapshot.parts import operation as prepared_operation
 from registry.snapshot.types import Operation as PreparedOperation
@@ -145,6 +147,12 @@ def choices(request: HttpRequest, operation_id: int, operation: Operation) -> di
     }
 
 
+def calling(operation: Operation, parameters: list[Parameter], request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the instructions for callers."""
+    example = example_of(operation, parameters, list(operation.fields.all()), base_url(request))
+    return {"example": example, "codes": codes(example), "suffixes": [f".{name}" for name in FORMATS]}
+
+
 def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Return the form (GET), or the result of a run (POST). For htmx only that part of the page."""
     operation = operation_or_404(request, operation_id)
@@ -156,7 +164,7 @@ def try_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     posted = request.method == "POST"
     parameters = list(operation.parameters.all())
     form = TryForm(operation, parameters, request.POST if posted else None)
-    context["calling"] = call_instructions(operation, parameters, request)
+    context["calling"] = calling(operation, parameters, request)
     if posted:
         if not context["allowed"]:
             raise PermissionDenied

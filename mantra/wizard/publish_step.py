@@ -14,7 +14,8 @@ from django.utils.translation import gettext
 
 from dataservices.builder import SpecError
 from dataservices.models import DataOperation, WizardDraft
-from mantra.tryout.howto import call_instructions
+from mantra.client_code.example import base_url, example_of
+from mantra.client_code.languages import CURL, code
 from mantra.wizard import columns_step, drafts, making, pages, preview, proposals
 from mantra.wizard.making import Target
 from mantra.wizard.publish_form import PublishForm, first_values
@@ -168,7 +169,8 @@ def _outlook(request: HttpRequest, user: User, draft: WizardDraft) -> dict[str, 
     found: dict[str, Any] = {"proposed_code": target.code, "proposed_service_code": target.service.code}
     try:
         operation = making.operation(draft, target, query)
-        found["calling"] = call_instructions(operation, making.parameters(draft, query), request)
+        example = example_of(operation, making.parameters(draft, query), [], base_url(request))
+        found["calling"] = {"url": example.url, "curl": code(example, CURL)}
         found["sql"] = operation.sql
         found["review"] = with_lookups(lambda: review(draft, form.target(), user))
     except (SpecError, ValidationError):

@@ -20,8 +20,8 @@ from registry.requests.terms import Terms, proposed, proposed_columns, requested
 from registry.requests.trail import Outdated, expire, items_of
 
 __all__ = [
-    "ASKING",     "AlreadyRequested", "Decision", "Outdated", "Terms", "Wanted", "answer", "approve", "ask_back", "begin_review",
-    "choosable", "compare", "decidable", "decide", "deciders", "expire", "inbox", "items_of", "mark", "may_ask",
-    "may_decide", "other_grants", "own", "proposed", "proposed_columns", "reject", "requested", "revise",
-    "specific_columns", "submit", "tell_of_grant", "usage", "waiting_for", "warnings", "withdraw",
+    "ASKING", "AlreadyRequested", "Decision", "Outdated", "Terms", "Wanted", "answer", "approve", "ask_back",
+    "begin_review", "choosable", "compare", "decidable", "decide", "deciders", "expire", "inbox", "items_of",
+    "mark", "may_ask", "may_decide", "other_grants", "own", "proposed", "proposed_columns", "reject", "requested",
+    "revise", "specific_columns", "submit", "tell_of_grant", "usage", "waiting_for", "warnings", "withdraw",
 ]  # fmt: skip

@@ -112,13 +112,17 @@ def test_the_databases_words_are_shown_beside_what_callers_get(cast: Cast, provi
 def test_the_address_is_told_with_a_line_to_copy(cast: Cast, provider: Client, settings: Any) -> None:
     operation = cast.operations["satu"]
     text = unescape(provider.get(where(operation)).content.decode())
-    assert "curl -H 'AccessKey: mtr_…' 'http://testserver/rest/prov/data/satu.json?id=1'" in text
+    curl = text[text.index("curl --silent") : text.index("$curl")]
+    assert '--header "AccessKey: ${MANTRA_ACCESS_KEY:?}"' in curl
+    assert "--get" in curl and "--data-urlencode 'id=1'" in curl
+    assert "'http://testserver/rest/prov/data/satu.json'" in curl
     assert "<code>.ndjson</code>" in text
     assert "Setelah diterbitkan" not in text
     settings.BASE_URL = "https://bus.contoh.go.id"
     Operation.objects.filter(pk=operation.pk).update(state="draft", access="open")
     text = unescape(provider.get(where(operation)).content.decode())
-    assert "curl 'https://bus.contoh.go.id/rest/prov/data/satu.json?id=1'" in text
+    assert "'https://bus.contoh.go.id/rest/prov/data/satu.json'" in text
+    assert "AccessKey" not in text[text.index("curl --silent") : text.index("$curl")]
     assert "Setelah diterbitkan" in text
 
 
@@ -128,7 +132,7 @@ def test_a_writing_operation_is_posted_to(cast: Cast, provider: Client) -> None:
         parameters=({"name": "id", "type": "integer"}, {"name": "nama", "default": "O'ong"}),
     )  # fmt: skip
     text = unescape(provider.get(where(operation)).content.decode())
-    assert "-X POST -d 'id=1&nama=O%27ong' 'http://testserver/rest/prov/data/hapus.json'" in text
+    assert "--request 'POST'" in text and "--data-urlencode 'nama=O'\\''ong'" in text
 
 
 def test_drafts_and_what_was_saved_just_now_are_tried(cast: Cast, provider: Client) -> None:

@@ -150,6 +150,7 @@ def test_every_variable_of_run_and_of_the_deployment_is_named() -> None:
 
 def test_no_document_names_a_variable_that_nobody_reads() -> None:
     places = [*DEPLOY, ROOT / ".env.example", ROOT / "mantra" / "settings.py", ROOT / "deploy" / "make-env"]
+    places.append(ROOT / "mantra" / "client_code" / "adapter.php")
     places += sorted((ROOT / "deploy" / "nginx").rglob("*.*")) + sorted((ROOT / "tests").rglob("*.py"))
     code = "\n".join(path.read_text() for path in places)
     known = set(re.findall(rf"\b{_NAMES}\b", code)) | {f"{name}_FILE" for name in settings_read()}
