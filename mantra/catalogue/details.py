@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from dataservices.models import DataOperation
 from mantra.catalogue.formats import NAMES, formats_of
 from mantra.catalogue.reader import Reader
-from mantra.tryout.forms import sample_value
-from mantra.tryout.howto import call_instructions, is_pass_through
+from mantra.client_code.example import base_url, example_of, is_pass_through, sample_value
+from mantra.client_code.languages import CURL, code
 from registry import sample_responses, statistics, tenancy
 from registry.admin.quota_form import PERIODS, pairs
 from registry.models import Field, Grant, Operation, Parameter, User, names
@@ -60,6 +60,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
     grants = list(_grants(reader, operation))
     grant = _in_force(reader, grants)
     formats = formats_of(operation, bool(fields))
+    example = example_of(operation, parameters, fields, base_url(request), reader.application)
     return {
         "reader": reader,
         "operation": operation,
@@ -68,7 +69,8 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "columns": list(_columns(fields, grant)),
         "passes": is_pass_through(operation),
         "formats": [(name, NAMES[name]) for name in formats],
-        "calling": call_instructions(operation, parameters, request),
+        "example": example,
+        "curl": code(example, CURL),
         "limits": list(limits_of(operation)),
         "grants": [_grant_line(each) for each in grants],
         "grant": grant,
