@@ -19,6 +19,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage on the way to what a line is about."""
+
+    text: Any
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A piece of work, and the page where it is done. ``colour``: of the state's label, as on the health board."""
 
@@ -27,6 +35,7 @@ class Line:
     note: Any = ""
     state: Any = ""
     colour: str = "mute"
+    trail: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home import calling, ending, first_steps, health, people, publishing
+from mantra.home import asking, calling, deciding, ending, first_steps, health, people, publishing
 from mantra.home.cards import Card, address
 from registry import tenancy
 from registry.models import User
@@ -18,12 +18,12 @@ Maker = Callable[[User], Card]
 
 #: Role → its cards.
 CARDS: dict[str, tuple[Maker, ...]] = {
-    HEAD: (publishing.decisions, health.ill, ending.ending),
-    PROVIDER: (publishing.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
-    PUBLISHER: (publishing.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
-    REQUESTER: (ending.ending, calling.applications),
-    SUPERVISOR: (health.ill, publishing.undecided),
-    ADMINISTRATOR: (people.incomplete, health.ill, publishing.undecided),
+    HEAD: (deciding.decisions, health.ill, ending.ending),
+    PROVIDER: (deciding.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
+    PUBLISHER: (deciding.decisions, publishing.drafts, health.ill, ending.ending, publishing.published),
+    REQUESTER: (asking.own, ending.ending, calling.applications),
+    SUPERVISOR: (health.ill, deciding.undecided),
+    ADMINISTRATOR: (people.incomplete, health.ill, deciding.undecided),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -20,33 +21,23 @@ PAGES = {"data": "dataservices_dataoperation", "proxy": "proxyservices_proxyoper
 WIZARD = "dataservices.add_dataoperation"
 
 
-def decisions(user: User) -> Card:
-    """Return what waits for the user's decision, the oldest first."""
-    return Card(
-        "inbox", _("Waiting for your decision"), _requests(approvals.inbox(user)),
-        _("Nothing waits for your decision."), (all_of(_("All publish requests"), "registry_publishrequest"),),
-    )  # fmt: skip
+def to_decide(user: User) -> Iterable[tuple[Any, Line]]:
+    """Yield (time, line) of the publish requests that wait for the user's decision, the oldest first."""
+    return _waiting(approvals.inbox(user))
 
 
-def undecided(user: User) -> Card:
-    """Return what waits for anybody's decision, the oldest first."""
+def undecided(user: User) -> Iterable[tuple[Any, Line]]:
+    """Yield (time, line) of the publish requests that wait for anybody's decision, the oldest first."""
     rows = tenancy.visible(PublishRequest.waiting(), user).select_related("operation__service__agency", "requested_by")
-    return Card(
-        "undecided", _("Waiting for a decision"), _requests(rows.order_by("requested_at", "pk")),
-        _("No request waits for a decision."), (all_of(_("All publish requests"), "registry_publishrequest"),),
-    )  # fmt: skip
+    return _waiting(rows.order_by("requested_at", "pk"))
 
 
-def _requests(rows: QuerySet[PublishRequest]) -> list[Line]:
-    return [
-        Line(
-            str(row),
-            page_of("registry_publishrequest", row.pk),
-            gettext("publish request by %(user)s, %(moment)s")
-            % {"user": row.requested_by, "moment": date(row.requested_at, "DATETIME_FORMAT")},
-        )
-        for row in rows[:MOST]
-    ]
+def _waiting(rows: QuerySet[PublishRequest]) -> Iterator[tuple[Any, Line]]:
+    for row in rows[:MOST]:
+        note = gettext("publish request by %(user)s, %(moment)s") % {
+            "user": row.requested_by, "moment": date(row.requested_at, "DATETIME_FORMAT"),
+        }  # fmt: skip
+        yield row.requested_at, Line(str(row), page_of("registry_publishrequest", row.pk), note)
 
 
 def drafts(user: User) -> Card:

@@ -22,7 +22,18 @@ from mantra.home import cards as home_cards
 from mantra.home import server
 from proxyservices.models import ServerState
 from registry import leader
-from registry.models import AccessKey, Agency, ApiToken, Application, Grant, Operation, OperationVersion, User
+from registry.models import (
+    AccessKey,
+    AccessRequest,
+    Agency,
+    ApiToken,
+    Application,
+    Grant,
+    Operation,
+    OperationVersion,
+    RequestedOperation,
+    User,
+)
 from registry.roles import ROLES, WITHOUT_AGENCY
 from tests.admin.conftest import MarkedAgency, SignIn, make_user
 from tests.cast import Cast
@@ -39,6 +50,21 @@ def texts(found: list[Any]) -> list[str]:
     return [line.text for line in found]
 
 
+def application_of(agency: Agency) -> Application:
+    return Application.objects.create(agency=agency, code="app", title="Aplikasi")
+
+
+def request(application: Application, operation: Operation) -> AccessRequest:
+    """Return an access request of an application for an operation."""
+    made = AccessRequest.objects.create(
+        application=application, service=operation.service, purpose="Verifikasi",
+        requested_by=make_user("Requester", application.agency, "pemohon"),
+        expires_at=timezone.now() + timedelta(days=30),
+    )  # fmt: skip
+    RequestedOperation.objects.create(request=made, application=application, operation_id=operation.pk)
+    return made
+
+
 @pytest.fixture
 def busy(marked: MarkedAgency) -> MarkedAgency:
     """An agency in which something of each kind waits. Its operations are published, but for a draft."""
@@ -52,6 +78,7 @@ def busy(marked: MarkedAgency) -> MarkedAgency:
     AccessKey.objects.update(expires_at=now + timedelta(days=3), last_used_at=now)
     SourceState.objects.create(source=marked.source, reason="refused", failures=3, open=True, **ill)
     ServerState.objects.update(**ill, healthy=False, breaker="open", seen_at=now)
+    request(application_of(Agency.objects.create(code="lain", name="Instansi Lain")), marked.operation)
     make_user("Provider", None, "tanpa-instansi")
     make_user("Provider", marked.agency, "tanpa-peran").groups.clear()
     return marked
@@ -65,18 +92,18 @@ def reader(busy: MarkedAgency, sign_in: SignIn) -> Callable[[str], Client]:
 OWN, PROXY, SOURCE = "zamrud/zamrud-layanan/zamrud-data", "zamrud/zamrud-layanan/zamrud-proksi", "zamrud/zamrud-sumber"
 GRANT = f"zamrud/zamrud-aplikasi → {OWN}"
 KEY, APPLICATION = "zamrud/zamrud-aplikasi mtr_zamrud", "zamrud/zamrud-aplikasi"
-BACKEND = "zamrud/zamrud-proksi"
+BACKEND, REQUEST = "zamrud/zamrud-proksi", "lain/app → zamrud/zamrud-layanan"
 WAITS: dict[str, dict[str, list[str]]] = {
-    "Head": {"inbox": [OWN], "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY]},
+    "Head": {"inbox": [OWN, REQUEST], "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY]},
     "Provider": {
-        "inbox": [OWN], "drafts": ["zamrud/zamrud-layanan/baru"], "ill": [SOURCE], "ending": [GRANT, KEY],
+        "inbox": [OWN, REQUEST], "drafts": ["zamrud/zamrud-layanan/baru"], "ill": [SOURCE], "ending": [GRANT, KEY],
         "published": [OWN],
     },
     "Publisher": {"inbox": [], "drafts": [], "ill": [BACKEND], "ending": [GRANT, KEY, PROXY], "published": []},
-    "Requester": {"ending": [GRANT, KEY], "applications": [APPLICATION]},
-    "Supervisor": {"ill": [BACKEND, SOURCE], "undecided": [OWN]},
+    "Requester": {"requests": [], "ending": [GRANT, KEY], "applications": [APPLICATION]},
+    "Supervisor": {"ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST]},
     "Administrator": {
-        "incomplete": ["tanpa-peran", "tanpa-instansi"], "ill": [BACKEND, SOURCE], "undecided": [OWN],
+        "incomplete": ["tanpa-peran", "tanpa-instansi"], "ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST],
     },
 }  # fmt: skip
 
@@ -91,7 +118,7 @@ def test_each_role_sees_what_waits_for_it_and_one_click_leads_there(reader: Call
             name: sorted(names) for name, names in expected.items()
         }, role
         assert response.context["steps"] == [], role
-        for address in {line.url for card in found for line in card.lines}:
+        for address in {line.url for card in found for line in card.lines if line.url}:
             assert client.get(address).status_code == 200, (role, address)
 
 
@@ -150,6 +177,34 @@ def test_an_application_without_a_key_leads_to_its_first_key(
     assert (first.text, str(first.state)) == ("zamrud/baru", "tanpa kunci")
     assert client.get(first.url).context["adminform"].form.initial["application"] == str(new.pk)
     assert "panggilan terakhir" in second.note
+
+
+def trails(client: Client) -> list[list[tuple[str, bool]]]:
+    return [[(str(stage.text), stage.done) for stage in line.trail] for line in lines(client)["requests"]]
+
+
+def test_a_requester_follows_a_request_to_the_first_call(busy: MarkedAgency, sign_in: SignIn) -> None:
+    made = AccessRequest.objects.get()
+    client = sign_in("Requester", made.application.agency)
+    decided = {"decided_at": timezone.now()}
+    ahead = [("kunci akses", False), ("panggilan pertama", False)]
+    for state, columns, expected in (
+        ("submitted", {}, [("diperiksa", False), ("keputusan", False), *ahead]),
+        ("returned", {}, [("diperiksa", True), ("keputusan", False), *ahead]),
+        ("approved", decided, [("diperiksa", True), ("disetujui", True), *ahead]),
+        ("rejected", decided, [("diperiksa", True), ("ditolak", True)]),
+        ("withdrawn", decided, [("ditarik", True)]),
+    ):
+        AccessRequest.objects.update(state=state, **columns)
+        assert trails(client) == [[("diajukan", True), *expected]], state
+    AccessRequest.objects.update(state="partly_approved")
+    [line] = lines(client)["requests"]
+    assert line.url == reverse("admin:registry_accesskey_add") + f"?application={made.application_id}"
+    key, _plain = AccessKey.issue(made.application)
+    assert trails(client)[0][-2:] == [("kunci akses", True), ("panggilan pertama", False)]
+    AccessKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+    assert trails(client)[0][-1] == ("panggilan pertama", True)
+    assert lines(sign_in("Requester", busy.agency))["requests"] == []
 
 
 def test_the_supervisors_page_offers_no_writing(reader: Callable[[str], Client]) -> None:
