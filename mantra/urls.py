@@ -1,3 +1,4 @@
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -6,7 +7,13 @@ from mantra import health_board
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views
 
+# There is one way to sign in and one page of the password.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.password_change = RedirectView.as_view(pattern_name="account_change_password")  # type: ignore[assignment]
+handler429 = "mantra.people.sign_in.too_many_requests"
+
 urlpatterns = [
+    path("account/", include("mantra.people.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/try/<int:operation_id>/", admin.site.admin_view(views.try_operation), name="try_operation"),
     path(
