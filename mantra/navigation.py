@@ -85,6 +85,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             _rows(_("Agencies"), "account_balance", "registry", "agency"),
             _rows(_("Users"), "group", "registry", "user"),
+            _rows(_("Rules for signing in"), "lock_person", "registry", "rolerule"),
             Item(_("Outbox"), "outgoing_mail", "admin:registry_outboxmessage_changelist", tenancy.is_administrator),
             Item(_("Server"), "memory", "server", tenancy.is_administrator),
         ),
@@ -94,6 +95,8 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             Item(_("Notifications"), "notifications", "notifications"),
             Item(_("API tokens"), "token", "admin:registry_apitoken_changelist"),
+            Item(_("Second factor"), "verified_user", "mfa_index"),
+            Item(_("My sessions"), "devices", "own_sessions"),
         ),
     ),
 )

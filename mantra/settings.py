@@ -6,6 +6,7 @@ A setting NAME may also be set as NAME_FILE, the path of a file with the value, 
 from __future__ import annotations
 
 import ipaddress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "axes",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -208,6 +216,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "mantra.people.gate.SignInGate",
 ]
 
 #: The most bytes of a request to the admin or the management API, and of a bundle; the most fields of a form.
@@ -256,6 +266,15 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         **DATABASES["default"].get("OPTIONS", {}),
     }
 
+#: What all worker processes must know of attempts to sign in and of codes that were used.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "people_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+
 AUTH_USER_MODEL = "registry.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -263,8 +282,70 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# -------------------------------------------------------------------------------------- people who sign in
+
+#: Days for which an invitation is valid, and hours for which a link to reset a password is.
+INVITATION_DAYS = env.int("MANTRA_INVITATION_DAYS", default=7)
+PASSWORD_RESET_TIMEOUT = env.int("MANTRA_PASSWORD_RESET_HOURS", default=2) * 3600
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "mantra.people.backend.Backend"]
+
+# A name is locked for the address from which it was tried too often, not for other addresses: one hostile address
+# locks nobody else out. The limits of allauth below stop many addresses that try one name, and one that tries many.
+AXES_FAILURE_LIMIT = env.int("MANTRA_SIGN_IN_FAILURES", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("MANTRA_SIGN_IN_LOCK_MINUTES", default=15))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_CALLABLE = "registry.people.lockout.name_of"
+AXES_CLIENT_IP_CALLABLE = "registry.people.lockout.address_of"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+ACCOUNT_ADAPTER = "mantra.people.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}  # mantra.people.backend finds users by their e-mail address too
+ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation proves the address
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,50/h/key", "reset_password": "10/m/ip,5/h/key"}
+ACCOUNT_FORMS = {
+    "login": "mantra.people.forms.SignInForm",
+    "reset_password": "mantra.people.forms.AskResetForm",
+    "reset_password_from_key": "mantra.people.forms.ResetForm",
+    "change_password": "mantra.people.forms.ChangePasswordForm",
+    "reauthenticate": "mantra.people.forms.ConfirmPasswordForm",
+}
+MFA_ADAPTER = "mantra.people.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_ISSUER = "MANTRA"
+MFA_TOTP_TOLERANCE = 1  # telephones' clocks differ by some seconds
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_FORMS = {
+    "authenticate": "mantra.people.forms.CodeForm",
+    "reauthenticate": "mantra.people.forms.ConfirmCodeForm",
+    "activate_totp": "mantra.people.forms.ActivateForm",
+    "add_webauthn": "mantra.people.forms.AddPasskeyForm",
+}
+
+#: Single sign-on: the address of an OpenID Connect provider, the bus's client there, and the name on the button.
+OIDC_URL = env("MANTRA_OIDC_URL", default="").rstrip("/")
+_oidc = {
+    "provider_id": "sso",
+    "name": env("MANTRA_OIDC_NAME", default="SSO"),
+    "client_id": env("MANTRA_OIDC_CLIENT_ID", default=""),
+    "secret": env("MANTRA_OIDC_CLIENT_SECRET", default=""),
+    "settings": {"server_url": OIDC_URL, "oauth_pkce_enabled": True},
+}
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_oidc] if OIDC_URL else []}}
+SOCIALACCOUNT_ADAPTER = "mantra.people.adapters.SingleSignOnAdapter"
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "id"
@@ -302,6 +383,7 @@ SILENCED_SYSTEM_CHECKS = [
     *(["security.W004", "security.W012", "security.W016"] if not _secure else []),  # no TLS, as on one machine
     *(["security.W005"] if not SECURE_HSTS_INCLUDE_SUBDOMAINS else []),  # names below the bus's may be other systems
     *(["security.W008"] if not SECURE_SSL_REDIRECT else []),  # nginx redirects, which also knows of 1.99x addresses
+    "axes.W002",  # the form for signing in says that a name is locked, in place of the middleware
     "security.W021",  # browsers' preload lists have whole domains, such as the ministry's
 ]
 
@@ -312,7 +394,12 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("MANTRA_LOG_LEVEL", default="INFO")},
     # A failed request's report would contain its parameters and the settings.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+        "fido2": {"level": "WARNING"},
+    },
 }
 
 REST_FRAMEWORK = {

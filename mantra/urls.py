@@ -1,5 +1,7 @@
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from mantra import health_board
 from mantra.access_requests.views import request_access
@@ -7,8 +9,14 @@ from mantra.catalogue import views as catalogue_views
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views
 
+# There is one way to sign in and one page of the password.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.password_change = RedirectView.as_view(pattern_name="account_change_password")  # type: ignore[assignment]
+handler429 = "mantra.people.sign_in.too_many_requests"
+
 urlpatterns = [
     path("", catalogue_views.start_page),
+    path("account/", include("mantra.people.urls")),
     path("admin/try/<int:operation_id>/", admin.site.admin_view(views.try_operation), name="try_operation"),
     path(
         "admin/explain/<int:operation_id>/",

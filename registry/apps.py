@@ -17,8 +17,10 @@ class RegistryConfig(AppConfig):
         )
         from registry.models.services import state_changed
         from registry.notifications import changes
+        from registry.people import second_factor
 
         assert checks
         state_changed.connect(changes.state_changed, dispatch_uid="registry.notifications")
         versions.CHECKS.append(approvals.check)
         post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")
+        post_migrate.connect(second_factor.create_rules, sender=self, dispatch_uid="registry.rules")

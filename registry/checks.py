@@ -12,7 +12,7 @@ from django.core import checks
 
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
-    ("rest", "soap", "api", "json", "xml", "admin", "manage", "static", "i18n", "healthz", "readyz")
+    ("rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n", "healthz", "readyz")
 )
 
 

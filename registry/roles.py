@@ -57,7 +57,7 @@ _PROXY = (
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
-_EVERYTHING = ("registry.user", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
+_EVERYTHING = ("registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
 
 
 def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:

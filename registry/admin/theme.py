@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import (
     TextFilter,
 )
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 from unfold.widgets import (
@@ -33,7 +33,7 @@ from unfold.widgets import (
 __all__ = [
     "AdminPasswordChangeForm", "ChangeList", "ChoicesDropdownFilter", "DropdownFilter", "InfinitePaginator",
     "ModelAdmin", "RangeDateTimeFilter", "RelatedDropdownFilter", "StackedInline", "TabularInline", "TextFilter",
-    "UserChangeForm", "UserCreationForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display",
+    "UserChangeForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display",
     "file_input", "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
 

@@ -26,6 +26,7 @@ from registry.models.notifications import (
     OutboxMessage,
     Way,
 )
+from registry.models.people import Invitation, RoleRule
 from registry.models.publish_requests import PublishRequest
 from registry.models.requests import AccessRequest, AgreementFile, RequestedOperation, RequestStep
 from registry.models.samples import SampleRequest
@@ -44,6 +45,7 @@ __all__ = [
     "Field",
     "Grant",
     "Illness",
+    "Invitation",
     "JournalSegment",
     "LeaderLock",
     "MessageTemplate",
@@ -60,6 +62,7 @@ __all__ = [
     "RegistryModel",
     "RequestStep",
     "RequestedOperation",
+    "RoleRule",
     "SampleRequest",
     "SampleResponse",
     "Service",

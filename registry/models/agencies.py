@@ -65,10 +65,19 @@ class User(AbstractUser):
     language = models.CharField(
         _("language of e-mail"), max_length=5, choices=settings.LANGUAGES, default=settings.LANGUAGE_CODE
     )
+    #: Somebody else knows the password: it must be changed before anything else.
+    must_change_password = models.BooleanField(default=False, editable=False)
 
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+
+    def clean(self) -> None:
+        super().clean()
+        # People sign in and reset passwords by their e-mail address, which must lead to one person.
+        others = User.objects.exclude(pk=self.pk)
+        if self.email and others.filter(email__iexact=self.email).exists():
+            raise ValidationError({"email": _("Another user has this e-mail address.")})
 
 
 def max_token_age() -> timedelta:

@@ -32,6 +32,7 @@ from registry.models import (
     Operation,
     Parameter,
     PublishRequest,
+    RoleRule,
     SampleRequest,
     Service,
     User,
@@ -39,6 +40,8 @@ from registry.models import (
 from tests.proxy.publishing import add_server
 
 MARKER = "zamrud"
+#: What belongs to no agency. Only administrators and supervisors open its pages.
+OF_THE_BUS = {RoleRule}
 
 SignIn = Callable[..., Client]
 

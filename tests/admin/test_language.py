@@ -25,7 +25,7 @@ CATALOGUE = Path(settings.LOCALE_PATHS[0]) / "id/LC_MESSAGES/django.po"
 
 
 def test_indonesian_is_first_whatever_the_browser_prefers(db: None) -> None:
-    page = Client(headers={"Accept-Language": "en-US,en;q=0.9"}).get("/admin/login/")
+    page = Client(headers={"Accept-Language": "en-US,en;q=0.9"}).get("/account/login/")
     text = page.content.decode()
     assert page["Content-Language"] == "id"
     assert '<html lang="id"' in text
@@ -48,7 +48,7 @@ def test_english_by_switch(sign_in: SignIn) -> None:
 def test_a_language_that_there_is_not_falls_back(db: None, cookie: str) -> None:
     client = Client()
     client.cookies[settings.LANGUAGE_COOKIE_NAME] = cookie
-    assert client.get("/admin/login/")["Content-Language"] == "id"
+    assert client.get("/account/login/")["Content-Language"] == "id"
 
 
 def test_every_message_is_translated() -> None:

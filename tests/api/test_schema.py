@@ -31,7 +31,7 @@ def test_the_schema_is_valid_and_names_every_endpoint(tmp_path: Path) -> None:
 def test_s21_the_description_needs_a_sign_in(provider: Person, settings: Any) -> None:
     assert Client().get("/manage/api/v1/schema/").status_code == 401
     page = Client().get("/manage/api/v1/docs/")
-    assert (page.status_code, page["Location"]) == (302, "/admin/login/?next=/manage/api/v1/docs/")
+    assert (page.status_code, page["Location"]) == (302, "/account/login/?next=/manage/api/v1/docs/")
     assert provider.get("schema/").status_code == 200
     settings.API_DOCS_OPEN = True
     assert Client().get("/manage/api/v1/schema/").status_code == 200

@@ -13,6 +13,7 @@ from django.contrib.auth import authenticate
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.http import HttpRequest
 from django.utils import timezone
 
 from dataservices.models import DataSource
@@ -96,7 +97,7 @@ def test_an_administrator_is_made_with_a_random_password(db: None, capsys: Caugh
     password = caught.out.removesuffix("\n")
     assert len(password) >= 20
     assert password not in caught.err
-    user = authenticate(username="pengelola", password=password)
+    user = authenticate(HttpRequest(), username="pengelola", password=password)
     assert isinstance(user, User)
     assert tenancy.sees_all_agencies(user)
     assert user.is_staff
@@ -110,7 +111,7 @@ def test_an_administrators_password_may_come_from_a_file(db: None, tmp_path: Pat
     file.write_text("kuda-nil-berenang\n")
     call_command("create_admin", "pengelola", "--password-file", str(file))
     assert "kuda-nil" not in "".join(capsys.readouterr())
-    assert authenticate(username="pengelola", password="kuda-nil-berenang")
+    assert authenticate(HttpRequest(), username="pengelola", password="kuda-nil-berenang")
     file.write_text("1234\n")
     with pytest.raises(CommandError):
         call_command("create_admin", "lain", "--password-file", str(file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 count = sum(_rotate(model, field) for model, field in encrypted_fields())
                 count += sum(_rotate_version(version) for version in OperationVersion.objects.iterator(100))
+                count += sum(_rotate_factor(factor) for factor in Authenticator.objects.iterator(100))
                 SnapshotVersion.bump()
         except ImproperlyConfigured as error:
             raise CommandError(f"{error} Nothing was changed.") from None
@@ -53,6 +55,16 @@ def _rotate(model: type[models.Model], field: EncryptedField) -> int:
             encrypted = secrets.encrypt(secrets.decrypt(token))
             cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [encrypted, row_id])  # noqa: S608
     return len(rows)
+
+
+def _rotate_factor(factor: Authenticator) -> int:
+    """Encrypt the secrets of a second factor again. Return their number."""
+    names = [name for name in ("secret", "seed") if name in factor.data]
+    for name in names:
+        factor.data[name] = secrets.encrypt(secrets.decrypt(factor.data[name]))
+    if names:
+        factor.save(update_fields=["data"])
+    return len(names)
 
 
 def _rotate_version(version: OperationVersion) -> int:

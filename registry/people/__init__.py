@@ -1,0 +1,1 @@
+"""People who sign in: invitations, sessions, locked names, and the second factor."""
