@@ -24,6 +24,7 @@ _CODE = re.compile(r"(?=\S*\d)\S{1,25}")
 _HIDDEN = "•••"
 #: Numbers of people, and phone numbers, within a text.
 _LONG_NUMBER = re.compile(r"\d[\d .\-]{7,}\d")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d\S*)?")
 _PERSONAL = frozenset((Field.Classification.PERSONAL.value, Field.Classification.SPECIFIC.value))
 #: Name of a column → its classification.
 Classes = Mapping[str, str]
@@ -118,5 +119,9 @@ def _shown(value: Any, kind: str, classification: str | None) -> Any:
         return mask(value, kind)
     if classification == Field.Classification.PUBLIC or not isinstance(value, str):
         return value
-    harmless = classification is not None and _CODE.fullmatch(value) and not _LONG_NUMBER.search(value)
-    return value if harmless else _HIDDEN
+    return value if classification is not None and _is_code(value) else _HIDDEN
+
+
+def _is_code(text: str) -> bool:
+    """Return True for a code, a date or a number, but for numbers as people have them."""
+    return bool(_DATE.fullmatch(text) or (_CODE.fullmatch(text) and not _LONG_NUMBER.search(text)))

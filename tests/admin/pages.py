@@ -63,6 +63,8 @@ def pages() -> dict[str, str]:
         "state of a backend": _row(backends, backend.pk, "live"),
         "change an address": _row(backends, backend.pk, "change-address"),
         "health board": reverse("health_board"),
+        "catalogue": reverse("catalogue"),
+        "catalogue, searched": reverse("catalogue") + "?q=data&column=nip",
         "uploaded tables": _list(uploads),
         "uploaded table": _row(uploads, uploaded.pk),
         "publish requests": _list("registry_publishrequest"),

@@ -16,7 +16,9 @@ from proxyservices.models import ParameterMapping
 from registry import sample_responses, statistics, versions
 from registry.models import Application, CallRecord, Field, Grant, Operation, Parameter, SampleResponse
 from tests.admin.conftest import MARKER, make_agency, make_user
+from tests.admin.visible import texts
 from tests.cast import Cast
+from tests.test_words import banned, english
 
 ADDRESS = "/catalog/prov/data/warga"
 
@@ -57,6 +59,8 @@ def test_everybody_reads_what_a_caller_must_know(cast: Cast, people: DataOperati
         "?tag=sosial", "Excel (XLSX)", "/rest/prov/data/warga.json?id=7", "/soap/prov/data?wsdl", "belum dipanggil",
     ):  # fmt: skip
         assert words in text, words
+    words = [(*english(each), *banned(each, indonesian=True)) for each in texts(text)]
+    assert not any(words), words
     assert "0812" not in text  # a person's number is for those who are signed in
     assert "SELECT" not in text and "orang WHERE" not in text and "uji.sqlite3" not in text
 
@@ -164,19 +168,28 @@ def test_what_is_not_known_to_be_harmless_is_masked() -> None:
     document = {
         "data": [
             {
-                "nik": "3171234567890001", "nama_ibu": "Siti Aminah", "ket": "Pak Budi sakit",
-                "kode": "A1", "jumlah": 5, "hp": "nomor 0812 3456 7890", "lain": "teks bebas", "terbuka": "Kota Contoh",
+                "nik": "3171234567890001",
+                "nama_ibu": "Siti Aminah",
+                "ket": "Pak Budi sakit",
+                "kode": "A1",
+                "tmt": "2010-03-01",
+                "jumlah": 5,
+                "hp": "nomor 0812 3456 7890",
+                "lain": "teks bebas",
+                "terbuka": "Kota Contoh",
             }
         ] * 9,
         "count": 9,
         "orang": {"3171234567890001": {"nilai": 1}},
     }  # fmt: skip
-    classes = dict.fromkeys(("nik", "nama_ibu", "ket", "kode", "jumlah", "hp"), "internal") | {"terbuka": "public"}
+    classes = dict.fromkeys(("nik", "nama_ibu", "ket", "kode", "tmt", "jumlah", "hp"), "internal") | {
+        "terbuka": "public"
+    }
     masked = sample_responses.masked(document, classes)
     assert len(masked["data"]) == 3 and masked["count"] == 9
     row = masked["data"][0]
     assert row["nik"].startswith("31•") and row["nama_ibu"] == "S••• A•••"
-    assert (row["kode"], row["jumlah"], row["terbuka"]) == ("A1", 5, "Kota Contoh")
+    assert (row["kode"], row["tmt"], row["jumlah"], row["terbuka"]) == ("A1", "2010-03-01", 5, "Kota Contoh")
     assert {row["ket"], row["lain"]} == {"•••"} and "0812" not in row["hp"]
     assert "3171234567890001" not in str(masked)
     assert sample_responses.masked(masked, classes) == masked
