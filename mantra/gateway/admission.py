@@ -73,6 +73,20 @@ def admit(call: Call) -> None:
     call.grant = grant
 
 
+def may_call(call: Call, key: Key, operation: Operation) -> bool:
+    """Return True if a key and its application's grant admit a call of an operation now."""
+    grant = snapshot_of(call).grants.get((key.application.id, operation.id))
+    if grant is None:
+        return False
+    now = time.time()
+    try:
+        check_key(call, key, operation, now)
+        check_grant(call, grant, now)
+    except Fault:
+        return False
+    return True
+
+
 def check_key(call: Call, key: Key, operation: Operation, now: float) -> None:
     """Check that the key may be used at the time ``now`` (epoch seconds) for this call. Raises Fault."""
     if call.key_in_path and not key.in_path:

@@ -326,6 +326,7 @@ def _operation(
         legacy_address=_legacy_address(row),
         fields=tuple(fields),
         plan=plan,
+        hidden=row.listing == row.Listing.HIDDEN,
     )
 
 

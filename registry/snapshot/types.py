@@ -82,6 +82,8 @@ class Operation:
     plan: Plan | None = field(repr=False)
     #: Of the rows that it was prepared from: it differs whenever they do, however they were changed.
     fingerprint: int = 0
+    #: True if only its own agency finds it in the catalogue.
+    hidden: bool = False
 
     @property
     def path(self) -> str:

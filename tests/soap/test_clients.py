@@ -75,6 +75,19 @@ def noted(running: Running) -> list[str]:
 # ------------------------------------------------------------------------------------------- zeep
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_zeep_with_the_wsdl_of_one_version(running: Running, version: str) -> None:
+    session = requests.Session()
+    session.trust_env = False
+    transport = zeep.Transport(session=session)
+    made = zeep.Client(f"{running.url}?wsdl={version}", transport=transport)
+    (service,) = made.wsdl.services.values()
+    (port,) = service.ports.values()
+    assert port.binding.name.localname == f"jenisSoap{version.replace('.', '')}"
+    found = made.service.satu(id=1, _soapheaders={"AccessKey": running.key})
+    assert [row.nomor for row in found.data.row] == [1]
+
+
 def client(running: Running, version: str, **more: Any) -> Any:
     session = requests.Session()
     session.trust_env = False

@@ -50,6 +50,7 @@ def _document_call(environ: Environ, kind: str) -> Call:
         request_id=request_id(),
         format=kind,
         read_input=lambda call: [],
+        access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
     )
     try:
         call.agency, call.service = wsdl.address(http.path(environ))

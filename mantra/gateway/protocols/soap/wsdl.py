@@ -10,7 +10,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from mantra.gateway import admission, documents, xml_names
+from mantra.gateway import admission, documents, http, xml_names
 from mantra.gateway.formats.markup import attribute, escape, utf8
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.protocols.soap import xsd
@@ -59,8 +59,12 @@ def service_of(call: Call) -> Service | None:
 
 
 def respond(call: Call, environ: Environ) -> Response:
-    """Return the response with a service's document, for which callers need no key. Raises Fault if there is none."""
-    content = document(admission.snapshot_of(call), call.agency.lower(), call.service.lower(), call.format)
+    """Return the response with a service's document. Raises Fault if there is none.
+
+    Callers need no key for it; but operations that the catalogue hides are in it only for a key that may call them.
+    """
+    snapshot, shown = admission.snapshot_of(call), _hidden_ones(call)
+    content = document(snapshot, call.agency.lower(), call.service.lower(), call.format, shown)
     service = service_of(call)
     assert service is not None
     path = f"/soap/{quote(service.agency)}/{quote(service.code)}"
@@ -69,6 +73,7 @@ def respond(call: Call, environ: Environ) -> Response:
         "Content-Type": "text/xml; charset=utf-8",
         "Content-Length": str(len(content)),
         "Cache-Control": "no-cache",
+        "Vary": http.CALLER_VARY,
     }
     return Response(200, b"" if call.method == "HEAD" else content, headers)
 
@@ -88,16 +93,30 @@ def base(environ: Environ) -> str:
     return f"{scheme}://{host}"
 
 
-def document(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
-    """Return the WSDL or schema of a service, with a placeholder as its address. Raises Fault if there is none."""
-    key = ("soap", agency, service, kind)
-    return documents.stored(snapshot, key, lambda: build(snapshot, agency, service, kind))
+def _hidden_ones(call: Call) -> frozenset[int]:
+    """Return the ids of the service's hidden operations that the caller's key may call."""
+    snapshot = admission.snapshot_of(call)
+    key = snapshot.key(call.access_key) if call.access_key else None
+    if key is None:
+        return frozenset()
+    found = documents.operations_of(snapshot, call.agency, call.service)
+    return frozenset(each.id for each in found if each.hidden and admission.may_call(call, key, each))
 
 
-def build(snapshot: Snapshot, agency: str, service: str, kind: str) -> bytes:
-    """Return a newly written document. Raises Fault if the service has no listed operation."""
+def document(snapshot: Snapshot, agency: str, service: str, kind: str, shown: frozenset[int] = frozenset()) -> bytes:
+    """Return the WSDL or schema of a service, with a placeholder as its address. Raises Fault if there is none.
+
+    ``shown``: the ids of those hidden operations that are in it.
+    """
+    key = ("soap", agency, service, kind, shown)
+    return documents.stored(snapshot, key, lambda: build(snapshot, agency, service, kind, shown))
+
+
+def build(snapshot: Snapshot, agency: str, service: str, kind: str, shown: frozenset[int] = frozenset()) -> bytes:
+    """Return a newly written document. Raises Fault if the service has no operation for it."""
     row = snapshot.services.get((agency, service))
-    listed = [each for each in documents.operations_of(snapshot, agency, service) if _is_declared(each)]
+    found = documents.operations_of(snapshot, agency, service)
+    listed = [each for each in found if _is_declared(each) and (not each.hidden or each.id in shown)]
     if row is None or not listed:
         raise Fault(faults.OPERATION_UNKNOWN)
     namespace = xml_names.namespace(agency, service)
