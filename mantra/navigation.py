@@ -86,7 +86,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Agencies"), "account_balance", "registry", "agency"),
             _rows(_("Users"), "group", "registry", "user"),
             _rows(_("Rules for signing in"), "lock_person", "registry", "rolerule"),
-            Item(_("Outbox"), "outgoing_mail", "admin:registry_outboxmessage_changelist", tenancy.is_administrator),
+            Item(_("Outbox"), "outgoing_mail", "admin:registry_outboxmessage_changelist", tenancy.sees_all_agencies),
             Item(_("Server"), "memory", "server", tenancy.is_administrator),
         ),
     ),

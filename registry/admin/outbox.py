@@ -23,21 +23,26 @@ STATES = {"waiting": "warning", "sent": "success", "failed": "danger"}
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(ScopedAdmin):
-    """E-mails with their state. Administrators send those again that failed; their text is shown nowhere."""
+    """E-mails with their state, for administrators and supervisors. Their texts and addresses are shown nowhere."""
 
     list_display = ("event_label", "recipient", "state_label", "created_at", "sent_at", "attempts", "due", "why")
     list_filter = (("state", ChoicesDropdownFilter), ("event", ChoicesDropdownFilter))
     list_select_related = ("user",)
     search_fields = ("user__username",)
-    list_display_links = None
+    fields = ("event_label", "recipient", "state", ("created_at", "sent_at"), ("attempts", "due"), "why")
+    readonly_fields = ("event_label", "recipient", "state", "created_at", "sent_at", "attempts", "due", "why")
     list_before_template = "mantra/notifications/outbox_before.html"
     actions = ("send_again", "send_now")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return tenancy.is_administrator(request.user)
+        return tenancy.sees_all_agencies(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return tenancy.is_administrator(request.user)
+        return tenancy.sees_all_agencies(request.user)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        return found if tenancy.is_administrator(request.user) else {}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -51,7 +56,11 @@ class OutboxAdmin(ScopedAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         waiting = OutboxMessage.objects.filter(state=OutboxMessage.State.WAITING).exclude(problem="")
         problem = waiting.order_by("due_at", "id").values_list("problem", flat=True).first()
-        context = {"mail_problem": sentence(problem or "" if mail_is_configured() else "not-configured")}
+        administers = tenancy.is_administrator(request.user)
+        context = {
+            "administers": administers,
+            "mail_problem": sentence(problem or "" if mail_is_configured() else "not-configured"),
+        }
         response: HttpResponse = super().changelist_view(request, {**context, **(extra_context or {})})
         return response
 

@@ -29,7 +29,9 @@ from registry.models import (
     CallRecord,
     Field,
     Grant,
+    Notification,
     Operation,
+    OutboxMessage,
     Parameter,
     PublishRequest,
     RoleRule,
@@ -154,10 +156,12 @@ def make_agency(mark: str) -> MarkedAgency:
     ApiToken.objects.filter(pk=token.pk).update(public=f"mtr_{mark}t")
     token.refresh_from_db()
     asked = PublishRequest.objects.create(operation=operation, digest="0" * 64, requested_by=user, reason=f"Uji {mark}")
+    mail = OutboxMessage.objects.create(user=user, event="grant_revoked", context={"operation": mark}, url=f"/{mark}/")
+    Notification.objects.create(user=user, event="grant_revoked", context={"operation": mark}, url=f"/{mark}/")
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded,
+        application, key, grant, record, token, asked, uploaded, mail,
     ]  # fmt: skip
     return found
 

@@ -149,7 +149,6 @@ def test_the_outbox_shows_why_it_waits(as_administrator: Client, mail_server: Ma
 
 
 PAGES = (
-    ("admin:registry_outboxmessage_changelist",),
     ("message_templates",),
     ("message_template", "grant_ending", "id"),
     ("test_mail",),
@@ -173,6 +172,18 @@ def test_a_test_is_sent(as_administrator: Client, mail_server: MailServer) -> No
     assert "does not accept the recipient" in answer
     assert as_administrator.post(reverse("test_mail"), {"address": "salah"}).status_code == 200
     assert len(mail_server.taken) == 1
+
+
+def test_supervisors_look_at_the_outbox_and_change_nothing(sari: User) -> None:
+    row = OutboxMessage.objects.create(user=sari, event="grant_revoked", state="failed", problem="recipient")
+    supervisor = signed_in(make_user("Supervisor"))
+    assert "Send a test" not in page(supervisor, "admin:registry_outboxmessage_changelist")
+    chosen = {"action": "send_again", "_selected_action": row.pk}
+    supervisor.post(reverse("admin:registry_outboxmessage_changelist"), chosen)
+    row.refresh_from_db()
+    assert row.state == "failed"
+    provider = signed_in(make_user("Provider"))
+    assert provider.get(reverse("admin:registry_outboxmessage_changelist")).status_code == 403
 
 
 # ------------------------------------------------------------------------------------------ texts
