@@ -134,7 +134,7 @@ def test_a_new_application_is_made_on_the_same_page(asker: Client, cast: Cast) -
 
 
 def test_who_sees_the_form(cast: Cast, asker: Client, provider: Client, sign_in: SignIn, warga: Operation) -> None:
-    assert Client().get(FORM)["Location"].startswith("/admin/login/?next=/catalog/prov/data/warga/request")
+    assert Client().get(FORM)["Location"].startswith("/account/login/?next=/catalog/prov/data/warga/request")
     assert provider.get(FORM).status_code == 403
     assert asker.get("/catalog/prov/data/tidak/request").status_code == 404
     Operation.objects.filter(pk=warga.pk).update(listing="hidden")

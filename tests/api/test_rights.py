@@ -27,7 +27,7 @@ from registry.models import (
     Service,
     User,
 )
-from tests.api.conftest import ROOT, Person
+from tests.api.conftest import ROOT, Person, person
 from tests.cast import Cast
 from tests.proxy.publishing import add_server
 
@@ -143,6 +143,19 @@ def test_a_supervisor_sees_all_and_changes_nothing(
     for method, answer in writes(supervisor, prefix, view, rows[prefix].pk):
         assert answer.status_code in (403, 405), (method, answer.content)
     assert book() == before
+
+
+def test_a_head_reads_the_own_agency_and_changes_nothing_but_decides(rows: dict[str, Any], cast: Cast) -> None:
+    head = person("Head", cast.provider)
+    before = book()
+    for prefix, view in endpoints():
+        if prefix not in rows or prefix == "publish-requests":  # what a head decides on: test_publishing.py
+            continue
+        for method, answer in writes(head, prefix, view, rows[prefix].pk):
+            assert answer.status_code in (403, 404, 405), (prefix, method, answer.content)
+    assert book() == before
+    for prefix in ("services", "operations", "sources", "backends", "uploaded-tables", "grants"):
+        assert head.get(f"{prefix}/{rows[prefix].pk}/").status_code == 200, prefix
 
 
 def test_what_a_stranger_cannot_make_an_administrator_can(rows: dict[str, Any], administrator: Person) -> None:

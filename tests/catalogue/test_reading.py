@@ -105,7 +105,7 @@ def test_what_is_not_there_is_not_found(offered: Cast) -> None:
 def test_the_start_leads_to_the_catalogue_or_to_ones_work(cast: Cast) -> None:
     client = Client()
     assert client.get("/")["Location"] == "/catalog/"
-    assert 'href="/admin/login/?next=/catalog/"' in client.get("/catalog/").content.decode()
+    assert 'href="/account/login/?next=/catalog/"' in client.get("/catalog/").content.decode()
     client.force_login(make_user("Requester", cast.consumer, "pemohon"))
     assert client.get("/")["Location"] == "/admin/"
     assert 'href="/admin/"' in client.get("/catalog/").content.decode()
