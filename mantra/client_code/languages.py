@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.template import Context, Engine, Template
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_stubs_ext import StrOrPromise
 
 from mantra.client_code import literals
 from mantra.client_code.example import Example, is_pass_through
 from registry.models import Operation
+
+if TYPE_CHECKING:  # only the checks of types need this package
+    from django_stubs_ext import StrOrPromise
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: A line that holds tags only leaves no line in the code.
