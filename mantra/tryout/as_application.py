@@ -16,11 +16,14 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from mantra.catalogue.reader import Reader, reader_of
+from mantra.gateway.formats import FORMATS
+from mantra.gateway.protocols import legacy
 from mantra.tryout import exchange, limits, rules, standing, wire
 from mantra.tryout.caller_form import TYPED_KEY, CallerForm
 from mantra.tryout.dump import dump, masked
@@ -29,8 +32,8 @@ from mantra.tryout.rules import Case
 from mantra.tryout.views import prepared
 from registry import secrets, tenancy
 from registry.calls import Trial
-from registry.client_ip import client_ip
 from registry.models import AccessKey, Application, Grant, Operation, User
+from registry.results import FaultKind
 from registry.snapshot import types
 
 #: What is in the request in place of the key that nobody typed.
@@ -61,7 +64,7 @@ def try_as_application(request: HttpRequest, agency: str, service: str, operatio
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     part = request.headers.get("X-Part") == "result"
-    context |= {"max_shown": MAX_SHOWN, "seconds": int(SECONDS), "own_ip": client_ip(request.META)}
+    context |= {"max_shown": MAX_SHOWN, "seconds": int(SECONDS)}
     response = render(request, "catalogue/try_result.html" if part else "catalogue/try.html", context)
     response["Cache-Control"] = "no-store"
     return response
@@ -141,7 +144,7 @@ def _download(tried: Exchange, user_id: int) -> StreamingHttpResponse:
     assert tried.trial.call is not None
     response = StreamingHttpResponse(_Body(tried, user_id), content_type="application/octet-stream")
     name = f"{tried.trial.call.code}-{tried.trial.call.request_id[:12]}.{_suffix(tried)}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "no-store"
     return response
@@ -164,12 +167,12 @@ class _Body:
 
 
 #: Media type → the ending of a file's name.
-_SUFFIXES = {"application/json": "json", "text/csv": "csv", "application/x-ndjson": "ndjson", "text/plain": "txt"}
+_SUFFIXES = {format.media_type.partition(";")[0]: name for name, format in FORMATS.items()} | {"text/plain": "txt"}
 
 
 def _suffix(tried: Exchange) -> str:
     media_type = tried.media_type.partition(";")[0].strip()
-    return _SUFFIXES.get(media_type) or ("xml" if "xml" in media_type and "sheet" not in media_type else "bin")
+    return _SUFFIXES.get(media_type) or ("xml" if media_type.endswith("xml") else "bin")
 
 
 # -------------------------------------------------------------------------------------- the result
@@ -193,12 +196,21 @@ def _result(request: HttpRequest, row: Operation, form: CallerForm, tried: Excha
         "response_head": masked(tried.head, form.typed_key).decode("latin-1"),
         "response_body": dump(bytes(tried.body), tried.media_type),
         "more": tried.size > len(tried.body),
+        "legacy_kind": _legacy_kind(tried),
         "explanation": rules.explain(_case(user, row, tried, application, key)) if tried.trial.fault else None,
         "findings": standing.findings(user, application, row, address) if application is not None else [],
         "judged": address,
         "forwards_credentials": getattr(row, "forward_credentials", False) and form.passes,
         "retype": form.cleaned_data["identity"] == TYPED_KEY,
     }
+
+
+def _legacy_kind(tried: Exchange) -> FaultKind | None:
+    """Return the fault that callers of 1.99x read in place of a trial's, None if it is the same."""
+    call, fault = tried.trial.call, tried.trial.fault
+    if call is None or fault is None or call.protocol != "legacy":
+        return None
+    return legacy.LEGACY_EQUIVALENTS.get(fault.code)
 
 
 def _own_key(user: User, typed: str) -> AccessKey | None:

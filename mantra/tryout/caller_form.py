@@ -21,6 +21,8 @@ from registry.models import Application, Operation
 #: As whom: besides these an application, as agency/code.
 TYPED_KEY, WITHOUT_KEY = "key", "none"
 MAX_KEY, MAX_SUFFIX, MAX_BODY = 128, 2_000, 100_000
+#: The most characters of all values together: web servers take no longer address.
+MAX_VALUES = 8_000
 _KEY = re.compile(r"[A-Za-z0-9_-]{4,128}\Z")
 _SUFFIX = re.compile(r"(?:[/?][!-~]*)?\Z")
 _MEDIA_TYPE = re.compile(r"[ -~]*\Z")
@@ -112,6 +114,8 @@ class CallerForm(TryForm):
         found = super().clean() or self.cleaned_data
         if found.get("identity") == TYPED_KEY and not _KEY.match(found.get("key") or ""):
             self.add_error("key", _("Enter the access key: letters, digits, - and _ only."))
+        if sum(len(value) for name, value in found.items() if name.startswith(self.PREFIX)) > MAX_VALUES:
+            self.add_error(None, _("All values together have more than %(most)d characters.") % {"most": MAX_VALUES})
         changes = self.changes_data or (self.passes and self.method not in SAFE_METHODS)
         if changes and not found.get("confirm"):
             self.add_error("confirm", _("This call may change data. Confirm first."))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Model
 from django.utils import formats, timezone
@@ -18,7 +19,7 @@ from django.utils.translation import gettext as _
 from mantra import health_board
 from mantra.gateway.admission import within
 from mantra.home.cards import Link, address
-from registry import faults, tenancy
+from registry import faults, requests, tenancy
 from registry.models import AccessKey, Application, Grant, Operation, User, names, networks
 from registry.results import FaultKind
 
@@ -205,14 +206,24 @@ def grant_pages(case: Case) -> Links:
     """Return links to a grant, and to where its application's agency asks for one or its provider makes one."""
     found = row_page(case.viewer, grant_label(), case.grant)
     if case.is_consumer:
-        found += request_page(case.path)
+        found += request_pages(case.viewer, case.application, case.operation)
     elif case.grant is None and case.operation is not None and case.viewer.has_perm("registry.add_grant"):
         found += page(_("Add a grant"), "admin:registry_grant_add", query=f"?operation={case.operation.pk}")
     return found
 
 
-def request_page(path: tuple[str, str, str]) -> Links:
-    return page(_("Request access"), "request_access", *path)
+def request_pages(viewer: User, application: Application | None, operation: Operation | None) -> Links:
+    """Return the link to an application's open request for an operation, or to the page on which to make one."""
+    if application is None or operation is None or application.agency_id != viewer.agency_id:
+        return ()
+    waiting = requests.waiting_for(application, [operation])
+    if waiting is not None:
+        words = {"state": waiting.get_state_display()}
+        return row_page(viewer, _("Open the access request (%(state)s)") % words, waiting)
+    if not viewer.has_perm(requests.ASKING):
+        return ()
+    codes = operation.service.agency.code, operation.service.code, operation.code
+    return page(_("Request access"), "request_access", *codes, query=f"?application={quote(str(application))}")
 
 
 def operation_pages(case: Case) -> Links:

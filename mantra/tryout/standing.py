@@ -41,13 +41,13 @@ def grant_finding(viewer: User, application: Application, operation: Operation, 
     found = grant.filter(application=application, operation=operation.pk).first()
     if operation.access == Operation.Access.OPEN:
         return Finding(True, _("The operation is open: it needs neither a key nor a grant."))
-    codes = operation.service.agency.code, operation.service.code, operation.code
+    asking = rules.request_pages(viewer, application, operation)
     if found is None:
-        return Finding(False, rules.grant_missing(str(application), operation.address), rules.request_page(codes))
+        return Finding(False, rules.grant_missing(str(application), operation.address), asking)
     links = rules.row_page(viewer, rules.grant_label(), found)
     refusal = _refusal_of_grant(found, address)
     if refusal:
-        return Finding(False, refusal, links + rules.request_page(codes))
+        return Finding(False, refusal, links + asking)
     return Finding(_judged(found.networks, address), " ".join(_terms(found, address)), links)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
 
@@ -19,7 +20,8 @@ from mantra.tryout.exchange import MAX_SHOWN
 from mantra.tryout.wire import LEGACY_STYLES, WAYS
 from registry.calls import Trial
 from registry.journal import segments, shipping
-from registry.models import AccessKey, Application, CallRecord, Grant
+from registry.models import AccessKey, Application, CallRecord, Grant, User
+from registry.requests import Wanted, submit
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast, Reply, call, ends_of, recorded
@@ -131,6 +133,14 @@ def test_a_refusal_is_told_with_its_rule_and_where_to_go(cast: Cast, requester: 
         assert sentence in attempt(requester, "satu", {"id": "5"}, way="legacy-json-rest").text, name
         limits.forget()
     grant.delete()
+    holder.refresh()
+    shown = attempt(requester, "satu", {"id": "5"})
+    assert "Belum ada izin bagi kons/app untuk memanggil prov/data/satu." in shown.text
+    assert f'href="{reverse("request_access", args=("prov", "data", "satu"))}?application=kons/app"' in shown.text
+    user = User.objects.get(username="requester-kons")
+    wanted = Wanted(application=cast.application, operations={cast.operations["satu"]: ()}, purpose="uji")
+    page = reverse("admin:registry_accessrequest_change", args=(submit(user, wanted).pk,))
+    assert f'<a href="{page}">Buka permohonan akses (' in attempt(requester, "satu", {"id": "5"}).text
     cast.operations["satu"].state = "retired"
     cast.operations["satu"].save()
     holder.refresh()
@@ -251,6 +261,7 @@ def test_a_user_has_one_trial_at_a_time_and_so_many_a_minute(cast: Cast, request
     limits.take(user)
     assert "masih berjalan" in attempt(requester, "satu", {"id": "5"}).text
     limits.release(user)
+    assert "lebih dari 8000 karakter" in attempt(requester, "satu", {"id": "5" * 8001}).text
     for _time in range(limits.RATE.amount - 1):
         limits.take(user)
         limits.release(user)

@@ -61,6 +61,7 @@ def test_the_legacy_wire_says_less_than_the_page(cast: Cast, sign_in: SignIn) ->
     holder.refresh()
     shown = attempt(sign_in("Requester", cast.consumer), "satu", {"id": "5"}, way="legacy-json-get")
     assert '"code": 10002' in shown.body
+    assert "membaca kode 10002" in shown.text
     segments.close()
     shipping.ship()
     text = told(sign_in("Provider", cast.provider), shown.request_id)
