@@ -11,20 +11,14 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, Stage, address
+from mantra.home.cards import MOST, Card, Line, Link, Stage, all_of, page_of
 from registry import requests, tenancy
 from registry.models import AccessKey, AccessRequest, User
 
-State = AccessRequest.State
+State, MODEL = AccessRequest.State, "registry_accessrequest"
 #: State → the colour of its label; "mute" for others.
 COLOURS = {State.RETURNED: "warn", State.APPROVED: "yes", State.PARTLY: "yes", State.REJECTED: "no"}
 _APPROVED = (State.APPROVED, State.PARTLY)
-
-
-def links() -> tuple[Link, ...]:
-    """Return the link to all access requests."""
-    page = address("admin:registry_accessrequest_changelist")
-    return (Link(_("All access requests"), page),) if page else ()
 
 
 def to_decide(user: User) -> Iterable[tuple[Any, Line]]:
@@ -52,11 +46,10 @@ def own(user: User) -> Card:
     """Return the requests of the user's agency, the newest first."""
     rows = list(requests.own(user).prefetch_related(None)[:MOST])
     keys = _last_use_of_keys(rows)
-    search = address("catalogue")
     return Card(
         "requests", _("Your access requests"), [_own(row, keys) for row in rows],
         _("You have not requested access yet. Find an operation in the catalogue, and request access on its page."),
-        links(), Link(_("Search the catalogue"), search) if search else None,
+        (all_requests(),), Link(_("Search the catalogue"), reverse("catalogue")),
     )  # fmt: skip
 
 
@@ -75,9 +68,9 @@ def _own(row: AccessRequest, keys: dict[int, Any]) -> Line:
 
 def _trail(row: AccessRequest, keys: dict[int, Any]) -> Iterator[Stage]:
     """Yield the stages of a request: those that are done and, unless it has ended, those to come."""
-    yield Stage(_("requested"), True)
+    yield Stage(State.SUBMITTED.label, True)
     if row.state not in (State.WITHDRAWN, State.EXPIRED):
-        yield Stage(_("in review"), row.state != State.SUBMITTED)
+        yield Stage(State.IN_REVIEW.label, row.state != State.SUBMITTED)
     yield Stage(_("decision") if row.is_open else row.get_state_display(), not row.is_open)
     if row.is_open or row.state in _APPROVED:
         used = row.first_call_at or keys.get(row.application_id)
@@ -86,5 +79,9 @@ def _trail(row: AccessRequest, keys: dict[int, Any]) -> Iterator[Stage]:
         yield Stage(_("first call"), called)
 
 
+def all_requests() -> Link:
+    return all_of(_("All access requests"), MODEL)
+
+
 def _page(row: AccessRequest) -> str:
-    return address("admin:registry_accessrequest_change", row.pk)
+    return page_of(MODEL, row.pk)

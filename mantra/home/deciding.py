@@ -32,4 +32,4 @@ def _oldest(found: list[tuple[Any, Line]]) -> list[Line]:
 
 
 def _links() -> tuple[Link, ...]:
-    return (*asking.links(), all_of(_("All publish requests"), "registry_publishrequest"))
+    return (asking.all_requests(), all_of(_("All publish requests"), "registry_publishrequest"))

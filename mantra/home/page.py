@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from mantra.home import asking, calling, deciding, ending, first_steps, health, people, publishing
-from mantra.home.cards import Card, address
+from mantra.home.cards import Card
 from registry import tenancy
 from registry.models import User
 from registry.roles import ADMINISTRATOR, HEAD, PROVIDER, PUBLISHER, REQUESTER, SUPERVISOR
@@ -40,6 +41,6 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "cards": [card for card in cards if card.lines or not steps],
         "steps": steps,
         "start": publishing.start_of(user),
-        "catalogue": address("catalogue") if REQUESTER in roles else "",
+        "catalogue": reverse("catalogue") if REQUESTER in roles else "",
         "without_role": not roles,
     }

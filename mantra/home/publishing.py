@@ -70,9 +70,9 @@ def start_of(user: User) -> Link | None:
 
 
 def published(user: User) -> Card:
-    """Return what was published last. Versions are never changed: the highest ids are the newest."""
+    """Return what was published last."""
     rows = tenancy.visible(OperationVersion.objects.all(), user).filter(operation__kind__in=_kinds(user))
-    rows = rows.select_related("operation__service__agency").defer("definition").order_by("-pk")
+    rows = rows.select_related("operation__service__agency").defer("definition").order_by("-published_at", "-pk")
     return Card(
         "published", _("Published last"), [_version(row) for row in rows[:MOST]], _("Nothing has been published yet."),
         (all_of(_("All operations"), "registry_operation"),), start_of(user),
