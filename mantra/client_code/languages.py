@@ -98,7 +98,9 @@ def codes(example: Example) -> list[Code]:
 
 def code(example: Example, language: Language) -> str:
     """Return the code of an operation in a language."""
-    return _template(language.code).render(Context(_context(example, language.literal), autoescape=False))
+    rendered = _template(language.code).render(Context(_context(example, language.literal), autoescape=False))
+    # Django takes it for safe HTML, which it is not.
+    return rendered + ""
 
 
 @lru_cache(len(LANGUAGES))

@@ -53,6 +53,23 @@ def test_it_is_filled_in_for_the_readers_application(offered: Cast) -> None:
     assert "Aplikasi:" not in codes(client, f"{PAGE}?application={other}")["php"]
 
 
+def test_the_code_is_text_of_the_page_and_no_part_of_it(offered: Cast) -> None:
+    nasty = "</code></pre><script>alert(1)</script> & \"'"
+    Operation.objects.filter(code="warga").update(title=nasty, description=nasty)
+    offered.operations["warga"].parameters.update(default=nasty)
+    client = member(offered)
+    for page in (PAGE, PAGE.removesuffix("/code")):
+        text = client.get(page).content.decode()
+        assert "<script>alert" not in text and "<?php" not in text
+    text = client.get(PAGE).content.decode()
+    assert text.count("<pre ") == text.count("</pre>") == len(LANGUAGES) + 1
+    assert "&lt;?php\n" in text
+    provider = Client()
+    provider.force_login(make_user("Provider", offered.provider))
+    text = provider.get(f"/admin/try/{offered.operations['warga'].pk}/").content.decode()
+    assert "&lt;?php\n" in text and "<script>alert" not in text
+
+
 def test_who_finds_it(offered: Cast) -> None:
     assert Client().get(PAGE).status_code == 404
     Operation.objects.filter(code="warga").update(listing="public")

@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "r": ("call.R", ("Rscript", "call.R")),
     "csharp": ("MantraCall.cs", ("sh", "-c", "mcs -r:System.Net.Http MantraCall.cs && mono MantraCall.exe")),
 }
-#: Languages with large tools, which ./test does not install. CLIENT_LANGUAGES="csharp go r" ./test tests/client_code runs them too.
+#: Languages with large tools, which ./test does not install: see docs/client-code.md.
 LARGE = frozenset(("csharp", "go", "r"))
 CHOSEN = os.environ.get("CLIENT_LANGUAGES", "").split()
 
