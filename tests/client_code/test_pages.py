@@ -49,6 +49,8 @@ def test_it_is_filled_in_for_the_readers_application(offered: Cast) -> None:
     Application.objects.create(agency=offered.consumer, code="dua", title="Kedua")
     other = Application.objects.create(agency=offered.stranger, code="lain", title="Lain")
     assert "Aplikasi:" not in codes(client)["php"]
+    page = client.get(PAGE).content.decode()
+    assert set(re.findall(r'<option value="([^"]+)"', page)) == {"kons/app", "kons/dua"}
     assert "Aplikasi: Kedua (kons/dua)" in codes(client, f"{PAGE}?application=kons/dua")["php"]
     assert "Aplikasi:" not in codes(client, f"{PAGE}?application={other}")["php"]
 
