@@ -115,8 +115,8 @@ def check(bus: Running, language: str, outcomes: Outcomes) -> None:
 
 def test_every_program_runs(bus: Running, code: Code, tmp_path: Path) -> None:
     assert {language.code for language in LANGUAGES} == {*COMMANDS, "java", "power_query"}
-    for language, (_file, words) in COMMANDS.items():
-        if language in CHOSEN or (language not in LARGE and shutil.which(words[0], path=PATH)):
+    for language in COMMANDS:
+        if language in CHOSEN or language not in LARGE:
             check(bus, language, run(bus, code, language, tmp_path))
     check(bus, "java", run_java(bus, code, tmp_path))
     # Without a key they say what is missing, and call nobody.
