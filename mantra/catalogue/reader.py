@@ -29,6 +29,12 @@ class Reader:
         """Return the operations that the reader finds."""
         return catalogue.listed(self.user)
 
+    def applications(self) -> QuerySet[Application]:
+        """Return the active applications of the reader's agency."""
+        if not isinstance(self.user, User) or not self.user.is_active or self.user.agency_id is None:
+            return Application.objects.none()
+        return Application.objects.filter(agency=self.user.agency_id, active=True).select_related("agency")
+
     def agency(self, code: str) -> Agency:
         """Return an agency of which the reader finds an operation. Raises Http404."""
         found = by_code(Agency.objects.all(), "code", code)
@@ -76,16 +82,13 @@ class Reader:
 
 def reader_of(request: HttpRequest) -> Reader:
     """Return the reader of a request: for ``?application=agency/code``, else for the only active one of the agency."""
-    user = request.user
-    if not isinstance(user, User) or not user.is_active or user.agency_id is None:
-        return Reader(user)
-    own = Application.objects.filter(agency=user.agency_id, active=True).select_related("agency")
+    own = Reader(request.user).applications()
     agency, _slash, code = request.GET.get("application", "").partition("/")
     chosen = by_code(by_code(own, "agency__code", agency), "code", code).first()
     if chosen is None:
         some = list(own[:2])
         chosen = some[0] if len(some) == 1 else None
-    return Reader(user, chosen)
+    return Reader(request.user, chosen)
 
 
 def by_code(rows: QuerySet[Any], path: str, code: str) -> QuerySet[Any]:

@@ -98,7 +98,10 @@ def codes(example: Example) -> list[Code]:
 
 def code(example: Example, language: Language) -> str:
     """Return the code of an operation in a language."""
-    return _template(language.code).render(Context(_context(example, language.literal), autoescape=False))
+    context = Context({"api": _known(example, language.literal)}, autoescape=False)
+    rendered = _template(language.code).render(context)
+    # Django takes it for safe HTML, which it is not.
+    return rendered + ""
 
 
 @lru_cache(len(LANGUAGES))
@@ -107,7 +110,7 @@ def _template(name: str) -> Template:
     return Engine(autoescape=False).from_string(_TAG_LINE.sub(r"\1", source))
 
 
-def _context(example: Example, literal: Callable[[str], str]) -> dict[str, Any]:
+def _known(example: Example, literal: Callable[[str], str]) -> dict[str, Any]:
     """Return what a template knows: literals, comments, numbers and decisions."""
     return {
         "comments": [literals.comment(line) for line in _comments(example)],
@@ -131,6 +134,7 @@ def _context(example: Example, literal: Callable[[str], str]) -> dict[str, Any]:
         "no_key": literal(gettext("Set the environment variable MANTRA_ACCESS_KEY to the access key first.")),
         "paste_key": literal(gettext("Paste the access key here")),
         "cut": literal(gettext("The response ends at the row limit: there are more rows.")),
+        "posts": example.method == "POST",
         "form": example.method == "POST" and not example.pass_through,
         "query": example.method == "GET" and not example.pass_through,
         "key": example.needs_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -24,6 +25,7 @@ def client_code(request: HttpRequest, agency: str, service: str, operation: str)
         "operation": row,
         "parameters": parameters,
         "grant": reader.grant(row),
+        "applications": reader.applications()[: settings.ROW_LIMITS["applications"]],
         "example": example,
         "codes": codes(example),
     }

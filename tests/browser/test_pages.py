@@ -67,6 +67,7 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("catalogue_agency", args=("prov",))
     yield reverse("catalogue_service", args=("prov", "data"))
     yield reverse("catalogue_operation", args=("prov", "data", "cari"))
+    yield reverse("client_code", args=("prov", "data", "cari"))
     yield reverse("admin:dataservices_datasource_inside", args=(cast.source.pk,)) + "?schema=main&table=orang"
     operation = cast.operations["cari"]
     yield reverse("try_operation", args=(operation.pk,))

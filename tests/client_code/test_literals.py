@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mantra.client_code import literals
@@ -35,13 +35,14 @@ QUOTED: dict[str, tuple[Callable[[str], str], str]] = {
 
 
 def every(test: Callable[[str], None]) -> Callable[[str], None]:
+    """Give a test any text, and always the nasty ones."""
+    test = settings(max_examples=30, deadline=None)(given(TEXTS)(test))
     for text in NASTY:
         test = example(text)(test)
     return test
 
 
 @every
-@given(TEXTS)
 def test_nothing_ends_a_literal_or_is_unseen(text: str) -> None:
     for language, (literal, pattern) in QUOTED.items():
         written = literal(text)
@@ -53,7 +54,6 @@ def test_nothing_ends_a_literal_or_is_unseen(text: str) -> None:
 
 
 @every
-@given(TEXTS)
 def test_python_and_those_that_write_as_json_does(text: str) -> None:
     assert ast.literal_eval(literals.python(text)) == text
     for literal in (literals.java, literals.csharp, literals.javascript):
@@ -61,7 +61,6 @@ def test_python_and_those_that_write_as_json_does(text: str) -> None:
 
 
 @every
-@given(TEXTS)
 def test_power_query(text: str) -> None:
     names = {"lf": "\n", "cr": "\r", "tab": "\t", "#": "#"}
     inner = literals.power_query(text)[1:-1].replace('""', '"')
@@ -70,7 +69,6 @@ def test_power_query(text: str) -> None:
 
 
 @every
-@given(TEXTS)
 def test_a_comment_is_one_line_that_ends_nowhere_else(text: str) -> None:
     line = literals.comment(text)
     assert len(line) <= 120

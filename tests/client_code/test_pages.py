@@ -49,8 +49,27 @@ def test_it_is_filled_in_for_the_readers_application(offered: Cast) -> None:
     Application.objects.create(agency=offered.consumer, code="dua", title="Kedua")
     other = Application.objects.create(agency=offered.stranger, code="lain", title="Lain")
     assert "Aplikasi:" not in codes(client)["php"]
+    page = client.get(PAGE).content.decode()
+    assert set(re.findall(r'<option value="([^"]+)"', page)) == {"kons/app", "kons/dua"}
     assert "Aplikasi: Kedua (kons/dua)" in codes(client, f"{PAGE}?application=kons/dua")["php"]
     assert "Aplikasi:" not in codes(client, f"{PAGE}?application={other}")["php"]
+
+
+def test_the_code_is_text_of_the_page_and_no_part_of_it(offered: Cast) -> None:
+    nasty = "</code></pre><script>alert(1)</script> & \"'"
+    Operation.objects.filter(code="warga").update(title=nasty, description=nasty)
+    offered.operations["warga"].parameters.update(default=nasty)
+    client = member(offered)
+    for page in (PAGE, PAGE.removesuffix("/code")):
+        text = client.get(page).content.decode()
+        assert "<script>alert" not in text and "<?php" not in text
+    text = client.get(PAGE).content.decode()
+    assert text.count("<pre ") == text.count("</pre>") == len(LANGUAGES) + 1
+    assert "&lt;?php\n" in text
+    provider = Client()
+    provider.force_login(make_user("Provider", offered.provider))
+    text = provider.get(f"/admin/try/{offered.operations['warga'].pk}/").content.decode()
+    assert "&lt;?php\n" in text and "<script>alert" not in text
 
 
 def test_who_finds_it(offered: Cast) -> None:
