@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -168,8 +169,20 @@ def first_values(operation: Operation, application: Application | None, grant: G
     }  # fmt: skip
     if grant is not None:
         values |= {name: getattr(grant, name) for name in ("purpose", "legal_basis", "agreement", "networks")}
+        values |= _limits(grant)
         if grant.fields:
             values[f"columns-{operation.pk}"] = names(grant.fields)
+    return values
+
+
+def _limits(grant: Grant) -> dict[str, Any]:
+    """Return the quota and the last day of a grant, where the form can show them: a renewal must not widen them."""
+    values: dict[str, Any] = {}
+    calls, _slash, period = grant.quota.partition("/")
+    if calls.isdecimal() and period in AccessRequest.Period.values:
+        values |= {"volume": int(calls), "volume_period": period}
+    if grant.valid_until is not None and grant.valid_until >= timezone.localdate():
+        values["valid_until"] = grant.valid_until
     return values
 
 

@@ -680,15 +680,16 @@ class GrantSerializer(RegistrySerializer):
     operation = operation()
     networks = NameListField(required=False)
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
+    standing = serializers.ChoiceField(choices=Grant.Standing.choices, read_only=True)
     immutable_after_create = ("application", "operation")
 
     class Meta:
         model = Grant
         fields = (
             "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from",
-            "valid_until", "fields", "quota", "networks", "created_at", "warnings",
+            "valid_until", "fields", "quota", "networks", "created_at", "warnings", "standing", "revoked_at",
         )  # fmt: skip
-        read_only_fields = ("state", "created_at")
+        read_only_fields = ("state", "created_at", "revoked_at")
         validators: ClassVar[list[Any]] = []
 
     fields = NameListField(required=False)

@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
-from mantra.api import views
+from mantra.api import access_requests, views
 from mantra.api.authentication import may_read_description
 
 router = DefaultRouter()
@@ -19,6 +19,7 @@ router.register("uploaded-tables", views.UploadedTables)
 router.register("services", views.Services)
 router.register("operations", views.Operations)
 router.register("publish-requests", views.PublishRequests)
+router.register("access-requests", access_requests.AccessRequests)
 router.register("applications", views.Applications)
 router.register("keys", views.Keys)
 router.register("grants", views.Grants)

@@ -158,6 +158,8 @@ class AccessRequestAdmin(ScopedAdmin):
 
     def _item(self, item: RequestedOperation, deciding: bool) -> dict[str, Any]:
         shown: dict[str, Any] = {"item": item, "differences": requests.compare(item) if item.is_pending else []}
+        if item.is_approved:
+            shown["granted"] = requests.compare(item)
         if deciding and item.is_pending:
             shown["warnings"] = requests.warnings(item)
         return shown

@@ -51,8 +51,9 @@ def terms_of(grant: Grant) -> Terms:
 
 
 def proposed(item: RequestedOperation) -> Terms:
-    """Return the terms to approve: as a first person has approved them, else as requested."""
-    return granted(item) if item.state == RequestedOperation.State.CONFIRMING else requested(item)
+    """Return the terms of the decision, if a person has approved, else as requested."""
+    decided = item.is_approved or item.state == RequestedOperation.State.CONFIRMING
+    return granted(item) if decided else requested(item)
 
 
 def specific_columns(operation: Operation, chosen: Collection[str]) -> list[str]:

@@ -23,6 +23,7 @@ from proxyservices.models import (
 )
 from registry.models import (
     AccessKey,
+    AccessRequest,
     Agency,
     ApiToken,
     Application,
@@ -34,6 +35,8 @@ from registry.models import (
     OutboxMessage,
     Parameter,
     PublishRequest,
+    RequestedOperation,
+    RequestStep,
     RoleRule,
     SampleRequest,
     Service,
@@ -158,10 +161,16 @@ def make_agency(mark: str) -> MarkedAgency:
     asked = PublishRequest.objects.create(operation=operation, digest="0" * 64, requested_by=user, reason=f"Uji {mark}")
     mail = OutboxMessage.objects.create(user=user, event="grant_revoked", context={"operation": mark}, url=f"/{mark}/")
     Notification.objects.create(user=user, event="grant_revoked", context={"operation": mark}, url=f"/{mark}/")
+    access = AccessRequest.objects.create(
+        application=application, service=service, purpose=f"Uji {mark}", requested_by=user,
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    RequestedOperation.objects.create(request=access, application=application, operation=operation)
+    RequestStep.objects.create(request=access, kind="submitted", user=user, text=f"Uji {mark}")
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail,
+        application, key, grant, record, token, asked, uploaded, mail, access,
     ]  # fmt: skip
     return found
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
 from proxyservices.models import Backend, ProxyOperation
-from registry.models import AccessKey, Agency, Application, CallRecord, Grant, PublishRequest, Service
+from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
 
 
 def _list(name: str, query: str = "") -> str:
@@ -69,6 +69,8 @@ def pages() -> dict[str, str]:
         "uploaded table": _row(uploads, uploaded.pk),
         "publish requests": _list("registry_publishrequest"),
         "publish request": _row("registry_publishrequest", request.pk),
+        "access requests": _list("registry_accessrequest"),
+        "access request": _row("registry_accessrequest", AccessRequest.objects.order_by("pk").first().pk),
         "publish data": reverse("wizard"),
         "applications": _list("registry_application"),
         "application": _row("registry_application", application.pk),

@@ -207,10 +207,16 @@ def test_other_buttons_and_people_change_nothing(asker: Client, provider: Client
 
 def test_renewal_shows_what_the_application_has(asker: Client, cast: Cast, warga: Operation) -> None:
     Grant.objects.create(
-        application=cast.application, operation=warga, purpose="Lama", fields="gaji", legal_basis="PP 1"
+        application=cast.application,
+        operation=warga,
+        purpose="Lama",
+        fields="gaji",
+        legal_basis="PP 1",
+        quota="50/hour",
     )
     page = asker.get(FORM)
     form = page.context["form"]
     assert (form["purpose"].value(), form["legal_basis"].value()) == ("Lama", "PP 1")
     assert form[f"columns-{warga.pk}"].value() == ["gaji"]
+    assert (form["volume"].value(), form["volume_period"].value()) == (50, "hour")
     assert page.context["grant"] is not None

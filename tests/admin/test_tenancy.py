@@ -18,7 +18,7 @@ from tests.admin.conftest import MARKER, OF_THE_BUS, MarkedAgency, SignIn
 ROLES = ("Head", "Provider", "Publisher", "Requester")
 PAGES = admin.site._registry
 #: What a head may do.
-DECISIONS = {"decide"}
+DECISIONS = {"decide", "step"}
 #: Finds the mark without holding it: a page says back what was searched for.
 TERM = MARKER[:5]
 #: Meant to be: a provider grants to the application of any agency.

@@ -17,6 +17,7 @@ from mantra.api.urls import router
 from proxyservices.models import Backend, BackendServer, ProxyOperation
 from registry.models import (
     AccessKey,
+    AccessRequest,
     Agency,
     ApiToken,
     Application,
@@ -51,7 +52,12 @@ def rows(cast: Cast) -> dict[str, Any]:
     asked = PublishRequest.objects.create(
         operation=Operation.objects.get(code="satu"), digest="0" * 64, requested_by=user, reason="Uji"
     )
+    access = AccessRequest.objects.create(
+        application=cast.application, service=cast.service, purpose="Uji", requested_by=user,
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
     return {
+        "access-requests": access,
         "uploaded-tables": UploadedTable.objects.create(source=uploads, name="pegawai", title="Pegawai"),
         "agencies": cast.provider,
         "users": user,
@@ -79,6 +85,9 @@ MAKING: dict[str, dict[str, Any]] = {
         "kind": "data", "service": "prov/data", "code": "baru", "source": "prov/uji", "sql": "SELECT id FROM orang",
     },
     "publish-requests": {"operation": "prov/data/satu", "reason": "uji"},
+    "access-requests": {
+        "application": "kons/app", "operations": [{"operation": "prov/data/halaman"}], "purpose": "uji",
+    },
     "applications": {"agency": "kons", "code": "baru", "title": "Baru"},
     "keys": {"application": "kons/app"},
     "grants": {"application": "kons/app", "operation": "prov/data/alias", "purpose": "uji"},
@@ -97,7 +106,7 @@ def actions(view: Any) -> list[str]:
 def book() -> list[Any]:
     models = (
         Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend, BackendServer,
-        UploadedTable, PublishRequest,
+        UploadedTable, PublishRequest, AccessRequest,
     )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 

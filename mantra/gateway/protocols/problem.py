@@ -9,6 +9,7 @@ import orjson
 
 from mantra.gateway.formats import FORMATS
 from mantra.gateway.http import Environ, language, problem_members
+from mantra.gateway.protocols.asking import request_url
 from mantra.gateway.protocols.responding import FaultResponse
 from registry import faults
 from registry.calls import Call
@@ -40,7 +41,10 @@ def render(problem: dict[str, Any], format: str) -> tuple[bytes, str]:
 
 def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
     """Return a fault as a problem in the format that the caller selected."""
-    content, media_type = render(problem_members(fault, call.request_id, language(environ)), call.format)
+    members = problem_members(fault, call.request_id, language(environ))
+    if url := request_url(fault, call, environ):
+        members["request_url"] = url
+    content, media_type = render(members, call.format)
     headers = {"Cache-Control": "no-store"}
     if fault.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'

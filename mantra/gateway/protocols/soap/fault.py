@@ -28,8 +28,8 @@ def status_of(fault: Fault, version: str, posted: bool) -> int:
     return 400 if version == "1.2" and code_of(fault, version) == "Sender" else 500
 
 
-def render(fault: Fault, version: str, namespace: str, request_id: str, language: str) -> bytes:
-    """Return the envelope of a fault."""
+def render(fault: Fault, version: str, namespace: str, request_id: str, language: str, request_url: str = "") -> bytes:
+    """Return the envelope of a fault. ``request_url``: the page on which to request access, where that helps."""
     members = http.problem_members(fault, request_id, language)
     message = escape(str(members["detail"]))
     inner = "".join(
@@ -42,6 +42,7 @@ def render(fault: Fault, version: str, namespace: str, request_id: str, language
             ("message", members["detail"]),
             ("request_id", request_id),
             *((("retry_after", fault.retry_after),) if fault.retry_after is not None else ()),
+            *((("request_url", request_url),) if request_url else ()),
         )
     )
     detail = f'<m:{xml_names.FAULT} xmlns:m="{attribute(namespace)}">{inner}</m:{xml_names.FAULT}>'

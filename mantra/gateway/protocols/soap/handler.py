@@ -10,6 +10,7 @@ from mantra.gateway import admission, http, xml_names
 from mantra.gateway.formats.soap import Writer
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.parameters import printable
+from mantra.gateway.protocols.asking import request_url
 from mantra.gateway.protocols.responding import FaultResponse, describe_to, respond_to
 from mantra.gateway.protocols.soap import fault as soap_faults
 from mantra.gateway.protocols.soap import request, wsdl
@@ -153,7 +154,8 @@ def respond(recorded: RecordedResult, operation: Operation) -> Response:
 def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
     """Return a fault as an envelope of the caller's SOAP version."""
     version = call.format.removeprefix("soap")
-    content = soap_faults.render(fault, version, _namespace(call), call.request_id, http.language(environ))
+    url = request_url(fault, call, environ)
+    content = soap_faults.render(fault, version, _namespace(call), call.request_id, http.language(environ), url)
     status = soap_faults.status_of(fault, version, environ["REQUEST_METHOD"] == "POST")
     return FaultResponse(content, MEDIA_TYPES[call.format], status, _headers(fault, status))
 

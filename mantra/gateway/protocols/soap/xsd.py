@@ -75,6 +75,7 @@ def _fault() -> str:
         _plain("message", "xs:string"),
         _plain("request_id", "xs:string"),
         _plain("retry_after", "xs:int", minOccurs="0"),
+        _plain("request_url", "xs:anyURI", minOccurs="0"),
     )
 
 
