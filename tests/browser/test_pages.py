@@ -12,7 +12,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
-from registry.models import AccessRequest, CallRecord, Operation, PublishRequest, RoleRule
+from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
 from registry.people import invitations
 from tests import cast as cast_module
 from tests.admin.conftest import OF_THE_BUS, MarkedAgency, make_agency
@@ -37,7 +37,8 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     """Yield the addresses of each model's list, its form for a new row, and a row's page."""
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
-        if type(row) not in (CallRecord, Operation, PublishRequest, AccessRequest):  # nobody adds these
+        # Nobody adds these.
+        if type(row) not in (AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry) - OF_THE_BUS
@@ -62,6 +63,11 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("request_access", args=("prov", "data", "satu"))
     yield reverse("health_board")
+    yield reverse("notifications")
+    yield reverse("notification_choices")
+    yield reverse("message_templates")
+    yield reverse("message_template", args=("grant_ending", "id"))
+    yield reverse("test_mail")
     yield reverse("why_refused") + f"?id={REFUSED}"
     yield reverse("server")
     yield reverse("catalogue") + "?q=data&format=csv"

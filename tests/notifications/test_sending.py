@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from registry.notifications import mail, notify, outbox
 from registry.notifications.problems import PROBLEMS, Scope, sentence
 from registry.notifications.testing import send_test
 from tests.notifications.conftest import use
+from tests.servers import mail as mail_servers
+from tests.servers.certificates import Authority
 from tests.servers.mail import MailServer
 
 
@@ -342,6 +346,25 @@ def test_a_test_names_the_setting(
 ) -> None:
     use(mail_server.port, monkeypatch, **more)
     assert send_test("sari@kons.go.id").text == sentence(problem)
+
+
+def test_tls_is_checked_and_the_password_sent_within_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.certificate("127.0.0.1"))
+    server = mail_servers.start(
+        tls_context=context, require_starttls=True, auth_required=True, authenticator=mail_servers.authenticator
+    )
+    try:
+        right = {"TLS": "starttls", "CA_FILE": str(authority.file), "USER": "bus", "PASSWORD": "benar"}
+        use(server.port, monkeypatch, **right)
+        assert send_test("sari@kons.go.id").ok
+        for wrong, problem in (({"PASSWORD": "salah"}, "sign-in"), ({"CA_FILE": ""}, "certificate")):
+            use(server.port, monkeypatch, **{**right, **wrong})
+            assert send_test("sari@kons.go.id").text.startswith(sentence(problem))
+        assert len(server.taken) == 1
+    finally:
+        server.stop()
 
 
 def test_a_test_names_the_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,8 +160,8 @@ def test_an_illness_is_reported_once_and_so_is_its_end(look: Look, provider: Use
 
 
 def test_a_source_that_flaps_is_reported_once(look: Look, provider: User) -> None:
-    for each in range(0, 3600, 30):
-        look(each // 30 % 2 == 0, each)
+    for each in range(0, 900, 45):
+        look(each // 45 % 2 == 0, each)
     assert events(provider) == ["source_ill"]
 
 
