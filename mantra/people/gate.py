@@ -23,6 +23,8 @@ def step(request: HttpRequest) -> str:
         return ""
     if request.user.must_change_password:
         return _PASSWORD
+    if second_factor.MISSING in request.session:
+        second_factor.note(request.session, request.user)  # the rule may have been lifted meanwhile
     return _FACTOR if second_factor.MISSING in request.session else ""
 
 

@@ -28,7 +28,8 @@ from registry.models import (
     Service,
     User,
 )
-from tests.api.conftest import ROOT, Person, person
+from tests.api import conftest
+from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
 from tests.proxy.publishing import add_server
 
@@ -155,7 +156,7 @@ def test_a_supervisor_sees_all_and_changes_nothing(
 
 
 def test_a_head_reads_the_own_agency_and_changes_nothing_but_decides(rows: dict[str, Any], cast: Cast) -> None:
-    head = person("Head", cast.provider)
+    head = conftest.person("Head", cast.provider)
     before = book()
     for prefix, view in endpoints():
         if prefix not in rows or prefix == "publish-requests":  # what a head decides on: test_publishing.py

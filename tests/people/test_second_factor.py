@@ -145,6 +145,10 @@ def test_an_administrator_makes_the_rule(agency: Agency) -> None:
     assert admin.get(ADMIN)["Location"] == FACTORS
     assert not inside(with_role)
     assert inside(other)
+    assert enter(with_role, "ani").status_code == 302
+    assert not inside(with_role)
+    RoleRule.objects.update(second_factor=False)
+    assert inside(with_role)
 
 
 def test_an_administrator_helps_who_has_lost_it(agency: Agency) -> None:
