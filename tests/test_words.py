@@ -12,8 +12,13 @@ from pathlib import Path
 import polib
 import pytest
 
+from registry import faults
+from tests.admin.visible import texts
+
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "locale" / "id" / "LC_MESSAGES" / "django.po"
+#: The faults up to this one have the texts of MANTRA 1.99x, which callers compare.
+LAST_LEGACY_FAULT = 10018
 DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # fmt: off
@@ -155,6 +160,7 @@ def english(text: str) -> list[str]:
     """Return the English words in a text that is to be Indonesian, in order. Capitals alone are code."""
     for phrase in MEANT:
         text = text.replace(phrase, " ")
+    text = re.sub(r"{\w*}", " ", text)  # a name that is replaced by a value
     words = re.findall(r"(?<![\w./:_-])[A-Za-z]+(?![\w/:=_-])", text)
     return [word for word in words if word.lower() in ENGLISH_WORDS and not word.isupper()]
 
@@ -233,6 +239,33 @@ def test_no_document_uses_a_banned_word(path: Path) -> None:
 def test_no_sentence_of_the_admin_uses_a_banned_word() -> None:
     found = in_catalogue(CATALOGUE)
     assert not found, f"{len(found)} places:\n" + "\n".join(found)
+
+
+def test_no_fault_uses_a_banned_word() -> None:
+    found = {}
+    for code, kind in faults.TABLE.items():
+        if code > LAST_LEGACY_FAULT:
+            found[code] = [*banned(kind.en), *banned(kind.id, indonesian=True), *english(kind.id)]
+    assert {code: words for code, words in found.items() if words} == {}
+
+
+#: What a template has beside the text of its page: its tags, and what they translate.
+TEMPLATE_TAGS = re.compile(
+    r"{% blocktrans(?:late)? .*?{% endblocktrans(?:late)? %}|{% comment %}.*?{% endcomment %}|{#.*?#}|{%.*?%}|{{.*?}}",
+    re.DOTALL,
+)
+
+
+def untranslated(template: str) -> list[str]:
+    """Return the English texts of a template that are not marked for translation."""
+    return [text for text in texts(TEMPLATE_TAGS.sub("", template)) if english(text)]
+
+
+def test_no_template_says_something_that_is_not_translated() -> None:
+    assert untranslated('<p>{% translate "All of them" %}</p><b title="Not this">{{ name }}</b>') == ["Not this"]
+    assert untranslated("{% blocktranslate %}All of them{% endblocktranslate %}<p>and more</p>") == ["and more"]
+    templates = sorted((ROOT / "templates").rglob("*.html"))
+    assert {path.name: found for path in templates if (found := untranslated(path.read_text()))} == {}
 
 
 if __name__ == "__main__":
