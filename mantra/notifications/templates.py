@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -75,7 +76,7 @@ def templates(request: HttpRequest) -> HttpResponse:
     changed = set(MessageTemplate.objects.values_list("event", "language"))
     groups: dict[Any, list[Any]] = {}
     for event, kind in KINDS.items():
-        texts = [(code, _page(event, code), (event.value, code) in changed) for code in languages()]
+        texts = [(name, _page(event, code), (event.value, code) in changed) for code, name in settings.LANGUAGES]
         groups.setdefault(kind.group, []).append((capfirst(event.label), texts))
     return page(request, "templates", gettext_lazy("Texts of messages"), groups=list(groups.items()))
 
