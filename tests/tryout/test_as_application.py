@@ -129,9 +129,6 @@ def test_a_refusal_is_told_with_its_rule_and_where_to_go(cast: Cast, requester: 
         assert end["code"] == code, name
         assert sentence in shown.text, name
         assert f'href="/admin/registry/grant/{grant.pk}/change/"' in shown.text, name
-        # On the legacy wire it looks like an unknown operation or like nothing at all; the sentence stays.
-        assert sentence in attempt(requester, "satu", {"id": "5"}, way="legacy-json-rest").text, name
-        limits.forget()
     grant.delete()
     holder.refresh()
     shown = attempt(requester, "satu", {"id": "5"})
