@@ -118,6 +118,8 @@ def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServ
     signed_in(page.context, user, live_server.url)
     for address in dict.fromkeys([*_of_models(marked), *_special(marked, cast)]):
         _visit(page, address, wrong)
+    signed_in(page.context, person("pemohon-akses", "Requester", marked.agency), live_server.url)
+    _visit(page, reverse("admin:index"), wrong)
     page.context.close()
     found = [*wrong, *troubles]
     assert not found, "\n".join(found)
