@@ -142,8 +142,8 @@ def _first_ids(rows: QuerySet[Operation]) -> list[int]:
     if connection.vendor != "postgresql":
         return list(ids)
     with transaction.atomic(), connection.cursor() as cursor:
-        # It expects more rows than there are, and would spend most of its time on compiling the query.
-        cursor.execute("SET LOCAL jit = off")
+        # It expects more rows than there are, and would spend most of its time on compiling and on starting workers.
+        cursor.execute("SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0")
         return list(ids)
 
 
