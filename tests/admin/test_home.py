@@ -78,6 +78,7 @@ def busy(marked: MarkedAgency) -> MarkedAgency:
     AccessKey.objects.update(expires_at=now + timedelta(days=3), last_used_at=now)
     SourceState.objects.create(source=marked.source, reason="refused", failures=3, open=True, **ill)
     ServerState.objects.update(**ill, healthy=False, breaker="open", seen_at=now)
+    AccessRequest.objects.all().delete()  # only another agency's waits
     request(application_of(Agency.objects.create(code="lain", name="Instansi Lain")), marked.operation)
     make_user("Provider", None, "tanpa-instansi")
     make_user("Provider", marked.agency, "tanpa-peran").groups.clear()
