@@ -47,6 +47,14 @@ def end_all(user: User, but: str | None = None) -> None:
     rows.filter(session_key__in=keys).delete()
 
 
+def prune() -> None:
+    """Delete the sessions that have expired, of which nobody would ask any more."""
+    sessions = import_module(settings.SESSION_ENGINE).SessionStore
+    sessions.clear_expired()
+    stored = sessions.get_model_class().objects.values("session_key")
+    UserSession.objects.exclude(session_key__in=stored).delete()
+
+
 def end_one(user: User, pk: int) -> None:
     """End one session of a user."""
     for row in UserSession.objects.filter(user=user, pk=pk):

@@ -10,6 +10,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from axes.models import AccessAttempt
 from django.contrib.auth import hashers
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -17,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry.models import Agency, ApiToken, User
-from registry.people import lockout
+from registry.people import lockout, sessions
 from tests.people.conftest import ADMIN, LOGIN, PASSWORD, enter, errors, inside, person, signed_in
 
 
@@ -174,6 +175,15 @@ def test_own_sessions_are_listed_and_ended(agency: Agency) -> None:
     there = signed_in("ani")
     here.post(reverse("own_sessions"))
     assert (inside(here), inside(there)) == (True, False)
+
+
+def test_sessions_that_have_expired_are_deleted(agency: Agency) -> None:
+    person("ani", "Requester", agency)
+    here, there = signed_in("ani"), signed_in("ani")
+    Session.objects.filter(session_key=there.session.session_key).update(expire_date=timezone.now() - timedelta(1))
+    sessions.prune()
+    assert (Session.objects.count(), UserSession.objects.count()) == (1, 1)
+    assert inside(here)
 
 
 def test_the_last_use_is_noted_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from registry import leader, processes, requests
 from registry.journal import reader, shipping
 from registry.notifications.messenger import Messenger
+from registry.people import sessions
 
 #: Seconds between two rounds, before the next round after a failure, and between two prunings.
 ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
@@ -90,6 +91,7 @@ class Command(BaseCommand):
                 if time.monotonic() - pruned > PRUNE_INTERVAL or not pruned:
                     shipping.prune()
                     requests.expire()
+                    sessions.prune()
                     pruned = time.monotonic()
                 failing = False
             except (DatabaseError, InterfaceError, OSError) as error:
