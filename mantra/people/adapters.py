@@ -155,7 +155,8 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if sociallogin.is_existing:
             sociallogin.account.save(update_fields=["extra_data"])
             return
-        addresses = [each.email for each in sociallogin.email_addresses if each.verified]
+        # Capital letters make no difference, and for a database the capital of "ı" is that of "i": another person's.
+        addresses = [each.email for each in sociallogin.email_addresses if each.verified and each.email.isascii()]
         found = list(User.objects.filter(email__iexact=addresses[0], is_active=True)[:2]) if addresses else []
         if len(found) != 1:
             _refuse(request)

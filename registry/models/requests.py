@@ -164,7 +164,7 @@ class AccessRequest(models.Model):
             raise ValidationError({"valid_until": _("The last day is before the first day.")})
         if self.valid_until < today:
             raise ValidationError({"valid_until": _("Choose a day in the future.")})
-        if self.valid_until > max(first, today) + timedelta(days=self.MAX_DAYS):
+        if self.valid_until - max(first, today) > timedelta(days=self.MAX_DAYS):
             raise ValidationError({"valid_until": _("Choose at most five years.")})
 
     @property

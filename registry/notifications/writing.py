@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Model
+from django.db.models import Count, Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
@@ -20,6 +20,8 @@ Value = str | int | date | list[str]
 
 #: The most people who are notified of one event, characters of a text in a message, and items of a list.
 MAX_RECIPIENTS, MAX_TEXT, MAX_ITEMS = 1_000, 200, 20
+#: The most e-mails that a person gets in an hour. Beyond them, the person is notified in the admin only.
+MAX_MAILS = 60
 
 
 def notify(
@@ -41,7 +43,8 @@ def notify(
         for user, way in ways
         if way != Way.NONE
     )
-    mails = [user for user, way in ways if way == Way.MAIL and user.email] if is_configured() else []
+    wanted = [user for user, way in ways if way == Way.MAIL and user.email] if is_configured() else []
+    mails = wanted if KINDS[event].fixed else _without_many_mails(wanted, now)
     OutboxMessage.objects.bulk_create(
         OutboxMessage(user=user, event=event, context=stored, url=path[:URL], created_at=now, due_at=now)
         for user in mails[: _room_for_mails(len(mails))]
@@ -80,6 +83,16 @@ def _informed(recipients: Iterable[User]) -> list[User]:
         if len(users) == MAX_RECIPIENTS:
             break
     return list(users.values())
+
+
+def _without_many_mails(users: list[User], now: datetime) -> list[User]:
+    """Return the users who got fewer than MAX_MAILS e-mails in the last hour.
+
+    Otherwise one person who repeats a step, such as submitting and withdrawing, fills the outbox, and others get none.
+    """
+    rows = OutboxMessage.objects.filter(user__in=users, created_at__gt=now - timedelta(hours=1)).order_by()
+    numbers = dict(rows.values("user").annotate(number=Count("pk")).values_list("user", "number"))
+    return [user for user in users if numbers.get(user.pk, 0) < MAX_MAILS]
 
 
 def _room_for_mails(wanted: int) -> int:

@@ -212,6 +212,9 @@ def revise(request: AccessRequest, user: User, wanted: Wanted, answer: str = "")
     request = _of_applicant(request, user)
     if wanted.application != request.application:
         raise ValidationError({"application": gettext("Withdraw the request, and make one for the other application.")})
+    if any(operation.service_id != request.service_id for operation in wanted.operations):
+        # Those who have decided on a part keep seeing it, and nobody else does.
+        raise ValidationError({"operations": gettext("Withdraw the request, and make one for the other service.")})
     returned = request.state == State.RETURNED
     _reopen(request)
     _store(user, request, wanted)

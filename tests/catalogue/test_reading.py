@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from registry.models import Application, Field, Operation
+from registry.models import Application, Field, Grant, Operation
+from registry.snapshot import holder
 from tests.admin.conftest import make_user
 from tests.cast import Cast
 
@@ -50,6 +51,23 @@ def test_everybody_finds_what_is_for_everybody(offered: Cast) -> None:
     ):
         client.force_login(make_user(role, agency, f"{role}-{agency}"))
         assert found_by(client, offered) == found, role
+
+
+def test_a_hidden_operation_is_found_by_the_agency_of_an_application_that_may_call_it(offered: Cast) -> None:
+    client, address = Client(), "/catalog/prov/data/untuk-hidden"
+    client.force_login(make_user("Requester", offered.consumer, "pemohon"))
+    assert found_by(client, offered) == set(LISTINGS)
+    holder.refresh()
+    for page in ("", "/openapi.json", "/code", "/try", "/request"):
+        assert client.get(f"{address}{page}").status_code == 200, page
+    assert "/data/untuk-hidden" in client.get("/catalog/prov/data/openapi.json").content.decode()
+    grants = Grant.objects.filter(operation=offered.operations["untuk-hidden"])
+    for change in ({"state": "revoked"}, {"valid_until": timezone.localdate() - timedelta(days=1)}):
+        grants.update(**change)
+        assert found_by(client, offered) == {"public", "members"}, change
+        grants.update(state="approved", valid_until=None)
+    Application.objects.update(active=False)
+    assert found_by(client, offered) == {"public", "members"}
 
 
 def test_an_agency_without_anything_for_the_reader_is_not_there(offered: Cast) -> None:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry.models import Agency, Event, Notification, NotificationChoice, OutboxMessage, User, Way
-from registry.notifications import KINDS, first_time, mail, notify, recipients
+from registry.notifications import KINDS, first_time, mail, notify, recipients, writing
 from registry.notifications.kinds import SAFE
 from registry.notifications.writing import MAX_ITEMS, MAX_TEXT
 from tests.admin.conftest import make_user
@@ -100,6 +100,19 @@ def test_a_full_outbox_takes_no_more(sari: User, monkeypatch: pytest.MonkeyPatch
     for _ in range(3):
         notify(Event.GRANT_REVOKED, [sari])
     assert (len(notified(sari)), len(mailed(sari))) == (3, 2)
+
+
+def test_nobody_floods_a_person_or_the_outbox(sari: User, budi: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_MAILS", 2)
+    for _ in range(3):
+        notify(Event.REQUEST_SUBMITTED, [sari])
+    notify(Event.REQUEST_SUBMITTED, [sari, budi])
+    assert (len(notified(sari)), len(mailed(sari)), len(mailed(budi))) == (4, 2, 1)
+    notify(Event.PASSWORD_CHANGED, [sari])  # what concerns the account's security arrives all the same
+    assert mailed(sari)[0] == "password_changed"
+    OutboxMessage.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    notify(Event.REQUEST_SUBMITTED, [sari])
+    assert len(mailed(sari)) == 4
 
 
 def test_an_invitations_link_is_encrypted(db: None) -> None:

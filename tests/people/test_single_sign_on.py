@@ -80,6 +80,13 @@ def test_strangers_do_not_get_in(provider: HTTPServer, agency: Agency, claims: d
     assert (User.objects.count(), SocialAccount.objects.count()) == (2, 0)
 
 
+def test_an_address_that_looks_like_anothers_names_nobody(provider: HTTPServer, agency: Agency) -> None:
+    person("anı", "Provider", agency)
+    client, _response = come_back(provider, email="anı@contoh.go.id", email_verified=True)
+    assert not inside(client)
+    assert not SocialAccount.objects.exists()
+
+
 def test_a_user_who_was_deactivated_later_does_not_get_in(provider: HTTPServer, agency: Agency) -> None:
     user = person("ani", "Provider", agency)
     come_back(provider, email=user.email, email_verified=True)

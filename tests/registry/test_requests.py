@@ -23,6 +23,7 @@ from registry.models import (
     Notification,
     Operation,
     RequestedOperation,
+    Service,
     User,
 )
 from registry.requests import Decision, Outdated, Terms, Wanted
@@ -180,6 +181,7 @@ def test_it_names_what_the_application_has_already(
         ({"purpose": " "}, "purpose"), ({"operations": {}}, "operations"), ({"volume": 0}, "volume"),
         ({"valid_until": date.today() - timedelta(days=1)}, "valid_until"),
         ({"valid_until": date.today() + timedelta(days=4000)}, "valid_until"),
+        ({"valid_until": date.max}, "valid_until"), ({"valid_from": date.max, "valid_until": NEXT_YEAR}, "valid_until"),
         ({"valid_from": NEXT_YEAR, "valid_until": date.today()}, "valid_until"),
         ({"networks": "kantor"}, "networks"), ({"legal_basis": "x" * 301}, "legal_basis"),
     ],
@@ -202,6 +204,23 @@ def test_operations_that_cannot_be_requested(cast: Cast, submit: Submit, warga: 
             submit(operations={Operation.objects.get(code=code): columns})
         assert code in " ".join(refused.value.messages)
     assert not AccessRequest.objects.exists()
+
+
+def test_a_period_may_begin_on_any_day(submit: Submit) -> None:
+    assert submit(valid_from=date.max, valid_until=date.max).valid_until == date.max
+
+
+def test_a_request_stays_with_its_service(cast: Cast, asker: User, provider: User, submit: Submit) -> None:
+    """An applicant cannot take what one agency has decided and said out of its sight, and show it to another one."""
+    elsewhere = Service.objects.create(agency=cast.stranger, code="lain", title="Lain")
+    other = cast.define("lain", "SELECT 1 AS satu")
+    Operation.objects.filter(pk=other.pk).update(service=elsewhere)
+    request = submit()
+    wanted = Wanted(cast.application, {Operation.objects.get(pk=other.pk): ()}, "Lain")
+    with pytest.raises(ValidationError) as refused:
+        requests.revise(request, asker, wanted)
+    assert list(refused.value.message_dict) == ["operations"]
+    assert requests.inbox(provider).get().service == cast.service
 
 
 def test_the_same_form_twice_makes_one_request(submit: Submit, asker: User, cast: Cast) -> None:
