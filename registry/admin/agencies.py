@@ -337,9 +337,12 @@ class RoleRuleAdmin(ScopedAdmin):
     def may(self, rule: RoleRule) -> Any:
         return roles.DESCRIPTIONS[rule.role]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return second_factor.with_numbers(super().get_queryset(request))
+
     @display(description=_("users without one"))
-    def without_factor(self, rule: RoleRule) -> int:
-        return second_factor.without(rule.role).filter(is_active=True).count()
+    def without_factor(self, rule: Any) -> int:
+        return int(rule.users_without)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         return super().get_changelist_form(request, **{"form": RuleForm, **kwargs})

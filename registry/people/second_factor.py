@@ -7,7 +7,8 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
 
 from registry import roles
 from registry.models import RoleRule, User
@@ -61,6 +62,21 @@ def without(role: str) -> QuerySet[User]:
     if role == roles.ADMINISTRATOR:
         of_role |= Q(is_superuser=True)
     return User.objects.filter(of_role).exclude(pk__in=having).distinct()
+
+
+def with_numbers(rules: QuerySet[RoleRule]) -> QuerySet[Any]:
+    """Return rules with ``users_without``, the number of active users of the role who have no second factor."""
+    having = Authenticator.objects.filter(type__in=FACTORS).values("user")
+    users = User.objects.filter(is_active=True).exclude(pk__in=having)
+    administrators = users.filter(Q(groups__name=roles.ADMINISTRATOR) | Q(is_superuser=True))
+    of_role = users.filter(groups__name=OuterRef("role"))
+    number = Case(When(role=roles.ADMINISTRATOR, then=_number(administrators)), default=_number(of_role))
+    return rules.annotate(users_without=Coalesce(number, 0))
+
+
+def _number(users: QuerySet[User]) -> Subquery:
+    counted = users.order_by().annotate(all=Value(1)).values("all").annotate(number=Count("pk", distinct=True))
+    return Subquery(counted.values("number"))
 
 
 def create_rules(sender: Any, using: str, **kwargs: Any) -> None:

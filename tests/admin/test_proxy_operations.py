@@ -48,6 +48,7 @@ BASE = {
     "stale_if_error_seconds": "0",
     "state": "draft",
     "access": "restricted",
+    "listing": "members",
     "cache_seconds": "0",
 }
 

@@ -74,6 +74,8 @@ def rows(cast: Cast) -> dict[str, Any]:
     }
 
 
+#: What a head decides on: test_publishing.py, test_access_requests.py.
+DECIDED = ("publish-requests", "access-requests")
 #: What would make a row in the others' book, each body good in itself.
 MAKING: dict[str, dict[str, Any]] = {
     "agencies": {"code": "baru", "name": "Baru"},
@@ -159,7 +161,7 @@ def test_a_head_reads_the_own_agency_and_changes_nothing_but_decides(rows: dict[
     head = conftest.person("Head", cast.provider)
     before = book()
     for prefix, view in endpoints():
-        if prefix not in rows or prefix == "publish-requests":  # what a head decides on: test_publishing.py
+        if prefix not in rows or prefix in DECIDED:
             continue
         for method, answer in writes(head, prefix, view, rows[prefix].pk):
             assert answer.status_code in (403, 404, 405), (prefix, method, answer.content)

@@ -16,7 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry import secrets
-from registry.models import Agency, ApiToken, RoleRule
+from registry.models import Agency, ApiToken, RoleRule, User
+from registry.people import second_factor
 from tests.people.conftest import ADMIN, PASSWORD, code, enter, errors, inside, person, set_up_app, signed_in
 
 CODE, FACTORS = reverse("mfa_authenticate"), reverse("mfa_index")
@@ -174,3 +175,12 @@ def test_changing_it_asks_for_the_password_some_time_after(agency: Agency, monke
     assert client.post(asked["Location"], {"password": PASSWORD})["Location"] == remove
     assert client.post(remove).status_code == 302
     assert not Authenticator.objects.exists()
+
+
+def test_the_rules_say_how_many_users_have_none(agency: Agency) -> None:
+    person("ani", "Requester", agency)
+    person("budi", "Requester", agency)
+    Authenticator.objects.create(user=person("cici", "Requester", agency), type=Authenticator.Type.TOTP, data={})
+    User.objects.create_superuser("dodi", password=PASSWORD)
+    numbers = {rule.role: rule.users_without for rule in second_factor.with_numbers(RoleRule.objects.all())}
+    assert (numbers["Requester"], numbers["Administrator"], numbers["Provider"]) == (2, 1, 0)
