@@ -33,7 +33,7 @@ DESCRIPTIONS = {
     HEAD: _("Views all of one agency and decides on its requests. Changes nothing else."),
     PROVIDER: _("Manages an agency's services, sources and data operations, and who may call them."),
     PUBLISHER: _("Manages an agency's services and proxy operations, and who may call them."),
-    REQUESTER: _("Manages an agency's applications and their keys."),
+    REQUESTER: _("Requests access for an agency's applications, and manages these and their keys."),
 }
 
 

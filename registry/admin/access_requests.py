@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -137,7 +138,7 @@ class AccessRequestAdmin(ScopedAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context.update(self._shown(request, kwargs["obj"]))
+        context.update(self._shown(request, kwargs["obj"]) | context.get("entered", {}))
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _shown(self, request: HttpRequest, row: AccessRequest) -> dict[str, Any]:
@@ -146,9 +147,8 @@ class AccessRequestAdmin(ScopedAdmin):
         mine = requests.decidable(row, user) if row.state in AccessRequest.DECIDABLE else []
         deciding = bool(mine)
         shown: dict[str, Any] = {
-            "asked": row, "steps": row.steps, "items": [self._item(item, deciding) for item in requests.items_of(row)],
-            "step_address": reverse("admin:registry_accessrequest_step", args=(row.pk,)),
-            "may_decide": deciding, "may_confirm": any(item.state == "confirming" for item in mine),
+            "asked": row, "steps": row.steps, "items": [self._item(item, mine) for item in requests.items_of(row)],
+            "step_address": reverse("admin:registry_accessrequest_step", args=(row.pk,)), "may_decide": deciding,
         }  # fmt: skip
         if deciding:
             shown |= self._for_decider(row, mine)
@@ -156,12 +156,12 @@ class AccessRequestAdmin(ScopedAdmin):
             shown |= self._for_applicant(request, row)
         return shown
 
-    def _item(self, item: RequestedOperation, deciding: bool) -> dict[str, Any]:
+    def _item(self, item: RequestedOperation, mine: list[RequestedOperation]) -> dict[str, Any]:
         shown: dict[str, Any] = {"item": item, "differences": requests.compare(item) if item.is_pending else []}
         if item.is_approved:
             shown["granted"] = requests.compare(item)
-        if deciding and item.is_pending:
-            shown["warnings"] = requests.warnings(item)
+        if mine and item.is_pending:
+            shown |= {"warnings": requests.warnings(item), "others_decide": item not in mine}
         return shown
 
     def _for_decider(self, row: AccessRequest, mine: list[RequestedOperation]) -> dict[str, Any]:
@@ -173,7 +173,16 @@ class AccessRequestAdmin(ScopedAdmin):
                 help_text=_("Required if you ask or reject. The applicant reads it."),
             ),
             "part_forms": [PartForm(item) for item in mine],
+            "approve_label": self._approve_label(mine),
         }
+
+    @staticmethod
+    def _approve_label(mine: list[RequestedOperation]) -> Any:
+        """Return what the first button does: whoever confirms one operation must know that others are approved too."""
+        confirmed = sum(item.state == RequestedOperation.State.CONFIRMING for item in mine)
+        if not confirmed:
+            return _("Approve as requested")
+        return _("Confirm") if confirmed == len(mine) else _("Confirm, and approve the rest as requested")
 
     def _for_applicant(self, request: HttpRequest, row: AccessRequest) -> dict[str, Any]:
         keys = AccessKey.active().filter(application=row.application, operation=None)
@@ -223,9 +232,22 @@ class AccessRequestAdmin(ScopedAdmin):
                 raise ValidationError(list(form.errors["text"]))
             level, text = messages.SUCCESS, take(request, row, form.cleaned_data["text"])
         except ValidationError as error:
-            level, text = messages.ERROR, " ".join(error.messages)
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            if take == self._part and not isinstance(error, requests.Outdated):
+                return self._part_again(request, row)
+            return self.redirect_to(request, row)
         self.message_user(request, text, level)
         return self.redirect_to(request, row)
+
+    def _part_again(self, request: HttpRequest, row: AccessRequest) -> HttpResponse:
+        """Return the request's page with what was entered: a problem of one field loses no other."""
+        forms = [PartForm(item, request.POST) for item in requests.decidable(row, request.user)]
+        page = copy(request)
+        page.method = "GET"
+        entered = {"part_forms": forms, "part_text": request.POST.get("text", "")}
+        response: HttpResponse = self.change_view(page, str(row.pk), extra_context={"entered": entered})
+        response.status_code = 400
+        return response
 
     def _steps(self) -> dict[str, Callable[[HttpRequest, AccessRequest, str], Any]]:
         return {

@@ -94,6 +94,12 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.cleaned_data
 
 
+def _after_saving() -> Any:
+    if smtp.is_configured():
+        return _("It is also the user name. The user gets an e-mail with a link for setting a password.")
+    return _("It is also the user name. Saving shows a link for setting a password, which you give to the user.")
+
+
 class UserAddForm(RoleForm):
     """A new user, who is invited and sets the password alone. The e-mail address is the user name."""
 
@@ -104,6 +110,7 @@ class UserAddForm(RoleForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["email"].required = True
+        self.fields["email"].help_text = _after_saving()
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"].strip().lower()
@@ -231,7 +238,8 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]
     def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if not obj.is_active or not self.has_change_permission(request, obj):
             return []
-        actions: list[tuple[str, Any, Any]] = [("invite", _("Invite"), "")]
+        invited = Invitation.objects.filter(user=obj).exists()
+        actions: list[tuple[str, Any, Any]] = [("invite", _("Invite again") if invited else _("Invite"), "")]
         if obj.has_usable_password():
             actions = [
                 ("new-password", _("Link for a new password"), _("Make a link for a new password? It is valid once."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from registry import tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import ChoicesDropdownFilter, display
-from registry.models import OutboxMessage
+from registry.models import OutboxMessage, User
 from registry.notifications import mail_is_configured, outbox
 from registry.notifications.problems import sentence
 
@@ -28,11 +28,16 @@ class OutboxAdmin(ScopedAdmin):
     list_display = ("event_label", "recipient", "state_label", "created_at", "sent_at", "attempts", "due", "why")
     list_filter = (("state", ChoicesDropdownFilter), ("event", ChoicesDropdownFilter))
     list_select_related = ("user",)
-    search_fields = ("user__username",)
+    search_fields = ("user__username", "address")
     fields = ("event_label", "recipient", "state", ("created_at", "sent_at"), ("attempts", "due"), "why")
     readonly_fields = ("event_label", "recipient", "state", "created_at", "sent_at", "attempts", "due", "why")
     list_before_template = "mantra/notifications/outbox_before.html"
     actions = ("send_again", "send_now")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # An invitation and a link for a new password go to an address. It is a user's, but for one that has changed.
+        owners = User.objects.filter(email=OuterRef("address")).exclude(email="").order_by("pk").values("username")
+        return super().get_queryset(request).annotate(owner=Subquery(owners[:1]))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return tenancy.sees_all_agencies(request.user)
@@ -69,8 +74,8 @@ class OutboxAdmin(ScopedAdmin):
         return str(_("daily digest")) if row.event == OutboxMessage.DIGEST else row.get_event_display()
 
     @display(description=_("recipient"), ordering="user__username")
-    def recipient(self, row: OutboxMessage) -> str:
-        return str(row.user) if row.user is not None else str(_("no account yet"))
+    def recipient(self, row: Any) -> str:
+        return str(row.user or row.owner or _("nobody's address any more"))
 
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, row: OutboxMessage) -> tuple[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from unfold import decorators
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
@@ -17,7 +18,6 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
     TextFilter,
 )
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
@@ -36,6 +36,21 @@ __all__ = [
     "UserChangeForm", "capitalise_labels", "checkbox", "code_area", "code_block", "display",
     "file_input", "password_input", "select", "text_area", "text_input",
 ]  # fmt: skip
+
+
+class _Colours(dict[str, str]):
+    """Value → colour. For a value that has none the theme would show the value in place of its word."""
+
+    def __missing__(self, value: str) -> str:
+        return ""
+
+
+def display(*, label: dict[str, str] | None = None, **more: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Describe a column. ``label``: the colours of its values; the column returns (value, word), shown as a label."""
+    described: Callable[[Callable[..., Any]], Any] = decorators.display(
+        label=None if label is None else _Colours(label), **more
+    )
+    return described
 
 
 def code_area(rows: int = 16) -> forms.Textarea:

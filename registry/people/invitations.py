@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, override
 
 from registry import notifications, secrets
 from registry.models import Event, Invitation, User
@@ -27,8 +28,14 @@ def send(user: User, link: str) -> None:
     if user.has_usable_password():
         notifications.mail(Event.PASSWORD_RESET, user.email, user.language, link=link)
         return
-    agency, days = str(user.agency or "MANTRA"), settings.INVITATION_DAYS
-    notifications.mail(Event.INVITATION, user.email, user.language, link=link, agency=agency, days=days)
+    days = settings.INVITATION_DAYS
+    notifications.mail(Event.INVITATION, user.email, user.language, link=link, agency=_workplace(user), days=days)
+
+
+def _workplace(user: User) -> str:
+    """Return for whom a user works, in the user's language."""
+    with override(user.language or settings.LANGUAGE_CODE):
+        return str(user.agency or gettext("all agencies"))
 
 
 def find(token: str) -> Invitation | None:

@@ -32,7 +32,11 @@ def tell_of_grant(event: Event, grant: Grant) -> None:
     """Notify the agency of a grant's application that the grant was changed or revoked without a request."""
     people = members(grant.application.agency, ASKING)
     agency, operation = grant.operation.service.agency, grant.operation
-    notify(event, people, about=grant, agency=str(agency), application=str(grant.application), operation=str(operation))
+    days = {"until": grant.valid_until} if event == Event.GRANT_CHANGED and grant.valid_until else {}
+    names: dict[str, str | list[str] | int | date] = {
+        "agency": str(agency), "application": str(grant.application), "operation": str(operation), **days,
+    }  # fmt: skip
+    notify(event, people, about=grant, url="", **names)
 
 
 def _tell(

@@ -153,12 +153,26 @@ def test_part_is_granted(asker: Client, provider: Client, cast: Cast, warga: Ope
     data[f"{first['warga']}-quota_0"], data[f"{first['warga']}-quota_1"] = "5", "day"
     del data[f"{first['satu']}-include"]
     data = {name: value for name, value in data.items() if not name.endswith("-quota")}
-    take(provider, row, "part", **data)
+    again = take(provider, row, "part", **data)
     assert not Grant.objects.exists()  # one operation is rejected without a reason
+    assert again.status_code == 400
+    kept = {form.item.operation.code: form for form in again.context["part_forms"]}
+    assert (kept["warga"]["columns"].value(), kept["satu"]["include"].value()) == (["id"], False)
     take(provider, row, "part", text="Satu tidak perlu", **data)
     assert [(grant.operation.code, grant.fields, grant.quota) for grant in Grant.objects.all()] == [
         ("warga", "id", "5/day")
     ]
+
+
+def test_a_button_says_what_it_approves(asker: Client, cast: Cast, warga: Operation, sign_in: SignIn) -> None:
+    send(asker, operations=[warga.pk, cast.operations["satu"].pk])
+    row = AccessRequest.objects.get()
+    head = sign_in("Head", cast.provider)
+    assert head.get(page_of(row)).context["approve_label"] == "Setujui sesuai permohonan"
+    row.items.filter(operation=cast.operations["satu"]).update(state="confirming")
+    assert head.get(page_of(row)).context["approve_label"] == "Konfirmasi, dan setujui yang lain sesuai permohonan"
+    row.items.update(state="confirming")
+    assert head.get(page_of(row)).context["approve_label"] == "Konfirmasi"
 
 
 def test_question_answer_and_change(asker: Client, provider: Client, cast: Cast) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from dataservices.models import DataOperation
-from registry.models import Field, Grant
+from registry.models import Field, Grant, Notification
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
@@ -92,6 +92,12 @@ def test_the_pair_of_a_grant_is_settled(cast: Cast, sign_in: SignIn) -> None:
     assert client.post(page(cast, "change"), data).status_code == 302
     grant = Grant.objects.get(pk=cast.grants["satu"].pk)
     assert (grant.operation.code, grant.purpose, grant.quota) == ("satu", "lain", "5/minute")
+
+
+def test_the_caller_is_told_how_long_a_changed_grant_holds(cast: Cast, sign_in: SignIn) -> None:
+    sign_in("Requester", cast.consumer)
+    sign_in("Provider", cast.provider).post(page(cast, "change"), {"purpose": "lain", "valid_until": "2099-01-02"})
+    assert Notification.objects.get(event="grant_changed").context["until"] == {"date": "2099-01-02"}
 
 
 def test_what_the_model_refuses_is_told_at_its_field(cast: Cast, sign_in: SignIn) -> None:

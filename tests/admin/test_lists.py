@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +40,12 @@ def test_a_longer_list_asks_no_more_of_the_database(model: type[Model], marked: 
         make_agency(f"akik{number}")
     assert queries() == before
     assert before <= MOST
+
+
+def test_labels_without_a_colour_have_words(marked: MarkedAgency, sign_in: SignIn) -> None:
+    client = sign_in("Provider", marked.agency)
+    shown = client.get(reverse("admin:dataservices_dataoperation_changelist"))
+    assert re.search(r"rounded-default[^>]*>\s*terbatas\s*<", shown.content.decode())
 
 
 def record(number: int, **more: Any) -> CallRecord:

@@ -130,6 +130,19 @@ def test_with_a_mail_server_the_link_goes_to_the_user_alone(mail: None, admin: C
     assert inside(client)
 
 
+def test_an_invitation_says_for_whom_it_is_and_the_outbox_to_whom_it_went(mail: None, admin: Client) -> None:
+    assert "menerima email berisi tautan" in admin.get(ADD).content.decode()
+    admin.post(ADD, {"email": "awas@contoh.go.id", "role": "Supervisor"})
+    row = OutboxMessage.objects.get(event=Event.INVITATION)
+    assert row.context["agency"] == "semua instansi"
+    outbox = reverse("admin:registry_outboxmessage_changelist")
+    assert "awas@contoh.go.id" in admin.get(outbox).content.decode()
+    found = admin.get(outbox, {"q": "awas@"}).context["cl"].result_list
+    assert [each.pk for each in found] == [row.pk]
+    user = reverse("admin:registry_user_change", args=(User.objects.get(email="awas@contoh.go.id").pk,))
+    assert "Undang lagi" in admin.get(user).content.decode()
+
+
 def test_a_forgotten_password_is_replaced_by_mail(mail: None, agency: Agency) -> None:
     user = person("ani", "Provider", agency)
     before = signed_in("ani")
