@@ -85,6 +85,56 @@ def test_other_files_are_refused(content: bytes) -> None:
         media_type_of(content)
 
 
+def packed(entries: bytes, data: bytes, line: bytes = b"stream\n") -> bytes:
+    """An object with a stream whose first line is this."""
+    return b"5 0 obj\n<< " + entries + b" >>\n" + line + data + b"\nendstream\nendobj\n"
+
+
+OBJECT_SCRIPT = b"3 0 " + SCRIPT
+DEFLATED, HEX = zlib.compress(OBJECT_SCRIPT), OBJECT_SCRIPT.hex().encode() + b">"
+UNSEEN = OBJECT_SCRIPT[::-1]
+#: An object stream but for its filters.
+BARE = b"/Type /ObjStm /N 1 /First 4 "
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Readers begin with the data in the next line, whatever ends this one.
+        packed(OBJECTS, DEFLATED, b"stream\r"), packed(OBJECTS, DEFLATED, b"stream \n"),
+        packed(OBJECTS, DEFLATED, b"stream%x\r\n"),
+        # A word in a comment or a text makes no stream of what follows, and ends none.
+        b"%stream\n" + packed(BARE + b"/Filter /LZWDecode", UNSEEN),
+        b"%stream\n" + packed(BARE + b"/Filter [/RL]", UNSEEN, b"%endstream\nstream\n"),
+        b"9 0 obj (stream\n) endobj " + packed(BARE + b"/T (>> endstream) /Filter 9 0 R", UNSEEN),
+        b"%stream\n<< /Encrypt 7 0 R >> endstream\n",
+        b"%stream\n3 0 obj\n<< /AcroForm << /XFA 4 0 R >> >>\nendobj\n%endstream\n",
+        # Filters after filters, and what readers ignore in their input.
+        packed(BARE + b"/Filter [/FlateDecode /ASCIIHexDecode]", zlib.compress(HEX)),
+        packed(BARE + b"/Filter [/AHx /AHx]", HEX.hex().encode() + b">"),
+        packed(BARE + b"/Filter [/A85 /AHx /Fl]", base64.a85encode(DEFLATED.hex().encode() + b">") + b"~>"),
+        packed(BARE + b"/Filter /AHx", HEX.replace(b"4a", b"4zz-a")), packed(BARE + b"/Filter /AHx", HEX[:-1]),
+        packed(BARE + b"/Filter /A85", base64.a85encode(OBJECT_SCRIPT) + b"vvv~>"),
+        packed(BARE + b"/Filter /A85", b"<~" + base64.a85encode(OBJECT_SCRIPT) + b"~>"),
+        packed(BARE + b"/Filter /FlateDecode", DEFLATED[:-4] + b"xxxx"),
+        # Objects that this check could not read.
+        packed(BARE + b"/Filter /DCTDecode", UNSEEN), packed(BARE + b"/Filter /FlateDecode", b"x\x9c" + UNSEEN),
+        packed(BARE + b"/Filter /FlateDecode /DecodeParms 9 0 R", zlib.compress(UNSEEN)),
+        packed(BARE + b"/Filter [/FlateDecode 9 0 R]", DEFLATED), packed(BARE + b"/F 9 0 R", UNSEEN),
+    ],
+)  # fmt: skip
+def test_active_content_cannot_be_hidden(content: bytes) -> None:
+    with pytest.raises(Refused):
+        media_type_of(document(content))
+
+
+def test_object_streams_and_texts_are_read_as_programs_write_them() -> None:
+    objects = stream(b"3 0 << /Title (\\(stream of 5 0 obj\\) \\\\) >>", OBJECTS)
+    table = stream(b"\1" * 40, b"/Type /XRef /W [1 2 1] /Filter /FlateDecode /DecodeParms << /Predictor 12 >>")
+    title = b"7 0 obj\n<< /Title (a stream (of data)\n) /Count 3 /First 8 0 R >>\nendobj\n"
+    assert media_type_of(document(title, objects, table)) == "application/pdf"
+
+
 def test_a_stream_that_hides_its_end_is_read_to_its_end() -> None:
     """The stored block holds the word at which a careless reader stops; what follows is compressed."""
     packer = zlib.compressobj(0)
@@ -100,7 +150,8 @@ def test_work_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     for content in (
         document(stream(b"\0" * 50_000_000)),
         document(*[stream(b"\0" * 900_000)] * 3),
-        document(b"stream\n" * 30_000 + b"endstream"),
+        document(b"5 0 obj ((" * 30_000),
+        document(packed(b"/Filter /Fl", b"x") * 2_000),
     ):
         with pytest.raises(Refused):
             media_type_of(content)
