@@ -32,6 +32,7 @@ REST_FRAMEWORK = ("exceptions", "fields", "pagination", "relations", "serializer
 
 #: Messages of Django whose own Indonesian is wrong or uses other words than ours: our catalogue comes first.
 DJANGO: tuple[str, ...] = (
+    "This object doesn’t have a change history. It probably wasn’t added via this admin site.",
     "%(model_name)s with this %(field_labels)s already exists.",
     "Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
     "Password",

@@ -19,6 +19,7 @@ class Event(models.TextChoices):
     REQUEST_SUBMITTED = "request_submitted", _("access was requested")
     REQUEST_QUESTION = "request_question", _("an access request was returned with a question")
     REQUEST_ANSWERED = "request_answered", _("the question of an access request was answered")
+    REQUEST_CONFIRM = "request_confirm", _("an approval of an access request must be confirmed")
     REQUEST_APPROVED = "request_approved", _("an access request was approved")
     REQUEST_REJECTED = "request_rejected", _("an access request was rejected")
     REQUEST_WITHDRAWN = "request_withdrawn", _("an access request was withdrawn")

@@ -40,6 +40,13 @@ TEXTS: dict[Event, Text] = {
             "Read the response and decide:\n{link}"
         ),
     ),
+    Event.REQUEST_CONFIRM: Text(
+        _("An approval for {agency} must be confirmed: access request {number}"),
+        _(
+            "A colleague has approved access of the application {application} of {agency} to specific personal data of "
+            "{service}. A second person must confirm it.\n\nRead the purpose and decide:\n{link}"
+        ),
+    ),
     Event.REQUEST_APPROVED: Text(
         _("Your access request {number} is approved"),
         _(

@@ -19,7 +19,7 @@ def tell_deciders(event: Event, request: AccessRequest) -> None:
 
 def tell_second_persons(item: RequestedOperation, first: User) -> None:
     """Notify those who may confirm what a first person has approved."""
-    _tell(Event.REQUEST_SUBMITTED, item.request, second_persons(item, first), item.request.application.agency)
+    _tell(Event.REQUEST_CONFIRM, item.request, second_persons(item, first), item.request.application.agency)
 
 
 def tell_applicant(event: Event, request: AccessRequest, until: date | None = None) -> None:

@@ -354,6 +354,8 @@ def test_specific_columns_need_two_people(cast: Cast, provider: User, head: User
     with pytest.raises(Outdated):
         approved(request, provider)
     assert list(requests.inbox(head)) == [request]
+    told = Notification.objects.order_by("pk").values_list("event", "user__username")
+    assert list(told)[-1] == ("request_confirm", head.username)
     done = approved(request, head)
     assert done.state == State.APPROVED
     item = requests.items_of(done)[0]
