@@ -97,8 +97,6 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             Item(_("My sessions"), "devices", "own_sessions"),
             Item(_("Second factor"), "phonelink_lock", "mfa_index"),
             Item(_("API tokens"), "token", "admin:registry_apitoken_changelist"),
-            Item(_("Second factor"), "verified_user", "mfa_index"),
-            Item(_("My sessions"), "devices", "own_sessions"),
         ),
     ),
 )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from mantra.wizard.naming import code_from
 from registry import agreements, requests
 from registry.models import AccessRequest, AgreementFile, Application, Grant, Operation, User, bounds, names
 from registry.requests import Wanted
@@ -31,9 +32,12 @@ class RequestForm(forms.Form):
     new_title = forms.CharField(label=_("Title of the new application"), max_length=200, required=False)
     new_code = forms.CharField(
         label=_("Code of the new application"), max_length=63, required=False,
-        help_text=_("Letters, digits, - and _, such as e-bansos."),
+        help_text=_("Letters, digits, - and _, such as e-bansos. Empty: made from the title."),
     )  # fmt: skip
-    operations = forms.MultipleChoiceField(label=_("Operations"), widget=forms.CheckboxSelectMultiple, required=False)
+    operations = forms.MultipleChoiceField(
+        label=_("Operations"), widget=forms.CheckboxSelectMultiple, required=False,
+        error_messages={"invalid_choice": _("An operation that you chose is no longer offered. Choose again.")},
+    )  # fmt: skip
     purpose = forms.CharField(
         label=_("Purpose"), max_length=300, widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("What the data is for, such as: to verify recipients of social aid."),
@@ -93,6 +97,11 @@ class RequestForm(forms.Form):
             )  # fmt: skip
 
     @property
+    def only_new(self) -> bool:
+        """Return True if a new application is the only choice."""
+        return [value for value, _label in self.fields["application"].choices] == [NEW]  # type: ignore[attr-defined]
+
+    @property
     def lines(self) -> list[dict[str, Any]]:
         """The operations as the page shows them: each with its box and its columns."""
         boxes = {str(box.data["value"]): box for box in self["operations"]}
@@ -150,7 +159,12 @@ class RequestForm(forms.Form):
         cleaned = self.cleaned_data
         if cleaned["application"] != NEW:
             return self.applications[cleaned["application"]]
-        return Application(agency=self.user.agency, code=cleaned["new_code"], title=cleaned["new_title"])  # type: ignore[misc]
+        code = cleaned["new_code"] or code_from(cleaned["new_title"], self._codes(), "aplikasi")
+        return Application(agency=self.user.agency, code=code, title=cleaned["new_title"])  # type: ignore[misc]
+
+    def _codes(self) -> list[str]:
+        """Return the codes of the agency's applications, also of those that are not active."""
+        return list(Application.objects.filter(agency=self.user.agency_id).values_list("code", flat=True))
 
     def add_problems(self, error: ValidationError) -> None:
         """Show what the rules say, at the fields where there are such."""

@@ -33,7 +33,8 @@ def request_access(request: HttpRequest, agency: str, service: str, operation: s
         return render(request, "catalogue/request_refused.html", context, status=403)
     revised = _revised(request, user)
     offered = _offered(reader, row, revised)
-    if not offered:
+    closed = revised is None and row.pk not in {each.pk for each in offered}
+    if not offered or (closed and request.method != "POST"):  # what was sent is never lost
         return render(request, "catalogue/request_refused.html", {"operation": row, "closed": True})
     applications = list(Application.objects.filter(agency=user.agency_id, active=True).select_related("agency"))
     if request.method == "POST":

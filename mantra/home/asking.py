@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Max, QuerySet
-from django.template.defaultfilters import date
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, Stage, all_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, Stage, all_of, moment_of, page_of
 from registry import requests, tenancy
 from registry.models import AccessKey, AccessRequest, User
 
@@ -37,7 +36,7 @@ def undecided(user: User) -> Iterable[tuple[Any, Line]]:
 def _waiting(rows: QuerySet[AccessRequest]) -> Iterator[tuple[Any, Line]]:
     for row in rows.prefetch_related(None)[:MOST]:
         note = gettext("access request by %(user)s, %(moment)s") % {
-            "user": row.requested_by, "moment": date(row.requested_at, "DATETIME_FORMAT"),
+            "user": row.requested_by, "moment": moment_of(row.requested_at),
         }  # fmt: skip
         yield row.requested_at, Line(str(row), _page(row), note)
 
@@ -60,10 +59,8 @@ def _last_use_of_keys(rows: list[AccessRequest]) -> dict[int, Any]:
 
 
 def _own(row: AccessRequest, keys: dict[int, Any]) -> Line:
-    needs_key = row.state in _APPROVED and row.application_id not in keys
-    page = reverse("admin:registry_accesskey_add") + f"?application={row.application_id}" if needs_key else _page(row)
     colour = COLOURS.get(State(row.state), "mute")
-    return Line(str(row), page, row.purpose, row.get_state_display(), colour, tuple(_trail(row, keys)))
+    return Line(str(row), _page(row), row.purpose, row.get_state_display(), colour, tuple(_trail(row, keys)))
 
 
 def _trail(row: AccessRequest, keys: dict[int, Any]) -> Iterator[Stage]:

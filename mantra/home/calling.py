@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Exists, F, Max, OuterRef, QuerySet
-from django.template.defaultfilters import date
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, all_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, all_of, moment_of, page_of
 from registry import tenancy
 from registry.models import AccessKey, Application, User
 
@@ -38,7 +37,7 @@ def _application(row: Any) -> Line:
     """Return the line of an application, or what is missing for its first call."""
     page = page_of("registry_application", row.pk)
     if row.last_call:
-        moment = date(row.last_call, "DATETIME_FORMAT")
+        moment = moment_of(row.last_call)
         return Line(str(row), page, gettext("last call %(moment)s") % {"moment": moment})
     if row.has_key:
         return Line(str(row), page, _("has not called yet"))

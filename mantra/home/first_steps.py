@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dataservices.models import DataSource
 from proxyservices.models import Backend
-from registry import tenancy
+from registry import requests, tenancy
 from registry.models import AccessKey, Agency, Application, Grant, Operation, Service, User
 
 
@@ -21,6 +21,9 @@ class Step:
     url: str
     done: bool
 
+
+#: Requesters register an application with their first request.
+CATALOGUE, REGISTER = "catalogue", "registry_application_add"
 
 #: The steps to a first operation and its first call: (text, page, the required permission, the name in _done()).
 STEPS: tuple[tuple[Any, str, str, str], ...] = (
@@ -47,7 +50,14 @@ STEPS: tuple[tuple[Any, str, str, str], ...] = (
         "proxyservices.add_proxyoperation", "operation",
     ),
     (
-        _("Register your application, the system that calls operations."), "registry_application_add",
+        _(
+            "Find an operation in the catalogue, and request access on its page. You register your application, the "
+            "system that calls operations, there too."
+        ),
+        CATALOGUE, requests.ASKING, "application",
+    ),
+    (
+        _("Register your application, the system that calls operations."), REGISTER,
         "registry.add_application", "application",
     ),
     (_("Issue an access key for the application."), "registry_accesskey_add", "registry.add_accesskey", "key"),
@@ -57,13 +67,18 @@ STEPS: tuple[tuple[Any, str, str, str], ...] = (
 
 def steps(user: User) -> list[Step]:
     """Return the steps that the user's rights allow, none if all are done."""
-    own = [step for step in STEPS if user.has_perm(step[2])]
+    asks = user.has_perm(requests.ASKING)
+    own = [step for step in STEPS if user.has_perm(step[2]) and not (asks and step[1] == REGISTER)]
     if not own:
         return []
     done = _done(user)
     if all(done[name] for _text, _page, _right, name in own):
         return []
-    return [Step(text, reverse(f"admin:{page}"), done[name]) for text, page, _right, name in own]
+    return [Step(text, _address(page), done[name]) for text, page, _right, name in own]
+
+
+def _address(page: str) -> str:
+    return reverse(page if page == CATALOGUE else f"admin:{page}")
 
 
 def _done(user: User) -> dict[str, bool]:

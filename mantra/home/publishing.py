@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.template.defaultfilters import date
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, all_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, all_of, day_of, moment_of, page_of
 from registry import approvals, tenancy
 from registry.models import Operation, OperationVersion, PublishRequest, User
 
@@ -35,7 +34,7 @@ def undecided(user: User) -> Iterable[tuple[Any, Line]]:
 def _waiting(rows: QuerySet[PublishRequest]) -> Iterator[tuple[Any, Line]]:
     for row in rows[:MOST]:
         note = gettext("publish request by %(user)s, %(moment)s") % {
-            "user": row.requested_by, "moment": date(row.requested_at, "DATETIME_FORMAT"),
+            "user": row.requested_by, "moment": moment_of(row.requested_at),
         }  # fmt: skip
         yield row.requested_at, Line(str(row), page_of("registry_publishrequest", row.pk), note)
 
@@ -53,7 +52,7 @@ def drafts(user: User) -> Card:
 
 def _draft(row: Any) -> Line:
     state, colour = (_("waits for a second person"), "warn") if row.waits else (_("draft"), "mute")
-    note = gettext("changed on %(day)s") % {"day": date(row.updated_at, "DATE_FORMAT")}
+    note = gettext("changed on %(day)s") % {"day": day_of(row.updated_at)}
     return Line(str(row), page_of(PAGES[row.kind], row.draft_of_id or row.pk), note, state, colour)
 
 
@@ -80,7 +79,7 @@ def published(user: User) -> Card:
 
 
 def _version(row: OperationVersion) -> Line:
-    day = date(row.published_at, "DATE_FORMAT")
+    day = day_of(row.published_at)
     by = gettext("by %(user)s, %(day)s") % {"user": row.user, "day": day} if row.user else day
     return Line(str(row.operation), page_of(PAGES[row.operation.kind], row.operation_id), by, str(row))
 

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import date, filesizeformat
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +25,7 @@ from django.views.decorators.http import require_safe
 from adapters import missing_driver
 from dataservices.models import engines
 from mantra import VERSION, probes
+from mantra.home.cards import moment_of
 from proxyservices.health.tracker import PROBER
 from proxyservices.models import ServerState
 from registry import leader, tenancy
@@ -106,4 +107,4 @@ def _worker() -> Iterator[Fact]:
 
 
 def _moment(moment: Any) -> str:
-    return date(moment, "DATETIME_FORMAT") if moment else gettext("none yet")
+    return moment_of(moment) if moment else gettext("none yet")

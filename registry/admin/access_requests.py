@@ -25,8 +25,14 @@ from registry.admin.quota_form import QuotaField
 from registry.admin.theme import ChoicesDropdownFilter, capitalise_labels, display, text_area, text_input
 from registry.models import AccessKey, AccessRequest, RequestedOperation, bounds
 from registry.models.requests import TEXT
+from registry.notifications import seen
 from registry.requests import Decision, Terms
 
+#: Fields that are left out if the applicant has left them empty, and what the request has of each.
+_OPTIONAL = {
+    "legal_basis": "legal_basis", "agreement": "agreement", "file": "agreement_file", "valid_from": "valid_from",
+    "valid_until": "valid_until", "volume_text": "volume", "networks": "networks",
+}  # fmt: skip
 STATES = {
     "submitted": "warning", "in_review": "warning", "returned": "info", "approved": "success",
     "partly_approved": "success", "rejected": "danger", "withdrawn": "info", "expired": "danger",
@@ -131,13 +137,18 @@ class AccessRequestAdmin(ScopedAdmin):
         if row.agreement_file is None:
             return "–"
         address = reverse("admin:registry_accessrequest_agreement", args=(row.pk,))
-        return format_html('<a href="{}">{}</a>', address, row.agreement_file.name)
+        return format_html('<a class="mantra-link" href="{}">{}</a>', address, row.agreement_file.name)
 
     # ------------------------------------------------------------------------------------ the page
+
+    def get_fields(self, request: HttpRequest, obj: AccessRequest | None = None) -> list[str]:
+        # What the applicant left empty would only be lines of dashes.
+        return [name for name in self.fields if name not in _OPTIONAL or getattr(obj, _OPTIONAL[name])]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
+        seen(request.user, request.path)  # type: ignore[arg-type]
         context.update(self._shown(request, kwargs["obj"]) | context.get("entered", {}))
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -191,10 +202,21 @@ class AccessRequestAdmin(ScopedAdmin):
             "may_withdraw": row.is_open,
             "change_address": self._change_address(row) if row.is_open else "",
             "answer_form": WordsForm(label=_("answer"), auto_id="answer_%s"),
+            "calls": self._calls(row),
             "wants_key": bool(row.granted) and request.user.has_perm("registry.add_accesskey"),
             "active_keys": list(keys.order_by("created_at")),
             "key_address": reverse("admin:registry_accessrequest_key", args=(row.pk,)),
         }
+
+    @staticmethod
+    def _calls(row: AccessRequest) -> list[tuple[str, str]]:
+        """Return the granted operations: the title of each, and the page that says how the application calls it."""
+        found = []
+        for operation in (item.operation for item in requests.items_of(row) if item.is_approved):
+            parts = (operation.service.agency.code, operation.service.code, operation.code)
+            page = reverse("client_code", args=parts)
+            found.append((operation.title or operation.code, f"{page}?application={row.application}"))
+        return found
 
     @staticmethod
     def _change_address(row: AccessRequest) -> str:
@@ -325,6 +347,7 @@ class AccessRequestAdmin(ScopedAdmin):
         return self.render_page(
             request, "mantra/issued.html", _("New access key"), issued=key, plain=plain, header=f"AccessKey: {plain}",
             application=row.application, shown_at=str(self.redirect_to(request, row)["Location"]),
+            calls=self._calls(row),
         )  # fmt: skip
 
     @method_decorator(require_safe)

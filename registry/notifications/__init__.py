@@ -8,6 +8,6 @@ from registry.models import Event, Way
 from registry.notifications.kinds import KINDS
 from registry.notifications.names import operation_name
 from registry.notifications.smtp import is_configured as mail_is_configured
-from registry.notifications.writing import first_time, mail, notify
+from registry.notifications.writing import first_time, mail, notify, seen
 
-__all__ = ["KINDS", "Event", "Way", "first_time", "mail", "mail_is_configured", "notify", "operation_name"]
+__all__ = ["KINDS", "Event", "Way", "first_time", "mail", "mail_is_configured", "notify", "operation_name", "seen"]

@@ -125,3 +125,8 @@ def _page_of(about: Model | None) -> str:
         return reverse(f"admin:{about._meta.app_label}_{about._meta.model_name}_change", args=[about.pk])
     except NoReverseMatch:
         return ""
+
+
+def seen(user: User, url: str) -> None:
+    """Mark a user's notifications that lead to a page as read: the user has opened it."""
+    Notification.objects.filter(user=user, url=url, read_at=None).update(read_at=timezone.now())

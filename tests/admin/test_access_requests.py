@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from registry.models import AccessKey, AccessRequest, Application, Field, Grant, Operation
+from registry.models import AccessKey, AccessRequest, Application, Field, Grant, Notification, Operation
 from registry.snapshot import holder
 from tests.admin.conftest import SignIn
 from tests.cast import Cast
-from tests.registry.test_agreements import PDF
+from tests.registry.test_agreements import PDF, SCRIPT, document
 
 FORM = "/catalog/prov/data/warga/request"
 
@@ -74,11 +74,24 @@ def test_it_works(cast: Cast, asker: Client, provider: Client, warga: Operation)
     assert Grant.objects.get().quota == "1000/day"
     AccessKey.objects.all().delete()
     shown = asker.post(page_of(row, "key"))
-    plain = shown.context["plain"]
+    plain, code = shown.context["plain"], "/catalog/prov/data/warga/code?application=kons/app"
     assert plain in shown.content.decode()
-    assert plain not in asker.get(page_of(row)).content.decode()
+    again = asker.get(page_of(row)).content.decode()
+    assert plain not in again
+    assert code in shown.content.decode()
+    assert code in again
     holder.refresh()
     assert cast.get("warga", "id=7", accesskey=plain).json()["data"] == [{"id": "7", "nama": "Orang 7"}]
+
+
+def test_the_page_of_a_request_is_read_in_the_bell_too(asker: Client, provider: Client) -> None:
+    send(asker)
+    address = page_of(AccessRequest.objects.get())
+    assert Notification.objects.get().url == address
+    asker.get(address)
+    assert Notification.objects.get().read_at is None  # the provider's
+    provider.get(address)
+    assert Notification.objects.get().read_at is not None
 
 
 def test_the_agreement_is_a_download_for_the_two_agencies(
@@ -109,10 +122,58 @@ def test_nothing_is_lost_when_something_is_wrong(asker: Client) -> None:
     assert AccessRequest.objects.get().agreement_file.name == "PKS.pdf"
 
 
-def test_a_file_of_another_kind_is_refused(asker: Client) -> None:
-    page = send(asker, agreement_file=SimpleUploadedFile("PKS.pdf", b"PK\x03\x04 makro"))
-    assert set(page.context["form"].errors) == {"agreement_file"}
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"PK\x03\x04 makro", "PDF, JPEG"),
+        (document(b"3 0 obj\n" + SCRIPT + b"\nendobj\n"), "skrip"),
+        (PDF + b"\n" * 100, "lebih besar"),
+    ],
+)
+def test_a_file_that_is_refused_is_named_and_nothing_else_is_lost(
+    asker: Client, settings: Any, content: bytes, told: str
+) -> None:
+    settings.MAX_AGREEMENT_BYTES = len(PDF) + 99
+    page = send(asker, agreement_file=SimpleUploadedFile("PKS.pdf", content))
+    assert page.status_code == 400
+    form = page.context["form"]
+    assert told in str(form.errors.pop("agreement_file"))
+    assert not form.errors
+    assert "Verifikasi penerima bantuan" in page.content.decode()
     assert not AccessRequest.objects.exists()
+    assert not list(settings.FILES_DIR.glob("*"))
+
+
+def test_what_was_left_empty_is_no_line_of_the_page(asker: Client) -> None:
+    send(asker, agreement="12/PKS")
+    page = asker.get(page_of(AccessRequest.objects.get())).content.decode()
+    assert "Nomor perjanjian" in page
+    assert "Dasar hukum" not in page
+
+
+def test_a_retired_operation_is_no_longer_requested(asker: Client, warga: Operation) -> None:
+    data = filled(asker.get(FORM))
+    Operation.objects.filter(pk=warga.pk).update(state="retired")
+    assert "tidak dapat dimohon" in asker.get(FORM).content.decode()
+    sent = asker.post(FORM, data)
+    assert "tidak lagi ditawarkan" in str(sent.context["form"].errors["operations"])
+    assert "Verifikasi penerima bantuan" in sent.content.decode()
+    assert "Ajukan permohonan akses" not in asker.get(FORM.removesuffix("/request")).content.decode()
+    assert not AccessRequest.objects.exists()
+
+
+def test_what_was_withdrawn_meanwhile_is_not_approved(asker: Client, provider: Client) -> None:
+    send(asker)
+    row = AccessRequest.objects.get()
+    forms = provider.get(page_of(row)).context["part_forms"]
+    marks = {form["seen"].html_name: form["seen"].value() for form in forms}
+    take(asker, row, "withdraw")
+    for step in ("approve", "part", "reject", "ask", "review"):
+        told = provider.post(page_of(row, "step"), {"step": step, "text": "Baik", **marks}, follow=True)
+        assert [message.level_tag for message in told.context["messages"]] == ["error"], step
+    row.refresh_from_db()
+    assert row.state == "withdrawn"
+    assert not Grant.objects.exists()
 
 
 def test_a_double_click_makes_one_request(asker: Client) -> None:
@@ -131,6 +192,18 @@ def test_a_new_application_is_made_on_the_same_page(asker: Client, cast: Cast) -
     assert set(wrong.context["form"].errors) == {"new_code"}
     assert send(asker, application="new", new_title="E-Bansos", new_code="e-bansos").status_code == 302
     assert Application.objects.get(code="e-bansos").agency == cast.consumer
+    # Without a code it gets one that is made from its title, and free.
+    assert send(asker, application="new", new_title="E-Bansos").status_code == 302
+    assert Application.objects.get(code="e-bansos-2").agency == cast.consumer
+
+
+def test_an_agency_without_applications_only_names_one(asker: Client, cast: Cast) -> None:
+    Application.objects.filter(agency=cast.consumer).delete()
+    page = asker.get(FORM)
+    assert "belum mempunyai aplikasi" in page.content.decode()
+    assert page.context["form"]["application"].as_hidden() in page.content.decode()
+    assert send(asker, new_title="E-Bansos").status_code == 302
+    assert Application.objects.get(agency=cast.consumer).code == "e-bansos"
 
 
 def test_who_sees_the_form(cast: Cast, asker: Client, provider: Client, sign_in: SignIn, warga: Operation) -> None:

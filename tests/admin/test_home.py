@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import mantra
 from dataservices.models import DataOperation, SourceState
 from mantra.home import cards as home_cards
 from mantra.home import server
+from mantra.navigation import GROUPS
 from proxyservices.models import ServerState
 from registry import leader
 from registry.models import (
@@ -180,6 +181,17 @@ def test_an_application_without_a_key_leads_to_its_first_key(
     assert "panggilan terakhir" in second.note
 
 
+def test_times_are_those_of_the_offices(busy: MarkedAgency, reader: Callable[[str], Client]) -> None:
+    AccessRequest.objects.update(requested_at=datetime(2026, 1, 1, 20, tzinfo=UTC))
+    notes = [line.note for line in lines(reader("Provider"))["inbox"]]
+    assert any("02-01-2026 03.00" in note for note in notes), notes
+
+
+def test_the_menu_has_each_page_once() -> None:
+    pages = [item.page for _title, items in GROUPS for item in items]
+    assert len(pages) == len(set(pages))
+
+
 def trails(client: Client) -> list[list[tuple[str, bool]]]:
     return [[(str(stage.text), stage.done) for stage in line.trail] for line in lines(client)["requests"]]
 
@@ -200,7 +212,7 @@ def test_a_requester_follows_a_request_to_the_first_call(busy: MarkedAgency, sig
         assert trails(client) == [[("diajukan", True), *expected]], state
     AccessRequest.objects.update(state="partly_approved")
     [line] = lines(client)["requests"]
-    assert line.url == reverse("admin:registry_accesskey_add") + f"?application={made.application_id}"
+    assert line.url == reverse("admin:registry_accessrequest_change", args=(made.pk,))  # there the key is issued
     key, _plain = AccessKey.issue(made.application)
     assert trails(client)[0][-2:] == [("kunci akses", True), ("panggilan pertama", False)]
     AccessKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())

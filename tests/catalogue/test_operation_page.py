@@ -86,6 +86,19 @@ def test_a_pass_through_operation_shows_what_is_known(cast: Cast) -> None:
     assert "dalam.contoh" not in text and "(<code>.csv</code>)" not in text and "Respons sistem instansi" in text
 
 
+def test_who_has_a_grant_is_led_to_the_code_and_others_to_the_request(cast: Cast, people: DataOperation) -> None:
+    client = Client()
+    client.force_login(make_user("Requester", cast.consumer))
+    text = page(client)
+    code = f'href="{ADDRESS}/code?application=kons/app">Kode program</a>'
+    assert code in text
+    assert "Perpanjang atau ubah izin" in text
+    Grant.objects.filter(operation=people.pk).delete()
+    text = page(client)
+    assert code not in text
+    assert "Ajukan permohonan akses</a>" in text
+
+
 def test_ones_own_grants_are_shown(cast: Cast, people: DataOperation) -> None:
     client, grant = Client(), cast.grants["warga"]
     client.force_login(make_user("Requester", cast.consumer, "pemohon"))

@@ -12,10 +12,13 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from registry.models import Event, OutboxMessage, User
+from registry import requests
+from registry.models import Event, Grant, OutboxMessage, User
 from registry.notifications import mail, notify, outbox
 from registry.notifications.problems import PROBLEMS, Scope, sentence
 from registry.notifications.testing import send_test
+from tests.admin.conftest import make_user
+from tests.cast import Cast
 from tests.notifications.conftest import use
 from tests.servers import mail as mail_servers
 from tests.servers.certificates import Authority
@@ -133,6 +136,23 @@ def test_while_the_server_is_away_the_outbox_waits_in_its_order(
     monkeypatch.setattr(settings, "SMTP_PORT", mail_server.port)
     assert outbox.send_due().sent == 2
     assert to(mail_server) == ["sari@kons.go.id", "budi@kons.go.id"]
+
+
+def test_requests_go_on_without_the_mail_server_and_their_mails_arrive_later(
+    mail_server: MailServer, cast: Cast, sari: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = make_user("Provider", cast.provider, "ani", email="ani@prov.go.id")
+    Grant.objects.all().delete()
+    monkeypatch.setattr(settings, "SMTP_PORT", free_port())
+    row = requests.submit(sari, requests.Wanted(cast.application, {cast.operations["satu"]: ()}, "Verifikasi"))
+    assert outbox.send_due().problem == "refused"
+    seen = {item.pk: requests.mark(item) for item in requests.items_of(row)}
+    requests.approve(row, provider, seen)
+    assert outbox.send_due().problem == "refused"
+    assert Grant.objects.get().application == cast.application
+    monkeypatch.setattr(settings, "SMTP_PORT", mail_server.port)
+    assert outbox.send_due().sent == 2
+    assert to(mail_server) == ["ani@prov.go.id", "sari@kons.go.id"]
 
 
 @pytest.mark.parametrize(
