@@ -29,12 +29,14 @@ call_command("apply_definitions", {bundle!r}, reason="uji")
 password = make_password({password!r})
 for name, role, agency in {people!r}:
     user = User.objects.create(
-        username=name, password=password, is_staff=True, agency=Agency.objects.get(code=agency)
+        username=name, password=password, is_staff=True, agency=Agency.objects.get(code=agency),
+        email=f"{{name}}@{{agency}}.contoh.go.id",
     )
     user.groups.set([Group.objects.get(name=role)])
     if role == "Publisher":
         print(name, ApiToken.issue(user, timezone.now() + timedelta(days=1))[1])
-print("key", AccessKey.issue(Application.objects.get())[1])
+for application in Application.objects.all():
+    print("key", AccessKey.issue(application)[1])
 """
 
 
@@ -94,20 +96,29 @@ class Office:
 OFFICES = tuple(Office(size) for size in SIZES)
 
 
-class OfficeBus(Bus):
-    """A bus with the people of all offices, and one caller's key. ``source``: the settings of the register."""
+class PeopledBus(Bus):
+    """A bus with a bundle's definitions and with people: name, role and agency. ``source``: the register's settings."""
 
     marker = "browser"
 
-    def __init__(self, var: Path, source: dict[str, Any]) -> None:
-        super().__init__(var, REGISTER_PASSWORD=source["password"])
-        bundle = var / "bundle.json"
-        bundle.write_text(json.dumps(_bundle({**source, "password": "env:REGISTER_PASSWORD"})))
-        people = [each for office in OFFICES for each in office.people()]
-        script = _OPENING.format(bundle=str(bundle), password=PASSWORD, people=people)
+    def __init__(
+        self, var: Path, source: dict[str, Any], bundle: dict[str, Any], people: list[tuple[str, str, str]], **more: str
+    ) -> None:
+        super().__init__(var, REGISTER_PASSWORD=source["password"], **more)
+        file = var / "bundle.json"
+        file.write_text(json.dumps(bundle))
+        script = _OPENING.format(bundle=str(file), password=PASSWORD, people=people)
         lines = self.manage("shell", "-v", "0", "-c", script).splitlines()
         self.tokens = dict(line.split() for line in lines if line.startswith(("key ", "penerbit-")))
-        self.key = self.tokens.pop("key")
+        self.key = self.tokens.pop("key", "")
+
+
+class OfficeBus(PeopledBus):
+    """A bus with the people of all offices, and one caller's key. ``source``: the settings of the register."""
+
+    def __init__(self, var: Path, source: dict[str, Any]) -> None:
+        people = [each for office in OFFICES for each in office.people()]
+        super().__init__(var, source, _bundle(of_environment(source)), people)
 
     def grant(self, office: Office, operations: list[str]) -> None:
         """Grant operations of the publisher's service to the caller by the management API, as a program would."""
@@ -133,6 +144,11 @@ class OfficeBus(Bus):
         number = reply.headers["X-Request-Id"]
         (begin,) = (line for line in self.journal() if line.get("id") == number and line["t"] == "begin")
         return int(begin["op"][-1])
+
+
+def of_environment(source: dict[str, Any]) -> dict[str, Any]:
+    """The register's settings for a bundle, which has no password."""
+    return {**source, "password": "env:REGISTER_PASSWORD"}
 
 
 def _bundle(source: dict[str, Any]) -> dict[str, Any]:

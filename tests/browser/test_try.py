@@ -11,7 +11,7 @@ from mantra.tryout import limits
 from registry.models import Grant
 from registry.snapshot import holder
 from tests import cast as cast_module
-from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, picture, signed_in
+from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -23,7 +23,6 @@ def test_a_requester_calls_and_reads_why_she_is_refused(browser: Browser, live_s
     signed_in(page.context, person("pemohon", "Requester", cast.consumer), live_server.url)
     page.goto(reverse("try_as_application", args=("prov", "data", "satu")))
     wrong = [f"form: {line}" for line in accessibility(page)]
-    picture(page, "try-form-desktop-light")
 
     page.get_by_label("id", exact=True).fill("5")
     page.get_by_label("Panggil sebagai").select_option("key")
@@ -36,7 +35,6 @@ def test_a_requester_calls_and_reads_why_she_is_refused(browser: Browser, live_s
     expect(result).to_be_focused()
     expect(result).not_to_contain_text(cast.key)
     expect(page.get_by_label("Kunci akses", exact=True)).to_have_value(cast.key)  # for the next call
-    picture(page, "try-result-desktop-light")
 
     Grant.objects.filter(operation=cast.operations["satu"]).update(networks="10.1.0.0/16")
     holder.refresh()
@@ -46,7 +44,6 @@ def test_a_requester_calls_and_reads_why_she_is_refused(browser: Browser, live_s
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        picture(page, f"try-refused-{size}-{scheme}")
         wrong += [f"{size} {scheme}: {line}" for line in accessibility(page)]
         assert fits(page), size
     page.context.close()
