@@ -356,7 +356,8 @@ TIME_ZONE = env("MANTRA_TIME_ZONE", default="Asia/Jakarta")
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+#: The pictures of the documentation are shown in the guides.
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "static", ("mantra/docs", BASE_DIR / "docs" / "img")]
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from mantra import health_board
 from mantra.access_requests.views import request_access
 from mantra.catalogue import views as catalogue_views
+from mantra.help import views as help_views
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views
 
@@ -33,6 +34,8 @@ urlpatterns = [
     path("catalog/", include("mantra.contracts.urls")),
     path("catalog/<str:agency>/<str:service>/<str:operation>/request", request_access, name="request_access"),
     path("catalog/", include("mantra.catalogue.urls")),
+    path("help/", help_views.index, name="help"),
+    path("help/<slug:name>/", help_views.page, name="help_guide"),
     path("manage/api/v1/", include("mantra.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]

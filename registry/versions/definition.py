@@ -103,7 +103,8 @@ def plain(value: Any) -> Any:
         except ImproperlyConfigured:
             return ("secret", "", value["secret"])
     if isinstance(value, str):
-        return value.replace("\r\n", "\n")  # as browsers end lines
+        # As browsers end lines. A text of a bundle may end with a line end, which forms remove.
+        return value.replace("\r\n", "\n").rstrip("\n")
     return ("id", value["id"]) if isinstance(value, dict) and set(value) == {"id", "label"} else value
 
 

@@ -101,6 +101,14 @@ def test_line_ends_of_a_browser_are_no_change(cast: Cast, provider: Client) -> N
     assert "v1" in said(response)
 
 
+def test_the_line_end_of_a_text_in_a_bundle_is_no_change(cast: Cast, provider: Client) -> None:
+    operation = cast.define("baris", "SELECT 1 AS satu\n", description="Satu.\n")
+    save(provider, operation, form_of(provider, operation), listing="hidden")
+    operation.refresh_from_db()
+    assert operation.listing == "hidden"
+    assert versions.draft_of(operation) is None
+
+
 def test_a_new_operation_saved_as_published_gets_its_first_version(cast: Cast, provider: Client) -> None:
     new = cast.define("baru", "SELECT 1 AS satu", state="draft")
     response = save(provider, new, form_of(provider, new), state="published")

@@ -69,6 +69,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("test_mail")
     yield reverse("why_refused") + f"?id={REFUSED}"
     yield reverse("server")
+    yield reverse("help")
+    yield reverse("help_guide", args=("penyedia",))
     yield reverse("catalogue") + "?q=data&format=csv"
     yield reverse("catalogue_agency", args=("prov",))
     yield reverse("catalogue_service", args=("prov", "data"))
@@ -78,6 +80,19 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
     yield reverse("admin:dataservices_dataoperation_versions", args=(operation.pk,))
     yield reverse("compare_answers", args=(operation.pk,))
+
+
+def _help(page: Page) -> Iterator[str]:
+    """Yield what is wrong with the way from a page to its help."""
+    links = page.locator("a[href^='/help/']:visible")
+    if not links.count():
+        yield "no link to the help"
+        return
+    box = links.first.bounding_box()
+    if box is None or box["x"] < 0 or box["x"] + box["width"] > page.viewport_size["width"]:  # type: ignore[index]
+        yield f"the link to the help is beside the screen: {box}"
+    if not (links.first.get_attribute("aria-label") or links.first.inner_text()).strip():
+        yield "the link to the help has no name"
 
 
 def _visit(page: Page, address: str, wrong: list[str]) -> None:
@@ -95,6 +110,7 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
         wrong += [f"{address} {size} {scheme}: {line}" for line in accessibility(page, rules)]
         if not fits(page):
             wrong.append(f"{address} {size}: wider than the screen")
+        wrong += [f"{address} {size}: {line}" for line in _help(page)]
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)

@@ -135,6 +135,12 @@ def test_the_demo_never_gets_into_production() -> None:
     assert not {"demo", "tests", "bench", "var", ".git", ".env", "deploy"} & set(kept)
 
 
+def test_the_image_has_all_that_runs_and_the_guides() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    packages = {path.parent.name for path in ROOT.glob("*/apps.py")}
+    assert {*packages, "adapters", "locale", "static", "templates", "docs/id", "docs/img"} <= kept
+
+
 def test_web_can_be_scaled() -> None:
     assert not {"container_name", "ports"} & set(SERVICES["web"])
 

@@ -45,7 +45,7 @@ from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgresql import PostgreSQLServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 DEPLOY = [ROOT / "run", *sorted(ROOT.glob("docker-compose*.yml")), *sorted((ROOT / "deploy").glob("*.py"))]
 ERRORS = ROOT / "docs" / "errors.md"
 
