@@ -41,6 +41,8 @@ PARTS = frozenset(
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
         "registry.samplerequest",
+        "registry.sampleresponse",
+        "registry.invitation",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -55,6 +57,8 @@ _UNLOGGED = frozenset(
         "proxyservices.serverstate",
         "dataservices.wizarddraft",
         "registry.samplerequest",
+        "registry.sampleresponse",
+        "registry.invitation",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

@@ -15,6 +15,7 @@ from pytest_django import DjangoDbBlocker
 
 from adapters import socket_watch
 from adapters.tds import dialling
+from mantra.gateway import quotas
 from proxyservices import runtime
 from registry.journal import chain, segments
 from registry.snapshot import holder
@@ -41,8 +42,9 @@ def _fresh_journal() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_runtime() -> None:
-    """No test knows what the proxied calls of another have learned."""
+    """No test knows what the proxied calls of another have learned, or pays for its quotas."""
     runtime.reset()
+    quotas._limiter.storage.reset()
 
 
 @pytest.fixture(scope="session")

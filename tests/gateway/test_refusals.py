@@ -18,6 +18,8 @@ from registry.models import AccessKey, Field, Operation
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
 
+#: Faults that name the page on which to request access.
+REMEDIED = (faults.GRANT_MISSING, faults.GRANT_EXPIRED, faults.GRANT_NOT_YET_VALID, faults.GRANT_NETWORK)
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -25,7 +27,8 @@ def assert_problem(reply: Reply, kind: results.FaultKind, party: str | None = No
     """One shape for every refusal, and its record under the same request id."""
     told = reply.json()
     assert told["code"] == kind.code, told
-    assert set(told) == {"type", "title", "status", "detail", "code", "party", "request_id"}
+    asking = {"request_url"} if kind in REMEDIED else set()
+    assert set(told) == {"type", "title", "status", "detail", "code", "party", "request_id"} | asking
     assert told["status"] == reply.status == kind.status
     assert told["title"] == kind.name
     assert not re.search(r"\{\w+\}", told["detail"])
