@@ -58,7 +58,8 @@ def mail_server(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     messages: list[checks.CheckMessage] = []
     if settings.SMTP_HOST and not settings.BASE_URL:
         hint = "Set MANTRA_BASE_URL to the address of the bus."
-        messages.append(checks.Warning("The links in e-mails have no host.", hint=hint, id="mantra.W003"))
+        text = "The links in e-mails have no host, and no password can be reset by e-mail."
+        messages.append(checks.Warning(text, hint=hint, id="mantra.W003"))
     if settings.SMTP_HOST and settings.SMTP_USER and settings.SMTP_TLS == "off":
         hint = "Set MANTRA_SMTP_TLS to starttls or tls."
         text = "The mail server's password is sent without encryption."

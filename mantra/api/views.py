@@ -680,7 +680,9 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
     }
 
     def _save(self, serializer: Any) -> None:
+        before = Grant.objects.get(pk=serializer.instance.pk) if serializer.instance is not None else None
         super()._save(serializer)
+        self._check_direct(serializer.instance, before)
         requests.tell_of_grant(Event.GRANT_CHANGED, serializer.instance)
 
     @extend_schema(request=None)
@@ -700,7 +702,16 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
                 grant.full_clean()
             except DjangoValidationError as error:
                 raise ValidationError(error.message_dict) from None
+            before, grant.state = Grant.objects.get(pk=grant.pk), Grant.State.APPROVED
+            self._check_direct(grant, before)
             return self._set_state(grant, Grant.State.APPROVED)
+
+    def _check_direct(self, grant: Grant, before: Grant | None) -> None:
+        """Check what one person may grant alone. Raises ValidationError, which undoes the change."""
+        try:
+            requests.check_direct(grant, before, self.request.user)
+        except DjangoValidationError as error:
+            raise ValidationError(error.message_dict) from None
 
     def _set_state(self, grant: Grant, state: str) -> Response:
         grant.set_state(state)

@@ -40,16 +40,21 @@ def _name_of_sso() -> str:
     return str(settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]["name"])
 
 
+def _sends_links() -> bool:
+    """Return True if a stranger's request may send a secret link: its host must not be that of the request."""
+    return smtp.is_configured() and bool(settings.BASE_URL)
+
+
 class AskReset(frames.Framed, PasswordResetView):  # type: ignore[misc]
     template_name = "people/ask_reset.html"
     title = _("Forgotten password")
     success_url = reverse_lazy("account_login")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {**super().get_context_data(**kwargs), "mail": smtp.is_configured()}
+        return {**super().get_context_data(**kwargs), "mail": _sends_links()}
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not smtp.is_configured():
+        if not _sends_links():
             return redirect("account_reset_password")
         until = time.monotonic() + RESET_SECONDS
         response: HttpResponse = super().post(request, *args, **kwargs)

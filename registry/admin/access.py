@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -156,12 +156,25 @@ class AccessKeyAdmin(ScopedAdmin):
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
+    #: Who makes or changes the grant. The class is made for each request.
+    user: tenancy.AnyUser
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         quota = self.fields.get("quota")
         if quota is not None and pairs(self.instance.quota) is not None:
             help_text = _("Calls beyond the limit are refused. Empty: no limit.")
             self.fields["quota"] = QuotaField(label=quota.label, required=False, help_text=help_text)
+
+    def _post_clean(self) -> None:
+        before = Grant.objects.filter(pk=self.instance.pk).first()
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            requests.check_direct(self.instance, before, self.user)
+        except ValidationError as error:
+            self.add_error(None, error)
 
 
 @admin.register(Grant)
@@ -194,6 +207,11 @@ class GrantAdmin(ScopedAdmin):
         for warning in obj.warnings:
             self.message_user(request, warning, messages.WARNING)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.user = request.user
+        return form
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Application and operation identify the grant: another pair needs another grant.
         return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields
@@ -203,15 +221,26 @@ class GrantAdmin(ScopedAdmin):
         return grant.state, grant.get_state_display()
 
     def _set_state(self, request: HttpRequest, grant: Grant, state: str) -> None:
+        """Raises ValidationError."""
+        before = Grant.objects.get(pk=grant.pk)
+        grant.state = state
+        requests.check_direct(grant, before, request.user)
         grant.set_state(state)
         requests.tell_of_grant(Event.GRANT_REVOKED if state == Grant.State.REVOKED else Event.GRANT_CHANGED, grant)
         self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
 
     def _set_state_of_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:
         grants = [grant for grant in self.changeable(request, queryset) if grant.state != state]
-        for grant in grants:
+        return sum(self._try_state(request, grant, state) for grant in grants)
+
+    def _try_state(self, request: HttpRequest, grant: Grant, state: str) -> bool:
+        """Set the state of a grant. Return False, with a message, if that cannot be."""
+        try:
             self._set_state(request, grant, state)
-        return len(grants)
+        except ValidationError as error:
+            self.message_user(request, f"{grant}: {' '.join(error.messages)}", messages.ERROR)
+            return False
+        return True
 
     @admin.action(description=_("Approve selected grants"), permissions=["change"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -245,6 +274,6 @@ class GrantAdmin(ScopedAdmin):
         grant = self.get_or_404(request, object_id)
         if not self.has_change_permission(request, grant):
             raise PermissionDenied
-        self._set_state(request, grant, state)
-        self.message_user(request, message, messages.SUCCESS)
+        if self._try_state(request, grant, state):
+            self.message_user(request, message, messages.SUCCESS)
         return self.redirect_to(request, grant)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from registry import tenancy
 from registry.approvals import VIEWING
-from registry.models import AccessRequest, Application, RequestedOperation, RequestStep, User
+from registry.models import AccessRequest, Application, Grant, RequestedOperation, RequestStep, User, names
 from registry.requests.terms import Terms, specific_columns
 from registry.requests.trail import Item, items_of
 
@@ -81,6 +83,41 @@ def _applicants(request: AccessRequest) -> QuerySet[Any]:
 
 def second_person_required(item: RequestedOperation, terms: Terms, first: User) -> bool:
     """Return True if a second person must confirm these terms: they include specific personal data."""
-    if settings.SECOND_PERSON_GRANTS == "off" or not specific_columns(item.operation, terms.fields):
+    if not specific_columns(item.operation, terms.fields):
         return False
-    return settings.SECOND_PERSON_GRANTS == "required" or second_persons(item, first).exists()
+    return _needs_two(second_persons(item, first))
+
+
+def _needs_two(others: QuerySet[User]) -> bool:
+    """Return True if the setting requires a second person, of whom there may be others than the first."""
+    return settings.SECOND_PERSON_GRANTS == "required" or (
+        settings.SECOND_PERSON_GRANTS == "available" and others.exists()
+    )
+
+
+def check_direct(grant: Grant, before: Grant | None, user: tenancy.AnyUser) -> None:
+    """Check that a grant made without a request gives no specific personal data that takes two people.
+
+    ``before``: the grant as it was. What it gave already needs no second person; nor does an administrator. Raises
+    ValidationError.
+    """
+    if tenancy.is_administrator(user) or grant.state != Grant.State.APPROVED:
+        return
+    added = _specific(grant)
+    if before is not None and before.state == Grant.State.APPROVED:
+        added -= _specific(before)
+    agency, kind = grant.operation.service.agency_id, grant.operation.kind
+    others = tenancy.holders(agency, (DECIDING, VIEWING[kind])).exclude(username=user.get_username())
+    if not added or not _needs_two(others):
+        return
+    text = gettext(
+        "Specific personal data takes two people of your agency: %(names)s. Let the applicant request access; then one "
+        "of you approves and another one confirms."
+    )
+    raise ValidationError({"fields": text % {"names": ", ".join(sorted(added))}})
+
+
+def _specific(grant: Grant) -> set[str]:
+    """Return the columns of specific personal data that a grant gives: no columns stand for all of them."""
+    chosen = names(grant.fields) or [column.name for column in grant.operation.fields.all()]
+    return set(specific_columns(grant.operation, chosen))

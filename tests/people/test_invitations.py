@@ -187,6 +187,19 @@ def test_requests_for_a_new_password_are_limited(mail: None, agency: Agency) -> 
     assert OutboxMessage.objects.count() == 5
 
 
+def test_no_host_of_a_request_gets_into_the_link_of_a_stranger(mail: None, settings: Any, agency: Agency) -> None:
+    """Who asks for another person's new password chooses the Host header, and with it where the link leads."""
+    person("ani", "Provider", agency)
+    settings.BASE_URL, settings.ALLOWED_HOSTS = "", [".go.id"]
+    ask, there = reverse("account_reset_password"), {"HTTP_HOST": "jahat.go.id"}
+    Client().post(ask, {"email": "ani@contoh.go.id"}, **there)
+    assert not OutboxMessage.objects.exists()
+    assert "administrator" in Client().get(ask, **there).content.decode()
+    settings.BASE_URL = "https://bus.contoh.go.id"
+    Client().post(ask, {"email": "ani@contoh.go.id"}, **there)
+    assert mailed(Event.PASSWORD_RESET)
+
+
 def test_without_a_mail_server_the_page_says_whom_to_ask() -> None:
     ask = reverse("account_reset_password")
     assert "administrator" in Client().get(ask).content.decode()

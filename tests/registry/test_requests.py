@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
+from django.test import Client
 from django.utils import timezone
 
 from proxyservices.models import ProxyOperation
@@ -542,3 +543,34 @@ def test_steps_are_bounded(submit: Submit, asker: User, provider: User, monkeypa
     with pytest.raises(ValidationError):
         requests.ask_back(request, provider, "?")
     assert fresh(request).state == State.IN_REVIEW
+
+
+# ------------------------------------------------------------------------------- without a request
+
+
+def test_nobody_grants_specific_columns_alone_around_a_request(
+    cast: Cast, warga: Operation, provider: User, settings: Any
+) -> None:
+    make_user("Head", cast.provider, "kepala")
+    client = Client()
+    client.force_login(provider)
+    api, admin = "/manage/api/v1/grants/", "/admin/registry/grant/"
+    body = {"application": "kons/app", "operation": "prov/data/warga", "purpose": "Uji"}
+    form = {**body, "application": cast.application.pk, "operation": warga.pk}
+    for columns in ([], ["gaji"]):  # none of them are all of them
+        refused = client.post(api, {**body, "fields": columns}, "application/json")
+        assert (refused.status_code, list(refused.json())) == (400, ["fields"]), columns
+        assert client.post(f"{admin}add/", {**form, "fields": "\n".join(columns)}).status_code == 200
+    assert not Grant.objects.exists()
+    made = client.post(api, {**body, "fields": ["nama"]}, "application/json").json()["id"]
+    assert client.patch(f"{api}{made}/", {"fields": ["nama", "gaji"]}, "application/json").status_code == 400
+    assert client.post(f"{admin}{made}/change/", {"purpose": "Uji", "fields": "gaji"}).status_code == 200
+    # What two people have approved once may be changed otherwise, and needs them again after it was revoked.
+    Grant.objects.update(fields="gaji")
+    assert client.patch(f"{api}{made}/", {"quota": "10/day"}, "application/json").status_code == 200
+    client.post(f"{admin}{made}/revoke/")
+    client.post(f"{admin}{made}/approve/")
+    assert client.post(f"{api}{made}/approve/").status_code == 400
+    assert Grant.objects.get().state == "revoked"
+    settings.SECOND_PERSON_GRANTS = "off"
+    assert client.post(f"{api}{made}/approve/").status_code == 200
