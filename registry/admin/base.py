@@ -137,6 +137,15 @@ class _Scoped:
         return _without(fieldsets, frozenset(secrets))
 
 
+class RowList(theme.ChangeList):
+    """A list that offers to show all rows only if it does not."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count
+
+
 class ScopedAdmin(_Scoped, theme.ModelAdmin):
     """A page that shows, offers and changes only the rows that tenancy.py permits."""
 
@@ -149,6 +158,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     show_facets = ShowFacets.NEVER
     list_select_related: tuple[str, ...] = ()
     change_form_outer_before_template = "mantra/row_buttons.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[theme.ChangeList]:
+        return RowList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry.admin.history import CallRecordAdmin
-from registry.models import Agency, CallRecord
+from registry.models import Agency, Application, CallRecord
 from tests.admin.conftest import MarkedAgency, SignIn, make_agency
 
 HISTORY = "/admin/registry/callrecord/"
@@ -46,6 +46,18 @@ def test_labels_without_a_colour_have_words(marked: MarkedAgency, sign_in: SignI
     client = sign_in("Provider", marked.agency)
     shown = client.get(reverse("admin:dataservices_dataoperation_changelist"))
     assert re.search(r"rounded-default[^>]*>\s*terbatas\s*<", shown.content.decode())
+
+
+def test_a_list_offers_to_show_all_only_if_it_does_not(marked: MarkedAgency, sign_in: SignIn) -> None:
+    client, address = sign_in("Administrator"), reverse("admin:registry_application_changelist")
+    assert "Tampilkan semua" not in client.get(address).content.decode()
+    assert "Tampilkan semua" in client.get(address, {"q": "zamrud"}).content.decode()
+    nothing = client.get(address, {"q": "tidak ada"}).content.decode()
+    assert "Hapus saringan" in nothing
+    Application.objects.all().delete()
+    empty = client.get(address).content.decode()
+    assert "Belum ada isinya." in empty
+    assert "Hapus saringan" not in empty
 
 
 def record(number: int, **more: Any) -> CallRecord:
