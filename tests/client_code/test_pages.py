@@ -77,7 +77,10 @@ def test_who_finds_it(offered: Cast) -> None:
     Operation.objects.filter(code="warga").update(listing="public")
     assert Client().get(PAGE).status_code == 200
     Operation.objects.filter(code="warga").update(listing="hidden")
-    assert member(offered).get(PAGE).status_code == 404
+    foreign = Client()
+    foreign.force_login(make_user("Requester", offered.stranger, "asing"))
+    assert foreign.get(PAGE).status_code == 404
+    assert member(offered).get(PAGE).status_code == 200  # its application has a grant
 
 
 def test_it_can_be_read_without_a_script(offered: Cast) -> None:

@@ -433,12 +433,14 @@ def test_a_grant_for_some_columns_shows_these_only(cast: Cast, reader: Client) -
     assert list(answers(document, cast.get("satu", "id=1"))["data"][0]) == ["id", "nama"]
 
 
-def test_hidden_operations_are_their_agencys_own(cast: Cast, reader: Client) -> None:
+def test_hidden_operations_are_for_their_agency_and_those_with_a_grant(cast: Cast, reader: Client) -> None:
     public(cast.operations["satu"], cast.operations["halaman"])
     Operation.objects.filter(pk=cast.operations["satu"].pk).update(listing="hidden")
     owner = Client()
     owner.force_login(User.objects.create_user("pemilik", agency=cast.provider))
-    for client, finds in ((Client(), False), (reader, False), (owner, True)):
+    foreign = Client()
+    foreign.force_login(User.objects.create_user("asing", agency=cast.stranger))
+    for client, finds in ((Client(), False), (foreign, False), (reader, True), (owner, True)):
         assert (client.get("/catalog/prov/data/satu/openapi.json").status_code == 200) is finds
         for name in ("openapi.json", "postman.json"):
             assert (b"prov/data/satu" in client.get(f"/catalog/prov/data/{name}").content) is finds
