@@ -48,7 +48,7 @@ TEXTS: dict[Event, Text] = {
         ),
     ),
     Event.REQUEST_APPROVED: Text(
-        _("Your access request {number} is approved"),
+        _("Access is granted: your access request {number}"),
         _(
             "Your application {application} may now call:\n\n{operations}\n\nValid until: {until}\n\n"
             "The page of the request says what was approved and how to get an access key:\n{link}"

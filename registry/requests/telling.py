@@ -42,7 +42,9 @@ def tell_of_grant(event: Event, grant: Grant) -> None:
 def _tell(
     event: Event, request: AccessRequest, people: Iterable[User], actor: Agency, until: date | None = None
 ) -> None:
-    titles = [item.operation.title or item.operation.code for item in items_of(request)]
+    # Of what is decided in part, the applicant may call what was approved.
+    named = [item for item in items_of(request) if item.is_approved or event != Event.REQUEST_APPROVED]
+    titles = [item.operation.title or item.operation.code for item in named]
     days = {"until": until} if until is not None else {}
     names: dict[str, str | list[str] | int | date] = {
         "agency": str(actor), "application": str(request.application), "number": request.pk, "operations": titles,

@@ -323,6 +323,9 @@ def test_each_kind_is_decided_by_its_people(
         requests.reject(request, publisher, marks(request, publisher), " ")
     done = requests.reject(request, publisher, marks(request, publisher), "Sedang dipindahkan")
     assert done.state == State.PARTLY
+    told = Notification.objects.filter(event="request_approved").last()
+    assert told is not None
+    assert told.context["operations"] == ["warga"]  # only what the application may call
     assert [item.state for item in requests.items_of(fresh(request))] == [Item.REJECTED, Item.APPROVED]
 
 
