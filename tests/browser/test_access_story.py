@@ -298,7 +298,7 @@ def look_back(desk: Desk[PeopledBus], sari: Clerk) -> None:
     page = sari.page
     page.goto("/admin/notifications/")
     desk.look(page, "notifications")
-    page.get_by_role("link", name="disetujui").click()
+    page.get_by_role("link", name="Izin diberikan").click()
 
     def called() -> bool:
         page.reload()
