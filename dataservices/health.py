@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from dataservices import pool
 from dataservices.models import DataSource, SourceState
 from dataservices.pool import SourcePool
 from registry.processes import this_process
+from registry.rounds import survive
 
 log = logging.getLogger("mantra.dataservices")
 
@@ -152,13 +153,5 @@ def stop() -> None:
 def _run() -> None:
     writer, failing = StateWriter(), False
     while not _stopping.wait(INTERVAL):
-        try:
-            writer.tick()
-            failing = False
-        except Exception as error:  # the thread must survive every error
-            if not failing:
-                log.error("the states of sources could not be written (%s)", type(error).__name__)
-            failing = True
-            if isinstance(error, DatabaseError | InterfaceError):
-                connection.close()
+        failing = survive(writer.tick, failing, log, "the states of sources could not be written")
     connection.close()

@@ -89,9 +89,12 @@ def _is_superseded(approved: PublishRequest) -> bool:
 
 def second_person_required(operation: Operation, user: User | None) -> bool:
     """Return True if the setting requires a second person for what ``user`` publishes of personal data."""
-    if settings.SECOND_PERSON == "available":
-        return second_persons(operation, user).exists()
-    return bool(settings.SECOND_PERSON == "required")
+    return takes_two(settings.SECOND_PERSON, second_persons(operation, user))
+
+
+def takes_two(setting: str, others: QuerySet[User]) -> bool:
+    """Return True if a setting ("required", "available" or "off") requires one of these other users as a second one."""
+    return setting == "required" or (setting == "available" and others.exists())
 
 
 def second_persons(operation: Operation, user: User | None) -> QuerySet[User]:
@@ -109,6 +112,11 @@ def deciders(request: PublishRequest) -> list[str]:
 def _rights(operation: Operation) -> tuple[str, str]:
     """Return the rights that deciding takes: a provider decides on data operations, a head on all."""
     return DECIDING, VIEWING[operation.kind]
+
+
+def viewed_kinds(user: tenancy.AnyUser) -> list[str]:
+    """Return the kinds of operations that ``user`` may view."""
+    return [kind for kind, right in VIEWING.items() if user.has_perm(right)]
 
 
 def digest(definition: versions.Definition) -> str:
@@ -186,9 +194,10 @@ def inbox(user: tenancy.AnyUser) -> QuerySet[PublishRequest]:
         return PublishRequest.objects.none()
     if not user.has_perm(DECIDING):
         return PublishRequest.objects.none()
-    kinds = [kind for kind, right in VIEWING.items() if user.has_perm(right)]
-    asked = PublishRequest.waiting().filter(operation__service__agency=user.agency_id, operation__kind__in=kinds)
-    others = asked.exclude(requested_by=user).select_related("operation__service__agency", "requested_by")
+    waiting = PublishRequest.waiting().filter(
+        operation__service__agency=user.agency_id, operation__kind__in=viewed_kinds(user)
+    )
+    others = waiting.exclude(requested_by=user).select_related("operation__service__agency", "requested_by")
     return others.order_by("requested_at", "pk")
 
 

@@ -16,6 +16,7 @@ from mantra.wizard.naming import code_from
 from registry import agreements, requests
 from registry.models import AccessRequest, AgreementFile, Application, Grant, Operation, User, bounds, names
 from registry.requests import Wanted
+from registry.requests.asking import CONTENT
 
 #: The choice of an application that does not exist yet.
 NEW = "new"
@@ -140,19 +141,9 @@ class RequestForm(forms.Form):
         """Return what a valid form says."""
         cleaned = self.cleaned_data
         operations = {self.offered[pk]: cleaned.get(f"columns-{pk}", []) for pk in cleaned["operations"]}
-        same = (
-            "purpose",
-            "legal_basis",
-            "agreement",
-            "valid_from",
-            "valid_until",
-            "volume",
-            "volume_period",
-            "networks",
-        )
         return Wanted(
             application=self._application(), operations=operations, agreement_file=self.file, token=cleaned["token"],
-            **{name: cleaned[name] for name in same},
+            **{name: cleaned[name] for name in CONTENT},
         )  # fmt: skip
 
     def _application(self) -> Application:
@@ -202,11 +193,7 @@ def _limits(grant: Grant) -> dict[str, Any]:
 
 def values_of(request: AccessRequest) -> dict[str, Any]:
     """Return the values of a request that is to be changed."""
-    same = (
-        "purpose", "legal_basis", "agreement", "valid_from", "valid_until", "volume", "volume_period", "networks",
-        "token",
-    )  # fmt: skip
-    values = {name: getattr(request, name) for name in same}
+    values = {name: getattr(request, name) for name in (*CONTENT, "token")}
     values |= {"application": str(request.application_id)}
     pending = [item for item in requests.items_of(request) if item.is_pending]
     values["operations"] = [str(item.operation_id) for item in pending]

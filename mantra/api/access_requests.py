@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -20,12 +19,10 @@ from rest_framework.response import Response
 from mantra.api.serializers import NameListField, of_agency, operation
 from mantra.api.views import Conflict, ReadableMixin, RegistryViewSet, RolePermission, _text
 from registry import agreements, catalogue, requests, tenancy
-from registry.models import AccessRequest, Application, Operation, RequestedOperation, bounds
+from registry.models import AccessRequest, Application, Operation, RequestedOperation, bounds, names
 from registry.models.requests import TEXT
 from registry.requests import Decision, Terms, Wanted
-from registry.requests.asking import MAX_OPERATIONS
-
-_PERIOD = ("purpose", "legal_basis", "agreement", "valid_from", "valid_until", "volume", "volume_period", "networks")
+from registry.requests.asking import CONTENT, MAX_OPERATIONS
 
 
 class RequestedOperationSerializer(serializers.ModelSerializer):  # type: ignore[misc]
@@ -73,7 +70,7 @@ class AccessRequestSerializer(serializers.ModelSerializer):  # type: ignore[misc
     class Meta:
         model = AccessRequest
         fields = (
-            "id", "application", "service", "state", "revision", *_PERIOD, "agreement_file", "requested_by",
+            "id", "application", "service", "state", "revision", *CONTENT, "agreement_file", "requested_by",
             "requested_at", "expires_at", "decided_at", "operations", "steps",
         )  # fmt: skip
 
@@ -310,12 +307,12 @@ def _attach(row: AccessRequest, user: Any, sent: Any) -> None:
     """Store a file and make it the request's. Raises what requests.revise() raises."""
     if not requests.may_ask(user, row.application):
         raise NotFound
-    pending = {item.operation: item.fields.split() for item in requests.items_of(row) if item.is_pending}
+    pending = {item.operation: names(item.fields) for item in requests.items_of(row) if item.is_pending}
     upload = sent.validated_data["file"]
-    with transaction.atomic():
-        file = agreements.store(user, upload.name, upload.chunks())
-        same = {name: getattr(row, name) for name in _PERIOD}
-        requests.revise(row, user, Wanted(application=row.application, operations=pending, agreement_file=file, **same))
+    # Before the transaction of the step: inspecting a file takes a while, and a file without a request is swept.
+    file = agreements.store(user, upload.name, upload.chunks())
+    same = {name: getattr(row, name) for name in CONTENT}
+    requests.revise(row, user, Wanted(application=row.application, operations=pending, agreement_file=file, **same))
 
 
 def _step(step: Callable[[], Any]) -> Any:

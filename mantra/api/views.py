@@ -49,7 +49,6 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
-    Event,
     Grant,
     Operation,
     OperationVersion,
@@ -606,7 +605,7 @@ class PublishRequests(ReadableMixin, RegistryViewSet):
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return the visible requests about the kinds of operation that the user may view."""
-        kinds = [kind for kind, right in approvals.VIEWING.items() if self.request.user.has_perm(right)]
+        kinds = approvals.viewed_kinds(self.request.user)
         return super().get_queryset().filter(operation__kind__in=kinds)
 
     def get_object(self) -> Any:
@@ -683,14 +682,15 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
         before = Grant.objects.get(pk=serializer.instance.pk) if serializer.instance is not None else None
         super()._save(serializer)
         self._check_direct(serializer.instance, before)
-        requests.tell_of_grant(Event.GRANT_CHANGED, serializer.instance)
+        requests.tell_of_grant(serializer.instance, serializer.instance.state)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
         """Revoke the grant."""
         with one_change():
-            return self._set_state(self.get_object(), Grant.State.REVOKED)
+            grant = self.get_object()
+            return self._set_state(grant, grant.state, Grant.State.REVOKED)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
@@ -704,7 +704,7 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
                 raise ValidationError(error.message_dict) from None
             before, grant.state = Grant.objects.get(pk=grant.pk), Grant.State.APPROVED
             self._check_direct(grant, before)
-            return self._set_state(grant, Grant.State.APPROVED)
+            return self._set_state(grant, before.state, Grant.State.APPROVED)
 
     def _check_direct(self, grant: Grant, before: Grant | None) -> None:
         """Check what one person may grant alone. Raises ValidationError, which undoes the change."""
@@ -713,9 +713,9 @@ class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
         except DjangoValidationError as error:
             raise ValidationError(error.message_dict) from None
 
-    def _set_state(self, grant: Grant, state: str) -> Response:
+    def _set_state(self, grant: Grant, before: str, state: str) -> Response:
         grant.set_state(state)
-        requests.tell_of_grant(Event.GRANT_REVOKED if state == Grant.State.REVOKED else Event.GRANT_CHANGED, grant)
+        requests.tell_of_grant(grant, before)
         self.log(grant, CHANGE, [{"changed": {"fields": ["state"]}}])
         return Response(self.get_serializer(grant).data)
 

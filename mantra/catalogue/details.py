@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -20,8 +18,7 @@ from mantra.catalogue.formats import NAMES, formats_of
 from mantra.catalogue.reader import Reader
 from mantra.client_code.example import base_url, example_of, is_pass_through, sample_value
 from mantra.client_code.languages import CURL, code
-from registry import sample_responses, statistics, tenancy
-from registry.admin.quota_form import PERIODS, pairs
+from registry import requests, sample_responses, statistics, tenancy
 from registry.models import Field, Grant, Operation, Parameter, User, names
 
 #: Notes about versions, and grants of one's agency, that the page lists.
@@ -45,15 +42,6 @@ class Column:
     granted: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class GrantLine:
-    """A grant of an application of the reader's agency, and how it stands today."""
-
-    grant: Grant
-    standing: str
-    quota: str
-
-
 def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str, Any]:
     """Return the context of an operation's page."""
     parameters, fields = list(operation.parameters.all()), list(operation.fields.all())
@@ -72,7 +60,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "example": example,
         "curl": code(example, CURL),
         "limits": list(limits_of(operation)),
-        "grants": [_grant_line(each) for each in grants],
+        "grants": [(each, requests.quota_text(each.quota)) for each in grants],
         "grant": grant,
         "notes": _notes(operation),
         "sample": sample_responses.shown(operation),
@@ -160,25 +148,8 @@ def _grants(reader: Reader, operation: Operation) -> QuerySet[Grant]:
 def _in_force(reader: Reader, grants: list[Grant]) -> Grant | None:
     """Return the grant of the reader's application that is valid today."""
     chosen = reader.application.pk if reader.application is not None else None
-    today = timezone.localdate()
-    return next((each for each in grants if each.application_id == chosen and _standing(each, today) == "valid"), None)
-
-
-def _standing(grant: Grant, day: date) -> str:
-    if grant.state != Grant.State.APPROVED:
-        return "revoked"
-    if grant.valid_from and day < grant.valid_from:
-        return "later"
-    return "ended" if grant.valid_until and day > grant.valid_until else "valid"
-
-
-def _grant_line(grant: Grant) -> GrantLine:
-    return GrantLine(grant, _standing(grant, timezone.localdate()), _quota(grant.quota))
-
-
-def _quota(quota: str) -> str:
-    """Return a quota in words, as it is stored where there are no words for it."""
-    return ", ".join(f"{_number(calls)} {PERIODS[period]}" for calls, period in pairs(quota) or []) or quota
+    own = (each for each in grants if each.application_id == chosen)
+    return next((each for each in own if each.standing == Grant.Standing.IN_FORCE), None)
 
 
 # ----------------------------------------------------------------------------------------- history

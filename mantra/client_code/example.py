@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -13,25 +12,15 @@ from django.utils.translation import gettext
 
 from dataservices.models import DataOperation
 from mantra.gateway import xml_names
+from mantra.gateway.formats.legacy import operation_key
 from proxyservices.models import ProxyOperation, header_names
+from registry import parameter_examples
 from registry.models import Application, Field, Operation, Parameter
 from registry.parameter_values import InvalidValue, ParameterParser
 
 #: Seconds that a caller waits beyond an operation's time limit: the bus then answers with a fault of its own.
 _MARGIN = 10
 _PERSONAL = frozenset((Parameter.Type.NIK, Parameter.Type.NPWP))
-#: An example for each type.
-_EXAMPLES: dict[str, str] = {
-    Parameter.Type.INTEGER: "1",
-    Parameter.Type.DECIMAL: "1.5",
-    Parameter.Type.BOOLEAN: "true",
-    Parameter.Type.DATE: "2026-01-31",
-    Parameter.Type.DATETIME: "2026-01-31T08:00:00",
-    Parameter.Type.NIK: "3171234567890001",
-    Parameter.Type.NPWP: "012345678901234",
-}
-#: What the legacy wire replaces in an operation's name, where it is the key of the rows.
-_NOT_IN_KEYS = re.compile(r"[ .\-:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +62,7 @@ class Example:
     @property
     def legacy_key(self) -> str:
         """The key of the rows on the legacy wire."""
-        return _NOT_IN_KEYS.sub("_", self.legacy_operation)
+        return operation_key(self.legacy_operation)
 
 
 def base_url(request: HttpRequest) -> str:
@@ -140,6 +129,5 @@ def _value(parameter: Parameter) -> Value:
 
 
 def sample_value(parameter: Parameter) -> str:
-    """Return an example for a parameter: its default, its first choice, its minimum, or a value of its type."""
-    first = next((line.strip() for line in parameter.choices.splitlines() if line.strip()), "")
-    return parameter.default or first or parameter.min or _EXAMPLES.get(parameter.type, gettext("value"))
+    """Return a value that a parameter accepts, the word "value" if none is known."""
+    return parameter_examples.example(ParameterParser.of(parameter), parameter.default) or gettext("value")

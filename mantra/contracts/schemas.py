@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from mantra.gateway import patterns
 from mantra.gateway.parameters import paging
-from registry.parameter_values import MAX_TEXT, InvalidValue
+from registry import parameter_examples
+from registry.parameter_values import InvalidValue
 from registry.snapshot.types import Field, Operation, Parameter
 
 Schema = dict[str, Any]
@@ -34,12 +35,6 @@ _PARAMETER_TYPES: dict[str, Schema] = {
     "nik": {"type": "string", "pattern": "^[1-9][0-9]{5}([04][1-9]|[1256][0-9]|[37][01])(0[1-9]|1[0-2])[0-9]{6}$"},
     "npwp": {"type": "string", "pattern": "^[0-9]{15,16}$"},
 }
-#: Invented values, which show the form only.
-_EXAMPLES = {
-    "text": "contoh", "integer": "1", "decimal": "12.50", "boolean": "true", "date": "2026-01-31",
-    "datetime": "2026-01-31T08:00:00+07:00", "nik": "3171011201850001", "npwp": "013000666091000",
-}  # fmt: skip
-
 #: A column's type → the schema of its values in JSON, as docs/types.md shows them. NULL is null in each.
 COLUMN_TYPES: dict[str, Schema] = {
     "text": {"type": ["string", "null"]},
@@ -191,36 +186,9 @@ def json_value(value: Any) -> Any:
 
 def example_of(parameter: Parameter) -> Any:
     """Return a value that the parameter accepts, as JSON has it; None if none is known."""
-    parser = parameter.parse
-    texts = [_EXAMPLES.get(parameter.type, ""), *sorted(parser.choices)]
-    if parameter.type != "text":
-        texts += [_text(bound) for bound in (parser.min, parser.max) if bound is not None]
-    else:
-        texts += _of_length(parser.min, parser.max)
-    if parameter.default is not None:
-        texts.insert(0, _text(parameter.default))
-    return next((json_value(value) for text in texts if (value := _accepted(parser, text)) is not None), None)
-
-
-def _of_length(minimum: int | None, maximum: int | None) -> list[str]:
-    length = min(max(minimum or 1, 1), maximum or MAX_TEXT, MAX_TEXT)
-    return ["x" * length, "1" * length]
-
-
-def _accepted(parse: Callable[[Any], Any], text: str) -> Any:
-    try:
-        return parse(text)
-    except InvalidValue:
-        return None
-
-
-def _text(value: Any) -> str:
-    """Return a parameter's value as callers write it in a query string."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    default = "" if parameter.default is None else parameter_examples.text_of(parameter.default)
+    text = parameter_examples.example(parameter.parse, default)
+    return None if text is None else json_value(parameter.parse(text))
 
 
 # ---------------------------------------------------------------------------------------- responses

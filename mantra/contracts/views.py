@@ -19,8 +19,7 @@ from mantra.catalogue.reader import Reader, reader_of
 from mantra.contracts import openapi, postman, upstream
 from mantra.contracts.openapi import Readable
 from mantra.contracts.upstream import Alias
-from mantra.gateway import documents
-from mantra.gateway.protocols.soap import wsdl
+from mantra.gateway import documents, http
 from proxyservices.models import ProxyOperation
 from registry import models
 from registry.models import names
@@ -87,7 +86,7 @@ class _Place:
         chosen, query = reader.application, ""
         if chosen is not None and "application" in request.GET:
             query = "?" + urlencode({"application": f"{chosen.agency.code}/{chosen.code}"}, safe="/")
-        return cls(wsdl.base(request.META), query)
+        return cls(http.base_url(request.META), query)
 
     def document(self, operation: Operation) -> str:
         """Return the URL of an operation's own document, without the query."""

@@ -31,7 +31,7 @@ from proxyservices.models import (
     undeclared_message,
 )
 from proxyservices.models.operations import SOAP_STYLES
-from registry import approvals, secrets, versions
+from registry import approvals, requests, secrets, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
@@ -563,7 +563,11 @@ class BundleWriter:
             return
         row = Grant.objects.filter(application=application, operation=operation).first()
         row = row or Grant(application=application, operation=operation)
+        known, state, reported = row.pk is not None, row.state, len(self.report.changes)
         self.store(Definition(path, schema.GRANT, f"{application} → {operation}", row, values))
+        # The first bundle of a bus may have thousands of grants: new ones send no notifications.
+        if known and len(self.report.changes) > reported:
+            requests.tell_of_grant(row, state)
 
 
 def _list_keys(label: str) -> Mapping[str, FieldSpec]:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote
 
 from django.conf import settings
 from django.core.handlers.wsgi import get_path_info
+from django.http.request import split_domain_port, validate_host
 from django.utils.http import http_date
 
 from mantra.gateway.recording import RecordedResult, StreamedBody
@@ -391,3 +392,18 @@ def problem_members(fault: Fault, request_id: str, language: str) -> dict[str, A
         "party": fault.kind.party,
         "request_id": request_id,
     }
+
+
+def base_url(environ: Environ) -> str:
+    """Return the URL by which callers reach the bus, without a path."""
+    if settings.BASE_URL:
+        return str(settings.BASE_URL)
+    scheme = environ["wsgi.url_scheme"]
+    if settings.TRUSTED_PROXIES and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
+        scheme = "https"
+    host = environ.get("HTTP_HOST", "")
+    domain, _port = split_domain_port(host)
+    # The caller chooses this header, and the WSDL may be given to others: only permitted hosts are used.
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return f"{scheme}://{host}"

@@ -70,8 +70,11 @@ def start_of(user: User) -> Link | None:
 
 def published(user: User) -> Card:
     """Return what was published last."""
-    rows = tenancy.visible(OperationVersion.objects.all(), user).filter(operation__kind__in=_kinds(user))
-    rows = rows.select_related("operation__service__agency").defer("definition").order_by("-published_at", "-pk")
+    rows = tenancy.visible(OperationVersion.objects.all(), user).filter(
+        operation__kind__in=approvals.viewed_kinds(user)
+    )
+    rows = rows.select_related("operation__service__agency")
+    rows = rows.defer("definition").order_by("-published_at", "-pk")
     return Card(
         "published", _("Published last"), [_version(row) for row in rows[:MOST]], _("Nothing has been published yet."),
         (all_of(_("All operations"), "registry_operation"),), start_of(user),
@@ -86,9 +89,5 @@ def _version(row: OperationVersion) -> Line:
 
 def operations(user: User) -> QuerySet[Operation]:
     """Return the operations of the kinds that a user may see, with the drafts beside them."""
-    rows = tenancy.visible(Operation.objects.all(), user).filter(kind__in=_kinds(user))
+    rows = tenancy.visible(Operation.objects.all(), user).filter(kind__in=approvals.viewed_kinds(user))
     return rows.select_related("service__agency")
-
-
-def _kinds(user: User) -> list[str]:
-    return [kind for kind, right in approvals.VIEWING.items() if user.has_perm(right)]

@@ -14,7 +14,7 @@ MOST = 99
 
 
 def bell(request: HttpRequest) -> dict[str, Any]:
-    """Return what the header's bell shows. The database is asked only by pages that show it."""
+    """Return what the header's bell shows. Only pages that show it query the database."""
     return {"unread_notifications": SimpleLazyObject(lambda: unread(getattr(request, "user", None)))}
 
 

@@ -52,7 +52,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return lockout.address_of(request)
 
     def is_safe_url(self, url: str) -> bool:
-        """Return True for addresses of the host that was asked: no other name of the bus either."""
+        """Return True for addresses of the request's own host, and of no other name of the bus."""
         request: HttpRequest = context.request
         return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 

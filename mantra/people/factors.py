@@ -57,14 +57,20 @@ def _set_up(request: HttpRequest) -> None:
     sessions.end_all(request.user, but=request.session.session_key)
 
 
-class Activate(frames.Framed, ActivateTOTPView):  # type: ignore[misc]
-    template_name = "people/activate.html"
-    title = _("Authenticator app")
+class SetsUp:
+    """A page that adds a second factor."""
+
+    request: HttpRequest
 
     def form_valid(self, form: Any) -> HttpResponse:
-        response: HttpResponse = super().form_valid(form)
+        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         _set_up(self.request)
         return response
+
+
+class Activate(SetsUp, frames.Framed, ActivateTOTPView):  # type: ignore[misc]
+    template_name = "people/activate.html"
+    title = _("Authenticator app")
 
 
 class Deactivate(frames.Framed, DeactivateTOTPView):  # type: ignore[misc]
@@ -75,7 +81,7 @@ class Deactivate(frames.Framed, DeactivateTOTPView):  # type: ignore[misc]
         return _kept(self.request)
 
 
-class AddPasskey(frames.Framed, AddWebAuthnView):  # type: ignore[misc]
+class AddPasskey(SetsUp, frames.Framed, AddWebAuthnView):  # type: ignore[misc]
     template_name = "people/add_passkey.html"
     title = _("Add a passkey")
 
@@ -84,11 +90,6 @@ class AddPasskey(frames.Framed, AddWebAuthnView):  # type: ignore[misc]
         context = super().get_context_data(**kwargs)
         options = auth.begin_registration(self.request.user, passwordless=True)
         return {**context, "js_data": {"creation_options": options}}
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        response: HttpResponse = super().form_valid(form)
-        _set_up(self.request)
-        return response
 
 
 class RemovePasskey(frames.Framed, RemoveWebAuthnView):  # type: ignore[misc]

@@ -102,7 +102,7 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _enter(request: HttpRequest, user: Any) -> HttpResponse:
-    """Sign in a user who has just set a password, through what else is asked of users."""
+    """Sign in a user who has just set a password; a second factor is still required where the rules require one."""
     if request.user.is_authenticated:
         request.session.flush()
         return redirect("account_login")

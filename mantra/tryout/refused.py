@@ -36,10 +36,10 @@ def why_refused(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User) or not user.has_perm(RIGHT):
         raise PermissionDenied
-    asked = printable(request.GET.get("id", "").strip().lower())
-    context: dict[str, Any] = {"title": TITLE, "asked": asked, "readable": bool(_ID.match(asked))}
+    wanted_id = printable(request.GET.get("id", "").strip().lower())
+    context: dict[str, Any] = {"title": TITLE, "wanted_id": wanted_id, "readable": bool(_ID.match(wanted_id))}
     if context["readable"]:
-        record = tenancy.visible(CallRecord.objects.filter(request_id=asked), user).first()
+        record = tenancy.visible(CallRecord.objects.filter(request_id=wanted_id), user).first()
         context |= _explained(user, record) if record is not None else {}
     return TemplateResponse(request, "mantra/why_refused.html", admin.site.each_context(request) | context)
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from proxyservices.health import tracker
 from proxyservices.health.tracker import PROBER, EndpointState, Finding, findings, states
 from proxyservices.models import BackendServer, ServerState
 from registry.processes import this_process
+from registry.rounds import survive
 
 log = logging.getLogger("mantra.proxyservices")
 
@@ -160,13 +161,5 @@ def _run() -> None:
     exchange = StateExchange()
     failing = False
     while not _stopping.wait(settings.SNAPSHOT_SECONDS):
-        try:
-            exchange.tick()
-            failing = False
-        except Exception as error:  # the thread must survive every error
-            if not failing:
-                log.error("server states could not be synchronised (%s)", type(error).__name__)
-            failing = True
-            if isinstance(error, DatabaseError | InterfaceError):
-                connection.close()
+        failing = survive(exchange.tick, failing, log, "server states could not be synchronised")
     connection.close()

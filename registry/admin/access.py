@@ -21,7 +21,7 @@ from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.quota_form import QuotaField, pairs
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import AccessKey, Application, CallRecord, Event, Grant
+from registry.models import AccessKey, Application, CallRecord, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
@@ -203,7 +203,7 @@ class GrantAdmin(ScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        requests.tell_of_grant(Event.GRANT_CHANGED, obj)
+        requests.tell_of_grant(obj, obj.state)
         for warning in obj.warnings:
             self.message_user(request, warning, messages.WARNING)
 
@@ -226,7 +226,7 @@ class GrantAdmin(ScopedAdmin):
         grant.state = state
         requests.check_direct(grant, before, request.user)
         grant.set_state(state)
-        requests.tell_of_grant(Event.GRANT_REVOKED if state == Grant.State.REVOKED else Event.GRANT_CHANGED, grant)
+        requests.tell_of_grant(grant, before.state)
         self.log_change(request, grant, [{"changed": {"fields": [str(_("state"))]}}])
 
     def _set_state_of_all(self, request: HttpRequest, queryset: QuerySet[Any], state: str) -> int:

@@ -66,7 +66,7 @@ class PublishRequestAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the requests about the kinds of operation that the user may view, those that wait first."""
-        kinds = [kind for kind, right in approvals.VIEWING.items() if request.user.has_perm(right)]
+        kinds = approvals.viewed_kinds(request.user)
         return super().get_queryset(request).filter(operation__kind__in=kinds)
 
     @display(description=_("operation"), ordering="operation__code")

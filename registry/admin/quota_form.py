@@ -11,15 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from registry.admin.theme import select, text_input
+from registry.requests.review import PERIODS
 
-#: A period as limits spells it → how people call it.
-PERIODS = {
-    "second": _("per second"),
-    "minute": _("per minute"),
-    "hour": _("per hour"),
-    "day": _("per day"),
-    "month": _("per month"),
-}
 #: The form has so many limits. Quotas with others are edited as text.
 LIMITS = 2
 

@@ -252,8 +252,15 @@ class Grant(RegistryModel):
     def set_state(self, state: str) -> None:
         """Approve or revoke the grant. Worker processes follow within a second."""
         self.state = state
-        self.revoked_at = timezone.now() if state == self.State.REVOKED else None
         self.save(update_fields=["state", "revoked_at"])
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the grant, with the time of its revocation: whoever revokes it sets the state only."""
+        if self.state == self.State.REVOKED:
+            self.revoked_at = self.revoked_at or timezone.now()
+        else:
+            self.revoked_at = None
+        super().save(*args, **kwargs)
 
     @property
     def warnings(self) -> list[str]:

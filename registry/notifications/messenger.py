@@ -23,6 +23,7 @@ from registry.models import Notification, NotifiedOnce, OutboxMessage, User
 from registry.notifications import digests, health, outbox, reminders
 from registry.notifications.quota_alarms import Alarms
 from registry.notifications.smtp import is_configured
+from registry.rounds import survive
 
 log = logging.getLogger("mantra.notifications")
 
@@ -69,15 +70,7 @@ class Messenger:
         self._stop = stop
         failing = False
         while not stop.is_set():
-            try:
-                self.round()
-                failing = False
-            except Exception as error:  # the thread must survive every error
-                if not failing:
-                    log.error("messages are not sent for the moment (%s)", type(error).__name__)
-                failing = True
-                if isinstance(error, DatabaseError | InterfaceError):
-                    connection.close()
+            failing = survive(self.round, failing, log, "messages are not sent for the moment")
             stop.wait(RETRY_DELAY if failing else ROUND)
         self._release()
         connection.close()

@@ -13,7 +13,7 @@ from registry.models.requests import choosable
 from registry.requests.asking import AlreadyRequested, Wanted, answer, revise, submit, withdraw
 from registry.requests.deciding import Decision, approve, ask_back, begin_review, decide, mark, reject
 from registry.requests.lists import inbox, own, waiting_for
-from registry.requests.review import compare, other_grants, usage, warnings
+from registry.requests.review import compare, other_grants, quota_text, usage, warnings
 from registry.requests.rights import ASKING, DECIDING, check_direct, decidable, deciders, may_ask, may_decide
 from registry.requests.telling import tell_of_grant
 from registry.requests.terms import Terms, proposed, proposed_columns, requested, specific_columns
@@ -23,6 +23,6 @@ __all__ = [
     "ASKING", "DECIDING", "AlreadyRequested", "Decision", "Outdated", "Terms", "Wanted", "answer", "approve",
     "ask_back", "begin_review", "check_direct", "choosable", "compare", "decidable", "decide", "deciders", "expire",
     "inbox", "items_of", "mark", "may_ask", "may_decide", "other_grants", "own", "proposed", "proposed_columns",
-    "reject", "requested", "revise", "specific_columns", "submit", "tell_of_grant", "usage", "waiting_for", "warnings",
-    "withdraw",
+    "quota_text", "reject", "requested", "revise", "specific_columns", "submit", "tell_of_grant", "usage",
+    "waiting_for", "warnings", "withdraw",
 ]  # fmt: skip

@@ -41,10 +41,9 @@ from registry.requests.trail import (
 #: Open requests of an agency, and operations of a request.
 MAX_OPEN, MAX_OPERATIONS = 200, 50
 
-#: The columns of a request that Wanted has too.
-_CONTENT = (
-    "purpose", "legal_basis", "agreement", "agreement_file", "valid_from", "valid_until", "volume", "volume_period",
-    "networks",
+#: The columns of a request that Wanted has too, beside the agreement's file.
+CONTENT = (
+    "purpose", "legal_basis", "agreement", "valid_from", "valid_until", "volume", "volume_period", "networks",
 )  # fmt: skip
 
 
@@ -133,7 +132,7 @@ def _store(user: User, request: AccessRequest, wanted: Wanted) -> None:
     """Write what is wanted into a request, new or open. Raises ValidationError by the names of fields."""
     operations = _check_operations(user, wanted)
     request.service = operations[0].service
-    for name in _CONTENT:
+    for name in (*CONTENT, "agreement_file"):
         setattr(request, name, getattr(wanted, name))
     _check_file(user, request)
     request.full_clean()

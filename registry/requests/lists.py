@@ -8,8 +8,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from registry import tenancy
+from registry.approvals import viewed_kinds
 from registry.models import AccessRequest, Application, Operation, RequestedOperation, RequestStep, User
-from registry.requests.rights import DECIDING, kinds
+from registry.requests.rights import DECIDING
 from registry.requests.trail import Item
 
 
@@ -20,7 +21,7 @@ def inbox(user: tenancy.AnyUser) -> QuerySet[AccessRequest]:
     if not user.is_active or not user.has_perm(DECIDING):
         return AccessRequest.objects.none()
     pending = RequestedOperation.objects.filter(
-        request=OuterRef("pk"), state__in=RequestedOperation.PENDING, operation__kind__in=kinds(user)
+        request=OuterRef("pk"), state__in=RequestedOperation.PENDING, operation__kind__in=viewed_kinds(user)
     ).exclude(state=Item.CONFIRMING, decided_by=user)
     own_steps = RequestStep.objects.filter(request=OuterRef("pk"), user=user, kind__in=RequestStep.OF_APPLICANT)
     waiting = AccessRequest.objects.filter(

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.formats import number_format
+from django.utils.translation import gettext, gettext_lazy
 
 from registry.models import AccessRequest, Grant, RequestedOperation, names
 from registry.models.requests import records
 from registry.requests.terms import Terms, proposed, specific_columns, terms_of
 from registry.requests.trail import items_of
 
+#: A period of a quota → how people call it.
+PERIODS = {"second": gettext_lazy("per second"), **dict(AccessRequest.Period.choices)}
 #: Days of calls that an approver is shown, and grants that are listed.
 USAGE_DAYS, MAX_LISTED = 30, 20
 
@@ -63,12 +66,12 @@ def _shown(item: RequestedOperation, terms: Terms | None) -> dict[str, str]:
 
 
 def quota_text(quota: str) -> str:
-    """Return a quota in words: "1000 per day"."""
-    periods = dict(AccessRequest.Period.choices)
+    """Return a quota in words, "1.000 per day", or as it is stored where there are no words for it."""
     parts = [part.strip().partition("/") for part in quota.split(";")]
     return "; ".join(
-        f"{calls} {periods[unit]}" if unit in periods else f"{calls}{slash}{unit}" for calls, slash, unit in parts
-    )
+        f"{number_format(int(calls), force_grouping=True)} {PERIODS[unit]}" if unit in PERIODS and calls.isdecimal()
+        else f"{calls}{slash}{unit}" for calls, slash, unit in parts
+    )  # fmt: skip
 
 
 def warnings(item: RequestedOperation) -> list[str]:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from registry import tenancy
-from registry.approvals import VIEWING
+from registry.approvals import VIEWING, takes_two, viewed_kinds
 from registry.models import AccessRequest, Application, Grant, RequestedOperation, RequestStep, User, names
 from registry.requests.terms import Terms, specific_columns
 from registry.requests.trail import Item, items_of
@@ -33,7 +33,7 @@ def decidable(request: AccessRequest, user: tenancy.AnyUser) -> list[RequestedOp
     """Return the pending operations of a request on which ``user`` may decide."""
     if not isinstance(user, User) or not is_decider(request, user):
         return []
-    own_kinds = kinds(user)
+    own_kinds = viewed_kinds(user)
     pending = [item for item in items_of(request) if item.is_pending and item.operation.kind in own_kinds]
     return [item for item in pending if item.state == Item.WAITING or _may_confirm(item, user)]
 
@@ -48,11 +48,6 @@ def is_decider(request: AccessRequest, user: tenancy.AnyUser) -> bool:
         and user.has_perm(DECIDING)
         and not request.trail.filter(user=user, kind__in=RequestStep.OF_APPLICANT).exists()
     )
-
-
-def kinds(user: tenancy.AnyUser) -> list[str]:
-    """Return the kinds of operations on which ``user`` may decide: those of the own role."""
-    return [kind for kind, right in VIEWING.items() if user.has_perm(right)]
 
 
 def _may_confirm(item: RequestedOperation, user: User) -> bool:
@@ -85,14 +80,7 @@ def second_person_required(item: RequestedOperation, terms: Terms, first: User) 
     """Return True if a second person must confirm these terms: they include specific personal data."""
     if not specific_columns(item.operation, terms.fields):
         return False
-    return _needs_two(second_persons(item, first))
-
-
-def _needs_two(others: QuerySet[User]) -> bool:
-    """Return True if the setting requires a second person, of whom there may be others than the first."""
-    return settings.SECOND_PERSON_GRANTS == "required" or (
-        settings.SECOND_PERSON_GRANTS == "available" and others.exists()
-    )
+    return takes_two(settings.SECOND_PERSON_GRANTS, second_persons(item, first))
 
 
 def check_direct(grant: Grant, before: Grant | None, user: tenancy.AnyUser) -> None:
@@ -108,7 +96,7 @@ def check_direct(grant: Grant, before: Grant | None, user: tenancy.AnyUser) -> N
         added -= _specific(before)
     agency, kind = grant.operation.service.agency_id, grant.operation.kind
     others = tenancy.holders(agency, (DECIDING, VIEWING[kind])).exclude(username=user.get_username())
-    if not added or not _needs_two(others):
+    if not added or not takes_two(settings.SECOND_PERSON_GRANTS, others):
         return
     text = gettext(
         "Specific personal data takes two people of your agency: %(names)s. Let the applicant request access; then one "

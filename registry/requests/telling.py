@@ -28,8 +28,13 @@ def tell_applicant(event: Event, request: AccessRequest, until: date | None = No
     _tell(event, request, members(applicant, ASKING), request.service.agency, until)
 
 
-def tell_of_grant(event: Event, grant: Grant) -> None:
-    """Notify the agency of a grant's application that the grant was changed or revoked without a request."""
+def tell_of_grant(grant: Grant, before: str) -> None:
+    """Notify the agency of a grant's application that the grant was changed or revoked without a request.
+
+    ``before``: the state that the grant had.
+    """
+    revoked = grant.state == Grant.State.REVOKED and before != Grant.State.REVOKED
+    event = Event.GRANT_REVOKED if revoked else Event.GRANT_CHANGED
     people = members(grant.application.agency, ASKING)
     agency, operation = grant.operation.service.agency, grant.operation
     days = {"until": grant.valid_until} if event == Event.GRANT_CHANGED and grant.valid_until else {}

@@ -14,8 +14,18 @@ from mantra.definitions.apply import apply
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
 from proxyservices.models import Backend, BackendServer, ProxyOperation
-from registry.models import AccessKey, Agency, Application, Grant, Operation, Parameter, SnapshotVersion
+from registry.models import (
+    AccessKey,
+    Agency,
+    Application,
+    Grant,
+    Notification,
+    Operation,
+    Parameter,
+    SnapshotVersion,
+)
 from registry.snapshot import holder
+from tests.admin.conftest import make_user
 from tests.cast import call, make_table
 
 pytestmark = pytest.mark.django_db
@@ -510,3 +520,21 @@ def test_a_list_of_parameters_has_one_for_each_placeholder_in_the_path() -> None
     fine(service.format(operation("parameters: [{name: unit}, {name: NIK}]")))
     fine(service.format(operation("").replace("code: p", "code: q")))
     assert set(Parameter.objects.filter(operation__code="q").values_list("name", flat=True)) == {"nik", "unit"}
+
+
+def test_a_grant_that_a_bundle_revokes_ends_as_by_the_other_ways() -> None:
+    fine(BUNDLE)
+    asker = make_user("Requester", Agency.objects.get(code="anak"), "pemohon")
+    assert not Notification.objects.exists()  # a new one
+    revoking = BUNDLE.replace("purpose: uji,", "purpose: uji, state: revoked,")
+    run(revoking, dry_run=True)
+    assert not Notification.objects.exists()
+    fine(revoking)
+    revoked_at = Grant.objects.get().revoked_at
+    assert revoked_at is not None
+    fine(revoking.replace("purpose: uji", "purpose: lain"))
+    assert Grant.objects.get().revoked_at == revoked_at
+    fine(revoking.replace("revoked", "approved"))
+    assert Grant.objects.get().revoked_at is None
+    told = Notification.objects.filter(user=asker).order_by("pk").values_list("event", flat=True)
+    assert list(told) == ["grant_revoked", "grant_changed", "grant_changed"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from mantra.gateway.http import Environ
-from mantra.gateway.protocols.soap.wsdl import base
+from mantra.gateway.http import Environ, base_url
 from registry import faults
 from registry.calls import Call
 from registry.results import Fault
@@ -22,4 +21,4 @@ def request_url(fault: Fault, call: Call, environ: Environ) -> str:
     if fault.code not in _REMEDIED or operation is None:
         return ""
     parts = (quote(part, safe="") for part in (operation.agency, operation.service, operation.code))
-    return f"{base(environ)}/catalog/{'/'.join(parts)}/request"
+    return f"{base_url(environ)}/catalog/{'/'.join(parts)}/request"

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
-
 from mantra.gateway import admission, documents, http, xml_names
 from mantra.gateway.formats.markup import attribute, escape, utf8
 from mantra.gateway.http import Environ, Response
@@ -68,7 +65,7 @@ def respond(call: Call, environ: Environ) -> Response:
     service = service_of(call)
     assert service is not None
     path = f"/soap/{quote(service.agency)}/{quote(service.code)}"
-    content = content.replace(_ADDRESS_PLACEHOLDER.encode(), attribute(f"{base(environ)}{path}").encode())
+    content = content.replace(_ADDRESS_PLACEHOLDER.encode(), attribute(f"{http.base_url(environ)}{path}").encode())
     headers = {
         "Content-Type": "text/xml; charset=utf-8",
         "Content-Length": str(len(content)),
@@ -76,21 +73,6 @@ def respond(call: Call, environ: Environ) -> Response:
         "Vary": http.CALLER_VARY,
     }
     return Response(200, b"" if call.method == "HEAD" else content, headers)
-
-
-def base(environ: Environ) -> str:
-    """Return the URL by which callers reach the bus, without a path."""
-    if settings.BASE_URL:
-        return str(settings.BASE_URL)
-    scheme = environ["wsgi.url_scheme"]
-    if settings.TRUSTED_PROXIES and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
-        scheme = "https"
-    host = environ.get("HTTP_HOST", "")
-    domain, _port = split_domain_port(host)
-    # The caller chooses this header, and the WSDL may be given to others: only permitted hosts are used.
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
-        host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    return f"{scheme}://{host}"
 
 
 def _hidden_ones(call: Call) -> frozenset[int]:
