@@ -44,6 +44,8 @@ class Plan:
     """A data operation, ready to run."""
 
     pool: SourcePool
+    #: What the record of a call says of its source: "source", its id and its code.
+    origin: tuple[str, int, str]
     template: sql.Template
     limits: Limits
     page_size: int
@@ -219,6 +221,7 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
     template.check_blocks = check_blocks if template.blocks else None
     return Plan(
         pool=pool,
+        origin=("source", row.source.pk, row.source.code),
         template=template,
         # The functions that the check allows in a read leave nothing behind in a session.
         limits=Limits(

@@ -42,6 +42,7 @@ def run(call: Call) -> Result:
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
     text, bound, limits = _statement_of(call, plan)
+    call.origin = plan.origin
     adapter = plan.pool.adapter
     deadline = time.monotonic() + limits.seconds
     pooled, stream = _execute(

@@ -65,6 +65,8 @@ OFFLOAD_DIR = Path(env("MANTRA_OFFLOAD_DIR", default=str(VAR_DIR / "offload")))
 #: Days for which shipped segments are kept as evidence, and records in the call history.
 JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
 HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
+#: Days for which roll-ups are kept.
+STATISTICS_DAYS = env.int("MANTRA_STATISTICS_DAYS", default=1826)
 #: True: wait for the disk with every line of the journal, so that a power cut loses none.
 AUDIT_FSYNC = env.bool("AUDIT_FSYNC", default=False)
 #: Seconds between two checks of a worker process for a changed registry.

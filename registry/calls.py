@@ -6,15 +6,26 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from registry.results import Fault, Result
 from registry.snapshot.types import Application, Grant, Key, Operation, Snapshot
 
+REQUEST_ID_LENGTH = 32
+
 
 def request_id() -> str:
     """Return a new request id: 32 hex digits that begin with the time in milliseconds. Unique, not secret."""
     return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"
+
+
+def began_at(id: str) -> datetime | None:
+    """Return when the call with a request id began, to the millisecond; None for a text that is no request id."""
+    try:
+        return datetime.fromtimestamp(int(id[:12], 16) / 1000, UTC) if len(id) == REQUEST_ID_LENGTH else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @dataclass(slots=True)
@@ -96,6 +107,10 @@ class Call:
     key: Key | None = None
     grant: Grant | None = None
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: Where the response comes from: "source" or "backend", its id and its code; None before that is asked.
+    origin: tuple[str, int, str] | None = None
+    #: The id of the backend's server that was asked last.
+    server: int | None = None
     #: The requested page, from 1, and the rows per page; both 0 if the operation has no pages.
     page: int = 0
     per_page: int = 0

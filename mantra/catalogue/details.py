@@ -18,8 +18,9 @@ from mantra.catalogue.formats import NAMES, formats_of
 from mantra.catalogue.reader import Reader
 from mantra.client_code.example import base_url, example_of, is_pass_through, sample_value
 from mantra.client_code.languages import CURL, code
-from registry import requests, sample_responses, statistics, tenancy
+from registry import requests, sample_responses, tenancy
 from registry.models import Field, Grant, Operation, Parameter, User, names
+from registry.statistics.reading import Period, Selection, totals
 
 #: Notes about versions, and grants of one's agency, that the page lists.
 MOST_NOTES, MOST_GRANTS = 20, 50
@@ -64,7 +65,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "grant": grant,
         "notes": _notes(operation),
         "sample": sample_responses.shown(operation),
-        "usage": statistics.usage(operation.pk),
+        "usage": totals(Selection(operations=(operation.pk,)), Period.of(30)),
         **_for_its_people(reader, operation),
     }
 

@@ -79,6 +79,12 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         # What stands for a key in a trial is no row.
         id = call.key.id if call.vouched is None else None
         line["by"] = (call.application.agency, call.application.code, call.key.public, id)
+    if call.grant is not None:
+        line["grant"] = call.grant.id
+    if call.origin is not None:
+        line["from"] = (*call.origin, call.server)
+        if classification := _classification_of_sent(call, result):
+            line["class"] = classification
     if call.arguments:
         line["params"] = [name for name, value in call.arguments.items() if value is not None]
         subjects = [
@@ -100,6 +106,15 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     except OSError as error:
         log.error("the journal cannot be written: errno %s", error.errno)
         raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
+
+
+def _classification_of_sent(call: Call, result: Result) -> str:
+    """Return the highest classification of the fields that a result sends; "" if it sends none, or they are unknown."""
+    if call.operation is None or isinstance(result, Fault | Affected) or result.status >= 400:
+        return ""
+    if isinstance(result, Rows) and not result.count:
+        return ""
+    return call.operation.classification(call.grant.fields if call.grant is not None else frozenset())
 
 
 #: The largest body in bytes that is recorded as sent before it is. The kernel takes about as much without waiting for

@@ -204,6 +204,7 @@ class _Attempts:
 
     def _exchange(self, endpoint: Endpoint, others_left: bool, started: float) -> Response:
         request_id = self.context.request_id
+        self.context.call.server = endpoint.id
         try:
             response = send_to(endpoint, self.request, self.plan, self.context.deadline)
         except CredentialError as error:

@@ -21,6 +21,7 @@ def run(call: Call) -> Result:
     refuse_inseparable_fields(call, plan)  # 403
     context = ForwardingContext.of(call, plan)
     refuse_loops(context)  # Via: 508
+    call.origin = plan.origin
     if description.is_requested(context):
         return description.serve(context)  # ?wsdl at the alias, its addresses rewritten
     request = attempts.build_request(context)  # 400 502

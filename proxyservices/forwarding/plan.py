@@ -69,6 +69,8 @@ class Plan:
     records_path: tuple[str, ...] | None = None
     #: The upstream's own description, if one is stored.
     description: StoredDescription | None = None
+    #: What the record of a call says of its backend: "backend", its id and its code.
+    origin: tuple[str, int, str] | None = None
     #: Differs if the responses may be another upstream's: the servers, or the credential, have changed.
     source: int = 0
 
@@ -96,7 +98,10 @@ def _give_servers(plan: Plan, servers: Sequence[tuple[BackendServer, Endpoint]],
     """Give a plan its endpoints, and the bulkhead that it shares with the backend's other operations."""
     plan.endpoints = tuple(endpoint for _row, endpoint in servers)
     plan.source = hash(tuple(source_of(row) for row, _endpoint in servers))
-    if backend is not None and backend.max_concurrent_calls:
+    if backend is None:
+        return
+    plan.origin = "backend", backend.pk, backend.code
+    if backend.max_concurrent_calls:
         plan.backend_bulkhead = bulkhead_for(("backend", backend.pk), backend.max_concurrent_calls)
 
 

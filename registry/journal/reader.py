@@ -40,6 +40,11 @@ def holds_completions(path: Path) -> bool:
     return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS))
 
 
+def process_of(name: str) -> str:
+    """Return the host and the process that wrote a segment, from its name."""
+    return name.rsplit("-", 3)[0]
+
+
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
     """Yield the complete lines from ``offset`` on. ``number`` lines precede it. An incomplete last line is left out."""
     with path.open("rb") as file:

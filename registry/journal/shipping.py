@@ -7,11 +7,9 @@ neither a crash nor an outage duplicates or loses a line: lines that were not co
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
 
 import orjson
 from django.conf import settings
@@ -19,42 +17,29 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from registry import faults, statistics
-from registry.journal import reader, sealing
+from registry import faults
+from registry.journal import partitions, reader, records, sealing
+from registry.journal.records import Record
 from registry.models import AccessKey, CallRecord, JournalSegment
+from registry.statistics import rollups
 
 log = logging.getLogger("mantra.journal")
 
-BATCH = 1000
-#: Columns that are set from the end line.
-_END_COLUMNS = (
-    "consumer_agency",
-    "application",
-    "key",
-    "key_ref",
-    "format",
-    "parameters",
-    "subjects",
-    "fields",
-    "outcome",
-    "status",
-    "rows",
-    "bytes",
-    "duration_us",
-    "broken",
-)
+#: Lines that are shipped in one transaction.
+BATCH = 20_000
 #: The outcome of a call without an end, because its worker process died.
 INTERRUPTED = faults.INTERRUPTED.code
-#: Lines from before the migration 0002_plain_names have "face" for "protocol", and may be shipped after it.
-_OLD_PROTOCOLS = {"console": "tryout"}
 
 
 def ship() -> int:
     """Ship all lines that the journal has now. Return their number."""
     shipped = 0
     known = {row.name: row for row in JournalSegment.objects.filter(closed=False)}
-    names = [path.name for path in reader.segments()]
+    paths = reader.segments()
+    names = [path.name for path in paths]
     closed = set(JournalSegment.objects.filter(closed=True, name__in=names).values_list("name", flat=True))
+    # Determined before any line is read: a process that has ended by now writes no more of them.
+    living = {reader.process_of(path.name) for path in paths if path.name not in closed and reader.has_writer(path)}
     # Ends that are written by now have their begin lines in the segments that are read next: first those, then these.
     completions = [
         (path, reader.has_writer(path), path.stat().st_size)
@@ -66,6 +51,7 @@ def ship() -> int:
             shipped += _ship_segment(path, known.get(path.name) or JournalSegment(name=path.name))
     for path, alive, size in completions:
         shipped += _ship_segment(path, known.get(path.name) or JournalSegment(name=path.name), alive, size)
+    _interrupt([name for name in names if reader.process_of(name) not in living])
     return shipped
 
 
@@ -88,7 +74,6 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
         with transaction.atomic():
             row.closed, row.closed_at = True, timezone.now()
             _store(row, genuine)
-            _interrupt(row)
     return shipped
 
 
@@ -101,104 +86,81 @@ def _store(row: JournalSegment, genuine: bool) -> None:
 
 
 def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) -> None:
-    begun: dict[str, CallRecord] = {}
-    ended: dict[str, dict[str, Any]] = {}
+    begun, ends = _parse(batch, row.name)
+    for name in begun.keys() & ends.keys():
+        begun[name].update(ends.pop(name))
+    partitions.create({partitions.month_of(record["started_at"]) for record in begun.values()})
+    with transaction.atomic():
+        rollups.lock()
+        new = records.store(list(begun.values()))
+        complete = [record for record in new if record["outcome"]] + records.complete(ends)
+        rollups.count(map(records.counted, complete))
+        last = batch[-1]
+        row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
+        _store(row, genuine)
+    _update_last_used(complete)
+
+
+def _parse(batch: list[reader.Line], segment: str) -> tuple[dict[str, Record], dict[str, Record]]:
+    """Return the records that begin, and the ends, of a batch by their request ids."""
+    begun: dict[str, Record] = {}
+    ends: dict[str, Record] = {}
     for line in batch:
         try:
             entry = orjson.loads(line.body)
         except orjson.JSONDecodeError:
-            log.error("line %d of %s is not JSON; run verify_audit", line.number, row.name)
+            log.error("line %d of %s is not JSON; run verify_audit", line.number, segment)
             continue
         try:
             if entry.get("t") == "begin":
-                begun[entry["id"]] = _record_of_begin(entry, row.name)
+                begun[entry["id"]] = records.of_begin(entry, segment)
             elif entry.get("t") == "end":
-                ended[entry["id"]] = _checked_end(entry)
+                ends[entry["id"]] = records.of_end(entry)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Nothing after it would be shipped otherwise. The line stays in its segment.
-            log.error("line %d of %s is not a line of this version", line.number, row.name)
-    complete = [begun[id] for id in ended if id in begun]
-    with transaction.atomic():
-        for id in list(ended):
-            if id in begun:
-                _apply_end(begun[id], ended.pop(id))
-        CallRecord.objects.bulk_create(begun.values(), ignore_conflicts=True)
-        earlier: list[CallRecord] = []
-        if ended:
-            earlier = list(CallRecord.objects.filter(request_id__in=ended))
-            for record in earlier:
-                _apply_end(record, ended[record.request_id])
-            CallRecord.objects.bulk_update(earlier, _END_COLUMNS)
-        statistics.count([*complete, *earlier])
-        _update_last_used([*begun.values(), *earlier])
-        last = batch[-1]
-        row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
-        _store(row, genuine)
+            log.error("line %d of %s is not a line of this version", line.number, segment)
+    return begun, ends
 
 
-def _record_of_begin(line: dict[str, Any], segment: str) -> CallRecord:
-    record = CallRecord(
-        request_id=line["id"],
-        started_at=datetime.fromtimestamp(line["at"], UTC),
-        protocol=line["protocol"] if "protocol" in line else _OLD_PROTOCOLS.get(line["face"], line["face"]),
-        method=line["method"][:10],
-        client_ip=_client_ip(line["ip"]),
-        user=line.get("user", ""),
-        segment=segment,
-    )
-    if "op" in line:
-        record.agency, record.service, record.operation, record.operation_ref, record.revision = line["op"]
-    return record
+#: Key → the minute of its last use that was written: one that is used all the time is written once a minute.
+_last_used: dict[int, datetime] = {}
+_MAX_LAST_USED = 200_000
 
 
-def _checked_end(line: dict[str, Any]) -> dict[str, Any]:
-    """Return an end line. Raises KeyError if it lacks what each end line has."""
-    for name in ("id", "code", "status", "bytes", "us", "format"):
-        line[name]
-    return line
-
-
-def _client_ip(text: str) -> str | None:
-    """Return an IP address as every database accepts it: without a zone (fe80::1%eth0). None if it is invalid."""
-    try:
-        return str(ip_address(text.partition("%")[0]))
-    except ValueError:
-        return None
-
-
-def _apply_end(record: CallRecord, line: dict[str, Any]) -> None:
-    record.outcome, record.status = line["code"], line["status"]
-    record.bytes, record.duration_us, record.format = line["bytes"], line["us"], line["format"]
-    record.rows = line.get("rows")
-    record.broken = line.get("broken", False)
-    if "by" in line:
-        record.consumer_agency, record.application, record.key, record.key_ref = line["by"]
-    record.parameters = ", ".join(line.get("params", ()))
-    record.subjects = ", ".join(line.get("subjects", ()))
-    record.fields = ", ".join(line.get("fields", ()))
-
-
-def _update_last_used(records: list[CallRecord]) -> None:
-    """Set the time at which keys were last used, to the minute, so that few batches have to write it."""
+def _update_last_used(shipped: list[Record]) -> None:
+    """Set the time at which keys were last used, to the minute."""
     last: dict[int, datetime] = {}
-    for record in records:
-        if record.key_ref:
-            last[record.key_ref] = max(record.started_at, last.get(record.key_ref, record.started_at))
+    for record in shipped:
+        if key := record["key_ref"]:
+            last[key] = max(record["started_at"], last.get(key, record["started_at"]))
+    if len(_last_used) > _MAX_LAST_USED:
+        _last_used.clear()
     for key, time in last.items():
-        stale = AccessKey.objects.filter(pk=key).exclude(last_used_at__gt=time - timedelta(minutes=1))
-        stale.update_without_bump(last_used_at=time)
+        minute = time.replace(second=0, microsecond=0)
+        if key not in _last_used or _last_used[key] < minute:
+            _last_used[key] = minute
+            stale = AccessKey.objects.filter(pk=key).exclude(last_used_at__gt=time - timedelta(minutes=1))
+            stale.update_without_bump(last_used_at=time)
 
 
-def _interrupt(row: JournalSegment) -> None:
-    """Mark the calls of a closed segment that have no end as interrupted."""
-    CallRecord.objects.filter(segment=row.name, outcome=0).update(outcome=INTERRUPTED, broken=True)
+def _interrupt(names: list[str]) -> None:
+    """End the calls in progress of segments whose process has ended: nobody else will."""
+    ended = JournalSegment.objects.filter(name__in=names, closed=True).values("name")
+    open_calls = CallRecord.objects.filter(outcome=0, segment__in=ended)
+    if not open_calls.exists():
+        return
+    with transaction.atomic():
+        rollups.lock()
+        interrupted: list[Record] = [{**row, "outcome": INTERRUPTED, "broken": True} for row in open_calls.values()]
+        open_calls.update(outcome=INTERRUPTED, broken=True)
+        rollups.count(map(records.counted, interrupted))
 
 
 def prune() -> None:
     """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS."""
     now = timezone.now()
-    CallRecord.objects.filter(started_at__lt=now - timedelta(days=settings.HISTORY_DAYS)).delete()
-    statistics.prune(timezone.localdate(now) - timedelta(days=settings.HISTORY_DAYS))
+    _prune_history(now)
+    rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))
     before = now - timedelta(days=settings.JOURNAL_DAYS)
     for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):
         if not sealing.is_genuine(row):
@@ -208,6 +170,13 @@ def prune() -> None:
         row.pruned = True
         _store(row, genuine=True)
     _forget_pruned()
+
+
+def _prune_history(now: datetime) -> None:
+    """Delete old records. On PostgreSQL a month is dropped when all of it is old."""
+    before = now - timedelta(days=settings.HISTORY_DAYS)
+    partitions.create_ahead(now)
+    partitions.prune(before)
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from registry.models.base import (
     validate_networks,
     validate_quota,
 )
-from registry.models.catalogue import OperationDay, SampleResponse
+from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
@@ -31,6 +31,7 @@ from registry.models.publish_requests import PublishRequest
 from registry.models.requests import AccessRequest, AgreementFile, RequestedOperation, RequestStep
 from registry.models.samples import SampleRequest
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
+from registry.models.statistics import CallDay, CallGroup, CallHour, CallMonth, SubjectDay
 from registry.models.versions import OperationVersion, VersionText
 
 __all__ = [
@@ -40,6 +41,10 @@ __all__ = [
     "AgreementFile",
     "ApiToken",
     "Application",
+    "CallDay",
+    "CallGroup",
+    "CallHour",
+    "CallMonth",
     "CallRecord",
     "Event",
     "Field",
@@ -53,7 +58,6 @@ __all__ = [
     "NotificationChoice",
     "NotifiedOnce",
     "Operation",
-    "OperationDay",
     "OperationVersion",
     "OutboxMessage",
     "Parameter",
@@ -67,6 +71,7 @@ __all__ = [
     "SampleResponse",
     "Service",
     "SnapshotVersion",
+    "SubjectDay",
     "User",
     "VersionText",
     "Way",

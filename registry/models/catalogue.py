@@ -6,12 +6,11 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registry.models import bounds
 from registry.models.bounds import BoundedTextField
 from registry.models.services import Operation
 
-#: Characters of a sample response, and of the JSON of a day's durations.
-MAX_SAMPLE, MAX_DURATIONS = 20_000, 10_000
+#: Characters of a sample response.
+MAX_SAMPLE = 20_000
 
 
 class SampleResponse(models.Model):
@@ -33,25 +32,3 @@ class SampleResponse(models.Model):
 
     def __str__(self) -> str:
         return str(self.operation)
-
-
-class OperationDay(models.Model):
-    """How the calls of an operation ended on one day: those that were answered, and those that its provider failed.
-
-    The journal's shipping counts them (registry/statistics.py). ``operation_ref`` is no foreign key, as in the history.
-    """
-
-    operation_ref = models.BigIntegerField()
-    day = models.DateField()
-    answered = models.PositiveBigIntegerField(default=0)
-    failed = models.PositiveBigIntegerField(default=0)
-    #: Class of durations → answered calls (registry/statistics.py).
-    durations = models.JSONField(default=dict, validators=[bounds.MaxJsonLength(MAX_DURATIONS)])
-
-    class Meta:
-        verbose_name = "day of an operation"
-        default_permissions = ()
-        constraints = [models.UniqueConstraint(fields=["operation_ref", "day"], name="operation_day_once")]
-
-    def __str__(self) -> str:
-        return f"{self.operation_ref} {self.day}"

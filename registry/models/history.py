@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 class CallRecord(models.Model):
     """The record of one call, from the journal. Names are copied: a record outlives the rows that it names."""
 
-    request_id = models.CharField(_("request id"), max_length=32, unique=True)
+    #: Begins with the time in milliseconds as 12 hex digits.
+    request_id = models.CharField(_("request id"), max_length=32)
     started_at = models.DateTimeField(_("time"))
     protocol = models.CharField(_("protocol"), max_length=10)
     method = models.CharField(_("method"), max_length=10)
@@ -35,6 +36,14 @@ class CallRecord(models.Model):
     duration_us = models.BigIntegerField(_("duration (µs)"), null=True, blank=True)
     broken = models.BooleanField(_("aborted"), default=False)
     key_ref = models.BigIntegerField(null=True, blank=True)
+    grant_ref = models.BigIntegerField(null=True, blank=True)
+    #: Where the response came from: "source" or "backend", its id and its code, and the backend's server.
+    origin_kind = models.CharField(max_length=7, blank=True)
+    origin_ref = models.BigIntegerField(null=True, blank=True)
+    origin = models.CharField(_("source or backend"), max_length=127, blank=True)
+    server_ref = models.BigIntegerField(null=True, blank=True)
+    #: The highest classification of what left.
+    classification = models.CharField(_("classification"), max_length=10, blank=True)
     segment = models.CharField(max_length=120, blank=True)
 
     class Meta:
@@ -42,6 +51,9 @@ class CallRecord(models.Model):
         verbose_name_plural = _("call history")
         ordering = ("-started_at", "-id")
         default_permissions = ("view",)
+        # On PostgreSQL the table has a partition for each month of started_at (registry/journal/partitions.py): what is
+        # unique there contains that column.
+        constraints = [models.UniqueConstraint(fields=["request_id", "started_at"], name="call_once")]
         indexes = [
             models.Index(fields=["-started_at"], name="call_time"),
             models.Index(fields=["agency", "-started_at"], name="call_agency"),

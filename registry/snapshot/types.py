@@ -13,6 +13,9 @@ from registry.parameter_values import ParameterParser
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+#: The classifications of fields, from the least sensitive on.
+_SENSITIVITY = {name: rank for rank, name in enumerate(("public", "internal", "personal", "specific"))}
+
 
 class Plan(Protocol):
     """An operation as prepared for its runner. The gateway needs these properties only."""
@@ -89,6 +92,14 @@ class Operation:
     def path(self) -> str:
         """The alias: agency/service/operation."""
         return f"{self.agency}/{self.service}/{self.code}"
+
+    def classification(self, granted: frozenset[str]) -> str:
+        """Return the highest classification of the fields that a caller gets; "" if none is declared.
+
+        ``granted``: the only fields that the caller may see; empty for all.
+        """
+        classes = [field.classification for field in self.fields if not granted or field.name in granted]
+        return max(classes, key=_SENSITIVITY.__getitem__, default="")
 
 
 @dataclass(frozen=True, slots=True)

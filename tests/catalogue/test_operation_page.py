@@ -13,11 +13,13 @@ from django.utils import timezone
 
 from dataservices.models import DataOperation
 from proxyservices.models import ParameterMapping
-from registry import sample_responses, statistics, versions
-from registry.models import Application, CallRecord, Field, Grant, Operation, Parameter, SampleResponse
+from registry import sample_responses, versions
+from registry.models import Application, Field, Grant, Operation, Parameter, SampleResponse
+from registry.statistics import rollups
 from tests.admin.conftest import MARKER, make_agency, make_user
 from tests.admin.visible import texts
 from tests.cast import Cast
+from tests.ended_calls import ended_call
 from tests.test_words import banned, english
 
 ADDRESS = "/catalog/prov/data/warga"
@@ -122,8 +124,7 @@ def test_states_notes_and_usage_are_shown(cast: Cast, people: DataOperation) -> 
     draft.title = "Warga"
     draft.save()
     versions.publish(draft, owner, "rapat tertutup", change_note="Judulnya baru")
-    ended = {"operation_ref": people.pk, "started_at": timezone.now(), "protocol": "rest", "duration_us": 40_000}
-    statistics.count([CallRecord(outcome=200, status=200, **ended), CallRecord(outcome=200, status=503, **ended)])
+    rollups.count(ended_call(operation_ref=people.pk, status=status) for status in (200, 503))
     day = timezone.localdate() + timedelta(days=90)
     Operation.objects.filter(pk=people.pk).update(state="deprecated", sunset=day)
     text = page(Client())

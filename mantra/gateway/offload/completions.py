@@ -198,6 +198,7 @@ def _remove_abandoned_files() -> None:
 def completed(call: Call, result: OffloadedResult, outcome: str, status: int, size: int, whole: bool) -> None:
     """Record the end of a call, and report the upstream's success or failure to its health."""
     endpoint = result.endpoint
+    call.server = endpoint.id
     fault: Fault | None = None
     if outcome == "unreachable":
         fault = Fault(faults.UPSTREAM_UNREACHABLE, request_id=call.request_id)

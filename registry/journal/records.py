@@ -1,0 +1,211 @@
+"""Records of the call history, made from the journal's lines and written to the database.
+
+On PostgreSQL records are written by COPY. They are made without models: a busy bus ships thousands a second.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from psycopg2.extras import execute_batch
+
+from registry.calls import began_at
+from registry.models import CallRecord
+from registry.statistics.rollups import EndedCall
+
+#: Lines from before the migration 0002_plain_names have "face" for "protocol", and may be shipped after it.
+_OLD_PROTOCOLS = {"console": "tryout"}
+
+#: A record: its columns but for the id.
+Record = dict[str, Any]
+
+_BEGIN_COLUMNS = (
+    "request_id", "started_at", "protocol", "method", "client_ip", "user", "segment",
+    "agency", "service", "operation", "operation_ref", "revision",
+)  # fmt: skip
+_END_COLUMNS = (
+    "consumer_agency", "application", "key", "key_ref", "grant_ref", "origin_kind", "origin_ref", "origin",
+    "server_ref", "classification", "format", "parameters", "subjects", "fields", "outcome", "status", "rows", "bytes",
+    "duration_us", "broken",
+)  # fmt: skip
+COLUMNS = (*_BEGIN_COLUMNS, *_END_COLUMNS)
+#: What a call without an end has in the columns of its end.
+_OPEN: Record = {
+    "consumer_agency": "", "application": "", "key": "", "key_ref": None, "grant_ref": None, "origin_kind": "",
+    "origin_ref": None, "origin": "", "server_ref": None, "classification": "", "format": "", "parameters": "",
+    "subjects": "", "fields": "", "outcome": 0, "status": None, "rows": None, "bytes": None, "duration_us": None,
+    "broken": False,
+}  # fmt: skip
+#: What roll-ups count of a record, in the order of EndedCall, but for the subjects.
+_COUNTED = EndedCall._fields[:-1]
+
+#: The records of one statement, where they are not written by COPY.
+_CHUNK = 500
+#: How far the time of a call's record may be from that in its id.
+_CLOCK = timedelta(hours=1)
+
+
+def of_begin(line: dict[str, Any], segment: str) -> Record:
+    """Return the record of a begin line, in progress. Raises KeyError, TypeError or ValueError for another line."""
+    agency, service, operation, operation_ref, revision = line.get("op", ("", "", "", None, None))
+    return {
+        "request_id": line["id"],
+        "started_at": datetime.fromtimestamp(line["at"], UTC),
+        "protocol": line["protocol"] if "protocol" in line else _OLD_PROTOCOLS.get(line["face"], line["face"]),
+        "method": line["method"][:10],
+        "client_ip": _client_ip(line["ip"]),
+        "user": line.get("user", ""),
+        "segment": segment,
+        "agency": agency,
+        "service": service,
+        "operation": operation,
+        "operation_ref": operation_ref,
+        "revision": revision,
+        **_OPEN,
+    }
+
+
+def of_end(line: dict[str, Any]) -> Record:
+    """Return the columns that an end line sets. Raises KeyError or ValueError for another line."""
+    agency, application, key, key_ref = line.get("by", ("", "", "", None))
+    origin_kind, origin_ref, origin, server_ref = line.get("from", ("", None, "", None))
+    return {
+        "outcome": line["code"],
+        "status": line["status"],
+        "bytes": line["bytes"],
+        "duration_us": line["us"],
+        "format": line["format"],
+        "rows": line.get("rows"),
+        "broken": line.get("broken", False),
+        "consumer_agency": agency,
+        "application": application,
+        "key": key,
+        "key_ref": key_ref,
+        "grant_ref": line.get("grant"),
+        "origin_kind": origin_kind,
+        "origin_ref": origin_ref,
+        "origin": origin,
+        "server_ref": server_ref,
+        "classification": line.get("class", ""),
+        "parameters": ", ".join(line.get("params", ())),
+        "subjects": ", ".join(line.get("subjects", ())),
+        "fields": ", ".join(line.get("fields", ())),
+    }
+
+
+def _client_ip(text: str) -> str | None:
+    """Return an IP address as every database accepts it: without a zone (fe80::1%eth0). None if it is invalid."""
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def counted(record: Record) -> EndedCall:
+    """Return what roll-ups count of an ended call."""
+    subjects = record["subjects"]
+    return EndedCall._make([*map(record.__getitem__, _COUNTED), tuple(subjects.split(", ")) if subjects else ()])
+
+
+def store(new: Sequence[Record]) -> list[Record]:
+    """Write new records. Return those that were new: one that is there already stays as it is."""
+    write = _copy if connection.vendor == "postgresql" else _insert
+    try:
+        with transaction.atomic():
+            write(new)
+    except IntegrityError:  # a segment that is read again, as after its row was lost
+        ids = [record["request_id"] for record in new]
+        present = set(CallRecord.objects.filter(request_id__in=ids).values_list("request_id", flat=True))
+        new = list({each["request_id"]: each for each in new if each["request_id"] not in present}.values())
+        write(new)
+    return list(new)
+
+
+def complete(ends: dict[str, Record]) -> list[Record]:
+    """Set the ends of stored records that are in progress. Return these records."""
+    found: list[Record] = []
+    ids = list(ends)
+    for start in range(0, len(ids), _CHUNK):
+        found += _in_progress(ids[start : start + _CHUNK])
+    for record in found:
+        record.update(ends[record["request_id"]])
+    _update(found)
+    return found
+
+
+def _in_progress(ids: list[str]) -> list[Record]:
+    """Return the stored records of calls in progress. The times in their ids spare most partitions a look."""
+    rows = CallRecord.objects.filter(request_id__in=ids, outcome=0)
+    times = [time for id in ids if (time := began_at(id)) is not None]
+    if not times:
+        return list(rows.values("id", *_BEGIN_COLUMNS))
+    near = rows.filter(started_at__gte=min(times) - _CLOCK, started_at__lte=max(times) + _CLOCK)
+    found = list(near.values("id", *_BEGIN_COLUMNS))
+    missing = set(ids) - {record["request_id"] for record in found}
+    return found + list(rows.filter(request_id__in=missing).values("id", *_BEGIN_COLUMNS)) if missing else found
+
+
+def _update(rows: Sequence[Record]) -> None:
+    quote = connection.ops.quote_name
+    sets = ", ".join(f"{quote(name)} = %s" for name in _END_COLUMNS)
+    statement = f"UPDATE {quote(CallRecord._meta.db_table)} SET {sets} WHERE id = %s AND started_at = %s"  # noqa: S608
+    adapt = _adapter()
+    values = [adapt(row, (*_END_COLUMNS, "id", "started_at")) for row in rows]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            execute_batch(cursor.cursor, statement, values, page_size=_CHUNK)
+        elif values:
+            cursor.executemany(statement, values)
+
+
+def _adapter() -> Callable[[Record, Sequence[str]], list[Any]]:
+    """Return a function from a record and names of columns to the values as the database takes them."""
+    fields: dict[str, Any] = {name: CallRecord._meta.get_field(name) for name in ("started_at", "client_ip")}
+
+    def adapt(record: Record, columns: Sequence[str]) -> list[Any]:
+        return [
+            fields[name].get_db_prep_save(record[name], connection) if name in fields else record[name]
+            for name in columns
+        ]
+
+    return adapt
+
+
+def _insert(new: Sequence[Record]) -> None:
+    quote = connection.ops.quote_name
+    columns = ", ".join(map(quote, COLUMNS))
+    places = ", ".join(["%s"] * len(COLUMNS))
+    adapt = _adapter()
+    statement = f"INSERT INTO {quote(CallRecord._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, [adapt(record, COLUMNS) for record in new])
+
+
+# ------------------------------------------------------------------------------------------ COPY
+
+#: What has a meaning of its own in the text form of COPY.
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
+
+
+def _copy(new: Iterable[Record]) -> None:
+    text = io.StringIO("".join(map(_line, new)))
+    columns = ", ".join(map(connection.ops.quote_name, COLUMNS))
+    with connection.cursor() as cursor:
+        cursor.copy_expert(f"COPY {CallRecord._meta.db_table} ({columns}) FROM STDIN", text)
+
+
+def _line(record: Record) -> str:
+    return "\t".join([_text(record[name]) for name in COLUMNS]) + "\n"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.translate(_ESCAPES) if not value.isalnum() else value
+    if value is None:
+        return "\\N"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
