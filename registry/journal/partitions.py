@@ -14,7 +14,9 @@ from django.db import connection
 from registry.models import CallRecord
 
 TABLE = CallRecord._meta.db_table
-_NAME = re.compile(rf"{TABLE}_y(\d{{4}})m(\d\d)\Z")
+_NAME = re.compile(rf"{TABLE}_y(\d{{4}})m(\d\d)")
+#: The table from before there were partitions, with the month at whose beginning it ends.
+_OLD_NAME = re.compile(rf"{TABLE}_to_y(\d{{4}})m(\d\d)")
 #: Months that have a partition before the first record of theirs.
 _AHEAD = 2
 
@@ -43,20 +45,30 @@ def _children() -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def months() -> list[datetime]:
-    """Return the months that have a partition, in order."""
-    found = map(_NAME.fullmatch, _children())
+def _months(pattern: re.Pattern[str]) -> list[datetime]:
+    found = map(pattern.fullmatch, _children())
     return sorted(datetime(int(each[1]), int(each[2]), 1, tzinfo=UTC) for each in found if each)
 
 
+def months() -> list[datetime]:
+    """Return the months that have a partition of their own, in order."""
+    return _months(_NAME)
+
+
 def create(wanted: Iterable[datetime]) -> None:
-    """Create the partitions of months that have none. One whose records are in the default partition stays there."""
+    """Create the partitions of months that have none.
+
+    A month whose records are in another partition already, the default one or that from before, stays there.
+    """
     if not is_partitioned():
         return
-    present = set(months())
-    for month in sorted(set(wanted) - present):
+    new = sorted(set(wanted) - set(months()))
+    if not new:
+        return
+    first = max(_months(_OLD_NAME), default=datetime.min.replace(tzinfo=UTC))
+    for month in new:
         following = next_month(month)
-        if CallRecord.objects.filter(started_at__gte=month, started_at__lt=following).exists():
+        if month < first or CallRecord.objects.filter(started_at__gte=month, started_at__lt=following).exists():
             continue
         with connection.cursor() as cursor:
             cursor.execute(
@@ -80,11 +92,10 @@ def prune(before: datetime) -> None:
         return
     old = [_name(month) for month in months() if next_month(month) <= before]
     others = [name for name in _children() if not _NAME.fullmatch(name)]
-    for name in old:
-        with connection.cursor() as cursor:
+    with connection.cursor() as cursor:
+        for name in old:
             cursor.execute(f"DROP TABLE {name}")
-    for name in others:
-        with connection.cursor() as cursor:
+        for name in others:
             cursor.execute(f"DELETE FROM {name} WHERE started_at < %s", [before])  # noqa: S608
 
 

@@ -6,13 +6,14 @@ On PostgreSQL records are written by COPY. They are made without models: a busy 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from operator import itemgetter
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from psycopg2.extras import execute_batch
 
 from registry.calls import began_at
 from registry.models import CallRecord
@@ -151,16 +152,34 @@ def _in_progress(ids: list[str]) -> list[Record]:
 
 
 def _update(rows: Sequence[Record]) -> None:
-    quote = connection.ops.quote_name
-    sets = ", ".join(f"{quote(name)} = %s" for name in _END_COLUMNS)
-    statement = f"UPDATE {quote(CallRecord._meta.db_table)} SET {sets} WHERE id = %s AND started_at = %s"  # noqa: S608
-    adapt = _adapter()
-    values = [adapt(row, (*_END_COLUMNS, "id", "started_at")) for row in rows]
+    if connection.vendor == "postgresql":
+        for start in range(0, len(rows), _CHUNK):
+            _update_together(rows[start : start + _CHUNK])
+    elif rows:
+        quote = connection.ops.quote_name
+        sets = ", ".join(f"{quote(name)} = %s" for name in _END_COLUMNS)
+        adapt = _adapter()
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"UPDATE {quote(CallRecord._meta.db_table)} SET {sets} WHERE id = %s",  # noqa: S608
+                [adapt(row, (*_END_COLUMNS, "id")) for row in rows],
+            )
+
+
+def _update_together(rows: Sequence[Record]) -> None:
+    """Update records by one statement: many of their own take twenty times as long."""
+    columns = (*_END_COLUMNS, "id", "started_at")
+    types = [CallRecord._meta.get_field(name).db_type(connection) for name in columns]
+    place = f"({', '.join(f'%s::{type}' for type in types)})"
+    names = ", ".join(map(connection.ops.quote_name, columns))
+    sets = ", ".join(f'"{name}" = new."{name}"' for name in _END_COLUMNS)
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            execute_batch(cursor.cursor, statement, values, page_size=_CHUNK)
-        elif values:
-            cursor.executemany(statement, values)
+        cursor.execute(
+            f"UPDATE {CallRecord._meta.db_table} AS record SET {sets}"  # noqa: S608
+            f" FROM (VALUES {', '.join([place] * len(rows))}) AS new ({names})"
+            " WHERE record.id = new.id AND record.started_at = new.started_at",
+            [row[name] for row in rows for name in columns],
+        )
 
 
 def _adapter() -> Callable[[Record, Sequence[str]], list[Any]]:
@@ -190,22 +209,30 @@ def _insert(new: Sequence[Record]) -> None:
 
 #: What has a meaning of its own in the text form of COPY.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
+_SPECIAL = re.compile(r"[\\\t\n\r\0]")
+_values_of = itemgetter(*COLUMNS)
 
 
 def _copy(new: Iterable[Record]) -> None:
-    text = io.StringIO("".join(map(_line, new)))
+    text = "".join(map(_line, new))
     columns = ", ".join(map(connection.ops.quote_name, COLUMNS))
-    with connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {CallRecord._meta.db_table} ({columns}) FROM STDIN", text)
+    statement = f"COPY {CallRecord._meta.db_table} ({columns}) FROM STDIN"
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        # Django takes psycopg 3 where it is installed, beside psycopg2 of requirements.txt.
+        if hasattr(cursor.cursor, "copy_expert"):
+            cursor.cursor.copy_expert(statement, io.StringIO(text))
+        else:
+            with cursor.cursor.copy(statement) as copy:
+                copy.write(text)
 
 
 def _line(record: Record) -> str:
-    return "\t".join([_text(record[name]) for name in COLUMNS]) + "\n"
+    return "\t".join(map(_text, _values_of(record))) + "\n"
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value.translate(_ESCAPES) if not value.isalnum() else value
     if value is None:
         return "\\N"
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    if isinstance(value, str):
+        return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
+    return str(value)

@@ -122,25 +122,17 @@ def _parse(batch: list[reader.Line], segment: str) -> tuple[dict[str, Record], d
     return begun, ends
 
 
-#: Key → the minute of its last use that was written: one that is used all the time is written once a minute.
-_last_used: dict[int, datetime] = {}
-_MAX_LAST_USED = 200_000
-
-
 def _update_last_used(shipped: list[Record]) -> None:
-    """Set the time at which keys were last used, to the minute."""
+    """Set the time at which keys were last used, to the minute, so that few batches have to write it."""
     last: dict[int, datetime] = {}
     for record in shipped:
         if key := record["key_ref"]:
             last[key] = max(record["started_at"], last.get(key, record["started_at"]))
-    if len(_last_used) > _MAX_LAST_USED:
-        _last_used.clear()
+    keys: dict[datetime, list[int]] = {}
     for key, time in last.items():
-        minute = time.replace(second=0, microsecond=0)
-        if key not in _last_used or _last_used[key] < minute:
-            _last_used[key] = minute
-            stale = AccessKey.objects.filter(pk=key).exclude(last_used_at__gt=time - timedelta(minutes=1))
-            stale.update_without_bump(last_used_at=time)
+        keys.setdefault(time.replace(second=0, microsecond=0), []).append(key)
+    for minute, used in keys.items():
+        AccessKey.objects.filter(pk__in=used).exclude(last_used_at__gte=minute).update_without_bump(last_used_at=minute)
 
 
 def _interrupt(names: list[str]) -> None:

@@ -3,11 +3,11 @@
 Records from before stay in one partition: those older than a history's days are deleted from it as before.
 """
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import migrations
 
-TABLE, OLD = "registry_callrecord", "registry_callrecord_before"
+TABLE = "registry_callrecord"
 #: The table's indexes and constraints of the models, which the new table gets under the same names.
 INDEXES = """
     CREATE INDEX call_time ON {table} (started_at DESC);
@@ -23,9 +23,8 @@ NAMES = ("call_time", "call_agency", "call_consumer", "call_outcome", "call_dura
 
 
 def next_month(moment):
-    return (moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(
-        day=1
-    )
+    month = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (month + timedelta(days=32)).replace(day=1)
 
 
 def divide(apps, schema_editor):
@@ -35,32 +34,32 @@ def divide(apps, schema_editor):
     with schema_editor.connection.cursor() as cursor:
         cursor.execute(f"SELECT max(started_at) FROM {TABLE}")
         newest = cursor.fetchone()[0]
-    execute(f"ALTER TABLE {TABLE} RENAME TO {OLD}")
+    end = next_month(newest or datetime.now(UTC))
+    # The name says where it ends (registry/journal/partitions.py).
+    old = f"{TABLE}_to_y{end:%Y}m{end:%m}"
+    execute(f"ALTER TABLE {TABLE} RENAME TO {old}")
     for name in NAMES:
         execute(f"ALTER INDEX {name} RENAME TO {name}_before")
-    execute(f"ALTER TABLE {OLD} RENAME CONSTRAINT call_once TO call_once_before")
-    execute(f"CREATE TABLE {TABLE} (LIKE {OLD} INCLUDING DEFAULTS INCLUDING IDENTITY) PARTITION BY RANGE (started_at)")
+    execute(f"ALTER TABLE {old} RENAME CONSTRAINT call_once TO call_once_before")
+    execute(f"CREATE TABLE {TABLE} (LIKE {old} INCLUDING DEFAULTS INCLUDING IDENTITY) PARTITION BY RANGE (started_at)")
     execute(f"ALTER TABLE {TABLE} ADD CONSTRAINT call_pk PRIMARY KEY (id, started_at)")
     execute(INDEXES.format(table=TABLE))
     execute(f"CREATE TABLE {TABLE}_other PARTITION OF {TABLE} DEFAULT")
     if newest is None:
-        execute(f"DROP TABLE {OLD}")
-        return
-    _attach(schema_editor, next_month(newest))
+        execute(f"DROP TABLE {old}")
+    else:
+        _attach(schema_editor, old, end)
 
 
-def _attach(schema_editor, end):
+def _attach(schema_editor, old, end):
     """Make the records from before a partition, and let the ids go on after theirs."""
-    execute = schema_editor.execute
-    execute(f"ALTER TABLE {OLD} ALTER COLUMN id DROP IDENTITY IF EXISTS")
+    schema_editor.execute(f"ALTER TABLE {old} ALTER COLUMN id DROP IDENTITY IF EXISTS")
     with schema_editor.connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'", [OLD]
-        )
-        execute(f'ALTER TABLE {OLD} DROP CONSTRAINT "{cursor.fetchone()[0]}"')
+        cursor.execute("SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'", [old])
+        schema_editor.execute(f'ALTER TABLE {old} DROP CONSTRAINT "{cursor.fetchone()[0]}"')
         # The new indexes adopt equal ones of the partition; only that of the ids is built.
-        cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {OLD} FOR VALUES FROM (MINVALUE) TO (%s)", [end])
-        cursor.execute(f"SELECT setval(pg_get_serial_sequence('{TABLE}', 'id'), (SELECT max(id) FROM {OLD}))")
+        cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {old} FOR VALUES FROM (MINVALUE) TO (%s)", [end])
+        cursor.execute(f"SELECT setval(pg_get_serial_sequence('{TABLE}', 'id'), (SELECT max(id) FROM {old}))")
 
 
 def unite(apps, schema_editor):

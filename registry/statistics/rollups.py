@@ -6,9 +6,11 @@ writers take turns (lock): each reads the sketches that the one before it has wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
+from operator import add
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -67,48 +69,57 @@ def _columns(kind: str, **columns: Any) -> Group:
     return tuple(kind if name == "kind" else columns.get(name, empty.get(name, "")) for name in CallGroup.COLUMNS)
 
 
-def _groups(call: EndedCall, how: Ended) -> Iterator[tuple[Group, bool, bool]]:
-    """Yield the groups that a call belongs to, and whether their hours and their months are counted."""
-    ending = {"outcome": call.outcome, "ended": how.value}
-    wire = {"protocol": call.protocol, **ending}
-    operation = {
-        "agency": call.agency, "service": call.service, "operation": call.operation,
-        "operation_ref": call.operation_ref or 0,
-    }  # fmt: skip
-    application = {"consumer_agency": call.consumer_agency, "application": call.application}
-    data = {"classification": call.classification}
-    origin = {"origin_kind": call.origin_kind, "origin_ref": call.origin_ref or 0}
-    yield _columns(Kind.CALL, **operation, **application, **data, **origin, **wire), True, False
-    yield _columns(Kind.BUS, **wire), True, False
-    yield _columns(Kind.PROVIDER, agency=call.agency, **wire), True, False
-    yield _columns(Kind.CONSUMER, consumer_agency=call.consumer_agency, **wire), True, False
-    pair = {"agency": call.agency, "consumer_agency": call.consumer_agency}
-    yield _columns(Kind.PAIR, **pair, **data, **ending), False, True
-    yield _columns(Kind.OPERATION, **operation, **origin, **ending), False, True
-    yield _columns(Kind.APPLICATION, **application, **ending), False, True
+@lru_cache(maxsize=20_000)
+def _groups(alike: Alike) -> tuple[tuple[Group, bool, bool], ...]:
+    """Return the groups that calls belong to, and whether their hours and their months are counted."""
+    protocol, agency, service, code, ref, consumer, application, classification, *rest = alike
+    origin_kind, origin_ref, outcome, how = rest
+    ending = {"outcome": outcome, "ended": str(how)}
+    wire = {"protocol": protocol, **ending}
+    operation = {"agency": agency, "service": service, "operation": code, "operation_ref": ref or 0}
+    caller = {"consumer_agency": consumer, "application": application}
+    data = {"classification": classification}
+    origin = {"origin_kind": origin_kind, "origin_ref": origin_ref or 0}
+    pair = {"agency": agency, "consumer_agency": consumer}
+    return (
+        (_columns(Kind.CALL, **operation, **caller, **data, **origin, **wire), True, False),
+        (_columns(Kind.BUS, **wire), True, False),
+        (_columns(Kind.PROVIDER, agency=agency, **wire), True, False),
+        (_columns(Kind.CONSUMER, consumer_agency=consumer, **wire), True, False),
+        (_columns(Kind.PAIR, **pair, **data, **ending), False, True),
+        (_columns(Kind.OPERATION, **operation, **origin, **ending), False, True),
+        (_columns(Kind.APPLICATION, **caller, **ending), False, True),
+    )
 
 
-def _subject_groups(call: EndedCall) -> Iterator[Group]:
-    """Yield the groups whose distinct persons are counted."""
-    application = {"consumer_agency": call.consumer_agency, "application": call.application}
-    yield _columns(Kind.BUS)
-    yield _columns(Kind.PROVIDER, agency=call.agency)
-    yield _columns(Kind.CONSUMER, consumer_agency=call.consumer_agency)
-    yield _columns(Kind.PAIR, agency=call.agency, consumer_agency=call.consumer_agency)
-    yield _columns(Kind.OPERATION, operation_ref=call.operation_ref or 0)
-    yield _columns(Kind.APPLICATION, **application)
+def _subject_groups(alike: Alike) -> tuple[Group, ...]:
+    """Return the groups whose distinct persons are counted."""
+    _protocol, agency, _service, _code, ref, consumer, application, *_rest = alike
+    return (
+        _columns(Kind.BUS),
+        _columns(Kind.PROVIDER, agency=agency),
+        _columns(Kind.CONSUMER, consumer_agency=consumer),
+        _columns(Kind.PAIR, agency=agency, consumer_agency=consumer),
+        _columns(Kind.OPERATION, operation_ref=ref or 0),
+        _columns(Kind.APPLICATION, consumer_agency=consumer, application=application),
+    )
+
+
+#: What calls have in common that are counted in the same groups: the columns of EndedCall from protocol to outcome, and
+#: how they ended.
+Alike = tuple[Any, ...]
 
 
 @dataclass(slots=True)
 class Batch:
-    """Calls that were counted, and are not written yet."""
+    """Calls that were counted, and are not written yet.
 
-    hours: dict[Place, Counts] = field(default_factory=dict)
-    days: dict[Place, Counts] = field(default_factory=dict)
-    months: dict[Place, Counts] = field(default_factory=dict)
-    subjects: dict[Place, set[str]] = field(default_factory=dict)
-    #: The groups of calls that agree in what decides them: most calls of a batch are alike.
-    _seen: dict[Any, tuple[tuple[Group, bool, bool], ...]] = field(default_factory=dict)
+    Most calls of a batch are alike: they are counted together first, and distributed to their groups when it is
+    written.
+    """
+
+    _cells: dict[tuple[Alike, date, int], Counts] = field(default_factory=dict)
+    _subjects: dict[tuple[Alike, date], set[str]] = field(default_factory=dict)
 
     def add(self, call: EndedCall, zone: tzinfo) -> None:
         """Count a call that has ended. ``zone``: the bus's time zone. Try-outs and views are left out."""
@@ -117,38 +128,57 @@ class Batch:
         how = ended(call.outcome, call.status, call.broken)
         started = call.started_at.astimezone(zone)
         day = started.date()
-        measures = 1, call.rows or 0, call.bytes or 0, call.duration_us or 0
-        at = len(_MEASURES) + duration_class(measures[3])
-        alike = call[1:12], how
-        groups = self._seen.get(alike)
-        if groups is None:
-            groups = self._seen[alike] = tuple(_groups(call, how))
-        for group, has_hours, has_months in groups:
-            if has_hours:
-                _count(self.hours, (group, day, started.hour), measures, at)
-            if has_months:
-                _count(self.months, (group, day.replace(day=1)), measures, at)
-            _count(self.days, (group, day), measures, at)
+        alike = (*call[1:12], how)
+        cell = self._cells.get((alike, day, started.hour))
+        if cell is None:
+            cell = self._cells[alike, day, started.hour] = [0] * (len(_MEASURES) + CLASSES)
+        duration = call.duration_us or 0
+        cell[0] += 1
+        cell[1] += call.rows or 0
+        cell[2] += call.bytes or 0
+        cell[3] += duration
+        cell[len(_MEASURES) + duration_class(duration)] += 1
         if call.subjects and how in _LEFT:
-            for group in _subject_groups(call):
-                self.subjects.setdefault((group, day), set()).update(call.subjects)
+            self._subjects.setdefault((alike, day), set()).update(call.subjects)
 
-    def write(self) -> None:
-        """Add the counts to the stored ones. Call it in a transaction that holds lock()."""
-        ids = _ids({place[0] for counts in (self.days, self.subjects) for place in counts})
-        _add(CallHour, ("group_id", "day", "hour"), self.hours, ids)
-        _add(CallDay, ("group_id", "day"), self.days, ids)
-        _add(CallMonth, ("group_id", "day"), self.months, ids)
-        _add_subjects(self.subjects, ids)
+    def write(self, months: bool = True) -> None:
+        """Add the counts to the stored ones. Call it in a transaction that holds lock().
+
+        ``months``: False leaves out the months.
+        """
+        hours, days, of_months = self._distributed()
+        subjects = self._distributed_subjects()
+        ids = _ids({place[0] for places in (days, subjects) for place in places})
+        _add(CallHour, ("group_id", "day", "hour"), hours, ids)
+        _add(CallDay, ("group_id", "day"), days, ids)
+        if months:
+            _add(CallMonth, ("group_id", "day"), of_months, ids)
+        _add_subjects(subjects, ids)
+
+    def _distributed(self) -> tuple[dict[Place, Counts], dict[Place, Counts], dict[Place, Counts]]:
+        hours: dict[Place, Counts] = {}
+        days: dict[Place, Counts] = {}
+        months: dict[Place, Counts] = {}
+        for (alike, day, hour), counts in self._cells.items():
+            for group, has_hours, has_months in _groups(alike):
+                if has_hours:
+                    _sum(hours, (group, day, hour), counts)
+                if has_months:
+                    _sum(months, (group, day.replace(day=1)), counts)
+                _sum(days, (group, day), counts)
+        return hours, days, months
+
+    def _distributed_subjects(self) -> dict[Place, set[str]]:
+        found: dict[Place, set[str]] = {}
+        for (alike, day), hashes in self._subjects.items():
+            for group in _subject_groups(alike):
+                found.setdefault((group, day), set()).update(hashes)
+        return found
 
 
-def _count(counts: dict[Place, Counts], place: Place, measures: tuple[int, ...], at: int) -> None:
-    found = counts.get(place)
-    if found is None:
-        found = counts[place] = [0] * (len(_MEASURES) + CLASSES)
-    for number, measure in enumerate(measures):
-        found[number] += measure
-    found[at] += 1
+def _sum(places: dict[Place, Counts], place: Place, counts: Counts) -> None:
+    found = places.get(place)
+    places[place] = list(map(add, found, counts)) if found else counts
 
 
 def count(calls: Iterable[EndedCall]) -> None:
@@ -266,18 +296,23 @@ def _add_subjects_of(day: date, subjects: dict[int, set[str]]) -> None:
     groups = sorted(subjects)
     for start in range(0, len(groups), 500):
         part = groups[start : start + 500]
-        stored = {row.group_id: row for row in SubjectDay.objects.filter(day=day, group__in=part)}
-        created: list[SubjectDay] = []
+        stored = dict(SubjectDay.objects.filter(day=day, group__in=part).values_list("group_id", "sketch"))
+        rows: list[tuple[Any, ...]] = []
         for group in part:
-            row = stored.get(group)
-            sketch = Sketch(bytes(row.sketch) if row is not None else b"")
+            sketch = Sketch(bytes(stored.get(group, b"")))
             sketch.add(subjects[group])
-            if row is None:
-                created.append(SubjectDay(group_id=group, day=day, sketch=sketch.dump()))
-            else:
-                row.sketch = sketch.dump()
-        SubjectDay.objects.bulk_update(stored.values(), ["sketch"], batch_size=100)
-        SubjectDay.objects.bulk_create(created)
+            rows.append((group, day, sketch.dump()))
+        _execute_values(_replace(SubjectDay._meta.db_table), rows, 3)
+
+
+def _replace(table: str) -> Callable[[str], str]:
+    """Return a function from the rows' placeholders to the statement that stores sketches."""
+    quote = connection.ops.quote_name
+    if connection.vendor == "mysql":
+        end = "ON DUPLICATE KEY UPDATE sketch = VALUES(sketch)"
+    else:
+        end = "ON CONFLICT (group_id, day) DO UPDATE SET sketch = excluded.sketch"
+    return lambda places: f"INSERT INTO {quote(table)} (group_id, day, sketch) VALUES {places} {end}"  # noqa: S608
 
 
 def prune(before: date) -> None:

@@ -23,41 +23,54 @@ class Sketch:
     __slots__ = ("_registers",)
 
     def __init__(self, stored: bytes = b"") -> None:
-        self._registers = bytearray(REGISTERS)
+        #: Register → rank, while few are set; else all of them.
+        self._registers: dict[int, int] | bytearray = {}
         self.merge(stored)
 
     def add(self, subjects: Iterable[str]) -> None:
         """Add persons by their hashes, at least 16 hex digits each (registry.journal.chain.subject_hash)."""
-        registers = self._registers
         for subject in subjects:
             number = int(subject[:16], 16)
-            register, rest = number & (REGISTERS - 1), number >> _BITS
-            rank = _HASH_BITS - _BITS - rest.bit_length() + 1
-            if rank > registers[register]:
-                registers[register] = rank
+            rest = number >> _BITS
+            self._set(number & (REGISTERS - 1), _HASH_BITS - _BITS - rest.bit_length() + 1)
 
     def merge(self, stored: bytes) -> None:
         """Add the persons of a stored sketch."""
-        registers = self._registers
         if len(stored) == REGISTERS:
-            self._registers = bytearray(map(max, registers, stored))
+            self._registers = bytearray(map(max, self._all(), stored))
             return
         for at in range(0, len(stored), 3):
-            register, rank = stored[at] << 8 | stored[at + 1], stored[at + 2]
-            if rank > registers[register]:
-                registers[register] = rank
+            self._set(stored[at] << 8 | stored[at + 1], stored[at + 2])
+
+    def _set(self, register: int, rank: int) -> None:
+        registers = self._registers
+        if isinstance(registers, bytearray):
+            registers[register] = max(rank, registers[register])
+        elif rank > registers.get(register, 0):
+            registers[register] = rank
+            if len(registers) > _SPARSE:
+                self._registers = self._all()
+
+    def _all(self) -> bytearray:
+        if isinstance(self._registers, bytearray):
+            return self._registers
+        found = bytearray(REGISTERS)
+        for register, rank in self._registers.items():
+            found[register] = rank
+        return found
 
     def dump(self) -> bytes:
         """Return the sketch as it is stored, at most REGISTERS bytes."""
-        filled = [(number, rank) for number, rank in enumerate(self._registers) if rank]
-        if len(filled) > _SPARSE:
-            return bytes(self._registers)
-        return b"".join(bytes((number >> 8, number & 255, rank)) for number, rank in filled)
+        registers = self._registers
+        if isinstance(registers, bytearray):
+            return bytes(registers)
+        return b"".join(bytes((number >> 8, number & 255, registers[number])) for number in sorted(registers))
 
     def count(self) -> int:
         """Return about how many distinct persons were added."""
-        estimate = _ALPHA * REGISTERS**2 / sum(2.0**-rank for rank in self._registers)
-        empty = self._registers.count(0)
+        registers = self._all()
+        estimate = _ALPHA * REGISTERS**2 / sum(2.0**-rank for rank in registers)
+        empty = registers.count(0)
         if empty and estimate <= 2.5 * REGISTERS:  # few persons: by the registers that are empty
             estimate = REGISTERS * math.log(REGISTERS / empty)
         return round(estimate)

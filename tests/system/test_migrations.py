@@ -51,9 +51,9 @@ def _in_mariadb(server: MariaDBServer, name: str) -> str:
     return f"mysql://mantra:mantra@127.0.0.1:{server.port}/{name}"
 
 
-def output_of(script: str, url: str) -> list[str]:
+def output_of(script: str, url: str, **settings: str) -> list[str]:
     """Return the lines that a script prints with the registry in the database at ``url``."""
-    environment = {**os.environ, "MANTRA_DATABASE_URL": url}
+    environment = {**os.environ, "MANTRA_DATABASE_URL": url, **settings}
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stderr
@@ -272,4 +272,90 @@ def test_upstreams_become_backends_that_equal_operations_share_and_back(url: str
         "f | https://a/ 0 k  | https://b/ 0 k ",
         "g",
         'a {"a": "1"}',
+    ]
+
+
+#: Stores calls from before roll-ups, migrates, ships a journal, reads it again, prunes, and goes back.
+HISTORY = """
+import sys
+sys.modules["psycopg"] = None  # of the tests' own requirements: the bus has psycopg2
+import django
+django.setup()
+from datetime import datetime, timedelta
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+executor = MigrationExecutor(connection)
+before, now = [("registry", "0026_event_request_confirm")], timezone.now()
+executor.migrate(before)
+old = executor.loader.project_state(before).apps.get_model("registry", "CallRecord")
+for number, days in enumerate((400, 40, 0)):
+    old.objects.create(request_id=f"{number:032x}", started_at=now - timedelta(days=days), protocol="rest",
+                       method="GET", outcome=200)
+executor = MigrationExecutor(connection)
+executor.migrate(executor.loader.graph.leaf_nodes("registry"))
+
+from registry.journal import chain, partitions, segments, shipping
+from registry.models import CallRecord, JournalSegment
+from registry.statistics import reading
+from registry.statistics.reading import Period, Selection
+
+def write(days, number, **end):
+    at = (now - timedelta(days=days)).timestamp()
+    id = f"{int(at * 1000):012x}{number:020x}"
+    segments.write({"t": "begin", "id": id, "at": at, "protocol": "rest", "method": "GET", "ip": "10.0.0.1",
+                    "op": ["prov", "data", "satu", 7, 1]})
+    return {"t": "end", "id": id, "code": 200, "status": 200, "bytes": 10, "us": 2000 * number, "format": "json",
+            "by": ["kons", "app", "mtr_1", None], "grant": 4, "from": ["source", 3, "uji\\\\\\t", None],
+            "class": "personal", "rows": 2, "fields": ["nama\\n", "x"], "subjects": ["ab" * 16], **end}
+
+for number in range(1, 4):
+    segments.write(write(0, number))
+late = write(0, 4, code=11201, status=502)
+shipping.ship()
+segments.write(late)
+segments.write(write(75, 5))
+segments.close()
+shipping.ship()
+JournalSegment.objects.all().delete()  # all is read again
+shipping.ship()
+
+found = reading.totals(Selection(provider="prov", consumer="kons"), Period.of(100))
+print(found.calls, found.answered, found.failed, found.rows, found.bytes, found.duration_us)
+print(reading.subjects(Selection(provider="prov"), Period.of(100)))
+print([(each.classification, each.rows) for each in reading.personal_data(Selection(), Period.of(100))])
+record = CallRecord.objects.get(request_id=late["id"])
+print(record.outcome, record.client_ip, repr(record.origin), repr(record.fields), record.origin_ref, record.grant_ref)
+print(CallRecord.objects.count())
+if partitions.is_partitioned():
+    later = partitions.next_month(partitions.month_of(now))
+    print(partitions.months(), CallRecord.objects.count())
+    partitions.create_ahead(now)
+    print(partitions.months() == [later, partitions.next_month(later)])
+shipping.prune()
+partitions.prune(now - timedelta(days=35))
+print(CallRecord.objects.count(), CallRecord.objects.filter(started_at__lt=now - timedelta(days=35)).count())
+executor = MigrationExecutor(connection)
+executor.migrate(before)
+rows = executor.loader.project_state(before).apps.get_model("registry", "CallRecord").objects
+rows.create(request_id="f" * 32, started_at=now, protocol="rest", method="GET", outcome=200)
+print(rows.count())
+"""
+
+
+def test_the_history_is_divided_counted_and_united_again(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    printed = output_of(HISTORY, url, MANTRA_JOURNAL_DIR=str(folder))
+    divided = ["[] 8", "True"] if url.startswith("postgres") else []
+    assert printed == [
+        "5 4 1 10 50 22000",
+        "1",
+        "[('personal', 10)]",
+        r"11201 10.0.0.1 'uji\\\t' 'nama\n, x' 3 4",
+        "8",
+        *divided,
+        "5 0",
+        "6",
     ]
