@@ -65,6 +65,9 @@ OFFLOAD_DIR = Path(env("MANTRA_OFFLOAD_DIR", default=str(VAR_DIR / "offload")))
 #: Days for which shipped segments are kept as evidence, and records in the call history.
 JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
 HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
+#: The folder of old segments, as gzip, and the days for which they are kept there; 0 days: none are kept.
+JOURNAL_ARCHIVE_DIR = Path(env("MANTRA_JOURNAL_ARCHIVE_DIR", default=str(VAR_DIR / "journal-archive")))
+ARCHIVE_DAYS = env.int("MANTRA_ARCHIVE_DAYS", default=1826)
 #: Days for which roll-ups are kept.
 STATISTICS_DAYS = env.int("MANTRA_STATISTICS_DAYS", default=1826)
 #: True: wait for the disk with every line of the journal, so that a power cut loses none.

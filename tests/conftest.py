@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from mantra.gateway import quotas
 from proxyservices import runtime
 from registry.journal import chain, segments
 from registry.snapshot import holder
+from registry.statistics import rollups
 from tests import cast as cast_module
 from tests.cast import Cast
 from tests.servers import database
@@ -34,10 +36,12 @@ pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 def _fresh_journal() -> Iterator[None]:
     """Each test has the journal to itself, and takes no picture of the book from the one before."""
     holder.forget()
+    rollups.forget_groups()
     yield
     segments.close()
     for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):
         path.unlink()
+    shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 
@@ -40,6 +42,20 @@ def holds_completions(path: Path) -> bool:
     return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS))
 
 
+def is_archived(path: Path) -> bool:
+    """Return True for the path of a segment in the archive (archive.py)."""
+    return path.suffix == ".gz"
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a segment, also of an archived one."""
+    return path.stem if is_archived(path) else path.name
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path) if is_archived(path) else path.open("rb")  # type: ignore[return-value]
+
+
 def process_of(name: str) -> str:
     """Return the host and the process that wrote a segment, from its name."""
     return name.rsplit("-", 3)[0]
@@ -47,7 +63,7 @@ def process_of(name: str) -> str:
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
     """Yield the complete lines from ``offset`` on. ``number`` lines precede it. An incomplete last line is left out."""
-    with path.open("rb") as file:
+    with _open(path) as file:
         file.seek(offset)
         for raw in file:
             if not raw.endswith(b"\n"):

@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults
-from registry.journal import partitions, reader, records, sealing
+from registry.journal import archive, partitions, reader, records, sealing
 from registry.journal.records import Record
 from registry.models import AccessKey, CallRecord, JournalSegment
 from registry.statistics import rollups
@@ -128,11 +128,12 @@ def _update_last_used(shipped: list[Record]) -> None:
     for record in shipped:
         if key := record["key_ref"]:
             last[key] = max(record["started_at"], last.get(key, record["started_at"]))
-    keys: dict[datetime, list[int]] = {}
+    minutes: dict[datetime, list[int]] = {}
     for key, time in last.items():
-        keys.setdefault(time.replace(second=0, microsecond=0), []).append(key)
-    for minute, used in keys.items():
-        AccessKey.objects.filter(pk__in=used).exclude(last_used_at__gte=minute).update_without_bump(last_used_at=minute)
+        minutes.setdefault(time.replace(second=0, microsecond=0), []).append(key)
+    for minute, keys in minutes.items():
+        stale = AccessKey.objects.filter(pk__in=keys).exclude(last_used_at__gte=minute)
+        stale.update_without_bump(last_used_at=max(last[key] for key in keys))
 
 
 def _interrupt(names: list[str]) -> None:
@@ -149,7 +150,10 @@ def _interrupt(names: list[str]) -> None:
 
 
 def prune() -> None:
-    """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS."""
+    """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS.
+
+    Segments go to the archive first.
+    """
     now = timezone.now()
     _prune_history(now)
     rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))
@@ -158,10 +162,18 @@ def prune() -> None:
         if not sealing.is_genuine(row):
             log.error("the row of %s was changed: its segment is kept; run verify_audit", row.name)
             continue
-        (Path(settings.JOURNAL_DIR) / row.name).unlink(missing_ok=True)
+        path = Path(settings.JOURNAL_DIR) / row.name
+        try:
+            archive.keep(path, row.closed_at or now)
+        except OSError as error:
+            log.error("%s cannot be archived: errno %s; it is kept", row.name, error.errno)
+            continue
+        path.unlink(missing_ok=True)
         row.pruned = True
         _store(row, genuine=True)
     _forget_pruned()
+    if settings.ARCHIVE_DAYS:
+        archive.prune(now - timedelta(days=settings.ARCHIVE_DAYS))
 
 
 def _prune_history(now: datetime) -> None:

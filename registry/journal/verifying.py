@@ -6,6 +6,7 @@ head that was stored elsewhere.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -69,10 +70,11 @@ def verify(
     """Verify segments. ``rows``: those of the database by name, in the order of their serials; None without it."""
     report = Report()
     for path in paths:
-        chain = _read(path, _marks(path.name, rows, head))
-        report.chains[path.name] = chain
+        name = reader.name_of(path)
+        chain = _read(path, name, _marks(name, rows, head))
+        report.chains[name] = chain
         if chain.fault:
-            report.breaks(path.name, chain.fault)
+            report.breaks(name, chain.fault)
     if rows is not None:
         _check_rows(report, list(rows.values()))
     if head is not None:
@@ -101,17 +103,28 @@ def _words(head: Head) -> str:
     return f"named by the head of {head.at:%Y-%m-%d %H:%M:%S}"
 
 
-def _read(path: Path, marks: Marks) -> Chain:
+def _read(path: Path, name: str, marks: Marks) -> Chain:
     """Return a segment's chain, checked line by line and at the marks."""
-    chain = Chain(path.name, has_writer=reader.has_writer(path))
-    previous, end = path.name.encode(), 0
+    if not reader.is_archived(path):
+        return _read_lines(path, Chain(name, has_writer=reader.has_writer(path)), marks)
+    chain = Chain(name)
+    try:
+        return _read_lines(path, chain, marks)
+    except (EOFError, OSError, zlib.error):
+        chain.fault = "its archive is damaged"
+        return chain
+
+
+def _read_lines(path: Path, chain: Chain, marks: Marks) -> Chain:
+    previous, end = chain.name.encode(), 0
     for line in reader.lines(path):
         chain.fault = _fault_of(line, previous, marks, chain)
         if chain.fault:
             return chain
         previous, end = line.chain, line.end
         chain.lines, chain.end = line.number, line.chain.decode()
-    chain.fault = _fault_of_end(chain, path.stat().st_size - end, marks)
+    torn = 0 if reader.is_archived(path) else path.stat().st_size - end
+    chain.fault = _fault_of_end(chain, torn, marks)
     return chain
 
 

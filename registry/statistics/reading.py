@@ -417,11 +417,8 @@ def heat_map(selection: Selection, period: Period) -> dict[tuple[int, int], int]
     rows = CallHour.objects.filter(
         Q(group__kind=selection.kind(hours=True)) & selection.condition(), day__gte=period.first, day__lte=period.last
     )
-    found: dict[tuple[int, int], int] = {}
-    for day, hour, calls in rows.order_by().values_list("day", "hour").annotate(sum_calls=Sum("calls")):
-        key = day.weekday(), hour
-        found[key] = found.get(key, 0) + calls
-    return found
+    by_hour = rows.order_by().values_list("day__iso_week_day", "hour").annotate(sum_calls=Sum("calls"))
+    return {(weekday - 1, hour): calls for weekday, hour, calls in by_hour}
 
 
 def personal_data(selection: Selection, period: Period) -> list[Left]:

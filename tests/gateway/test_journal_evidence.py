@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from registry.journal import chain, reader, sealing, segments, shipping
+from registry.journal import archive, chain, reader, sealing, segments, shipping
 from registry.models import JournalSegment
 from tests.servers.bus import Bus
 
@@ -217,6 +218,35 @@ def age(*paths: Path) -> None:
         row.closed_at = timezone.now() - timedelta(days=settings.JOURNAL_DAYS + 1)
         row.seal = sealing.seal(row)
         row.save()
+
+
+def test_an_archived_segment_is_proven_by_its_chain(
+    journal: list[Path], capsys: pytest.CaptureFixture[str], settings: Any, tmp_path: Path
+) -> None:
+    settings.JOURNAL_ARCHIVE_DIR = tmp_path / "archive"
+    text = journal[0].read_bytes()
+    age(journal[0])
+    shipping.prune()
+    (packed,) = archive.segments()
+    assert not journal[0].exists() and gzip.decompress(packed.read_bytes()) == text
+    assert audit(capsys, "--archive") == ""
+    packed.write_bytes(gzip.compress(text.replace(b'"t":"', b'"t":"x', 1)))
+    assert "was changed" in audit(capsys, "--archive") and audit(capsys) == ""
+    packed.write_bytes(gzip.compress(text)[:-20])
+    assert "its archive is damaged" in audit(capsys, "--archive")
+    archive.prune(timezone.now() + timedelta(days=40))
+    assert not list(settings.JOURNAL_ARCHIVE_DIR.iterdir())
+
+
+def test_a_segment_that_cannot_be_archived_is_kept(journal: list[Path], settings: Any, tmp_path: Path) -> None:
+    settings.JOURNAL_ARCHIVE_DIR = tmp_path / "file"
+    settings.JOURNAL_ARCHIVE_DIR.touch()
+    age(journal[0])
+    shipping.prune()
+    assert journal[0].exists()
+    settings.ARCHIVE_DAYS = 0  # none is archived
+    shipping.prune()
+    assert not journal[0].exists()
 
 
 def test_s11_what_the_bus_deletes_itself_is_not_missed(

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registry.journal import head, reader, verifying
+from registry.journal import archive, head, reader, verifying
 from registry.models import JournalSegment
 
 
@@ -19,6 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--offline", action="store_true", help="check only the files")
+        parser.add_argument("--archive", action="store_true", help="check the archived segments as well")
         parser.add_argument(
             "--head", metavar="FILE", help="write a signed head to store elsewhere (-: standard output)"
         )
@@ -28,7 +29,8 @@ class Command(BaseCommand):
         earlier = self._read_head(options["since_head"]) if options["since_head"] else None
         rows = None if options["offline"] else self._rows()
         now = timezone.now()
-        report = verifying.verify(reader.segments(), rows, earlier, now)
+        paths = archive.segments() + reader.segments() if options["archive"] else reader.segments()
+        report = verifying.verify(paths, rows, earlier, now)
         # The standard output has the head only, if it is asked for there.
         out = self.stderr if options["head"] == "-" else self.stdout
         for name, text in sorted(report.unproven.items()):

@@ -1,0 +1,51 @@
+"""The archive: old segments as gzip, unchanged with their chain, in a folder for each month of their last line.
+
+A segment is deleted from the journal when its archive is complete on the disk. manage.py verify_audit --archive proves
+the lines of archived segments.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from registry.journal.chain import SUFFIX
+
+PACKED = f"{SUFFIX}.gz"
+
+
+def segments() -> list[Path]:
+    """Return the archived segments, by month and name."""
+    return sorted(Path(settings.JOURNAL_ARCHIVE_DIR).glob(f"*/*{PACKED}"))
+
+
+def keep(segment: Path, closed_at: datetime) -> None:
+    """Put a segment into the archive, unless none is kept. Raises OSError: then the segment must stay."""
+    if not settings.ARCHIVE_DAYS or not segment.exists():
+        return
+    folder = Path(settings.JOURNAL_ARCHIVE_DIR) / f"{closed_at.astimezone(UTC):%Y-%m}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    temporary = folder / f"{segment.name}.part"
+    with segment.open("rb") as source, temporary.open("wb") as target:
+        # Without a time: the same segment is the same archive.
+        with gzip.GzipFile(segment.name, "wb", fileobj=target, mtime=0) as packed:
+            shutil.copyfileobj(source, packed)
+        target.flush()
+        os.fsync(target.fileno())
+    temporary.rename(folder / f"{segment.name}.gz")
+
+
+def prune(before: datetime) -> None:
+    """Delete the archived segments of months that were over before a moment, and their folders."""
+    for path in segments():
+        month = datetime.strptime(path.parent.name, "%Y-%m").replace(tzinfo=UTC)
+        if (month.year, month.month) < (before.year, before.month):
+            path.unlink()
+            with suppress(OSError):  # others are in it
+                path.parent.rmdir()
