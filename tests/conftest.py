@@ -32,6 +32,11 @@ hypothesis_settings.load_profile("mantra")
 pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 
 
+def pytest_configure() -> None:
+    # The deployed one takes a quarter of a second for each password; the processes of a bus have it.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(autouse=True)
 def _fresh_journal() -> Iterator[None]:
     """Each test has the journal to itself, and takes no picture of the book from the one before."""

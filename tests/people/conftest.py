@@ -1,4 +1,4 @@
-"""People who sign in by the form, with a password that is cheap to check."""
+"""People who sign in by the form."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ LOGIN, ADMIN = "/account/login/", "/admin/"
 
 
 @pytest.fixture(autouse=True)
-def _cheap_and_fresh(settings: Any, db: None) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def _fresh(db: None) -> None:
     cache.clear()
 
 

@@ -477,9 +477,21 @@ class Embedded(Bus):
         return [pid for pid, words in found.items() if word in words and (pid in known or str(self.pid) in words)]
 
 
+def embedded(folder: Path) -> Embedded:
+    return Embedded(folder / "var", MANTRA_EMBEDDED="1", WEB_CONCURRENCY="1")
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A bus of all tests that leave it running."""
+    with embedded(tmp_path_factory.mktemp("lasting")) as server:
+        yield server
+
+
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Embedded]:
-    with Embedded(tmp_path / "var", MANTRA_EMBEDDED="1", WEB_CONCURRENCY="1") as server:
+    """A bus of a test that ends it."""
+    with embedded(tmp_path) as server:
         yield server
 
 
@@ -504,26 +516,26 @@ def test_the_shipping_outlives_a_worker_but_not_gunicorn(bus: Embedded) -> None:
 
 
 @pytest.mark.parametrize("command", ["ship_journal", "probe_upstreams"])
-def test_a_child_is_started_again(bus: Embedded, command: str) -> None:
-    [child] = bus.children(command)
+def test_a_child_is_started_again(lasting: Embedded, command: str) -> None:
+    [child] = lasting.children(command)
     os.kill(child, signal.SIGKILL)
-    wait_until(lambda: bus.children(command) not in ([], [child]), 15, "a new child")
+    wait_until(lambda: lasting.children(command) not in ([], [child]), 15, "a new child")
 
 
-def test_the_children_outlive_a_reload(bus: Embedded) -> None:
-    before = bus.children("ship_journal"), bus.children("probe_upstreams")
-    [worker] = bus.children("mantra.wsgi:application")
-    bus.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: worker not in bus.children("mantra.wsgi:application"), 40, "the reload")
-    assert (bus.children("ship_journal"), bus.children("probe_upstreams")) == before
+def test_the_children_outlive_a_reload(lasting: Embedded) -> None:
+    before = lasting.children("ship_journal"), lasting.children("probe_upstreams")
+    [worker] = lasting.children("mantra.wsgi:application")
+    lasting.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: worker not in lasting.children("mantra.wsgi:application"), 40, "the reload")
+    assert (lasting.children("ship_journal"), lasting.children("probe_upstreams")) == before
 
 
 @pytest.mark.parametrize("command", ["ship_journal", "probe_upstreams"])
-def test_a_child_does_not_hold_the_port(bus: Embedded, command: str) -> None:
-    [child] = bus.children(command)
+def test_a_child_does_not_hold_the_port(lasting: Embedded, command: str) -> None:
+    [child] = lasting.children(command)
     for table in ("tcp", "tcp6"):
         lines = Path(f"/proc/{child}/net/{table}").read_text().splitlines()[1:]
-        inodes = {f"socket:[{line.split()[9]}]" for line in lines if line.split()[1].endswith(f":{bus.port:04X}")}
+        inodes = {f"socket:[{line.split()[9]}]" for line in lines if line.split()[1].endswith(f":{lasting.port:04X}")}
         assert not inodes & {
             os.readlink(link) for link in Path(f"/proc/{child}/fd").glob("[0-9]*") if link.is_symlink()
         }
@@ -569,6 +581,12 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
         made.process.wait(30)
 
 
+def _handles_sigterm(pid: int) -> bool:
+    """Return True if a process has set a handler for SIGTERM, which would end it at once before."""
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def test_the_worker_runs_all_that_goes_on_beside_the_calls(worker: Worker) -> None:
     assert not worker.healthy()
     wait_until(worker.healthy, 60, "the worker's health")
@@ -577,7 +595,7 @@ def test_the_worker_runs_all_that_goes_on_beside_the_calls(worker: Worker) -> No
     os.kill(children[0], signal.SIGKILL)
     wait_until(lambda: len(worker.children()) == 2 and children[0] not in worker.children(), 15, "a new child")
     children = worker.children()
-    time.sleep(5)  # until it answers to signals
+    wait_until(lambda: all(map(_handles_sigterm, children)), 60, "their answer to signals")
     worker.process.terminate()
     assert worker.process.wait(15) == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
@@ -600,13 +618,12 @@ def test_what_the_containers_run_is_in_the_image() -> None:
     assert set(kept) == ran
 
 
-def test_gunicorn_writes_down_no_person(bus: Embedded) -> None:
+def test_gunicorn_writes_down_no_person(lasting: Embedded) -> None:
     for line in (b"GET /x?nik=3201019001010001 HTTP/9.9", b"GET /a b?nik=3201019001010001 HTTP/1.1"):
-        with socket.create_connection(("127.0.0.1", bus.port)) as connection:
+        with socket.create_connection(("127.0.0.1", lasting.port)) as connection:
             connection.sendall(line + b"\r\nHost: x\r\n\r\n")
             assert read_response(connection)[0] == 400
-    assert bus.status("/rest/a/b/c.json?nik=3201019001010001") == 404
-    bus.stop()
-    log = bus.log()
-    assert log.count("A malformed request was refused: InvalidHTTPVersion") == 2
+    assert lasting.status("/rest/a/b/c.json?nik=3201019001010001") == 404
+    wait_until(lambda: lasting.log().count("A malformed request was refused: InvalidHTTPVersion") == 2, 20, "the log")
+    log = lasting.log()
     assert "3201019001010001" not in log
