@@ -207,7 +207,9 @@ PLANNER = Planner(
 
 
 def _pool_of(row: DataSource) -> SourcePool:
-    return source_pool(row.pk, row.engine, row.settings(), row.pool_size)
+    pool = source_pool(row.pk, row.engine, row.settings(), row.pool_size)
+    pool.agency, pool.code = row.agency.code, row.code
+    return pool
 
 
 def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Plan:

@@ -56,6 +56,9 @@ JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
 # -------------------------------------------------------------------------------------- calls
 
+#: What a monitoring system must send to read /metrics; "": there are no metrics. And the folder of the counts.
+METRICS_TOKEN = env("MANTRA_METRICS_TOKEN", default="")
+METRICS_DIR = Path(env("MANTRA_METRICS_DIR", default=str(VAR_DIR / "metrics")))
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
 #: The secret that nginx sends with each request, to take offloaded calls; "": no calls are offloaded.

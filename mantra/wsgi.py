@@ -24,6 +24,7 @@ from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
+from mantra.metrics import page, web
 from proxyservices.health import sync
 from registry.snapshot import holder
 
@@ -44,12 +45,14 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "xml": legacy.handle,
     "healthz": probes.alive,
     "readyz": probes.ready,
+    "metrics": page.handle,
 }
 
 # Gunicorn imports this module after the fork, so that each worker process starts its own threads.
 holder.start()
 sync.start()
 health.start()
+web.start()
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()

@@ -12,7 +12,8 @@ from django.core import checks
 
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
-    ("rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n", "healthz", "readyz")
+    {"rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n"}
+    | {"healthz", "readyz", "metrics"}
 )
 
 
@@ -48,6 +49,14 @@ def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         for name, value in chosen.items()
         if value not in ("available", "required", "off")
     ]
+
+
+@checks.register()
+def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= 16:
+        return []
+    hint = "Create one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    return [checks.Error("MANTRA_METRICS_TOKEN has fewer than 16 characters.", hint=hint, id="mantra.E007")]
 
 
 @checks.register()

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from mantra.metrics import calls as counted
 from registry import faults
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.calls import Call
@@ -49,12 +50,24 @@ def begin(call: Call, described: Service | None = None) -> None:
         line["op"] = (described.agency, described.code, "", None, None)
     if call.user:
         line["user"] = call.user
+    counted.begun()
     try:
         segments.write(line)
     except OSError as error:
-        log.error("the journal cannot be written: errno %s", error.errno)
-        raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
+        raise _journal_down(call, error) from None
     call.recorded = True
+
+
+def _journal_down(call: Call, error: OSError) -> Fault:
+    """Return the fault of a call that cannot be recorded. It is counted all the same."""
+    log.error("the journal cannot be written: errno %s", error.errno)
+    fault = Fault(faults.JOURNAL_DOWN, retry_after=5)
+    counted.ended(call, fault, 0, False, fault.status, _microseconds(call))
+    return fault
+
+
+def _microseconds(call: Call) -> int:
+    return int((time.perf_counter() - call.started_monotonic) * 1_000_000)
 
 
 def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None, kind: str = "") -> None:
@@ -72,7 +85,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         "code": result.code if isinstance(result, Fault) else 200,
         "status": status or result.status,
         "bytes": sent,
-        "us": int((time.perf_counter() - call.started_monotonic) * 1_000_000),
+        "us": _microseconds(call),
         "format": call.format,
     }
     if call.key is not None and call.application is not None:
@@ -104,8 +117,8 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     try:
         segments.write(line, kind)
     except OSError as error:
-        log.error("the journal cannot be written: errno %s", error.errno)
-        raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
+        raise _journal_down(call, error) from None
+    counted.ended(call, result, sent, broken, line["status"], line["us"])
 
 
 def _classification_of_sent(call: Call, result: Result) -> str:

@@ -48,6 +48,7 @@ FIXED = {
     "MANTRA_SOURCE_FILE_DIRS",
     "MANTRA_UPLOAD_DIR",
     "MANTRA_FILES_DIR",
+    "MANTRA_METRICS_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }
@@ -353,6 +354,12 @@ def test_nginx_hands_a_request_on_as_it_came(nginx: Nginx, behind: Behind) -> No
     assert "X-Forwarded-Proto: http\n" in head
     assert f"Host: 127.0.0.1:{nginx.port}\n" in head
     assert nginx.headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6Detrics?x=1", "/rest/../metrics"])
+def test_nginx_hands_no_metrics_out(nginx: Nginx, behind: Behind, path: str) -> None:
+    assert nginx.request(path)[0] == 404
+    assert not behind.heads
 
 
 def test_nginx_forwards_letters_that_nobody_encoded(nginx: Nginx, behind: Behind) -> None:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import leader, processes, requests
+from registry import leader, processes, requests, worker_metrics
 from registry.journal import reader, shipping
 from registry.notifications.messenger import Messenger
 from registry.people import sessions
@@ -77,7 +77,8 @@ class Command(BaseCommand):
         messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
         messenger.start()
         try:
-            self._ship_until(stop, parent)
+            with worker_metrics.published():
+                self._ship_until(stop, parent)
         finally:
             stop.set()
             messenger.join(MESSENGER_SECONDS)
