@@ -393,10 +393,12 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # browsers' preload lists have whole domains, such as the ministry's
 ]
 
+#: The form of the log: text, or json with an object on each line.
+LOG_FORMAT = env("MANTRA_LOG_FORMAT", default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {"line": {"()": "registry.logs.formatter", "form": LOG_FORMAT, "zone": TIME_ZONE}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("MANTRA_LOG_LEVEL", default="INFO")},
     # A failed request's report would contain its parameters and the settings.

@@ -26,6 +26,7 @@ from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
 from mantra.metrics import page, web
 from proxyservices.health import sync
+from registry import logs
 from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
@@ -70,6 +71,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     first = _first_segment(environ.get("PATH_INFO", ""))
     handle = HANDLERS.get(first)
     if handle is None:
+        logs.current.call = None  # of an offloaded call, which ends in another thread
         to_django = django_application if first == STATIC else administer
         return delivery.watched(to_django(environ, start_response), environ)
     try:

@@ -10,6 +10,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
 
+from registry import logs
+
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
     {"rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n"}
@@ -49,6 +51,13 @@ def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         for name, value in chosen.items()
         if value not in ("available", "required", "off")
     ]
+
+
+@checks.register()
+def form_of_the_log(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.LOG_FORMAT in logs.FORMS:
+        return []
+    return [checks.Error(f"MANTRA_LOG_FORMAT must be {' or '.join(logs.FORMS)}.", id="mantra.E008")]
 
 
 @checks.register()

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from mantra.metrics import calls as counted
-from registry import faults
+from registry import faults, logs
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.calls import Call
 from registry.journal import chain, segments
@@ -76,6 +76,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     ``broken``: the response was aborted. ``status``: the HTTP status if it differs from the result's. ``kind``: the
     kind of segment (registry/journal/segments.py).
     """
+    logs.current.call = None
     if not call.recorded:
         return
     call.recorded = False

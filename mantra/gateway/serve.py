@@ -9,6 +9,7 @@ from dataservices import runner
 from mantra.gateway import admission, parameters, quotas, recording
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
+from registry import logs
 from registry.calls import Call
 from registry.results import Fault, Result
 
@@ -21,6 +22,7 @@ def serve(call: Call) -> RecordedResult:
     """Run one call through all steps and return its result. A failure is a result too: a Fault."""
     result: Result
     trial = call.trial
+    logs.current.call = call
     try:
         admission.find(call)
         recording.begin(call)
