@@ -393,6 +393,10 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # browsers' preload lists have whole domains, such as the ministry's
 ]
 
+#: Whether calls are traced; the collector's URL for OTLP over HTTP; the share of traces that the bus begins.
+TRACING = env.bool("MANTRA_TRACING", default=False)
+TRACING_URL = env("MANTRA_TRACING_URL", default="http://localhost:4318/v1/traces")
+TRACING_RATIO = env.float("MANTRA_TRACING_RATIO", default=0.01)
 #: The form of the log: text, or json with an object on each line.
 LOG_FORMAT = env("MANTRA_LOG_FORMAT", default="text")
 LOGGING = {
@@ -407,6 +411,8 @@ LOGGING = {
         "django.security": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "fido2": {"level": "WARNING"},
+        # A collector that is away would be a line for each attempt.
+        "opentelemetry": {"level": "ERROR"},
     },
 }
 

@@ -19,14 +19,14 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from dataservices import health
-from mantra import administration, probes
+from mantra import VERSION, administration, probes
 from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
 from mantra.metrics import page, web
 from proxyservices.health import sync
-from registry import logs
+from registry import logs, tracing
 from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
@@ -54,6 +54,7 @@ holder.start()
 sync.start()
 health.start()
 web.start()
+tracing.start(VERSION)
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()

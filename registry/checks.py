@@ -61,6 +61,13 @@ def form_of_the_log(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage
 
 
 @checks.register()
+def share_of_traces(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if 0 <= settings.TRACING_RATIO <= 1:
+        return []
+    return [checks.Error("MANTRA_TRACING_RATIO must be between 0 and 1.", id="mantra.E009")]
+
+
+@checks.register()
 def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= 16:
         return []

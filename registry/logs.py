@@ -78,6 +78,8 @@ def _of_call(call: Any) -> Iterator[tuple[str, str]]:
     if call is None:
         return
     yield "request_id", call.request_id
+    if call.trace is not None:
+        yield "trace_id", call.trace.trace_id
     if call.operation is not None:
         yield "operation", call.operation.path
         yield "agency", call.operation.agency

@@ -77,6 +77,9 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     kind of segment (registry/journal/segments.py).
     """
     logs.current.call = None
+    if call.trace is not None:
+        trace, call.trace = call.trace, None
+        trace.end(call, result, sent, broken, status or result.status)
     if not call.recorded:
         return
     call.recorded = False
