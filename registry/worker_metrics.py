@@ -14,7 +14,8 @@ from registry.journal.lag import lag
 from registry.metrics import disks
 from registry.metrics.counters import Counters
 from registry.metrics.gauges import Gauge, Publisher, Source, Thread
-from registry.models import CallRecord, OutboxMessage, SnapshotVersion
+from registry.models import OutboxMessage, SnapshotVersion
+from registry.statistics.reading import rolled_up_to
 
 log = logging.getLogger("mantra.metrics")
 
@@ -49,13 +50,13 @@ def published(role: str = "worker") -> Iterator[None]:
 
 
 def journal() -> Iterator[Gauge]:
-    """Yield how far the call history is behind the journal."""
+    """Yield how far the call history and the roll-ups are behind the journal."""
     behind = lag()
     yield "mantra_journal_lag_bytes", {}, behind.bytes
     yield "mantra_journal_lag_segments", {}, behind.segments
-    newest = CallRecord.objects.order_by("-started_at").values_list("started_at", flat=True).first()
+    newest = rolled_up_to()
     if newest is not None:
-        yield "mantra_history_newest_call_timestamp_seconds", {}, newest.timestamp()
+        yield "mantra_rollup_newest_call_timestamp_seconds", {}, newest.timestamp()
 
 
 def registry() -> Iterator[Gauge]:

@@ -6,6 +6,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from registry import outcomes
 from registry.calls import Call
 from registry.metrics.counters import Counters, Key, Row
 from registry.metrics.gauges import Gauge
@@ -13,8 +14,8 @@ from registry.results import Affected, Fault, Result, Rows
 
 log = logging.getLogger("mantra.metrics")
 
-#: How calls end: answered, refused by the caller's fault, failed by the provider's or the bus's, or aborted.
-OUTCOMES = ("ok", "caller", "provider", "bus", "aborted")
+#: How calls end, as the statistics count them.
+OUTCOMES = tuple(outcomes.Ended)
 #: The upper bounds of the classes of durations, in microseconds; one without a bound follows.
 BOUNDS = tuple(int(s * 1_000_000) for s in (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 #: The cells of an operation's row: its outcomes, then these, then the classes of durations.
@@ -22,10 +23,7 @@ MICROSECONDS, BYTES, ROWS, CLASSES = (len(OUTCOMES) + at for at in range(4))
 #: The cells of the row of all calls of the process.
 _BEGUN, _ENDED = 0, 1
 
-_OK, _ABORTED, _PROVIDER = OUTCOMES.index("ok"), OUTCOMES.index("aborted"), OUTCOMES.index("provider")
-_PARTIES = {outcome: at for at, outcome in enumerate(OUTCOMES)}
-#: Runs in the admin are no calls of others.
-_TRYOUT = "tryout"
+_PLACES = {outcome: at for at, outcome in enumerate(OUTCOMES)}
 
 
 class CallCounters:
@@ -49,19 +47,19 @@ class CallCounters:
         row = self._all
         with row.lock:
             row.cells[_ENDED] += 1
-        if call.protocol == _TRYOUT:
+        if call.protocol not in outcomes.COUNTED:
             return
+        code = result.code if isinstance(result, Fault) else outcomes.OK
         try:
-            self._count(self._row_of(call), result, sent, broken, status, us)
-            code = result.code if isinstance(result, Fault) else 200
+            outcome = _PLACES[outcomes.ended(code, status, broken)]
+            self._count(self._row_of(call), outcome, result, sent, us)
             row = self._codes.get((call.protocol, code)) or self._code_row(call.protocol, code)
             with row.lock:
                 row.cells[0] += 1
         except (OSError, ValueError) as error:
             log.error("a call could not be counted: %s", type(error).__name__)
 
-    def _count(self, row: Row, result: Result, sent: int, broken: bool, status: int, us: int) -> None:
-        outcome = _outcome(result, broken, status)
+    def _count(self, row: Row, outcome: int, result: Result, sent: int, us: int) -> None:
         count = result.count if isinstance(result, Rows | Affected) else 0
         at = CLASSES + bisect_left(BOUNDS, us)
         cells = row.cells
@@ -93,15 +91,6 @@ class CallCounters:
     def in_progress(self) -> Iterator[Gauge]:
         """Yield the calls of this process that have begun and not ended."""
         yield "mantra_calls_in_progress", {}, self._all.cells[_BEGUN] - self._all.cells[_ENDED]
-
-
-def _outcome(result: Result, broken: bool, status: int) -> int:
-    """Return the place of a call's end in OUTCOMES."""
-    if isinstance(result, Fault):
-        return _PARTIES[result.kind.party]
-    if broken:
-        return _ABORTED
-    return _PROVIDER if status >= 500 else _OK
 
 
 _calls: CallCounters | None = None

@@ -51,7 +51,7 @@ GAUGES = {
     "mantra_registry_version": Family("The version of the registry in the database", merge=max),
     "mantra_journal_lag_bytes": Family("Bytes of the journal that are not in the call history yet"),
     "mantra_journal_lag_segments": Family("Segments of the journal with such bytes"),
-    "mantra_history_newest_call_timestamp_seconds": Family("When the newest call of the history began", merge=max),
+    "mantra_rollup_newest_call_timestamp_seconds": Family("When the newest call of the roll-ups began", merge=max),
     "mantra_outbox_messages": Family("E-mails by state; failed ones are kept for a time", ("state",)),
     "mantra_outbox_oldest_seconds": Family("Seconds for which the oldest e-mail has been waiting", merge=max),
     "mantra_disk_free_bytes": Family("Free bytes of the disk of a folder", ("folder",), min),

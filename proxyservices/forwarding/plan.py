@@ -77,7 +77,8 @@ class Plan:
     @property
     def traced(self) -> tuple[str, dict[str, str]]:
         """The name of a run in a trace, and its attributes."""
-        return "upstream", {"mantra.style": type(self.style).__name__}
+        backend = {"mantra.backend": self.origin[2]} if self.origin is not None else {}
+        return "upstream", {"mantra.style": type(self.style).__name__, **backend}
 
 
 def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | None = None) -> Plan:

@@ -67,14 +67,14 @@ def test_it_works(counted: Path, cast: Cast) -> None:
     cast.get("semua.json")
     call("/rest/prov/data/nobody-has-it")
     found = samples()
-    assert value(found, "mantra_calls_total", **of_operation(cast, "satu", outcome="ok")) == 2
-    assert value(found, "mantra_calls_total", **of_operation(cast, "satu", outcome="caller")) == 1
+    assert value(found, "mantra_calls_total", **of_operation(cast, "satu", outcome="answered")) == 2
+    assert value(found, "mantra_calls_total", **of_operation(cast, "satu", outcome="refused")) == 1
     assert value(found, "mantra_call_duration_seconds_count", **of_operation(cast, "satu")) == 3
     assert value(found, "mantra_call_duration_seconds_bucket", **of_operation(cast, "satu", le="+Inf")) == 3
     assert value(found, "mantra_rows_total", **of_operation(cast, "satu")) == 2
     assert value(found, "mantra_response_bytes_total", **of_operation(cast, "satu")) >= sum(len(r.body) for r in sent)
     unknown = dict.fromkeys(("operation_id", "agency", "service", "operation"), "")
-    assert value(found, "mantra_calls_total", **unknown, outcome="caller") == 1
+    assert value(found, "mantra_calls_total", **unknown, outcome="refused") == 1
     assert value(found, "mantra_calls_in_progress") == 0
     assert (
         value(found, "mantra_source_connections_max", agency="prov", source="uji", source_id=str(cast.source.pk)) >= 1

@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from proxyservices.models import Backend
 from registry import logs, tracing
 from tests.cast import Cast, Reply, call
 from tests.metrics.test_logs import objects, written
@@ -111,7 +112,8 @@ def test_an_upstreams_trace_goes_on_from_the_bus(cast: Cast, collector: FakeColl
     span = collector.spans()["upstream"]
     assert upstream.last.header("traceparent") == f"00-{TRACE}-{span.span_id.hex()}-01"
     assert upstream.last.header("tracestate") == "vendor=1"
-    assert attributes(span) == {"mantra.style": "PassThrough"}
+    backend = Backend.objects.get()
+    assert attributes(span) == {"mantra.style": "PassThrough", "mantra.backend": backend.code}
 
 
 @pytest.mark.parametrize("path", ["/mantra/json/prov/data/satu/id=7", "/rest/prov/data/satu.json?id=7"])
