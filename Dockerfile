@@ -5,8 +5,11 @@ FROM python:3.11-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev pkg-config default-libmysqlclient-dev
 RUN python -m venv /opt/venv
-COPY requirements.txt /tmp/
+COPY requirements.txt requirements-tracing.txt /tmp/
+# 1: with what sends traces (MANTRA_TRACING).
+ARG TRACING=0
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/requirements.txt \
+        $([ "$TRACING" != 1 ] || echo "-r /tmp/requirements-tracing.txt") \
     && /opt/venv/bin/pip uninstall --yes --quiet setuptools pip
 
 
@@ -18,7 +21,8 @@ RUN apt-get update \
 RUN groupadd --gid 10001 mantra \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mantra \
     && install -d -o 10001 -g 10001 /var/lib/mantra /var/lib/mantra/journal /var/lib/mantra/sources \
-        /var/lib/mantra/journal-archive /var/lib/mantra/offload /var/lib/mantra/uploads /var/lib/mantra/files
+        /var/lib/mantra/journal-archive /var/lib/mantra/offload /var/lib/mantra/uploads /var/lib/mantra/files \
+        /var/lib/mantra/metrics
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

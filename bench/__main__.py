@@ -15,6 +15,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "one-row": calls.one_row,
     "legacy": calls.legacy,
     "journal": calls.journal,
+    "metrics": calls.metrics,
     "stream-json": streams.stream_json,
     "stream-csv": streams.stream_csv,
     "stream-xml": streams.stream_xml,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.bus import KEY, Bench, Gunicorn
@@ -98,3 +102,18 @@ def journal(bench: Bench) -> Iterator[dict[str, Any]]:
         # The other process takes its share of these cores: no target, but worth knowing.
         line = told("journal-shipped", 0.0, found, "shipped", "off")
         yield line | {"target": None, "ok": None}
+
+
+def metrics(bench: Bench) -> Iterator[dict[str, Any]]:
+    """What it costs to count a call, by itself; then the same call with and without."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "bench.counting", folder]
+        costs = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    yield {"bench": "counting", "value": costs["ours_us"], "unit": "us CPU a call", "target": 6, **costs} | {
+        "ok": costs["ours_us"] <= 6
+    }
+    with bench.gunicorn(MANTRA_METRICS_TOKEN="a-token-for-measuring") as on, bench.gunicorn() as off:
+        for each in (on, off):
+            answers(each, REST)
+        found = alternate({"on": _spell(bench, on, REST), "off": _spell(bench, off, REST)}, 2 * ROUNDS)
+    yield told("metrics", 0.95, found, "on", "off")

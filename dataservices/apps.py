@@ -10,6 +10,7 @@ class DataServicesConfig(AppConfig):
     def ready(self) -> None:
         from dataservices import health, plan, publishing_rules, uploads, versioning  # models must be loaded first
         from dataservices.models import DataSource
+        from registry import worker_metrics
         from registry.notifications import Event
         from registry.notifications.health import OBSERVED, Observed
         from registry.publishing import KINDS as PUBLISHED_KINDS
@@ -22,3 +23,4 @@ class DataServicesConfig(AppConfig):
         PUBLISHED_KINDS["data"] = publishing_rules.KIND
         right = "dataservices.change_datasource"
         OBSERVED.append(Observed("source", DataSource, Event.SOURCE_ILL, Event.SOURCE_WELL, right, health.working))
+        worker_metrics.SOURCES.append(health.gauges)

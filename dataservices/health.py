@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils import timezone
 from dataservices import pool
 from dataservices.models import DataSource, SourceState
 from dataservices.pool import SourcePool
+from registry.metrics.gauges import Gauge
 from registry.processes import this_process
 from registry.rounds import survive
 
@@ -116,6 +118,15 @@ def live(sources: Any) -> dict[int, Summary]:
 def working() -> dict[int, bool]:
     """Return whether a source can be reached, for the sources that were called lately."""
     return {id: each.state == "healthy" for id, each in live(DataSource.objects.values("pk")).items()}
+
+
+def gauges() -> Iterator[Gauge]:
+    """Yield whether a source can be reached, and whether its circuit is open. Three queries; not for the call path."""
+    found = live(DataSource.objects.values("pk"))
+    for pk, agency, code in DataSource.objects.filter(pk__in=found).values_list("pk", "agency__code", "code"):
+        labels, state = {"source_id": str(pk), "agency": agency, "source": code}, found[pk].state
+        yield "mantra_source_up", labels, state == "healthy"
+        yield "mantra_source_circuit_open", labels, state == "open"
 
 
 def _summary(rows: list[SourceState]) -> Summary:

@@ -32,6 +32,9 @@ log = logging.getLogger("mantra.dataservices")
 _READS = ("GET", "HEAD", "POST")
 _WRITES = ("POST",)
 
+#: The engines that OpenTelemetry's conventions name otherwise.
+_TRACED_ENGINES = {"oracle": "oracle.db", "sqlserver": "microsoft.sql_server"}
+
 Projection = Callable[[list[Row]], list[Row]]
 
 
@@ -54,6 +57,12 @@ class Plan:
     methods: tuple[str, ...]
     _shapes: dict[Any, tuple[tuple[Column, ...], Projection | None]] = field(default_factory=dict)
     pass_through: bool = False
+
+    @property
+    def traced(self) -> tuple[str, dict[str, str]]:
+        """The name of a run in a trace, and its attributes."""
+        engine, source = self.pool.identity[0], f"{self.pool.agency}/{self.pool.code}"
+        return "source", {"db.system.name": _TRACED_ENGINES.get(engine, engine), "mantra.source": source}
 
     def shape(
         self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str], as_written: bool = False
@@ -207,7 +216,9 @@ PLANNER = Planner(
 
 
 def _pool_of(row: DataSource) -> SourcePool:
-    return source_pool(row.pk, row.engine, row.settings(), row.pool_size)
+    pool = source_pool(row.pk, row.engine, row.settings(), row.pool_size)
+    pool.agency, pool.code = row.agency.code, row.code
+    return pool
 
 
 def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Plan:

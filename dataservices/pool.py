@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -103,8 +104,21 @@ class Health:
             self.healthy, self.since = healthy, time.time()
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The connections of a source in this process, and the calls that wait for one."""
+
+    in_use: int
+    idle: int
+    waiting: int
+    size: int
+
+
 class SourcePool:
     """The pool of one source in this process. Replaced when the source's settings change."""
+
+    #: The codes of the source, once an operation of it is prepared.
+    agency = code = ""
 
     def __init__(self, id: int, engine: str, values: dict[str, Any], pool_size: int) -> None:
         self.id = id
@@ -217,6 +231,13 @@ class SourcePool:
         if self.breaker.failures:
             self.breaker.succeeded()
         self.health.note(True)
+
+    def usage(self) -> Usage:
+        """Return how the pool is used now."""
+        in_use = sum(free.in_flight for free in self._free.values())
+        idle = sum(each.checkedin() for each in self._pools.values())
+        waiting = max(0, self._bulkhead.in_flight - in_use)
+        return Usage(in_use, idle, waiting, self._size * len(self._pools))
 
     def dispose(self) -> None:
         """Close the idle connections; those in use are closed when they are returned."""

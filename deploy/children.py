@@ -34,7 +34,9 @@ class Child:
         threading.Thread(target=self._watch, name=self._command, daemon=True).start()
 
     def _watch(self) -> None:
-        command = [sys.executable, str(ROOT / "manage.py"), self._command, "--follow", "--parent", str(os.getpid())]
+        # The shipping itself checks the settings: what is wrong with them belongs to the log, in its form.
+        options = ["--follow", "--skip-checks", "--parent", str(os.getpid())]
+        command = [sys.executable, str(ROOT / "manage.py"), self._command, *options]
         files = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             *((os.POSIX_SPAWN_CLOSE, number) for number in self._closed),

@@ -14,10 +14,12 @@ from gunicorn.http import message
 from gunicorn.workers import gthread
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "deploy"))
+sys.path += [str(ROOT / "deploy"), str(ROOT)]
 
 import connections  # noqa: E402 (they lie beside this file)
 from children import Children  # noqa: E402
+
+from registry import logs  # noqa: E402
 
 bind = os.environ.get("BIND") or f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 chdir = str(ROOT)
@@ -63,7 +65,14 @@ loglevel = os.environ.get("MANTRA_LOG_LEVEL", "info").lower()
 
 
 class DiscreetLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
-    """Gunicorn's log without the request lines and exception texts that it would put in."""
+    """Gunicorn's log in the form of the bus's, without the request lines and exception texts that it would put in."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        zone = os.environ.get("MANTRA_TIME_ZONE") or "Asia/Jakarta"
+        form = logs.formatter(os.environ.get("MANTRA_LOG_FORMAT", "text"), zone)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(form)
 
     def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         if str(msg).startswith("Invalid request"):

@@ -27,6 +27,11 @@ _BUSY = (
 )
 
 
+def places() -> Bulkhead:
+    """Return the bulkhead of the requests to Django."""
+    return _places
+
+
 class _Body:
     """A response's body, whose request holds its place until it is closed."""
 

@@ -56,6 +56,9 @@ JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
 # -------------------------------------------------------------------------------------- calls
 
+#: What a monitoring system must send to read /metrics; "": there are no metrics. And the folder of the counts.
+METRICS_TOKEN = env("MANTRA_METRICS_TOKEN", default="")
+METRICS_DIR = Path(env("MANTRA_METRICS_DIR", default=str(VAR_DIR / "metrics")))
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
 #: The secret that nginx sends with each request, to take offloaded calls; "": no calls are offloaded.
@@ -393,10 +396,16 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # browsers' preload lists have whole domains, such as the ministry's
 ]
 
+#: Whether calls are traced; the collector's URL for OTLP over HTTP; the share of traces that the bus begins.
+TRACING = env.bool("MANTRA_TRACING", default=False)
+TRACING_URL = env("MANTRA_TRACING_URL", default="http://localhost:4318/v1/traces")
+TRACING_RATIO = env.float("MANTRA_TRACING_RATIO", default=0.01)
+#: The form of the log: text, or json with an object on each line.
+LOG_FORMAT = env("MANTRA_LOG_FORMAT", default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {"line": {"()": "registry.logs.formatter", "form": LOG_FORMAT, "zone": TIME_ZONE}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("MANTRA_LOG_LEVEL", default="INFO")},
     # A failed request's report would contain its parameters and the settings.
@@ -405,6 +414,8 @@ LOGGING = {
         "django.security": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "fido2": {"level": "WARNING"},
+        # A collector that is away would be a line for each attempt.
+        "opentelemetry": {"level": "ERROR"},
     },
 }
 

@@ -19,12 +19,14 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from dataservices import health
-from mantra import administration, probes
+from mantra import VERSION, administration, probes
 from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
+from mantra.metrics import page, web
 from proxyservices.health import sync
+from registry import logs, tracing
 from registry.snapshot import holder
 
 log = logging.getLogger("mantra.wsgi")
@@ -44,12 +46,15 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "xml": legacy.handle,
     "healthz": probes.alive,
     "readyz": probes.ready,
+    "metrics": page.handle,
 }
 
 # Gunicorn imports this module after the fork, so that each worker process starts its own threads.
 holder.start()
 sync.start()
 health.start()
+web.start()
+tracing.start(VERSION)
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()
@@ -67,6 +72,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     first = _first_segment(environ.get("PATH_INFO", ""))
     handle = HANDLERS.get(first)
     if handle is None:
+        logs.current.call = None  # of an offloaded call, which ends in another thread
         to_django = django_application if first == STATIC else administer
         return delivery.watched(to_django(environ, start_response), environ)
     try:

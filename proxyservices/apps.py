@@ -12,6 +12,7 @@ class ProxyServicesConfig(AppConfig):
         from proxyservices.forwarding import plan  # models must be loaded first
         from proxyservices.health import summary
         from proxyservices.models import Backend
+        from registry import worker_metrics
         from registry.notifications import Event
         from registry.notifications.health import OBSERVED, Observed
         from registry.publishing import KINDS as PUBLISHED_KINDS
@@ -23,3 +24,4 @@ class ProxyServicesConfig(AppConfig):
         PUBLISHED_KINDS["proxy"] = publishing_rules.KIND
         right = "proxyservices.change_backend"
         OBSERVED.append(Observed("backend", Backend, Event.BACKEND_ILL, Event.BACKEND_WELL, right, summary.working))
+        worker_metrics.SOURCES.append(summary.gauges)

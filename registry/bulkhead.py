@@ -59,6 +59,21 @@ def bulkhead_for(key: Hashable, limit: int = 0) -> Bulkhead:
     return bulkhead
 
 
+def by_kind() -> dict[str, list[Bulkhead]]:
+    """Return all bulkheads by what they are for: operation, backend, host or responses."""
+    kinds: dict[str, list[Bulkhead]] = {"operation": [], "backend": [], "host": [], "responses": []}
+    for key, bulkhead in list(_bulkheads.items()):
+        kinds[_kind(key)].append(bulkhead)
+    return kinds
+
+
+def _kind(key: Hashable) -> str:
+    """Return what the bulkhead of a key is for: an operation's key is its number, a host's begins with a scheme."""
+    if not isinstance(key, tuple):
+        return "operation"
+    return key[0] if key[0] in ("backend", "responses") else "host"
+
+
 def reset() -> None:
     """Forget all bulkheads. For tests: plans that exist keep theirs."""
     _bulkheads.clear()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from registry.results import Fault, Result
 from registry.snapshot.types import Application, Grant, Key, Operation, Snapshot
@@ -75,6 +75,26 @@ class Trial:
         self.steps.append((step, time.perf_counter()))
 
 
+class Trace(Protocol):
+    """The trace of a call (registry/tracing.py)."""
+
+    #: 32 hex digits.
+    trace_id: str
+
+    @property
+    def context(self) -> tuple[str, str]:
+        """The headers traceparent and tracestate of a request to an upstream."""
+        ...
+
+    def run(self, call: Call, runner: Callable[[Call], Result]) -> Result:
+        """Run the call in a span of its own. Raises what the runner raises."""
+        ...
+
+    def end(self, call: Call, result: Result, sent: int, broken: bool, status: int) -> None:
+        """End the trace."""
+        ...
+
+
 @dataclass(slots=True)
 class Call:
     """One call of an operation. The protocol handler sets the first half, the steps of serve() the second."""
@@ -133,6 +153,9 @@ class Call:
     snapshot: Snapshot | None = field(default=None, repr=False)
     #: Further headers of the response, such as its age.
     extra_headers: dict[str, str] = field(default_factory=dict)
+    #: The headers traceparent and tracestate of the request, if they are valid; and the call's trace, if it has one.
+    trace_context: tuple[str, str] = ("", "")
+    trace: Trace | None = field(default=None, repr=False)
     #: True between the journal's begin line and its end line.
     recorded: bool = False
 

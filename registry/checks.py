@@ -10,9 +10,12 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
 
+from registry import logs
+
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
-    ("rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n", "healthz", "readyz")
+    {"rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n"}
+    | {"healthz", "readyz", "metrics"}
 )
 
 
@@ -48,6 +51,28 @@ def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         for name, value in chosen.items()
         if value not in ("available", "required", "off")
     ]
+
+
+@checks.register()
+def form_of_the_log(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.LOG_FORMAT in logs.FORMS:
+        return []
+    return [checks.Error(f"MANTRA_LOG_FORMAT must be {' or '.join(logs.FORMS)}.", id="mantra.E008")]
+
+
+@checks.register()
+def share_of_traces(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if 0 <= settings.TRACING_RATIO <= 1:
+        return []
+    return [checks.Error("MANTRA_TRACING_RATIO must be between 0 and 1.", id="mantra.E009")]
+
+
+@checks.register()
+def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= 16:
+        return []
+    hint = "Create one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    return [checks.Error("MANTRA_METRICS_TOKEN has fewer than 16 characters.", hint=hint, id="mantra.E007")]
 
 
 @checks.register()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from registry.snapshot.types import Operation
 #: A request's WSGI environment (PEP 3333).
 Environ = dict[str, Any]
 
+_TRACE_PARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_TRACE_STATE = re.compile(r"[ -~]{1,1000}\Z")
 _PATH = "/:@!$&'()*+,;=~-._"
 
 #: The most fields in a query string or form. More are refused before they are parsed.
@@ -221,6 +224,15 @@ def hops_of(environ: Environ) -> int:
     """Return the number of buses that a request has passed, as its header states; 0 without a valid one."""
     text = environ.get("HTTP_MANTRA_HOPS", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+
+
+def trace_context_of(environ: Environ) -> tuple[str, str]:
+    """Return the request's traceparent and tracestate (W3C Trace Context); "" for what is missing or invalid."""
+    parent = environ.get("HTTP_TRACEPARENT")
+    if not parent or not _TRACE_PARENT.match(parent):
+        return "", ""
+    state = environ.get("HTTP_TRACESTATE", "")
+    return parent, state if _TRACE_STATE.match(state) else ""
 
 
 def key_of(meta: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
-from registry import faults
+from mantra.metrics import calls as counted
+from registry import faults, logs
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.calls import Call
 from registry.journal import chain, segments
@@ -49,12 +50,24 @@ def begin(call: Call, described: Service | None = None) -> None:
         line["op"] = (described.agency, described.code, "", None, None)
     if call.user:
         line["user"] = call.user
+    counted.begun()
     try:
         segments.write(line)
     except OSError as error:
-        log.error("the journal cannot be written: errno %s", error.errno)
-        raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
+        raise _journal_down(call, error) from None
     call.recorded = True
+
+
+def _journal_down(call: Call, error: OSError) -> Fault:
+    """Return the fault of a call that cannot be recorded. It is counted all the same."""
+    log.error("the journal cannot be written: errno %s", error.errno)
+    fault = Fault(faults.JOURNAL_DOWN, retry_after=5)
+    counted.ended(call, fault, 0, False, fault.status, _microseconds(call))
+    return fault
+
+
+def _microseconds(call: Call) -> int:
+    return int((time.perf_counter() - call.started_monotonic) * 1_000_000)
 
 
 def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None, kind: str = "") -> None:
@@ -63,6 +76,10 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     ``broken``: the response was aborted. ``status``: the HTTP status if it differs from the result's. ``kind``: the
     kind of segment (registry/journal/segments.py).
     """
+    logs.current.call = None
+    if call.trace is not None:
+        trace, call.trace = call.trace, None
+        trace.end(call, result, sent, broken, status or result.status)
     if not call.recorded:
         return
     call.recorded = False
@@ -72,7 +89,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         "code": result.code if isinstance(result, Fault) else 200,
         "status": status or result.status,
         "bytes": sent,
-        "us": int((time.perf_counter() - call.started_monotonic) * 1_000_000),
+        "us": _microseconds(call),
         "format": call.format,
     }
     if call.key is not None and call.application is not None:
@@ -104,8 +121,8 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     try:
         segments.write(line, kind)
     except OSError as error:
-        log.error("the journal cannot be written: errno %s", error.errno)
-        raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
+        raise _journal_down(call, error) from None
+    counted.ended(call, result, sent, broken, line["status"], line["us"])
 
 
 def _classification_of_sent(call: Call, result: Result) -> str:

@@ -9,6 +9,7 @@ from dataservices import runner
 from mantra.gateway import admission, parameters, quotas, recording
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
+from registry import logs, tracing
 from registry.calls import Call
 from registry.results import Fault, Result
 
@@ -21,6 +22,8 @@ def serve(call: Call) -> RecordedResult:
     """Run one call through all steps and return its result. A failure is a result too: a Fault."""
     result: Result
     trial = call.trial
+    logs.current.call = call
+    tracing.begin(call)
     try:
         admission.find(call)
         recording.begin(call)
@@ -35,7 +38,8 @@ def serve(call: Call) -> RecordedResult:
         quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
-        result = RUNNERS[call.operation.kind](call)  # type: ignore[union-attr]  # 502 504
+        runner = RUNNERS[call.operation.kind]  # type: ignore[union-attr]
+        result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
         if trial is not None:
             trial.passed("run")
     except Fault as fault:

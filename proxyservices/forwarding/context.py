@@ -36,6 +36,7 @@ class ForwardingContext(RequestContext):
             client_ip=call.client_ip,
             access_key=call.access_key,
             hops=call.hops,
+            trace_context=call.trace_context if call.trace is None else call.trace.context,
             operation_name=call.legacy_name,
         )
 

@@ -74,6 +74,12 @@ class Plan:
     #: Differs if the responses may be another upstream's: the servers, or the credential, have changed.
     source: int = 0
 
+    @property
+    def traced(self) -> tuple[str, dict[str, str]]:
+        """The name of a run in a trace, and its attributes."""
+        backend = {"mantra.backend": self.origin[2]} if self.origin is not None else {}
+        return "upstream", {"mantra.style": type(self.style).__name__, **backend}
+
 
 def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | None = None) -> Plan:
     """Return an operation's plan by its current rows, or with these mappings instead. Raises ValueError."""

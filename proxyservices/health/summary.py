@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from proxyservices.health.tracker import PROBER
 from proxyservices.models import Backend, BackendServer, ServerState
+from registry.metrics.gauges import Gauge
 
 #: Seconds after which a row is ignored: its observer has stopped.
 STALE_AFTER = 180.0
@@ -79,6 +80,15 @@ def working() -> dict[int, bool]:
     """Return whether all servers of a backend work, for the backends of which that is known."""
     found = backends(Backend.objects.all())
     return {id: each.state == "healthy" for id, each in found.items() if each.state != "unknown"}
+
+
+def gauges() -> Iterator[Gauge]:
+    """Yield whether a backend's servers work, and whether the circuit of one is open. Three queries."""
+    found = {id: each.state for id, each in backends(Backend.objects.all()).items() if each.state != "unknown"}
+    for pk, agency, code in Backend.objects.filter(pk__in=found).values_list("pk", "agency__code", "code"):
+        labels = {"backend_id": str(pk), "agency": agency, "backend": code}
+        yield "mantra_backend_up", labels, found[pk] == "healthy"
+        yield "mantra_backend_circuit_open", labels, found[pk] in ("open", "half-open")
 
 
 def worst(states: Iterable[str]) -> str:

@@ -65,6 +65,8 @@ class RequestContext:
     #: Removed from the upstream's request unless the operation forwards credentials.
     access_key: str = field(default="", repr=False)
     hops: int = 0
+    #: The headers traceparent and tracestate; "" for a new trace.
+    trace_context: tuple[str, str] = ("", "")
     operation_id: int = 0
     #: The operation as 1.99x writes it in its messages.
     operation_name: str = ""

@@ -81,6 +81,11 @@ def _close_all(idle: deque[Connection]) -> None:
 _origins: weakref.WeakValueDictionary[tuple[Any, ...], Origin] = weakref.WeakValueDictionary()
 
 
+def idle_connections() -> int:
+    """Return the number of idle connections of this process."""
+    return sum(len(origin.idle) for origin in list(_origins.values()))
+
+
 def reset() -> None:
     """Close all idle connections, and forget the origins. For tests: targets that exist keep theirs."""
     for origin in list(_origins.values()):

@@ -75,6 +75,11 @@ def age() -> float:
     return time.monotonic() - _holder.checked
 
 
+def version() -> int:
+    """Return the version of the registry that was read last; -1 before the first time."""
+    return _holder.loader.version
+
+
 def start() -> None:
     """Start the thread that refreshes the snapshot. One per process, started after the fork.
 

@@ -45,7 +45,8 @@ class Loader:
         self._parts: dict[str, Part] = {
             part.kind: part for part in (self._services, self._keys, self._grants, self._operations)
         }
-        self._version = -1
+        #: The version of the registry up to which changes were noted.
+        self.version = -1
         #: Changes that are put into force first: they are cheap, and may close something.
         self._first: defaultdict[str, set[int]] = defaultdict(set)
         self._groups: list[_Group] = []
@@ -60,7 +61,7 @@ class Loader:
     def poll(self) -> None:
         """Note what has changed. Raises errors of the database; nothing is lost then."""
         version = SnapshotVersion.current()
-        if version == self._version:
+        if version == self.version:
             return
         if self._noticed is None:
             self._noticed = time.monotonic()
@@ -70,18 +71,18 @@ class Loader:
         else:
             for kind, refs in changes.items():
                 self._note(kind, refs)
-        self._version = version
+        self.version = version
 
     def _changes_up_to(self, version: int) -> dict[str, set[int | None]] | None:
         """Return the changed rows by kind. None if the log does not tell: it was pruned, or an older release wrote."""
-        if not 0 <= self._version < version:
+        if not 0 <= self.version < version:
             return None
-        rows = RegistryChange.objects.filter(version__gt=self._version, version__lte=version)
+        rows = RegistryChange.objects.filter(version__gt=self.version, version__lte=version)
         versions, changes = set(), defaultdict[str, set[int | None]](set)
         for entry_version, kind, ref in rows.values_list("version", "kind", "ref"):
             versions.add(entry_version)
             changes[kind].add(ref)
-        return changes if len(versions) == version - self._version else None
+        return changes if len(versions) == version - self.version else None
 
     def _compare_all(self) -> None:
         for part in self._parts.values():
@@ -218,7 +219,7 @@ class Loader:
 
     def _put_right(self, part: Part, differing: set[int]) -> None:
         """Prepare rows again that differ. A change that is newer than the last poll is no surprise."""
-        if differing and SnapshotVersion.current() == self._version:
+        if differing and SnapshotVersion.current() == self.version:
             log.warning("%d rows (%s) had changed without an entry in the change log", len(differing), part.kind)
         self._later(part, differing)
 

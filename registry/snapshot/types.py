@@ -31,6 +31,11 @@ class Plan(Protocol):
         """True if requests are forwarded unchanged: then no parameters are read."""
         ...
 
+    @property
+    def traced(self) -> tuple[str, dict[str, str]]:
+        """The name of a run in a trace, and its attributes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -36,6 +36,7 @@ ROOT = Path(settings.BASE_DIR)
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 TLS = (ROOT / "docker-compose.tls.yml").read_text()
 ACCELERATED = (ROOT / "docker-compose.accelerated.yml").read_text()
+MONITORING = (ROOT / "docker-compose.monitoring.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
 #: Settings that the image or the compose file itself decides.
 FIXED = {
@@ -49,6 +50,7 @@ FIXED = {
     "MANTRA_SOURCE_FILE_DIRS",
     "MANTRA_UPLOAD_DIR",
     "MANTRA_FILES_DIR",
+    "MANTRA_METRICS_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }
@@ -58,7 +60,7 @@ COMPOSES_OWN = {"COMPOSE_FILE"}
 
 def asked_for() -> set[str]:
     """The variables that the compose files take from .env."""
-    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS + ACCELERATED))
+    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS + ACCELERATED + MONITORING))
     environments = [service.get("environment", {}) for service in SERVICES.values()]
     return found | {name for environment in environments for name, value in environment.items() if value is None}
 
@@ -183,6 +185,21 @@ def test_docker_compose_accelerates_only_when_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_docker_compose_takes_prometheus_with_a_token(tmp_path: Path) -> None:
+    make_env(tmp_path / "env", "http://10.1.2.3")
+    refused = compose_config(tmp_path / "env", monitoring=True)
+    assert "MANTRA_METRICS_TOKEN is missing from .env" in refused.stderr
+    with (tmp_path / "env").open("a") as file:
+        file.write("\nMANTRA_METRICS_TOKEN=a-token-for-tests-only\n")
+    services = yaml.safe_load(compose_config(tmp_path / "env", monitoring=True).stdout)["services"]
+    assert services["web"]["environment"]["MANTRA_METRICS_TOKEN"] == "a-token-for-tests-only"
+    (port,) = services["prometheus"]["ports"]
+    assert "127.0.0.1" in str(port)
+    for name in ("web", "worker"):
+        assert [each for each in services[name]["volumes"] if str(each).split(":")[1].endswith("/metrics")]
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
 def test_no_file_is_mounted_into_a_mounted_folder(tmp_path: Path) -> None:
     # The engine has to make a place for it there, and the folder is for reading only: the container would not start.
     make_env(tmp_path / "env", "https://bus.contoh.go.id", "--tls", str(tmp_path))
@@ -206,10 +223,13 @@ def test_docker_compose_says_what_is_missing(tmp_path: Path, name: str) -> None:
     assert f"{name} is missing from .env" in done.stderr
 
 
-def compose_config(env: Path, tls: bool = False, accelerated: bool = False) -> subprocess.CompletedProcess[str]:
+def compose_config(
+    env: Path, tls: bool = False, accelerated: bool = False, monitoring: bool = False
+) -> subprocess.CompletedProcess[str]:
     command = ["docker-compose", "--env-file", str(env), "-f", "docker-compose.yml"]
     command += ["-f", "docker-compose.tls.yml"] if tls else []
     command += ["-f", "docker-compose.accelerated.yml"] if accelerated else []
+    command += ["-f", "docker-compose.monitoring.yml"] if monitoring else []
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run([*command, "config"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
 
@@ -354,6 +374,12 @@ def test_nginx_hands_a_request_on_as_it_came(nginx: Nginx, behind: Behind) -> No
     assert "X-Forwarded-Proto: http\n" in head
     assert f"Host: 127.0.0.1:{nginx.port}\n" in head
     assert nginx.headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6Detrics?x=1", "/rest/../metrics"])
+def test_nginx_hands_no_metrics_out(nginx: Nginx, behind: Behind, path: str) -> None:
+    assert nginx.request(path)[0] == 404
+    assert not behind.heads
 
 
 def test_nginx_forwards_letters_that_nobody_encoded(nginx: Nginx, behind: Behind) -> None:

@@ -139,6 +139,10 @@ class CompletionLog:
         while len(self._files) > 1 and self._files[1].created < since:
             self._files.pop(0).remove()
 
+    def in_progress(self) -> int:
+        """Return the number of calls that nginx has not reported yet."""
+        return len(self._waiting)
+
     def drain(self) -> None:
         """Wait for calls in progress before the worker process ends. The shipping records later ones as interrupted."""
         until = time.monotonic() + DRAIN_SECONDS

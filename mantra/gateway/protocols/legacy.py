@@ -62,6 +62,7 @@ def read(environ: Environ) -> Call:
         access_key=environ.get("HTTP_ACCESSKEY", "").strip(),
         ignores_unknown=True,
         hops=http.hops_of(environ),
+        trace_context=http.trace_context_of(environ),
     )
     try:
         _address(call, _segments(environ), rest)

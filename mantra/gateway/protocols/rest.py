@@ -56,6 +56,7 @@ def read(environ: Environ) -> Call:
         read_input=lambda call: read_parameters(environ),
         access_key=http.key_of(environ),
         hops=http.hops_of(environ),
+        trace_context=http.trace_context_of(environ),
         raw_request=lambda: http.raw_request(environ),
         offload=decision.offload if decision.came_from_nginx(environ) else None,
     )

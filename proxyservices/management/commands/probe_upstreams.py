@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from proxyservices import endpoints
 from proxyservices.health import probe, prober
 from proxyservices.models import BackendServer
-from registry import processes
+from registry import processes, worker_metrics
 
 #: Seconds between two checks of the parent process.
 PARENT_CHECK_INTERVAL = 0.25
@@ -51,7 +51,8 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        prober.Prober().run(_ParentCheck(parent), stop.wait)
+        with worker_metrics.published("prober"):
+            prober.Prober().run(_ParentCheck(parent), stop.wait)
 
 
 class _ParentCheck:

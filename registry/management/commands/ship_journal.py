@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import leader, processes, requests
+from registry import leader, processes, requests, worker_metrics
 from registry.journal import reader, shipping
 from registry.notifications.messenger import Messenger
 from registry.people import sessions
+
+log = logging.getLogger("mantra.journal")
 
 #: Seconds between two rounds, before the next round after a failure, and between two prunings.
 ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
@@ -74,10 +78,13 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        for message in checks.run_checks():
+            log.log(message.level, "%s", message)
         messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
         messenger.start()
         try:
-            self._ship_until(stop, parent)
+            with worker_metrics.published():
+                self._ship_until(stop, parent)
         finally:
             stop.set()
             messenger.join(MESSENGER_SECONDS)
@@ -96,9 +103,7 @@ class Command(BaseCommand):
                 failing = False
             except (DatabaseError, InterfaceError, OSError) as error:
                 if not failing:
-                    self.stderr.write(
-                        f"the call history cannot be written ({type(error).__name__}); shipping will be retried"
-                    )
+                    log.error("the call history cannot be written (%s); shipping will be retried", type(error).__name__)
                 failing = True
                 connection.close()
             if self._wait(stop, RETRY_DELAY if failing else ROUND_INTERVAL, parent):

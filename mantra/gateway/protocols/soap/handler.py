@@ -73,6 +73,7 @@ def read(environ: Environ) -> Call:
         read_input=lambda call: request.read_parameters(call, envelope),
         access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
         hops=http.hops_of(environ),
+        trace_context=http.trace_context_of(environ),
     )
     try:
         call.agency, call.service = address(http.path(environ))

@@ -1,0 +1,1 @@
+"""/metrics: what all processes of the bus count and measure, for Prometheus."""

@@ -1,0 +1,121 @@
+"""Counts the calls of a worker process. Each call passes here: what it costs is in docs/performance.md."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from registry import outcomes
+from registry.calls import Call
+from registry.metrics.counters import Counters, Key, Row
+from registry.metrics.gauges import Gauge
+from registry.results import Affected, Fault, Result, Rows
+
+log = logging.getLogger("mantra.metrics")
+
+#: How calls end, as the statistics count them.
+OUTCOMES = tuple(outcomes.Ended)
+#: The upper bounds of the classes of durations, in microseconds; one without a bound follows.
+BOUNDS = tuple(int(s * 1_000_000) for s in (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+#: The cells of an operation's row: its outcomes, then these, then the classes of durations.
+MICROSECONDS, BYTES, ROWS, CLASSES = (len(OUTCOMES) + at for at in range(4))
+#: The cells of the row of all calls of the process.
+_BEGUN, _ENDED = 0, 1
+
+_PLACES = {outcome: at for at, outcome in enumerate(OUTCOMES)}
+
+
+class CallCounters:
+    """Counts calls in the rows of a process."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._all = counters.row(("calls",))
+        #: The rows by what is at hand: the operation's id and revision of its codes, or protocol and code of a fault.
+        self._operations: dict[tuple[int, str], Row] = {}
+        self._codes: dict[tuple[str, int], Row] = {}
+
+    def begun(self) -> None:
+        """Count the beginning of a call."""
+        row = self._all
+        with row.lock:
+            row.cells[_BEGUN] += 1
+
+    def ended(self, call: Call, result: Result, sent: int, broken: bool, status: int, us: int) -> None:
+        """Count the end of a call. Never raises: a call does not fail because it cannot be counted."""
+        row = self._all
+        with row.lock:
+            row.cells[_ENDED] += 1
+        if call.protocol not in outcomes.COUNTED:
+            return
+        code = result.code if isinstance(result, Fault) else outcomes.OK
+        try:
+            outcome = _PLACES[outcomes.ended(code, status, broken)]
+            self._count(self._row_of(call), outcome, result, sent, us)
+            row = self._codes.get((call.protocol, code)) or self._code_row(call.protocol, code)
+            with row.lock:
+                row.cells[0] += 1
+        except (OSError, ValueError) as error:
+            log.error("a call could not be counted: %s", type(error).__name__)
+
+    def _count(self, row: Row, outcome: int, result: Result, sent: int, us: int) -> None:
+        count = result.count if isinstance(result, Rows | Affected) else 0
+        at = CLASSES + bisect_left(BOUNDS, us)
+        cells = row.cells
+        with row.lock:
+            cells[outcome] += 1
+            cells[MICROSECONDS] += us
+            cells[BYTES] += sent
+            cells[at] += 1
+            if count > 0:
+                cells[ROWS] += count
+
+    def _row_of(self, call: Call) -> Row:
+        operation = call.operation
+        if operation is None:
+            return self._counters.row(("operation",))
+        key = operation.id, operation.code
+        row = self._operations.get(key)
+        if row is None:
+            if len(self._operations) > 100_000:
+                self._operations.clear()  # operations come and go, the process stays
+            labels: Key = ("operation", str(operation.id), operation.agency, operation.service, operation.code)
+            row = self._operations[key] = self._counters.row(labels)
+        return row
+
+    def _code_row(self, protocol: str, code: int) -> Row:
+        row = self._codes[protocol, code] = self._counters.row(("outcome", protocol, str(code)))
+        return row
+
+    def in_progress(self) -> Iterator[Gauge]:
+        """Yield the calls of this process that have begun and not ended."""
+        yield "mantra_calls_in_progress", {}, self._all.cells[_BEGUN] - self._all.cells[_ENDED]
+
+
+_calls: CallCounters | None = None
+
+
+def start(counters: Counters) -> CallCounters:
+    """Count the calls of this process from now on."""
+    global _calls
+    _calls = CallCounters(counters)
+    return _calls
+
+
+def stop() -> None:
+    """Count no more calls."""
+    global _calls
+    _calls = None
+
+
+def begun() -> None:
+    """Count the beginning of a call, if calls are counted."""
+    if _calls is not None:
+        _calls.begun()
+
+
+def ended(call: Call, result: Result, sent: int, broken: bool, status: int, us: int) -> None:
+    """Count the end of a call, if calls are counted."""
+    if _calls is not None:
+        _calls.ended(call, result, sent, broken, status, us)

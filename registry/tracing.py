@@ -1,0 +1,175 @@
+"""Traces of calls, sent to a collector by OpenTelemetry (OTLP over HTTP). Off by default: then it is not imported.
+
+A call has a span, with a child for its source or upstream and one for its response. Their attributes are names of the
+registry and numbers: no parameter, address or key, and no text of the caller.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from registry.calls import Call
+from registry.processes import this_process
+from registry.results import Fault, Result, Rows
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+log = logging.getLogger("mantra.tracing")
+
+#: The methods that are named; others are the caller's own text.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+#: Spans of a process that wait for the collector at most: further ones are lost. Seconds that it has for a request.
+QUEUE, EXPORT_SECONDS = 2048, 5
+
+_tracer: Tracer | None = None
+_provider: Any = None
+#: The id of the next trace of a thread that no caller has begun.
+_next = threading.local()
+
+
+def start(version: str) -> None:
+    """Trace the calls of this process from now on, if the settings say so. After the fork: it starts a thread."""
+    if not settings.TRACING or _tracer is not None:
+        return
+    try:
+        _start(version)
+    except ImportError:  # calls are served all the same
+        log.error("no call is traced: requirements-tracing.txt is not installed")
+
+
+def _start(version: str) -> None:
+    global _tracer, _provider
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    class IdGenerator(RandomIdGenerator):
+        """Names a trace after the request id of the call that begins it."""
+
+        def generate_trace_id(self) -> int:
+            return int(_next.id)
+
+    names = {"service.name": "mantra", "service.version": version, "service.instance.id": this_process()}
+    sampler = ParentBased(TraceIdRatioBased(min(max(settings.TRACING_RATIO, 0.0), 1.0)))
+    _provider = TracerProvider(resource=Resource.create(names), sampler=sampler, id_generator=IdGenerator())
+    exporter = OTLPSpanExporter(endpoint=settings.TRACING_URL, timeout=EXPORT_SECONDS)
+    _provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=QUEUE))
+    _tracer = _provider.get_tracer("mantra", version)
+
+
+def stop() -> None:
+    """Send what waits, and trace no more."""
+    global _tracer, _provider
+    if _provider is not None:
+        _provider.shutdown()
+    _tracer = _provider = None
+
+
+def begin(call: Call) -> None:
+    """Begin the trace of a call, if calls are traced."""
+    if _tracer is not None:
+        call.trace = Trace(call, _tracer)
+
+
+class Trace:
+    """The spans of one call."""
+
+    __slots__ = ("_child", "_respond", "_root", "_tracer", "trace_id")
+
+    def __init__(self, call: Call, tracer: Tracer) -> None:
+        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._tracer = tracer
+        parent, state = call.trace_context
+        carrier = {"traceparent": parent, "tracestate": state}
+        _next.id = int(call.request_id, 16)
+        self._root = tracer.start_span(
+            "call",
+            context=TraceContextTextMapPropagator().extract(carrier),
+            kind=SpanKind.SERVER,
+            start_time=int(call.started * 1e9),
+        )
+        self._child: Span | None = None
+        self._respond: Span | None = None
+        self.trace_id = f"{self._root.get_span_context().trace_id:032x}"
+
+    @property
+    def context(self) -> tuple[str, str]:
+        """The headers traceparent and tracestate of a request to an upstream."""
+        current = (self._child or self._root).get_span_context()
+        parent = f"00-{current.trace_id:032x}-{current.span_id:016x}-{int(current.trace_flags):02x}"
+        return parent, current.trace_state.to_header()
+
+    def run(self, call: Call, runner: Callable[[Call], Result]) -> Result:
+        """Run a call in a span of its own. Raises what the runner raises."""
+        from opentelemetry.trace import SpanKind
+
+        name, attributes = call.operation.plan.traced  # type: ignore[union-attr]
+        child = self._child = self._start(name, SpanKind.CLIENT, attributes)
+        try:
+            result = runner(call)
+        except Exception as error:
+            _fail(child, error.kind.name if isinstance(error, Fault) else type(error).__name__)
+            raise
+        finally:
+            child.end()
+            self._child = None
+        self._respond = self._start("respond", SpanKind.INTERNAL)
+        return result
+
+    def _start(self, name: str, kind: Any, attributes: dict[str, str] | None = None) -> Span:
+        from opentelemetry.trace import set_span_in_context
+
+        return self._tracer.start_span(name, context=set_span_in_context(self._root), kind=kind, attributes=attributes)
+
+    def end(self, call: Call, result: Result, sent: int, broken: bool, status: int) -> None:
+        """End all spans of the call."""
+        if self._respond is not None:
+            self._respond.end()
+        root = self._root
+        if root.is_recording():
+            _describe(root, call, result)
+            root.set_attributes({"http.response.status_code": status, "http.response.body.size": sent})
+            if isinstance(result, Fault) and status >= 500:
+                _fail(root, result.kind.name)
+            elif broken:
+                _fail(root, "aborted")
+        root.end(time.time_ns())
+
+
+def _describe(root: Span, call: Call, result: Result) -> None:
+    """Give a call's span its name and attributes."""
+    method = call.method if call.method in _METHODS else "_OTHER"
+    attributes: dict[str, Any] = {
+        "http.request.method": method,
+        "mantra.protocol": call.protocol,
+        "mantra.request_id": call.request_id,
+        "mantra.outcome": result.code if isinstance(result, Fault) else 200,
+    }
+    if call.operation is not None:
+        attributes |= {"mantra.agency": call.operation.agency, "mantra.operation": call.operation.path}
+        root.update_name(f"{method} {call.operation.path}")
+    else:
+        root.update_name(method)
+    if call.application is not None:
+        attributes["mantra.application"] = f"{call.application.agency}/{call.application.code}"
+    if isinstance(result, Rows):
+        attributes["mantra.rows"] = result.count
+    root.set_attributes(attributes)
+
+
+def _fail(span: Span, kind: str) -> None:
+    from opentelemetry.trace import StatusCode
+
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR)
