@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from mantra import health_board
+from mantra.health import board as health_board
 from mantra.home.cards import MOST, Card, Line, Link
 from registry.models import User
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from dataservices import health as source_health
 from dataservices import pool
 from dataservices.models import DataSource, SourceState
-from mantra import health_board
+from mantra.health import board as health_board
 from proxyservices.models import Backend, BackendServer, ServerState
 from registry.models import Agency
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn

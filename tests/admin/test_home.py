@@ -18,8 +18,8 @@ from django.utils import timezone
 
 import mantra
 from dataservices.models import DataOperation, SourceState
+from mantra.health.checks import disk
 from mantra.home import cards as home_cards
-from mantra.home import server
 from mantra.navigation import GROUPS
 from proxyservices.models import ServerState
 from registry import leader
@@ -278,7 +278,7 @@ def test_the_operators_page_says_how_far_the_history_is_behind(cast: Cast, sign_
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, sign_in: SignIn) -> None:
-    monkeypatch.setattr(server, "FREE", 1.1)
+    monkeypatch.setattr(disk, "FREE", 1.1)
     assert "perbesar disk" in sign_in("Administrator").get(SERVER).content.decode()
 
 
