@@ -24,6 +24,7 @@ from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
+from mantra.health import alarms
 from proxyservices.health import sync
 from registry.snapshot import holder
 
@@ -50,6 +51,7 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
 holder.start()
 sync.start()
 health.start()
+alarms.start()
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()

@@ -36,8 +36,9 @@ def _fresh_journal() -> Iterator[None]:
     holder.forget()
     yield
     segments.close()
-    for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):
-        path.unlink()
+    for pattern in (f"*{chain.SUFFIX}", "*.alive"):
+        for path in Path(settings.JOURNAL_DIR).glob(pattern):
+            path.unlink()
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 State = Literal["ill", "warn", "unknown", "well"]
-#: The states, the worst first.
-WORST_FIRST: tuple[State, ...] = ("ill", "warn", "unknown", "well")
+#: The states, the worst first. Much is not known because nobody called it lately: that comes last.
+WORST_FIRST: tuple[State, ...] = ("ill", "warn", "well", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,5 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def worst(findings: Iterable[Finding]) -> State:
-    """Return the worst state of findings: well without any."""
-    return min((each.state for each in findings), key=WORST_FIRST.index, default="well")
+    """Return the worst state of findings, unknown without any."""
+    return min((each.state for each in findings), key=WORST_FIRST.index, default="unknown")

@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from registry import leader, processes, requests
 from registry.journal import reader, shipping
+from registry.journal.heartbeat import Heartbeat
 from registry.notifications.messenger import Messenger
 from registry.people import sessions
 
@@ -76,13 +77,15 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
         messenger.start()
+        heartbeat = Heartbeat()
+        threading.Thread(target=heartbeat.run, args=(stop,), name="heartbeat", daemon=True).start()
         try:
-            self._ship_until(stop, parent)
+            self._ship_until(stop, parent, heartbeat)
         finally:
             stop.set()
             messenger.join(MESSENGER_SECONDS)
 
-    def _ship_until(self, stop: threading.Event, parent: int | None) -> None:
+    def _ship_until(self, stop: threading.Event, parent: int | None, heartbeat: Heartbeat) -> None:
         pruned = 0.0
         failing = False
         while self._parent_alive(parent):
@@ -94,12 +97,14 @@ class Command(BaseCommand):
                     sessions.prune()
                     pruned = time.monotonic()
                 failing = False
+                heartbeat.succeeded()
             except (DatabaseError, InterfaceError, OSError) as error:
                 if not failing:
                     self.stderr.write(
                         f"the call history cannot be written ({type(error).__name__}); shipping will be retried"
                     )
                 failing = True
+                heartbeat.failed(error)
                 connection.close()
             if self._wait(stop, RETRY_DELAY if failing else ROUND_INTERVAL, parent):
                 break
