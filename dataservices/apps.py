@@ -22,5 +22,7 @@ class DataServicesConfig(AppConfig):
         uploads.follow_deletions()
         PUBLISHED_KINDS["data"] = publishing_rules.KIND
         right = "dataservices.change_datasource"
-        OBSERVED.append(Observed("source", DataSource, Event.SOURCE_ILL, Event.SOURCE_WELL, right, health.working))
+        OBSERVED.append(
+            Observed.of_agencies("source", DataSource, Event.SOURCE_ILL, Event.SOURCE_WELL, right, health.working)
+        )
         worker_metrics.SOURCES.append(health.gauges)

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from mantra import health_board
+from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
 from mantra.tryout import refused

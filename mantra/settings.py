@@ -37,6 +37,9 @@ BASE_URL = env("MANTRA_BASE_URL", default="").rstrip("/")
 #: The number of our own proxies before the bus: only their X-Forwarded-For entries are trusted.
 TRUSTED_PROXIES = env.int("MANTRA_TRUSTED_PROXIES", default=0)
 
+#: The folder with fullchain.pem, the bus's own certificate, whose end is watched; "": nginx or another proxy has it.
+TLS_DIR = env("MANTRA_TLS_DIR", default="")
+
 # --------------------------------------------------------------------------------------- secrets
 
 SECRET_KEY = env("MANTRA_SECRET_KEY")

@@ -3,9 +3,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mantra import health_board
 from mantra.access_requests.views import request_access
 from mantra.catalogue import views as catalogue_views
+from mantra.health import board as health_board
 from mantra.help import views as help_views
 from mantra.home import server
 from mantra.tryout import answers, explain, refused, views

@@ -24,6 +24,7 @@ from mantra.gateway import delivery
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
+from mantra.health import alarms
 from mantra.metrics import page, web
 from proxyservices.health import sync
 from registry import logs, tracing
@@ -55,6 +56,7 @@ sync.start()
 health.start()
 web.start()
 tracing.start(VERSION)
+alarms.start()
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()

@@ -23,5 +23,7 @@ class ProxyServicesConfig(AppConfig):
         KINDS["proxy"] = versioning.KIND
         PUBLISHED_KINDS["proxy"] = publishing_rules.KIND
         right = "proxyservices.change_backend"
-        OBSERVED.append(Observed("backend", Backend, Event.BACKEND_ILL, Event.BACKEND_WELL, right, summary.working))
+        OBSERVED.append(
+            Observed.of_agencies("backend", Backend, Event.BACKEND_ILL, Event.BACKEND_WELL, right, summary.working)
+        )
         worker_metrics.SOURCES.append(summary.gauges)

@@ -44,8 +44,9 @@ def _fresh_journal() -> Iterator[None]:
     rollups.forget_groups()
     yield
     segments.close()
-    for path in Path(settings.JOURNAL_DIR).glob(f"*{chain.SUFFIX}"):
-        path.unlink()
+    for pattern in (f"*{chain.SUFFIX}", "*.alive"):
+        for path in Path(settings.JOURNAL_DIR).glob(pattern):
+            path.unlink()
     shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)
 
 

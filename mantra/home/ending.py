@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from mantra.health.checks.keys import grants_that_end, keys_that_end
 from mantra.home import publishing
 from mantra.home.cards import MOST, Card, Line, all_of, page_of
-from registry import tenancy
-from registry.models import AccessKey, ApiToken, Grant, Operation, User
+from registry.models import ApiToken, Operation, User
 
 #: Days ahead that the card looks, and from which on a line is urgent.
 DAYS, URGENT = 30, 7
@@ -49,22 +49,13 @@ def _line(today: date, day: date, text: str, url: str, kind: Any) -> Line:
 
 
 def _grants(user: User, today: date, until: date) -> Iterator[Ending]:
-    if not user.has_perm("registry.view_grant"):
-        return
-    rows = tenancy.visible(Grant.objects.all(), user).filter(
-        state=Grant.State.APPROVED, valid_until__range=(today, until)
-    )
-    rows = rows.select_related("application__agency", "operation__service__agency").order_by("valid_until", "pk")
-    for row in rows[:MOST]:
+    for row in grants_that_end(user, today, until)[:MOST]:
         assert row.valid_until is not None
         yield row.valid_until, str(row), page_of("registry_grant", row.pk), _("grant")
 
 
 def _keys(user: User, today: date, until: date) -> Iterator[Ending]:
-    if not user.has_perm("registry.view_accesskey"):
-        return
-    rows = tenancy.visible(AccessKey.active(), user).filter(expires_at__lt=_midnight_after(until))
-    for row in rows.select_related("application__agency").order_by("expires_at", "pk")[:MOST]:
+    for row in keys_that_end(user, until)[:MOST]:
         text = f"{row.application} {row.public}"
         yield timezone.localdate(row.expires_at), text, page_of("registry_accesskey", row.pk), _("access key")
 

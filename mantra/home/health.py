@@ -1,20 +1,28 @@
-"""The card of what is ill: backends and data sources that were called lately and are not healthy."""
+"""The card of what needs attention: the worst lines of the health board."""
 
 from __future__ import annotations
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from mantra import health_board
+from mantra.health import board
+from mantra.health.checks import attention
 from mantra.home.cards import MOST, Card, Line, Link
 from registry.models import User
 
 
 def ill(user: User) -> Card:
     """Return what is not healthy, the worst first."""
+    found = [board.line(each) for each in attention(user)[:MOST]]
     lines = [
-        Line(line.name, line.url, line.error, line.label, line.colour)
-        for line in health_board.lines(health_board.ill(user)[:MOST])
+        Line(
+            each["finding"].name,
+            each["finding"].url or reverse("health_board"),
+            each["finding"].advice or each["finding"].sentence,
+            each["label"],
+            each["colour"],
+        )
+        for each in found
     ]
-    board = Link(health_board.TITLE, reverse("health_board"))
-    return Card("ill", _("Needs attention"), lines, _("Everything that was called recently is healthy."), (board,))
+    link = Link(board.TITLE, reverse("health_board"))
+    return Card("ill", _("Needs attention"), lines, _("Everything that was called recently is healthy."), (link,))

@@ -36,6 +36,7 @@ EXAMPLES: dict[str, Any] = {
     "number": "27",
     "operation": "Penduduk menurut NIK (dukcapil/penduduk/by-nik)",
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],
+    "area": "disk",
     "outcome": "approved",
     "percent": 80,
     "quota": "1000/day",

@@ -16,8 +16,8 @@ from django.db.models import Model
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
-from mantra import health_board
 from mantra.gateway.admission import within
+from mantra.health import board as health_board
 from mantra.home.cards import Link, address
 from registry import faults, requests, tenancy
 from registry.models import AccessKey, Application, Grant, Operation, User, names, networks

@@ -36,6 +36,8 @@ class Event(models.TextChoices):
     BACKEND_WELL = "backend_well", _("a backend works again")
     SOURCE_ILL = "source_ill", _("a source cannot be reached")
     SOURCE_WELL = "source_well", _("a source works again")
+    SERVER_ILL = "server_ill", _("the bus itself needs attention")
+    SERVER_WELL = "server_well", _("the bus itself is in order again")
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
     INVITATION = "invitation", _("invitation")
@@ -164,10 +166,13 @@ class MessageTemplate(models.Model):
 
 
 class Illness(models.Model):
-    """A backend or source that did not work lately (registry/notifications/health.py)."""
+    """Something that did not work lately: a backend, a source, or an area of the server's own health.
 
-    #: backend or source, and its id.
-    kind = models.CharField(max_length=10)
+    registry/notifications/health.py writes it.
+    """
+
+    #: backend or source, and its id; or the area of the server's own, with 0.
+    kind = models.CharField(max_length=20)
     ref = models.BigIntegerField()
     began_at = models.DateTimeField()
     #: When it was last seen not to work, and since when it has been seen to work.

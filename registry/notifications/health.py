@@ -1,21 +1,22 @@
-"""Backends and sources that do not work, and that work again: reported once each, also when they flap.
+"""What does not work, and works again: backends, sources, the server itself. Each is reported once, also if it flaps.
 
 Something is reported when it has not worked for HOLD_DOWN, short recoveries included, and does not work now. It is
-reported as well when it has worked for RECOVERED without a break. What nobody calls is neither ill nor well.
+reported as well when it has worked without a break for as long as its kind asks. What nobody calls is neither ill nor
+well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
-from registry.models import Event, Illness
+from registry.models import Event, Illness, User
 from registry.notifications.recipients import members
-from registry.notifications.writing import notify
+from registry.notifications.writing import notify, page_of
 
 HOLD_DOWN, RECOVERED = timedelta(minutes=2), timedelta(minutes=5)
 #: After this time without an observation an illness is forgotten.
@@ -23,17 +24,39 @@ FORGOTTEN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom an event concerns, and what a message says of it: its page, and its name by the key of KINDS."""
+
+    recipients: Iterable[User]
+    url: str
+    context: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Things with a health, of one kind."""
 
     kind: str
-    model: Any
     ill: Event
     well: Event
-    #: The right of those who are in charge of them.
-    right: str
     #: Returns whether each works, by id, as far as that is known now.
     states: Callable[[], Mapping[int, bool]]
+    #: Returns what a message says of one, None if it is gone.
+    subject: Callable[[int], Subject | None]
+    #: For how long it must work until it counts as well.
+    recovered: timedelta = RECOVERED
+
+    @classmethod
+    def of_agencies(
+        cls, kind: str, model: Any, ill: Event, well: Event, right: str, states: Callable[[], Mapping[int, bool]]
+    ) -> Observed:
+        """Return rows of agencies, of which those of the agency who have a right are notified."""
+
+        def subject(ref: int) -> Subject | None:
+            row = model.objects.filter(pk=ref).select_related("agency").first()
+            return Subject(members(row.agency, right), page_of(row), {kind: str(row)}) if row else None
+
+        return cls(kind, ill, well, states, subject)
 
 
 #: What has a health. Each package adds its own when its app is ready.
@@ -70,15 +93,15 @@ def _step(observed: Observed, row: Illness, works: bool | None, now: datetime) -
     if row.well_since is None:
         row.well_since = now
         row.save()
-    if now - row.well_since < RECOVERED:
+    if now - row.well_since < observed.recovered:
         return False
     row.delete()
     return row.reported and _notify(observed, observed.well, row)
 
 
 def _notify(observed: Observed, event: Event, row: Illness) -> bool:
-    subject = observed.model.objects.filter(pk=row.ref).select_related("agency").first()
+    subject = observed.subject(row.ref)
     if subject is None:
         return False
-    notify(event, members(subject.agency, observed.right), about=subject, **{observed.kind: str(subject)})
+    notify(event, subject.recipients, url=subject.url, **subject.context)
     return True

@@ -15,6 +15,7 @@ SAFE = frozenset(
     {
         "agency",  # the agency that did something, by name
         "application",  # agency/code
+        "area",  # of the server's own health
         "backend",  # agency/code
         "days",
         "key",  # the public part of an access key
@@ -57,6 +58,7 @@ class Kind:
 
 REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys"), _("Approval to publish")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
+SERVER = _("The bus itself")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -89,6 +91,8 @@ KINDS: dict[Event, Kind] = {
     Event.BACKEND_WELL: _kind(HEALTH, ("proxyservices.change_backend",), "backend"),
     Event.SOURCE_ILL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
+    Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
+    Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

@@ -47,9 +47,10 @@ class Duty:
 
 
 class Messenger:
-    """Does its duties while it holds leadership."""
+    """Does its duties while it is wanted and holds leadership."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        self._wanted = wanted
         self.leadership = Leadership("messages")
         self._failures = 0
         self._sent_at = float("-inf")
@@ -77,6 +78,9 @@ class Messenger:
 
     def round(self) -> None:
         """Do what is due. A duty that fails keeps no other from being done later: it is due after its time again."""
+        if not self._wanted():
+            self._release()
+            return
         if not self.leadership.hold():
             return
         for duty in self._duties:

@@ -24,6 +24,14 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 ABSENT, LINK = "–", "link"
 #: Decision → its word: messages are translated when they are made.
 OUTCOMES: dict[str, Any] = {"approved": gettext_lazy("approved"), "rejected": gettext_lazy("rejected")}
+#: Area of the server's own health → its words.
+AREAS: dict[str, Any] = {
+    "disk": gettext_lazy("a disk is nearly full"),
+    "journal": gettext_lazy("the call history is behind the journal"),
+    "worker": gettext_lazy("the worker does not work"),
+    "mail": gettext_lazy("e-mail is not sent"),
+    "certificates": gettext_lazy("a certificate ends"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,11 @@ def in_force(language: str) -> dict[Event, Rendered]:
 def render(template: Rendered, language: str, context: Mapping[str, Any], link: str) -> Rendered:
     """Return a message: its subject in one line of at most SUBJECT characters, and its text."""
     with override(language):
-        known = {**context, "outcome": OUTCOMES.get(context.get("outcome", ""), ABSENT)}
+        known = {
+            **context,
+            "outcome": OUTCOMES.get(context.get("outcome", ""), ABSENT),
+            "area": AREAS.get(context.get("area", ""), ABSENT),
+        }
         subject = _fill(template.subject, {key: _in_words(value, ", ") for key, value in known.items()})
         lines = {key: _in_words(value, "\n- ", "- ") for key, value in known.items()}
         return Rendered(one_line(subject)[:SUBJECT], _fill(template.body, {**lines, LINK: link or ABSENT}))

@@ -139,6 +139,14 @@ TEXTS: dict[Event, Text] = {
         _("The data source {source} works again"),
         _("The bus gets connections to the data source {source} again.\n\n{link}"),
     ),
+    Event.SERVER_ILL: Text(
+        _("The bus needs attention: {area}"),
+        _("The bus itself needs attention: {area}.\n\nThe health board says what is wrong and what to do:\n{link}"),
+    ),
+    Event.SERVER_WELL: Text(
+        _("The bus is in order again: {area}"),
+        _("This is in order again: {area}.\n\n{link}"),
+    ),
     Event.QUOTA_ALARM: Text(
         _("{application} has used {percent} % of its quota for {operation}"),
         _(

@@ -33,7 +33,7 @@ def notify(
     the keys of KINDS[event] only: a ValueError says which. A message contains no free text; it is on that page.
     """
     stored = _stored(event, context)
-    path = url or _page_of(about)
+    path = url or page_of(about)
     now = timezone.now()
     ways = chosen_ways(event, _informed(recipients))
     Notification.objects.bulk_create(
@@ -118,7 +118,8 @@ def _json(value: Value) -> Any:
     return value if isinstance(value, int) else str(value)[:MAX_TEXT]
 
 
-def _page_of(about: Model | None) -> str:
+def page_of(about: Model | None) -> str:
+    """Return the path of a row's page in the admin, "" if it has none."""
     if about is None:
         return ""
     try:

@@ -34,7 +34,9 @@ class _Holder:
         self.compared = time.monotonic()
         self.thread: threading.Thread | None = None
         self.stopping = threading.Event()
-        self.failing = False
+        #: Since when refreshing fails (time.time()), and the type of the error; 0.0 and "" while it does not.
+        self.failing_since = 0.0
+        self.error = ""
 
 
 _holder = _Holder()
@@ -80,12 +82,22 @@ def version() -> int:
     return _holder.loader.version
 
 
+def failure() -> tuple[float, str] | None:
+    """Return since when refreshing fails (time.time()), and the type of the last error; None while it does not."""
+    return (_holder.failing_since, _holder.error) if _holder.failing_since else None
+
+
+def follows() -> bool:
+    """Return True if a thread refreshes the snapshot in this process."""
+    return _holder.thread is not None and _holder.thread.is_alive()
+
+
 def start() -> None:
     """Start the thread that refreshes the snapshot. One per process, started after the fork.
 
     With settings.SNAPSHOT_SECONDS = 0 there is no thread: only refresh() refreshes it.
     """
-    if settings.SNAPSHOT_SECONDS and (_holder.thread is None or not _holder.thread.is_alive()):
+    if settings.SNAPSHOT_SECONDS and not follows():
         _holder.stopping.clear()
         _holder.compared = time.monotonic()
         while _advance_quietly():  # at once, so that a new worker process refuses no call
@@ -116,12 +128,12 @@ def _advance_quietly() -> bool:
         left = _advance()
         if not left:
             _compare()
-        _holder.failing = False
+        _holder.failing_since, _holder.error = 0.0, ""
         return left
     except Exception as error:  # the thread must not end
-        if not _holder.failing:
+        if not _holder.failing_since:
             log.error("registry snapshot could not be refreshed (%s); keeping the previous one", type(error).__name__)
-        _holder.failing = True
+        _holder.failing_since, _holder.error = _holder.failing_since or time.time(), type(error).__name__
         if isinstance(error, DatabaseError | InterfaceError):
             connection.close()
         return False

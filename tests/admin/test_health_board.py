@@ -11,7 +11,8 @@ from django.utils import timezone
 from dataservices import health as source_health
 from dataservices import pool
 from dataservices.models import DataSource, SourceState
-from mantra import health_board
+from mantra.health import board as health_board
+from mantra.health.findings import Finding
 from proxyservices.models import Backend, BackendServer, ServerState
 from registry.models import Agency
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn
@@ -28,8 +29,14 @@ def backend(agency: Agency, code: str, **state: object) -> Backend:
     return made
 
 
+def shown(client: Client, *areas: str) -> list[Finding]:
+    """Return the lines of a person's board, of some areas."""
+    found = [line["finding"] for line in client.get(BOARD).context["lines"]]
+    return [each for each in found if each.area in areas] if areas else found
+
+
 def states(client: Client) -> list[tuple[str, str]]:
-    return [(line.name.partition("/")[2], line.state) for line in client.get(BOARD).context["lines"]]
+    return [(each.name.partition("/")[2], each.state) for each in shown(client, "sources", "backends")]
 
 
 def test_the_worst_is_first_with_since_when_and_what_to_do(marked: MarkedAgency, sign_in: SignIn) -> None:
@@ -45,9 +52,8 @@ def test_the_worst_is_first_with_since_when_and_what_to_do(marked: MarkedAgency,
     )
     found = states(sign_in("Administrator"))
     assert found[:4] == [
-        ("putus", "open"), (f"{MARKER}-sumber", "failing"), ("keluar", "ejected"), ("sehat", "healthy"),
+        (f"{MARKER}-sumber", "ill"), ("putus", "ill"), ("keluar", "warn"), ("sehat", "well"),
     ]  # fmt: skip
-    assert {state for _name, state in found[4:]} == {"unknown"}
     client = sign_in("Supervisor")
     text = client.get(BOARD, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in text
@@ -58,10 +64,12 @@ def test_the_worst_is_first_with_since_when_and_what_to_do(marked: MarkedAgency,
 
 def test_each_sees_what_the_role_and_the_agency_allow(marked: MarkedAgency, stranger: Agency, sign_in: SignIn) -> None:
     kinds = {
-        role: {line.kind for line in sign_in(role, marked.agency).get(BOARD).context["lines"]}
-        for role in ("Provider", "Publisher")
+        role: {each.area for each in shown(sign_in(role, marked.agency))}
+        for role in ("Provider", "Publisher", "Supervisor")
     }
-    assert kinds == {"Provider": {"source"}, "Publisher": {"backend"}}
+    assert {"sources"} <= kinds["Provider"] <= {"sources", "keys"}
+    assert {"backends"} <= kinds["Publisher"] <= {"backends", "keys"}
+    assert kinds["Supervisor"] >= {"sources", "backends", "disk", "journal", "worker", "mail"}
     assert sign_in("Requester", marked.agency).get(BOARD).status_code == 403
     for role in ("Provider", "Publisher"):
         assert MARKER not in sign_in(role, stranger).get(BOARD).content.decode()
@@ -107,7 +115,8 @@ def test_many_backends_are_read_in_few_queries(
     for number in range(health_board.MOST + 20):
         backend(marked.agency, f"b{number}", **({"healthy": False} if number < 3 else {}))
     client = sign_in("Publisher", marked.agency)
-    with django_assert_max_num_queries(15):  # type: ignore[operator]
+    with django_assert_max_num_queries(16):  # type: ignore[operator]
         response = client.get(BOARD)
     assert len(response.context["lines"]) == health_board.MOST
-    assert [line.state for line in response.context["lines"][:3]] == ["ejected"] * 3
+    worst = [line["finding"] for line in response.context["lines"][:3]]
+    assert [(each.area, each.state) for each in worst] == [("backends", "warn")] * 3

@@ -139,8 +139,13 @@ Look = Callable[[bool | None, float], int]
 
 
 @pytest.fixture
-def look(cast: Cast) -> Look:
-    """Let the source work, fail or be called by nobody, and report that many seconds after MORNING."""
+def look(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Look:
+    """Let the source work, fail or be called by nobody, and report that many seconds after MORNING.
+
+    The server's own areas are in tests/health.
+    """
+    of_agencies = [each for each in health.OBSERVED if each.kind in ("source", "backend")]
+    monkeypatch.setattr(health, "OBSERVED", of_agencies)
 
     def looked(works: bool | None, seconds: float) -> int:
         SourceState.objects.all().delete()

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from registry import leader, processes, requests, worker_metrics
 from registry.journal import reader, shipping
+from registry.journal.heartbeat import Heartbeat
 from registry.notifications.messenger import Messenger
 from registry.people import sessions
 
@@ -82,14 +83,16 @@ class Command(BaseCommand):
             log.log(message.level, "%s", message)
         messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
         messenger.start()
+        heartbeat = Heartbeat()
+        threading.Thread(target=heartbeat.run, args=(stop,), name="heartbeat", daemon=True).start()
         try:
             with worker_metrics.published():
-                self._ship_until(stop, parent)
+                self._ship_until(stop, parent, heartbeat)
         finally:
             stop.set()
             messenger.join(MESSENGER_SECONDS)
 
-    def _ship_until(self, stop: threading.Event, parent: int | None) -> None:
+    def _ship_until(self, stop: threading.Event, parent: int | None, heartbeat: Heartbeat) -> None:
         pruned = 0.0
         failing = False
         while self._parent_alive(parent):
@@ -101,10 +104,12 @@ class Command(BaseCommand):
                     sessions.prune()
                     pruned = time.monotonic()
                 failing = False
+                heartbeat.succeeded()
             except (DatabaseError, InterfaceError, OSError) as error:
                 if not failing:
                     log.error("the call history cannot be written (%s); shipping will be retried", type(error).__name__)
                 failing = True
+                heartbeat.failed(error)
                 connection.close()
             if self._wait(stop, RETRY_DELAY if failing else ROUND_INTERVAL, parent):
                 break

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class MantraConfig(AppConfig):
+    name = "mantra"
+    verbose_name = "MANTRA"
+
+    def ready(self) -> None:
+        from mantra.health import alarms  # models must be loaded first
+        from registry.notifications.health import OBSERVED
+
+        OBSERVED.extend(alarms.observed())

@@ -1,0 +1,1 @@
+"""What is ill of the bus: findings, checks that make them, the health board, and the public status page."""

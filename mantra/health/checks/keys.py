@@ -1,0 +1,59 @@
+"""Access keys and grants that are about to end: then their applications can call no more."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from django.db.models import QuerySet
+from django.template.defaultfilters import date as formatted
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mantra.health.findings import Finding
+from mantra.health.rows import rows_for
+from registry.models import AccessKey, Grant
+from registry.tenancy import AnyUser
+
+AREA = "keys"
+#: Days before the end from which on it is spoken of here, and the most findings of a kind.
+DAYS, MOST = 7, 50
+
+
+def check(viewer: AnyUser | None) -> list[Finding]:
+    """Return the keys and grants that end within DAYS days, the first to end first."""
+    today = timezone.localdate()
+    last = today + timedelta(days=DAYS)
+    keys = [_key(row) for row in keys_that_end(viewer, last)[:MOST]]
+    return [*keys, *(_grant(row) for row in grants_that_end(viewer, today, last)[:MOST])]
+
+
+def keys_that_end(viewer: AnyUser | None, last: date) -> QuerySet[AccessKey]:
+    """Return the keys in force that end on a day or before, as a viewer may see them."""
+    midnight = timezone.make_aware(datetime.combine(last + timedelta(days=1), datetime.min.time()))
+    rows = rows_for(viewer, AccessKey) & AccessKey.active().filter(expires_at__lt=midnight)
+    return rows.select_related("application__agency").order_by("expires_at", "pk")
+
+
+def grants_that_end(viewer: AnyUser | None, first: date, last: date) -> QuerySet[Grant]:
+    """Return the grants that end between two days, both included, as a viewer may see them."""
+    rows = rows_for(viewer, Grant).filter(state=Grant.State.APPROVED, valid_until__range=(first, last))
+    return rows.select_related("application__agency", "operation__service__agency").order_by("valid_until", "pk")
+
+
+def _key(row: AccessKey) -> Finding:
+    day = formatted(timezone.localdate(row.expires_at), "DATE_FORMAT")
+    return Finding(
+        AREA, f"{row.application} {row.public}", "warn", _("The access key ends on %(day)s.") % {"day": day},
+        _("Issue a new key and give it to the application before then."),
+        url=reverse("admin:registry_accesskey_change", args=(row.pk,)),
+    )  # fmt: skip
+
+
+def _grant(row: Grant) -> Finding:
+    day = formatted(row.valid_until, "DATE_FORMAT")
+    return Finding(
+        AREA, str(row), "warn", _("The grant ends on %(day)s.") % {"day": day},
+        _("Request access for longer if the application still needs it."),
+        url=reverse("admin:registry_grant_change", args=(row.pk,)),
+    )  # fmt: skip
