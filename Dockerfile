@@ -13,7 +13,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --requi
     && /opt/venv/bin/pip uninstall --yes --quiet setuptools pip
 
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS bus
 # What the drivers of MySQL, SQL Server and Sybase load at run time.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmariadb3 unixodbc tdsodbc \
@@ -43,3 +43,16 @@ RUN python -m compileall -q . \
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "mantra.wsgi:application"]
+
+
+# Only "docker compose run backup" builds and runs it: pg_dump must not be older than the server, and Debian's is.
+FROM bus AS backup
+USER 0:0
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install -y --no-install-recommends postgresql-client-17 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/dpkg.log /var/log/apt
+USER 10001:10001
+ENTRYPOINT ["python", "manage.py"]
+CMD ["backup", "/backup"]

@@ -72,6 +72,14 @@ def only_one_in(folder: Path, name: str) -> Iterator[bool]:
             yield True
 
 
+@contextmanager
+def in_turn(folder: Path, name: str) -> Iterator[None]:
+    """Wait until no other process does the task in this folder, and keep others from it."""
+    with (folder / f"{name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def is_done_in(folder: Path, name: str) -> bool:
     """Return True if a process does the task in this folder now."""
     try:

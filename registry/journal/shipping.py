@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from registry import faults
+from registry import faults, leader
 from registry.journal import archive, partitions, reader, records, sealing
 from registry.journal.records import Record
 from registry.models import AccessKey, CallRecord, JournalSegment
@@ -27,6 +27,8 @@ log = logging.getLogger("mantra.journal")
 
 #: Lines that are shipped in one transaction.
 BATCH = 20_000
+#: The task in the journal's folder that deletes (registry/leader.py).
+PRUNING = "prune"
 #: The outcome of a call without an end, because its worker process died.
 INTERRUPTED = faults.INTERRUPTED.code
 
@@ -152,8 +154,14 @@ def _interrupt(names: list[str]) -> None:
 def prune() -> None:
     """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS.
 
-    Segments go to the archive first.
+    Segments go to the archive first. Nothing while a backup is being made, of which database and files must agree. An hour later is soon enough.
     """
+    with leader.only_one_in(Path(settings.JOURNAL_DIR), PRUNING) as alone:
+        if alone:
+            _prune()
+
+
+def _prune() -> None:
     now = timezone.now()
     _prune_history(now)
     rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from dataservices.models import DataSource
 from mantra.management.commands import demo_data
-from mantra.management.commands.rotate_secrets import encrypted_fields
+from mantra.stored_secrets import encrypted_fields
 from proxyservices.models import Backend, ProxyOperation
 from registry import secrets, tenancy
 from registry.models import AccessKey, Agency, Operation, Service, User

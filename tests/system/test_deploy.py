@@ -104,7 +104,7 @@ def test_a_service_runs_without_privileges(name: str) -> None:
     assert not any("docker.sock" in volume for volume in service.get("volumes", []))
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate", "backup"}))
 def test_a_service_tells_its_health_and_comes_back(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
     assert SERVICES[name]["restart"] == "unless-stopped"
@@ -119,7 +119,9 @@ def test_only_nginx_can_be_reached_from_outside() -> None:
 
 def test_images_are_pinned_by_tag() -> None:
     images = [service["image"] for service in SERVICES.values()]
-    images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stages = re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE)
+    images += [image for image in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) if image not in stages]
     for image in images:
         assert re.search(r":[^:/]+$", image), image
         assert not image.endswith(":latest")
@@ -129,6 +131,18 @@ def test_migrations_run_before_anything_serves() -> None:
     for name in ("web", "worker"):
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_a_backup_is_made_beside_the_services_with_all_that_they_keep() -> None:
+    backup = SERVICES["backup"]
+    kept = {volume.split(":")[0] for name in ("web", "worker") for volume in SERVICES[name]["volumes"]}
+    assert kept <= {volume.split(":")[0] for volume in backup["volumes"]}
+    assert backup["profiles"] == ["backup"]  # "up" does not start it
+    server = SERVICES["postgres"]["image"].partition(":")[2].partition("-")[0]
+    assert f"postgresql-client-{server} " in (ROOT / "Dockerfile").read_text()
+    for name, service in SERVICES.items():
+        if "build" in service:
+            assert f"AS {service['build']['target']}\n" in (ROOT / "Dockerfile").read_text(), name
 
 
 def test_the_demo_never_gets_into_production() -> None:
@@ -164,7 +178,7 @@ def test_docker_compose_takes_the_files(tmp_path: Path, tls: bool) -> None:
     done = compose_config(tmp_path / "env", tls)
     assert done.returncode == 0, done.stderr
     merged = yaml.safe_load(done.stdout)["services"]
-    assert set(merged) == {"nginx", "web", "worker", "migrate", "postgres", "valkey"}
+    assert set(merged) - {"backup"} == {"nginx", "web", "worker", "migrate", "postgres", "valkey"}
     assert len(merged["nginx"]["ports"]) == (2 if tls else 1)
     assert merged["web"]["environment"]["MANTRA_HTTPS"] == ("1" if tls else "0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ SECRETS = (
 SHOW = "from django.conf import settings as s; print(s.SECRET_KEY, s.JOURNAL_KEY.decode(), sep='|')"
 
 
-def manage(var: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def manage(var: Path, show: str = SHOW, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "shell", "-v", "0", "-c", SHOW],
+        [sys.executable, str(ROOT / "manage.py"), "shell", "-v", "0", "-c", show],
         cwd=var, env=clean() | {"MANTRA_VAR_DIR": str(var), **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -26,6 +27,39 @@ def test_command_takes_the_secrets_that_run_keeps(tmp_path: Path) -> None:
     (tmp_path / "secrets.env").write_text(SECRETS)
     done = manage(tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, "kunci-dari-berkas|jurnal dari berkas"), done.stderr
+
+
+def test_command_takes_the_settings_that_run_serves_with(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text(SECRETS)
+    (tmp_path / "pengirim").write_text('"MANTRA" <a@contoh.go.id>\n')
+    (tmp_path / "run.env").write_text(
+        "MANTRA_UPSTREAM_NETWORKS=127.0.0.0/8\nMANTRA_ALLOWED_HOSTS=bus.contoh.go.id\n"
+        f"MANTRA_SMTP_FROM_FILE={tmp_path / 'pengirim'}\nMANTRA_SMTP_USER='a'='b'\n"
+        "MANTRA_BASE_URL=https://bus.contoh.go.id\nMANTRA_OIDC_URL_FILE=/tidak/ada\n"
+    )
+    names = ("UPSTREAM_NETWORKS", "ALLOWED_HOSTS", "SMTP_FROM", "SMTP_USER", "BASE_URL", "OIDC_URL", "JOURNAL_KEY")
+    show = f"from django.conf import settings as s; print(*(getattr(s, name) for name in {names}), sep='|')"
+    # What is given for this command goes before, also where ./run had the path of a file.
+    done = manage(tmp_path, show, MANTRA_BASE_URL="http://lain", MANTRA_OIDC_URL="")
+    assert done.stdout.strip() == (
+        "['127.0.0.0/8']|['bus.contoh.go.id']|\"MANTRA\" <a@contoh.go.id>|'a'='b'|http://lain||b'jurnal dari berkas'"
+    ), done.stderr
+
+
+def test_command_starts_with_the_python_of_run_without_an_active_environment(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "mantra-requirements").touch()
+    words = [tmp_path / "manage.py", "check", "a b"]
+    bare = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}")
+    done = subprocess.run([bare, *words], env=clean(), capture_output=True, text=True, check=False)
+    assert done.stdout == f"{tmp_path / 'manage.py'} check a b\n", done.stderr
+    # A virtual environment of one's own is kept.
+    done = subprocess.run([sys.executable, *words], env=clean(), capture_output=True, text=True, check=False)
+    assert (done.stdout, "No module named 'mantra'" in done.stderr) == ("", True)
 
 
 def test_command_takes_no_secret_where_the_environment_gives_one(tmp_path: Path) -> None:

@@ -62,11 +62,11 @@ class Run(Served):
         return self.request(path, headers={"AccessKey": key, **headers}, timeout=20)
 
     def manage(self, *words: str) -> str:
-        """manage.py as it is typed beside ./run: its folder and port are all that is said."""
+        """manage.py as it is typed beside ./run, from any folder: its own folder is all that is said."""
         done = subprocess.run(
-            [str(ROOT / ".venv/bin/python"), "manage.py", *words],
-            cwd=ROOT,
-            env=clean() | {"MANTRA_VAR_DIR": str(self.var), "PORT": str(self.port)},
+            [str(ROOT / "manage.py"), *words],
+            cwd=self.var,
+            env=clean() | {"MANTRA_VAR_DIR": str(self.var)},
             capture_output=True,
             text=True,
             timeout=120,
@@ -153,6 +153,16 @@ def test_a_second_start_is_fast_and_keeps_everything_and_nothing_is_left_running
         again.stop()
     for pid in {*family, *map(int, mention)}:
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), 5, f"the end of {pid}")
+
+
+def test_a_command_beside_it_has_the_settings_of_the_server(bus: Run) -> None:
+    names = ("PORT", "MANTRA_EMBEDDED", "MANTRA_UPSTREAM_NETWORKS", "MANTRA_ALLOWED_HOSTS")
+    environ = Path(f"/proc/{bus.pid}/environ").read_text().split("\0")
+    served = dict(line.split("=", 1) for line in environ if line)
+    show = f"import os; print(*(os.environ[name] for name in {names}), sep='|')"
+    assert bus.manage("shell", "-v", "0", "-c", show).strip() == "|".join(served[name] for name in names)
+    assert (bus.var / "run.env").stat().st_mode & 0o077 == 0
+    assert served["MANTRA_SECRET_KEY"] not in (bus.var / "run.env").read_text()
 
 
 def test_every_recorded_exchange_answers_the_same(bus: Run) -> None:
@@ -285,7 +295,7 @@ def test_kill_9_in_the_middle_of_a_load_loses_no_answered_call(bus: Run) -> None
 
 
 def test_revoking_takes_hold_within_a_second(bus: Run) -> None:
-    bus.manage("apply_definitions", "demo/demo.yaml", "--reason", "uji")
+    bus.manage("apply_definitions", str(ROOT / "demo" / "demo.yaml"), "--reason", "uji")
     key = bus.manage("issue_key", "dukcapil/siak").strip()
     path = f"/rest/bkn/simpeg/pegawai_by_nip.json?nip={NIP}"
     wait_until(lambda: bus.get(path, key).status == 200, 1.5, "the new key")

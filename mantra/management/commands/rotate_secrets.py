@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, models, transaction
 
+from mantra.stored_secrets import FACTOR_SECRETS, encrypted_fields
 from registry import secrets
 from registry.models import OperationVersion, SnapshotVersion
 from registry.secrets import EncryptedField
@@ -33,17 +33,6 @@ class Command(BaseCommand):
         )
 
 
-def encrypted_fields() -> list[tuple[type[models.Model], EncryptedField]]:
-    """Return each column with secrets once: a model that extends another one has only its own columns."""
-    return [
-        (model, field)
-        for model in apps.get_models(include_auto_created=True)
-        if not model._meta.proxy
-        for field in model._meta.local_concrete_fields
-        if isinstance(field, EncryptedField)
-    ]
-
-
 def _rotate(model: type[models.Model], field: EncryptedField) -> int:
     """Encrypt one column again, without the models: that is no change of the definition. Return the number of rows."""
     quote = connection.ops.quote_name
@@ -59,7 +48,7 @@ def _rotate(model: type[models.Model], field: EncryptedField) -> int:
 
 def _rotate_factor(factor: Authenticator) -> int:
     """Encrypt the secrets of a second factor again. Return their number."""
-    names = [name for name in ("secret", "seed") if name in factor.data]
+    names = [name for name in FACTOR_SECRETS if name in factor.data]
     for name in names:
         factor.data[name] = secrets.encrypt(secrets.decrypt(factor.data[name]))
     if names:
