@@ -242,6 +242,8 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "mantra.notifications.bell.bell",
             ],
+            # The form of dates, which no template chooses for itself.
+            "builtins": ["registry.templatetags.moments"],
         },
     },
 ]

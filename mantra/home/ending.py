@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.template.defaultfilters import date as formatted
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from mantra.home import publishing
 from mantra.home.cards import MOST, Card, Line, all_of, page_of
-from registry import tenancy
+from registry import moments, tenancy
 from registry.models import AccessKey, ApiToken, Grant, Operation, User
 
 #: Days ahead that the card looks, and from which on a line is urgent.
@@ -44,7 +43,7 @@ def ending(user: User) -> Card:
 def _line(today: date, day: date, text: str, url: str, kind: Any) -> Line:
     left = (day - today).days
     state = ngettext("%(days)d day left", "%(days)d days left", left) % {"days": left} if left else _("ends today")
-    note = gettext("%(kind)s, until %(day)s") % {"kind": kind, "day": formatted(day, "DATE_FORMAT")}
+    note = gettext("%(kind)s, until %(day)s") % {"kind": kind, "day": moments.day(day)}
     return Line(text, url, note, state, "no" if left <= 1 else "warn" if left <= URGENT else "mute")
 
 

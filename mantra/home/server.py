@@ -25,12 +25,12 @@ from django.views.decorators.http import require_safe
 from adapters import missing_driver
 from dataservices.models import engines
 from mantra import VERSION, probes
-from mantra.home.cards import moment_of
 from proxyservices.health.tracker import PROBER
 from proxyservices.models import ServerState
 from registry import leader, tenancy
 from registry.journal.lag import lag
 from registry.models import CallRecord
+from registry.moments import moment
 
 #: The share of a disk that should be free, and the bytes of the journal that the worker ships within seconds.
 FREE, BEHIND = 0.1, 16 * 1024 * 1024
@@ -101,10 +101,6 @@ def _worker() -> Iterator[Fact]:
     }  # fmt: skip
     yield Fact(_("not in the call history yet"), size, "warn" if behind.bytes > BEHIND else "yes")
     newest = CallRecord.objects.order_by("-started_at", "-id").values_list("started_at", flat=True).first()
-    yield Fact(_("newest call in the history"), _moment(newest))
+    yield Fact(_("newest call in the history"), moment(newest) or gettext("none yet"))
     probed = ServerState.objects.filter(observer=PROBER).aggregate(last=Max("seen_at"))["last"]
-    yield Fact(_("last probe of a backend server"), _moment(probed))
-
-
-def _moment(moment: Any) -> str:
-    return moment_of(moment) if moment else gettext("none yet")
+    yield Fact(_("last probe of a backend server"), moment(probed) or gettext("none yet"))

@@ -9,12 +9,12 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import formats
 from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from registry import faults, tenancy
+from registry import faults, moments, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.filters import MomentFilter
 from registry.admin.keyset import KeysetChangeList, KeysetPaginator
@@ -216,7 +216,7 @@ class CallRecordAdmin(ScopedAdmin):
 
     @display(description=_("time"), ordering="started_at")
     def moment(self, record: CallRecord) -> str:
-        return formats.date_format(timezone.localtime(record.started_at), "DATETIME_FORMAT")
+        return moments.moment(record.started_at)
 
     @display(description=_("meaning"))
     def meaning(self, record: CallRecord) -> str:
