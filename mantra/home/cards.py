@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
+
+from registry.pages import address as address
 
 #: The most lines of a card.
 MOST = 10
@@ -48,14 +50,6 @@ class Card:
     empty: Any
     links: tuple[Link, ...] = ()
     advice: Link | None = None
-
-
-def address(name: str, *args: Any) -> str:
-    """Return the address of a page, "" if this installation does not have it."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 def all_of(text: Any, model: str, query: str = "") -> Link:

@@ -2,129 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import formats
 from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from registry import faults, moments, tenancy
+from registry import faults, moments, outcome_words, request_ids, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.filters import MomentFilter
+from registry.admin.history import saved
+from registry.admin.history.filters import AgencyFilter, ApplicationFilter, OperationFilter, OutcomeFilter
+from registry.admin.history.suggesting import suggest
 from registry.admin.keyset import KeysetChangeList, KeysetPaginator
-from registry.admin.theme import DropdownFilter, TextFilter, display
-from registry.models import Agency, CallRecord
-
-# ---------------------------------------------------------------------------------------- filters
-
-
-class CodeFilter(TextFilter):
-    """A filter by complete codes as text: a list of all codes would need a scan of the whole history."""
-
-    placeholder: Any = ""
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        for choice in super().choices(changelist):
-            choice["form"].fields[self.parameter_name].widget.attrs["placeholder"] = self.placeholder
-            yield choice
-
-    def parts(self) -> list[str]:
-        """Return the parts of the text between slashes."""
-        return [part.strip() for part in (self.value() or "").split("/") if part.strip()]
-
-
-def of_agency(column: str, code: str) -> Q:
-    """Return the condition for records of an agency, in any case of letters.
-
-    It uses the code as the registry spells it, so that the database can use the index.
-    """
-    codes = list(Agency.objects.filter(code__iexact=code).values_list("code", flat=True))
-    return Q(**{f"{column}__in": codes}) if codes else Q(**{f"{column}__iexact": code})
-
-
-class AgencyCodeFilter(CodeFilter):
-    title = _("agency")
-    parameter_name = "of_agency"
-    placeholder = _("agency")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        parts = self.parts()
-        if not parts:
-            return queryset
-        return queryset.filter(of_agency("agency", parts[0]) | of_agency("consumer_agency", parts[0]))
-
-
-class ApplicationCodeFilter(CodeFilter):
-    """By application or agency/application."""
-
-    title = _("application")
-    parameter_name = "of_application"
-    placeholder = _("agency/application")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        match self.parts():
-            case []:
-                return queryset
-            case [application]:
-                return queryset.filter(application__iexact=application)
-            case [agency, application]:
-                return queryset.filter(of_agency("consumer_agency", agency), application__iexact=application)
-        return queryset.none()
-
-
-class OperationCodeFilter(CodeFilter):
-    """By operation, service/operation or agency/service/operation; agency/service/ is a whole service."""
-
-    title = _("operation")
-    parameter_name = "of_operation"
-    placeholder = _("agency/service/operation")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        match self.parts():
-            case []:
-                return queryset
-            case [operation]:
-                return queryset.filter(operation__iexact=operation)
-            case [agency, service] if (self.value() or "").strip().endswith("/"):
-                return queryset.filter(of_agency("agency", agency), service__iexact=service)
-            case [service, operation]:
-                return queryset.filter(service__iexact=service, operation__iexact=operation)
-            case [agency, service, operation]:
-                records = queryset.filter(service__iexact=service, operation__iexact=operation)
-                return records.filter(of_agency("agency", agency))
-        return queryset.none()
-
-
-OUTCOMES: dict[str, tuple[Any, Q]] = {
-    "ok": (_("succeeded"), Q(outcome=200, broken=False)),
-    "refused": (_("refused (4xx)"), Q(status__gte=400, status__lt=500)),
-    "failed": (_("failed (5xx)"), Q(status__gte=500)),
-    "broken": (_("aborted"), Q(broken=True)),
-    "open": (_("in progress"), Q(outcome=0)),
-}
-
-
-class OutcomeFilter(DropdownFilter):
-    title = _("outcome")
-    parameter_name = "outcome_is"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        language = get_language() or "id"
-        single_codes = [(str(code), f"{code} {kind.outline(language)}") for code, kind in sorted(faults.TABLE.items())]
-        return [(word, label) for word, (label, _condition) in OUTCOMES.items()] + single_codes
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or ""
-        if value in OUTCOMES:
-            return queryset.filter(OUTCOMES[value][1])
-        return queryset.filter(outcome=int(value)) if value.isascii() and value.isdigit() else queryset
-
+from registry.admin.theme import display
+from registry.models import CallRecord
 
 #: Protocol of a call → its name for people.
 PROTOCOLS: dict[str, Any] = {
@@ -136,6 +33,10 @@ PROTOCOLS: dict[str, Any] = {
     "explain": _("execution plan"),
     "rehearsal": _("comparison of responses"),
 }
+
+
+#: Party that must act on an outcome → the colour of its label.
+_COLOURS = {"caller": "refused", "provider": "failed", "bus": "failed"}
 
 
 def _without(fields: Any, hidden: tuple[str, ...]) -> tuple[Any, ...]:
@@ -153,10 +54,11 @@ class CallRecordAdmin(ScopedAdmin):
     #: Those with an index: in another order the database would read and sort all records for a page.
     sortable_by = ("moment", "duration")
     list_filter = (
-        ("started_at", MomentFilter), AgencyCodeFilter, OperationCodeFilter, ApplicationCodeFilter, OutcomeFilter,
+        ("started_at", MomentFilter), AgencyFilter, OperationFilter, ApplicationFilter, OutcomeFilter,
     )  # fmt: skip
     search_fields = ("request_id",)
-    search_help_text = _("Complete request id")
+    search_help_text = _("Request id")
+    list_before_template = "mantra/history/before.html"
     ordering = ("-started_at", "-id")
     paginator = KeysetPaginator
     actions = None
@@ -176,8 +78,30 @@ class CallRecordAdmin(ScopedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str
     ) -> tuple[QuerySet[Any], bool]:
-        # Compared exactly, so that the database uses the index: in any case of letters it would read all records.
-        return (queryset.filter(request_id=term.strip()) if term.strip() else queryset), False
+        wanted = request_ids.cleaned(term)
+        return (request_ids.with_id(queryset, wanted) if wanted else queryset), False
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {"suggest/<str:kind>": suggest, "filters/save": saved.save, "filters/<int:pk>/delete": saved.delete}
+        names = ("suggest", "save_filter", "delete_filter")
+        return [
+            *(
+                path(f"{route}/", self.admin_site.admin_view(view), name=f"registry_callrecord_{name}")
+                for (route, view), name in zip(views.items(), names, strict=True)
+            ),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().changelist_view(request, {**saved.of_list(request), **(extra_context or {})})
+        changelist = getattr(response, "context_data", {}).get("cl")
+        if changelist is not None:
+            specs = (each for each in changelist.filter_specs if hasattr(each, "in_words"))
+            response.context_data["filtered_by"] = [(each.title, words) for each in specs if (words := each.in_words)]
+        return response
+
+    class Media:
+        js = ("mantra/suggest.js",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fieldsets(request, obj)
@@ -202,13 +126,14 @@ class CallRecordAdmin(ScopedAdmin):
         label={"ok": "success", "refused": "warning", "failed": "danger", "open": "info"},
     )
     def outcome_label(self, record: CallRecord) -> tuple[str, Any]:
-        if record.outcome == 0:
+        if record.outcome == outcome_words.IN_PROGRESS:
             return "open", _("in progress")
         if record.broken:
             return "failed", _("aborted")
-        if record.outcome == 200:
-            return "ok", _("succeeded")
-        return ("failed" if (record.status or 500) >= 500 else "refused"), str(record.outcome)
+        kind = faults.TABLE.get(record.outcome)
+        if kind is None and (record.status or 0) >= 400:
+            return "failed" if record.status >= 500 else "refused", _("upstream's status %d") % record.status  # type: ignore[operator]
+        return _COLOURS.get(kind.party if kind else "", "ok"), outcome_words.sentence(record.outcome)
 
     @display(description=_("outcome"))
     def outcome_text(self, record: CallRecord) -> Any:
