@@ -89,7 +89,7 @@ SENTENCES: dict[int, Any] = {
     11216: _("the provider's data was locked by another transaction"),
     11220: _("the upstream was failing, so calls to it were paused"),
     11221: _("the upstream's response was too large"),
-    11222: _("the upstream broke off its response"),
+    11222: _("the upstream aborted its response"),
     11223: _("the upstream's address is not allowed"),
     11224: _("the upstream's certificate cannot be trusted"),
     11225: _("the upstream rejected MANTRA's credential"),

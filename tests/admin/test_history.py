@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from registry import faults, outcome_words
-from registry.models import CallRecord, Operation, SavedFilter, User
+from registry.models import Agency, Application, CallRecord, Grant, Operation, SavedFilter, User
 from tests.admin.conftest import MarkedAgency, SignIn, make_agency
 from tests.admin.test_lists import HISTORY, found, record
 
@@ -223,3 +223,112 @@ def test_saved_filters_have_bounds(sign_in: SignIn, monkeypatch: pytest.MonkeyPa
     assert "MANTRA_MAX_SAVED_FILTERS" in save(client, "Dua", "outcome_is=bus").content.decode()
     save(client, "Satu", "outcome_is=bus")
     assert [row.query for row in SavedFilter.objects.all()] == ["outcome_is=bus"]
+
+
+# ------------------------------------------------------------------------------------------ a call's page
+
+
+def call_page(client: Client, row: CallRecord) -> str:
+    response = client.get(reverse("admin:registry_callrecord_change", args=(row.pk,)))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def told(client: Client, row: CallRecord) -> str:
+    """The sentence of a call's page."""
+    response = client.get(reverse("admin:registry_callrecord_change", args=(row.pk,)))
+    return str(response.context["story"])
+
+
+@pytest.fixture
+def failed(marked: MarkedAgency) -> CallRecord:
+    """A call of the marked agency's proxy operation by another agency's application, that the upstream let fail."""
+    caller = Agency.objects.create(code="kons", name="Dinas Sosial")
+    application = Application.objects.create(agency=caller, code="app", title="Bantuan Sosial")
+    grant = Grant.objects.create(application=application, operation=marked.proxy, purpose="uji")
+    backend = marked.proxy.backend
+    assert backend is not None
+    backend.code = "rahasia-penyedia"
+    backend.save()
+    return record(
+        1, agency=marked.agency.code, service=marked.service.code, operation=marked.proxy.code,
+        operation_ref=marked.proxy.pk, consumer_agency="kons", application="app", outcome=11206, status=504,
+        duration_us=5_000_400, grant_ref=grant.pk, origin_kind="backend", origin_ref=backend.pk, origin=backend.code,
+        server_ref=backend.servers.get().pk, started_at=AT,
+    )  # fmt: skip
+
+
+def test_a_call_is_told_in_a_sentence(marked: MarkedAgency, failed: CallRecord, sign_in: SignIn) -> None:
+    client, mark = sign_in("Publisher", marked.agency), marked.agency.code
+    assert told(client, failed) == (
+        f"Aplikasi Bantuan Sosial (Dinas Sosial) memanggil Proksi {mark} (Badan {mark}, {mark}-layanan/{mark}-proksi) "
+        f"pada 05-03-2026 17.30.00; layanan tujuan tidak merespons dalam batas waktu (layanan tujuan {failed.origin}, "
+        f"https://{mark}.go.id/api), karena itu MANTRA merespons dengan status 504 setelah 5,0 detik."
+    )
+    text = call_page(client, failed)
+    assert "Instansi Anda harus bertindak" in text
+    for model, pk in (
+        ("proxyservices_proxyoperation", marked.proxy.pk), ("registry_grant", failed.grant_ref),
+        ("proxyservices_backend", failed.origin_ref),
+    ):  # fmt: skip
+        assert f'href="{reverse(f"admin:{model}_change", args=(pk,))}"' in text
+    assert f"{reverse('why_refused')}?id={failed.request_id}" in text
+    client.cookies["django_language"] = "en"
+    assert told(client, failed).endswith("so MANTRA responded with status 504 after 5.0 seconds.")
+
+
+def test_the_caller_does_not_learn_the_providers_upstream(
+    marked: MarkedAgency, failed: CallRecord, sign_in: SignIn
+) -> None:
+    Operation.objects.filter(pk=marked.proxy.pk).update(state="published")
+    client = sign_in("Requester", Agency.objects.get(code="kons"))
+    text = call_page(client, failed)
+    assert "(layanan tujuan penyedia), karena itu MANTRA merespons" in told(client, failed)
+    assert failed.origin not in text
+    assert f"https://{marked.agency.code}.go.id" not in text
+    assert f"Laporkan nomor permintaan {failed.request_id} kepada Badan {marked.agency.code}" in text
+    assert reverse("admin:registry_application_change", args=(Application.objects.get(code="app").pk,)) in text
+    assert found(client, of_origin=failed.origin) == set()
+    assert found(sign_in("Publisher", marked.agency), of_origin=f"backend:{marked.agency.code}/{failed.origin}") == {1}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"rows": 12, "bytes": 2048, "duration_us": 38_200},
+         "Aplikasi app (kons) memanggil operasi prov/data/satu pada 05-03-2026 17.30.00; berhasil: MANTRA merespons "
+         "dengan 12 baris, 2,0\xa0KB dalam 38,2 ms."),
+        ({"outcome": 0, "status": None}, "panggilan sedang berjalan, atau akhirnya belum ada dalam riwayat."),
+        ({"broken": True, "bytes": 0, "duration_us": 1_500_000},
+         "responsnya terputus setelah 1,5 detik dan 0\xa0byte."),
+        ({"status": 404, "origin_kind": "backend", "origin": "bkn", "duration_us": 900},
+         "layanan tujuan bkn merespons dengan status 404 setelah 0,9 ms, dan respons itu diteruskan."),
+        ({"outcome": 10002, "status": 404, "agency": "", "service": "", "operation": "", "application": "",
+          "consumer_agency": ""},
+         "Pemanggil tanpa kunci akses yang dikenal memanggil alamat yang bukan operasi pada 05-03-2026 17.30.00; "
+         "operasi tidak ada, karena itu MANTRA merespons dengan status 404."),
+        ({"protocol": "browse", "operation": "", "application": "", "consumer_agency": "", "user": "budi", "bytes": 0},
+         "Pengguna budi melihat tabel sumber data prov/data pada 05-03-2026 17.30.00; berhasil"),
+    ],
+)  # fmt: skip
+def test_each_end_has_its_words(more: dict[str, Any], words: str, sign_in: SignIn) -> None:
+    assert words in told(sign_in("Supervisor"), record(1, started_at=AT, **more))
+
+
+def test_a_call_leads_to_its_neighbours_in_time(marked: MarkedAgency, sign_in: SignIn) -> None:
+    rows = [
+        record(
+            number,
+            started_at=AT + timedelta(seconds=number // 2),
+            operation_ref=7,
+            application=("app", "lain")[number % 2],
+        )
+        for number in range(6)
+    ]
+    client = sign_in("Supervisor")
+    nearby = client.get(reverse("admin:registry_callrecord_change", args=(rows[2].pk,))).context["nearby"]
+    pages = [reverse("admin:registry_callrecord_change", args=(row.pk,)) for row in rows]
+    assert [(each.older, each.newer) for each in nearby] == [(pages[0], pages[4]), (pages[1], pages[3])]
+    text = call_page(client, rows[0])
+    assert f'href="{pages[2]}" rel="next"' in text
+    assert "tidak ada sebelumnya" in text

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from registry import faults, outcome_words
 from registry.admin.history import names
 from registry.admin.theme import DropdownFilter, TextFilter
+from registry.models import Field
 
 
 class SuggestingFilter(TextFilter):
@@ -107,6 +108,39 @@ class ApplicationFilter(SuggestingFilter):
             application__in=sorted({code for _agency, code in pairs}),
             consumer_agency__in=sorted({agency for agency, _code in pairs}),
         )
+
+
+class OriginFilter(SuggestingFilter):
+    """By source:agency/code or backend:agency/code. Only the providing agency knows where its responses come from."""
+
+    title = _("source or backend")
+    parameter_name = "of_origin"
+    kind = "origin"
+    placeholder = _("agency/code")
+
+    def condition(self, user: Any) -> Q:
+        found = Q(pk__in=())
+        for kind, ids in names.origins(user, self.text).items():
+            found |= Q(origin_kind=kind, origin_ref__in=ids)
+        return found
+
+
+class ClassificationFilter(DropdownFilter):
+    """By the highest classification of the columns that left."""
+
+    title = _("classification")
+    parameter_name = "classification_is"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Field.Classification.choices)
+
+    @property
+    def in_words(self) -> str:
+        """What the list is filtered by, "" if by nothing."""
+        return str(dict(Field.Classification.choices).get(self.value() or "", ""))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(classification=self.value()) if self.value() else queryset
 
 
 #: Word → its name, and its records. They are those of the statistics (registry/statistics).

@@ -12,6 +12,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -94,11 +95,34 @@ def _applications(user: tenancy.AnyUser, text: str) -> Iterator[Suggestion]:
         yield Suggestion(f"{row.agency.code}/{row.code}", f"{row.title} · {row.agency}")
 
 
+#: The kind of a record's origin → its model, of a package above this one, and the right to see its rows.
+ORIGINS = {
+    "source": ("dataservices.DataSource", "dataservices.view_datasource"),
+    "backend": ("proxyservices.Backend", "proxyservices.view_backend"),
+}
+
+
+def known_origins(user: Any) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """Yield the kinds of origins, and the sources or backends that a user may see."""
+    for kind, (model, right) in ORIGINS.items():
+        if user.has_perm(right):
+            rows = apps.get_model(model)._default_manager.select_related("agency").order_by("agency__code", "code")
+            yield kind, tenancy.visible(rows, user)
+
+
+def _origins(user: tenancy.AnyUser, text: str) -> Iterator[Suggestion]:
+    kinds = {"source": _("data source"), "backend": _("backend")}
+    for kind, rows in known_origins(user):
+        for row in matching(rows, text.rpartition(":")[2], "code", "agency__code", "agency__name")[:MOST]:
+            yield Suggestion(f"{kind}:{row.agency.code}/{row.code}", f"{row.code} · {kinds[kind]} · {row.agency}")
+
+
 #: What a field is about → its suggestions for a text.
 KINDS: dict[str, Callable[[tenancy.AnyUser, str], Iterator[Suggestion]]] = {
     "agency": _agencies,
     "operation": _operations,
     "application": _applications,
+    "origin": _origins,
 }
 
 
@@ -132,7 +156,9 @@ def _meant(known: QuerySet[Any], last_first: list[str], *columns: str) -> list[A
         return []
     codes = {f"{column}__iexact": code for column, code in zip(columns, last_first, strict=False)}
     found = list(known.filter(**codes)[:MEANT])
-    return found or (list(matching(known, last_first[0], "title")[:MEANT]) if len(last_first) == 1 else [])
+    if found or len(last_first) > 1 or not hasattr(known.model, "title"):
+        return found
+    return list(matching(known, last_first[0], "title")[:MEANT])
 
 
 def operations(user: tenancy.AnyUser, text: str) -> list[Any]:
@@ -149,3 +175,14 @@ def service_codes(agency: str, service: str) -> list[str]:
     """Return the code of an agency's service, as the registry spells it."""
     rows = Service.objects.filter(agency__code__iexact=agency, code__iexact=service)
     return list(rows.values_list("code", flat=True)) or spellings(service)
+
+
+def origins(user: tenancy.AnyUser, text: str) -> dict[str, list[int]]:
+    """Return the ids of the sources and backends that a text means: code, agency/code, or either after its kind."""
+    wanted, colon, codes = text.rpartition(":")
+    found = {
+        kind: [row.pk for row in _meant(rows, parts(codes)[::-1], "code", "agency__code")]
+        for kind, rows in known_origins(user)
+        if not colon or kind == wanted.strip()
+    }
+    return {kind: ids for kind, ids in found.items() if ids}

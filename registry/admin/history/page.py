@@ -7,21 +7,28 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
-from django.utils import formats
-from django.utils.html import format_html
+from django.urls import URLPattern, path
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from registry import faults, moments, outcome_words, request_ids, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.filters import MomentFilter
-from registry.admin.history import saved
-from registry.admin.history.filters import AgencyFilter, ApplicationFilter, OperationFilter, OutcomeFilter
+from registry.admin.history import saved, story
+from registry.admin.history.filters import (
+    AgencyFilter,
+    ApplicationFilter,
+    ClassificationFilter,
+    OperationFilter,
+    OriginFilter,
+    OutcomeFilter,
+)
+from registry.admin.history.related import Related
 from registry.admin.history.suggesting import suggest
 from registry.admin.keyset import KeysetChangeList, KeysetPaginator
 from registry.admin.theme import display
-from registry.models import CallRecord
+from registry.models import CallRecord, Field
+from registry.pages import address
 
 #: Protocol of a call → its name for people.
 PROTOCOLS: dict[str, Any] = {
@@ -55,6 +62,7 @@ class CallRecordAdmin(ScopedAdmin):
     sortable_by = ("moment", "duration")
     list_filter = (
         ("started_at", MomentFilter), AgencyFilter, OperationFilter, ApplicationFilter, OutcomeFilter,
+        ClassificationFilter, OriginFilter,
     )  # fmt: skip
     search_fields = ("request_id",)
     search_help_text = _("Request id")
@@ -62,14 +70,15 @@ class CallRecordAdmin(ScopedAdmin):
     ordering = ("-started_at", "-id")
     paginator = KeysetPaginator
     actions = None
+    change_form_outer_before_template = "mantra/history/call.html"
     fieldsets = (
-        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning", "why")}),
+        (None, {"fields": ("request_id", ("moment", "duration"), ("outcome_text", "status"), "meaning")}),
         (
             _("Operation"),
             {"fields": (("what", "revision"), ("protocol_label", "method", "format"), "parameters", "subjects")},
         ),
         (_("Caller"), {"fields": ("who", ("key", "user"), "client_ip")}),
-        (_("Response"), {"fields": (("rows", "bytes"), "fields")}),
+        (_("Response"), {"fields": (("rows", "bytes"), ("origin_text", "classification_label"), "fields")}),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
@@ -100,6 +109,23 @@ class CallRecordAdmin(ScopedAdmin):
             response.context_data["filtered_by"] = [(each.title, words) for each in specs if (words := each.in_words)]
         return response
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        record = kwargs.get("obj")
+        if record is not None:
+            about = Related(request.user, record)  # type: ignore[arg-type]
+            failed = record.outcome in faults.TABLE
+            context |= {
+                "story": story.sentence(about),
+                "story_state": self.outcome_label(record)[0],
+                "advice": story.advice(about),
+                "why_address": f"{address('why_refused')}?id={record.request_id}" if failed else "",
+                "links": about.links(),
+                "nearby": about.neighbours(),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
     class Media:
         js = ("mantra/suggest.js",)
 
@@ -107,9 +133,9 @@ class CallRecordAdmin(ScopedAdmin):
         found = super().get_fieldsets(request, obj)
         if obj is None:
             return found
-        hidden: tuple[str, ...] = () if obj.outcome in faults.TABLE else ("why",)
-        if not tenancy.may_see_person(request.user, obj):
-            hidden += ("user",)
+        hidden: tuple[str, ...] = () if tenancy.may_see_person(request.user, obj) else ("user",)
+        if not tenancy.may_see_origin(request.user, obj):
+            hidden += ("origin_text",)
         return [(title, {**options, "fields": _without(options["fields"], hidden)}) for title, options in found]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -150,10 +176,14 @@ class CallRecordAdmin(ScopedAdmin):
             return ""
         return kind.outline(get_language() or "id")
 
-    @display(description=_("why"))
-    def why(self, record: CallRecord) -> str:
-        address = f"{reverse('why_refused')}?id={record.request_id}"
-        return format_html('<a href="{}">{}</a>', address, _("Why was this call refused?"))
+    @display(description=_("source or backend"))
+    def origin_text(self, record: CallRecord) -> str:
+        kinds = {"source": _("source"), "backend": _("backend")}
+        return f"{kinds[record.origin_kind]} {record.origin}" if record.origin_kind in kinds else ""
+
+    @display(description=_("classification"))
+    def classification_label(self, record: CallRecord) -> Any:
+        return dict(Field.Classification.choices).get(record.classification, record.classification)
 
     @display(description=_("protocol"), ordering="protocol")
     def protocol_label(self, record: CallRecord) -> Any:
@@ -171,4 +201,4 @@ class CallRecordAdmin(ScopedAdmin):
 
     @display(description=_("duration"), ordering="duration_us")
     def duration(self, record: CallRecord) -> str:
-        return "" if record.duration_us is None else f"{formats.number_format(record.duration_us / 1000, 1)} ms"
+        return story.duration(record)
