@@ -82,9 +82,12 @@ class OperationFilter(SuggestingFilter):
 
 def _by_text(codes: list[str]) -> Q:
     """Return the condition for operations that the registry does not have, such as deleted ones."""
+    if not 0 < len(codes) <= 3:
+        return Q(pk__in=())
     columns = dict(zip(("operation", "service", "agency"), reversed(codes), strict=False))
-    found = Q(**{f"{column}__in": names.spellings(code) for column, code in columns.items()})
-    return found if 0 < len(codes) <= 3 else Q(pk__in=())
+    lookups = {f"{column}__in": names.spellings(code) for column, code in columns.items()}
+    known = names.called_operations(**lookups) if len(codes) < 3 else None
+    return Q(**lookups) if known is None else Q(operation_ref__in=known)
 
 
 class ApplicationFilter(SuggestingFilter):
@@ -121,7 +124,9 @@ class OriginFilter(SuggestingFilter):
     def condition(self, user: Any) -> Q:
         found = Q(pk__in=())
         for kind, ids in names.origins(user, self.text).items():
-            found |= Q(origin_kind=kind, origin_ref__in=ids)
+            origin = {"origin_kind": kind, "origin_ref__in": ids}
+            operations = names.called_operations(**origin)
+            found |= Q(**origin) if operations is None else Q(**origin, operation_ref__in=operations)
         return found
 
 

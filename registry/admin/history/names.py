@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from registry import catalogue, tenancy
-from registry.models import Agency, Application, Grant, Operation, Service
+from registry.models import Agency, Application, CallGroup, Grant, Operation, Service
 
 #: The most suggestions, and the most words that are searched for.
 MOST, WORDS = 20, 6
@@ -80,7 +80,8 @@ def _operations(user: tenancy.AnyUser, text: str) -> Iterator[Suggestion]:
     """Yield services, of which all operations can be chosen, and operations."""
     known = known_operations(user)
     services = Service.objects.filter(pk__in=known.values("service")).select_related("agency")
-    for service in matching(services, text, "code", "title", "agency__code", "agency__name")[:3]:
+    # Not by the agency's name, which would put services before the operation that is meant.
+    for service in matching(services, text, "code", "title", "agency__code")[:3]:
         words = {"service": service.title}
         yield Suggestion(f"{service.agency.code}/{service.code}/", _("%(service)s: all operations") % words)
     for row in matching(known, text, "code", "title", *_OF_SERVICE).order_by(
@@ -186,3 +187,21 @@ def origins(user: tenancy.AnyUser, text: str) -> dict[str, list[int]]:
         if not colon or kind == wanted.strip()
     }
     return {kind: ids for kind, ids in found.items() if ids}
+
+
+# ---------------------------------------------------------------------- what the registry has no more
+
+
+def called(**codes: Any) -> QuerySet[CallGroup] | None:
+    """Return the groups of calls with some codes or origins, also of what is deleted; None if nothing is counted yet.
+
+    The history can be searched by them at once. By a code that nobody has called all of it would be read.
+    """
+    groups = CallGroup.objects.filter(kind=CallGroup.Kind.CALL)
+    return groups.filter(**codes) if groups.exists() else None
+
+
+def called_operations(**codes: Any) -> list[int] | None:
+    """Return the ids of the operations that were called by these codes, or from these origins; None as above."""
+    groups = called(**codes)
+    return None if groups is None else list(groups.values_list("operation_ref", flat=True).distinct()[:MEANT])

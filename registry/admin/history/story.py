@@ -56,6 +56,8 @@ def caller(about: Related) -> str:
         if record.user and tenancy.may_see_person(about.viewer, record):
             words["user"] = record.user
             return _("the user %(user)s as the application %(application)s (%(agency)s)") % words
+        if words["application"].lower().startswith(_("application")):  # many begin with this word
+            return f"{words['application']} ({words['agency']})"
         return _("the application %(application)s (%(agency)s)") % words
     if record.user:
         return _("the user %(user)s") % {"user": record.user}
