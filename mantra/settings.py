@@ -113,6 +113,7 @@ ROW_LIMITS = {
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
     "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
     "access_requests": env.int("MANTRA_MAX_ACCESS_REQUESTS", default=10_000),
+    "saved_filters": env.int("MANTRA_MAX_SAVED_FILTERS", default=50),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -251,6 +252,8 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "mantra.notifications.bell.bell",
             ],
+            # The form of dates, which no template chooses for itself.
+            "builtins": ["registry.templatetags.moments"],
         },
     },
 ]

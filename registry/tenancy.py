@@ -165,6 +165,13 @@ def may_see_person(user: AnyUser, record: CallRecord) -> bool:
     return isinstance(user, User) and user.agency is not None and user.agency.code == record.consumer_agency
 
 
+def may_see_origin(user: AnyUser, record: CallRecord) -> bool:
+    """Return True if a viewer of a call's record may see its source or backend: of the providing agency only."""
+    return sees_all_agencies(user) or (
+        isinstance(user, User) and user.agency is not None and user.agency.code == record.agency
+    )
+
+
 def referable(model: type[Model], field: str, user: AnyUser) -> QuerySet[Any]:
     """Return the rows to which ``user`` may point the foreign key ``field`` of ``model``."""
     target = model._meta.get_field(field).related_model

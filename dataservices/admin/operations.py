@@ -24,7 +24,7 @@ from registry import versions
 from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
-from registry.admin.theme import code_area, code_block, text_area
+from registry.admin.theme import code_area, code_block, display, text_area
 from registry.lookups import with_lookups
 from registry.models import Parameter
 
@@ -65,7 +65,7 @@ class DataFieldInline(FieldInline):
 
 @admin.register(DataOperation)
 class DataOperationAdmin(OperationToWizard, OperationAdmin):
-    list_display = ("address", "title", "state_label", "access_label", "source", "writes", "updated_at")
+    list_display = ("address", "title", "state_label", "access_label", "source", "effect", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")
     autocomplete_fields = ("service", "source")
@@ -83,6 +83,11 @@ class DataOperationAdmin(OperationToWizard, OperationAdmin):
         OperationAdmin.publication,
         OperationAdmin.rarely_used,
     )
+
+    # A red cross at each operation that reads would look like an error.
+    @display(description=_("effect"), ordering="writes", label={"writes": "warning"})
+    def effect(self, operation: DataOperation) -> tuple[str, Any]:
+        return ("writes", _("changes data")) if operation.writes else ("reads", _("reads data"))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "sql":

@@ -704,4 +704,6 @@ class CallSerializer(serializers.ModelSerializer):  # type: ignore[misc]
         found = super().to_representation(instance)
         if not tenancy.may_see_person(self.context["request"].user, instance):
             found["user"] = ""
+        if not tenancy.may_see_origin(self.context["request"].user, instance):
+            found |= {"origin_kind": "", "origin_ref": None, "origin": "", "server_ref": None}
         return found

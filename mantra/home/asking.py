@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, Stage, all_of, moment_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, Stage, all_of, page_of
 from registry import requests, tenancy
 from registry.models import AccessKey, AccessRequest, User
+from registry.moments import moment
 
 State, MODEL = AccessRequest.State, "registry_accessrequest"
 #: State → the colour of its label; "mute" for others.
@@ -36,7 +37,7 @@ def undecided(user: User) -> Iterable[tuple[Any, Line]]:
 def _waiting(rows: QuerySet[AccessRequest]) -> Iterator[tuple[Any, Line]]:
     for row in rows.prefetch_related(None)[:MOST]:
         note = gettext("access request by %(user)s, %(moment)s") % {
-            "user": row.requested_by, "moment": moment_of(row.requested_at),
+            "user": row.requested_by, "moment": moment(row.requested_at),
         }  # fmt: skip
         yield row.requested_at, Line(str(row), _page(row), note)
 

@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, all_of, moment_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, all_of, page_of
 from registry import tenancy
 from registry.models import AccessKey, Application, User
+from registry.moments import moment
 
 
 def applications(user: User) -> Card:
@@ -37,8 +38,7 @@ def _application(row: Any) -> Line:
     """Return the line of an application, or what is missing for its first call."""
     page = page_of("registry_application", row.pk)
     if row.last_call:
-        moment = moment_of(row.last_call)
-        return Line(str(row), page, gettext("last call %(moment)s") % {"moment": moment})
+        return Line(str(row), page, gettext("last call %(moment)s") % {"moment": moment(row.last_call)})
     if row.has_key:
         return Line(str(row), page, _("has not called yet"))
     key = reverse("admin:registry_accesskey_add") + f"?application={row.pk}"

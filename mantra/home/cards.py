@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import date
-from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
+from django.urls import reverse
+
+from registry.pages import address as address
 
 #: The most lines of a card.
 MOST = 10
@@ -51,24 +50,6 @@ class Card:
     empty: Any
     links: tuple[Link, ...] = ()
     advice: Link | None = None
-
-
-def moment_of(time: datetime) -> str:
-    """Return a day and a time as people of the bus's time zone read it."""
-    return date(timezone.localtime(time), "DATETIME_FORMAT")
-
-
-def day_of(time: datetime) -> str:
-    """Return the day of a time in the bus's time zone."""
-    return date(timezone.localtime(time), "DATE_FORMAT")
-
-
-def address(name: str, *args: Any) -> str:
-    """Return the address of a page, "" if this installation does not have it."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 def all_of(text: Any, model: str, query: str = "") -> Link:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.template.defaultfilters import date as formatted
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from mantra.health.checks.keys import grants_that_end, keys_that_end
 from mantra.home import publishing
 from mantra.home.cards import MOST, Card, Line, all_of, page_of
+from registry import moments
 from registry.models import ApiToken, Operation, User
 
 #: Days ahead that the card looks, and from which on a line is urgent.
@@ -44,7 +44,7 @@ def ending(user: User) -> Card:
 def _line(today: date, day: date, text: str, url: str, kind: Any) -> Line:
     left = (day - today).days
     state = ngettext("%(days)d day left", "%(days)d days left", left) % {"days": left} if left else _("ends today")
-    note = gettext("%(kind)s, until %(day)s") % {"kind": kind, "day": formatted(day, "DATE_FORMAT")}
+    note = gettext("%(kind)s, until %(day)s") % {"kind": kind, "day": moments.day(day)}
     return Line(text, url, note, state, "no" if left <= 1 else "warn" if left <= URGENT else "mute")
 
 

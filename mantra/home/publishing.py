@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home.cards import MOST, Card, Line, Link, all_of, day_of, moment_of, page_of
+from mantra.home.cards import MOST, Card, Line, Link, all_of, page_of
 from registry import approvals, tenancy
 from registry.models import Operation, OperationVersion, PublishRequest, User
+from registry.moments import day, moment
 
 #: Kind of operation → the page of its rows.
 PAGES = {"data": "dataservices_dataoperation", "proxy": "proxyservices_proxyoperation"}
@@ -34,7 +35,7 @@ def undecided(user: User) -> Iterable[tuple[Any, Line]]:
 def _waiting(rows: QuerySet[PublishRequest]) -> Iterator[tuple[Any, Line]]:
     for row in rows[:MOST]:
         note = gettext("publish request by %(user)s, %(moment)s") % {
-            "user": row.requested_by, "moment": moment_of(row.requested_at),
+            "user": row.requested_by, "moment": moment(row.requested_at),
         }  # fmt: skip
         yield row.requested_at, Line(str(row), page_of("registry_publishrequest", row.pk), note)
 
@@ -52,7 +53,7 @@ def drafts(user: User) -> Card:
 
 def _draft(row: Any) -> Line:
     state, colour = (_("waits for a second person"), "warn") if row.waits else (_("draft"), "mute")
-    note = gettext("changed on %(day)s") % {"day": day_of(row.updated_at)}
+    note = gettext("changed on %(day)s") % {"day": day(row.updated_at)}
     return Line(str(row), page_of(PAGES[row.kind], row.draft_of_id or row.pk), note, state, colour)
 
 
@@ -82,8 +83,8 @@ def published(user: User) -> Card:
 
 
 def _version(row: OperationVersion) -> Line:
-    day = day_of(row.published_at)
-    by = gettext("by %(user)s, %(day)s") % {"user": row.user, "day": day} if row.user else day
+    published_on = day(row.published_at)
+    by = gettext("by %(user)s, %(day)s") % {"user": row.user, "day": published_on} if row.user else published_on
     return Line(str(row.operation), page_of(PAGES[row.operation.kind], row.operation_id), by, str(row))
 
 

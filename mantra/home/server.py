@@ -23,11 +23,11 @@ from dataservices.models import engines
 from mantra import VERSION
 from mantra.health.checks import disk, journal, worker
 from mantra.health.findings import Finding
-from mantra.home.cards import moment_of
 from proxyservices.health.tracker import PROBER
 from proxyservices.models import ServerState
 from registry import tenancy
 from registry.models import CallRecord
+from registry.moments import moment
 
 #: The colour of a finding's label.
 COLOURS = {"ill": "no", "warn": "warn", "unknown": "mute", "well": "yes"}
@@ -73,14 +73,10 @@ def _worker() -> Iterator[Fact]:
     """Yield whether the journal is shipped and servers are probed."""
     yield from map(_fact, [*worker.check(), *journal.check()])
     newest = CallRecord.objects.order_by("-started_at", "-id").values_list("started_at", flat=True).first()
-    yield Fact(_("newest call in the history"), _moment(newest))
+    yield Fact(_("newest call in the history"), moment(newest) or gettext("none yet"))
     probed = ServerState.objects.filter(observer=PROBER).aggregate(last=Max("seen_at"))["last"]
-    yield Fact(_("last probe of a backend server"), _moment(probed))
+    yield Fact(_("last probe of a backend server"), moment(probed) or gettext("none yet"))
 
 
 def _fact(finding: Finding) -> Fact:
     return Fact(finding.name, finding.sentence, COLOURS[finding.state], finding.advice)
-
-
-def _moment(moment: Any) -> str:
-    return moment_of(moment) if moment else gettext("none yet")

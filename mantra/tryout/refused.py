@@ -5,7 +5,6 @@ The call history decides what a viewer finds: calls of the own agency's operatio
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.contrib import admin
@@ -21,13 +20,12 @@ from mantra.gateway.parameters import printable
 from mantra.tryout import rules, standing
 from mantra.tryout.rules import Case
 from mantra.tryout.standing import Finding
-from registry import catalogue, faults, tenancy
+from registry import catalogue, faults, request_ids, tenancy
 from registry.models import AccessKey, Application, CallRecord, Grant, Operation, User
 
 TITLE = _("Why was this call refused?")
 #: The right to open the page.
 RIGHT = "registry.view_callrecord"
-_ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @require_safe
@@ -36,10 +34,10 @@ def why_refused(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User) or not user.has_perm(RIGHT):
         raise PermissionDenied
-    wanted_id = printable(request.GET.get("id", "").strip().lower())
-    context: dict[str, Any] = {"title": TITLE, "wanted_id": wanted_id, "readable": bool(_ID.match(wanted_id))}
+    wanted_id = printable(request_ids.cleaned(request.GET.get("id", "")))
+    context: dict[str, Any] = {"title": TITLE, "wanted_id": wanted_id, "readable": request_ids.is_whole(wanted_id)}
     if context["readable"]:
-        record = tenancy.visible(CallRecord.objects.filter(request_id=wanted_id), user).first()
+        record = request_ids.with_id(tenancy.visible(CallRecord.objects.all(), user), wanted_id).first()
         context |= _explained(user, record) if record is not None else {}
     return TemplateResponse(request, "mantra/why_refused.html", admin.site.each_context(request) | context)
 

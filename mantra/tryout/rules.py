@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db.models import Model
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mantra.gateway.admission import within
@@ -21,6 +21,7 @@ from mantra.health import board as health_board
 from mantra.home.cards import Link, address
 from registry import faults, requests, tenancy
 from registry.models import AccessKey, Application, Grant, Operation, User, names, networks
+from registry.moments import day, moment
 from registry.results import FaultKind
 
 Links = tuple[Link, ...]
@@ -95,16 +96,6 @@ def explain(case: Case) -> Explanation:
 # ------------------------------------------------------------------------------------------- words
 
 
-def day(moment: Any) -> str:
-    """Return a date as the viewer's language writes it."""
-    return formats.date_format(moment, "DATE_FORMAT")
-
-
-def instant(moment: datetime) -> str:
-    """Return a moment as the viewer's language writes it."""
-    return formats.date_format(timezone.localtime(moment), "DATETIME_FORMAT")
-
-
 def joined(text: str) -> str:
     """Return a list of names or networks as a sentence has it."""
     return ", ".join(names(text))
@@ -112,7 +103,7 @@ def joined(text: str) -> str:
 
 def key_expired(key: AccessKey) -> str:
     assert key.expires_at is not None
-    words = {"key": key.public, "moment": instant(key.expires_at)}
+    words = {"key": key.public, "moment": moment(key.expires_at)}
     return _("The access key %(key)s expired on %(moment)s.") % words
 
 
@@ -377,7 +368,7 @@ def _quota(case: Case) -> Explanation:
     else:
         sentence = _("The quota of the grant of %(application)s was used up.") % {"application": case.caller_name}
     if case.resets_at is not None:
-        sentence += " " + _("It starts again at %(moment)s.") % {"moment": instant(case.resets_at)}
+        sentence += " " + _("It starts again at %(moment)s.") % {"moment": moment(case.resets_at)}
     advice = _("Send fewer calls, or ask the providing agency for a larger quota.")
     return Explanation(_("Quota"), sentence, advice, grant_pages(case))
 

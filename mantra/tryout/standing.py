@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from mantra.tryout import rules
 from mantra.tryout.rules import Links
 from registry.models import AccessKey, Application, Grant, Operation, User, names
+from registry.moments import day, moment
 
 #: The most keys that are judged: an application has two, and those of MANTRA 1.99x.
 MOST = 5
@@ -66,7 +67,7 @@ def _terms(grant: Grant, address: str) -> list[str]:
     """Return the sentences about a grant that is in force."""
     said = [_("The grant is in force.")]
     if grant.valid_until:
-        said.append(_("It is valid until %(day)s.") % {"day": rules.day(grant.valid_until)})
+        said.append(_("It is valid until %(day)s.") % {"day": day(grant.valid_until)})
     if grant.fields:
         said.append(_("It allows these columns only: %(fields)s.") % {"fields": rules.joined(grant.fields)})
     if grant.quota:
@@ -111,6 +112,6 @@ def _key_finding(viewer: User, application: Application, key: AccessKey, address
         return Finding(False, rules.key_network(key, address), rules.key_pages(viewer, application, key))
     said = [_("The access key %(key)s is valid.") % {"key": key.public}]
     if key.expires_at:
-        said.append(_("It expires on %(moment)s.") % {"moment": rules.instant(key.expires_at)})
+        said.append(_("It expires on %(moment)s.") % {"moment": moment(key.expires_at)})
     said += _networks(key.networks, address)
     return Finding(_judged(key.networks, address), " ".join(said), rules.row_page(viewer, rules.key_label(), key))

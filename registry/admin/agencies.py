@@ -19,7 +19,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -30,6 +29,7 @@ from registry.admin.confirming import CodeForm
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import AdminPasswordChangeForm, UserChangeForm, display, select
 from registry.models import Agency, ApiToken, Invitation, Operation, RoleRule, User
+from registry.moments import moment
 from registry.notifications import smtp
 from registry.people import invitations, links, lockout, second_factor, sessions
 
@@ -189,7 +189,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]
     def password_state(self, user: User) -> str:
         invitation = Invitation.objects.filter(user=user).first()
         if invitation is not None:
-            until = date_format(timezone.localtime(invitation.expires_at), "SHORT_DATETIME_FORMAT")
+            until = moment(invitation.expires_at)
             return gettext("invited, until %(until)s") % {"until": until}
         if user.must_change_password:
             return gettext("must be changed at the next sign-in")

@@ -8,7 +8,8 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import formats, timezone
+from django.utils.dateparse import parse_date, parse_datetime
 
 from registry import tenancy
 from registry.admin.numbers import number_of
@@ -35,21 +36,74 @@ class ScopedFilter(RelatedDropdownFilter):
         return [(row.pk, str(row)) for row in offered]
 
 
+#: The ends of a period, the time of day of a date without one, and their lookups.
+_ENDS = (("from", time.min, "gte"), ("to", time.max, "lte"))
+
+
 class MomentFilter(RangeDateTimeFilter):
-    """A list filter by a period. A day without a time is from its beginning, or to its end."""
+    """A list filter by a period. A day without a time is from its beginning, or to its end.
+
+    An address can give the period also as ``…__gte`` and ``…__lte``, in ISO 8601: the fields then show it.
+    """
+
+    def __init__(
+        self, field: Any, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any, field_path: str
+    ) -> None:
+        super().__init__(field, request, params, model, model_admin, field_path)
+        #: The exact moments of the address, by lookup.
+        self.given: dict[str, datetime] = {}
+        for end, hour, lookup in _ENDS:
+            self._take(params, end, hour, lookup)
+
+    def _take(self, params: dict[str, Any], end: str, hour: time, lookup: str) -> None:
+        name = f"{self.field_path}__{lookup}"
+        if name not in params:
+            return
+        value = self.used_parameters[name] = params.pop(name)[-1]
+        moment = _read(value, hour)
+        if moment is not None and not self.used_parameters.get(f"{self.field_path}_{end}_0"):
+            self.given[lookup] = moment
+            local = timezone.localtime(moment)
+            self.used_parameters[f"{self.field_path}_{end}_0"] = formats.date_format(local, "DATE_FORMAT")
+            self.used_parameters[f"{self.field_path}_{end}_1"] = formats.date_format(local, "TIME_FORMAT")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        for end, hour, lookup in (("from", time.min, "gte"), ("to", time.max, "lte")):
-            moment = self._moment(end, hour)
+        for end, hour, lookup in _ENDS:
+            moment = self.given.get(lookup) or self._moment(end, hour)
             if moment is not None:
                 queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": moment})
         return queryset
 
-    def _moment(self, end: str, hour: time) -> datetime | None:
+    @property
+    def in_words(self) -> str:
+        """The period as the page shows it, "" if none is set."""
+        ends = [" ".join(self._entered(end)).strip() for end, _hour, _lookup in _ENDS]
+        return f"{ends[0] or '…'} – {ends[1] or '…'}" if any(ends) else ""
+
+    def _entered(self, end: str) -> tuple[str, str]:
         day, clock = (self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "" for part in (0, 1))
+        return day, clock
+
+    def _moment(self, end: str, hour: time) -> datetime | None:
+        day, clock = self._entered(end)
         try:
             date = forms.DateField(localize=True).clean(day)
             time_of_day = forms.TimeField(localize=True).clean(clock) if clock else hour
+            # A time is entered to the second, of which the period has the whole.
+            time_of_day = time_of_day.replace(microsecond=hour.microsecond)
         except forms.ValidationError:
             return None
         return timezone.make_aware(datetime.combine(date, time_of_day))
+
+
+def _read(text: str, hour: time) -> datetime | None:
+    """Return a moment in ISO 8601, in the bus's time zone if it names none; None if it is none.
+
+    ``hour``: the time of day of a date without one.
+    """
+    try:
+        date = parse_date(text)
+        moment = datetime.combine(date, hour) if date is not None else parse_datetime(text)
+    except ValueError:  # such as the 32nd
+        return None
+    return timezone.make_aware(moment) if moment is not None and timezone.is_naive(moment) else moment

@@ -154,7 +154,8 @@ def _interrupt(names: list[str]) -> None:
 def prune() -> None:
     """Delete records after settings.HISTORY_DAYS, and completely shipped segments after settings.JOURNAL_DAYS.
 
-    Segments go to the archive first. Nothing while a backup is being made, of which database and files must agree. An hour later is soon enough.
+    Segments go to the archive first. Nothing is deleted while a backup is being made, of which database and files must
+    agree. An hour later is soon enough.
     """
     with leader.only_one_in(Path(settings.JOURNAL_DIR), PRUNING) as alone:
         if alone:

@@ -30,6 +30,7 @@ from registry.models.people import Invitation, RoleRule
 from registry.models.publish_requests import PublishRequest
 from registry.models.requests import AccessRequest, AgreementFile, RequestedOperation, RequestStep
 from registry.models.samples import SampleRequest
+from registry.models.saved_filters import SavedFilter
 from registry.models.services import Field, Operation, Parameter, Service, reserved_message
 from registry.models.statistics import CallDay, CallGroup, CallHour, CallMonth, SubjectDay
 from registry.models.versions import OperationVersion, VersionText
@@ -69,6 +70,7 @@ __all__ = [
     "RoleRule",
     "SampleRequest",
     "SampleResponse",
+    "SavedFilter",
     "Service",
     "SnapshotVersion",
     "SubjectDay",

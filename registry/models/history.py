@@ -61,6 +61,11 @@ class CallRecord(models.Model):
             models.Index(fields=["outcome", "-started_at"], name="call_outcome"),
             models.Index(fields=["-duration_us"], name="call_duration"),
             models.Index(fields=["operation_ref", "-started_at"], name="call_operation"),
+            models.Index(fields=["application", "-started_at"], name="call_application"),
+            # What is rare and looked for: among many records it would be found last.
+            models.Index(fields=["-started_at"], name="call_broken", condition=Q(broken=True)),
+            models.Index(fields=["-started_at"], name="call_relayed_error", condition=Q(outcome=200, status__gte=500)),
+            models.Index(fields=["-started_at"], name="call_specific", condition=Q(classification="specific")),
             # Calls without an end, which are closed after their worker process has ended.
             models.Index(fields=["segment"], name="call_open", condition=Q(outcome=0)),
         ]

@@ -12,11 +12,11 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateformat import format as format_date
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from registry.models import Event, Notification, OutboxMessage
+from registry.moments import moment
 from registry.notifications import templates
 from registry.notifications.kinds import KINDS
 from registry.notifications.problems import MailError
@@ -111,8 +111,7 @@ def _digest(row: OutboxMessage) -> Rendered:
 
 def _line(each: Notification, template: Rendered, language: str) -> str:
     subject = templates.render(template, language, each.context, "").subject
-    at = format_date(timezone.localtime(each.created_at), "j M H:i")
-    return "\n".join(part for part in (f"{at}  {subject}", absolute(each.url)) if part)
+    return "\n".join(part for part in (f"{moment(each.created_at)}  {subject}", absolute(each.url)) if part)
 
 
 def preview(event: Event, template: Rendered, language: str, context: Mapping[str, Any]) -> Rendered:

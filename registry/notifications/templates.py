@@ -10,12 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
 
 from registry.models import Event, MessageTemplate
 from registry.models.notifications import SUBJECT
+from registry.moments import day
 from registry.notifications.kinds import KINDS
 from registry.notifications.texts import TEXTS
 
@@ -114,7 +114,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 def _in_words(value: Any, between: str, before: str = "") -> str:
     if isinstance(value, dict):
-        return formats.date_format(date.fromisoformat(value["date"]), "DATE_FORMAT")
+        return day(date.fromisoformat(value["date"]))
     if isinstance(value, list):
         return before + between.join(one_line(str(item)) for item in value)
     return one_line(str(value))

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from registry.models import AccessRequest, Grant, RequestedOperation, names
 from registry.models.requests import records
+from registry.moments import day
 from registry.requests.terms import Terms, proposed, specific_columns, terms_of
 from registry.requests.trail import items_of
 
@@ -59,8 +60,8 @@ def _shown(item: RequestedOperation, terms: Terms | None) -> dict[str, str]:
     return {
         gettext("columns"): ", ".join(name for name in order if name in terms.fields) or gettext("all"),
         gettext("quota"): quota_text(terms.quota) or gettext("no limit"),
-        gettext("valid from"): str(terms.valid_from or gettext("at once")),
-        gettext("valid until"): str(terms.valid_until or gettext("no end")),
+        gettext("valid from"): day(terms.valid_from) or gettext("at once"),
+        gettext("valid until"): day(terms.valid_until) or gettext("no end"),
         gettext("networks"): ", ".join(names(terms.networks)) or gettext("any address"),
     }
 
@@ -88,7 +89,7 @@ def warnings(item: RequestedOperation) -> list[str]:
         found.append(gettext("The grant would have no end."))
     sunset = item.operation.sunset
     if sunset is not None and (terms.valid_until is None or terms.valid_until > sunset):
-        found.append(gettext("The operation will be retired on %(day)s.") % {"day": sunset})
+        found.append(gettext("The operation will be retired on %(day)s.") % {"day": day(sunset)})
     grant = Grant(application=request.application, operation=item.operation, fields="\n".join(sorted(terms.fields)))
     return found + grant.warnings
 

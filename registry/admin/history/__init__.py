@@ -1,0 +1,5 @@
+"""Pages of the call history."""
+
+from registry.admin.history.page import CallRecordAdmin
+
+__all__ = ["CallRecordAdmin"]
