@@ -38,6 +38,10 @@ class CodeFilter(TextFilter):
         """Return the parts of the text between slashes."""
         return [part.strip() for part in (self.value() or "").split("/") if part.strip()]
 
+    def is_whole(self) -> bool:
+        """Return True if the text ends with a slash: all that is below what it names."""
+        return (self.value() or "").strip().endswith("/")
+
 
 def of_agency(column: str, code: str) -> Q:
     """Return the condition for records of an agency, in any case of letters.
@@ -61,7 +65,7 @@ class AgencyCodeFilter(CodeFilter):
 
 
 class ApplicationCodeFilter(CodeFilter):
-    """By application or agency/application."""
+    """By application or agency/application; agency/ is all of an agency's."""
 
     title = _("application")
     parameter_name = "of_application"
@@ -71,6 +75,8 @@ class ApplicationCodeFilter(CodeFilter):
         match self.parts():
             case []:
                 return queryset
+            case [agency] if self.is_whole():
+                return queryset.filter(of_agency("consumer_agency", agency))
             case [application]:
                 return queryset.filter(application__iexact=application)
             case [agency, application]:
@@ -79,7 +85,7 @@ class ApplicationCodeFilter(CodeFilter):
 
 
 class OperationCodeFilter(CodeFilter):
-    """By operation, service/operation or agency/service/operation; agency/service/ is a whole service."""
+    """By operation, service/operation or agency/service/operation; agency/ and agency/service/ are all below."""
 
     title = _("operation")
     parameter_name = "of_operation"
@@ -89,9 +95,11 @@ class OperationCodeFilter(CodeFilter):
         match self.parts():
             case []:
                 return queryset
+            case [agency] if self.is_whole():
+                return queryset.filter(of_agency("agency", agency))
             case [operation]:
                 return queryset.filter(operation__iexact=operation)
-            case [agency, service] if (self.value() or "").strip().endswith("/"):
+            case [agency, service] if self.is_whole():
                 return queryset.filter(of_agency("agency", agency), service__iexact=service)
             case [service, operation]:
                 return queryset.filter(service__iexact=service, operation__iexact=operation)
