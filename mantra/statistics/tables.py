@@ -15,22 +15,23 @@ from registry.statistics.reading import Period
 
 Maker = Callable[[Page], Table]
 
-_ALWAYS: tuple[Maker, ...] = (summary, over_time, ended, outcomes)
+#: What a page shows at once, and what follows: rankings of a long period take a moment.
+_FIRST: tuple[Maker, ...] = (summary, over_time, ended, outcomes)
 _RANKED: tuple[Maker, ...] = (operations, slowest, failing)
-#: Kind of scope → its tables.
-MAKERS: dict[str, tuple[Maker, ...]] = {
-    "bus": (*_ALWAYS, *_RANKED, callers, providers, consumers, hours, personal_data),
-    "agency": (*_ALWAYS, *_RANKED, callers, consumers, hours, personal_data),
-    "caller": (*_ALWAYS, *_RANKED, callers, providers, hours, personal_data),
-    "pair": (*_ALWAYS, *_RANKED, callers, hours, personal_data),
-    "service": (*_ALWAYS, *_RANKED, callers, hours, personal_data),
-    "operation": (*_ALWAYS, callers, hours, personal_data),
-    "application": (*_ALWAYS, *_RANKED, hours, personal_data),
-    "backend": (*_ALWAYS, *_RANKED, callers, hours),
-    "source": (*_ALWAYS, *_RANKED, callers, hours),
-    "matrix": (matrix,),
-    "personal_data": (personal_data,),
+#: Kind of scope → the tables that follow.
+_FURTHER: dict[str, tuple[Maker, ...]] = {
+    "bus": (*_RANKED, callers, providers, consumers, hours, personal_data),
+    "agency": (*_RANKED, callers, consumers, hours, personal_data),
+    "caller": (*_RANKED, callers, providers, hours, personal_data),
+    "pair": (*_RANKED, callers, hours, personal_data),
+    "service": (*_RANKED, callers, hours, personal_data),
+    "operation": (callers, hours, personal_data),
+    "application": (*_RANKED, hours, personal_data),
+    "backend": (*_RANKED, callers, hours),
+    "source": (*_RANKED, callers, hours),
 }
+#: The pages across agencies have one table.
+_ACROSS: dict[str, Maker] = {"matrix": matrix, "personal_data": personal_data}
 
 
 def tables_of(kind: str, key: str, period: Period, user: User) -> list[Table]:
@@ -44,4 +45,15 @@ def tables_of(kind: str, key: str, period: Period, user: User) -> list[Table]:
 
 def tables(page: Page) -> list[Table]:
     """Return the tables of a page."""
-    return [maker(page) for maker in MAKERS[page.scope.kind]]
+    return [*first(page), *further(page)]
+
+
+def first(page: Page) -> list[Table]:
+    """Return the tables that a page shows at once."""
+    alone = _ACROSS.get(page.scope.kind)
+    return [maker(page) for maker in ((alone,) if alone is not None else _FIRST)]
+
+
+def further(page: Page) -> list[Table]:
+    """Return the tables that follow."""
+    return [maker(page) for maker in _FURTHER.get(page.scope.kind, ())]

@@ -16,16 +16,16 @@ from django.views.decorators.http import require_safe
 
 from mantra.statistics import files, live
 from mantra.statistics.attention import matters
-from mantra.statistics.grid import grid
+from mantra.statistics.grid import Grid, grid
 from mantra.statistics.page import Page
 from mantra.statistics.periods import CHOICES, period_of
 from mantra.statistics.scopes import Scope, may_open, of_reader, scope_of
 from mantra.statistics.shown import shown
 from mantra.statistics.table import Table
-from mantra.statistics.tables import tables
+from mantra.statistics.tables import first, further, tables
 from registry import tenancy
 from registry.models import User
-from registry.statistics.reading import Period, rolled_up_to
+from registry.statistics.reading import rolled_up_to
 
 TITLE = _("Statistics")
 #: The ending of a download → its type, and the function that writes tables so.
@@ -33,9 +33,8 @@ _FILES: dict[str, tuple[str, Callable[[list[Table]], bytes]]] = {
     "csv": ("text/csv; charset=utf-8", lambda tables: files.csv_of(tables[0])),
     "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", files.xlsx_of),
 }
-#: The tables that take the whole width of a page, above and below the others; the summary is shown as figures.
-_FIRST, _LAST = ("time", "matrix"), ("personal_data",)
-_ALONE = ("summary", *_FIRST, *_LAST)
+#: The tables that take the whole width of a page; the summary is shown as figures.
+_WIDE = ("time", "matrix", "personal_data")
 #: The pages across agencies: they have no figures.
 _ACROSS = ("matrix", "personal_data")
 #: The name of a download with all tables.
@@ -67,32 +66,52 @@ def dashboard(request: HttpRequest, kind: str, **names: Any) -> HttpResponse:
 
 
 def _page(request: HttpRequest, scope: Scope) -> HttpResponse:
-    period, user = period_of(request), _reader(request)
-    page = Page(scope, period, user)
+    """Return a page, the part of it that follows (?part=further), or a file (?download=)."""
+    page = Page(scope, period_of(request), _reader(request))
     if "download" in request.GET:
         return _download(page, request.GET["download"])
+    if request.GET.get("part") == "further":
+        return _uncached(TemplateResponse(request, "statistics/further.html", _further(page)))
     is_dashboard = scope.kind not in _ACROSS
     is_empty = is_dashboard and not page.reading.totals.calls
-    found = {} if is_empty else {table.name: table for table in tables(page)}
+    found = [] if is_empty else first(page)
+    # Without scripts nothing follows by itself: a link leads to the whole page.
+    follows = is_dashboard and not is_empty and "all" not in request.GET
     return _response(request, "statistics/dashboard.html", scope, {
-        "period": period,
+        "page": page,
         "is_empty": is_empty,
-        "periods": _periods(scope, period),
-        "before": CHOICES[period.days][1],
+        "periods": _periods(page),
+        "before": CHOICES[page.period.days][1],
         "figures": page.figures if is_dashboard else [],
-        "matters": matters(scope, found.get("failing"), user) if is_dashboard else None,
-        "grid": grid(found["matrix"]) if "matrix" in found else None,
-        "first": [shown(found[name]) for name in _FIRST if name in found],
-        "tables": [shown(table) for name, table in found.items() if name not in _ALONE],
-        "last": [shown(found[name]) for name in _LAST if name in found],
+        "grid": None if is_dashboard else _grid(found),
+        "wide": [shown(table) for table in found if table.name in _WIDE],
+        "cards": [shown(table) for table in found if table.name not in (*_WIDE, "summary")],
         "counted_to": rolled_up_to(),
-        "downloads": f"?days={period.days}&download=",
+        "downloads": f"?days={page.period.days}&download=",
+        "follows": follows,
+        "more": _further(page) if is_dashboard and not follows else None,
     })  # fmt: skip
 
 
-def _periods(scope: Scope, period: Period) -> list[dict[str, Any]]:
+def _further(page: Page) -> dict[str, Any]:
+    """Return the context of what follows: what needs attention, and the further tables."""
+    is_empty = not page.reading.totals.calls
+    found = {table.name: table for table in further(page)} if not is_empty else {}
+    return {
+        "matters": matters(page.scope, found.get("failing"), page.user),
+        "cards": [shown(table) for name, table in found.items() if name not in _WIDE],
+        "wide": [shown(table) for name, table in found.items() if name in _WIDE],
+        "downloads": f"?days={page.period.days}&download=",
+    }
+
+
+def _grid(found: list[Table]) -> Grid | None:
+    return next((grid(table) for table in found if table.name == "matrix"), None)
+
+
+def _periods(page: Page) -> list[dict[str, Any]]:
     return [
-        {"title": title, "url": f"{scope.address}?days={days}", "is_chosen": days == period.days}
+        {"title": title, "url": f"{page.scope.address}?days={days}", "is_chosen": days == page.period.days}
         for days, (title, _before) in CHOICES.items()
     ]
 
@@ -107,7 +126,10 @@ def _response(request: HttpRequest, template: str, scope: Scope, context: dict[s
         "path": request.path,
         **context,
     }
-    response = TemplateResponse(request, template, context)
+    return _uncached(TemplateResponse(request, template, context))
+
+
+def _uncached(response: HttpResponse) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     return response
 
@@ -138,8 +160,7 @@ def _download(page: Page, name: str) -> HttpResponse:
     content_type, write = _FILES[ending]
     response = HttpResponse(write(found), content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{_file_name(page, wanted)}.{ending}"'
-    response["Cache-Control"] = "no-store"
-    return response
+    return _uncached(response)
 
 
 def _file_name(page: Page, table: str) -> str:
