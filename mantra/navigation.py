@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.statistics import scopes, views
 from mantra.tryout import refused
 from registry import tenancy
 
@@ -75,6 +76,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     (
         _("History"),
         (
+            Item(views.TITLE, "bar_chart", "statistics", scopes.may_open),
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),

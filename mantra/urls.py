@@ -28,6 +28,7 @@ urlpatterns = [
     path("admin/why/", admin.site.admin_view(refused.why_refused), name="why_refused"),
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
+    path("admin/statistics/", include("mantra.statistics.urls")),
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),

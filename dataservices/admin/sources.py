@@ -61,6 +61,7 @@ class DataSourceAdmin(ScopedAdmin):
     change_form_after_template = "mantra/source_test.html"
     change_form_outer_after_template = "mantra/source_after.html"
     list_display = ("code", "agency", "engine_label", "where", "database_label", "pool_size")
+    statistics_page = "statistics_source"
     list_filter = (("agency", ScopedFilter), ("engine", ChoicesDropdownFilter))
     list_select_related = ("agency",)
     autocomplete_fields = ("agency",)

@@ -85,6 +85,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_callrecord_": _HISTORY,
+    "statistics": (
+        "kepala#baca-statistik",
+        "penyedia#lihat-siapa-memanggil-data-anda",
+        "pemanfaat#lihat-panggilan-aplikasi-anda",
+    ),
     "why_refused": _HISTORY,
     # What is offered.
     "wizard": ("penyedia#terbitkan-data-tanpa-sql",),

@@ -89,6 +89,7 @@ class BackendAdmin(_SettingsFields, AddressChangePage, ReasonPage, ScopedAdmin):
     form = SecretsForm
     inlines = (ServerInline,)
     list_display = ("code", "title", "agency", "health_label", "operation_count", "addresses")
+    statistics_page = "statistics_backend"
     list_display_links = ("code", "title")
     list_filter = (("agency", ScopedFilter),)
     list_select_related = ("agency",)

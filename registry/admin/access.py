@@ -29,6 +29,7 @@ from registry.models import AccessKey, Application, CallRecord, Grant
 @admin.register(Application)
 class ApplicationAdmin(ScopedAdmin):
     list_display = ("code", "title", "agency", "contact", "active", "active_keys")
+    statistics_page = "statistics_application"
     list_display_links = ("code", "title")
     list_filter = (("agency", ScopedFilter), "active")
     list_select_related = ("agency",)

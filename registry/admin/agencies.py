@@ -68,6 +68,9 @@ class AgencyAdmin(ScopedAdmin):
             return agencies
         return agencies.filter(pk=request.user.agency_id)  # type: ignore[union-attr]
 
+    def statistics_address(self, request: HttpRequest, obj: Any) -> str:
+        return reverse("statistics_agency", args=(obj.code,))
+
 
 def _role_choices() -> list[tuple[str, str]]:
     sentences = ((role, f"{roles.label(role)}: {roles.DESCRIPTIONS[role]}") for role in roles.ROLES)

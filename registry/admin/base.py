@@ -319,6 +319,13 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         """Return the lists to which a row's page leads."""
         return []
 
+    #: The name of the page with the statistics of a row.
+    statistics_page = ""
+
+    def statistics_address(self, request: HttpRequest, obj: Any) -> str:
+        """Return the address of the statistics of a row, "" if there are none for the user."""
+        return reverse(self.statistics_page, args=(obj.pk,)) if self.statistics_page else ""
+
     def _linked(self, request: HttpRequest, obj: Any) -> Iterator[dict[str, Any]]:
         """Yield the label, address and count of each list that the user may open."""
         for neighbour in self.neighbours(request, obj):
@@ -327,6 +334,8 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
                 rows = neighbour.rows
                 count = None if rows is None else tenancy.visible(rows, request.user).count()
                 yield {"label": neighbour.label, "address": listed(neighbour.model, **neighbour.query), "count": count}
+        if request.user.has_perm("registry.view_callrecord") and (address := self.statistics_address(request, obj)):
+            yield {"label": _("Statistics"), "address": address, "count": None}
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -133,7 +133,10 @@ class OperationPage(_Page):
             }
             for record in records.order_by("-started_at", "-id")[:PART_ROWS]
         ]
-        links = [(_("All calls of this operation"), listed(CallRecord, of_operation=operation.address))]
+        links = [
+            (_("Statistics"), reverse("statistics_operation", args=(operation.pk,))),
+            (_("All calls of this operation"), listed(CallRecord, of_operation=operation.address)),
+        ]
         return self._part(request, operation, "calls", links=links, calls=rows)
 
     def history_view(

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
@@ -68,6 +69,9 @@ class ServiceAdmin(ScopedAdmin):
             Neighbour(_("Callers"), Grant, {"operation__service__id__exact": obj.pk}, grants),
             Neighbour(_("Calls"), CallRecord, {"of_operation": calls}),
         ]
+
+    def statistics_address(self, request: HttpRequest, obj: Any) -> str:
+        return reverse("statistics_service", args=(obj.agency.code, obj.code))
 
 
 @admin.register(Operation)

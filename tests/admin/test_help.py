@@ -30,8 +30,9 @@ ROOT = Path(settings.BASE_DIR)
 NAMES = {"MANTRA", "WSDL", "PHP", "Python"}
 #: The pages outside the lists, forms and rows of models, by the names of their addresses.
 FURTHER = (
-    "index", "server", "health_board", "why_refused", "wizard", "notifications", "notification_choices", "test_mail",
-    "message_templates", "account_login", "account_reset_password", "account_change_password", "invitation",
+    "index", "server", "health_board", "statistics", "statistics_live", "why_refused", "wizard", "notifications",
+    "notification_choices", "test_mail", "message_templates",
+    "account_login", "account_reset_password", "account_change_password", "invitation",
     "own_sessions", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "catalogue", "catalogue_agency",
     "catalogue_service", "catalogue_operation", "client_code", "request_access", "try_as_application",
     "contract_docs", "try_operation", "explain_operation", "compare_answers", "proxyservices_proxyoperation_import",

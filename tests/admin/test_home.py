@@ -39,8 +39,10 @@ from registry.models import (
     User,
 )
 from registry.roles import ROLES, WITHOUT_AGENCY
+from registry.statistics import rollups
 from tests.admin.conftest import MarkedAgency, SignIn, make_user
 from tests.cast import Cast
+from tests.ended_calls import ended_call
 
 FIRST, SERVER = reverse("admin:index"), reverse("server")
 
@@ -86,6 +88,7 @@ def busy(marked: MarkedAgency) -> MarkedAgency:
     request(application_of(Agency.objects.create(code="lain", name="Instansi Lain")), marked.operation)
     make_user("Provider", None, "tanpa-instansi")
     make_user("Provider", marked.agency, "tanpa-peran").groups.clear()
+    rollups.count([ended_call(agency=marked.agency.code, consumer_agency=marked.agency.code)])
     return marked
 
 
@@ -99,17 +102,21 @@ OWN, PROXY, SOURCE = "zamrud/zamrud-layanan/zamrud-data", "zamrud/zamrud-layanan
 GRANT = f"zamrud/zamrud-aplikasi → {OWN}"
 KEY, APPLICATION = "zamrud/zamrud-aplikasi mtr_zamrud", "zamrud/zamrud-aplikasi"
 BACKEND, REQUEST = "zamrud/zamrud-proksi", "lain/app → zamrud/zamrud-layanan"
+USED = ["30 hari: 1 panggilan", "Hari ini: 1 panggilan"]
 WAITS: dict[str, dict[str, list[str]]] = {
-    "Head": {"inbox": [OWN, REQUEST], "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY]},
+    "Head": {"inbox": [OWN, REQUEST], "usage": USED, "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY]},
     "Provider": {
-        "inbox": [OWN, REQUEST], "drafts": ["zamrud/zamrud-layanan/baru"], "ill": [SOURCE], "ending": [GRANT, KEY],
-        "published": [OWN],
+        "inbox": [OWN, REQUEST], "drafts": ["zamrud/zamrud-layanan/baru"], "ill": [SOURCE], "usage": USED,
+        "ending": [GRANT, KEY], "published": [OWN],
     },
-    "Publisher": {"inbox": [], "drafts": [], "ill": [BACKEND], "ending": [GRANT, KEY, PROXY], "published": []},
+    "Publisher": {
+        "inbox": [], "drafts": [], "ill": [BACKEND], "usage": USED, "ending": [GRANT, KEY, PROXY], "published": [],
+    },
     "Requester": {"requests": [], "ending": [GRANT, KEY], "applications": [APPLICATION]},
-    "Supervisor": {"ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST]},
+    "Supervisor": {"usage": USED, "ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST]},
     "Administrator": {
-        "incomplete": ["tanpa-peran", "tanpa-instansi"], "ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST],
+        "incomplete": ["tanpa-peran", "tanpa-instansi"], "ill": [BACKEND, SOURCE], "usage": USED,
+        "undecided": [OWN, REQUEST],
     },
 }  # fmt: skip
 

@@ -103,6 +103,9 @@ def test_history_by_agency_operation_and_application(reader: Client) -> None:
         assert found(reader, of_operation=name) == {2}
     assert found(reader, of_operation="prov/data/dua") == set()
     assert found(reader, of_operation="prov/data/") == {1, 3, 4, 5, 6}
+    assert found(reader, of_operation="prov/") == {1, 3, 4, 5, 6}
+    assert found(reader, of_application="Lagi/") == {2}
+    assert found(reader, of_application="lagi/", of_operation="prov/") == set()
     assert found(reader, of_operation="x/lain/data/dua") == set()
 
 

@@ -21,11 +21,13 @@ from pytest_django import DjangoDbBlocker
 
 from dataservices.models import DataOperation
 from registry import roles, versions
-from registry.models import Agency, CallRecord, OperationVersion
+from registry.models import Agency, Application, CallRecord, OperationVersion
+from registry.statistics import rollups
 from tests import test_words
 from tests.admin.conftest import make_agency, make_user
 from tests.admin.pages import pages
 from tests.admin.visible import texts
+from tests.ended_calls import ended_call
 
 BUDGETS = Path(__file__).with_name("query_budgets.json")
 
@@ -64,7 +66,20 @@ def _several_of_each() -> Agency:
         OperationVersion.objects.create(operation=operation, number=number, definition=definition, origin="admin")
     for number in range(60):
         CallRecord.objects.create(request_id=f"{number:032x}", started_at=timezone.now(), protocol="rest", method="GET")
+    _count_calls(operation)
     return operation.service.agency
+
+
+def _count_calls(operation: DataOperation) -> None:
+    """Count calls that ended in each way, so that statistics have all their tables."""
+    agency, application = operation.service.agency.code, Application.objects.order_by("pk")[0]
+    named = {
+        "agency": agency, "service": operation.service.code, "operation": operation.code, "operation_ref": operation.pk,
+        "consumer_agency": application.agency.code, "application": application.code, "classification": "personal",
+        "origin_ref": operation.source_id,
+    }  # fmt: skip
+    failed = {"outcome": 11201, "status": 502, "classification": ""}
+    rollups.count(ended_call(**{**named, **(failed if number % 3 else {})}) for number in range(30))
 
 
 def _visits(agency: Agency) -> Iterator[tuple[str, Visit]]:

@@ -14,9 +14,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
 from registry.people import invitations
+from registry.statistics import rollups
 from tests import cast as cast_module
 from tests.admin.conftest import OF_THE_BUS, MarkedAgency, make_agency
 from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
+from tests.ended_calls import ended_call
 
 #: Size and colours of each visit → the rules that it checks. What they do not change is checked once.
 VISITS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -63,6 +65,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("request_access", args=("prov", "data", "satu"))
     yield reverse("health_board")
+    yield reverse("statistics")
+    yield reverse("statistics_matrix")
     yield reverse("notification_choices")
     yield reverse("message_templates")
     yield reverse("message_template", args=("grant_ending", "id"))
@@ -119,6 +123,7 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
 def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServer) -> None:
     cast, marked = cast_module.assemble(), make_agency("zamrud")
     cast_module.call("/rest/prov/data/semua", accesskey=cast.key)
+    rollups.count([ended_call(classification="personal"), ended_call(outcome=11101, status=400)])
     refused = {"protocol": "rest", "method": "GET", "outcome": 11005, "status": 403, "started_at": timezone.now()}
     CallRecord.objects.create(request_id=REFUSED, agency="prov", consumer_agency="kons", application="app", **refused)
     user = person("pengurus", "Administrator")

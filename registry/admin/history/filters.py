@@ -65,7 +65,10 @@ class AgencyFilter(SuggestingFilter):
 
 
 class OperationFilter(SuggestingFilter):
-    """By operation, service/operation, agency/service/operation, or a name; agency/service/ is a whole service."""
+    """By operation, service/operation, agency/service/operation, or a name.
+
+    agency/ and agency/service/ are all operations below.
+    """
 
     title = _("operation")
     parameter_name = "of_operation"
@@ -74,6 +77,8 @@ class OperationFilter(SuggestingFilter):
 
     def condition(self, user: Any) -> Q:
         codes = names.parts(self.text)
+        if len(codes) == 1 and self.text.endswith("/"):
+            return Q(agency__in=names.agency_codes(codes[0]))
         if len(codes) == 2 and self.text.endswith("/"):
             return Q(agency__in=names.agency_codes(codes[0]), service__in=names.service_codes(*codes))
         operations = names.operations(user, self.text)
@@ -91,7 +96,7 @@ def _by_text(codes: list[str]) -> Q:
 
 
 class ApplicationFilter(SuggestingFilter):
-    """By application, agency/application, or a name."""
+    """By application, agency/application, or a name; agency/ is all applications of an agency."""
 
     title = _("application")
     parameter_name = "of_application"
@@ -102,6 +107,8 @@ class ApplicationFilter(SuggestingFilter):
         codes = names.parts(self.text)
         if not 0 < len(codes) <= 2:
             return Q(pk__in=())
+        if len(codes) == 1 and self.text.endswith("/"):
+            return Q(consumer_agency__in=names.agency_codes(codes[0]))
         found = names.applications(user, self.text)
         pairs = {(row.agency.code, row.code) for row in found}
         if not pairs:

@@ -1,0 +1,62 @@
+"""What is ill, at the top of a dashboard: operations that fail, and sources and backends that are not healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import ngettext
+
+from mantra import health_board
+from mantra.statistics import words
+from mantra.statistics.scopes import Scope
+from mantra.statistics.table import Table
+from registry.models import User
+
+#: An operation is named if so many percent of its calls fail; from the second share on it is a failure.
+SHARE, BAD = 1.0, 5.0
+#: The most lines of each kind.
+MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """A line: what is ill, what is known of it, and where to look."""
+
+    name: str
+    text: Any
+    colour: str
+    url: str = ""
+
+
+def matters(scope: Scope, failing: Table | None, user: User) -> list[Matter]:
+    """Return what needs attention in a scope, what fails first."""
+    found = list(of_operations(failing)) if failing is not None else []
+    return found[:MOST] + list(_ill(scope, user))[:MOST]
+
+
+def of_operations(table: Table) -> Iterator[Matter]:
+    """Yield the operations of the table "failing" of whose calls a share fails that is worth a look."""
+    for line, (name, calls, failed, share, *_rest) in enumerate(table.rows):
+        if (share or 0) >= SHARE:
+            text = ngettext("%(failed)s of %(calls)s call failed (%(share)s)",
+                            "%(failed)s of %(calls)s calls failed (%(share)s)", calls)  # fmt: skip
+            given = {"failed": words.number(failed), "calls": words.number(calls), "share": words.percent(share)}
+            url = table.links.get((line, 2)) or table.links.get((line, 0), "")
+            yield Matter(name, text % given, "no" if share >= BAD else "warn", url)
+
+
+def _ill(scope: Scope, user: User) -> Iterator[Matter]:
+    """Yield the sources and backends that are not healthy, of the bus or of a scope's agency."""
+    if scope.kind not in ("bus", "agency", "source", "backend") or not health_board.may_open(user):
+        return
+    for line in health_board.lines(health_board.ill(user)):
+        is_own = line.url == scope.home if scope.kind in ("source", "backend") else _is_of(scope.agency, line.name)
+        if is_own:
+            text = f"{line.label}. {line.error}" if line.error else str(line.label)
+            yield Matter(line.name, text, line.colour, line.url)
+
+
+def _is_of(agency: str, name: str) -> bool:
+    return not agency or name.startswith(f"{agency}/")
