@@ -29,6 +29,7 @@ urlpatterns = [
     path("admin/health/", admin.site.admin_view(health_board.board), name="health_board"),
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/publish/", include("mantra.wizard.urls")),
+    path("admin/exports/", include("mantra.exports.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.contracts.urls")),

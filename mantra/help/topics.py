@@ -86,6 +86,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "registry_callrecord_": _HISTORY,
     "why_refused": _HISTORY,
+    "export": ("kepala#ekspor-riwayat-panggilan",),
     # What is offered.
     "wizard": ("penyedia#terbitkan-data-tanpa-sql",),
     "registry_service_": ("penyedia#buat-layanan", "kepala#baca-daftar-instansi-layanan-dan-operasi"),
