@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import formats, timezone
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mantra.exports import history
+from mantra.exports import history, monthly
 from registry import exports, notifications, tenancy
+from registry.admin.theme import select, text_input
 from registry.exports import ExportError, files, problems
 from registry.exports.kinds import MEDIA_TYPES
-from registry.models import ExportJob, User
+from registry.models import Agency, ExportJob, User
 
-TITLE = gettext_lazy("Exports")
+TITLE = gettext_lazy("Exports and reports")
 RIGHT = "registry.view_callrecord"
 #: Seconds between two looks of a page on which something is being made; the most lines of it.
 SECONDS, MOST = 2, 100
+#: A box has at most so many agencies; where there are more, the code is entered.
+FEW = 50
 FORMATS = {"xlsx": gettext_lazy("Excel (XLSX)"), "csv": gettext_lazy("CSV"), "pdf": gettext_lazy("PDF")}
 
 State = ExportJob.State
@@ -53,6 +59,39 @@ class Line:
     @property
     def in_progress(self) -> bool:
         return self.job.state in (State.WAITING, State.RUNNING)
+
+
+class ReportForm(forms.Form):
+    """Which report: an agency's that the user may read, and a month."""
+
+    agency = forms.CharField(label=gettext_lazy("Agency"), max_length=63)
+    month = forms.ChoiceField(label=gettext_lazy("Month"))
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+        agencies = Agency.objects.order_by("name", "code")
+        if not tenancy.sees_all_agencies(user):
+            agencies = agencies.filter(pk=user.agency_id or 0)
+        offered = [(agency.code, str(agency)) for agency in agencies[: FEW + 1]]
+        few = len(offered) <= FEW
+        self.fields["agency"].widget = select(offered) if few else text_input()
+        self.fields["agency"].help_text = "" if few else _("The code of the agency.")
+        choices = [(f"{month:%Y-%m}", formats.date_format(month, "F Y")) for month in monthly.months(today())]
+        self.fields["month"].widget = select(choices)
+        self.fields["month"].choices = choices  # type: ignore[attr-defined]
+        self.initial.setdefault("month", choices[1][0])
+
+    def clean_agency(self) -> str:
+        code = self.cleaned_data["agency"].strip()
+        agency = Agency.objects.filter(code__iexact=code).first()
+        if agency is None or not monthly.may_read(self._user, agency.code):
+            raise ValidationError(_("There is no agency with this code, or you may not read its report."))
+        return agency.code
+
+
+def today() -> date:
+    return timezone.localdate()
 
 
 def reader(request: HttpRequest) -> User:
@@ -96,13 +135,19 @@ def _own(user: User, pk: int) -> ExportJob:
     return get_object_or_404(user.exports.select_related("user"), pk=pk)
 
 
-def _listing(request: HttpRequest, user: User, pk: int | None = None) -> HttpResponse:
+def _listing(request: HttpRequest, user: User, pk: int | None = None, form: ReportForm | None = None) -> HttpResponse:
     lines = _shown(user, pk)
-    seconds = SECONDS if any(line.in_progress for line in lines) else 0
-    template = "lines" if request.headers.get("HX-Request") else "list"
-    return _page(
-        request, template, lines=lines, single=pk is not None, address=request.path, seconds=seconds, title=TITLE
-    )
+    context: dict[str, Any] = {
+        "lines": lines, "single": pk is not None, "address": request.path if form is None else reverse("exports"),
+        "seconds": SECONDS if any(line.in_progress for line in lines) else 0, "title": TITLE,
+        "others": any(line.owner for line in lines),
+    }  # fmt: skip
+    if request.headers.get("HX-Request") and form is None:
+        return _page(request, "lines", **context)
+    if form is None:
+        chosen = {name: request.GET[name] for name in ("agency", "month") if name in request.GET}
+        form = ReportForm(user, initial=chosen)
+    return _page(request, "list", status=400 if form.errors else 200, form=form, **context)
 
 
 @require_safe
@@ -118,6 +163,23 @@ def single(request: HttpRequest, pk: int) -> HttpResponse:
     response = _listing(request, user, pk)
     notifications.seen(user, reverse("export", args=[pk]))
     return response
+
+
+@require_POST
+def start_report(request: HttpRequest) -> HttpResponse:
+    """Let the monthly report of an agency be made."""
+    user = reader(request)
+    form = ReportForm(user, request.POST)
+    if not form.is_valid():
+        return _listing(request, user, form=form)
+    month = date.fromisoformat(f"{form.cleaned_data['month']}-01")
+    try:
+        monthly.begin(user, form.cleaned_data["agency"], month, language=get_language() or "id")
+    except ValidationError as error:
+        form.add_error(None, error)
+        return _listing(request, user, form=form)
+    messages.success(request, _("The report is being made. It is ready in a moment."))
+    return redirect("exports")
 
 
 def start_history(request: HttpRequest) -> HttpResponse:

@@ -86,7 +86,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "registry_callrecord_": _HISTORY,
     "why_refused": _HISTORY,
-    "export": ("kepala#ekspor-riwayat-panggilan",),
+    "export_history": ("kepala#ekspor-riwayat-panggilan",),
+    "export": ("kepala#baca-laporan-bulanan",),
     # What is offered.
     "wizard": ("penyedia#terbitkan-data-tanpa-sql",),
     "registry_service_": ("penyedia#buat-layanan", "kepala#baca-daftar-instansi-layanan-dan-operasi"),
