@@ -40,7 +40,7 @@ REPORT = Kind(
     formats=("pdf",),
     make="mantra.exports.report.make",
     title=_title_of_report,
-    file_name=lambda parameters: f"{_('monthly-report')}-{parameters['agency']}-{parameters['month']}",
+    file_name=lambda parameters: "-".join((_("monthly-report"), parameters["agency"], parameters["month"])),
     may=lambda user, parameters: monthly.may_read(user, parameters["agency"]),
     kept=timedelta(days=31),
     announce=monthly.announce,

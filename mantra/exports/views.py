@@ -60,6 +60,10 @@ class Line:
     def in_progress(self) -> bool:
         return self.job.state in (State.WAITING, State.RUNNING)
 
+    @property
+    def may_be_made_again(self) -> bool:
+        return not self.owner and self.job.state in exports.ENDED
+
 
 class ReportForm(forms.Form):
     """Which report: an agency's that the user may read, and a month."""

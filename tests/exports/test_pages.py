@@ -42,7 +42,9 @@ def test_it_works(client: Client, rini: User, record: Record) -> None:
     [job] = ExportJob.objects.all()
     assert job.parameters == {"query": "of_operation=dua"}
     page = started.content.decode()
-    assert 'hx-trigger="every 2s"' in page and "<progress" in page and "Batal" in page
+    assert (
+        'hx-trigger="every 2s"' in page and "<progress" in page and "Batal: Riwayat panggilan, dengan saringan" in page
+    )
     work()
     done = client.get(LIST, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in done and "hx-trigger" not in done and f"{LIST}{job.pk}/download/" in done
