@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from mantra.exports.sheets import Value, open_sheet
 from registry import faults, tenancy
 from registry.exports import ExportError, Work
-from registry.models import CallRecord, User
+from registry.models import CallRecord, Field, User
 
 #: The records that are read at a time, by key: no query is slower than the first.
 SLICE = 2_000
@@ -89,7 +89,7 @@ def _columns() -> list[str]:
     return [
         _("time"), _("request id"), _("protocol"), _("method"), _("agency"), _("service"), _("operation"),
         _("revision"), _("caller's agency"), _("application"), _("key"), _("user"), _("address"), _("format"),
-        _("parameters (names)"), _("fields"), _("outcome"), _("meaning"), _("HTTP status"), _("rows"), _("bytes"),
+        _("parameters (names)"), _("fields"), _("classification"), _("outcome"), _("meaning"), _("HTTP status"), _("rows"), _("bytes"),
         _("duration (ms)"), _("aborted"),
     ]  # fmt: skip
 
@@ -100,9 +100,14 @@ def _line(user: User, record: CallRecord) -> list[Value]:
         record.started_at, record.request_id, record.protocol, record.method, record.agency, record.service,
         record.operation, record.revision, record.consumer_agency, record.application, record.key,
         record.user if tenancy.may_see_person(user, record) else "", record.client_ip, record.format,
-        record.parameters, record.fields, record.outcome, _meaning(record), record.status, record.rows, record.bytes,
+        record.parameters, record.fields, _classification(record), record.outcome, _meaning(record), record.status, record.rows, record.bytes,
         None if record.duration_us is None else record.duration_us / 1000, _("yes") if record.broken else "",
     ]  # fmt: skip
+
+
+def _classification(record: CallRecord) -> str:
+    """Return the highest class of the data that left."""
+    return str(dict(Field.Classification.choices).get(record.classification, record.classification))
 
 
 def _meaning(record: CallRecord) -> Any:

@@ -63,6 +63,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("request_access", args=("prov", "data", "satu"))
     yield reverse("health_board")
+    yield reverse("exports")
+    yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
     yield reverse("message_templates")
     yield reverse("message_template", args=("grant_ending", "id"))

@@ -38,7 +38,7 @@ def ids(job: ExportJob) -> list[str]:
 
 
 def test_it_works(rini: User, record: Record) -> None:
-    record()
+    record(classification="specific")
     record(outcome=10002, status=404, rows=None, duration_us=2500)
     job = exported(rini)
     first, second = lines(job)
@@ -46,6 +46,7 @@ def test_it_works(rini: User, record: Record) -> None:
     assert first["meaning"].startswith("No such operation")
     assert second["time"] == "2026-10-05T09:00:00.000+07:00"
     assert (second["agency"], second["application"], second["rows"]) == ("prov", "app", "1")
+    assert (second["classification"], first["classification"]) == ("specific personal data", "")
     assert (job.rows, job.percent, job.size) == (2, 100, len(content(job)))
 
 
