@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
@@ -79,6 +80,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             Item(views.TITLE, "bar_chart", "statistics", scopes.may_open),
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
+            Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
         ),
     ),

@@ -93,7 +93,7 @@ WEB_CALLER_RATE = env.int("WEB_CALLER_RATE", default=32768)
 ROW_BYTES = env.int("MANTRA_ROW_MIB", default=32) * 1024 * 1024
 MAX_BODY_BYTES = env.int("MANTRA_MAX_BODY_BYTES", default=1_000_000)
 #: The most rows of a kind: of the bus, of an agency, of an application (keys), of an operation (from parameters on), of
-#: a backend (its servers), of a user (tokens). An agency's grants are those for its operations, its
+#: a backend (its servers), of a user (tokens, exports). An agency's grants are those for its operations, its
 #: access requests those of its applications.
 ROW_LIMITS = {
     "agencies": env.int("MANTRA_MAX_AGENCIES", default=5_000),
@@ -114,6 +114,7 @@ ROW_LIMITS = {
     "versions": env.int("MANTRA_MAX_VERSIONS", default=500),
     "access_requests": env.int("MANTRA_MAX_ACCESS_REQUESTS", default=10_000),
     "saved_filters": env.int("MANTRA_MAX_SAVED_FILTERS", default=50),
+    "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -127,6 +128,10 @@ REQUEST_DAYS = env.int("MANTRA_REQUEST_DAYS", default=60)
 #: The folder of agreement files, which only the bus reads; and the most bytes of one.
 FILES_DIR = Path(env("MANTRA_FILES_DIR", default=str(VAR_DIR / "files")))
 MAX_AGREEMENT_BYTES = env.int("MANTRA_MAX_AGREEMENT_MIB", default=5) * 1024 * 1024
+#: The folder of exports, which only the bus reads; the most bytes of one, and the hours for which it is kept.
+EXPORT_DIR = Path(env("MANTRA_EXPORT_DIR", default=str(VAR_DIR / "exports")))
+MAX_EXPORT_BYTES = env.int("MANTRA_MAX_EXPORT_MIB", default=512) * 1024 * 1024
+EXPORT_HOURS = env.int("MANTRA_EXPORT_HOURS", default=72)
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.

@@ -43,6 +43,7 @@ PARTS = frozenset(
         "registry.samplerequest",
         "registry.sampleresponse",
         "registry.invitation",
+        "registry.exportjob",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -59,6 +60,7 @@ _UNLOGGED = frozenset(
         "registry.samplerequest",
         "registry.sampleresponse",
         "registry.invitation",
+        "registry.exportjob",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

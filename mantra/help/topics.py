@@ -91,6 +91,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#lihat-panggilan-aplikasi-anda",
     ),
     "why_refused": _HISTORY,
+    "export_history": ("kepala#ekspor-riwayat-panggilan",),
+    "export": ("kepala#baca-laporan-bulanan",),
     # What is offered.
     "wizard": ("penyedia#terbitkan-data-tanpa-sql",),
     "registry_service_": ("penyedia#buat-layanan", "kepala#baca-daftar-instansi-layanan-dan-operasi"),

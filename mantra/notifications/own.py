@@ -118,10 +118,11 @@ class ChoicesForm(forms.Form):
         self._user = user
         self.initial["language"] = user.language
         chosen = dict(user.notification_choices.values_list("event", "way"))
-        for event in events_of(user):
+        self._defaults = {event: KINDS[event].way_of(tenancy.roles(user)) for event in events_of(user)}
+        for event, default in self._defaults.items():
             field = forms.ChoiceField(label=capfirst(event.label), choices=Way.choices, widget=select(Way.choices))
             self.fields[event] = field
-            self.initial[event] = chosen.get(event, KINDS[event].default)
+            self.initial[event] = chosen.get(event, default)
 
     def groups(self) -> list[tuple[Any, list[forms.BoundField]]]:
         """Return the fields of the events below their headings."""
@@ -140,7 +141,7 @@ class ChoicesForm(forms.Form):
         NotificationChoice.objects.bulk_create(
             NotificationChoice(user=self._user, event=event, way=way)
             for event, way in chosen.items()
-            if way != KINDS[Event(event)].default
+            if way != self._defaults[Event(event)]
         )
 
 

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, Any] = {
     "backend": "bps/induk",
     "days": 7,
     "key": "mtr_Ab12Cd34",
+    "month": {"month": "2026-10"},
     "number": "27",
     "operation": "Penduduk menurut NIK (dukcapil/penduduk/by-nik)",
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils.translation import ngettext
 
-from mantra import health_board
+from mantra.health import board
+from mantra.health.checks import attention, backends, sources
 from mantra.statistics import words
 from mantra.statistics.scopes import Scope
 from mantra.statistics.table import Table
@@ -49,13 +50,15 @@ def of_operations(table: Table) -> Iterator[Matter]:
 
 def _ill(scope: Scope, user: User) -> Iterator[Matter]:
     """Yield the sources and backends that are not healthy, of the bus or of a scope's agency."""
-    if scope.kind not in ("bus", "agency", "source", "backend") or not health_board.may_open(user):
+    if scope.kind not in ("bus", "agency", "source", "backend") or not board.may_open(user):
         return
-    for line in health_board.lines(health_board.ill(user)):
-        is_own = line.url == scope.home if scope.kind in ("source", "backend") else _is_of(scope.agency, line.name)
-        if is_own:
-            text = f"{line.label}. {line.error}" if line.error else str(line.label)
-            yield Matter(line.name, text, line.colour, line.url)
+    for finding in attention(user):
+        if finding.area not in (sources.AREA, backends.AREA):
+            continue
+        is_one = scope.kind in ("source", "backend")
+        if finding.url == scope.home if is_one else _is_of(scope.agency, finding.name):
+            text = f"{finding.sentence}. {finding.advice}" if finding.advice else finding.sentence
+            yield Matter(finding.name, text, board.STATES[finding.state][1], finding.url)
 
 
 def _is_of(agency: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from registry.models.base import (
 )
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.exports import ExportJob
 from registry.models.history import CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
@@ -48,6 +49,7 @@ __all__ = [
     "CallMonth",
     "CallRecord",
     "Event",
+    "ExportJob",
     "Field",
     "Grant",
     "Illness",

@@ -5,9 +5,21 @@ process sends the e-mail. Free text and personal data are in no message, which s
 """
 
 from registry.models import Event, Way
-from registry.notifications.kinds import KINDS
+from registry.notifications.kinds import KINDS, Month
 from registry.notifications.names import operation_name
 from registry.notifications.smtp import is_configured as mail_is_configured
-from registry.notifications.writing import first_time, mail, notify, seen
+from registry.notifications.writing import first_time, mail, notify, seen, wanting
 
-__all__ = ["KINDS", "Event", "Way", "first_time", "mail", "mail_is_configured", "notify", "operation_name", "seen"]
+__all__ = [
+    "KINDS",
+    "Event",
+    "Month",
+    "Way",
+    "first_time",
+    "mail",
+    "mail_is_configured",
+    "notify",
+    "operation_name",
+    "seen",
+    "wanting",
+]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
 from registry.models import Event, Way
+from registry.roles import HEAD
 
 #: What messages may contain: names and numbers that the directory has. Never a person, a value of a call, a free text
 #: such as a reason or a question, a key, or a server's address.
@@ -18,6 +20,7 @@ SAFE = frozenset(
         "area",  # of the server's own health
         "backend",  # agency/code
         "days",
+        "month",  # of a report
         "key",  # the public part of an access key
         "number",  # of a request
         "operation",  # title and address
@@ -31,6 +34,13 @@ SAFE = frozenset(
         "version",
     }
 )
+
+
+class Month(NamedTuple):
+    """A month, which messages name in the reader's language."""
+
+    year: int
+    month: int
 
 
 #: Who is notified of an event: users with one of these rights.
@@ -50,15 +60,22 @@ class Kind:
     #: The rights of which those have one who are notified; empty: everybody may be.
     rights: tuple[str, ...] = ()
     default: Way = Way.MAIL
+    #: The default of the users of some roles, where it is another.
+    default_of: Mapping[str, Way] = field(default_factory=dict)
     #: True: nobody can choose less, such as for their own account's security.
     fixed: bool = False
     #: True: the message is of no use without its link.
     needs_link: bool = False
 
+    def way_of(self, roles: Collection[str]) -> Way:
+        """Return the way in which a user with these roles is notified who has chosen none."""
+        return next((way for role, way in self.default_of.items() if role in roles), self.default)
+
 
 REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys"), _("Approval to publish")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
+REPORTS = _("Reports")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -93,6 +110,9 @@ KINDS: dict[Event, Kind] = {
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
+    Event.MONTHLY_REPORT: _kind(
+        REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
+    ),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

@@ -113,6 +113,8 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _in_words(value: Any, between: str, before: str = "") -> str:
+    if isinstance(value, dict) and "month" in value:
+        return formats.date_format(date.fromisoformat(f"{value['month']}-01"), "F Y")
     if isinstance(value, dict):
         return day(date.fromisoformat(value["date"]))
     if isinstance(value, list):

@@ -161,6 +161,14 @@ TEXTS: dict[Event, Text] = {
             "See its calls:\n{link}"
         ),
     ),
+    Event.MONTHLY_REPORT: Text(
+        _("The monthly report of {agency} is ready: {month}"),
+        _(
+            "MANTRA has made the report of {agency} for {month}: how many calls there were, how well they were "
+            "answered, and what personal data left.\n\nSign in and download it:\n{link}\n\nThe file is kept for 31 "
+            "days. You can have it made again at any time."
+        ),
+    ),
     Event.INVITATION: Text(
         _("An invitation to MANTRA"),
         _(

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from registry.models import Event, Notification, NotificationChoice, NotifiedOnce, OutboxMessage, User, Way
 from registry.models.notifications import URL
-from registry.notifications.kinds import KINDS
+from registry.notifications.kinds import KINDS, Month
 from registry.notifications.smtp import is_configured
 
-Value = str | int | date | list[str]
+Value = str | int | date | Month | list[str]
 
 #: The most people who are notified of one event, characters of a text in a message, and items of a list.
 MAX_RECIPIENTS, MAX_TEXT, MAX_ITEMS = 1_000, 200, 20
@@ -71,7 +71,21 @@ def chosen_ways(event: Event, users: list[User]) -> list[tuple[User, Way]]:
         return [(user, kind.default) for user in users]
     rows = NotificationChoice.objects.filter(event=event, user__in=users)
     chosen = dict(rows.values_list("user_id", "way"))
-    return [(user, Way(chosen.get(user.pk, kind.default))) for user in users]
+    roles = _roles_of(users) if kind.default_of else {}
+    return [(user, Way(chosen.get(user.pk, kind.way_of(roles.get(user.pk, ()))))) for user in users]
+
+
+def wanting(event: Event, recipients: Iterable[User]) -> list[User]:
+    """Return the active users who are notified of an event in one way or another."""
+    return [user for user, way in chosen_ways(event, _informed(recipients)) if way != Way.NONE]
+
+
+def _roles_of(users: list[User]) -> dict[int, set[str]]:
+    """Return the names of each user's roles, by one query."""
+    found: dict[int, set[str]] = {}
+    for user, role in User.groups.through.objects.filter(user__in=users).values_list("user_id", "group__name"):
+        found.setdefault(user, set()).add(role)
+    return found
 
 
 def _informed(recipients: Iterable[User]) -> list[User]:
@@ -113,6 +127,8 @@ def _stored(event: Event, context: Mapping[str, Value]) -> dict[str, Any]:
 def _json(value: Value) -> Any:
     if isinstance(value, date):
         return {"date": value.isoformat()[:10]}
+    if isinstance(value, Month):
+        return {"month": f"{value.year:04}-{value.month:02}"}
     if isinstance(value, list):
         return [str(item)[:MAX_TEXT] for item in value[:MAX_ITEMS]]
     return value if isinstance(value, int) else str(value)[:MAX_TEXT]

@@ -99,6 +99,8 @@ def pages() -> dict[str, str]:
         "history by duration, of an agency": _list(calls, f"?o=-5&of_agency={agency}"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
+        "exports": reverse("exports"),
+        "export the history": reverse("export_history") + "?outcome_is=failed",
         "notifications": reverse("notifications"),
         "how to be notified": reverse("notification_choices"),
         "outbox": _list("registry_outboxmessage"),

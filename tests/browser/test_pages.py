@@ -67,6 +67,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("health_board")
     yield reverse("statistics")
     yield reverse("statistics_matrix")
+    yield reverse("exports")
+    yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
     yield reverse("message_templates")
     yield reverse("message_template", args=("grant_ending", "id"))

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
 from registry import leader, processes, requests, worker_metrics
+from registry.exports.worker import Worker
 from registry.journal import reader, shipping
 from registry.journal.heartbeat import Heartbeat
 from registry.notifications.messenger import Messenger
@@ -24,14 +25,14 @@ log = logging.getLogger("mantra.journal")
 
 #: Seconds between two rounds, before the next round after a failure, and between two prunings.
 ROUND_INTERVAL, RETRY_DELAY, PRUNE_INTERVAL = 1.0, 5.0, 3600.0
-#: Seconds between two checks of the parent process, and for which the end waits for an e-mail that is being sent.
-PARENT_CHECK_INTERVAL, MESSENGER_SECONDS = 0.25, 3.0
+#: Seconds between two checks of the parent process, and for which the end waits for an e-mail or a part of an export.
+PARENT_CHECK_INTERVAL, THREAD_SECONDS = 0.25, 3.0
 
 
 class Command(BaseCommand):
     help = (
         "Ship the journal's segments into the call history, once or with --follow until stopped; then it also sends "
-        "e-mail and looks for what people must be notified of."
+        "e-mail, looks for what people must be notified of, and makes exports."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -81,8 +82,12 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         for message in checks.run_checks():
             log.log(message.level, "%s", message)
-        messenger = threading.Thread(target=Messenger().run, args=(stop,), name="messages", daemon=True)
-        messenger.start()
+        threads = [
+            threading.Thread(target=work.run, args=(stop,), name=name, daemon=True)
+            for name, work in (("messages", Messenger()), ("exports", Worker()))
+        ]
+        for thread in threads:
+            thread.start()
         heartbeat = Heartbeat()
         threading.Thread(target=heartbeat.run, args=(stop,), name="heartbeat", daemon=True).start()
         try:
@@ -90,7 +95,8 @@ class Command(BaseCommand):
                 self._ship_until(stop, parent, heartbeat)
         finally:
             stop.set()
-            messenger.join(MESSENGER_SECONDS)
+            for thread in threads:
+                thread.join(THREAD_SECONDS)
 
     def _ship_until(self, stop: threading.Event, parent: int | None, heartbeat: Heartbeat) -> None:
         pruned = 0.0

@@ -1,0 +1,6 @@
+"""Exports: what a user may see, as a file that the worker makes and only the user gets (docs/exports.md)."""
+
+from registry.exports.jobs import ENDED, delete, may_download, resolved, start, view_of
+from registry.exports.kinds import KINDS, ExportError, Kind, Work
+
+__all__ = ["ENDED", "KINDS", "ExportError", "Kind", "Work", "delete", "may_download", "resolved", "start", "view_of"]
