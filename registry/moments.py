@@ -17,3 +17,8 @@ def day(on: date | None) -> str:
     if on is None:
         return ""
     return formats.date_format(timezone.localtime(on) if isinstance(on, datetime) else on, "DATE_FORMAT")
+
+
+def month(of: date) -> str:
+    """Return the month of a day with its year, as the reader's language writes it."""
+    return formats.date_format(of, "F Y")

@@ -89,8 +89,8 @@ def _columns() -> list[str]:
     return [
         _("time"), _("request id"), _("protocol"), _("method"), _("agency"), _("service"), _("operation"),
         _("revision"), _("caller's agency"), _("application"), _("key"), _("user"), _("address"), _("format"),
-        _("parameters (names)"), _("fields"), _("classification"), _("outcome"), _("meaning"), _("HTTP status"), _("rows"), _("bytes"),
-        _("duration (ms)"), _("aborted"),
+        _("parameters (names)"), _("fields"), _("classification"), _("outcome"), _("meaning"), _("HTTP status"),
+        _("rows"), _("bytes"), _("duration (ms)"), _("aborted"),
     ]  # fmt: skip
 
 
@@ -100,7 +100,8 @@ def _line(user: User, record: CallRecord) -> list[Value]:
         record.started_at, record.request_id, record.protocol, record.method, record.agency, record.service,
         record.operation, record.revision, record.consumer_agency, record.application, record.key,
         record.user if tenancy.may_see_person(user, record) else "", record.client_ip, record.format,
-        record.parameters, record.fields, _classification(record), record.outcome, _meaning(record), record.status, record.rows, record.bytes,
+        record.parameters, record.fields, _classification(record), record.outcome, _meaning(record), record.status,
+        record.rows, record.bytes,
         None if record.duration_us is None else record.duration_us / 1000, _("yes") if record.broken else "",
     ]  # fmt: skip
 

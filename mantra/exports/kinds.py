@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from django.utils import formats
 from django.utils.translation import gettext as _
 
 from mantra.exports import monthly
+from registry import moments
 from registry.exports import Kind
 from registry.exports.kinds import Parameters
 from registry.models import Agency
@@ -24,7 +24,7 @@ def _title_of_history(parameters: Parameters) -> str:
 def _title_of_report(parameters: Parameters) -> str:
     code, month = _agency_and_month(parameters)
     agency = Agency.objects.filter(code=code).first()
-    words = {"agency": agency or code, "month": formats.date_format(month, "F Y")}
+    words = {"agency": agency or code, "month": moments.month(month)}
     return _("Monthly report of %(agency)s, %(month)s") % words
 
 

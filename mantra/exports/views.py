@@ -14,13 +14,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mantra.exports import history, monthly
-from registry import exports, notifications, tenancy
+from registry import exports, moments, notifications, tenancy
 from registry.admin.theme import select, text_input
 from registry.exports import ExportError, files, problems
 from registry.exports.kinds import MEDIA_TYPES
@@ -81,7 +81,7 @@ class ReportForm(forms.Form):
         few = len(offered) <= FEW
         self.fields["agency"].widget = select(offered) if few else text_input()
         self.fields["agency"].help_text = "" if few else _("The code of the agency.")
-        choices = [(f"{month:%Y-%m}", formats.date_format(month, "F Y")) for month in monthly.months(today())]
+        choices = [(f"{month:%Y-%m}", moments.month(month)) for month in monthly.months(today())]
         self.fields["month"].widget = select(choices)
         self.fields["month"].choices = choices  # type: ignore[attr-defined]
         self.initial.setdefault("month", choices[1][0])

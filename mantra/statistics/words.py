@@ -8,11 +8,12 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS_ABBR
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from registry.models import Field
+from registry.moments import month
 
 NOTHING = "–"
 _SECOND = 1000
@@ -62,10 +63,6 @@ def hour(value: datetime) -> str:
 
 def day(value: date) -> str:
     return f"{WEEKDAYS_ABBR[value.weekday()]} {value:%d-%m}"
-
-
-def month(value: date) -> str:
-    return date_format(value, "F Y")
 
 
 def weekday(value: int) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, override
 
 from registry.models import Event, MessageTemplate
 from registry.models.notifications import SUBJECT
-from registry.moments import day
+from registry.moments import day, month
 from registry.notifications.kinds import KINDS
 from registry.notifications.texts import TEXTS
 
@@ -114,7 +114,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 def _in_words(value: Any, between: str, before: str = "") -> str:
     if isinstance(value, dict) and "month" in value:
-        return formats.date_format(date.fromisoformat(f"{value['month']}-01"), "F Y")
+        return month(date.fromisoformat(f"{value['month']}-01"))
     if isinstance(value, dict):
         return day(date.fromisoformat(value["date"]))
     if isinstance(value, list):

@@ -18,6 +18,7 @@ from mantra.exports.report.look import CELL, PALE, SMALL, VALUE, WIDTH, table, t
 from registry import faults
 from registry.exports.kinds import Output
 from registry.models import Field
+from registry.moments import month
 from registry.statistics.reading import Ranked
 
 #: Height of the coloured part of the first page.
@@ -36,7 +37,7 @@ def write(figures: Figures, output: Output) -> None:
 
 
 def _names(figures: Figures) -> dict[str, str]:
-    return {"agency": str(figures.agency), "month": words.month(figures.month)}
+    return {"agency": str(figures.agency), "month": month(figures.month)}
 
 
 class _Numbered(Canvas):  # type: ignore[misc]
@@ -87,7 +88,7 @@ def _cover(figures: Figures, canvas: Canvas, document: SimpleDocTemplate) -> Non
     made = _("Made on %(day)s by MANTRA") % {"day": words.day(figures.made_on)}
     for line, style in (
         (_("Monthly report"), look.ON_NAVY),
-        (words.month(figures.month), look.COVER_TITLE),
+        (month(figures.month), look.COVER_TITLE),
         (_short(str(figures.agency)), look.COVER_AGENCY),
         (made, look.ON_NAVY),
     ):
@@ -116,7 +117,7 @@ def _story(figures: Figures) -> Iterator[Flowable]:
 def _summary(figures: Figures) -> Iterator[Flowable]:
     """Yield the headline numbers, against the month before."""
     yield text(_("At a glance"), look.H1)
-    compared = _("Compared with %(month)s.") % {"month": words.month(figures.before)}
+    compared = _("Compared with %(month)s.") % {"month": month(figures.before)}
     if figures.offered.is_empty and figures.called.is_empty:
         yield text(_("There were no calls in this month and in the month before."))
         return

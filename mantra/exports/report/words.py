@@ -51,10 +51,6 @@ def short_day(value: date) -> str:
     return formats.date_format(value, "D j")
 
 
-def month(value: date) -> str:
-    return formats.date_format(value, "F Y")
-
-
 def change(now: float, before: float) -> str:
     """Return how a number has changed, in percent of what it was; as a multiple if it is many times that."""
     if before == now:
