@@ -21,6 +21,7 @@ from registry.journal import chain, segments
 from registry.snapshot import holder
 from tests import cast as cast_module
 from tests.cast import Cast
+from tests.replay import replayed
 from tests.servers import database
 
 # A slow machine must not make a test fail.
@@ -76,4 +77,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return cast_module.assemble()
+    cast = replayed("cast", cast_module.assemble)
+    holder.refresh()
+    return cast
