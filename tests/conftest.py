@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from adapters import socket_watch
 from adapters.tds import dialling
@@ -23,6 +25,7 @@ from registry.snapshot import holder
 from registry.statistics import rollups
 from tests import cast as cast_module
 from tests.cast import Cast
+from tests.replay import replayed
 from tests.servers import database
 
 # A slow machine must not make a test fail.
@@ -35,6 +38,19 @@ pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 def pytest_configure() -> None:
     # The deployed one takes a quarter of a second for each password; the processes of a bus have it.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    WhiteNoiseMiddleware.add_files_from_finders = _add_static_files
+
+
+_scan_static_files = WhiteNoiseMiddleware.add_files_from_finders
+_static_files: dict[str, Any] = {}
+
+
+def _add_static_files(self: WhiteNoiseMiddleware) -> None:
+    """Add the static files that the first client of this process found: each client has its own middleware."""
+    if not _static_files:
+        _scan_static_files(self)
+        _static_files.update(self.files)
+    self.files.update(_static_files)
 
 
 @pytest.fixture(autouse=True)
@@ -81,4 +97,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return cast_module.assemble()
+    cast = replayed("cast", cast_module.assemble)
+    holder.refresh()
+    return cast

@@ -26,6 +26,10 @@ CUT_AFTER = 0.5
 #: Seconds after the time limit, rounded down, when the driver's own timeout ends a statement that nothing else has.
 DRIVER_AFTER = 2
 
+#: Seconds after the time limit of connecting when the driver's own timeout ends it. FreeTDS may then wait without end
+#: for a signal of its own: a thread that shuts the socket comes first, however late a busy machine runs it.
+DRIVER_CONNECTS_AFTER = 60
+
 #: Seconds that ending a statement may take.
 RELEASE_SECONDS = 2.0
 
@@ -149,8 +153,7 @@ def dial(words: str, host: str, port: int, seconds: float) -> Connection:
         left = max(0.1, deadline - time.monotonic())
         threading.Thread(target=_shut_when_late, args=(peers, before, left, count, late, over), daemon=True).start()
         try:
-            # The driver's own timeout must not come first: FreeTDS may then wait without end for a signal of its own.
-            raw = driver.connect(words, autocommit=True, timeout=int(left) + DRIVER_AFTER)
+            raw = driver.connect(words, autocommit=True, timeout=int(left) + DRIVER_CONNECTS_AFTER)
         except driver.Error:
             if late.is_set():
                 raise ConnectFailed("unreachable") from None

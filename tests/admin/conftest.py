@@ -43,6 +43,7 @@ from registry.models import (
     User,
 )
 from tests.proxy.publishing import add_server
+from tests.replay import replayed
 
 MARKER = "zamrud"
 #: What belongs to no agency. Only administrators and supervisors open its pages.
@@ -177,7 +178,7 @@ def make_agency(mark: str) -> MarkedAgency:
 
 @pytest.fixture
 def marked(db: None) -> MarkedAgency:
-    return make_agency(MARKER)
+    return replayed(MARKER, lambda: make_agency(MARKER))
 
 
 @pytest.fixture
