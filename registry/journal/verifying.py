@@ -89,7 +89,8 @@ def verify(
 
 def chain_of(path: Path, rows: Mapping[str, JournalSegment]) -> Chain:
     """Return the chain of one segment, checked against its row if it has one."""
-    return _read(path, _marks(path.name, rows, None))
+    name = reader.name_of(path)
+    return _read(path, name, _marks(name, rows, None))
 
 
 def _marks(name: str, rows: Mapping[str, JournalSegment] | None, head: Head | None) -> Marks:
