@@ -48,6 +48,11 @@ if __name__ == "__main__":
     use_python_of_run()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mantra.settings")
     take_settings_of_run()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        print(f"The settings cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

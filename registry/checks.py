@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
+from django.utils.translation import gettext as _
 
 from registry import logs
 
@@ -27,9 +28,12 @@ def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         except ValueError:
             return [
                 checks.Error(
-                    "MANTRA_FIELD_KEYS contains a value that is not a Fernet key.",
-                    hint="Create a key with: python -c 'from cryptography.fernet import Fernet; "
-                    "print(Fernet.generate_key().decode())'",
+                    _("MANTRA_FIELD_KEYS contains a value that is not a Fernet key."),
+                    hint=_("Create a key with: %(command)s")
+                    % {
+                        "command": "python -c 'from cryptography.fernet import Fernet; "
+                        "print(Fernet.generate_key().decode())'"
+                    },
                     id="mantra.E001",
                 )
             ]
@@ -44,8 +48,8 @@ def second_person(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     }
     return [
         checks.Error(
-            f"{name} must be available, required or off.",
-            hint="available: a second person approves, in an agency that has a second person.",
+            _("%(name)s must be available, required or off.") % {"name": name},
+            hint=_("available: a second person approves, in an agency that has a second person."),
             id="mantra.E005",
         )
         for name, value in chosen.items()
@@ -78,16 +82,16 @@ def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 @checks.register()
 def mail_server(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     if settings.SMTP_TLS not in ("starttls", "tls", "off"):
-        hint = "starttls is usual for port 587, tls for 465."
-        return [checks.Error("MANTRA_SMTP_TLS must be starttls, tls or off.", hint=hint, id="mantra.E006")]
+        hint = _("starttls is usual for port 587, tls for 465.")
+        return [checks.Error(_("MANTRA_SMTP_TLS must be starttls, tls or off."), hint=hint, id="mantra.E006")]
     messages: list[checks.CheckMessage] = []
     if settings.SMTP_HOST and not settings.BASE_URL:
-        hint = "Set MANTRA_BASE_URL to the address of the bus."
-        text = "The links in e-mails have no host, and no password can be reset by e-mail."
+        hint = _("Set MANTRA_BASE_URL to the address of the bus.")
+        text = _("The links in e-mails have no host, and no password can be reset by e-mail.")
         messages.append(checks.Warning(text, hint=hint, id="mantra.W003"))
     if settings.SMTP_HOST and settings.SMTP_USER and settings.SMTP_TLS == "off":
-        hint = "Set MANTRA_SMTP_TLS to starttls or tls."
-        text = "The mail server's password is sent without encryption."
+        hint = _("Set MANTRA_SMTP_TLS to starttls or tls.")
+        text = _("The mail server's password is sent without encryption.")
         messages.append(checks.Warning(text, hint=hint, id="mantra.W004"))
     return messages
 
@@ -98,16 +102,16 @@ def quota_store(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     if settings.QUOTA_STORE_DOWN not in ("allow", "refuse"):
         messages.append(
             checks.Error(
-                "MANTRA_QUOTA_STORE_DOWN must be allow or refuse.",
-                hint="While the quota store is down, allow admits calls and refuse rejects them with 503.",
+                _("MANTRA_QUOTA_STORE_DOWN must be allow or refuse."),
+                hint=_("While the quota store is down, allow admits calls and refuse rejects them with 503."),
                 id="mantra.E002",
             )
         )
     if settings.QUOTA_STORE.startswith("memory") and int(os.environ.get("WEB_CONCURRENCY", "1")) > 1:
         messages.append(
             checks.Warning(
-                "Quotas are counted in the memory of each worker process.",
-                hint="Set MANTRA_QUOTA_STORE=redis://…, or WEB_CONCURRENCY=1.",
+                _("Quotas are counted in the memory of each worker process."),
+                hint=_("Set MANTRA_QUOTA_STORE=redis://…, or WEB_CONCURRENCY=1."),
                 id="mantra.W001",
             )
         )
@@ -121,9 +125,13 @@ def legacy_folders(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
         if segments[0] in OWN_SEGMENTS or not all(re.fullmatch(r"[a-z0-9_.-]+", segment) for segment in segments):
             return [
                 checks.Error(
-                    f"MANTRA_LEGACY_FOLDERS contains {folder}, which cannot be a folder of MANTRA 1.99x.",
-                    hint="Write the part of its addresses before /json/, such as mantra or layanan/gsb, in letters, "
-                    "digits, - . and _. The bus itself uses " + ", ".join(sorted(OWN_SEGMENTS)) + ".",
+                    _("MANTRA_LEGACY_FOLDERS contains %(folder)s, which cannot be a folder of MANTRA 1.99x.")
+                    % {"folder": folder},
+                    hint=_(
+                        "Write the part of its addresses before /json/, such as mantra or layanan/gsb, in letters, "
+                        "digits, - . and _. The bus itself uses %(segments)s."
+                    )
+                    % {"segments": ", ".join(sorted(OWN_SEGMENTS))},
                     id="mantra.E003",
                 )
             ]
@@ -135,8 +143,10 @@ def https_redirect(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
         return [
             checks.Error(
-                "MANTRA_HTTPS_REDIRECT without MANTRA_TRUSTED_PROXIES redirects every page to itself.",
-                hint="The bus learns of https from its proxy: set MANTRA_TRUSTED_PROXIES, or let the proxy redirect.",
+                _("MANTRA_HTTPS_REDIRECT without MANTRA_TRUSTED_PROXIES redirects every page to itself."),
+                hint=_(
+                    "The bus learns of https from its proxy: set MANTRA_TRUSTED_PROXIES, or let the proxy redirect."
+                ),
                 id="mantra.E004",
             )
         ]
@@ -149,8 +159,9 @@ def journal_folder(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [
             checks.Warning(
-                f"The journal's folder {folder} is missing or cannot be written: every call will fail with 503.",
-                hint="Create it, owned by the bus's user, or set MANTRA_JOURNAL_DIR.",
+                _("The journal's folder %(folder)s is missing or cannot be written: every call will fail with 503.")
+                % {"folder": folder},
+                hint=_("Create it, owned by the bus's user, or set MANTRA_JOURNAL_DIR."),
                 id="mantra.W002",
             )
         ]

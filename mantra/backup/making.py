@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,21 +32,26 @@ from registry.journal.chain import CHAIN_LENGTH
 from registry.models import JournalSegment
 
 #: The parts with files, and the signed head of the journal that the backup has.
-JOURNAL, FILES, SOURCES, HEAD = "journal.tar.gz", "files.tar.gz", "sources.tar.gz", "journal.head"
+JOURNAL, FILES, HEAD = "journal.tar.gz", "files.tar.gz", "journal.head"
+#: The parts that a backup can be without.
+SOURCES, ARCHIVE = "sources.tar.gz", "archive.tar.gz"
 _NAME = re.compile(r"mantra-\d{8}T\d{6}Z")
 _PARTIAL = ".partial"
 _CHUNK = 1024 * 1024
 
 
-def make(folder: Path, with_sources: bool = True) -> Path:
-    """Make a backup below a folder. Return its own folder. Raises BackupError, and then there is none."""
+def make(folder: Path, without: Collection[str] = ()) -> Path:
+    """Make a backup below a folder. Return its own folder. Raises BackupError, and then there is none.
+
+    ``without``: SOURCES, ARCHIVE.
+    """
     with _alone(folder):
         place = folder / f"mantra-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         partial = folder / f".{place.name}{_PARTIAL}"
         try:
             partial.mkdir(mode=0o700)
             with _unpruned():
-                _write(partial, with_sources)
+                _write(partial, without)
             _finish(partial, place)
         except (OSError, DatabaseError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the database cannot be read"
@@ -96,7 +101,7 @@ def _unpruned() -> Iterator[None]:
         yield
 
 
-def _write(partial: Path, with_sources: bool) -> None:
+def _write(partial: Path, without: Collection[str]) -> None:
     """Write all parts into a folder, and the manifest last."""
     database = databases.own()
     migrations = sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
@@ -106,8 +111,7 @@ def _write(partial: Path, with_sources: bool) -> None:
         journal = _write_journal(partial)
         _add_files(files)
     parts = [manifest.part_of(partial / database.part), *journal, files.part]
-    if with_sources:
-        parts.append(_write_sources(partial))
+    parts += [write(partial) for name, write in _OPTIONAL.items() if name not in without]
     made = Manifest(datetime.now(UTC).isoformat(), VERSION, connection.vendor, migrations, keys.needed(), parts)
     (partial / manifest.NAME).write_bytes(made.dump())
 
@@ -124,6 +128,16 @@ def _write_sources(partial: Path) -> Part:
             for path in sources(folder):
                 archive.add_source(path, f"{number}/{path.relative_to(folder)}")
     return archive.part
+
+
+def _write_archive(partial: Path) -> Part:
+    with Archive(partial / ARCHIVE) as archive:
+        archive.add_folder(Path(settings.JOURNAL_ARCHIVE_DIR), "archive")
+    return archive.part
+
+
+#: Part → what writes it.
+_OPTIONAL = {SOURCES: _write_sources, ARCHIVE: _write_archive}
 
 
 def _write_journal(partial: Path) -> list[Part]:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from mantra.backup import databases, files, keys, making, manifest
 from mantra.backup.manifest import BackupError, Manifest
 from registry import leader
-from registry.journal import head, reader, shipping, verifying
+from registry.journal import archive, head, reader, shipping, verifying
 from registry.models import Agency, CallRecord, JournalSegment, User
 
 #: In MANTRA_VAR_DIR: ./run then loads no demo and creates no administrator.
@@ -74,6 +74,7 @@ def present(backup: Path) -> list[str]:
     counts = [(model._default_manager.count(), word) for model, word in _ROWS if model._meta.db_table in tables]
     counts += [
         (len(reader.segments()), "files of the journal"),
+        (len(archive.segments()) if (backup / making.ARCHIVE).exists() else 0, "archived segments"),
         (sum(1 for _path in _stored()), "uploads and agreement files"),
         (sum(1 for _path in _overwritten(backup)), "files of sources with the same names"),
     ]
@@ -123,7 +124,7 @@ def restore(backup: Path) -> Restored:
 
 def _restore(backup: Path) -> Restored:
     database = databases.own()
-    _clear()
+    _clear(backup)
     database.clear()
     _extract(backup)
     database.load(backup / database.part)
@@ -138,18 +139,23 @@ def _restore(backup: Path) -> Restored:
     return Restored(CallRecord.objects.count(), shipped, report.lines, report.broken)
 
 
-def _clear() -> None:
+def _clear(backup: Path) -> None:
     """Remove the files that a backup has all of."""
     for path in reader.segments():
         path.unlink()
-    for folder in map(Path, (settings.UPLOAD_DIR, settings.FILES_DIR)):
+    archived = [settings.JOURNAL_ARCHIVE_DIR] if (backup / making.ARCHIVE).exists() else []
+    for folder in map(Path, (settings.UPLOAD_DIR, settings.FILES_DIR, *archived)):
         for path in folder.iterdir() if folder.exists() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _extract(backup: Path) -> None:
-    folders = {"journal": settings.JOURNAL_DIR, "uploads": settings.UPLOAD_DIR, "files": settings.FILES_DIR}
-    for name in (making.JOURNAL, making.FILES):
-        files.extract(backup / name, lambda first: Path(folders[first]))
+    folders = {
+        "journal": settings.JOURNAL_DIR, "archive": settings.JOURNAL_ARCHIVE_DIR,
+        "uploads": settings.UPLOAD_DIR, "files": settings.FILES_DIR,
+    }  # fmt: skip
+    for name in (making.JOURNAL, making.FILES, making.ARCHIVE):
+        if (backup / name).exists():  # it is in the manifest, or was left out
+            files.extract(backup / name, lambda first: Path(folders[first]))
     if (backup / making.SOURCES).exists():
         files.extract(backup / making.SOURCES, lambda number: _source_folder(int(number)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from django.core.cache import cache
+from django.db import DatabaseError
 
 _DAY = 86_400.0
 #: A process that reads the clock, in seconds. Tests have one of their own.
@@ -30,14 +31,20 @@ def noted(name: str, value: int, every: float, keep: float) -> list[Sample]:
 
     A value is kept if the one before was kept ``every`` seconds ago, for ``keep`` seconds.
     """
-    now = clock()
-    key = f"health:{name}"[:200]
+    latest = Sample(clock(), value)
+    try:
+        return [*_kept(f"health:{name}"[:200], latest, every, keep), latest]
+    except DatabaseError:  # the cache is there, and manage.py doctor speaks of the disk while it is away
+        return [latest]
+
+
+def _kept(key: str, latest: Sample, every: float, keep: float) -> list[Sample]:
+    """Return what was measured before, and keep the latest measurement if it is due."""
     known = [Sample(*each) for each in cache.get(key, ())]
-    kept = [each for each in known if now - keep <= each.at <= now]
-    latest = Sample(now, value)
-    if not kept or now - kept[-1].at >= every:
+    kept = [each for each in known if latest.at - keep <= each.at <= latest.at]
+    if not kept or latest.at - kept[-1].at >= every:
         cache.set(key, [(each.at, each.value) for each in [*kept, latest]], keep)
-    return [*kept, latest]
+    return kept
 
 
 def grows(samples: list[Sample], seconds: float) -> bool | None:

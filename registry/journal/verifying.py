@@ -87,6 +87,12 @@ def verify(
 # ------------------------------------------------------------------------------------------- lines
 
 
+def chain_of(path: Path, rows: Mapping[str, JournalSegment]) -> Chain:
+    """Return the chain of one segment, checked against its row if it has one."""
+    name = reader.name_of(path)
+    return _read(path, name, _marks(name, rows, None))
+
+
 def _marks(name: str, rows: Mapping[str, JournalSegment] | None, head: Head | None) -> Marks:
     """Return the lines of a segment that others have noted."""
     marks: Marks = {}

@@ -56,6 +56,7 @@ from registry.snapshot import holder
 from tests.cast import call
 holder.refresh()
 stop, answered, failed = threading.Event(), [], []
+threading.excepthook = failed.append
 
 def load():
     while not stop.is_set():
@@ -63,7 +64,7 @@ def load():
         (answered if reply.status == 200 else failed).append(reply.headers["x-request-id"])
 
 def ship():
-    while not stop.is_set():
+    while not stop.is_set() and not failed:
         call_command("ship_journal", stdout=io.StringIO())
         time.sleep(0.01)
 
@@ -82,7 +83,7 @@ wait_for(len(answered) + 50)
 stop.set()
 for each in threads:
     each.join()
-assert not failed
+assert not failed, failed
 print(json.dumps([key.getvalue().strip(), place.getvalue().strip(), before]))
 """
 #: Restores a backup. Prints what it says, the secret of a source, the outcome of each call, and a new call's response.
@@ -144,6 +145,8 @@ def test_a_backup_that_was_made_while_calls_went_on_restores_all_of_it(
     make_source(old)
     (old / "files").mkdir()
     (old / "files" / "naskah").write_bytes(b"%PDF")
+    (old / "journal-archive" / "2026-01").mkdir(parents=True)
+    (old / "journal-archive" / "2026-01" / "lama.journal.gz").write_bytes(b"segmen lama")
     if "MANTRA_DATABASE_URL" not in databases[0]:
         shutil.copy(database.migrated(), old / "mantra.sqlite3")
     key, place, before = run(
@@ -161,6 +164,7 @@ def test_a_backup_that_was_made_while_calls_went_on_restores_all_of_it(
     assert {outcomes.get(id) for id in before} == {200}
     assert set(outcomes.values()) <= {200, 11903}
     assert (new / "files" / "naskah").read_bytes() == b"%PDF"
+    assert (new / "journal-archive" / "2026-01" / "lama.journal.gz").read_bytes() == b"segmen lama"
     assert data == [{"id": 7, "nama": "Orang 7"}]
 
 

@@ -77,5 +77,5 @@ def test_command_takes_no_secret_where_the_environment_gives_one(tmp_path: Path)
 
 def test_command_without_secrets_names_the_missing_one(tmp_path: Path) -> None:
     done = manage(tmp_path)
-    assert done.returncode != 0
-    assert "Set the MANTRA_SECRET_KEY environment variable" in done.stderr
+    assert done.returncode == 2
+    assert done.stderr == "The settings cannot be used: Set the MANTRA_SECRET_KEY environment variable\n"

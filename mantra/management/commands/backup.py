@@ -13,6 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 from mantra.backup import keys, making
 from mantra.backup.manifest import BackupError
 
+#: The parts of a backup that an option leaves out.
+_OPTIONAL = {making.SOURCES: "without_sources", making.ARCHIVE: "without_archive"}
+
 
 class Command(BaseCommand):
     help = (
@@ -25,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--keys", metavar="FILE", help="also write the keys into a new file, which lies elsewhere")
         parser.add_argument("--keep", type=int, metavar="N", help="then remove the oldest backups there, but for N")
         parser.add_argument("--without-sources", action="store_true", help="leave out the files of file sources")
+        parser.add_argument("--without-archive", action="store_true", help="leave out the archive of old segments")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,7 +39,7 @@ class Command(BaseCommand):
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             store = _place_of_keys(options["keys"], folder)
-            made = making.make(folder, with_sources=not options["without_sources"])
+            made = making.make(folder, [name for name, option in _OPTIONAL.items() if options[option]])
             self.stdout.write(str(made))
             if store:
                 keys.store(store)

@@ -1,0 +1,1 @@
+"""The checks of ``manage.py doctor`` that the health board does not have: a module each, with ``check``."""
