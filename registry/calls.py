@@ -76,7 +76,7 @@ class Trial:
 
 
 class Trace(Protocol):
-    """The trace of a call (registry/tracing.py)."""
+    """The trace of a call (registry/tracing)."""
 
     #: 32 hex digits.
     trace_id: str

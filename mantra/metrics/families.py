@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mantra.metrics import calls
 from registry.metrics.counters import Key
 from registry.metrics.gauges import Published
 from registry.metrics.merging import Totals
@@ -66,7 +65,7 @@ GAUGES = {
 
 
 class Exported(Collector):
-    """What all processes count and measure, as metrics of Prometheus."""
+    """What all processes count and measure but for operations, as metrics of Prometheus."""
 
     def __init__(self, totals: Totals, now: float) -> None:
         self._totals = totals
@@ -74,41 +73,15 @@ class Exported(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
-        yield from _operations(self._totals)
         yield _outcomes(self._totals)
         yield _processor_time(self._totals)
         yield from _gauges(self._totals.alive, self._now)
 
 
-def _operations(totals: Totals) -> Iterator[Metric]:
-    count = CounterMetricFamily("mantra_calls", "Calls that ended, by outcome", labels=(*OPERATION, "outcome"))
-    duration = HistogramMetricFamily(
-        "mantra_call_duration_seconds", "Duration of calls, to their last byte", labels=OPERATION
-    )
-    sent = CounterMetricFamily("mantra_response_bytes", "Bytes of responses' bodies", labels=OPERATION)
-    rows = CounterMetricFamily("mantra_rows", "Rows that were sent or changed", labels=OPERATION)
-    for labels, cells in _of_kind(totals, "operation", len(OPERATION)):
-        for at, outcome in enumerate(calls.OUTCOMES):
-            count.add_metric((*labels, outcome), cells[at])
-        duration.add_metric(labels, _buckets(cells), cells[calls.MICROSECONDS] / 1_000_000)
-        sent.add_metric(labels, cells[calls.BYTES])
-        rows.add_metric(labels, cells[calls.ROWS])
-    yield from (count, duration, sent, rows)
-
-
-def _buckets(cells: list[int]) -> list[tuple[str, float]]:
-    """Return the cumulative classes of durations."""
-    passed, buckets = 0, []
-    for at, bound in enumerate((*(f"{each / 1_000_000:g}" for each in calls.BOUNDS), "+Inf")):
-        passed += cells[calls.CLASSES + at]
-        buckets.append((bound, float(passed)))
-    return buckets
-
-
 def _outcomes(totals: Totals) -> Metric:
     labels = ("protocol", "code")
     family = CounterMetricFamily("mantra_outcomes", "Calls that ended, by code: 200, or a fault's", labels=labels)
-    for values, cells in _of_kind(totals, "outcome", len(labels)):
+    for values, cells in of_kind(totals, "outcome", len(labels)):
         family.add_metric(values, cells[0])
     return family
 
@@ -116,12 +89,12 @@ def _outcomes(totals: Totals) -> Metric:
 def _processor_time(totals: Totals) -> Metric:
     help = "Processor time of all processes of a role, also of those that have ended"
     family = CounterMetricFamily("mantra_process_cpu_seconds", help, labels=("role",))
-    for values, cells in _of_kind(totals, "processor", 1):
+    for values, cells in of_kind(totals, "processor", 1):
         family.add_metric(values, cells[0] / 1000)
     return family
 
 
-def _of_kind(totals: Totals, kind: str, labels: int) -> Iterator[tuple[Key, list[int]]]:
+def of_kind(totals: Totals, kind: str, labels: int) -> Iterator[tuple[Key, list[int]]]:
     """Yield the rows of a kind with their labels; those of its common row are empty."""
     for key, cells in totals.counts.items():
         if key[0] == kind:

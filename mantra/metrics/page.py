@@ -7,12 +7,9 @@ import logging
 import time
 
 from django.conf import settings
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from mantra.gateway.http import Environ, Response
-from mantra.metrics import web
-from mantra.metrics.families import Exported
+from mantra.metrics import exposition, web
 from registry.metrics import merging
 
 log = logging.getLogger("mantra.metrics")
@@ -36,7 +33,7 @@ def handle(environ: Environ) -> Response:
     except OSError as error:
         log.error("the metrics could not be read: errno %s", error.errno)
         return _text(503, "The folder of the metrics cannot be read or written: see the log.")
-    return _exposition(totals, environ)
+    return _exposition(totals, environ["REQUEST_METHOD"])
 
 
 def _is_permitted(authorization: str) -> bool:
@@ -45,13 +42,10 @@ def _is_permitted(authorization: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(given, settings.METRICS_TOKEN.encode())
 
 
-def _exposition(totals: merging.Totals, environ: Environ) -> Response:
-    registry = CollectorRegistry()
-    registry.register(Exported(totals, time.time()))
-    encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-    body = encode(registry)
-    headers = {"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
-    return Response(200, b"" if environ["REQUEST_METHOD"] == "HEAD" else body, headers)
+def _exposition(totals: merging.Totals, method: str) -> Response:
+    body = exposition.write(totals, time.time())
+    headers = {"Content-Type": exposition.CONTENT_TYPE, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+    return Response(200, b"" if method == "HEAD" else body, headers)
 
 
 def _text(status: int, text: str) -> Response:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from mantra.metrics.families import Exported
+from mantra.metrics import exposition
 from registry.metrics.merging import Totals
 from tests.servers.surroundings import ROOT
 
@@ -38,7 +39,8 @@ def named() -> set[str]:
 
 def exported() -> set[str]:
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
-    return {metric.name + end for metric in Exported(Totals(), 0).collect() for end in endings[metric.type]}
+    families = text_string_to_metric_families(exposition.write(Totals(), 0).decode())
+    return {family.name + end for family in families for end in endings[family.type]}
 
 
 def promtool(*words: str) -> str:

@@ -9,16 +9,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from mantra.metrics import calls, web
-from mantra.metrics.families import GAUGES, Exported
+from mantra.metrics import calls, exposition, web
+from mantra.metrics.families import GAUGES, OPERATION
 from registry import worker_metrics
 from registry.journal import segments
 from registry.metrics import counters, folder, merging
@@ -50,6 +51,16 @@ def samples() -> Samples:
     assert reply.status == 200, reply.text
     families = text_string_to_metric_families(reply.text)
     return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
+
+
+def families_of(text: bytes) -> Iterable[Metric]:
+    return text_string_to_metric_families(text.decode())
+
+
+def plain(sample: Sample) -> tuple[str, list[tuple[str, str]], float]:
+    """A sample with its bound as a number."""
+    labels = {name: repr(float(value)) if name == "le" else value for name, value in sample.labels.items()}
+    return sample.name, sorted(labels.items()), sample.value
 
 
 def value(found: Samples, name: str, **labels: str) -> float:
@@ -127,11 +138,25 @@ def test_there_is_one_address(counted: Path, path: str) -> None:
     assert call(path, AUTHORIZATION=f"Bearer {TOKEN}").status == 404
 
 
-def test_it_speaks_openmetrics(counted: Path, cast: Cast) -> None:
-    cast.get("satu.json", "id=7")
-    reply = scrape(ACCEPT="application/openmetrics-text; version=1.0.0")
-    assert reply.headers["content-type"].startswith("application/openmetrics-text")
-    assert {family.name for family in openmetrics(reply.text)} > {"mantra_calls", "mantra_call_duration_seconds"}
+def test_operations_are_written_as_the_library_writes_them() -> None:
+    cells = list(range(3, 3 + counters.CELLS))
+    totals = merging.Totals({("operation", "7", "bkn", 'sim"peg\\', "a\nb"): cells, ("operation",): cells[::-1]})
+    labels = [("7", "bkn", 'sim"peg\\', "a\nb"), ("",) * 4]
+    calls_ = CounterMetricFamily("mantra_calls", "-", labels=(*OPERATION, "outcome"))
+    duration = HistogramMetricFamily("mantra_call_duration_seconds", "-", labels=OPERATION)
+    sent = CounterMetricFamily("mantra_response_bytes", "-", labels=OPERATION)
+    rows = CounterMetricFamily("mantra_rows", "-", labels=OPERATION)
+    for values, of_row in zip(labels, (cells, cells[::-1]), strict=True):
+        for at, outcome in enumerate(calls.OUTCOMES):
+            calls_.add_metric((*values, outcome), of_row[at])
+        counts = [sum(of_row[8 : 8 + n]) for n in range(1, 15)]
+        bounds = [str(each / 1_000_000) for each in calls.BOUNDS] + ["+Inf"]
+        duration.add_metric(values, list(zip(bounds, counts, strict=True)), of_row[5] / 1_000_000)
+        sent.add_metric(values, of_row[6])
+        rows.add_metric(values, of_row[7])
+    found = {family.name: family.samples for family in families_of(exposition.write(totals, 0))}
+    for family in (calls_, duration, sent, rows):
+        assert sorted(map(plain, found[family.name])) == sorted(map(plain, family.samples))
 
 
 def test_nothing_that_a_caller_wrote_is_a_label(counted: Path, cast: Cast) -> None:
@@ -153,9 +178,8 @@ def test_a_folder_that_cannot_be_written_stops_no_call(
 
 def test_the_document_explains_each_metric_and_no_other() -> None:
     documented = set(re.findall(r"`(mantra_[a-z_]+)`", (ROOT / "docs" / "monitoring.md").read_text()))
-    exported = {metric.name for metric in Exported(merging.Totals(), 0).collect() if metric.type == "gauge"}
-    exported |= {f"{m.name}_total" for m in Exported(merging.Totals(), 0).collect() if m.type == "counter"}
-    assert documented == exported | {"mantra_call_duration_seconds"}
+    families = list(families_of(exposition.write(merging.Totals(), 0)))
+    assert documented == {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
 
 
 # ------------------------------------------------------------------------------------- counts

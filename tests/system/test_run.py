@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,12 @@ from pathlib import Path
 import pytest
 import urllib3
 from django.conf import settings
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench import contracts
 from tests import test_words
 from tests.bounds import assert_short
+from tests.metrics.test_files import named
 from tests.servers.bus import Served, children
 from tests.servers.process import ending_with_us, free_port, permit, wait_until
 from tests.servers.surroundings import clean
@@ -29,6 +32,9 @@ from tests.servers.surroundings import clean
 ROOT = Path(settings.BASE_DIR)
 GOLDEN = ROOT / "tests" / "golden" / "legacy.jsonl"
 NIP = "198000000000000011"
+
+
+TOKEN = "a-token-for-tests-only"
 
 
 class Run(Served):
@@ -78,7 +84,7 @@ class Run(Served):
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    started = Run(tmp_path_factory.mktemp("run") / "var")
+    started = Run(tmp_path_factory.mktemp("run") / "var", MANTRA_METRICS_TOKEN=TOKEN)
     yield started
     started.stop()
 
@@ -303,3 +309,47 @@ def test_revoking_takes_hold_within_a_second(bus: Run) -> None:
         database.execute("UPDATE registry_accesskey SET revoked_at = '2026-01-01' WHERE public = ?", (key[:12],))
         database.execute("UPDATE registry_snapshotversion SET version = version + 1")
     wait_until(lambda: bus.get(path, key).status == 401, 1.0, "the refusal")
+
+
+def metrics(bus: Run) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    reply = bus.request("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert reply.status == 200
+    families = text_string_to_metric_families(reply.data.decode())
+    return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
+
+
+def test_metrics_have_each_call_whatever_became_of_its_process(bus: Run) -> None:
+    """After the tests above, one of which kills the worker process three times."""
+    found = metrics(bus)
+    counted = {
+        dict(labels)["operation"]: value
+        for (name, labels), value in found.items()
+        if name == "mantra_calls_total" and dict(labels)["outcome"] == "answered" and dict(labels)["operation"]
+    }
+    begun = {line["id"]: line for line in bus.journal() if line["t"] == "begin"}
+    answered: Counter[str] = Counter()
+    for id, end in bus.ends().items():
+        begin = begun[id]
+        if begin["protocol"] != "tryout" and end["code"] == 200 and end["status"] < 500 and not end.get("broken"):
+            answered[begin["op"][2]] += 1
+    assert answered.pop("pegawai_by_nip") - counted.pop("pegawai_by_nip") in range(3 * 8 + 1)  # a kill may come between
+    assert {name: value for name, value in answered.items() if name} == counted
+
+
+def test_metrics_have_all_that_the_rules_and_the_dashboard_name(bus: Run) -> None:
+    # The demo's proxy operation makes its backend known to the worker, which writes every 15 seconds.
+    assert bus.get(f"/json/bkn/simpeg/proxy_nip/nip={NIP}", "dddddddddd").status == 200
+    missing: set[str] = set()
+
+    def all_there() -> bool:
+        missing.clear()
+        missing.update(named() - {name for name, _labels in metrics(bus)})
+        return not missing
+
+    with suppress(TimeoutError):
+        wait_until(all_there, 40, "the metrics")
+    assert not missing
+    roles = {
+        dict(labels)["role"]: value for (name, labels), value in metrics(bus).items() if name == "mantra_processes"
+    }
+    assert roles == {"web": 1, "worker": 1, "prober": 1}
