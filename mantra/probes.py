@@ -21,14 +21,19 @@ def alive(environ: Environ) -> Response:
 
 def ready(environ: Environ) -> Response:
     """Return 200 if calls can be admitted and recorded, else 503 with the missing parts."""
-    missing = []
-    if holder.current() is None:
-        missing.append("registry")
-    if settings.JOURNAL and not _is_writable(settings.JOURNAL_DIR):
-        missing.append("journal")
-    if missing:
-        return _text_response("not ready: " + ", ".join(missing), 503)
+    if lacking := missing():
+        return _text_response("not ready: " + ", ".join(lacking), 503)
     return _text_response("ready", 200)
+
+
+def missing() -> list[str]:
+    """Return what is missing to admit and record calls: registry, journal."""
+    lacking = []
+    if holder.current() is None:
+        lacking.append("registry")
+    if settings.JOURNAL and not _is_writable(settings.JOURNAL_DIR):
+        lacking.append("journal")
+    return lacking
 
 
 def _is_writable(folder: Path) -> bool:

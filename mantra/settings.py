@@ -40,6 +40,9 @@ TRUSTED_PROXIES = env.int("MANTRA_TRUSTED_PROXIES", default=0)
 #: The folder with fullchain.pem, the bus's own certificate, whose end is watched; "": nginx or another proxy has it.
 TLS_DIR = env("MANTRA_TLS_DIR", default="")
 
+#: True: /status/ shows everybody whether the bus and the public services work.
+STATUS_PAGE = env.bool("MANTRA_STATUS_PAGE", default=False)
+
 # --------------------------------------------------------------------------------------- secrets
 
 SECRET_KEY = env("MANTRA_SECRET_KEY")

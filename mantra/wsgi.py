@@ -26,6 +26,7 @@ from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
 from mantra.health import alarms
 from mantra.metrics import page, web
+from mantra.status import page as status_page
 from proxyservices.health import sync
 from registry import logs, tracing
 from registry.snapshot import holder
@@ -48,6 +49,7 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "healthz": probes.alive,
     "readyz": probes.ready,
     "metrics": page.handle,
+    **({"status": status_page.handle} if settings.STATUS_PAGE else {}),
 }
 
 # Gunicorn imports this module after the fork, so that each worker process starts its own threads.

@@ -55,7 +55,7 @@ def _subject(area: str) -> Callable[[int], Subject]:
 
 
 class Absence:
-    """Whether the worker has been away for heartbeat.SILENT seconds, as this process sees it."""
+    """Whether the worker has been silent for heartbeat.SILENT seconds, as this process sees it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

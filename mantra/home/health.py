@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from mantra.health import board
@@ -18,7 +19,7 @@ def ill(user: User) -> Card:
         Line(
             each["finding"].name,
             each["finding"].url or reverse("health_board"),
-            each["finding"].advice or each["finding"].sentence,
+            capfirst(each["finding"].advice or each["finding"].sentence),
             each["label"],
             each["colour"],
         )

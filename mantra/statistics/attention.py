@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import capfirst
 from django.utils.translation import ngettext
 
 from mantra.health import board
-from mantra.health.checks import attention, backends, sources
+from mantra.health.checks import not_healthy
 from mantra.statistics import words
 from mantra.statistics.scopes import Scope
 from mantra.statistics.table import Table
@@ -52,12 +53,10 @@ def _ill(scope: Scope, user: User) -> Iterator[Matter]:
     """Yield the sources and backends that are not healthy, of the bus or of a scope's agency."""
     if scope.kind not in ("bus", "agency", "source", "backend") or not board.may_open(user):
         return
-    for finding in attention(user):
-        if finding.area not in (sources.AREA, backends.AREA):
-            continue
-        is_one = scope.kind in ("source", "backend")
+    is_one = scope.kind in ("source", "backend")
+    for finding in not_healthy(user):
         if finding.url == scope.home if is_one else _is_of(scope.agency, finding.name):
-            text = f"{finding.sentence}. {finding.advice}" if finding.advice else finding.sentence
+            text = capfirst(f"{finding.sentence}. {finding.advice}" if finding.advice else finding.sentence)
             yield Matter(finding.name, text, board.STATES[finding.state][1], finding.url)
 
 

@@ -1,10 +1,11 @@
-"""The help link for templates."""
+"""Links to pages beside the one that is shown, for templates."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import template
+from django.conf import settings
 
 from mantra.help.topics import help_url
 
@@ -16,3 +17,9 @@ def _help_url(context: dict[str, Any]) -> str:
     """Return the address of the section that explains the present page; "" without a request."""
     request = context.get("request")
     return help_url(request) if request is not None else ""
+
+
+@register.simple_tag
+def status_url() -> str:
+    """Return the address of the public status page, "" if it is switched off."""
+    return "/status/" if settings.STATUS_PAGE else ""

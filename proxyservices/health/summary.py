@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Case, F, QuerySet, When
@@ -56,11 +56,15 @@ def live(server_ids: Iterable[int]) -> dict[int, Summary]:
 
 @dataclass(frozen=True, slots=True)
 class BackendSummary:
-    """The state of a backend by those of its servers in use, with the worst server and its summary."""
+    """The state of a backend by those of its servers in use, with the worst server and its summary.
+
+    ``serves``: True if one of these servers is healthy, so that calls are answered.
+    """
 
     state: str
     server: BackendServer
     summary: Summary
+    serves: bool = False
 
 
 def backends(rows: QuerySet[Backend]) -> dict[int, BackendSummary]:
@@ -68,12 +72,15 @@ def backends(rows: QuerySet[Backend]) -> dict[int, BackendSummary]:
     known = BackendServer.objects.filter(active=True, backend__in=rows.order_by().values("pk"), states__isnull=False)
     servers = {row.pk: row for row in known.only("backend_id", "url").distinct()}
     found: dict[int, BackendSummary] = {}
+    serving: set[int] = set()
     for id, state in live(servers).items():
         row = servers[id]
         other = found.get(row.backend_id)
+        if state.state == "healthy":
+            serving.add(row.backend_id)
         if other is None or WORST_FIRST.index(state.state) < WORST_FIRST.index(other.state):
             found[row.backend_id] = BackendSummary(state.state, row, state)
-    return found
+    return {id: replace(each, serves=id in serving) for id, each in found.items()}
 
 
 def working() -> dict[int, bool]:

@@ -52,7 +52,7 @@ def test_the_worst_is_first_with_since_when_and_what_to_do(marked: MarkedAgency,
     )
     found = states(sign_in("Administrator"))
     assert found[:4] == [
-        (f"{MARKER}-sumber", "ill"), ("putus", "ill"), ("keluar", "warn"), ("sehat", "well"),
+        (f"{MARKER}-sumber", "ill"), ("putus", "ill"), ("keluar", "ill"), ("sehat", "well"),
     ]  # fmt: skip
     client = sign_in("Supervisor")
     text = client.get(BOARD, headers={"HX-Request": "true"}).content.decode()
@@ -119,4 +119,4 @@ def test_many_backends_are_read_in_few_queries(
         response = client.get(BOARD)
     assert len(response.context["lines"]) == health_board.MOST
     worst = [line["finding"] for line in response.context["lines"][:3]]
-    assert [(each.area, each.state) for each in worst] == [("backends", "warn")] * 3
+    assert [(each.area, each.state) for each in worst] == [("backends", "ill")] * 3

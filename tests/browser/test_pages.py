@@ -12,6 +12,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
+from mantra.status import page as status_page
+from mantra.status.cache import StatusCache
 from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
 from registry.people import invitations
 from registry.statistics import rollups
@@ -88,6 +90,12 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("compare_answers", args=(operation.pk,))
 
 
+def _status_page() -> bytes:
+    """Return the status page, which is served beside Django."""
+    Operation.objects.filter(code="satu").update(listing="public", state="deprecated", sunset=timezone.localdate())
+    return status_page.render(status_page.PAGE, "id", StatusCache().read(), ("disturbed", timezone.now()))
+
+
 def _help(page: Page) -> Iterator[str]:
     """Yield what is wrong with the way from a page to its help."""
     links = page.locator("a[href^='/help/']:visible")
@@ -136,7 +144,10 @@ def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServ
     troubles.expected.append("/request")  # administrators have no agency, and are told so with 403
     wrong: list[str] = []
     _invitation, token = invitations.issue(person("baru", "Provider", marked.agency), user)
-    for address in (reverse("account_login"), reverse("account_reset_password"), reverse("invitation", args=(token,))):
+    page.route("**/status/", lambda route: route.fulfill(body=_status_page(), content_type="text/html"))
+    for address in (
+        reverse("account_login"), reverse("account_reset_password"), reverse("invitation", args=(token,)), "/status/",
+    ):  # fmt: skip
         _visit(page, address, wrong)
     signed_in(page.context, user, live_server.url)
     for address in dict.fromkeys([*_of_models(marked), *_special(marked, cast)]):

@@ -142,6 +142,7 @@ def test_the_lag_has_an_age_and_a_direction(cast: Cast, monkeypatch: pytest.Monk
     shipping.ship()
     assert lag().oldest is None
     assert journal.check()[0].state == "well"
+    assert "statistics count calls up to" in journal.check()[0].sentence
 
 
 # -------------------------------------------------------------------------------------------- the disks

@@ -59,12 +59,13 @@ def findings_for(viewer: AnyUser) -> list[Finding]:
 def attention(viewer: AnyUser) -> list[Finding]:
     """Return what a viewer should look at, the worst first: without access that ends, and without who is affected."""
     own = _of_server() if tenancy.sees_all_agencies(viewer) else []
-    rows = [
-        *sources.check(viewer, brief=True),
-        *backends.check(viewer, brief=True),
-        *certificates.check_backends(viewer),
-    ]
-    return worst_first(each for each in [*own, *rows] if each.needs_attention)
+    found = [*own, *certificates.check_backends(viewer)]
+    return worst_first([*(each for each in found if each.needs_attention), *not_healthy(viewer)])
+
+
+def not_healthy(viewer: AnyUser) -> list[Finding]:
+    """Return the sources and backends that a viewer should look at, the worst first, without who is affected."""
+    return worst_first([*sources.check(viewer, brief=True), *backends.check(viewer, brief=True)])
 
 
 def all_findings() -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -16,13 +18,13 @@ from registry.tenancy import AnyUser
 AREA = "backends"
 #: The most findings.
 MOST = 200
-#: The state of a backend's worst server → that of the finding, and its words.
-STATES: dict[str, tuple[State, object]] = {
-    "open": ("ill", _("circuit open: calls are paused")),
-    "half-open": ("warn", _("circuit half-open: the next call is a trial")),
-    "ejected": ("warn", _("ejected: other addresses are tried first")),
-    "unknown": ("unknown", _("not called recently")),
-    "healthy": ("well", _("healthy")),
+#: The state of a backend's worst server → its words.
+WORDS: dict[str, Any] = {
+    "open": _("circuit open: calls are paused"),
+    "half-open": _("circuit half-open: the next call is a trial"),
+    "ejected": _("ejected: other addresses are tried first"),
+    "unknown": _("not called recently"),
+    "healthy": _("healthy"),
 }
 
 
@@ -42,7 +44,12 @@ def check(viewer: AnyUser | None, brief: bool = False) -> list[Finding]:
 
 
 def _state(found: BackendSummary | None) -> State:
-    return STATES[found.state if found else "unknown"][0]
+    """Return the state of a backend. While another server is healthy, calls are answered."""
+    if found is None or found.state == "unknown":
+        return "unknown"
+    if found.state == "healthy":
+        return "well"
+    return "warn" if found.serves or found.state == "half-open" else "ill"
 
 
 def _order(found: BackendSummary) -> tuple[int, float]:
@@ -52,12 +59,12 @@ def _order(found: BackendSummary) -> tuple[int, float]:
 
 def _finding(row: Backend, found: BackendSummary | None, hurt: tuple[Affected, ...]) -> Finding:
     page = reverse("admin:proxyservices_backend_change", args=(row.pk,))
-    state, words = STATES[found.state if found else "unknown"]
+    state, words = _state(found), WORDS[found.state if found else "unknown"]
     if found is None or state in ("well", "unknown"):
         since = found.summary.since if found else None
         return Finding(AREA, str(row), state, str(words), since=since, url=page)
     worst = found.summary
-    failure = advice.failure_name(worst.phase, worst.reason)
-    sentence = ". ".join(filter(None, (str(words), f"{found.server.url} · {failure}" if failure else "")))
+    if found.state == "ejected" and not found.serves:
+        words = _("it does not respond as it should, and no other address is healthy")
     meaning = advice.advise(worst.phase, worst.reason) if worst.phase else ""
-    return Finding(AREA, str(row), state, sentence, str(meaning), worst.since, hurt, page)
+    return Finding(AREA, str(row), state, f"{words}: {found.server.url}", meaning, worst.since, hurt, page)

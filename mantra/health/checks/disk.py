@@ -43,6 +43,7 @@ def _places() -> dict[str, Path]:
         _("journal"): settings.JOURNAL_DIR,
         _("uploads"): settings.UPLOAD_DIR,
         _("agreement files"): settings.FILES_DIR,
+        _("exports"): settings.EXPORT_DIR,
     }
     database = Path(settings.DATABASES["default"]["NAME"])  # a path with SQLite only
     if database.is_absolute():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.template.defaultfilters import date as formatted
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.timesince import timesince
@@ -11,6 +12,7 @@ from django.utils.translation import ngettext
 from mantra.health import trend
 from mantra.health.findings import Finding, State
 from registry.journal.lag import Lag, lag
+from registry.statistics.reading import rolled_up_to
 
 AREA = "journal"
 #: The bytes of the journal that the worker ships within seconds.
@@ -41,4 +43,8 @@ def _sentence(behind: Lag, late: float, grows: bool | None) -> str:
         parts.append(_("the oldest call is of %(age)s ago") % {"age": timesince(behind.oldest, timezone.now())})
     if grows is not None and behind.bytes:
         parts.append(_("growing") if grows else _("not growing"))
+    counted = rolled_up_to()
+    if counted is not None:
+        moment = formatted(timezone.localtime(counted), "DATETIME_FORMAT")
+        parts.append(_("statistics count calls up to %(moment)s") % {"moment": moment})
     return ", ".join(parts)

@@ -81,7 +81,8 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         for message in checks.run_checks():
-            log.log(message.level, "%s", message)
+            if not message.is_silenced():
+                log.log(message.level, "%s", message)
         threads = [
             threading.Thread(target=work.run, args=(stop,), name=name, daemon=True)
             for name, work in (("messages", Messenger()), ("exports", Worker()))
