@@ -20,15 +20,17 @@ AT = datetime(2026, 11, 28, 17, 6, 5, tzinfo=UTC)
 #: How a template or a module would choose a form of its own. A machine-readable time (|date:"c") is no text.
 OWN_FORM = {
     ".html": re.compile(r"""\|date(:(?!['"]c['"])|\s*[|}])|\{% now"""),
-    ".py": re.compile(r"date_format\(|strftime\(|:%[YmHj]|%d-%m|utils.dateformat|defaultfilters import date"),
+    ".py": re.compile(r"date_format\(|strftime\(|%H[:.]|%d-%m|%Y-%m-%d|utils.dateformat|defaultfilters import date"),
 }
 #: Modules that make texts for programs and for operators' consoles, and the one mechanism.
 OTHERS = {
     "registry/moments.py",
-    "registry/journal/partitions.py",
     "registry/journal/verifying.py",
     "mantra/management/commands/issue_key.py",
     "dataservices/sql/functions.py",
+    "mantra/access_requests/forms.py",  # what a browser's field for dates sends
+    "mantra/exports/report/words.py",  # a document on paper, with months in words
+    "mantra/statistics/words.py",  # the axis of a chart: days without their year
 }
 
 
