@@ -22,3 +22,8 @@ def day(on: date | None) -> str:
 def month(of: date) -> str:
     """Return the month of a day with its year, as the reader's language writes it."""
     return formats.date_format(of, "F Y")
+
+
+def clock(at: datetime) -> str:
+    """Return the time of day of a moment as the reader's language writes it."""
+    return formats.date_format(timezone.localtime(at), "TIME_FORMAT")

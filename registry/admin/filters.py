@@ -8,10 +8,10 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from registry import tenancy
+from registry import moments, tenancy
 from registry.admin.numbers import number_of
 from registry.admin.theme import RangeDateTimeFilter, RelatedDropdownFilter
 
@@ -63,9 +63,8 @@ class MomentFilter(RangeDateTimeFilter):
         moment = _read(value, hour)
         if moment is not None and not self.used_parameters.get(f"{self.field_path}_{end}_0"):
             self.given[lookup] = moment
-            local = timezone.localtime(moment)
-            self.used_parameters[f"{self.field_path}_{end}_0"] = formats.date_format(local, "DATE_FORMAT")
-            self.used_parameters[f"{self.field_path}_{end}_1"] = formats.date_format(local, "TIME_FORMAT")
+            self.used_parameters[f"{self.field_path}_{end}_0"] = moments.day(moment)
+            self.used_parameters[f"{self.field_path}_{end}_1"] = moments.clock(moment)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         for end, hour, lookup in _ENDS:

@@ -97,6 +97,8 @@ def pages() -> dict[str, str]:
         "history, aborted": _list(calls, "?outcome_is=broken"),
         "history by duration": _list(calls, "?o=-5"),
         "history by duration, of an agency": _list(calls, f"?o=-5&of_agency={agency}"),
+        "history of a source": _list(calls, f"?of_origin=source:{agency}/{operation.source.code}"),
+        "history of specific personal data": _list(calls, "?classification_is=specific"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
         "exports": reverse("exports"),

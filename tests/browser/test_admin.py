@@ -71,6 +71,30 @@ def test_from_a_source_to_rows(page: Page) -> None:
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_history_is_filtered_by_a_name_from_the_keyboard(page: Page, live_server: LiveServer) -> None:
+    agency = Agency.objects.create(code="kons", name="Dinas Sosial")
+    Application.objects.create(agency=agency, code="app", title="Bantuan Pangan")
+    signed_in(page.context, person("pemohon", "Requester", agency), live_server.url)
+    page.goto("/admin/registry/callrecord/")
+    page.locator("a").filter(has_text="Saringan").last.click()
+    field = page.get_by_role("combobox", name="aplikasi")
+    field.press_sequentially("pangan")
+    suggestion = page.get_by_role("option", name="Bantuan Pangan")
+    expect(suggestion).to_be_visible()
+    field.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", str(suggestion.get_attribute("id")))
+    field.press("Enter")
+    expect(field).to_have_value("kons/app")
+    expect(suggestion).to_be_hidden()
+    field.press("Enter")
+    expect(page.get_by_text("Disaring menurut")).to_contain_text("aplikasi kons/app")
+    page.get_by_text("Simpan saringan ini").click()
+    page.get_by_label("Nama", exact=True).fill("Pangan")
+    page.get_by_role("button", name="Simpan saringan").click()
+    expect(page.get_by_role("link", name="Pangan", exact=True)).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_key_is_issued_once(page: Page) -> None:
     agency = Agency.objects.create(code="kons", name="Konsumen")
     Application.objects.create(agency=agency, code="app", title="Aplikasi")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cryptography import x509
 from django.conf import settings
-from django.template.defaultfilters import date as formatted
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,6 +17,7 @@ from django.utils.translation import ngettext
 from mantra.health.findings import Finding, State
 from mantra.health.rows import rows_for
 from proxyservices.models import Backend, BackendServer, ServerSettings
+from registry import moments
 from registry.secrets import readable
 from registry.tenancy import AnyUser
 
@@ -76,7 +76,7 @@ def _of_settings(name: str, row: ServerSettings, backend: int) -> Iterator[Findi
 
 def _finding(name: str, end: datetime, advice: str, url: str = "") -> Finding:
     days = (end - timezone.now()).days
-    day = {"day": formatted(timezone.localtime(end), "DATE_FORMAT"), "days": days}
+    day = {"day": moments.day(end), "days": days}
     if days < 0:
         return Finding(AREA, name, "ill", _("It has ended on %(day)s.") % day, advice, end, url=url)
     words = ngettext("It ends on %(day)s, in %(days)d day.", "It ends on %(day)s, in %(days)d days.", days) % day

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django.db.models import QuerySet
-from django.template.defaultfilters import date as formatted
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mantra.health.findings import Finding
 from mantra.health.rows import rows_for
+from registry import moments
 from registry.models import AccessKey, Grant
 from registry.tenancy import AnyUser
 
@@ -42,7 +42,7 @@ def grants_that_end(viewer: AnyUser | None, first: date, last: date) -> QuerySet
 
 
 def _key(row: AccessKey) -> Finding:
-    day = formatted(timezone.localdate(row.expires_at), "DATE_FORMAT")
+    day = moments.day(row.expires_at)
     return Finding(
         AREA, f"{row.application} {row.public}", "warn", _("The access key ends on %(day)s.") % {"day": day},
         _("Issue a new key and give it to the application before then."),
@@ -51,7 +51,7 @@ def _key(row: AccessKey) -> Finding:
 
 
 def _grant(row: Grant) -> Finding:
-    day = formatted(row.valid_until, "DATE_FORMAT")
+    day = moments.day(row.valid_until)
     return Finding(
         AREA, str(row), "warn", _("The grant ends on %(day)s.") % {"day": day},
         _("Request access for longer if the application still needs it."),

@@ -14,6 +14,7 @@ from registry import faults, outcome_words
 from registry.admin.history import names
 from registry.admin.theme import DropdownFilter, TextFilter
 from registry.models import Field
+from registry.models.history import FAILED_OR_BUS
 
 
 class SuggestingFilter(TextFilter):
@@ -112,12 +113,19 @@ class ApplicationFilter(SuggestingFilter):
         found = names.applications(user, self.text)
         pairs = {(row.agency.code, row.code) for row in found}
         if not pairs:
-            agency = {"consumer_agency__in": names.agency_codes(codes[0])} if len(codes) == 2 else {}
-            return Q(application__in=names.spellings(codes[-1]), **agency)
+            return _deleted_application(codes)
         return Q(
             application__in=sorted({code for _agency, code in pairs}),
             consumer_agency__in=sorted({agency for agency, _code in pairs}),
         )
+
+
+def _deleted_application(codes: list[str]) -> Q:
+    """Return the condition for applications that the registry does not have."""
+    agency = {"consumer_agency__in": names.agency_codes(codes[0])} if len(codes) == 2 else {}
+    lookups = {"application__in": names.spellings(codes[-1]), **agency}
+    known = names.called(**lookups)
+    return Q(**lookups) if known is None or known.exists() else Q(pk__in=())
 
 
 class OriginFilter(SuggestingFilter):
@@ -161,7 +169,8 @@ SUMMARY: dict[str, tuple[Any, Q]] = {
     "refused": (_("Refused: the caller must act"), Q(outcome__in=outcome_words.codes_of("caller"))),
     "failed": (
         _("Failed: the providing agency must act"),
-        Q(outcome__in=outcome_words.codes_of("provider")) | Q(outcome=200, status__gte=500),
+        # The first part is what an index has in the order of time.
+        FAILED_OR_BUS & Q(outcome__in=(200, *outcome_words.codes_of("provider"))),
     ),
     "bus": (_("Failed in MANTRA: the operator must act"), Q(outcome__in=outcome_words.codes_of("bus"))),
     "broken": (_("Aborted"), Q(broken=True)),

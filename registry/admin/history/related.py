@@ -82,23 +82,26 @@ class Related:
             *self._row_link(_("Access key"), self.key),
             *self._row_link(_("Data source") if record.origin_kind == "source" else _("Backend"), self.origin),
         ]
-        if self.operation is not None:
+        if self.operation is not None and self._of_own_agency(self.operation):
             found += _page(_("Statistics of the operation"), "statistics_operation", self.operation.pk)
-        if self.application is not None:
+        if self._own(self.application) is not None:
             found += _page(_("Statistics of the application"), "statistics_application", self.application.pk)
         return found
 
     def _own(self, row: Any) -> Any:
-        """Return a row that tenancy shows to the viewer, or None: others are known by name only."""
-        return row if row is not None and tenancy.visible(type(row).objects.filter(pk=row.pk), self.viewer) else None
+        """Return an application of the viewer's agency, or None: others are known by name only."""
+        own = row is not None and (tenancy.sees_all_agencies(self.viewer) or row.agency_id == self.viewer.agency_id)
+        return row if own else None
+
+    def _of_own_agency(self, operation: Any) -> bool:
+        return tenancy.sees_all_agencies(self.viewer) or operation.service.agency_id == self.viewer.agency_id
 
     def _operation_links(self) -> Iterator[Link]:
         operation = self.operation
         if operation is None:
             return
-        row = operation.of_its_kind
-        if tenancy.sees_all_agencies(self.viewer) or operation.service.agency_id == self.viewer.agency_id:
-            yield from self._row_link(_("Operation"), row)
+        if self._of_own_agency(operation):
+            yield from self._row_link(_("Operation"), operation.of_its_kind)
         if catalogue.listed(self.viewer).filter(pk=operation.pk).exists():
             codes = operation.service.agency.code, operation.service.code, operation.code
             yield from _page(_("Operation in the catalogue"), "catalogue_operation", *codes)
