@@ -11,8 +11,8 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from dataservices.models import DataSource
-from proxyservices.models import Backend
+from dataservices.models import DataOperation, DataSource
+from proxyservices.models import Backend, ProxyOperation
 from registry import tenancy
 from registry.admin.numbers import number_of
 from registry.models import Agency, Application, Operation, Service, User
@@ -84,14 +84,14 @@ def _agency(key: str, user: User) -> Scope:
     row = _agency_row(key, user)
     title = _("Calls to operations of %(agency)s") % {"agency": row.name}
     filters = {"of_operation": f"{row.code}/"}
-    return Scope("agency", row.code, title, Selection(provider=row.code), filters, _page(row), row.code)
+    return Scope("agency", row.code, title, Selection(provider=row.code), filters, _page(row, user), row.code)
 
 
 def _caller(key: str, user: User) -> Scope:
     row = _agency_row(key, user)
     title = _("Calls by applications of %(agency)s") % {"agency": row.name}
     filters = {"of_application": f"{row.code}/"}
-    return Scope("caller", row.code, title, Selection(consumer=row.code), filters, _page(row), row.code)
+    return Scope("caller", row.code, title, Selection(consumer=row.code), filters, _page(row, user), row.code)
 
 
 def _agency_row(code: str, user: User) -> Agency:
@@ -134,19 +134,19 @@ def _service(key: str, user: User) -> Scope:
         raise Http404
     selection = Selection(provider=agency, service=code)
     title = _("Service %(name)s") % {"name": row.title or row}
-    return Scope("service", key, title, selection, {"of_operation": f"{key}/"}, _page(row), agency)
+    return Scope("service", key, title, selection, {"of_operation": f"{key}/"}, _page(row, user), agency)
 
 
 def _operation(key: str, user: User) -> Scope:
     row = _row(Operation.objects.select_related("service__agency"), key, user)
-    page = reverse(f"admin:{_OPERATIONS[row.kind]}_change", args=(row.pk,))
+    page = _page(_OPERATIONS[row.kind](pk=row.pk), user)
     title = _("Operation %(name)s") % {"name": row.title or row}
     filters = {"of_operation": row.address}
     return Scope("operation", key, title, Selection(operations=(row.pk,)), filters, page, row.service.agency.code)
 
 
-#: Kind of operation → the page of its rows.
-_OPERATIONS = {"data": "dataservices_dataoperation", "proxy": "proxyservices_proxyoperation"}
+#: Kind of operation → its model, which has the page.
+_OPERATIONS: dict[str, type[Model]] = {"data": DataOperation, "proxy": ProxyOperation}
 
 
 def _application(key: str, user: User) -> Scope:
@@ -154,22 +154,22 @@ def _application(key: str, user: User) -> Scope:
     selection = Selection(consumer=row.agency.code, application=row.code)
     title = _("Application %(name)s") % {"name": row.title or row}
     filters = {"of_application": f"{row.agency.code}/{row.code}"}
-    return Scope("application", key, title, selection, filters, _page(row), row.agency.code)
+    return Scope("application", key, title, selection, filters, _page(row, user), row.agency.code)
 
 
 def _source(key: str, user: User) -> Scope:
     row = _row(DataSource.objects.select_related("agency"), key, user, "dataservices.view_datasource")
-    return _origin("source", _("Data source %(name)s") % {"name": row}, row, row.data_operations)
+    return _origin("source", _("Data source %(name)s") % {"name": row}, row, row.data_operations, user)
 
 
 def _backend(key: str, user: User) -> Scope:
     row = _row(Backend.objects.select_related("agency"), key, user, "proxyservices.view_backend")
-    return _origin("backend", _("Backend %(name)s") % {"name": row}, row, row.operations)
+    return _origin("backend", _("Backend %(name)s") % {"name": row}, row, row.operations, user)
 
 
-def _origin(kind: str, title: str, row: Any, operations: Any) -> Scope:
+def _origin(kind: str, title: str, row: Any, operations: Any, user: User) -> Scope:
     selection = Selection(operations=tuple(operations.order_by().values_list("pk", flat=True)))
-    return Scope(kind, str(row.pk), title, selection, None, _page(row), row.agency.code)
+    return Scope(kind, str(row.pk), title, selection, None, _page(row, user), row.agency.code)
 
 
 def _row(rows: QuerySet[Any], key: str, user: User, right: str = RIGHT) -> Any:
@@ -179,8 +179,10 @@ def _row(rows: QuerySet[Any], key: str, user: User, right: str = RIGHT) -> Any:
     return found
 
 
-def _page(row: Model) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=(row.pk,))
+def _page(row: Model, user: User) -> str:
+    """Return the page of a row, "" if the user may not open it."""
+    app, model = row._meta.app_label, row._meta.model_name
+    return reverse(f"admin:{app}_{model}_change", args=(row.pk,)) if user.has_perm(f"{app}.view_{model}") else ""
 
 
 _KINDS: dict[str, Callable[[str, User], Scope]] = {

@@ -65,6 +65,7 @@ def pages() -> dict[str, str]:
         "health board": reverse("health_board"),
         "statistics": reverse("statistics"),
         "statistics of an agency": reverse("statistics_agency", args=(agency,)),
+        "statistics of an agency, what follows": reverse("statistics_agency", args=(agency,)) + "?part=further",
         "statistics of an application": reverse("statistics_application", args=(application.pk,)),
         "who calls whom": reverse("statistics_matrix"),
         "latest calls": reverse("statistics_live"),

@@ -26,7 +26,7 @@ from mantra.statistics import words
 from mantra.statistics.figures import Figure
 from mantra.statistics.periods import period_of
 from mantra.statistics.table import Table
-from mantra.statistics.tables import MAKERS, tables_of
+from mantra.statistics.tables import tables_of
 from proxyservices.models import Backend
 from registry.models import CallRecord, User
 from registry.statistics import rollups
@@ -230,18 +230,29 @@ def test_a_reader_without_the_right_to_sources_sees_none(called: Cast, sign_in: 
 
 def test_every_page_shows_its_tables(called: Cast, sign_in: SignIn) -> None:
     client = sign_in("Administrator")
-    assert set(keys(called)) == set(MAKERS)
+    user = User.objects.get(username="administrator-semua")
     for kind, key in keys(called).items():
-        response = client.get(address(kind, key) + "?days=365")
+        response = client.get(address(kind, key) + "?days=365&all=1")
         text = response.content.decode()
         assert response.status_code == 200 and "no-store" in response["Cache-Control"]
         assert "onclick" not in text and "style=" not in text.split("<main")[1]
-        for shown in (*response.context["first"], *response.context["tables"], *response.context["last"]):
-            assert f'id="table-{shown.table.name}"' in text or not shown.table.rows
+        found = by_name(user, kind, key, Period.of(365)) if kind != "backend" else {}
+        for name, table in found.items():
+            assert f'id="table-{name}"' in text or not table.rows or name == "summary", (kind, name)
+        for shown in (*response.context["wide"], *response.context["cards"]):
             for chart in shown.charts:
                 assert f'<script id="{chart["id"]}" type="application/json">' in text
     empty = client.get(address("backend", keys(called)["backend"]))
     assert empty.context["is_empty"] and "Tidak ada panggilan dalam periode ini" in empty.content.decode()
+
+
+def test_what_takes_a_moment_follows_by_itself(called: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Head", called.provider)
+    page = client.get(address("agency", "prov") + "?days=7").content.decode()
+    assert 'hx-get="?days=7&amp;part=further" hx-trigger="load"' in page and 'href="?days=7&amp;all=1"' in page
+    assert 'id="table-time"' in page and 'id="table-operations"' not in page
+    further = client.get(address("agency", "prov") + "?days=7&part=further").content.decode()
+    assert "<html" not in further and 'id="table-operations"' in further and 'id="statistics-attention"' in further
 
 
 def test_a_period_that_is_not_offered_is_the_usual_one() -> None:
@@ -254,7 +265,7 @@ def test_what_fails_is_named_first(called: Cast, sign_in: SignIn) -> None:
                              operation_ref=called.operations["cari"].pk) for _ in range(20)]  # fmt: skip
     rollups.count(store_more)
     client = sign_in("Head", called.provider)
-    (matter,) = client.get(address("agency", "prov")).context["matters"]
+    (matter,) = client.get(address("agency", "prov") + "?part=further").context["matters"]
     assert (matter.name, matter.colour) == ("data/cari", "no")
     assert "26 dari 26" in matter.text and "outcome_is=failed" in matter.url
     cards = {card.name: card for card in client.get("/admin/").context["cards"]}
@@ -268,7 +279,7 @@ def test_no_page_costs_more_with_more_to_count(called: Cast, sign_in: SignIn) ->
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            client.get(reverse("statistics"))
+            client.get(reverse("statistics") + "?all=1")
         return len(captured)
 
     queries()

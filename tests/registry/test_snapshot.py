@@ -171,8 +171,11 @@ def test_an_operation_at_anothers_address_keeps_its_own_access(cast: Cast) -> No
     }  # fmt: skip
 
 
-def test_a_server_changes_the_operations_of_its_backend_only(cast: Cast, django_assert_max_num_queries: Any) -> None:
+def test_a_server_changes_the_operations_of_its_backend_only(
+    cast: Cast, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One entry in the change log, and the operations are prepared together, however many there are."""
+    monkeypatch.setattr("registry.snapshot.loader.STEP_SECONDS", 600.0)  # a slow machine prepares fewer at a time
     made = ProxyOperation.objects.create(service=cast.service, code="terusan0", state="published")
     server = add_server(made, "http://127.0.0.1:9/")
     for number in range(1, 40):
