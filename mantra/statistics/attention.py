@@ -6,20 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-<<<<<<< HEAD
+from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import ngettext
 
 from mantra.health import board
-from mantra.health.checks import not_healthy
-=======
-from django.urls import reverse
-from django.utils.translation import ngettext
-
-from mantra.health import board
-from mantra.health.checks import attention
+from mantra.health.checks import attention, not_healthy
 from mantra.health.findings import Finding
->>>>>>> fix-dashboards
 from mantra.statistics import words
 from mantra.statistics.scopes import Scope
 from mantra.statistics.table import Table
@@ -62,18 +55,10 @@ def _ill(scope: Scope, user: User) -> Iterator[Matter]:
     """Yield what of the health board needs attention: of the bus, the scope's agency, or its source or backend."""
     if scope.kind not in ("bus", "agency", "source", "backend") or not board.may_open(user):
         return
-<<<<<<< HEAD
-    is_one = scope.kind in ("source", "backend")
-    for finding in not_healthy(user):
-        if finding.url == scope.home if is_one else _is_of(scope.agency, finding.name):
-            text = capfirst(f"{finding.sentence}. {finding.advice}" if finding.advice else finding.sentence)
-            yield Matter(finding.name, text, board.STATES[finding.state][1], finding.url)
-=======
-    for each in attention(user):
+    for each in attention(user) if scope.kind == "bus" else not_healthy(user):
         if _is_of(scope, each):
-            text = f"{each.sentence}. {each.advice}" if each.advice else each.sentence
+            text = capfirst(f"{each.sentence}. {each.advice}" if each.advice else each.sentence)
             yield Matter(each.name, text, board.STATES[each.state][1], each.url or reverse("health_board"))
->>>>>>> fix-dashboards
 
 
 def _is_of(scope: Scope, finding: Finding) -> bool:
