@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -20,10 +21,23 @@ OUTCOMES = tuple(outcomes.Ended)
 BOUNDS = tuple(int(s * 1_000_000) for s in (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 #: The cells of an operation's row: its outcomes, then these, then the classes of durations.
 MICROSECONDS, BYTES, ROWS, CLASSES = (len(OUTCOMES) + at for at in range(4))
-#: The cells of the row of all calls of the process.
+#: The cells of the row of all calls of a thread.
 _BEGUN, _ENDED = 0, 1
 
 _PLACES = {outcome: at for at, outcome in enumerate(OUTCOMES)}
+
+
+class _Own(threading.local):
+    """The rows of one thread: that of all its calls, and those by protocol and code of a fault."""
+
+    def __init__(self) -> None:
+        self.row: Row | None = None
+        self.codes: dict[tuple[str, int], Row] = {}
+
+
+def _log(error: Exception) -> None:
+    """Log what keeps a call from being counted, such as a full disk: the call goes on."""
+    log.error("a call could not be counted: %s", type(error).__name__)
 
 
 class CallCounters:
@@ -31,33 +45,36 @@ class CallCounters:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._all = counters.row(("calls",))
-        #: The rows by what is at hand: the operation's id and revision of its codes, or protocol and code of a fault.
+        #: The rows of all calls of each thread.
+        self._rows: set[Row] = set()
+        #: The rows of operations, by their id and code.
         self._operations: dict[tuple[int, str], Row] = {}
-        self._codes: dict[tuple[str, int], Row] = {}
+        self._own = _Own()
 
     def begun(self) -> None:
-        """Count the beginning of a call."""
-        row = self._all
-        with row.lock:
-            row.cells[_BEGUN] += 1
+        """Count the beginning of a call. Never raises, as ended()."""
+        try:
+            self._add_one(self._row_of_thread(), _BEGUN)
+        except (OSError, ValueError) as error:
+            _log(error)
 
     def ended(self, call: Call, result: Result, sent: int, broken: bool, status: int, us: int) -> None:
         """Count the end of a call. Never raises: a call does not fail because it cannot be counted."""
-        row = self._all
-        with row.lock:
-            row.cells[_ENDED] += 1
-        if call.protocol not in outcomes.COUNTED:
-            return
-        code = result.code if isinstance(result, Fault) else outcomes.OK
         try:
+            self._add_one(self._row_of_thread(), _ENDED)
+            if call.protocol not in outcomes.COUNTED:
+                return
+            code = result.code if isinstance(result, Fault) else outcomes.OK
             outcome = _PLACES[outcomes.ended(code, status, broken)]
             self._count(self._row_of(call), outcome, result, sent, us)
-            row = self._codes.get((call.protocol, code)) or self._code_row(call.protocol, code)
-            with row.lock:
-                row.cells[0] += 1
+            self._add_one(self._own.codes.get((call.protocol, code)) or self._code_row(call.protocol, code), 0)
         except (OSError, ValueError) as error:
-            log.error("a call could not be counted: %s", type(error).__name__)
+            _log(error)
+
+    @staticmethod
+    def _add_one(row: Row, cell: int) -> None:
+        with row.lock:
+            row.cells[cell] += 1
 
     def _count(self, row: Row, outcome: int, result: Result, sent: int, us: int) -> None:
         count = result.count if isinstance(result, Rows | Affected) else 0
@@ -85,12 +102,20 @@ class CallCounters:
         return row
 
     def _code_row(self, protocol: str, code: int) -> Row:
-        row = self._codes[protocol, code] = self._counters.row(("outcome", protocol, str(code)))
+        row = self._own.codes[protocol, code] = self._counters.own_row(("outcome", protocol, str(code)))
+        return row
+
+    def _row_of_thread(self) -> Row:
+        """Return the row of all calls of this thread."""
+        row = self._own.row
+        if row is None:
+            row = self._own.row = self._counters.own_row(("calls",))
+            self._rows.add(row)
         return row
 
     def in_progress(self) -> Iterator[Gauge]:
         """Yield the calls of this process that have begun and not ended."""
-        yield "mantra_calls_in_progress", {}, self._all.cells[_BEGUN] - self._all.cells[_ENDED]
+        yield "mantra_calls_in_progress", {}, sum(row.cells[_BEGUN] - row.cells[_ENDED] for row in list(self._rows))
 
 
 _calls: CallCounters | None = None

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from operator import add
 from pathlib import Path
 
 from registry.metrics import folder
@@ -26,6 +27,8 @@ MAX_ROWS = 16_384
 
 #: What is counted: a kind, then codes and numbers.
 Key = tuple[str, ...]
+#: The beginning of the last part of a key whose row is a thread's own.
+_THREAD = "\x01"
 
 
 class Row:
@@ -54,6 +57,13 @@ class Counters:
     def row(self, key: Key) -> Row:
         """Return the row of a key, or its kind's common row if there can be no more. Raises OSError."""
         return self._rows.get(key) or self._create(key)
+
+    def own_row(self, key: Key) -> Row:
+        """Return this thread's row of a key: for what each call counts, so that calls do not wait for each other.
+
+        Readers add up the rows of all threads.
+        """
+        return self.row((*key, f"{_THREAD}{threading.get_ident():x}"))
 
     def _create(self, key: Key) -> Row:
         with self._lock:
@@ -88,7 +98,11 @@ def read(content: bytes) -> Iterator[tuple[Key, list[int]]]:
         if not 0 < length <= KEY_BYTES:
             continue
         key = content[at + 8 : at + 8 + length].decode(errors="replace")
-        yield tuple(key.split("\0")), memoryview(content)[at + _CELLS_AT : at + ROW_BYTES].cast("Q").tolist()
+        parts = tuple(key.split("\0"))
+        yield (
+            parts[:-1] if parts[-1].startswith(_THREAD) else parts,
+            memoryview(content)[at + _CELLS_AT : at + ROW_BYTES].cast("Q").tolist(),
+        )
 
 
 def counts_of(path: Path) -> tuple[bool, dict[Key, list[int]]]:
@@ -96,6 +110,9 @@ def counts_of(path: Path) -> tuple[bool, dict[Key, list[int]]]:
     fd = os.open(path, os.O_RDONLY)
     try:
         alive = folder.is_written(fd)
-        return alive, dict(read(os.pread(fd, MAX_ROWS * ROW_BYTES + CHUNK_BYTES, 0)))
+        rows: dict[Key, list[int]] = {}
+        for key, cells in read(os.pread(fd, MAX_ROWS * ROW_BYTES + CHUNK_BYTES, 0)):
+            rows[key] = list(map(add, rows[key], cells)) if key in rows else cells
+        return alive, rows
     finally:
         os.close(fd)
