@@ -8,9 +8,12 @@ class MantraConfig(AppConfig):
     def ready(self) -> None:
         from mantra.exports.kinds import HISTORY, REPORT  # models must be loaded first
         from mantra.health import alarms
+        from mantra.metrics.findings import Findings
+        from registry import worker_metrics
         from registry.exports import KINDS
         from registry.notifications.health import OBSERVED
 
         OBSERVED.extend(alarms.observed())
+        worker_metrics.SOURCES.append(Findings())
         KINDS["history"] = HISTORY
         KINDS["report"] = REPORT

@@ -54,6 +54,8 @@ def journal() -> Iterator[Gauge]:
     behind = lag()
     yield "mantra_journal_lag_bytes", {}, behind.bytes
     yield "mantra_journal_lag_segments", {}, behind.segments
+    age = (timezone.now() - behind.oldest).total_seconds() if behind.oldest is not None else 0.0
+    yield "mantra_journal_lag_seconds", {}, max(0.0, age)
     newest = rolled_up_to()
     if newest is not None:
         yield "mantra_rollup_newest_call_timestamp_seconds", {}, newest.timestamp()

@@ -50,6 +50,8 @@ GAUGES = {
     "mantra_registry_version": Family("The version of the registry in the database", merge=max),
     "mantra_journal_lag_bytes": Family("Bytes of the journal that are not in the call history yet"),
     "mantra_journal_lag_segments": Family("Segments of the journal with such bytes"),
+    "mantra_journal_lag_seconds": Family("Age of the oldest call that is not in the call history yet", merge=max),
+    "mantra_health_findings": Family("Findings of the health board", ("area", "state")),
     "mantra_rollup_newest_call_timestamp_seconds": Family("When the newest call of the roll-ups began", merge=max),
     "mantra_outbox_messages": Family("E-mails by state; failed ones are kept for a time", ("state",)),
     "mantra_outbox_oldest_seconds": Family("Seconds for which the oldest e-mail has been waiting", merge=max),

@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from mantra.metrics import calls, exposition, web
+from mantra.health.findings import Finding
+from mantra.metrics import calls, exposition, findings, web
 from mantra.metrics.families import GAUGES, OPERATION
 from registry import worker_metrics
 from registry.journal import segments
@@ -309,8 +310,30 @@ def test_the_worker_measures_what_waits(place: Path, cast: Cast) -> None:
     gauges = {name: value for name, _labels, value in published.gauges}
     assert gauges["mantra_journal_lag_bytes"] > 0
     assert gauges["mantra_journal_lag_segments"] == 1
+    assert 0 < gauges["mantra_journal_lag_seconds"] < 3600
     assert gauges["mantra_registry_version"] > 0
     assert set(gauges) <= set(GAUGES)
+
+
+def test_findings_are_counted_and_kept_for_a_time(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, runs = [0.0], []
+
+    def check() -> list[Finding]:
+        runs.append(now[0])
+        return [Finding("mail", "e-mail", "ill", "")] * len(runs)
+
+    monkeypatch.setattr(findings, "CHECKS", findings.CHECKS | {"mail": check})
+    gauges = findings.Findings(lambda: now[0])
+
+    def ill() -> float:
+        found = {(labels["area"], labels["state"]): number for _name, labels, number in gauges()}
+        assert {area for area, _state in found} == {"disk", "journal", "worker", "mail", "certificates", "keys"}
+        return found["mail", "ill"]
+
+    assert (ill(), ill()) == (1, 1)
+    now[0] = findings.KEPT_SECONDS
+    assert ill() == 2
+    assert runs == [0.0, findings.KEPT_SECONDS]
 
 
 def test_a_part_that_fails_leaves_the_others(place: Path) -> None:
