@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -36,9 +37,15 @@ pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
 
 
 def pytest_configure() -> None:
+    # Nothing that collecting the tests makes is garbage.
+    gc.disable()
     # The deployed one takes a quarter of a second for each password; the processes of a bus have it.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     WhiteNoiseMiddleware.add_files_from_finders = _add_static_files
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 _scan_static_files = WhiteNoiseMiddleware.add_files_from_finders
