@@ -167,7 +167,9 @@ def _end(path: Path) -> tuple[int, int, str]:
 
 
 def _finish(partial: Path, place: Path) -> None:
-    """Give a backup its name when all of it is on the disk."""
+    """Give a backup its name when all of it is on the disk, for its owner only."""
+    for path in partial.iterdir():
+        path.chmod(0o600)
     for path in (*partial.iterdir(), partial):
         _sync(path)
     partial.rename(place)

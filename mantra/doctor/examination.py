@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mantra.doctor.checks import clock, configuration, database, drivers, permissions, proof, reach, secrets
+from mantra.doctor.checks import clock, configuration, database, drivers, permissions, proof, reach, rollups, secrets
 from mantra.health import checks as board
 from mantra.health.findings import Finding, worst_first
 
@@ -33,6 +33,7 @@ STORED: dict[str, Check] = {
     clock.AREA: clock.check,
     secrets.AREA: secrets.check,
     proof.AREA: proof.check,
+    rollups.AREA: rollups.check,
 }
 #: Those that connect elsewhere, or take long. They replace what the board knows of sources and backends.
 REACHED: dict[str, Check] = {
@@ -52,6 +53,7 @@ LABELS: dict[str, Any] = {
     secrets.AREA: gettext_lazy("keys of the server"),
     drivers.AREA: gettext_lazy("driver"),
     database.AREA: gettext_lazy("database"),
+    rollups.AREA: gettext_lazy("statistics"),
     "address": gettext_lazy("address"),
     "quotas": gettext_lazy("quotas"),
 }

@@ -233,6 +233,7 @@ def test_keys_lie_apart_from_the_backup(installation: Path, tmp_path: Path) -> N
     assert kept["MANTRA_FIELD_KEYS"].split(",") == settings.FIELD_KEYS
     (made,) = (installation / name for name in names(installation))
     for part in made.iterdir():
+        assert part.stat().st_mode & 0o077 == 0
         assert not [name for name, value in kept.items() if value.encode() in part.read_bytes()]
     with pytest.raises(CommandError, match="exists already"):
         call_command("backup", str(installation), "--keys", str(tmp_path / "kunci"))

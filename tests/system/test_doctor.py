@@ -16,11 +16,11 @@ from django.utils import translation
 
 from dataservices.models import DataSource
 from mantra.doctor import parallel
-from mantra.doctor.checks import clock, configuration, database, drivers, permissions, proof, reach, secrets
+from mantra.doctor.checks import clock, configuration, database, drivers, permissions, proof, reach, rollups, secrets
 from mantra.doctor.examination import LABELS, examine
 from mantra.health.findings import Finding
 from registry.journal import segments, shipping
-from registry.models import JournalSegment
+from registry.models import CallRecord, JournalSegment
 from tests.cast import Cast
 from tests.servers import mail, surroundings
 from tests.servers.redis import RedisServer
@@ -136,6 +136,12 @@ def test_a_journal_that_was_changed(cast: Cast) -> None:
         found = proof.check()
     assert bad(found) == {"newest segments": "ill", "rows of segments": "ill"}
     assert found[0].sentence.startswith(row.name)
+
+
+def test_a_history_that_is_older_than_the_statistics(db: None) -> None:
+    assert bad(rollups.check()) == {}
+    CallRecord.objects.create(request_id="0" * 32, started_at="2026-01-01T00:00:00Z", protocol="rest", operation="satu")
+    assert set(bad(rollups.check()).values()) == {"warn"}
 
 
 def test_files_of_secrets_that_everybody_can_read(

@@ -25,7 +25,14 @@ def check() -> list[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    folders = {settings.JOURNAL_DIR, settings.UPLOAD_DIR, settings.FILES_DIR, *map(Path, settings.SOURCE_FILE_DIRS)}
+    own = (
+        settings.JOURNAL_DIR,
+        settings.JOURNAL_ARCHIVE_DIR,
+        settings.UPLOAD_DIR,
+        settings.FILES_DIR,
+        settings.EXPORT_DIR,
+    )
+    folders = {*own, *map(Path, settings.SOURCE_FILE_DIRS)}
     needed = {Path(settings.JOURNAL_DIR)}
     for folder in sorted(map(Path, folders)):
         if not folder.exists():
