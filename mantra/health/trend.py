@@ -1,6 +1,6 @@
 """Measurements that are kept for a time, to say whether something grows, and how fast.
 
-They are kept in the cache that all processes share, so that a page and a command know what the worker has measured.
+The process that sends messages measures (mantra/health/alarms.py). The values are in the cache of all processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.core.cache import cache
 from django.db import DatabaseError
 
 _DAY = 86_400.0
-#: A process that reads the clock, in seconds. Tests have one of their own.
+#: The clock, in seconds.
 clock: Callable[[], float] = time.time
 
 
@@ -26,25 +26,28 @@ class Sample:
     value: int
 
 
-def noted(name: str, value: int, every: float, keep: float) -> list[Sample]:
-    """Return what was measured, the oldest first and this value last.
+def note(name: str, value: int, every: float, keep: float) -> None:
+    """Keep a value for ``keep`` seconds, if the one before was kept ``every`` seconds ago."""
+    kept = [each for each in _kept(name) if clock() - keep <= each.at <= clock()]
+    if not kept or clock() - kept[-1].at >= every:
+        cache.set(_key(name), [(each.at, each.value) for each in [*kept, Sample(clock(), value)]], keep)
 
-    A value is kept if the one before was kept ``every`` seconds ago, for ``keep`` seconds.
-    """
+
+def noted(name: str, value: int) -> list[Sample]:
+    """Return what was kept, the oldest first, and as the last one the value of now."""
     latest = Sample(clock(), value)
     try:
-        return [*_kept(f"health:{name}"[:200], latest, every, keep), latest]
+        return [*_kept(name), latest]
     except DatabaseError:  # the cache is there, and manage.py doctor speaks of the disk while it is away
         return [latest]
 
 
-def _kept(key: str, latest: Sample, every: float, keep: float) -> list[Sample]:
-    """Return what was measured before, and keep the latest measurement if it is due."""
-    known = [Sample(*each) for each in cache.get(key, ())]
-    kept = [each for each in known if latest.at - keep <= each.at <= latest.at]
-    if not kept or latest.at - kept[-1].at >= every:
-        cache.set(key, [(each.at, each.value) for each in [*kept, latest]], keep)
-    return kept
+def _kept(name: str) -> list[Sample]:
+    return [Sample(*each) for each in cache.get(_key(name), ())]
+
+
+def _key(name: str) -> str:
+    return f"health:{name}"[:200]
 
 
 def grows(samples: list[Sample], seconds: float) -> bool | None:

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,12 @@ class ProbeTarget:
             reason=outcome.reason[:40] if outcome else "",
             failed_at=failed_at,
             since=self.since,
+            certificate_ends=self._certificate_ends(),
         )
+
+    def _certificate_ends(self) -> datetime | None:
+        end = self.endpoint.target.origin.certificate_ends if self.endpoint else None
+        return None if end is None else datetime.fromtimestamp(end, UTC)
 
     def current_state(self) -> tuple[Any, ...]:
         """Return the part of the row's content in which a change is worth a write."""

@@ -24,7 +24,17 @@ IDLE_REFRESH = 60.0
 #: Seconds between two readings of all the prober's rows; between them only newer rows are read.
 _FULL_READ = 10.0
 
-_PUBLISHED = ["healthy", "breaker", "latency_us", "phase", "reason", "failed_at", "since", "seen_at"]
+_PUBLISHED = [
+    "healthy",
+    "breaker",
+    "latency_us",
+    "phase",
+    "reason",
+    "failed_at",
+    "since",
+    "certificate_ends",
+    "seen_at",
+]
 
 
 class StateExchange:

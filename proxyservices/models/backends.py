@@ -274,6 +274,8 @@ class ServerState(models.Model):
     phase = models.CharField(_("failed phase"), max_length=20, blank=True)
     reason = models.CharField(_("reason"), max_length=40, blank=True)
     failed_at = models.DateTimeField(_("last failure at"), null=True, blank=True)
+    #: When the certificate ends that the server showed the prober; None without TLS.
+    certificate_ends = models.DateTimeField(_("certificate ends"), null=True, blank=True)
     #: When the observer's judgement last changed.
     since = models.DateTimeField(_("since"), null=True, blank=True)
     seen_at = models.DateTimeField(_("observed at"), default=timezone.now)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from proxyservices.transport.connection import Connection
 from proxyservices.transport.dial import connect
-from proxyservices.transport.tls import secure, tls_context
+from proxyservices.transport.tls import certificate_end, secure, tls_context
 
 #: Idle connections per origin, how long each may stay unused, and its greatest age: a name's new address takes
 #: effect after MAX_AGE_SECONDS at the latest.
@@ -35,6 +35,8 @@ class Origin:
         self.port = port
         self.context = context
         self.idle: deque[Connection] = deque()
+        #: When the certificate of the last connection ends (time.time()); None without TLS.
+        self.certificate_ends: float | None = None
         # Also when the process ends.
         weakref.finalize(self, _close_all, self.idle)
 
@@ -69,7 +71,11 @@ class Origin:
         """Return a new connection. ``until``: monotonic seconds, for name, TCP and TLS. Raises UpstreamError."""
         sweeper.start()
         link = connect(self.host, self.port, until)
-        return Connection(secure(link, self.context, self.host, until) if self.context else link)
+        if self.context is None:
+            return Connection(link)
+        secured = secure(link, self.context, self.host, until)
+        self.certificate_ends = certificate_end(secured)
+        return Connection(secured)
 
 
 def _close_all(idle: deque[Connection]) -> None:

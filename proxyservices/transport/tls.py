@@ -63,6 +63,12 @@ def secure(link: socket.socket, context: ssl.SSLContext, host: str, until: float
         raise tls_failure(error, sent=False) from None
 
 
+def certificate_end(link: ssl.SSLSocket) -> float | None:
+    """Return when the certificate ends that the other side has shown (time.time()), None if it does not say so."""
+    end = (link.getpeercert() or {}).get("notAfter")
+    return float(ssl.cert_time_to_seconds(end)) if isinstance(end, str) else None
+
+
 def tls_failure(error: Exception, sent: bool) -> UpstreamError:
     """Return an exception of the ssl module as an UpstreamError of phase "tls"."""
     if isinstance(error, TimeoutError):

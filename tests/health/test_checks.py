@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,10 @@ from dataservices.models import DataOperation
 from mantra.health import checks, trend
 from mantra.health.checks import certificates, disk, journal, keys, mail, snapshot, sources, worker
 from mantra.health.findings import Finding
-from proxyservices.health import prober
-from proxyservices.models import Backend
+from proxyservices import endpoints
+from proxyservices.health import prober, sync
+from proxyservices.health.probe import run_probe
+from proxyservices.models import Backend, BackendServer
 from registry import leader
 from registry.journal import heartbeat, shipping
 from registry.journal.heartbeat import Heartbeat
@@ -34,6 +37,8 @@ from registry.snapshot import holder
 from tests.admin.conftest import make_user
 from tests.cast import Cast
 from tests.notifications.conftest import use
+from tests.servers.certificates import Authority
+from tests.servers.faulty import once, scripted_server
 
 pytestmark = pytest.mark.django_db
 
@@ -129,9 +134,12 @@ def test_the_lag_has_an_age_and_a_direction(cast: Cast, monkeypatch: pytest.Monk
     for _call in range(5):
         assert cast.get("satu", "id=7").status == 200
         seen.append(journal.check()[0].sentence)
+        journal.note()
         now[0] += 20
+        assert cast.get("satu", "id=7").status == 200
     assert "growing" not in seen[0]
     assert seen[-1].endswith(", growing")
+    journal.note()
     assert (lag().oldest or began) - began < timedelta(minutes=1)
     now[0] += 20
     assert journal.check()[0].sentence.endswith(", not growing")
@@ -153,11 +161,13 @@ def test_a_disk_says_for_how_many_days_it_lasts(monkeypatch: pytest.MonkeyPatch)
     free, now = [900 * gib], [1_000_000.0]
     monkeypatch.setattr(trend, "clock", lambda: now[0])
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free[0], total=1000 * gib))
+    disk.note()
     assert "lasts" not in disk.check()[0].sentence
     for _hour in range(24):
         free[0] -= 2 * gib
         now[0] += 3600
-        found = disk.check()[0]
+        disk.note()
+    found = disk.check()[0]
     assert found.sentence.replace("\xa0", " ") == "852.0 GB of 1000.0 GB free. At the present rate that lasts 17 days."
     assert found.state == "well"
     free[0] -= 400 * gib
@@ -222,6 +232,27 @@ def test_a_client_certificate_that_ends_concerns_its_agency(cast: Cast) -> None:
     assert ending not in str(found)
     assert certificates.check_backends(make_user("Publisher", cast.stranger, "asing")) == []
     assert len(certificates.check_backends(None)) == 1
+
+
+def test_the_certificate_that_a_probed_server_has_shown_is_watched(cast: Cast, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.certificate("127.0.0.1", (-1, 20)))
+    backend = Backend.objects.create(
+        agency=cast.provider, code="tls", ca_certificate=authority.file.read_text(), probe_interval_seconds=60
+    )
+    with scripted_server(once(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), context) as server:
+        row = BackendServer.objects.create(backend=backend, url=server.url.replace("http:", "https:"))
+        endpoint = endpoints.endpoint_of(row)
+        target = prober.ProbeTarget((), endpoint, "", 60)
+        target.record(run_probe(endpoint, 30))
+    assert target.healthy
+    Backend.objects.filter(pk=backend.pk).update(ca_certificate="")  # the authority's own ends sooner
+    sync.save_states([target.row(row.pk)])
+    [found] = certificates.check_backends(make_user("Publisher", cast.provider, "penerbit"))
+    assert (found.state, found.name) == ("warn", f"prov/tls {row.url}")
+    assert "in 19 days" in found.sentence
+    assert certificates.check_backends(make_user("Publisher", cast.stranger, "asing")) == []
 
 
 # ---------------------------------------------------------------------------------- keys, sources, snapshot

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
 from django.conf import settings
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -38,7 +39,7 @@ def check() -> list[Finding]:
 
 def check_backends(viewer: AnyUser | None) -> list[Finding]:
     """Return the certificates of backends that end soon or have ended, the first to end first."""
-    found = [each for each in _of_backends(viewer) if each.needs_attention]
+    found = [each for each in [*_of_backends(viewer), *_of_upstreams(viewer)] if each.needs_attention]
     return sorted(found, key=lambda each: each.order)[:MOST]
 
 
@@ -72,6 +73,16 @@ def _of_settings(name: str, row: ServerSettings, backend: int) -> Iterator[Findi
         end = first_end(pem)
         if end is not None:
             yield _finding(f"{name}: {kind}", end, _("Enter a new one before calls fail."), page)
+
+
+def _of_upstreams(viewer: AnyUser | None) -> Iterator[Finding]:
+    """Yield the certificates that end soon, of those that probed servers have shown. Ended ones fail the probe."""
+    soon = timezone.now() + timedelta(days=SOON)
+    rows = rows_for(viewer, BackendServer).filter(active=True, states__certificate_ends__lt=soon)
+    rows = rows.annotate(ends=F("states__certificate_ends")).select_related("backend__agency").order_by("ends")
+    for server in rows[:MOST]:
+        page = reverse("admin:proxyservices_backend_change", args=(server.backend_id,))
+        yield _finding(f"{server.backend} {server.url}", server.ends, _("Ask the upstream's team to renew it."), page)
 
 
 def _finding(name: str, end: datetime, advice: str, url: str = "") -> Finding:

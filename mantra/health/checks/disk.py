@@ -28,6 +28,19 @@ def check() -> list[Finding]:
     return [_disk(", ".join(f"{name} {folder}" for name, folder in found), found[0][1]) for found in disks()]
 
 
+def note() -> None:
+    """Measure the free space of each disk."""
+    for found in disks():
+        folder = found[0][1]
+        disk = shutil.disk_usage(folder)
+        trend.note(_measure(folder, disk.total), disk.free, EVERY, KEEP)
+
+
+def _measure(folder: Path, total: int) -> str:
+    """Return the name of a disk's measure: the same in each container that shows it."""
+    return f"disk:{total}:{folder}"
+
+
 def disks() -> list[list[tuple[str, Path]]]:
     """Return what the bus keeps, with its folders, by disks."""
     found: dict[int, list[tuple[str, Path]]] = {}
@@ -67,7 +80,7 @@ def _disk(name: str, folder: Path) -> Finding:
 
 def _days_left(folder: Path, free: int, total: int) -> int | None:
     """Return for how many days the free space lasts at the rate of the last days, None if that cannot be told."""
-    change = trend.per_day(trend.noted(f"disk:{total}:{folder}", free, EVERY, KEEP), HOURS)
+    change = trend.per_day(trend.noted(_measure(folder, total), free), HOURS)
     return None if change is None or change >= 0 else int(free / -change)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.template.defaultfilters import date as formatted
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.timesince import timesince
@@ -11,6 +10,7 @@ from django.utils.translation import ngettext
 
 from mantra.health import trend
 from mantra.health.findings import Finding, State
+from registry import moments
 from registry.journal.lag import Lag, lag
 from registry.statistics.reading import rolled_up_to
 
@@ -26,12 +26,17 @@ EVERY, KEEP, GROWING = 15.0, 300.0, 45.0
 def check() -> list[Finding]:
     """Return how much of the journal is not in the call history yet."""
     behind = lag()
-    grows = trend.grows(trend.noted("journal", behind.bytes, EVERY, KEEP), GROWING)
+    grows = trend.grows(trend.noted(AREA, behind.bytes), GROWING)
     late = (timezone.now() - behind.oldest).total_seconds() if behind.oldest else 0.0
     state: State = "ill" if late > VERY_LATE else "warn" if late > LATE or behind.bytes > BEHIND else "well"
     advice = "" if state == "well" else _("No call is lost: the journal keeps them. See whether the worker runs.")
     since = behind.oldest if state != "well" else None
     return [Finding(AREA, _("not in the call history yet"), state, _sentence(behind, late, grows), advice, since)]
+
+
+def note() -> None:
+    """Measure the lag."""
+    trend.note(AREA, lag().bytes, EVERY, KEEP)
 
 
 def _sentence(behind: Lag, late: float, grows: bool | None) -> str:
@@ -45,6 +50,6 @@ def _sentence(behind: Lag, late: float, grows: bool | None) -> str:
         parts.append(_("growing") if grows else _("not growing"))
     counted = rolled_up_to()
     if counted is not None:
-        moment = formatted(timezone.localtime(counted), "DATETIME_FORMAT")
-        parts.append(_("statistics count calls up to %(moment)s") % {"moment": moment})
+        moment = {"moment": moments.moment(counted)}
+        parts.append(_("statistics count calls up to %(moment)s") % moment)
     return ", ".join(parts)
