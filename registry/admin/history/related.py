@@ -86,6 +86,8 @@ class Related:
             found += _page(_("Statistics of the operation"), "statistics_operation", self.operation.pk)
         if self._own(self.application) is not None:
             found += _page(_("Statistics of the application"), "statistics_application", self.application.pk)
+        if self.origin is not None:
+            found += _page(_("Statistics of the source or backend"), f"statistics_{record.origin_kind}", self.origin.pk)
         return found
 
     def _own(self, row: Any) -> Any:
