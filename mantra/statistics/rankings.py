@@ -12,14 +12,14 @@ from mantra.statistics import links
 from mantra.statistics.overall import share
 from mantra.statistics.page import Page
 from mantra.statistics.scopes import sees
-from mantra.statistics.table import TOP, Column, Links, Rows, Table
+from mantra.statistics.table import Column, Links, Rows, Table
 from registry.models import Application, Operation
 from registry.statistics.reading import Ranked, Totals
 
 
 def _ranked(page: Page, name: str, title: Any, by: str, order: str, first: Column, with_bar: Any) -> Table:
     """Return a ranking. ``with_bar``: the title of the column by which it is ranked."""
-    found = page.reading.ranking(by, order, TOP)
+    found = page.reading.ranking(by, order)
     pages = _PAGES[by](page, found)
     rows: Rows = []
     linked: Links = {}
