@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from mantra.statistics import links
 from mantra.statistics.page import Page
 from mantra.statistics.rankings import CALLS, measured, measures
 from mantra.statistics.scopes import sees
@@ -22,6 +23,9 @@ def personal_data(page: Page) -> Table:
     rows: Rows = []
     linked: Links = {}
     for each in found[:MOST]:
+        pair = {"of_operation": f"{each.provider}/", "of_application": f"{each.consumer}/"}
+        if each.consumer:
+            linked[len(rows), 0] = links.history(pair, page.period, classification_is=each.classification)
         linked[len(rows), 3] = _pair_page(page, each.provider, each.consumer)
         rows.append((each.classification, each.provider, each.consumer, each.calls, each.rows))
     columns = (

@@ -107,7 +107,7 @@ def _of_calls(found: Reading) -> Iterator[Figure]:
     yield calls("failed", _("Failed at the provider"), "less", outcome_is="failed")
     yield calls("refused", _("Refused: the caller must act"), "less", outcome_is="refused")
     if now.bus or before.bus:
-        yield calls("bus", _("Failed at the bus"), "less", outcome_is="failed")
+        yield calls("bus", _("Failed at the bus"), "less", outcome_is="bus")
     yield calls("broken", _("Aborted"), "less", outcome_is="broken")
 
 

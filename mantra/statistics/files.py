@@ -11,6 +11,7 @@ from typing import Any
 import xlsxwriter
 from django.utils import timezone
 
+from mantra.exports.sheets import guarded
 from mantra.statistics import words
 from mantra.statistics.table import Column, Table
 
@@ -19,8 +20,6 @@ _IN_WORDS = frozenset(("classification", "agency", "hour_of_day"))
 _UNITS = {"percent": "%", "ms": "ms", "bytes": "byte"}
 #: The most characters of a sheet's name, and those that Excel does not take in it.
 _MAX_NAME, _FORBIDDEN = 31, str.maketrans("", "", "[]:*?/\\'")
-#: Characters with which a spreadsheet begins a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_of(table: Table) -> bytes:
@@ -28,7 +27,9 @@ def csv_of(table: Table) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([heading(column) for column in table.columns])
-    writer.writerows([[_guarded(value) for value in _values(table, row)] for row in table.rows])
+    writer.writerows(
+        [[guarded(value) if isinstance(value, str) else value for value in _values(table, row)] for row in table.rows]
+    )
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -65,11 +66,6 @@ def _plain(value: Any, unit: str) -> Any:
     if isinstance(value, datetime):
         return timezone.localtime(value).replace(tzinfo=None)
     return round(value, 3) if isinstance(value, float) else value
-
-
-def _guarded(value: Any) -> Any:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _write(sheet: Any, table: Table, formats: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ _DAY, _HOUR, _TICK = timedelta(days=1), timedelta(hours=1), timedelta(microsecon
 
 
 def history(filters: dict[str, str] | None, period: Period, **more: str) -> str:
-    """Return the address of the call history with the calls of a period; "" if no filter has them."""
+    """Return the address of the call history with the calls of a period; "" if no query has them."""
     return _history(filters, _midnight(period.first), _midnight(period.last + _DAY), **more)
 
 

@@ -29,7 +29,7 @@ class Line:
     """A call of the list. ``colour``: of its outcome's label, as on the health board."""
 
     url: str
-    moment: datetime
+    began: datetime
     outcome: str
     colour: str
     operation: str

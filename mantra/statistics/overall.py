@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from mantra.statistics import links, words
 from mantra.statistics.page import Page
 from mantra.statistics.table import MOST, Chart, Column, Links, Rows, Table
-from registry import faults
+from registry import outcome_words
 from registry.outcomes import OK
 
 
@@ -22,11 +21,11 @@ def summary(page: Page) -> Table:
 
 #: How a call ended → (its name, the colour, the outcome by which the history is filtered).
 ENDED: dict[str, tuple[Any, str, str]] = {
-    "answered": (_("succeeded"), "ok", "ok"),
-    "refused": (_("refused: the caller must act"), "refused", "refused"),
-    "failed": (_("failed: the provider must act"), "failed", "failed"),
-    "bus": (_("failed: the administrators of MANTRA must act"), "bus", "failed"),
-    "aborted": (_("aborted: the caller hung up, or read too slowly"), "broken", "broken"),
+    "answered": (_("Succeeded"), "ok", "ok"),
+    "refused": (_("Refused: the caller must act"), "refused", "refused"),
+    "failed": (_("Failed: the provider must act"), "failed", "failed"),
+    "bus": (_("Failed: the administrators of MANTRA must act"), "bus", "bus"),
+    "aborted": (_("Aborted: the caller hung up, or read too slowly"), "broken", "broken"),
 }
 
 
@@ -65,17 +64,14 @@ def outcomes(page: Page) -> Table:
 
 
 def sentence(code: int, ended: str) -> str:
-    """Return what an outcome means."""
-    kind = faults.TABLE.get(code)
-    if kind is not None:
-        return kind.outline(get_language() or "id")
-    return str(_ANSWERED.get(ended, code))
+    """Return what an outcome means. An answered call may have ended otherwise than by a fault."""
+    return outcome_words.title(code) if code != OK else str(_ANSWERED[ended])
 
 
 #: The meaning of a call that was answered, by how it ended.
 _ANSWERED = {
-    "answered": _("succeeded"), "aborted": _("aborted: the caller hung up, or read too slowly"),
-    "failed": _("the upstream itself responded with an error (5xx)"),
+    "answered": _("Succeeded"), "aborted": _("Aborted: the caller hung up, or read too slowly"),
+    "failed": _("The upstream itself responded with an error (5xx)"),
 }  # fmt: skip
 #: How a call ended → who must act.
 PARTIES = {

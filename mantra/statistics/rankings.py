@@ -12,14 +12,14 @@ from mantra.statistics import links
 from mantra.statistics.overall import share
 from mantra.statistics.page import Page
 from mantra.statistics.scopes import sees
-from mantra.statistics.table import TOP, Column, Links, Rows, Table
-from registry.models import Application
+from mantra.statistics.table import Column, Links, Rows, Table
+from registry.models import Application, Operation
 from registry.statistics.reading import Ranked, Totals
 
 
 def _ranked(page: Page, name: str, title: Any, by: str, order: str, first: Column, with_bar: Any) -> Table:
     """Return a ranking. ``with_bar``: the title of the column by which it is ranked."""
-    found = page.reading.ranking(by, order, TOP)
+    found = page.reading.ranking(by, order)
     pages = _PAGES[by](page, found)
     rows: Rows = []
     linked: Links = {}
@@ -50,7 +50,7 @@ def measures(totals: Totals) -> tuple[Any, ...]:
 
 def _name(each: Ranked, known: int = 0) -> str:
     """Return the name of a line, without the first parts if they are known."""
-    return "/".join(part for part in each.key[known:] if part) or str(_("(without a key)"))
+    return "/".join(each.key[known:])
 
 
 def _known(page: Page, by: str) -> int:
@@ -61,27 +61,23 @@ def _known(page: Page, by: str) -> int:
 
 def _filters_of(page: Page, by: str, each: Ranked) -> dict[str, str] | None:
     """Return the history's query for the calls of a line within the page's scope."""
-    given = page.scope.filters or {}
-    if not any(each.key):
-        return None
-    operation = by in ("operation", "provider")
-    if page.scope.filters is None and not operation:
+    name = "of_operation" if by in ("operation", "provider") else "of_application"
+    if page.scope.filters is None and name == "of_application":
         return None  # the calls of an application to one source cannot be told from its others
     slash = "/" if by in ("provider", "consumer") else ""
-    return {**given, ("of_operation" if operation else "of_application"): _name(each) + slash}
+    return {**(page.scope.filters or {}), name: _name(each) + slash}
 
 
 def _operation_pages(page: Page, found: list[Ranked]) -> list[str]:
-    """Return the dashboards of operations that are the reader's to see."""
-    return [
-        reverse("statistics_operation", args=(each.ref,)) if each.ref and sees(page.user, each.key[0]) else ""
-        for each in found
-    ]
+    """Return the dashboards of operations that are there still, and the reader's to see."""
+    refs = {each.ref for each in found if each.ref and sees(page.user, each.key[0])}
+    there = set(Operation.objects.filter(pk__in=refs).values_list("pk", flat=True)) if refs else set()
+    return [reverse("statistics_operation", args=(each.ref,)) if each.ref in there else "" for each in found]
 
 
 def _application_pages(page: Page, found: list[Ranked]) -> list[str]:
-    rows = Application.objects.filter(agency__code__in={each.key[0] for each in found if any(each.key)})
-    rows = rows.filter(code__in={each.key[1] for each in found if any(each.key)})
+    rows = Application.objects.filter(agency__code__in={each.key[0] for each in found})
+    rows = rows.filter(code__in={each.key[1] for each in found})
     ids = {(agency, code): pk for agency, code, pk in rows.values_list("agency__code", "code", "pk")}
     return [
         reverse("statistics_application", args=(ids[each.key],))
@@ -92,7 +88,7 @@ def _application_pages(page: Page, found: list[Ranked]) -> list[str]:
 
 
 def _agency_pages(page: Page, found: list[Ranked]) -> list[str]:
-    return [_agency_page(page, *each.key) if any(each.key) else "" for each in found]
+    return [_agency_page(page, *each.key) for each in found]
 
 
 def _agency_page(page: Page, code: str) -> str:

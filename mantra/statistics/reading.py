@@ -7,6 +7,7 @@ from functools import cached_property
 
 from mantra.statistics.periods import step_of
 from mantra.statistics.scopes import Scope
+from mantra.statistics.table import TOP
 from registry.statistics import reading
 from registry.statistics.reading import Cell, Left, Outcome, Period, Point, Ranked, Totals
 
@@ -52,8 +53,15 @@ class Reading:
     def matrix(self, limit: int) -> list[Cell]:
         return reading.matrix(self.scope.selection, self.period, limit)
 
-    def ranking(self, by: str, order: str, limit: int) -> list[Ranked]:
-        return reading.ranking(self.scope.selection, self.period, by, order, limit)
+    @cached_property
+    def operations(self) -> dict[str, list[Ranked]]:
+        """The operations by calls, the slowest, and those that fail most."""
+        return reading.rankings(self.scope.selection, self.period, "operation", ("calls", "slowest", "failing"), TOP)
+
+    def ranking(self, by: str, order: str) -> list[Ranked]:
+        if by == "operation":
+            return self.operations[order]
+        return reading.ranking(self.scope.selection, self.period, by, order, TOP)
 
     def persons(self, period: Period) -> int | None:
         """Return about how many distinct persons were asked for; None if they are not counted of such a scope."""

@@ -169,6 +169,7 @@ def _backend(key: str, user: User) -> Scope:
 
 def _origin(kind: str, title: str, row: Any, operations: Any, user: User) -> Scope:
     selection = Selection(operations=tuple(operations.order_by().values_list("pk", flat=True)))
+    # Calls that were refused have no origin: the history's filter by origin has fewer.
     return Scope(kind, str(row.pk), title, selection, None, _page(row, user), row.agency.code)
 
 

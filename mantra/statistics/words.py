@@ -12,8 +12,8 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from registry import moments
 from registry.models import Field
-from registry.moments import month
 
 NOTHING = "–"
 _SECOND = 1000
@@ -62,7 +62,7 @@ def hour(value: datetime) -> str:
 
 
 def day(value: date) -> str:
-    return f"{WEEKDAYS_ABBR[value.weekday()]} {value:%d-%m}"
+    return f"{WEEKDAYS_ABBR[value.weekday()]} {moments.day(value)}"
 
 
 def weekday(value: int) -> str:
@@ -84,7 +84,7 @@ def agency(value: str) -> str:
 #: How the values of a column are written.
 UNITS: dict[str, Any] = {
     "text": str, "code": str, "number": number, "figure": figure, "percent": percent, "ms": milliseconds,
-    "bytes": filesizeformat, "hour": hour, "day": day, "month": month, "hour_of_day": hour_of_day,
+    "bytes": filesizeformat, "hour": hour, "day": day, "month": moments.month, "hour_of_day": hour_of_day,
     "classification": classification, "agency": agency,
 }  # fmt: skip
 #: The units of numbers, which are aligned at the right.

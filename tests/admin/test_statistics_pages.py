@@ -320,7 +320,7 @@ def test_a_table_is_downloaded_with_its_plain_values(called: Cast, sign_in: Sign
     assert response["Content-Disposition"].startswith('attachment; filename="statistics_agency_prov_outcomes_')
     rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert rows[0] == ["Hasil", "Kode", "Yang perlu bertindak", "Panggilan", "Bagian (%)"]
-    assert rows[1] == ["berhasil", "200", "–", "18", "60.0"]
+    assert rows[1] == ["Berhasil", "200", "–", "18", "60.0"]
     book = CalamineWorkbook.from_filelike(
         io.BytesIO(client.get(address("agency", "prov") + "?download=all.xlsx").content)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from mantra.status import page as status_page
@@ -129,6 +130,18 @@ def _visit(page: Page, address: str, wrong: list[str]) -> None:
         wrong += [f"{address} {size}: {line}" for line in _help(page)]
 
 
+def _click_a_chart(page: Page) -> None:
+    """Open the statistics and click the point of today: its calls are shown. The table is closed until it is wanted."""
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.goto(reverse("statistics"), wait_until="load")
+    chart = page.locator("[data-chart=chart-time-0] canvas")
+    expect(page.locator("#table-time")).to_be_hidden()
+    box = chart.bounding_box()
+    assert box is not None
+    chart.click(position={"x": box["width"] - 20, "y": box["height"] / 2})
+    expect(page).to_have_url(re.compile(r"/registry/callrecord/\?started_at__gte="))
+
+
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServer) -> None:
     cast, marked = cast_module.assemble(), make_agency("zamrud")
@@ -152,6 +165,7 @@ def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServ
     signed_in(page.context, user, live_server.url)
     for address in dict.fromkeys([*_of_models(marked), *_special(marked, cast)]):
         _visit(page, address, wrong)
+    _click_a_chart(page)
     signed_in(page.context, person("pemohon-akses", "Requester", marked.agency), live_server.url)
     _visit(page, reverse("admin:index"), wrong)
     page.context.close()
