@@ -6,11 +6,9 @@ class MantraConfig(AppConfig):
     verbose_name = "MANTRA"
 
     def ready(self) -> None:
-        from mantra.exports.kinds import HISTORY, REPORT  # models must be loaded first
-        from mantra.health import alarms
+        from mantra.health import alarms  # models must be loaded first
         from registry.exports import KINDS
         from registry.notifications.health import OBSERVED
 
         OBSERVED.extend(alarms.observed())
-        KINDS["history"] = HISTORY
-        KINDS["report"] = REPORT
+        KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
