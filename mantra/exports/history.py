@@ -88,9 +88,9 @@ def _slices(rows: QuerySet[CallRecord]) -> Iterator[list[CallRecord]]:
 def _columns() -> list[str]:
     return [
         _("time"), _("request id"), _("protocol"), _("method"), _("agency"), _("service"), _("operation"),
-        _("revision"), _("caller's agency"), _("application"), _("key"), _("user"), _("address"), _("format"),
-        _("parameters (names)"), _("fields"), _("classification"), _("outcome"), _("meaning"), _("HTTP status"),
-        _("rows"), _("bytes"), _("duration (ms)"), _("aborted"),
+        _("revision"), _("source or backend"), _("caller's agency"), _("application"), _("key"), _("user"),
+        _("address"), _("format"), _("parameters (names)"), _("fields"), _("classification"), _("outcome"),
+        _("meaning"), _("HTTP status"), _("rows"), _("bytes"), _("duration (ms)"), _("aborted"),
     ]  # fmt: skip
 
 
@@ -98,7 +98,8 @@ def _line(user: User, record: CallRecord) -> list[Value]:
     """Return a record's cells. Subjects are left out: in bulk, even their hashes tell who was asked for often."""
     return [
         record.started_at, record.request_id, record.protocol, record.method, record.agency, record.service,
-        record.operation, record.revision, record.consumer_agency, record.application, record.key,
+        record.operation, record.revision, record.origin if tenancy.may_see_origin(user, record) else "",
+        record.consumer_agency, record.application, record.key,
         record.user if tenancy.may_see_person(user, record) else "", record.client_ip, record.format,
         record.parameters, record.fields, _classification(record), record.outcome, _meaning(record), record.status,
         record.rows, record.bytes,

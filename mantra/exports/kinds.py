@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from django.utils.translation import gettext as _
 
-from mantra.exports import monthly
+from mantra.exports import monthly, pages
 from registry import moments
 from registry.exports import Kind
 from registry.exports.kinds import Parameters
@@ -45,4 +45,12 @@ REPORT = Kind(
     kept=timedelta(days=31),
     announce=monthly.announce,
     start_due=monthly.start_due,
+)
+STATISTICS = Kind(
+    right="registry.view_callrecord",
+    formats=("pdf",),
+    make="mantra.exports.report.dashboard.make",
+    title=pages.title,
+    file_name=pages.file_name,
+    may=pages.may_read,
 )

@@ -19,7 +19,10 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mantra.exports import history, monthly
+from mantra.exports import history, monthly, pages
+from mantra.exports.kinds import HISTORY
+from mantra.statistics.periods import period_of
+from mantra.statistics.scopes import scope_of
 from registry import exports, moments, notifications, tenancy
 from registry.admin.theme import select, text_input
 from registry.exports import ExportError, files, problems
@@ -117,7 +120,7 @@ def _lines(user: User, rows: Any) -> list[Line]:
 
 
 def _line(user: User, job: ExportJob) -> Line:
-    kind = exports.resolved(job)
+    kind = exports.kind_of(job.kind)
     own = job.user_id == user.pk
     title = kind.title(job.parameters) if kind else job.kind
     owner = "" if own else str(job.user)
@@ -186,6 +189,21 @@ def start_report(request: HttpRequest) -> HttpResponse:
     return redirect("exports")
 
 
+@require_POST
+def start_statistics(request: HttpRequest) -> HttpResponse:
+    """Let a page of the statistics be written as PDF. The form names the page, and ?days= its period."""
+    user = reader(request)
+    scope = scope_of(request.POST.get("kind", ""), request.POST.get("key", ""), user)
+    parameters = pages.parameters(scope, period_of(request))
+    try:
+        exports.start(user, "statistics", parameters, format="pdf", language=get_language() or "id")
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect("exports")
+    messages.success(request, _("The file is being made. You can go on with other work meanwhile."))
+    return redirect("exports")
+
+
 def start_history(request: HttpRequest) -> HttpResponse:
     """Ask for the format of an export of the call history, which the page's query string filters, and start it."""
     user = reader(request)
@@ -199,7 +217,7 @@ def start_history(request: HttpRequest) -> HttpResponse:
     back = reverse("admin:registry_callrecord_changelist") + (f"?{query}" if query else "")
     return _page(
         request, "history", status=400 if problem else 200, title=_("Export the call history"), problem=problem,
-        formats=[(name, FORMATS[name]) for name in exports.KINDS["history"].formats], filtered=bool(query), back=back,
+        formats=[(name, FORMATS[name]) for name in HISTORY.formats], filtered=bool(query), back=back,
         chosen=request.POST.get("format", "xlsx"),
     )  # fmt: skip
 
@@ -227,7 +245,7 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     job = _own(user, pk)
     if job.state != State.DONE:
         return redirect("export", pk)
-    kind = exports.resolved(job)
+    kind = exports.kind_of(job.kind)
     if kind is None or not exports.may_download(user, job):
         raise PermissionDenied
     response = StreamingHttpResponse(_content(job), content_type=MEDIA_TYPES[job.format])

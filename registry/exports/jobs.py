@@ -10,7 +10,7 @@ from django.db import transaction
 
 from registry import tenancy
 from registry.exports import files
-from registry.exports.kinds import KINDS, Kind
+from registry.exports.kinds import kind_of
 from registry.models import ExportJob, User
 from registry.models.bounds import check_number
 
@@ -32,7 +32,8 @@ def start(
 
     The caller has checked the user's right; it is checked again when the export is made and when it is downloaded.
     """
-    if format not in KINDS[kind].formats:
+    found = kind_of(kind)
+    if found is None or format not in found.formats:
         raise ValueError(f"{kind} has no format {format}")
     job = ExportJob(
         user=user, kind=kind, format=format, parameters=dict(parameters), language=language or settings.LANGUAGE_CODE,
@@ -62,11 +63,6 @@ def delete(job: ExportJob) -> None:
     files.remove(job.stored)
 
 
-def resolved(job: ExportJob) -> Kind | None:
-    """Return the kind of a job; None if this version has no such kind any more."""
-    return KINDS.get(job.kind)
-
-
 def view_of(user: User) -> str:
     """Return what a user may see, as a word: "all" or the user's agency. It changes with the agency and the role."""
     return "all" if tenancy.sees_all_agencies(user) else f"agency:{user.agency_id}"
@@ -74,7 +70,7 @@ def view_of(user: User) -> str:
 
 def may_make(user: User, job: ExportJob) -> bool:
     """Return True if a user has the right of an export's kind, to what it is of."""
-    kind = resolved(job)
+    kind = kind_of(job.kind)
     return kind is not None and user.is_active and user.has_perm(kind.right) and kind.may(user, job.parameters)
 
 

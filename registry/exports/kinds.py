@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from django.utils.module_loading import import_string
+
 from registry.models import ExportJob, User
 
 Parameters = Mapping[str, Any]
@@ -73,4 +75,16 @@ class Kind:
     start_due: Callable[[datetime], object] = lambda now: None
 
 
-KINDS: dict[str, Kind] = {}
+#: The name of a kind → the dotted path of the Kind, which is imported on first use: pages of the admin are part of it.
+KINDS: dict[str, str] = {}
+
+
+def kind_of(name: str) -> Kind | None:
+    """Return a kind by its name; None if this version has none of that name."""
+    path = KINDS.get(name)
+    kind: Kind | None = import_string(path) if path else None
+    return kind
+
+
+def all_kinds() -> list[Kind]:
+    return [kind for kind in map(kind_of, KINDS) if kind is not None]

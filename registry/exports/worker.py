@@ -23,7 +23,7 @@ from django.utils.translation import override
 
 from registry import processes
 from registry.exports import files, jobs
-from registry.exports.kinds import KINDS, ExportError, Work
+from registry.exports.kinds import ExportError, Work, all_kinds, kind_of
 from registry.leader import Leadership
 from registry.models import ExportJob
 from registry.rounds import survive
@@ -72,7 +72,7 @@ class Worker:
         if due:
             self._pruned = self.clock()
             prune(timezone.now())
-            for kind in KINDS.values():
+            for kind in all_kinds():
                 kind.start_due(timezone.now())
         self._take_up()
         while not self._stop.is_set() and self.leadership.hold() and (job := self._next()):
@@ -124,7 +124,7 @@ class Worker:
 
     def _written(self, job: ExportJob) -> int:
         """Write the file of an export. Return its size."""
-        kind, user = jobs.resolved(job), job.user
+        kind, user = kind_of(job.kind), job.user
         if kind is None or not jobs.may_make(user, job):
             raise ExportError("denied")
         job.view = jobs.view_of(user)
@@ -165,7 +165,7 @@ def _of(job: ExportJob) -> QuerySet[ExportJob]:
 @transaction.atomic
 def _finish(job: ExportJob, size: int) -> None:
     """Store that an export is ready. Raises Stopped if it was cancelled meanwhile."""
-    now, kind = timezone.now(), jobs.resolved(job)
+    now, kind = timezone.now(), kind_of(job.kind)
     kept = (kind.kept if kind else None) or timedelta(hours=settings.EXPORT_HOURS)
     job.state, job.finished_at, job.expires_at = State.DONE, now, now + kept
     ready = {"state": State.DONE, "percent": 100, "rows": job.rows, "size": size, "view": job.view}

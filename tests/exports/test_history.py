@@ -90,12 +90,14 @@ def test_a_slice_costs_one_query_however_far_it_is(rini: User, record: Record, m
     assert (numbers[1] - numbers[0], numbers[2] - numbers[1]) == (1, 2)
 
 
-def test_who_tried_out_an_operation_is_for_the_callers_agency(rini: User, record: Record) -> None:
+def test_people_and_sources_are_named_to_their_own_agency_only(rini: User, record: Record) -> None:
+    """Who tried out an operation is for the caller's agency, where its data is for the provider's."""
     consumer = Agency.objects.create(code="kons", name="Konsumen")
     budi = make_user("Head", consumer, "budi")
-    record(user="siti", protocol="tryout")
-    assert [line["user"] for line in lines(exported(rini))] == [""]
-    assert [line["user"] for line in lines(exported(budi))] == ["siti"]
+    record(user="siti", protocol="tryout", origin="siak")
+    [provider], [caller] = lines(exported(rini)), lines(exported(budi))
+    assert (provider["user"], provider["source or backend"]) == ("", "siak")
+    assert (caller["user"], caller["source or backend"]) == ("siti", "")
 
 
 def test_no_cell_is_a_formula(rini: User, record: Record) -> None:

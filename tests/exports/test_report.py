@@ -10,8 +10,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from mantra.exports import monthly
+from mantra.exports import monthly, pages
 from mantra.exports.report import words
+from mantra.statistics.scopes import scope_of
+from mantra.statistics.tables import tables_of
+from registry.exports import start
 from registry.models import (
     AccessKey,
     Agency,
@@ -25,6 +28,7 @@ from registry.models import (
 )
 from registry.notifications import composing
 from registry.statistics import rollups
+from registry.statistics.reading import Period
 from tests.admin.conftest import SignIn, make_user
 from tests.ended_calls import ended_call
 from tests.exports.conftest import content, work
@@ -116,7 +120,7 @@ def test_only_all_is_written_as_all(value: float | None, shown: str) -> None:
     ("now", "before", "shown"),
     [
         (5, 5, "tetap"),
-        (5, 0, "sebelumnya tidak ada"),
+        (5, 0, "tidak ada sebelumnya"),
         (12480, 11500, "+8,5%"),
         (0, 40, "-100%"),
         (1234, 10, "123 kali lipat"),
@@ -215,3 +219,35 @@ def test_a_head_gets_it_unless_she_chooses_otherwise(rini: User) -> None:
     assert not rini.notification_choices.exists()
     client.post("/admin/notifications/choices/", {**chosen, "monthly_report": "none"})
     assert list(rini.notification_choices.values_list("event", "way")) == [("monthly_report", "none")]
+
+
+# ---------------------------------------------------------------------------- pages of the statistics
+
+
+def test_a_page_of_the_statistics_becomes_a_pdf(rini: User) -> None:
+    """The same tables as on the page; from its button to the file."""
+    client = Client()
+    client.force_login(rini)
+    page = client.get("/admin/statistics/agency/prov/?days=365").content.decode()
+    assert "Halaman ini sebagai PDF" in page and "/admin/exports/?agency=prov" in page
+    started = client.post("/admin/exports/statistics/?days=365", {"kind": "agency", "key": "prov"}, follow=True)
+    assert "Statistik: Panggilan ke operasi Dinas Penyedia" in started.content.decode()
+    work()
+    whole = " ".join(text_of(ExportJob.objects.get()))
+    found = tables_of("agency", "prov", Period.of(365), rini)
+    for table in found:
+        assert not table.rows or str(table.title) in whole, table.name
+    assert "satu 1.247" in whole or "data/satu 1.247" in whole
+
+
+def test_a_page_of_another_agency_does_not(rini: User) -> None:
+    client = Client()
+    client.force_login(rini)
+    for kind, key in (("agency", "kons"), ("bus", ""), ("none", ""), ("operation", "x")):
+        assert client.post("/admin/exports/statistics/", {"kind": kind, "key": key}).status_code == 404
+    job = start(rini, "statistics", pages.parameters(scope_of("agency", "prov", rini), Period.of(7)), format="pdf")
+    rini.agency = Agency.objects.get(code="kons")
+    rini.save()
+    work()
+    job.refresh_from_db()
+    assert (job.state, job.problem) == ("failed", "denied")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,12 +28,19 @@ _BAND = 72 * mm
 def write(figures: Figures, output: Output) -> None:
     """Write the report as PDF."""
     title = _("Monthly report of %(agency)s, %(month)s") % _names(figures)
+    build(title, _story(figures), output, partial(_cover, figures))
+
+
+def build(
+    title: str, story: Iterable[Flowable], output: Output, cover: Callable[..., None] = lambda *_page: None
+) -> None:
+    """Write a document with numbered pages. ``cover`` draws what is below the text of the first page."""
     document = SimpleDocTemplate(
         output, pagesize=look.PAGE, leftMargin=look.MARGIN - look.PADDING, rightMargin=look.MARGIN - look.PADDING,
         topMargin=16 * mm, bottomMargin=20 * mm, title=title, author="MANTRA", subject=title,
         lang=get_language() or "id",
     )  # fmt: skip
-    document.build(list(_story(figures)), onFirstPage=partial(_cover, figures), canvasmaker=partial(_Numbered, title))
+    document.build(list(story), onFirstPage=cover, canvasmaker=partial(_Numbered, title))
 
 
 def _names(figures: Figures) -> dict[str, str]:
