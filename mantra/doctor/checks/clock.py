@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mantra.health.findings import Finding
+from registry import moments
 
 AREA = "clock"
 #: Seconds by which two clocks may differ: signed requests, second factors and tokens depend on them.
@@ -25,7 +26,7 @@ _NOW = {
 def zone() -> list[Finding]:
     """Return the time here, for a comparison with a watch."""
     now = timezone.localtime()
-    return [Finding(AREA, timezone.get_current_timezone_name(), "well", f"{now:%Y-%m-%d %H:%M:%S %Z}")]
+    return [Finding(AREA, timezone.get_current_timezone_name(), "well", f"{moments.moment(now)} {now:%Z}")]
 
 
 def check() -> list[Finding]:

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from mantra import VERSION
 from mantra.doctor.examination import LABELS, examine
 from mantra.health.findings import Finding, State, worst
+from registry import moments
 
 #: State → the exit status for monitors. What is not known does not alarm.
 EXIT_STATUS: dict[State, int] = {"well": 0, "unknown": 0, "warn": 1, "ill": 2}
@@ -67,7 +68,7 @@ def _as_text(found: list[Finding], everything: bool) -> str:
 def _lines(finding: Finding) -> list[str]:
     first = f"{_MARKS[finding.state]} {LABELS.get(finding.area, finding.area)}: {finding.name}: {finding.sentence}"
     if finding.since:
-        first += _(" (since %(time)s)") % {"time": f"{timezone.localtime(finding.since):%Y-%m-%d %H:%M}"}
+        first += _(" (since %(time)s)") % {"time": moments.moment(finding.since)}
     affected = ", ".join(map(str, finding.affected))
     more = [finding.advice, _("Affected: %(who)s") % {"who": affected} if affected else ""]
     return [first, *(f"    {line}" for line in more if line)]
