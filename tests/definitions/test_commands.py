@@ -86,6 +86,7 @@ def test_rotation_knows_every_column_with_secrets() -> None:
         ("BackendServer", "credential"),
         ("DataSource", "password"),
         ("DataSource", "wallet_password"),
+        ("ExportJob", "key"),
         ("OutboxMessage", "link"),
         ("ParameterMapping", "value"),
         ("SampleRequest", "request"),
