@@ -44,6 +44,7 @@ PARTS = frozenset(
         "registry.sampleresponse",
         "registry.invitation",
         "registry.exportjob",
+        "registry.savedfilter",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -61,6 +62,7 @@ _UNLOGGED = frozenset(
         "registry.sampleresponse",
         "registry.invitation",
         "registry.exportjob",
+        "registry.savedfilter",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

@@ -6,7 +6,7 @@ from django.db.models import deletion
 
 def group():
     return models.ForeignKey(
-        to="registry.callgroup", db_constraint=False, db_index=False, on_delete=deletion.CASCADE, related_name="+"
+        to="registry.callgroup", db_constraint=False, db_index=False, on_delete=deletion.DO_NOTHING, related_name="+"
     )
 
 

@@ -76,7 +76,7 @@ class CallGroup(models.Model):
 class Fact(models.Model):
     """What is counted of a group's calls. ``d0`` to ``d27`` count them by the class of their duration; NULL is 0."""
 
-    group = models.ForeignKey(CallGroup, models.CASCADE, db_index=False, related_name="+", db_constraint=False)
+    group = models.ForeignKey(CallGroup, models.DO_NOTHING, db_index=False, related_name="+", db_constraint=False)
     day = models.DateField()
     calls = models.PositiveBigIntegerField(default=0)
     rows = models.PositiveBigIntegerField(default=0)
@@ -132,7 +132,7 @@ class SubjectDay(models.Model):
     """The distinct persons of a group's calls of a day, as a sketch (HyperLogLog): none of them can be read from it."""
 
     pk = models.CompositePrimaryKey("group_id", "day")
-    group = models.ForeignKey(CallGroup, models.CASCADE, db_index=False, related_name="+", db_constraint=False)
+    group = models.ForeignKey(CallGroup, models.DO_NOTHING, db_index=False, related_name="+", db_constraint=False)
     day = models.DateField()
     sketch = models.BinaryField(max_length=MAX_SKETCH)
 
