@@ -345,7 +345,7 @@ def slow_readers(port: int, path: str, count: int, key: str = "") -> Iterator[li
         for _ in range(count):
             # One by one: who comes while another's rows are being fetched may be refused.
             callers.append(held.enter_context(slow_reader(port, path, key)))
-            select.select(callers[-1:], [], [], 1)
+            select.select(callers[-1:], [], [], 30)
         stop = threading.Event()
 
         def read() -> None:
