@@ -62,6 +62,17 @@ def test_nothing_is_suggested_that_the_user_cannot_know(marked: MarkedAgency, si
     assert client.get(reverse("admin:registry_callrecord_suggest", args=("agency",))).status_code == 403
 
 
+def test_no_filter_in_an_address_tells_what_a_record_does_not_show(marked: MarkedAgency, sign_in: SignIn) -> None:
+    """Letter by letter, a caller could read the name of the provider's source, and who tried its operation."""
+    record(1, consumer_agency=marked.agency.code, origin_kind="source", origin="siak", origin_ref=7, user="rini")
+    client = sign_in("Provider", marked.agency)
+    for column in ("origin", "origin_kind", "origin_ref", "server_ref", "user", "segment"):
+        for lookup in (column, f"{column}__gte", f"{column}__startswith"):
+            assert client.get(HISTORY, {lookup: "s"}).status_code == 400, lookup
+    assert client.get(HISTORY, {"application__regex": "(a+)+$"}).status_code == 400
+    assert 1 in found(client, application__startswith="ap")
+
+
 def test_a_name_as_text_filters_without_a_suggestion(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Supervisor")
     record(1, agency=marked.agency.code, operation_ref=marked.operation.pk, consumer_agency="x")

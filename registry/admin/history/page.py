@@ -46,6 +46,10 @@ PROTOCOLS: dict[str, Any] = {
 _COLOURS = {"caller": "refused", "provider": "failed", "bus": "failed"}
 
 
+#: Columns that are not for every viewer of a record (registry.tenancy): no filter in an address tells them either.
+_NOT_FOR_ALL = frozenset({"user", "origin_kind", "origin_ref", "origin", "server_ref", "segment"})
+
+
 def _without(fields: Any, hidden: tuple[str, ...]) -> tuple[Any, ...]:
     """Return the fields of a form, some of which share a line, without the hidden ones."""
     lines = (line if isinstance(line, str) else tuple(name for name in line if name not in hidden) for line in fields)
@@ -83,6 +87,9 @@ class CallRecordAdmin(ScopedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return lookup.partition("__")[0] not in _NOT_FOR_ALL and super().lookup_allowed(lookup, value, request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str
