@@ -46,8 +46,10 @@ PROTOCOLS: dict[str, Any] = {
 _COLOURS = {"caller": "refused", "provider": "failed", "bus": "failed"}
 
 
-#: Columns that are not for every viewer of a record (registry.tenancy): no filter in an address tells them either.
-_NOT_FOR_ALL = frozenset({"user", "origin_kind", "origin_ref", "origin", "server_ref", "segment"})
+#: The columns of a record, and the lookups of them that an address may have beside the list's own filters. Others read
+#: the whole history, and some columns are not for every viewer (registry.tenancy).
+_COLUMNS = frozenset({"pk", *(field.name for field in CallRecord._meta.get_fields())})
+_LOOKUPS = frozenset({"started_at__gte", "started_at__lte"})
 
 
 def _without(fields: Any, hidden: tuple[str, ...]) -> tuple[Any, ...]:
@@ -89,7 +91,9 @@ class CallRecordAdmin(ScopedAdmin):
         return KeysetChangeList
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        return lookup.partition("__")[0] not in _NOT_FOR_ALL and super().lookup_allowed(lookup, value, request)
+        if lookup.partition("__")[0] in _COLUMNS and lookup not in _LOOKUPS:
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str
