@@ -78,6 +78,21 @@ def test_no_filter_in_an_address_reads_the_whole_history(sign_in: SignIn) -> Non
     assert client.get(reverse("admin:registry_agency_changelist"), {"name__iregex": "(a+)+$"}).status_code == 400
 
 
+def test_what_no_database_takes_ends_in_no_error(marked: MarkedAgency, sign_in: SignIn) -> None:
+    CallRecord.objects.all().delete()
+    record(1, agency=marked.agency.code)
+    client = sign_in("Supervisor")
+    for moment in ("0001-01-01", "9999-12-31T23:59:59Z"):
+        assert found(client, started_at__gte=moment) == {1}  # as a text that is no date
+    assert found(client, started_at_from_0="01-01-0001") == {1}
+    far = "e677d21fdb00" + "0" * 20  # a request id of the last hour of 9999
+    assert found(client, q=far) == set()
+    assert client.get(reverse("why_refused"), {"id": far}).status_code == 200
+    # PostgreSQL refuses a NUL.
+    assert suggested(client, "agency", f"badan\0 {marked.agency.code}") == [marked.agency.code]
+    assert found(client, of_agency=f"{marked.agency.code}\0") == {1}
+
+
 def test_a_name_as_text_filters_without_a_suggestion(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Supervisor")
     record(1, agency=marked.agency.code, operation_ref=marked.operation.pk, consumer_agency="x")
