@@ -266,7 +266,11 @@ def test_a_restore_refuses_before_it_changes_anything(installation: Path, settin
     with pytest.raises(BackupError, match=r"MANTRA_JOURNAL_KEY \([0-9a-f]{16}\)"):
         restoring.check(made)
     stored: dict[str, Any] = json.loads((made / manifest.NAME).read_text())
+    parts: list[dict[str, Any]] = stored["parts"]
+    sources = [part for part in parts if part["name"] != making.SOURCES]
     for change, words in (
+        ({"parts": [], "keys": {}}, f"does not name .*{making.FILES}"),
+        ({"parts": sources, "keys": {}}, f"does not name {making.SOURCES}"),
         ({"format": 2}, "format 2"),
         ({"engine": "mysql", "keys": {}}, "is of mysql"),
         ({"migrations": ["registry.9999_later"], "keys": {}}, "1 migrations that this version lacks"),
