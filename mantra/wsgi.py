@@ -73,10 +73,10 @@ def _first_segment(path: str) -> str:
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Respond to one HTTP request (PEP 3333)."""
+    logs.current.call = None  # of an offloaded call, which ends in another thread
     first = _first_segment(environ.get("PATH_INFO", ""))
     handle = HANDLERS.get(first)
     if handle is None:
-        logs.current.call = None  # of an offloaded call, which ends in another thread
         to_django = django_application if first == STATIC else administer
         return delivery.watched(to_django(environ, start_response), environ)
     try:

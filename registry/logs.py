@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import traceback
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ FORMS = ("text", "json")
 #: The frames of an exception that a line has, the innermost first.
 FRAMES = 12
 
+#: Control characters, and the further ends of a line of Unicode.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -65,7 +68,7 @@ class JsonFormatter(TextFormatter):
         }
         if failure := _failure(record):
             line["exception"] = failure
-        return json.dumps(line, ensure_ascii=False)
+        return _CONTROL.sub(_escaped, json.dumps(line, ensure_ascii=False))
 
 
 def formatter(form: str, zone: str) -> TextFormatter:
@@ -101,4 +104,9 @@ def _path(name: str) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    """Return a text without what ends a line or commands a terminal, as a name with which somebody signs in may."""
+    return _CONTROL.sub(_escaped, text.replace("\r", "\\r").replace("\n", "\\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

@@ -14,8 +14,8 @@ from registry.models import CallRecord
 #: What stands between the digits of an id that was copied or read out.
 _BETWEEN = re.compile(r"[\s-]+")
 _WHOLE = re.compile(r"[0-9a-f]{32}\Z")
-#: Before this an id tells no time: it was not made by the bus.
-_FIRST = datetime(2020, 1, 1, tzinfo=UTC)
+#: Outside of these years an id tells no time: it was not made by the bus.
+_FIRST, _LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 #: How far a call's time may be from that of its id: both are taken one after the other.
 _APART = timedelta(minutes=10)
 
@@ -47,4 +47,4 @@ def with_id(rows: Rows, request_id: str) -> Rows:
 def _time_of(request_id: str) -> datetime | None:
     """Return the time of which an id tells, None if it tells none."""
     at = began_at(request_id) if is_whole(request_id) else None
-    return at if at is not None and at >= _FIRST else None
+    return at if at is not None and _FIRST <= at < _LAST else None

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import quote
 
+from adapters.files import below
 from mantra.backup.manifest import Part
 
 _SQLITE = b"SQLite format 3\0"
@@ -97,12 +98,17 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (path for path in paths if path.is_file())
 
 
-def sources(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder of file sources, without what SQLite keeps beside its files."""
+def sources(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield the files of a folder of file sources, each with its real path, without what SQLite keeps beside its files.
+
+    ``roots``: the real paths of all such folders. A link that leads out of them is no source, as for calls: whoever
+    puts it there would have other files of the server, such as its keys, in the backup.
+    """
     for path in _files(folder):
+        real = Path(os.path.realpath(path))
         main = path.with_name(path.name.removesuffix("-wal").removesuffix("-shm").removesuffix("-journal"))
-        if main == path or not _is_sqlite(main):
-            yield path
+        if below(real, roots) and (main == path or not _is_sqlite(main)):
+            yield path, real
 
 
 def _is_sqlite(path: Path) -> bool:

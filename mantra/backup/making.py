@@ -123,10 +123,12 @@ def _add_files(archive: Archive) -> None:
 
 
 def _write_sources(partial: Path) -> Part:
+    folders = [Path(folder) for folder in settings.SOURCE_FILE_DIRS]
+    roots = [folder.resolve() for folder in folders]
     with Archive(partial / SOURCES) as archive:
-        for number, folder in enumerate(map(Path, settings.SOURCE_FILE_DIRS)):
-            for path in sources(folder):
-                archive.add_source(path, f"{number}/{path.relative_to(folder)}")
+        for number, folder in enumerate(folders):
+            for path, real in sources(folder, roots):
+                archive.add_source(real, f"{number}/{path.relative_to(folder)}")
     return archive.part
 
 

@@ -57,8 +57,21 @@ def check(backup: Path) -> Manifest:
             f"The backup is of version {found.version}, which is newer: it has {len(unknown)} migrations that this "
             "version lacks. Install that version first."
         )
-    databases.own().check()
+    database = databases.own()
+    _check_parts(backup, found, database.part)
+    database.check()
     return found
+
+
+def _check_parts(backup: Path, found: Manifest, database: str) -> None:
+    """Raise BackupError unless the manifest names what every backup has, and all of the rest that lies there."""
+    named = {part.name for part in found.parts}
+    whole = {making.JOURNAL, making.FILES, making.HEAD, database}
+    if lacking := whole - named:
+        raise BackupError(f"The manifest does not name {', '.join(sorted(lacking))}: take another copy.")
+    others = {name for name in (making.SOURCES, making.ARCHIVE) if (backup / name).exists()} - named
+    if others:
+        raise BackupError(f"The manifest does not name {', '.join(sorted(others))}: remove it, or take another copy.")
 
 
 def _known_migrations() -> set[tuple[str, str]]:

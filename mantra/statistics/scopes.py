@@ -58,7 +58,7 @@ def sees(user: User, *agencies: str) -> bool:
 
 def scope_of(kind: str, key: str, user: User) -> Scope:
     """Return a scope by its name. Raises Http404 if there is none, or if the user may not see it."""
-    if kind not in _KINDS or not may_open(user):
+    if kind not in _KINDS or "\0" in key or not may_open(user):
         raise Http404
     return _KINDS[kind](key, user)
 

@@ -276,8 +276,11 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         raise PermissionDenied
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        # Filters in a URL must not reveal hidden columns letter by letter.
-        return lookup.partition("__")[0] not in HIDDEN_COLUMNS and super().lookup_allowed(lookup, value, request)
+        # Filters in a URL must not reveal hidden columns letter by letter, nor keep a processor busy for hours.
+        parts = lookup.split("__")
+        if parts[0] in HIDDEN_COLUMNS or parts[-1] in ("regex", "iregex"):
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def changeable(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return the selected rows of an action that the user may change."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import MAXYEAR, MINYEAR, datetime, time
 from typing import Any
 
 from django import forms
@@ -92,7 +92,12 @@ class MomentFilter(RangeDateTimeFilter):
             time_of_day = time_of_day.replace(microsecond=hour.microsecond)
         except forms.ValidationError:
             return None
-        return timezone.make_aware(datetime.combine(date, time_of_day))
+        return _in_calendar(timezone.make_aware(datetime.combine(date, time_of_day)))
+
+
+def _in_calendar(moment: datetime) -> datetime | None:
+    """Return a moment, None for one that other time zones may not have: those of the first and the last year."""
+    return moment if MINYEAR < moment.year < MAXYEAR else None
 
 
 def _read(text: str, hour: time) -> datetime | None:
@@ -105,4 +110,6 @@ def _read(text: str, hour: time) -> datetime | None:
         moment = datetime.combine(date, hour) if date is not None else parse_datetime(text)
     except ValueError:  # such as the 32nd
         return None
-    return timezone.make_aware(moment) if moment is not None and timezone.is_naive(moment) else moment
+    if moment is None:
+        return None
+    return _in_calendar(timezone.make_aware(moment) if timezone.is_naive(moment) else moment)

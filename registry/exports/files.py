@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -24,6 +26,10 @@ from registry.exports.kinds import ExportError
 CHUNK, _TAG = 64 * 1024, 16
 #: The suffix of the folder of temporary files of an export.
 TEMPORARY = ".tmp"
+#: The names of files and of their folders; others in the folder are not the exports' own.
+_NAME = re.compile(rf"[0-9a-f]{{32}}(?:{re.escape(TEMPORARY)})?")
+#: The bytes that exports leave free on their disk. The journal is often there too: without room no call is served.
+LEFT_FREE = 256 * 1024 * 1024
 
 
 def folder() -> Path:
@@ -31,6 +37,17 @@ def folder() -> Path:
     place = Path(settings.EXPORT_DIR)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place
+
+
+def check_room() -> None:
+    """Raise ExportError if the disk has no room for exports."""
+    disk = os.statvfs(folder())
+    if disk.f_bavail * disk.f_frsize < LEFT_FREE:
+        raise ExportError("disk")
+
+
+def new_name() -> str:
+    return secrets.token_hex(16)
 
 
 def new_key() -> str:
@@ -115,8 +132,8 @@ def remove(stored: str) -> None:
 
 
 def remove_others(known: Iterable[str]) -> None:
-    """Remove all files but those that are known."""
+    """Remove all files of exports but those that are known."""
     kept = set(known)
     for path in folder().iterdir():
-        if path.name.removesuffix(TEMPORARY) not in kept:
+        if _NAME.fullmatch(path.name) and path.name.removesuffix(TEMPORARY) not in kept:
             remove(path.name.removesuffix(TEMPORARY))

@@ -7,7 +7,6 @@ is found to be running when leadership was taken was left by a process that died
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -94,7 +93,7 @@ class Worker:
         if job is None:
             return None
         job.worker, job.attempts = processes.this_process(), job.attempts + 1
-        job.stored, job.key, job.state = secrets.token_hex(16), files.new_key(), State.RUNNING
+        job.stored, job.key, job.state = files.new_name(), files.new_key(), State.RUNNING
         job.rows = job.percent = 0
         columns = ("worker", "attempts", "stored", "key", "state", "rows", "percent")
         taken = ExportJob.objects.filter(pk=job.pk, state=State.WAITING)
@@ -128,6 +127,7 @@ class Worker:
         if kind is None or not jobs.may_make(user, job):
             raise ExportError("denied")
         job.view = jobs.view_of(user)
+        files.check_room()
         place = files.folder()
         temporary = place / f"{job.stored}{files.TEMPORARY}"
         temporary.mkdir(mode=0o700)
@@ -147,12 +147,13 @@ class Worker:
         return size
 
     def _report(self, job: ExportJob) -> None:
-        """Store the progress of an export, once a second. Raises Stopped."""
+        """Store the progress of an export, once a second. Raises Stopped, and ExportError without room on the disk."""
         if self._stop.is_set():
             raise Stopped
         if self.clock() - self._reported < REPORT:
             return
         self._reported = self.clock()
+        files.check_room()
         if not self.leadership.hold() or not _of(job).update(rows=job.rows, percent=job.percent):
             raise Stopped
 

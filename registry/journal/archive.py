@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from django.conf import settings
 from registry.journal.chain import SUFFIX
 
 PACKED = f"{SUFFIX}.gz"
+_MONTH = re.compile(r"\d{4}-\d\d")
 
 
 def segments() -> list[Path]:
@@ -39,13 +41,24 @@ def keep(segment: Path, closed_at: datetime) -> None:
         target.flush()
         os.fsync(target.fileno())
     temporary.rename(folder / f"{segment.name}.gz")
+    for changed in (folder, folder.parent):
+        _sync(changed)
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: the segment itself is deleted next."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def prune(before: datetime) -> None:
     """Delete the archived segments of months that were over before a moment, and their folders."""
     for path in segments():
-        month = datetime.strptime(path.parent.name, "%Y-%m").replace(tzinfo=UTC)
-        if (month.year, month.month) < (before.year, before.month):
+        # Other folders are of people, who have put something aside.
+        if _MONTH.fullmatch(path.parent.name) and path.parent.name < f"{before.astimezone(UTC):%Y-%m}":
             path.unlink()
             with suppress(OSError):  # others are in it
                 path.parent.rmdir()

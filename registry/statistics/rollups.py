@@ -216,9 +216,18 @@ def _ids(groups: set[Group]) -> dict[Group, int]:
         rows = [CallGroup(**dict(zip(CallGroup.COLUMNS, group, strict=True))) for group in new]
         CallGroup.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
         found = _read_ids(new)
+        found |= {group: _id_of(group) for group in new if group not in found}
         # Only what is stored for good may be remembered.
         transaction.on_commit(lambda: _known.update(found))
     return {group: found.get(group) or _known[group] for group in groups}
+
+
+def _id_of(group: Group) -> int:
+    """Return the id of a stored group that the database takes for this one: to MariaDB, capital letters are small ones.
+
+    It is that of an application, say, whose code was spelt otherwise before.
+    """
+    return CallGroup.objects.values_list("pk", flat=True).get(**dict(zip(CallGroup.COLUMNS, group, strict=True)))
 
 
 def _read_ids(groups: list[Group]) -> dict[Group, int]:
@@ -287,7 +296,9 @@ def _execute_values(statement: Callable[[str], str], rows: list[tuple[Any, ...]]
 
 def _add_subjects(subjects: dict[Place, set[str]], ids: dict[Group, int]) -> None:
     """Add persons to the sketches of their groups and days."""
-    new = {(ids[group], day): hashes for (group, day), hashes in subjects.items()}
+    new: dict[tuple[int, date], set[str]] = {}
+    for (group, day), hashes in subjects.items():
+        new.setdefault((ids[group], day), set()).update(hashes)
     for day in {day for _group, day in new}:
         _add_subjects_of(day, {group: hashes for (group, other), hashes in new.items() if other == day})
 

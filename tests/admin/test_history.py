@@ -62,6 +62,37 @@ def test_nothing_is_suggested_that_the_user_cannot_know(marked: MarkedAgency, si
     assert client.get(reverse("admin:registry_callrecord_suggest", args=("agency",))).status_code == 403
 
 
+def test_no_filter_in_an_address_tells_what_a_record_does_not_show(marked: MarkedAgency, sign_in: SignIn) -> None:
+    """Letter by letter, a caller could read the name of the provider's source, and who tried its operation."""
+    record(1, consumer_agency=marked.agency.code, origin_kind="source", origin="siak", origin_ref=7, user="rini")
+    client = sign_in("Provider", marked.agency)
+    for column in ("origin", "origin_kind", "origin_ref", "server_ref", "user", "segment"):
+        for lookup in (column, f"{column}__gte", f"{column}__startswith"):
+            assert client.get(HISTORY, {lookup: "s"}).status_code == 400, lookup
+
+
+def test_no_filter_in_an_address_reads_the_whole_history(sign_in: SignIn) -> None:
+    client = sign_in("Supervisor")
+    for lookup in ("client_ip__contains", "fields__icontains", "started_at__year", "pk__gte", "method__regex"):
+        assert client.get(HISTORY, {lookup: "1"}).status_code == 400, lookup
+    assert client.get(reverse("admin:registry_agency_changelist"), {"name__iregex": "(a+)+$"}).status_code == 400
+
+
+def test_what_no_database_takes_ends_in_no_error(marked: MarkedAgency, sign_in: SignIn) -> None:
+    CallRecord.objects.all().delete()
+    record(1, agency=marked.agency.code)
+    client = sign_in("Supervisor")
+    for moment in ("0001-01-01", "9999-12-31T23:59:59Z"):
+        assert found(client, started_at__gte=moment) == {1}  # as a text that is no date
+    assert found(client, started_at_from_0="01-01-0001") == {1}
+    far = "e677d21fdb00" + "0" * 20  # a request id of the last hour of 9999
+    assert found(client, q=far) == set()
+    assert client.get(reverse("why_refused"), {"id": far}).status_code == 200
+    # PostgreSQL refuses a NUL.
+    assert suggested(client, "agency", f"badan\0 {marked.agency.code}") == [marked.agency.code]
+    assert found(client, of_agency=f"{marked.agency.code}\0") == {1}
+
+
 def test_a_name_as_text_filters_without_a_suggestion(marked: MarkedAgency, sign_in: SignIn) -> None:
     client = sign_in("Supervisor")
     record(1, agency=marked.agency.code, operation_ref=marked.operation.pk, consumer_agency="x")

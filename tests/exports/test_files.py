@@ -58,9 +58,12 @@ def test_a_file_has_at_most_so_many_bytes(folder: Path) -> None:
 
 
 def test_what_belongs_to_no_export_is_removed(folder: Path) -> None:
-    stored(folder, b"x", files.new_key())
-    (folder / "lain").write_bytes(b"y")
-    (folder / "lain.tmp").mkdir()
-    (folder / "lain.tmp" / "baris").write_bytes(b"z")
-    files.remove_others(["berkas"])
-    assert [path.name for path in folder.iterdir()] == ["berkas"]
+    known, other, foreign = files.new_name(), files.new_name(), "pelita.sqlite3"
+    folder.mkdir()
+    for name in (known, other, foreign):
+        (folder / name).write_bytes(b"y")
+    (folder / f"{other}.tmp").mkdir()
+    (folder / f"{other}.tmp" / "baris").write_bytes(b"z")
+    files.remove_others([known])
+    # What is not the exports' own stays: the setting may name a folder that others use.
+    assert {path.name for path in folder.iterdir()} == {known, foreign}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -105,6 +106,18 @@ def test_one_that_failed_is_explained_and_made_again(client: Client, job: Export
     work()
     [new] = ExportJob.objects.all()
     assert new.state == "done" and new.pk != job.pk
+
+
+def test_one_is_not_lost_where_it_cannot_be_made_again(
+    client: Client, job: ExportJob, rini: User, settings: Any
+) -> None:
+    """What the bus made by itself takes room too."""
+    start(rini, "history", {"query": ""}, format="csv", scheduled=True)
+    ExportJob.objects.filter(pk=job.pk).update(state="failed", problem="too-large")
+    settings.ROW_LIMITS = settings.ROW_LIMITS | {"exports": 1}
+    page = client.post(f"{LIST}{job.pk}/again/", follow=True)
+    assert page.status_code == 200 and [str(each) for each in page.context["messages"]]
+    assert ExportJob.objects.filter(pk=job.pk, state="failed").exists()
 
 
 def test_one_that_is_not_there_yet_or_no_more_leads_to_its_page(client: Client, job: ExportJob, folder: Path) -> None:

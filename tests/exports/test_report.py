@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from mantra.exports import monthly, pages
-from mantra.exports.report import words
+from mantra.exports.report import figures, words
 from mantra.statistics.scopes import scope_of
 from mantra.statistics.tables import tables_of
 from registry.exports import start
@@ -20,9 +20,12 @@ from registry.models import (
     Agency,
     Application,
     ExportJob,
+    Grant,
     Notification,
     NotificationChoice,
+    Operation,
     OutboxMessage,
+    Service,
     User,
     Way,
 )
@@ -83,6 +86,20 @@ def test_it_works(rini: User, agency: Agency) -> None:
     assert "prov/data/satu 1.234 99,7%" in whole
     assert key.public in whole and "Portal warga" in whole
     assert "Rab 14 1.234 1.200 30 4 0" in whole
+
+
+def test_the_title_of_an_operation_that_is_hidden_from_the_agency_is_not_in_it(agency: Agency) -> None:
+    """Whoever guesses its address, and is refused, calls it too."""
+    other = Service.objects.create(agency=Agency.objects.create(code="lain"), code="x", title="X")
+    given = {"service": other, "code": "y", "kind": "data", "state": "published", "listing": "hidden"}
+    hidden = Operation.objects.create(pk=9, title="Daftar saksi", **given)
+    assert 9 not in figures.gather(agency, OCTOBER).operations
+    application = Application.objects.create(agency=agency, code="portal", title="Portal warga")
+    Grant.objects.create(application=application, operation=hidden, purpose="uji", state="approved")
+    assert figures.gather(agency, OCTOBER).operations[9] == "Daftar saksi"
+    Operation.objects.filter(pk=9).update(listing="public")
+    Grant.objects.all().delete()
+    assert figures.gather(agency, OCTOBER).operations[9] == "Daftar saksi"
 
 
 def test_it_is_in_the_language_of_its_reader(rini: User) -> None:

@@ -26,10 +26,11 @@ def begun(user: User, **more: object) -> ExportJob:
 
 def left_running(job: ExportJob, attempts: int = 1) -> None:
     """Leave an export as a process leaves it that is killed."""
-    (files.folder() / "sisa").write_bytes(b"half")
-    (files.folder() / "sisa.tmp").mkdir(exist_ok=True)
+    stored = files.new_name()
+    (files.folder() / stored).write_bytes(b"half")
+    (files.folder() / f"{stored}.tmp").mkdir(exist_ok=True)
     ExportJob.objects.filter(pk=job.pk).update(
-        state="running", stored="sisa", attempts=attempts, rows=40_000, percent=30, worker="lain:1"
+        state="running", stored=stored, attempts=attempts, rows=40_000, percent=30, worker="lain:1"
     )
 
 
@@ -80,6 +81,26 @@ def test_a_stop_does_not_count_as_an_attempt(rini: User, record: Record, monkeyp
     worker.Worker().run(stop)  # ends by itself
     job.refresh_from_db()
     assert (job.state, job.attempts) == ("waiting", 0)
+
+
+def test_exports_leave_the_journal_its_room(
+    rini: User, record: Record, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record()
+    first, second = begun(rini), begun(rini)
+    monkeypatch.setattr(worker, "REPORT", 0.0)
+    make = history._line
+
+    def filling(*args: object) -> object:
+        monkeypatch.setattr(files, "LEFT_FREE", 2**70)
+        return make(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(history, "_line", filling)
+    work()
+    for job in (first, second):
+        job.refresh_from_db()
+        assert (job.state, job.problem) == ("failed", "disk")
+    assert list(folder.iterdir()) == []
 
 
 def test_without_leadership_nothing_is_made(rini: User, monkeypatch: pytest.MonkeyPatch) -> None:

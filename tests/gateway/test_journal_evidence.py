@@ -234,8 +234,12 @@ def test_an_archived_segment_is_proven_by_its_chain(
     assert "was changed" in audit(capsys, "--archive") and audit(capsys) == ""
     packed.write_bytes(gzip.compress(text)[:-20])
     assert "its archive is damaged" in audit(capsys, "--archive")
+    (settings.JOURNAL_ARCHIVE_DIR / "bukti").mkdir()
+    kept = packed.rename(settings.JOURNAL_ARCHIVE_DIR / "bukti" / packed.name)
+    packed.write_bytes(b"x")
     archive.prune(timezone.now() + timedelta(days=40))
-    assert not list(settings.JOURNAL_ARCHIVE_DIR.iterdir())
+    # What a person has put beside the months stays, and keeps nothing else from being deleted.
+    assert archive.segments() == [kept] and not packed.parent.exists()
 
 
 def test_a_segment_that_cannot_be_archived_is_kept(journal: list[Path], settings: Any, tmp_path: Path) -> None:

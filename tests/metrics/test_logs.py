@@ -106,6 +106,23 @@ def test_an_exception_is_a_type_and_places_on_one_line(form: str) -> None:
         assert re.match(TIME + " ERROR mantra.x two", line)
 
 
+@pytest.mark.parametrize("form", logs.FORMS)
+def test_a_line_neither_ends_early_nor_commands_a_terminal(form: str) -> None:
+    with written(form) as lines:
+        logging.getLogger("mantra.x").warning("user %s", "rini\x1b[2J\x85\u2028\u2029\x0b2026-11-29 INFO forged")
+    (line,) = lines()  # splitlines() knows all ends of a line
+    assert line.isprintable()
+    if form == "json":
+        assert "rini\x1b[2J\x85" in json.loads(line)["message"]
+
+
+def test_a_line_is_not_of_the_call_before(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that nginx completes ends in another thread than it begins in."""
+    monkeypatch.setattr(logs.current, "call", object(), raising=False)
+    assert call("/healthz").status == 200
+    assert logs.current.call is None
+
+
 @pytest.mark.parametrize(("form", "problems"), [("json", 0), ("text", 0), ("xml", 1)])
 def test_the_form_is_checked(settings: Any, form: str, problems: int) -> None:
     settings.LOG_FORMAT = form

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from registry import faults
@@ -60,6 +62,31 @@ def test_a_call_that_never_ended_is_counted_when_its_process_has_ended(cast: Cas
     shipping.ship()
     assert reading.totals(Selection(), TODAY).bus == 1
     assert [each.code for each in reading.outcomes(Selection(), TODAY)] == [faults.INTERRUPTED.code]
+
+
+@pytest.fixture
+def ignoring_case(db: None) -> Iterator[None]:
+    """Let the database compare the texts of groups as MariaDB does by default."""
+    if connection.vendor != "sqlite":
+        pytest.skip("another engine's own comparison is not changed")
+    with connection.cursor() as cursor:
+        made = "SELECT sql FROM sqlite_master WHERE tbl_name = 'registry_callgroup' AND sql > '' ORDER BY type DESC"
+        cursor.execute(made)
+        table, *indexes = [sql for (sql,) in cursor.fetchall()]
+        cursor.execute("DROP TABLE registry_callgroup")
+        for sql in (re.sub(r"(varchar\(\d+\))", r"\1 COLLATE NOCASE", table), *indexes):
+            cursor.execute(sql)
+    yield
+    rollups.forget_groups()
+
+
+@pytest.mark.usefixtures("ignoring_case")
+def test_a_code_that_is_spelt_otherwise_now_is_the_same_to_a_database_that_ignores_case() -> None:
+    subjects = subject_hash("1"), subject_hash("2")
+    rollups.count([ended_call(application="Siak", subjects=subjects[:1])])
+    rollups.count([ended_call(application=code, subjects=subjects[1:]) for code in ("SIAK", "siak")])
+    assert reading.totals(Selection(consumer="kons", application="siak"), TODAY).calls == 3
+    assert reading.subjects(Selection(consumer="kons", application="siak"), TODAY) == 2
 
 
 # ---------------------------------------------------------------------- against an independent count

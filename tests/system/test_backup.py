@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,24 @@ def test_only_so_many_backups_are_kept_and_strangers_stay(installation: Path) ->
         call_command("backup", str(installation), "--keep", "0")
 
 
+def test_a_link_out_of_the_folders_of_sources_is_not_followed(
+    installation: Path, settings: Any, tmp_path: Path
+) -> None:
+    """Whoever may put files of sources there would have the keys of the server in the backup."""
+    sources, other = tmp_path / "sumber", tmp_path / "lain"
+    for folder in (sources, other):
+        folder.mkdir()
+    settings.SOURCE_FILE_DIRS = [str(sources), str(other)]
+    (tmp_path / "secrets.env").write_text("MANTRA_SECRET_KEY=rahasia")
+    (other / "warga.dbf").write_bytes(b"dbf")
+    for name, target in (("kunci.dbf", tmp_path / "secrets.env"), ("warga.dbf", other / "warga.dbf")):
+        (sources / name).symlink_to(target)
+    made = making.make(installation)
+    with tarfile.open(made / making.SOURCES) as tar:
+        assert sorted(tar.getnames()) == ["0/warga.dbf", "1/warga.dbf"]
+        assert all(member.isreg() for member in tar)
+
+
 def test_keys_lie_apart_from_the_backup(installation: Path, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="must not be in the folder"):
         call_command("backup", str(installation), "--keys", str(installation / "kunci"))
@@ -247,7 +266,11 @@ def test_a_restore_refuses_before_it_changes_anything(installation: Path, settin
     with pytest.raises(BackupError, match=r"MANTRA_JOURNAL_KEY \([0-9a-f]{16}\)"):
         restoring.check(made)
     stored: dict[str, Any] = json.loads((made / manifest.NAME).read_text())
+    parts: list[dict[str, Any]] = stored["parts"]
+    sources = [part for part in parts if part["name"] != making.SOURCES]
     for change, words in (
+        ({"parts": [], "keys": {}}, f"does not name .*{making.FILES}"),
+        ({"parts": sources, "keys": {}}, f"does not name {making.SOURCES}"),
         ({"format": 2}, "format 2"),
         ({"engine": "mysql", "keys": {}}, "is of mysql"),
         ({"migrations": ["registry.9999_later"], "keys": {}}, "1 migrations that this version lacks"),

@@ -83,7 +83,7 @@ def gather(agency: Agency, month: date) -> Figures:
         left=left[:LINES], more_left=max(0, len(left) - LINES),
         ending=ending[:LINES], more_ending=max(0, len(ending) - LINES),
         agencies=_names_of_agencies(ranked, left), applications=_titles_of_applications(ranked),
-        operations=_titles_of_operations(ranked),
+        operations=_titles_of_operations(agency, ranked),
     )  # fmt: skip
 
 
@@ -124,9 +124,12 @@ def _titles_of_applications(ranked: Iterable[Ranked]) -> dict[tuple[str, ...], s
     return {(agency, code): title for agency, code, title in found if (agency, code) in codes}
 
 
-def _titles_of_operations(ranked: Iterable[Ranked]) -> dict[int, str]:
+def _titles_of_operations(agency: Agency, ranked: Iterable[Ranked]) -> dict[int, str]:
+    """Return the titles that the agency may know: its applications may have tried operations that are hidden."""
     ids = {line.ref for line in ranked if line.ref is not None}
-    return dict(Operation.objects.filter(pk__in=ids).values_list("pk", "title"))
+    granted = Grant.objects.filter(application__agency=agency, state=Grant.State.APPROVED).values("operation")
+    known = Q(service__agency=agency) | ~Q(listing=Operation.Listing.HIDDEN) | Q(pk__in=granted)
+    return dict(Operation.objects.filter(known, pk__in=ids).values_list("pk", "title"))
 
 
 def _grants(agency: Agency) -> list[Ending]:

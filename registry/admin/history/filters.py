@@ -39,7 +39,8 @@ class SuggestingFilter(TextFilter):
 
     @property
     def text(self) -> str:
-        return (self.value() or "").strip()
+        # PostgreSQL takes no text with a NUL.
+        return (self.value() or "").replace("\0", "").strip()
 
     @property
     def in_words(self) -> str:

@@ -46,6 +46,12 @@ PROTOCOLS: dict[str, Any] = {
 _COLOURS = {"caller": "refused", "provider": "failed", "bus": "failed"}
 
 
+#: The columns of a record, and the lookups of them that an address may have beside the list's own filters. Others read
+#: the whole history, and some columns are not for every viewer (registry.tenancy).
+_COLUMNS = frozenset({"pk", *(field.name for field in CallRecord._meta.get_fields())})
+_LOOKUPS = frozenset({"started_at__gte", "started_at__lte"})
+
+
 def _without(fields: Any, hidden: tuple[str, ...]) -> tuple[Any, ...]:
     """Return the fields of a form, some of which share a line, without the hidden ones."""
     lines = (line if isinstance(line, str) else tuple(name for name in line if name not in hidden) for line in fields)
@@ -83,6 +89,11 @@ class CallRecordAdmin(ScopedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        if lookup.partition("__")[0] in _COLUMNS and lookup not in _LOOKUPS:
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], term: str

@@ -23,7 +23,7 @@ def suggest(request: HttpRequest, kind: str) -> JsonResponse:
         raise PermissionDenied
     if kind not in names.KINDS:
         raise Http404
-    found = names.suggestions(request.user, kind, request.GET.get("q", "")[:LONGEST])
+    found = names.suggestions(request.user, kind, request.GET.get("q", "").replace("\0", "")[:LONGEST])
     response = JsonResponse({"suggestions": [asdict(each) for each in found]})
     response["Cache-Control"] = "no-store"
     return response
