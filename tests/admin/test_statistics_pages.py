@@ -321,6 +321,8 @@ def test_a_table_is_downloaded_with_its_plain_values(called: Cast, sign_in: Sign
     rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert rows[0] == ["Hasil", "Kode", "Yang perlu bertindak", "Panggilan", "Bagian (%)"]
     assert rows[1] == ["Berhasil", "200", "–", "18", "60.0"]
+    today = client.get(address("agency", "prov") + "?days=1&download=time.csv").content.decode("utf-8-sig")
+    assert today.splitlines()[1].split(",")[0] == f"{timezone.localdate()}T00:00:00.000+07:00"
     book = CalamineWorkbook.from_filelike(
         io.BytesIO(client.get(address("agency", "prov") + "?download=all.xlsx").content)
     )
