@@ -15,9 +15,11 @@ from pathlib import Path
 
 from django.conf import settings
 
+from registry import disk
 from registry.journal.chain import SUFFIX
 
 PACKED = f"{SUFFIX}.gz"
+_MONTH = "%Y-%m"
 
 
 def segments() -> list[Path]:
@@ -29,7 +31,7 @@ def keep(segment: Path, closed_at: datetime) -> None:
     """Put a segment into the archive, unless none is kept. Raises OSError: then the segment must stay."""
     if not settings.ARCHIVE_DAYS or not segment.exists():
         return
-    folder = Path(settings.JOURNAL_ARCHIVE_DIR) / f"{closed_at.astimezone(UTC):%Y-%m}"
+    folder = Path(settings.JOURNAL_ARCHIVE_DIR) / f"{closed_at.astimezone(UTC):{_MONTH}}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     temporary = folder / f"{segment.name}.part"
     with segment.open("rb") as source, temporary.open("wb") as target:
@@ -39,13 +41,23 @@ def keep(segment: Path, closed_at: datetime) -> None:
         target.flush()
         os.fsync(target.fileno())
     temporary.rename(folder / f"{segment.name}.gz")
+    disk.sync(folder)
 
 
 def prune(before: datetime) -> None:
-    """Delete the archived segments of months that were over before a moment, and their folders."""
+    """Delete the archived segments of months that were over before a moment, and their folders.
+
+    What lies in folders of other names, as after a segment was put there by hand, stays.
+    """
     for path in segments():
-        month = datetime.strptime(path.parent.name, "%Y-%m").replace(tzinfo=UTC)
-        if (month.year, month.month) < (before.year, before.month):
+        month = _month_of(path.parent)
+        if month is not None and (month.year, month.month) < (before.year, before.month):
             path.unlink()
             with suppress(OSError):  # others are in it
                 path.parent.rmdir()
+
+
+def _month_of(folder: Path) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.strptime(folder.name, _MONTH).replace(tzinfo=UTC)
+    return None

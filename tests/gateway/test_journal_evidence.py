@@ -234,8 +234,11 @@ def test_an_archived_segment_is_proven_by_its_chain(
     assert "was changed" in audit(capsys, "--archive") and audit(capsys) == ""
     packed.write_bytes(gzip.compress(text)[:-20])
     assert "its archive is damaged" in audit(capsys, "--archive")
+    foreign = tmp_path / "archive" / "lama" / packed.name  # put there by hand
+    foreign.parent.mkdir()
+    foreign.touch()
     archive.prune(timezone.now() + timedelta(days=40))
-    assert not list(settings.JOURNAL_ARCHIVE_DIR.iterdir())
+    assert archive.segments() == [foreign] and len(list(settings.JOURNAL_ARCHIVE_DIR.iterdir())) == 1
 
 
 def test_a_segment_that_cannot_be_archived_is_kept(journal: list[Path], settings: Any, tmp_path: Path) -> None:
