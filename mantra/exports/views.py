@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -282,6 +283,15 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     user = reader(request)
     job = _own(user, pk)
     if job.state in exports.ENDED:
-        exports.delete(job)
-        exports.start(user, job.kind, job.parameters, format=job.format, language=job.language)
+        try:
+            _replace(user, job)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
     return redirect("exports")
+
+
+@transaction.atomic
+def _replace(user: User, job: ExportJob) -> None:
+    """Start an export in place of one that has ended, and so has no file. Raises ValidationError: then that stays."""
+    exports.delete(job)
+    exports.start(user, job.kind, job.parameters, format=job.format, language=job.language)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -24,6 +26,7 @@ from registry.exports.kinds import ExportError
 CHUNK, _TAG = 64 * 1024, 16
 #: The suffix of the folder of temporary files of an export.
 TEMPORARY = ".tmp"
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 def folder() -> Path:
@@ -31,6 +34,11 @@ def folder() -> Path:
     place = Path(settings.EXPORT_DIR)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place
+
+
+def new_name() -> str:
+    """Return a name for a file, which says nothing."""
+    return secrets.token_hex(16)
 
 
 def new_key() -> str:
@@ -115,8 +123,9 @@ def remove(stored: str) -> None:
 
 
 def remove_others(known: Iterable[str]) -> None:
-    """Remove all files but those that are known."""
+    """Remove all files of exports but those that are known. The folder may have other files, which stay."""
     kept = set(known)
-    for path in folder().iterdir():
-        if path.name.removesuffix(TEMPORARY) not in kept:
-            remove(path.name.removesuffix(TEMPORARY))
+    names = {path.name.removesuffix(TEMPORARY) for path in folder().iterdir()}
+    for name in names - kept:
+        if _NAME.fullmatch(name):
+            remove(name)

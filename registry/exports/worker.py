@@ -7,7 +7,6 @@ is found to be running when leadership was taken was left by a process that died
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -94,7 +93,7 @@ class Worker:
         if job is None:
             return None
         job.worker, job.attempts = processes.this_process(), job.attempts + 1
-        job.stored, job.key, job.state = secrets.token_hex(16), files.new_key(), State.RUNNING
+        job.stored, job.key, job.state = files.new_name(), files.new_key(), State.RUNNING
         job.rows = job.percent = 0
         columns = ("worker", "attempts", "stored", "key", "state", "rows", "percent")
         taken = ExportJob.objects.filter(pk=job.pk, state=State.WAITING)

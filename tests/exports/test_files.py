@@ -59,8 +59,10 @@ def test_a_file_has_at_most_so_many_bytes(folder: Path) -> None:
 
 def test_what_belongs_to_no_export_is_removed(folder: Path) -> None:
     stored(folder, b"x", files.new_key())
-    (folder / "lain").write_bytes(b"y")
-    (folder / "lain.tmp").mkdir()
-    (folder / "lain.tmp" / "baris").write_bytes(b"z")
-    files.remove_others(["berkas"])
-    assert [path.name for path in folder.iterdir()] == ["berkas"]
+    lost, known = files.new_name(), files.new_name()
+    for name in (lost, known):
+        (folder / name).write_bytes(b"y")
+    (folder / f"{lost}.tmp").mkdir()
+    (folder / f"{lost}.tmp" / "baris").write_bytes(b"z")
+    files.remove_others([known])
+    assert {path.name for path in folder.iterdir()} == {"berkas", known}
