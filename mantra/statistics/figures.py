@@ -72,7 +72,7 @@ class Figure:
         if self.unit == "percent":
             text = _("%(size)s points more") if found > 0 else _("%(size)s points less")
         else:
-            text = _("%(size)s%% more") if found > 0 else _("%(size)s%% less")
+            text = _("%(size)s %% more") if found > 0 else _("%(size)s %% less")
         return text % {"size": size}
 
     @property

@@ -319,7 +319,7 @@ def test_a_table_is_downloaded_with_its_plain_values(called: Cast, sign_in: Sign
     response = client.get(address("agency", "prov") + "?days=30&download=outcomes.csv")
     assert response["Content-Disposition"].startswith('attachment; filename="statistics_agency_prov_outcomes_')
     rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
-    assert rows[0] == ["Hasil", "Kode", "Yang perlu bertindak", "Panggilan", "Bagian (%)"]
+    assert rows[0] == ["Hasil", "Kode", "Yang harus bertindak", "Panggilan", "Bagian (%)"]
     assert rows[1] == ["Berhasil", "200", "–", "18", "60.0"]
     today = client.get(address("agency", "prov") + "?days=1&download=time.csv").content.decode("utf-8-sig")
     assert today.splitlines()[1].split(",")[0] == f"{timezone.localdate()}T00:00:00.000+07:00"
