@@ -152,6 +152,8 @@ def test_a_number_leads_to_the_calls_that_it_counts(called: Cast) -> None:
                     assert counted(user, link) == table.rows[line][number], (kind, table.name, link)
                     leads[table.name] += 1
     assert set(leads) == set(counts)
+    assert by_name(user, "bus", "")["consumers"].links[0, 0] == address("caller", "kons")
+    assert by_name(user, "bus", "")["providers"].links[0, 0] == address("agency", "prov")
 
 
 def test_a_cell_of_the_week_leads_to_its_last_hour(called: Cast) -> None:
@@ -352,6 +354,8 @@ def test_the_latest_calls_are_those_that_the_reader_may_see(called: Cast, sign_i
     assert "every 5s" not in paused.content.decode()
     assert {line.colour for line in paused.context["lines"]} == {"warn", "no"}
     assert len(paused.context["lines"]) == 10
+    CallRecord.objects.filter(operation="satu", outcome=200, broken=False).update(status=503)
+    assert len(head.get(live + "?ill=1").context["lines"]) == 28  # an upstream's own errors too
     assert set(seen(sign_in("Head", called.stranger).get(live))) == {"asing/data/satu"}
     of_one = {"kind": "operation", "key": keys(called)["operation"]}
     assert set(seen(sign_in("Head", called.provider).get(live, of_one))) == {"prov/data/satu"}

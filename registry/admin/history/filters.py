@@ -173,7 +173,7 @@ SUMMARY: dict[str, tuple[Any, Q]] = {
         FAILED_OR_BUS & Q(outcome__in=(200, *outcome_words.codes_of("provider"))),
     ),
     "bus": (_("Failed in MANTRA: the operator must act"), Q(outcome__in=outcome_words.codes_of("bus"))),
-    "broken": (_("Aborted"), Q(broken=True)),
+    "broken": (_("Aborted"), Q(outcome=200, broken=True) & ~Q(status__gte=500)),
     "open": (_("In progress"), Q(outcome=0)),
 }
 
