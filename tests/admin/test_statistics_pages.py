@@ -87,6 +87,7 @@ def _call(cast: Cast) -> None:
     calls += [ended_call(started_at=moment(4, 11), **given, broken=True) for _ in range(2)]
     other = {"agency": "asing", "consumer_agency": "asing", "operation_ref": 99_999, "origin_ref": backend.pk}
     calls += [ended_call(started_at=moment(1, 1), **other) for _ in range(5)]
+    calls += [ended_call(started_at=moment(5, 1), **given, protocol="tryout")]  # it is not counted
     store(calls)
 
 

@@ -15,6 +15,7 @@ from registry.admin.history import names
 from registry.admin.theme import DropdownFilter, TextFilter
 from registry.models import Field
 from registry.models.history import FAILED_OR_BUS
+from registry.outcomes import COUNTED
 
 
 class SuggestingFilter(TextFilter):
@@ -161,6 +162,25 @@ class ClassificationFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(classification=self.value()) if self.value() else queryset
+
+
+class CountedFilter(DropdownFilter):
+    """Only calls of applications, which the statistics count."""
+
+    title = _("try-outs")
+    parameter_name = "trials"
+    _WITHOUT = "without"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(self._WITHOUT, _("left out"))]
+
+    @property
+    def in_words(self) -> str:
+        """What the list is filtered by, "" if by nothing."""
+        return str(_("left out")) if self.value() == self._WITHOUT else ""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(protocol__in=sorted(COUNTED)) if self.value() == self._WITHOUT else queryset
 
 
 #: Word → its name, and its records. They are those of the statistics (registry/statistics).
