@@ -26,6 +26,7 @@ from dataservices.models import UPLOADS_FILE, DataSource, UploadedTable, UploadV
 from dataservices.tabular.building import TABLE
 from dataservices.uploads.folders import private
 from dataservices.uploads.messages import UploadError
+from registry import disk
 
 #: Seconds after which a file is not being built any more.
 _BUILT_SECONDS = 3600
@@ -162,11 +163,7 @@ def _add(connection: sqlite3.Connection, name: str, part: Part, path: Path) -> N
 def activate(source: DataSource, path: Path) -> None:
     """Move a composed file into its place: calls from now on see it."""
     os.replace(path, source.upload_folder / UPLOADS_FILE)
-    descriptor = os.open(source.upload_folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.sync(source.upload_folder)
 
 
 def refresh(source: DataSource) -> None:

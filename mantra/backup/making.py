@@ -9,7 +9,6 @@ the database names is there.
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -26,7 +25,7 @@ from mantra import VERSION
 from mantra.backup import databases, keys, manifest
 from mantra.backup.files import Archive, sources
 from mantra.backup.manifest import BackupError, Manifest, Part
-from registry import leader
+from registry import disk, leader
 from registry.journal import head, reader, shipping
 from registry.journal.chain import CHAIN_LENGTH
 from registry.models import JournalSegment
@@ -173,14 +172,6 @@ def _finish(partial: Path, place: Path) -> None:
     for path in partial.iterdir():
         path.chmod(0o600)
     for path in (*partial.iterdir(), partial):
-        _sync(path)
+        disk.sync(path)
     partial.rename(place)
-    _sync(place.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.sync(place.parent)

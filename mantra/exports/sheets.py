@@ -53,7 +53,7 @@ class Csv:
         self.write([columns])
 
     def write(self, rows: Iterable[Sequence[Value]]) -> None:
-        self._writer.writerows([_plain(value) for value in row] for row in rows)
+        self._writer.writerows([csv_cell(value) for value in row] for row in rows)
         self._output.write(self._text.getvalue().encode("utf-8", "replace"))
         self._text.seek(0)
         self._text.truncate()
@@ -62,7 +62,8 @@ class Csv:
         """Do nothing: all is written."""
 
 
-def _plain(value: Value) -> Any:
+def csv_cell(value: Value) -> Any:
+    """Return a value as a cell of CSV has it."""
     if isinstance(value, datetime):
         return timezone.localtime(value).isoformat(timespec="milliseconds")
     return guarded(value) if isinstance(value, str) else value

@@ -284,9 +284,14 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     job = _own(user, pk)
     if job.state in exports.ENDED:
         try:
-            with transaction.atomic():  # the old one stays if there are too many
-                exports.delete(job)
-                exports.start(user, job.kind, job.parameters, format=job.format, language=job.language)
+            _replace(user, job)
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
     return redirect("exports")
+
+
+@transaction.atomic
+def _replace(user: User, job: ExportJob) -> None:
+    """Start an export in place of one that has ended, and so has no file. Raises ValidationError: then that stays."""
+    exports.delete(job)
+    exports.start(user, job.kind, job.parameters, format=job.format, language=job.language)

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from mantra.statistics import links, words
 from mantra.statistics.reading import Reading
@@ -16,7 +15,6 @@ from registry.statistics.reading import Totals
 
 #: Unit → the change that is none: of durations the classes are known only, of a share in points.
 _SAME, _SAME_OF = 0.5, {"percent": 0.1, "ms": 10.0}
-_UNITS = {"percent": "%", "ms": "ms", "bytes": gettext_lazy("bytes")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,8 @@ class Figure:
     @property
     def full_title(self) -> Any:
         """The title with the unit, for values without one."""
-        return format_lazy("{} ({})", self.title, _UNITS[self.unit]) if self.unit in _UNITS else self.title
+        unit = words.UNIT_NAMES.get(self.unit)
+        return format_lazy("{} ({})", self.title, unit) if unit else self.title
 
     @property
     def text(self) -> str:
@@ -73,7 +72,7 @@ class Figure:
         if self.unit == "percent":
             text = _("%(size)s points more") if found > 0 else _("%(size)s points less")
         else:
-            text = _("%(size)s%% more") if found > 0 else _("%(size)s%% less")
+            text = _("%(size)s %% more") if found > 0 else _("%(size)s %% less")
         return text % {"size": size}
 
     @property

@@ -42,7 +42,7 @@ def _history(filters: dict[str, str] | None, start: datetime, end: datetime, **m
     if filters is None:
         return ""
     times = {"started_at__gte": _text(start), "started_at__lte": _text(end - _TICK)}
-    query: dict[str, Any] = {**filters, **more, **times}
+    query: dict[str, Any] = {**filters, **more, **times, "trials": "without"}
     return f"{reverse('admin:registry_callrecord_changelist')}?{urlencode(query)}"
 
 

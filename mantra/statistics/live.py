@@ -16,6 +16,7 @@ from mantra.statistics.overall import sentence
 from mantra.statistics.scopes import Scope
 from registry import outcomes, tenancy
 from registry.models import CallRecord, User
+from registry.models.history import FAILED_OR_BUS
 from registry.statistics.reading import Selection
 
 #: Seconds between two looks of an open page, and the calls on it.
@@ -39,11 +40,11 @@ class Line:
 
 
 def lines(scope: Scope, user: User, only_ill: bool) -> list[Line]:
-    """Return the latest calls of a scope that the user may see. ``only_ill``: those that were not answered."""
+    """Return the latest calls of a scope that the user may see. ``only_ill``: those that were refused or failed."""
     found = tenancy.visible(CallRecord.objects.filter(protocol__in=outcomes.COUNTED), user)
     found = _of(found, scope.selection)
     if only_ill:
-        found = found.exclude(outcome__in=(0, outcomes.OK))
+        found = found.filter(FAILED_OR_BUS | ~Q(outcome__in=(0, outcomes.OK)))
     return list(_lines(found.order_by("-started_at", "-id")[:LINES]))
 
 

@@ -23,8 +23,8 @@ def summary(page: Page) -> Table:
 ENDED: dict[str, tuple[Any, str, str]] = {
     "answered": (_("Succeeded"), "ok", "ok"),
     "refused": (_("Refused: the caller must act"), "refused", "refused"),
-    "failed": (_("Failed: the provider must act"), "failed", "failed"),
-    "bus": (_("Failed: the administrators of MANTRA must act"), "bus", "bus"),
+    "failed": (_("Failed: the providing agency must act"), "failed", "failed"),
+    "bus": (_("Failed in MANTRA: the operator must act"), "bus", "bus"),
     "aborted": (_("Aborted: the caller hung up, or read too slowly"), "broken", "broken"),
 }
 
@@ -75,7 +75,7 @@ _ANSWERED = {
 }  # fmt: skip
 #: How a call ended → who must act.
 PARTIES = {
-    "answered": words.NOTHING, "refused": _("caller"), "failed": _("provider"), "bus": _("administrators of MANTRA"),
+    "answered": words.NOTHING, "refused": _("caller"), "failed": _("provider"), "bus": _("operator of MANTRA"),
     "aborted": _("caller"),
 }  # fmt: skip
 

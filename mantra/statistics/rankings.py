@@ -87,23 +87,30 @@ def _application_pages(page: Page, found: list[Ranked]) -> list[str]:
     ]
 
 
-def _agency_pages(page: Page, found: list[Ranked]) -> list[str]:
-    return [_agency_page(page, *each.key) for each in found]
+def _provider_pages(page: Page, found: list[Ranked]) -> list[str]:
+    return [_agency_page(page, "statistics_agency", *each.key) for each in found]
 
 
-def _agency_page(page: Page, code: str) -> str:
-    """Return what a line about an agency leads to: what goes on between it and the page's agency, or all of it."""
+def _consumer_pages(page: Page, found: list[Ranked]) -> list[str]:
+    return [_agency_page(page, "statistics_caller", *each.key) for each in found]
+
+
+def _agency_page(page: Page, whole: str, code: str) -> str:
+    """Return what a line about an agency leads to: what goes on between it and the page's agency, or all of it.
+
+    ``whole``: the name of the page with all calls to the agency, or by it.
+    """
     selection = page.scope.selection
     if selection.provider:
         return reverse("statistics_pair", args=(selection.provider, code))
     if selection.consumer:
         return reverse("statistics_pair", args=(code, selection.consumer))
-    return reverse("statistics_agency", args=(code,))
+    return reverse(whole, args=(code,))
 
 
 _PAGES: dict[str, Callable[[Page, list[Ranked]], list[str]]] = {
-    "operation": _operation_pages, "application": _application_pages, "provider": _agency_pages,
-    "consumer": _agency_pages,
+    "operation": _operation_pages, "application": _application_pages, "provider": _provider_pages,
+    "consumer": _consumer_pages,
 }  # fmt: skip
 
 _OPERATION, _APPLICATION = Column(_("Operation")), Column(_("Application"))

@@ -16,6 +16,8 @@ from registry import moments
 from registry.models import Field
 
 NOTHING = "–"
+#: Unit → its name beside plain values, which lack it.
+UNIT_NAMES: dict[str, Any] = {"percent": "%", "ms": "ms", "bytes": gettext_lazy("bytes")}
 _SECOND = 1000
 
 #: Classification of the columns that left → its name. The empty one: nothing left, or it is unknown.

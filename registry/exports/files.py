@@ -47,6 +47,7 @@ def check_room() -> None:
 
 
 def new_name() -> str:
+    """Return a name for a file, which says nothing."""
     return secrets.token_hex(16)
 
 

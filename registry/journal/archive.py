@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from registry import disk
 from registry.journal.chain import SUFFIX
 
 PACKED = f"{SUFFIX}.gz"
@@ -42,22 +43,15 @@ def keep(segment: Path, closed_at: datetime) -> None:
         os.fsync(target.fileno())
     temporary.rename(folder / f"{segment.name}.gz")
     for changed in (folder, folder.parent):
-        _sync(changed)
-
-
-def _sync(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: the segment itself is deleted next."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        disk.sync(changed)
 
 
 def prune(before: datetime) -> None:
-    """Delete the archived segments of months that were over before a moment, and their folders."""
+    """Delete the archived segments of months that were over before a moment, and their folders.
+
+    What lies in folders of other names, as after a segment was put there by hand, stays.
+    """
     for path in segments():
-        # Other folders are of people, who have put something aside.
         if _MONTH.fullmatch(path.parent.name) and path.parent.name < f"{before.astimezone(UTC):%Y-%m}":
             path.unlink()
             with suppress(OSError):  # others are in it

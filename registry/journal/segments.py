@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from registry import disk
 from registry.journal.chain import COMPLETIONS, SUFFIX, link
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -46,7 +47,7 @@ class Segment:
             self.chain = self.name.encode()
             self.append({"t": "open", "v": 1, "after": previous})
             if self.sync:
-                self._sync_folder(folder)
+                disk.sync(folder)
         except OSError:
             os.close(self.fd)
             self.fd = -1
@@ -91,14 +92,6 @@ class Segment:
                 self.close()
         else:  # a fork's copy: the segment is the parent's
             os.close(self.fd)
-
-    @staticmethod
-    def _sync_folder(folder: Path) -> None:
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 class _Writer(threading.local):

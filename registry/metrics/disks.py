@@ -13,7 +13,10 @@ from registry.metrics.gauges import Gauge
 
 def gauges() -> Iterator[Gauge]:
     """Yield the size of the disk of each folder that this process has, and what is free of it."""
-    folders = {"data": settings.VAR_DIR, "journal": settings.JOURNAL_DIR, "uploads": settings.UPLOAD_DIR}
+    folders = {
+        "data": settings.VAR_DIR, "journal": settings.JOURNAL_DIR, "archive": settings.JOURNAL_ARCHIVE_DIR,
+        "uploads": settings.UPLOAD_DIR, "files": settings.FILES_DIR, "exports": settings.EXPORT_DIR,
+    }  # fmt: skip
     for name, folder in folders.items():
         with suppress(OSError):
             disk = os.statvfs(folder)

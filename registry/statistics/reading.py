@@ -365,7 +365,7 @@ def ranking(
     """Return the first lines of a ranking.
 
     ``by``: operation, application, provider or consumer. ``order``: ``calls``; ``slowest``, by the mean duration of the
-    answered calls; ``failing``, by the number of calls that failed by the provider's part or the bus's. The latter two
+    answered calls; ``failing``, by the number of calls that failed by the provider's part. The latter two
     leave out what has less than LEAST_CALLS calls, or none that failed.
     """
     return rankings(selection, period, by, (order,), limit)[order]
@@ -409,7 +409,7 @@ def _eligible(found: dict[tuple[Any, ...], Totals], order: str) -> Iterator[tupl
 def _rank(counted: Totals, order: str) -> float:
     if order == "slowest":
         return counted.mean_ms or 0
-    return counted.failed + counted.bus if order == "failing" else counted.calls
+    return counted.failed if order == "failing" else counted.calls
 
 
 def _names_of_operations(refs: Sequence[int]) -> dict[int, tuple[str, ...]]:

@@ -169,8 +169,10 @@ def test_outcomes_in_summary_are_those_of_the_parties(sign_in: SignIn) -> None:
         [(200, 200), (200, 503), (200, 404), (11005, 403), (11214, 403), (11999, 500)]
     ):
         record(number, outcome=outcome, status=status)
+    record(6, outcome=200, status=200, broken=True)
+    record(7, outcome=11903, status=503, broken=True)  # its worker process died
     expected: dict[str, set[int]] = {
-        "ok": {0, 2}, "failed": {1, 4}, "refused": {3}, "bus": {5}, "broken": set(), "open": set(),
+        "ok": {0, 2}, "failed": {1, 4}, "refused": {3}, "bus": {5, 7}, "broken": {6}, "open": set(),
     }  # fmt: skip
     calls = {value: CallRecord.objects.filter(condition) for value, (_title, condition) in SUMMARY.items()}
     assert {value: {int(row.request_id, 16) for row in rows} for value, rows in calls.items()} == expected

@@ -87,6 +87,7 @@ def _call(cast: Cast) -> None:
     calls += [ended_call(started_at=moment(4, 11), **given, broken=True) for _ in range(2)]
     other = {"agency": "asing", "consumer_agency": "asing", "operation_ref": 99_999, "origin_ref": backend.pk}
     calls += [ended_call(started_at=moment(1, 1), **other) for _ in range(5)]
+    calls += [ended_call(started_at=moment(5, 1), **given, protocol="tryout")]  # it is not counted
     store(calls)
 
 
@@ -152,6 +153,8 @@ def test_a_number_leads_to_the_calls_that_it_counts(called: Cast) -> None:
                     assert counted(user, link) == table.rows[line][number], (kind, table.name, link)
                     leads[table.name] += 1
     assert set(leads) == set(counts)
+    assert by_name(user, "bus", "")["consumers"].links[0, 0] == address("caller", "kons")
+    assert by_name(user, "bus", "")["providers"].links[0, 0] == address("agency", "prov")
 
 
 def test_a_cell_of_the_week_leads_to_its_last_hour(called: Cast) -> None:
@@ -319,8 +322,10 @@ def test_a_table_is_downloaded_with_its_plain_values(called: Cast, sign_in: Sign
     response = client.get(address("agency", "prov") + "?days=30&download=outcomes.csv")
     assert response["Content-Disposition"].startswith('attachment; filename="statistics_agency_prov_outcomes_')
     rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
-    assert rows[0] == ["Hasil", "Kode", "Yang perlu bertindak", "Panggilan", "Bagian (%)"]
+    assert rows[0] == ["Hasil", "Kode", "Yang harus bertindak", "Panggilan", "Bagian (%)"]
     assert rows[1] == ["Berhasil", "200", "–", "18", "60.0"]
+    today = client.get(address("agency", "prov") + "?days=1&download=time.csv").content.decode("utf-8-sig")
+    assert today.splitlines()[1].split(",")[0] == f"{timezone.localdate()}T00:00:00.000+07:00"
     book = CalamineWorkbook.from_filelike(
         io.BytesIO(client.get(address("agency", "prov") + "?download=all.xlsx").content)
     )
@@ -350,6 +355,8 @@ def test_the_latest_calls_are_those_that_the_reader_may_see(called: Cast, sign_i
     assert "every 5s" not in paused.content.decode()
     assert {line.colour for line in paused.context["lines"]} == {"warn", "no"}
     assert len(paused.context["lines"]) == 10
+    CallRecord.objects.filter(operation="satu", outcome=200, broken=False).update(status=503)
+    assert len(head.get(live + "?ill=1").context["lines"]) == 28  # an upstream's own errors too
     assert set(seen(sign_in("Head", called.stranger).get(live))) == {"asing/data/satu"}
     of_one = {"kind": "operation", "key": keys(called)["operation"]}
     assert set(seen(sign_in("Head", called.provider).get(live, of_one))) == {"prov/data/satu"}

@@ -98,10 +98,14 @@ def test_the_file_is_for_whoever_still_may_see_what_is_in_it(client: Client, job
         assert client.get(address).status_code == 403
 
 
-def test_one_that_failed_is_explained_and_made_again(client: Client, job: ExportJob) -> None:
+def test_one_that_failed_is_explained_and_made_again(client: Client, job: ExportJob, settings: Any) -> None:
     ExportJob.objects.update(state="failed", problem="too-large")
     page = client.get(f"{LIST}{job.pk}/").content.decode()
     assert "Pilih rentang waktu yang lebih pendek" in page
+    settings.ROW_LIMITS = {**settings.ROW_LIMITS, "exports": 0}
+    refused = client.post(f"{LIST}{job.pk}/again/", follow=True).content.decode()
+    assert "MANTRA_MAX_EXPORTS" in refused and ExportJob.objects.filter(pk=job.pk).exists()
+    settings.ROW_LIMITS = {**settings.ROW_LIMITS, "exports": 1}
     client.post(f"{LIST}{job.pk}/again/")
     work()
     [new] = ExportJob.objects.all()

@@ -78,12 +78,12 @@ def test_it_works(rini: User, agency: Agency) -> None:
     pages = text_of(report(rini))
     whole = " ".join(pages)
     assert pages[0].startswith("Laporan bulanan Oktober 2026 Dinas Penyedia Dibuat ")
-    assert "1.234 panggilan" in pages[0] and "99,67% ketersediaan" in pages[0]
+    assert "1.234 panggilan" in pages[0] and "99,67 % ketersediaan" in pages[0]
     assert "Operasi instansi ini dipanggil 1.234 kali. Dibandingkan dengan September 2026." in pages[0]
     assert "Aplikasi instansi ini membuat 7 panggilan." in pages[0]
     assert f"Halaman 1 dari {len(pages)}" in pages[0] and f"Halaman {len(pages)} dari {len(pages)}" in pages[-1]
     assert "Dinas Konsumen & Rekan <Kabupaten> data pribadi 1.200 2.400" in whole
-    assert "prov/data/satu 1.234 99,7%" in whole
+    assert "prov/data/satu 1.234 99,7 %" in whole
     assert key.public in whole and "Portal warga" in whole
     assert "Rab 14 1.234 1.200 30 4 0" in whole
 
@@ -127,7 +127,7 @@ def test_every_page_has_ink_and_the_chart_has_its_colours(rini: User) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(None, "–"), (100, "100,00%"), (99.999, "99,99%"), (0.001, "0,01%"), (0, "0,00%")]
+    ("value", "shown"), [(None, "–"), (100, "100,00 %"), (99.999, "99,99 %"), (0.001, "0,01 %"), (0, "0,00 %")]
 )
 def test_only_all_is_written_as_all(value: float | None, shown: str) -> None:
     assert words.percent(value, 2) == shown
@@ -138,8 +138,8 @@ def test_only_all_is_written_as_all(value: float | None, shown: str) -> None:
     [
         (5, 5, "tetap"),
         (5, 0, "tidak ada sebelumnya"),
-        (12480, 11500, "+8,5%"),
-        (0, 40, "-100%"),
+        (12480, 11500, "+8,5 %"),
+        (0, 40, "-100 %"),
         (1234, 10, "123 kali lipat"),
     ],
 )

@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.utils import translation
+from django.utils import timezone, translation
 
 from dataservices.models import DataSource
 from mantra.doctor import parallel
@@ -138,10 +139,14 @@ def test_a_journal_that_was_changed(cast: Cast) -> None:
     assert found[0].sentence.startswith(row.name)
 
 
-def test_a_history_that_is_older_than_the_statistics(db: None) -> None:
-    assert bad(rollups.check()) == {}
-    CallRecord.objects.create(request_id="0" * 32, started_at="2026-01-01T00:00:00Z", protocol="rest", operation="satu")
+def test_a_history_that_is_older_than_the_statistics(db: None, settings: Any) -> None:
+    made = {"started_at": timezone.now() - timedelta(days=30), "operation": "satu", "outcome": 200}
+    CallRecord.objects.create(request_id="1" * 32, protocol="tryout", **made)
+    assert bad(rollups.check()) == {}  # try-outs are not counted
+    CallRecord.objects.create(request_id="0" * 32, protocol="rest", **made)
     assert set(bad(rollups.check()).values()) == {"warn"}
+    settings.STATISTICS_DAYS = 20
+    assert bad(rollups.check()) == {}  # no longer kept
 
 
 def test_files_of_secrets_that_everybody_can_read(

@@ -15,7 +15,8 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTempl
 from mantra.exports.report import charts, look, words
 from mantra.exports.report.figures import SOON, Figures, Side
 from mantra.exports.report.look import CELL, PALE, SMALL, VALUE, WIDTH, table, text, two_lines
-from registry import faults
+from mantra.statistics.overall import PARTIES, sentence
+from mantra.statistics.words import NOTHING
 from registry.exports.kinds import Output
 from registry.models import Field
 from registry.moments import month
@@ -189,7 +190,7 @@ def _facts_of_called(side: Side) -> list[Fact]:
 
 def _in_words(before: float | None) -> str:
     """Return what a duration was."""
-    return words.NONE if before is None else _("before: %(value)s") % {"value": words.milliseconds(before)}
+    return NOTHING if before is None else _("before: %(value)s") % {"value": words.milliseconds(before)}
 
 
 def _tiles(facts: Sequence[Fact]) -> Table:
@@ -251,12 +252,6 @@ def _ended(how: str) -> str:
     }[how]
 
 
-def _party(ended: str) -> str:
-    """Return who must act after calls ended in a way."""
-    parties = {"refused": _("the caller"), "failed": _("the provider"), "bus": _("the bus's operator")}
-    return parties.get(ended, words.NONE)
-
-
 def _outcomes(side: Side) -> Iterator[Flowable]:
     """Yield how the calls ended: the most frequent outcomes, with whose part each is."""
     all_calls = side.totals.calls
@@ -264,8 +259,8 @@ def _outcomes(side: Side) -> Iterator[Flowable]:
         return
     rows = [
         (
-            _sentence(line.code, line.ended),
-            _party(line.ended),
+            f"{sentence(line.code, line.ended)} ({line.code})",
+            str(PARTIES[line.ended]),
             words.number(line.calls),
             words.percent(100 * line.calls / all_calls),
         )
@@ -274,15 +269,6 @@ def _outcomes(side: Side) -> Iterator[Flowable]:
     heads = (_("outcome"), _("who must act"), _("calls"), _("share"))
     yield text(_("How the calls ended"), look.H2)
     yield table(heads, rows, (0.56, 0.2, 0.13, 0.11), 2)
-
-
-def _sentence(code: int, ended: str) -> str:
-    kind = faults.TABLE.get(code)
-    if ended == "aborted":
-        return _("The call succeeded, but the caller's connection ended before the response did.")
-    if kind is None:
-        return _("The provider's system responded with an error.") if ended == "failed" else _("The call succeeded.")
-    return f"{kind.outline(get_language() or 'id')} ({code})"
 
 
 def _operations(figures: Figures, title: str, lines: Sequence[Ranked]) -> Iterator[Flowable]:

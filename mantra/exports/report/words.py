@@ -8,8 +8,7 @@ from xml.sax.saxutils import escape
 from django.utils import formats
 from django.utils.translation import gettext as _
 
-#: What stands where there is no value.
-NONE = "–"
+from mantra.statistics.words import NOTHING, number_of, text_of
 
 
 def printable(text: object) -> str:
@@ -24,23 +23,21 @@ def plain(text: object) -> str:
 
 def number(value: float | None, decimals: int = 0) -> str:
     """Return a number with its thousands apart."""
-    if value is None:
-        return NONE
-    # Rounded before: number_format cuts digits off.
-    return str(formats.number_format(round(value, decimals), decimals, use_l10n=True, force_grouping=True))
+    return NOTHING if value is None else number_of(value, decimals)
 
 
 def percent(value: float | None, decimals: int = 1) -> str:
     """Return a share. Only all is 100: nearly all is written as 99.9."""
     if value is None:
-        return NONE
+        return NOTHING
     edge = 10**-decimals
     shown = min(value, 100 - edge) if value < 100 else value
-    return f"{number(max(shown, edge) if value > 0 else shown, decimals)}%"
+    return f"{number(max(shown, edge) if value > 0 else shown, decimals)} %"
 
 
 def milliseconds(value: float | None) -> str:
-    return NONE if value is None else f"{number(value, 1 if value < 10 else 0)} ms"
+    """Return a duration as a dashboard writes it."""
+    return text_of(value, "ms")
 
 
 def day(value: date) -> str:
@@ -60,13 +57,13 @@ def change(now: float, before: float) -> str:
     if now >= 10 * before:
         return _("%(number)s times as many") % {"number": number(now / before)}
     share = 100 * (now - before) / before
-    return f"{'+' if share > 0 else '-'}{number(abs(share), 0 if abs(share) >= 10 else 1)}%"
+    return f"{'+' if share > 0 else '-'}{number(abs(share), 0 if abs(share) >= 10 else 1)} %"
 
 
 def points(now: float | None, before: float | None) -> str:
     """Return by how many percentage points a share has changed."""
     if now is None or before is None:
-        return NONE
+        return NOTHING
     difference = round(now - before, 2)
     if not difference:
         return _("unchanged")

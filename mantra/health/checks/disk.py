@@ -54,6 +54,7 @@ def _places() -> dict[str, Path]:
     places = {
         _("data"): settings.VAR_DIR,
         _("journal"): settings.JOURNAL_DIR,
+        _("journal archive"): settings.JOURNAL_ARCHIVE_DIR,
         _("uploads"): settings.UPLOAD_DIR,
         _("agreement files"): settings.FILES_DIR,
         _("exports"): settings.EXPORT_DIR,

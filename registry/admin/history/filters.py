@@ -15,6 +15,7 @@ from registry.admin.history import names
 from registry.admin.theme import DropdownFilter, TextFilter
 from registry.models import Field
 from registry.models.history import FAILED_OR_BUS
+from registry.outcomes import COUNTED
 
 
 class SuggestingFilter(TextFilter):
@@ -164,6 +165,25 @@ class ClassificationFilter(DropdownFilter):
         return queryset.filter(classification=self.value()) if self.value() else queryset
 
 
+class CountedFilter(DropdownFilter):
+    """Only calls of applications, which the statistics count."""
+
+    title = _("try-outs")
+    parameter_name = "trials"
+    _WITHOUT = "without"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(self._WITHOUT, _("left out"))]
+
+    @property
+    def in_words(self) -> str:
+        """What the list is filtered by, "" if by nothing."""
+        return str(_("left out")) if self.value() == self._WITHOUT else ""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(protocol__in=sorted(COUNTED)) if self.value() == self._WITHOUT else queryset
+
+
 #: Word → its name, and its records. They are those of the statistics (registry/statistics).
 SUMMARY: dict[str, tuple[Any, Q]] = {
     "ok": (_("Succeeded"), Q(outcome=200, broken=False) & ~Q(status__gte=500)),
@@ -174,7 +194,7 @@ SUMMARY: dict[str, tuple[Any, Q]] = {
         FAILED_OR_BUS & Q(outcome__in=(200, *outcome_words.codes_of("provider"))),
     ),
     "bus": (_("Failed in MANTRA: the operator must act"), Q(outcome__in=outcome_words.codes_of("bus"))),
-    "broken": (_("Aborted"), Q(broken=True)),
+    "broken": (_("Aborted"), Q(outcome=200, broken=True) & ~Q(status__gte=500)),
     "open": (_("In progress"), Q(outcome=0)),
 }
 

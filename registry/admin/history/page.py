@@ -19,6 +19,7 @@ from registry.admin.history.filters import (
     AgencyFilter,
     ApplicationFilter,
     ClassificationFilter,
+    CountedFilter,
     OperationFilter,
     OriginFilter,
     OutcomeFilter,
@@ -68,7 +69,7 @@ class CallRecordAdmin(ScopedAdmin):
     sortable_by = ("moment", "duration")
     list_filter = (
         ("started_at", MomentFilter), AgencyFilter, OperationFilter, ApplicationFilter, OutcomeFilter,
-        ClassificationFilter, OriginFilter,
+        ClassificationFilter, OriginFilter, CountedFilter,
     )  # fmt: skip
     search_fields = ("request_id",)
     search_help_text = _("Request id")
