@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 from adapters import missing_driver
 from dataservices.models import engines
 from mantra import VERSION
+from mantra.health import board
 from mantra.health.checks import disk, journal, worker
 from mantra.health.findings import Finding
 from proxyservices.health.tracker import PROBER
@@ -28,9 +29,6 @@ from proxyservices.models import ServerState
 from registry import tenancy
 from registry.models import CallRecord
 from registry.moments import moment
-
-#: The colour of a finding's label.
-COLOURS = {"ill": "no", "warn": "warn", "unknown": "mute", "well": "yes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +77,4 @@ def _worker() -> Iterator[Fact]:
 
 
 def _fact(finding: Finding) -> Fact:
-    return Fact(finding.name, finding.sentence, COLOURS[finding.state], finding.advice)
+    return Fact(finding.name, finding.sentence, board.STATES[finding.state][1], finding.advice)

@@ -39,11 +39,15 @@ def _lines(scope: Scope, user: User) -> Iterator[Line]:
     if not page.reading.totals.calls:
         return
     yield _line(scope, 1, Page(scope, Period.of(1), user).reading.totals, "")
-    change = Figure("calls", "", "number", page.reading.totals.calls, page.reading.before.calls).change
-    note = gettext("%(change)s than the 30 days before") % {"change": change} if change else ""
-    yield _line(scope, DEFAULT, page.reading.totals, note)
+    yield _line(scope, DEFAULT, page.reading.totals, _change(page))
     for each in list(attention.of_operations(failing(page)))[:_MOST]:
         yield Line(each.name, each.url, "", each.text, each.colour)
+
+
+def _change(page: Page) -> str:
+    """Return how the number of calls has changed; "" if it has not."""
+    calls = Figure("calls", "", "number", page.reading.totals.calls, page.reading.before.calls)
+    return gettext("%(change)s than the 30 days before") % {"change": calls.change} if calls.arrow else ""
 
 
 def _line(scope: Scope, days: int, totals: Totals, note: Any) -> Line:

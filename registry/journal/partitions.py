@@ -94,7 +94,7 @@ def prune(before: datetime) -> None:
     others = [name for name in _children() if not _NAME.fullmatch(name)]
     with connection.cursor() as cursor:
         for name in old:
-            cursor.execute(f"DROP TABLE {name}")
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")  # another host's worker may have
         for name in others:
             cursor.execute(f"DELETE FROM {name} WHERE started_at < %s", [before])  # noqa: S608
 

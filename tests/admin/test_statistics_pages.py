@@ -275,6 +275,10 @@ def test_what_fails_is_named_first(called: Cast, sign_in: SignIn) -> None:
     lines = cards["usage"].lines
     assert [line.text for line in lines] == ["Hari ini: 0 panggilan", "30 hari: 50 panggilan", "data/cari"]
     assert "ketersediaan 43,5 %" in str(lines[1].state) and lines[1].colour == "no"
+    for before, note in ((25, "naik 100 % daripada 30 hari sebelumnya"), (25, "")):
+        rollups.count([ended_call(started_at=moment(40, 1)) for _ in range(before)])
+        cards = {card.name: card for card in client.get("/admin/").context["cards"]}
+        assert cards["usage"].lines[1].note == note
 
 
 def test_no_page_costs_more_with_more_to_count(called: Cast, sign_in: SignIn) -> None:
