@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -19,7 +18,7 @@ from dataservices.models import DataSource, SourceState
 from dataservices.pool import SourcePool
 from registry.metrics.gauges import Gauge
 from registry.processes import this_process
-from registry.rounds import survive
+from registry.rounds import ProcessThread, survive
 
 log = logging.getLogger("mantra.dataservices")
 
@@ -141,28 +140,12 @@ def _summary(rows: list[SourceState]) -> Summary:
     )
 
 
-_stopping = threading.Event()
-_threads: list[threading.Thread] = []
-
-
-def start() -> None:
-    """Start the thread, one per process, after the fork. With settings.SNAPSHOT_SECONDS = 0 there is none."""
-    if settings.SNAPSHOT_SECONDS and not any(thread.is_alive() for thread in _threads):
-        _stopping.clear()
-        _threads[:] = [threading.Thread(target=_run, name="source-health", daemon=True)]
-        _threads[0].start()
-
-
-def stop() -> None:
-    """Stop the thread."""
-    _stopping.set()
-    for thread in _threads:
-        thread.join(timeout=5)
-    _threads.clear()
-
-
-def _run() -> None:
+def _run(stop: threading.Event) -> None:
     writer, failing = StateWriter(), False
-    while not _stopping.wait(INTERVAL):
+    while not stop.wait(INTERVAL):
         failing = survive(writer.tick, failing, log, "the states of sources could not be written")
     connection.close()
+
+
+_thread = ProcessThread("source-health", _run)
+start, stop = _thread.start, _thread.stop

@@ -6,12 +6,10 @@ so: then a web process does the messages' work, e-mail too, until the worker giv
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -22,6 +20,7 @@ from registry.models import Event
 from registry.notifications.health import RECOVERED, Observed, Subject
 from registry.notifications.messenger import Messenger
 from registry.notifications.recipients import administrators
+from registry.rounds import ProcessThread
 
 #: Area → the states of which administrators are notified, and how long it must be better until that is said: the free
 #: space of a disk may go up and down around its limit.
@@ -74,22 +73,5 @@ class Absence:
         return self._clock() - self._seen > heartbeat.SILENT
 
 
-_stopping = threading.Event()
-_threads: list[threading.Thread] = []
-
-
-def start() -> None:
-    """Start the thread, one per process, after the fork. With settings.SNAPSHOT_SECONDS = 0 there is none."""
-    if settings.SNAPSHOT_SECONDS and not any(thread.is_alive() for thread in _threads):
-        _stopping.clear()
-        messenger = Messenger(wanted=Absence())
-        _threads[:] = [threading.Thread(target=messenger.run, args=(_stopping,), name="absence", daemon=True)]
-        _threads[0].start()
-
-
-def stop() -> None:
-    """Stop the thread."""
-    _stopping.set()
-    for thread in _threads:
-        thread.join(timeout=5)
-    _threads.clear()
+_thread = ProcessThread("absence", lambda stop: Messenger(wanted=Absence()).run(stop))
+start, stop = _thread.start, _thread.stop

@@ -15,7 +15,7 @@ from proxyservices.health import tracker
 from proxyservices.health.tracker import PROBER, EndpointState, Finding, findings, states
 from proxyservices.models import BackendServer, ServerState
 from registry.processes import this_process
-from registry.rounds import survive
+from registry.rounds import ProcessThread, survive
 
 log = logging.getLogger("mantra.proxyservices")
 
@@ -144,32 +144,14 @@ def _forget(id: int) -> None:
         states.pop(key, None)
 
 
-_stopping = threading.Event()
-_threads: list[threading.Thread] = []
-
-
-def start() -> None:
-    """Start the thread, one per process, after the fork.
-
-    With settings.SNAPSHOT_SECONDS = 0 there is no thread: only a caller of StateExchange.tick() exchanges findings.
-    """
-    if settings.SNAPSHOT_SECONDS and not any(thread.is_alive() for thread in _threads):
-        _stopping.clear()
-        _threads[:] = [threading.Thread(target=_run, name="health", daemon=True)]
-        _threads[0].start()
-
-
-def stop() -> None:
-    """Stop the thread; the findings remain."""
-    _stopping.set()
-    for thread in _threads:
-        thread.join(timeout=5)
-    _threads.clear()
-
-
-def _run() -> None:
+def _run(stop: threading.Event) -> None:
     exchange = StateExchange()
     failing = False
-    while not _stopping.wait(settings.SNAPSHOT_SECONDS):
+    while not stop.wait(settings.SNAPSHOT_SECONDS):
         failing = survive(exchange.tick, failing, log, "server states could not be synchronised")
     connection.close()
+
+
+#: Without a thread only a caller of StateExchange.tick() exchanges findings. They remain when it is stopped.
+_thread = ProcessThread("health", _run)
+start, stop = _thread.start, _thread.stop
