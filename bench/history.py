@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ FROM (
     CROSS JOIN generate_series({first}, {last}, interval '1 day') AS d
     CROSS JOIN generate_series(0, 23) AS h
     WHERE g.kind = 'call'
-) AS hours WHERE calls > 0;
+) AS hours WHERE calls > 0 ORDER BY day, hour;
 """
 
 _SUMS = "sum(calls), sum(rows), sum(bytes), sum(duration_us), {sums}"
@@ -133,7 +134,7 @@ def fill_rollups(calls: int) -> None:
     sums = _SUMS.format(sums=", ".join(f"sum({name})" for name in names))
     _execute(
         f"INSERT INTO registry_callday (group_id, day, {columns}) SELECT group_id, day, {sums} FROM registry_callhour"
-        " GROUP BY 1, 2"
+        " GROUP BY 1, 2 ORDER BY 2"
     )
     for kind, (group, has_hours) in _DERIVED.items():
         _derive(kind, group, has_hours, columns, sums)
@@ -236,9 +237,7 @@ def fill_records(first: int, last: int) -> None:
 
 def measure_look_ups(records: int) -> bool:
     """Print how long look-ups by request id take. Return True if none takes longer than the target at its best."""
-    from django.contrib.auth import get_user_model
     from django.db import connection
-    from django.test import Client
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT request_id FROM registry_callrecord TABLESAMPLE SYSTEM (1) LIMIT 20")
@@ -246,11 +245,7 @@ def measure_look_ups(records: int) -> bool:
     from registry.models import CallRecord
 
     one = _times(lambda: [CallRecord.objects.get(request_id=id) for id in ids], 5)
-    client = Client(HTTP_HOST="localhost")
-    user, _created = get_user_model().objects.get_or_create(
-        username="pengukur", defaults={"is_staff": True, "is_superuser": True}
-    )
-    client.force_login(user)
+    client = _client()
     pages = {
         "history, first page": "", "history by operation": "?of_operation=instansi2/layanan1/operasi1",
         "history by application": "?of_application=instansi9/aplikasi8", "history, failed": "?outcome_is=failed",
@@ -264,9 +259,45 @@ def measure_look_ups(records: int) -> bool:
 
 
 def _page(client: Any, query: str) -> None:
-    response = client.get(f"/admin/registry/callrecord/{query}", follow=True)
-    if response.status_code != 200:
-        raise SystemExit(f"{query}: {response.status_code}")
+    _open(client, f"/admin/registry/callrecord/{query}")
+
+
+def _open(client: Any, address: str) -> None:
+    response = client.get(address, follow=True)
+    if response.status_code != HTTPStatus.OK:
+        raise SystemExit(f"{address}: {response.status_code}")
+
+
+def measure_dashboards() -> bool:
+    """Print how long a year's dashboards take: what is shown at once, and what follows. Return True if none is late."""
+    from registry.models import Agency
+
+    Agency.objects.get_or_create(code="instansi2", defaults={"name": "Instansi 2"})
+    client, fast = _client(), True
+    for name, address in {"bus": "", "agency": "agency/instansi2/", "matrix": "matrix/"}.items():
+        for part in ("", "&part=further") if name != "matrix" else ("",):
+            times = _times(
+                lambda address=address, part=part: _open(client, f"/admin/statistics/{address}?days=365{part}")
+            )  # type: ignore[misc]
+            fast = fast and (bool(part) or times[0] <= QUESTION)
+            _say(
+                dashboard=name, part="what follows" if part else "at once", best_ms=round(times[0], 1),
+                worst_ms=round(times[-1], 1), target_ms=None if part else QUESTION,
+            )  # fmt: skip
+    return fast
+
+
+def _client() -> Any:
+    """Return a client of an administrator."""
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    client = Client(HTTP_HOST="localhost")
+    user, _created = get_user_model().objects.get_or_create(
+        username="pengukur", defaults={"is_staff": True, "is_superuser": True}
+    )
+    client.force_login(user)
+    return client
 
 
 def measure_shipping() -> None:
@@ -349,6 +380,7 @@ def main() -> None:
         _say(filled="records", **_sizes())
         fast = measure_look_ups(records) and fast
         fast = measure_questions() and fast
+        fast = measure_dashboards() and fast
         _say(load=os.getloadavg())
     sys.exit(0 if fast else 1)
 

@@ -245,14 +245,14 @@ def _facts(selection: Selection, period: Period, kind: str) -> list[QuerySet[Any
     """Return the rows that make up a period: months where there are whole ones, and days."""
     months = period.months() if kind in _WITH_MONTHS else []
     of_kind = Q(group__kind=kind) & selection.condition()
-    days = Q(day__gte=period.first, day__lte=period.last)
     if not months:
-        return [CallDay.objects.filter(of_kind, days)]
-    ragged = Q(day__gte=period.first, day__lt=months[0]) | Q(day__gte=_next_month(months[-1]), day__lte=period.last)
+        return [CallDay.objects.filter(of_kind, day__gte=period.first, day__lte=period.last)]
     found: list[QuerySet[Any]] = [CallMonth.objects.filter(of_kind, day__in=months)]
-    if period.first < months[0] or _next_month(months[-1]) <= period.last:
-        found.append(CallDay.objects.filter(of_kind, ragged))
-    return found
+    # The days before and after, each by itself: for both in one condition PostgreSQL reads many rows in vain.
+    ends = (period.first, months[0] - timedelta(days=1)), (_next_month(months[-1]), period.last)
+    return found + [
+        CallDay.objects.filter(of_kind, day__gte=first, day__lte=last) for first, last in ends if first <= last
+    ]
 
 
 def _sums(rows: QuerySet[Any], by: Sequence[str], classes: bool = True) -> Iterable[tuple[Any, ...]]:
