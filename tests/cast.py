@@ -147,7 +147,7 @@ def make_table() -> Path:
     """A SQLite file with the table that most tests ask."""
     path = Path(settings.SOURCE_FILE_DIRS[0]) / "prov" / "uji.sqlite3"
     if not path.exists():
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True, exist_ok=True)
         with sqlite3.connect(path) as made:
             made.execute("CREATE TABLE orang (id INTEGER PRIMARY KEY, nama TEXT, unit TEXT, gaji TEXT, lahir TEXT)")
             made.executemany(
