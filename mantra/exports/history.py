@@ -14,7 +14,8 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from mantra.exports.sheets import Value, open_sheet
+from mantra.csv_cells import Value
+from mantra.exports.sheets import open_sheet
 from registry import faults, tenancy
 from registry.exports import ExportError, Work
 from registry.models import CallRecord, Field, User

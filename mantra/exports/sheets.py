@@ -6,20 +6,15 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.utils import timezone
 
+from mantra.csv_cells import Value, csv_cell
 from registry.exports import ExportError, Work
 
-Value = str | int | float | Decimal | datetime | None
-
-#: Characters with which a spreadsheet begins a formula. Text that begins so gets an apostrophe in CSV, which has no
-#: other way to say that it is text.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 #: The rows of a sheet: Excel has 1,048,576. And the bytes of a workbook's cell around its value.
 SHEET_ROWS, _CELL = 1_000_000, 40
 #: The most characters that Excel takes in a cell.
@@ -36,11 +31,6 @@ class Sheet(Protocol):
 def open_sheet(work: Work, title: str, columns: Sequence[str]) -> Sheet:
     """Begin the table of an export in its format, with the names of its columns."""
     return Csv(work, columns) if work.format == "csv" else Workbook(work, title, columns)
-
-
-def guarded(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 class Csv:
@@ -60,13 +50,6 @@ class Csv:
 
     def close(self) -> None:
         """Do nothing: all is written."""
-
-
-def csv_cell(value: Value) -> Any:
-    """Return a value as a cell of CSV has it."""
-    if isinstance(value, datetime):
-        return timezone.localtime(value).isoformat(timespec="milliseconds")
-    return guarded(value) if isinstance(value, str) else value
 
 
 class Workbook:

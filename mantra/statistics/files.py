@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from mantra.exports.sheets import csv_cell
+from mantra.csv_cells import csv_cell
 from mantra.statistics import words
 from mantra.statistics.table import Column, Table
 

@@ -32,7 +32,7 @@ def _of_django() -> Iterator[Finding]:
 
 
 def _address() -> Iterator[Finding]:
-    """Yield contradictions between the bus's address and what it is told of hosts, TLS and proxies."""
+    """Yield contradictions between the bus's address and the settings of hosts, TLS and proxies."""
     address = urlsplit(settings.BASE_URL)
     if not settings.BASE_URL and _is_local(os.environ.get("HOST", "127.0.0.1")):
         return  # a trial on one machine

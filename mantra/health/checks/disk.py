@@ -80,7 +80,7 @@ def _disk(name: str, folder: Path) -> Finding:
 
 
 def _days_left(folder: Path, free: int, total: int) -> int | None:
-    """Return for how many days the free space lasts at the rate of the last days, None if that cannot be told."""
+    """Return for how many days the free space lasts at the rate of the last days, None if that is not known."""
     change = trend.per_day(trend.noted(_measure(folder, total), free), HOURS)
     return None if change is None or change >= 0 else int(free / -change)
 
