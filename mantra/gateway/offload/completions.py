@@ -23,7 +23,6 @@ from proxyservices.transport.errors import UpstreamError
 from registry import faults
 from registry.calls import Call
 from registry.journal import segments
-from registry.journal.chain import COMPLETIONS
 from registry.results import Fault
 
 log = logging.getLogger("mantra.gateway")
@@ -134,7 +133,7 @@ class CompletionLog:
         if oldest is not None and now - oldest[1].started > GIVE_UP_AFTER:
             id = next(iter(self._waiting))
             call, _ = self._waiting.pop(id)
-            recording.end(call, Fault(faults.INTERRUPTED), 0, broken=True, kind=COMPLETIONS)
+            recording.end(call, Fault(faults.INTERRUPTED), 0, broken=True)
         since = min(oldest[1].started if oldest is not None else now, now - 60)
         while len(self._files) > 1 and self._files[1].created < since:
             self._files.pop(0).remove()
@@ -218,7 +217,7 @@ def completed(call: Call, result: OffloadedResult, outcome: str, status: int, si
         tracker.succeeded(endpoint, time.monotonic() - result.started)
     result.status = status
     with suppress(Fault):  # it has been logged, and the caller has its response
-        recording.end(call, fault or result, size, broken=not whole, status=status, kind=COMPLETIONS)
+        recording.end(call, fault or result, size, broken=not whole, status=status)
 
 
 completion_log = CompletionLog()
