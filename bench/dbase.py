@@ -241,9 +241,11 @@ class _Memory:
 
 
 def _below(pid: int) -> list[int]:
+    """Return the processes that a worker has started. One that is not its own program yet has the worker's memory."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+        children = [child for thread in threads for child in (thread / "children").read_text().split()]
+        return [int(child) for child in children if b"adapters.dbf" in Path(f"/proc/{child}/cmdline").read_bytes()]
     except OSError:
         return []
 
