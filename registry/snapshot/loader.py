@@ -20,6 +20,8 @@ log = logging.getLogger("mantra.snapshot")
 #: Seconds after which a step puts what is prepared into force, and looks for newer changes: a revoked key must not wait
 #: for another agency's thousand operations.
 STEP_SECONDS = 0.2
+#: Batches that are read at once as long as there is no snapshot: no call waits then.
+FIRST_BATCHES = 10
 _OPERATION_PATHS = {"service": "service", "agency": "service__agency"}
 
 #: Seconds that a change may take until all of it is in force, before the log says so.
@@ -125,7 +127,7 @@ class Loader:
         began = time.monotonic()
         self._take_first()
         while self._groups:
-            self._take_group(began + STEP_SECONDS)
+            self._take_group()
             if time.monotonic() > began + STEP_SECONDS:
                 break
         if self.snapshot is not None or not self._groups:
@@ -144,17 +146,16 @@ class Loader:
                 ids -= batch
                 self._rows += len(batch)
 
-    def _take_group(self, deadline: float) -> None:
+    def _take_group(self) -> None:
         """Prepare a batch of the smallest group: a small change does not wait for a large one."""
         group = min(self._groups, key=lambda each: len(each.ids))
-        batch = group.ids[-group.part.batch :]
-        left: Collection[int] = ()
+        batch = group.ids[-group.part.batch * (1 if self.snapshot is not None else FIRST_BATCHES) :]
         if group.compare and self.snapshot is not None:
             self._later(group.part, group.part.differing(batch))
         else:
-            left = group.part.refresh(batch, deadline)
-        self._rows += len(batch) - len(left)
-        group.ids[-len(batch) :] = left
+            group.part.refresh(batch)
+        self._rows += len(batch)
+        del group.ids[-len(batch) :]
         if not group.ids:
             self._groups.remove(group)
 
@@ -174,8 +175,9 @@ class Loader:
             legacy_services = frozenset(address[:2] for address in legacy)
         self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
         if old is None or operations is not old.operations:
+            definitions = [each.lazy_plan.definition for each in operations.values()]
             for planner in parts.PLANNERS.values():
-                planner.retain(operation.plan for operation in operations.values() if operation.plan is not None)
+                planner.retain(definition for definition in definitions if definition is not None)
 
     def _report(self) -> None:
         """Log a change that took long."""
