@@ -25,7 +25,7 @@ from registry import faults
 from registry.models import Agency, reserved_message
 from registry.results import Column, Fault, Row
 from registry.snapshot.fingerprints import Row as StoredRow
-from registry.snapshot.fingerprints import columns, instance, names, shared
+from registry.snapshot.fingerprints import among, columns, instance, names, shared
 from registry.snapshot.parts import Planner
 from registry.snapshot.types import Operation
 
@@ -204,7 +204,8 @@ _SOURCE_ID = names(DataOperation).index("source_id")
 def rows(ids: Collection[int]) -> dict[int, StoredRow]:
     """Return the rows of data operations, each with that of its source and its agency's code."""
     own = [
-        shared(row) for row in DataOperation.objects.filter(pk__in=ids).order_by().values_list(*columns(DataOperation))
+        shared(row)
+        for row in DataOperation.objects.filter(among("pk", ids)).order_by().values_list(*columns(DataOperation))
     ]
     sources = DataSource.objects.filter(pk__in={row[_SOURCE_ID] for row in own}).order_by()
     by_id = {row[0]: row for row in sources.values_list("pk", *columns(DataSource), "agency__code")}

@@ -33,7 +33,7 @@ from proxyservices.transport.client import Limits
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.models import Field, Parameter, RegistryModel
-from registry.snapshot.fingerprints import Row, by_owner, columns, instance, names, shared
+from registry.snapshot.fingerprints import Row, among, by_owner, columns, instance, names, shared
 from registry.snapshot.parts import Planner
 from registry.snapshot.types import Operation
 
@@ -192,7 +192,7 @@ def rows(ids: Collection[int]) -> dict[int, Row]:
     These are: how long a response is kept, the backend's row, those of its servers and of the mappings, and of the
     descriptions without their texts: such a text may be long, and is only replaced as a whole.
     """
-    operations = ProxyOperation.objects.filter(pk__in=ids).order_by()
+    operations = ProxyOperation.objects.filter(among("pk", ids)).order_by()
     own = {row[1]: row for row in map(shared, operations.values_list("cache_seconds", *columns(ProxyOperation)))}
     used = {row[1 + _BACKEND_ID] for row in own.values()} - {None}
     backends = Backend.objects.filter(pk__in=used).order_by()
@@ -230,7 +230,7 @@ def define(rows: Mapping[int, Row]) -> Iterator[tuple[int, _Definition | None]]:
 
 def _of(model: type[RegistryModel], ids: Collection[int], *order: str) -> QuerySet[Any, Any]:
     """Return the rows of these operations, each operation's in order."""
-    return model.objects.filter(Q(operation__in=list(ids))).order_by("operation_id", *order)
+    return model.objects.filter(among("operation", ids)).order_by("operation_id", *order)
 
 
 PLANNER = Planner(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from sys import intern
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import ExpressionWrapper, F, JSONField, Model, TextField
+from django.db.models import ExpressionWrapper, F, JSONField, Model, Q, TextField
 
 from registry.secrets import EncryptedField
 
 _Model = TypeVar("_Model", bound=Model)
 
 Row = tuple[Any, ...]
+
+#: More ids than this are selected as a range.
+_MANY = 1000
 
 #: Texts up to this length are stored once: names, and lists of names that most operations have alike.
 _SHARED_LENGTH = 300
@@ -35,6 +38,17 @@ def columns(model: type[Model], prefix: str = "", without: frozenset[str] = froz
 def names(model: type[Model]) -> tuple[str, ...]:
     """Return the names of the columns that columns() returns without a prefix."""
     return tuple(field.attname for field in _fields(model))
+
+
+def among(name: str, ids: Collection[int]) -> Q:
+    """Return the condition that a column is one of the ids.
+
+    So many as only the first load selects, in their order, are selected as a range: a statement with a list of them
+    takes longer to write than its rows to read. Rows in between that are new come along, and do no harm.
+    """
+    if len(ids) <= _MANY:
+        return Q(**{f"{name}__in": list(ids)})
+    return Q(**{f"{name}__gte": min(ids), f"{name}__lte": max(ids)})
 
 
 def instance(model: type[_Model], row: Row, **more: Any) -> _Model:

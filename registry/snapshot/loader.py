@@ -21,7 +21,7 @@ log = logging.getLogger("mantra.snapshot")
 #: for another agency's thousand operations.
 STEP_SECONDS = 0.2
 #: Batches that are read at once as long as there is no snapshot: no call waits then.
-FIRST_BATCHES = 10
+FIRST_BATCHES = 20
 _OPERATION_PATHS = {"service": "service", "agency": "service__agency"}
 
 #: Seconds that a change may take until all of it is in force, before the log says so.

@@ -15,14 +15,14 @@ from functools import lru_cache
 from sys import intern
 from typing import Any, ClassVar, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry import models
 from registry.legacy_names import parameter_key
 from registry.models import RegistryModel
 from registry.parameter_values import parser_of
-from registry.snapshot.fingerprints import Row, by_owner, columns, names, shared
+from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
 from registry.snapshot.types import (
     Application,
     Definition,
@@ -94,11 +94,11 @@ class Part(ABC):
 
     def fingerprints(self, ids: Collection[int]) -> dict[int, int]:
         """Return the fingerprints of those rows that are in a snapshot."""
-        return {row[0]: hash(row) for row in self.rows().filter(pk__in=ids)}
+        return {row[0]: hash(row) for row in self.rows().filter(among("pk", ids))}
 
     def read(self, ids: Collection[int]) -> Iterator[Prepared]:
         """Yield those of the rows that are in a snapshot, prepared."""
-        for row in self.rows().filter(pk__in=ids):
+        for row in self.rows().filter(among("pk", ids)):
             place = value = None
             try:
                 place, value = self.prepared(row)
@@ -318,7 +318,7 @@ class Operations(Part):
 
     def _stored(self, ids: Collection[int]) -> dict[int, _Stored]:
         """Return those of the operations that are in a snapshot, as the database has them."""
-        rows = {row[0]: shared(row[1:]) for row in self.rows().filter(pk__in=ids)}
+        rows = {row[0]: shared(row[1:]) for row in self.rows().filter(among("pk", ids))}
         parameters, fields = _children(models.Parameter, rows), _children(models.Field, rows)
         planned: dict[int, Row] = {}
         for kind, planner in PLANNERS.items():
@@ -353,7 +353,7 @@ _ADDRESS = ("service__code", "service__legacy_name", "service__agency__code", "s
 
 def _children(model: type[RegistryModel], ids: Collection[int]) -> dict[int, tuple[Row, ...]]:
     """Return the parameters or fields of operations in their order."""
-    rows = model.objects.filter(Q(operation_id__in=ids)).order_by("operation_id", "position", "id")
+    rows = model.objects.filter(among("operation_id", ids)).order_by("operation_id", "position", "id")
     return by_owner(rows.values_list("operation_id", *columns(model)))
 
 
