@@ -53,6 +53,8 @@ class Loader:
         self._first: defaultdict[str, set[int]] = defaultdict(set)
         self._groups: list[_Group] = []
         self._comparison: Iterator[bool] | None = None
+        #: True if operations were replaced since the planners were told.
+        self._replaced = False
         #: When the changes under way were noticed, the rows read for them, and the seconds of their longest step.
         self._noticed: float | None = None
         self._rows = 0
@@ -134,6 +136,7 @@ class Loader:
             self._publish()
         self._longest = max(self._longest, time.monotonic() - began)
         if not self._groups:
+            self._retain()
             self._report()
         return bool(self._groups)
 
@@ -174,10 +177,15 @@ class Loader:
             legacy = _by_legacy_address(operations)
             legacy_services = frozenset(address[:2] for address in legacy)
         self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
-        if old is None or operations is not old.operations:
-            definitions = [each.lazy_plan.definition for each in operations.values()]
+        self._replaced = self._replaced or old is None or operations is not old.operations
+
+    def _retain(self) -> None:
+        """Let the planners close what no operation uses any more, once all of a change is in force."""
+        if self._replaced and self.snapshot is not None:
+            definitions = [each.lazy_plan.definition for each in self.snapshot.operations.values()]
             for planner in parts.PLANNERS.values():
                 planner.retain(definition for definition in definitions if definition is not None)
+        self._replaced = False
 
     def _report(self) -> None:
         """Log a change that took long."""
