@@ -40,9 +40,10 @@ def _starts(made: Stage) -> dict[str, Callable[[], AbstractContextManager[Peer]]
 def _start(made: Stage, stack: ExitStack) -> tuple[list[Peer], dict[str, str]]:
     """The peers that this machine has, and why the others are not among them."""
     found, missing = [], {}
-    for name, start in _starts(made).items():
+    starts = _starts(made)
+    for name in rounds.chosen(starts):
         try:
-            found.append(stack.enter_context(start()))
+            found.append(stack.enter_context(starts[name]()))
         except Missing as error:
             missing[name] = str(error)
             print(f"{name} is left out: {error}", file=sys.stderr)
@@ -80,11 +81,11 @@ def peers(bench: Bench) -> Iterator[Line]:
         manage(bench.environment, "apply_definitions", str(bundle), "--reason", "measurement")
         running, missing = _start(made, stack)
         where = _surroundings(running, missing)
-        for name, part in _parts(made, running).items():
-            if not rounds.PARTS or name in rounds.PARTS:
-                for line in part():
-                    lines.append(line)
-                    yield line
+        parts = _parts(made, running)
+        for name in rounds.chosen(parts):
+            for line in parts[name]():
+                lines.append(line)
+                yield line
     where |= {"load_before": before, "load_after": surroundings.load_average()}
     table.write(lines)
     for name, value in where.items():
