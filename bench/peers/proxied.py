@@ -13,10 +13,10 @@ from bench.peers import rounds
 from bench.peers.one_row import loaded, told
 from bench.peers.stacks import Peer
 from bench.peers.table import Line, Target, spread, times
-from bench.proxy import Stage
+from bench.proxy import DIRECT, Stage
 
-#: Kept connections, the same for all.
-CONNECTIONS = 16
+#: Kept connections, the same for all: with more, one caller would have more than half of a worker's threads.
+CONNECTIONS = DIRECT
 #: By the name of the file: what part of nginx's figure the composed bus and the bus by itself have to reach.
 TARGETS = {
     "small": {"composed": Target(0.40), "bus": Target(0.12)},

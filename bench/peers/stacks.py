@@ -160,7 +160,7 @@ def drf(bench: Bench, upstream: str) -> Iterator[Peer]:
     _drf_tables(bench)
     with _gunicorn(bench, "drf_peer", PEERS_UPSTREAM=upstream) as (port, process):
         one, proxied = "/pegawai?nip=1980%014d", "/alias/"
-        duties = "key, grant, quota (PostgreSQL), select"
+        duties = "key, grant, quota (PostgreSQL)"
         yield Peer("drf", duties, port, process, one, "/semua.json", "/semua.csv", proxied)
 
 
