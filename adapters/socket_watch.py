@@ -153,22 +153,23 @@ class Watchdog(ABC, Generic[Use]):
 class Cancel:
     """How a statement is cancelled on its server: ``action``, in a thread of its own, at ``at`` (time.monotonic()).
 
-    ``blocks``: the action uses the statement itself, which must not be freed meanwhile. ``StatementWatchdog.end`` then
-    waits for the action.
+    ``instant``: the action does not wait for anything. It is called at once, and never after ``StatementWatchdog.end``:
+    it may use the connection's socket. ``silent``: it does not show whether the server still answers.
     """
 
-    __slots__ = ("action", "at", "blocks")
+    __slots__ = ("action", "at", "instant", "silent")
 
-    def __init__(self, at: float, action: Callable[[], object], blocks: bool = False) -> None:
+    def __init__(self, at: float, action: Callable[[], object], instant: bool = False, silent: bool = False) -> None:
         self.at = at
         self.action = action
-        self.blocks = blocks
+        self.instant = instant
+        self.silent = silent
 
 
 class Watch:
     """The watch over one statement: what StatementWatchdog.begin returns."""
 
-    __slots__ = ("before", "cancel", "canceller", "cut", "cut_at", "descriptor", "ended", "lock", "max_bytes")
+    __slots__ = ("before", "cancel", "cancelled", "cut", "cut_at", "descriptor", "ended", "lock", "max_bytes")
 
     def __init__(self, descriptor: int, cut_at: float, max_bytes: int, cancel: Cancel | None) -> None:
         self.descriptor = descriptor
@@ -178,7 +179,7 @@ class Watch:
         #: Held while the statement is cancelled or its connection cut, so that neither hits what comes after it.
         self.lock = threading.Lock()
         self.ended = False
-        self.canceller: threading.Thread | None = None
+        self.cancelled = False
         #: The reason, if the statement was cancelled or its connection cut.
         self.cut: SourceError | None = None
         #: The bytes that the connection had received at the first check.
@@ -215,13 +216,19 @@ class StatementWatchdog(Watchdog[Watch]):
         The connection must not be used again then: what was to end the statement may still reach it.
         """
         with watch.lock:
-            canceller = watch.canceller
-            if canceller is None or not watch.cancel or not watch.cancel.blocks:
-                return self._ended(watch)
-        # The watch goes on: a server that is silent keeps the action waiting until the connection is cut.
-        canceller.join()
+            self._running.pop(watch, None)
+            watch.ended = True
+            cut, watch.cut = watch.cut, None
+            return cut
+
+    def may_commit(self, watch: Watch) -> bool:
+        """Return True if the statement was not cancelled; it will not be from here on, only its connection cut.
+
+        The answer to a commit that is cancelled does not say whether it took place.
+        """
         with watch.lock:
-            return self._ended(watch)
+            watch.cancel = None
+            return watch.cut is None
 
     def hasten(self, watch: Watch) -> None:
         """Have a statement cancelled at once, or else its connection cut: nobody needs its result any more."""
@@ -242,19 +249,22 @@ class StatementWatchdog(Watchdog[Watch]):
             stream.reusable = False
         return stream
 
-    def _ended(self, watch: Watch) -> SourceError | None:
-        self._running.pop(watch, None)
-        watch.ended = True
-        cut, watch.cut = watch.cut, None
-        return cut
-
     def _look(self, watch: Watch, now: float) -> None:
+        cancel = watch.cancel
         if watch.cut_at < now:
             self._cut(watch, TimedOut(silent=True))
-        elif watch.cancel is not None and watch.cancel.at < now and watch.canceller is None:
-            self._cancel(watch, watch.cancel)
+        elif cancel is not None and cancel.at < now and not watch.cancelled:
+            (self._cancel_at_once if cancel.instant else self._cancel)(watch, cancel)
         elif watch.max_bytes and self._received(watch) > watch.max_bytes:
             self._cut(watch, RowTooLarge())
+
+    def _cancel_at_once(self, watch: Watch, cancel: Cancel) -> None:
+        with watch.lock:
+            if not watch.ended and watch.cancel is cancel:
+                watch.cancelled, watch.cut = True, TimedOut(silent=cancel.silent)
+                # A connection that is lost, or takes no more: it is cut a little later.
+                with suppress(OSError):
+                    cancel.action()
 
     def _cancel(self, watch: Watch, cancel: Cancel) -> None:
         if not self._cancels.acquire(blocking=False):
@@ -265,7 +275,7 @@ class StatementWatchdog(Watchdog[Watch]):
                 # No more threads to be had: it is cut a little later.
                 with suppress(RuntimeError):
                     thread.start()
-                    watch.canceller, watch.cut = thread, TimedOut()
+                    watch.cancelled, watch.cut = True, TimedOut()
                     return
         self._cancels.release()
 

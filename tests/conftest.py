@@ -33,7 +33,7 @@ from tests.servers import database
 hypothesis_settings.register_profile("mantra", deadline=None)
 hypothesis_settings.load_profile("mantra")
 
-pytest_plugins = ["tests.servers.fixtures", "tests.markers"]
+pytest_plugins = ["tests.servers.fixtures", "tests.markers", "tests.stalled"]
 
 
 def pytest_configure() -> None:

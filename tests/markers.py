@@ -39,8 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs[item.path] |= found
         for name in sorted(found):
             item.add_marker(name)
-    # Files that take long come first, or one worker would have the last of them when the others are done.
-    items.sort(key=lambda item: (not needs[item.path] & {"browser", "system"}, not needs[item.path]))
+    # Files that take long come first, or one worker would have the last of them when the others are done. Those with a
+    # browser come one after another, and share it.
+    items.sort(
+        key=lambda item: ("browser" not in needs[item.path], "system" not in needs[item.path], not needs[item.path])
+    )
 
 
 def _needs(item: pytest.Item) -> set[str]:

@@ -28,7 +28,7 @@ from adapters.base import (
     catalogue_of,
     plannable,
 )
-from adapters.socket_watch import is_idle, refuses_connections, watchdog
+from adapters.socket_watch import Watch, is_idle, refuses_connections, watchdog
 from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first
 from adapters.tds.dialling import (
     RELEASE_SECONDS,
@@ -70,7 +70,7 @@ class TDSAdapter(Adapter):
         except Exception as error:
             raise self._connection_error(error, host, port, deadline) from None
         try:
-            connection.execute(self.session_setup[writes])
+            connection.set_up(self.session_setup[writes], sybase=self.engine == "sybase")
         except Exception as error:
             connection.close()
             fault = to_source_error(error)
@@ -151,10 +151,10 @@ class TDSAdapter(Adapter):
     ) -> Stream:
         deadline = time.monotonic() + limits.seconds
         cursor = self._begin(connection, limits)
-        watch = connection.watch(deadline, limits.width, cursor)
+        watch = connection.watch(deadline, limits.width)
         try:
             if limits.writes:
-                stream: Stream = self._write(connection, cursor, sql, arguments, limits)
+                stream: Stream = self._write(connection, cursor, sql, arguments, limits, watch)
             else:
                 stream = self._read(connection, cursor, sql, arguments, limits, deadline)
         except Exception as error:
@@ -219,6 +219,7 @@ class TDSAdapter(Adapter):
         sql: str,
         arguments: Mapping[str, Any] | Sequence[Any],
         limits: Limits,
+        watch: Watch,
     ) -> BufferedResult:
         """Run a batch in its own transaction, committed once all of it has succeeded.
 
@@ -235,6 +236,8 @@ class TDSAdapter(Adapter):
             connection.raw.clear_output_converters()
             if not cursor.nextset():
                 break
+        if not watchdog.may_commit(watch):
+            raise TimedOut
         _commit(cursor)
         if result is None:
             return BufferedResult(affected=affected)
@@ -347,7 +350,8 @@ class TDSAdapter(Adapter):
         A server without that option runs it: whatever it did is rolled back.
         """
         cursor = self._begin(connection, replace(limits, writes=False))
-        watch = connection.watch(time.monotonic() + limits.seconds, limits.width, cursor)
+        watch = connection.watch(time.monotonic() + limits.seconds, limits.width)
+        cut: SourceError | None = None
         try:
             begin, end = self.read_wrapper
             before, after = self.describe_switches
@@ -357,17 +361,19 @@ class TDSAdapter(Adapter):
                     raise QueryFailed("read-only")
             return columns_of(cursor)
         except Exception as error:
-            fault = to_source_error(error, watchdog.end(watch))
+            cut = watchdog.end(watch)
+            fault = to_source_error(error, cut)
             if limits.author and isinstance(fault, QueryFailed):
                 fault.words = words_of(error)
             raise fault from None
         finally:
-            watchdog.end(watch)
-            self._stop_describing(connection, cursor)
+            self._stop_describing(connection, cursor, cut or watchdog.end(watch))
 
-    def _stop_describing(self, connection: Connection, cursor: Any) -> None:
+    def _stop_describing(self, connection: Connection, cursor: Any, cut: SourceError | None) -> None:
         """Let the session run its statements again, and roll back. If that fails, the connection is closed."""
         try:
+            if cut is not None:
+                raise cut
             cursor.close()
             for command in ("SET FMTONLY OFF", _ROLL_BACK):
                 connection.execute(command)
@@ -387,7 +393,7 @@ class TDSAdapter(Adapter):
         plannable(sql)
         # A server that ignores the switches runs the statement: nothing of it may stay.
         cursor = self._begin(connection, replace(limits, writes=True))
-        watch = connection.watch(time.monotonic() + limits.seconds, limits.width, cursor)
+        watch = connection.watch(time.monotonic() + limits.seconds, limits.width)
         cut: SourceError | None = None
         try:
             for command in self.plan_switches[0]:
@@ -474,7 +480,7 @@ class StreamedResult(ChunkedResult):
         try:
             if time.monotonic() > self._deadline:
                 raise TimedOut
-            watch = self._connection.watch(self._deadline, self._limits.width, cursor)
+            watch = self._connection.watch(self._deadline, self._limits.width)
             rows: list[Row] = list(map(tuple, cursor.fetchmany(count)))
             if len(rows) < count:
                 _skip_results(cursor)
@@ -525,7 +531,9 @@ def roll_back(connection: Connection, cursor: Any) -> ConnectFailed | None:
                 cursor.close()
             connection.execute(_ROLL_BACK)
         finally:
-            watchdog.end(token)
+            cut = watchdog.end(token)
+        if cut is not None:
+            raise cut
     except Exception:
         connection.close()
         return ConnectFailed("broken")

@@ -16,11 +16,11 @@ from typing import Any
 from adapters.base import (
     ConnectFailed,
 )
-from adapters.socket_watch import Cancel, Watch, address_count, watchdog
+from adapters.socket_watch import Cancel, Watch, address_count, byte_counts, watchdog
 from adapters.tds.driver import pyodbc_driver, to_source_error
 from adapters.tds.freetds import server_name
 
-#: Seconds after the time limit when a connection is cut. Until then the driver's attention may end the statement.
+#: Seconds after the time limit when a connection is cut. Until then an attention may end the statement.
 CUT_AFTER = 0.5
 
 #: Seconds after the time limit, rounded down, when the driver's own timeout ends a statement that nothing else has.
@@ -34,6 +34,14 @@ DRIVER_CONNECTS_AFTER = 60
 RELEASE_SECONDS = 2.0
 
 
+#: The packet by which a client asks the server to end what it runs: its type, "the last packet of its message", its
+#: length, and what the version of the protocol wants behind.
+_ATTENTION = {version: bytes.fromhex("06010008" + rest) for version, rest in ((5, "00000000"), (7, "00000100"))}
+
+#: The bytes before a batch's text in a packet of TDS 7.2 and later: the packet's header, and the batch's.
+_BEFORE_BATCH = 8 + 22
+
+
 class Connection:
     """A pyodbc connection, a duplicate of its socket (the twin), and the driver's own timeout."""
 
@@ -41,6 +49,9 @@ class Connection:
         self.raw = raw
         self.twin = twin
         self._timeout = 0
+        #: Whether all that goes through the socket is encrypted, or may be.
+        self.encrypted = True
+        self._attention = _ATTENTION[7]
 
     @property
     def descriptor(self) -> int:
@@ -52,8 +63,7 @@ class Connection:
     def cursor(self, seconds: float) -> Any:
         """Return a cursor for a statement of ``seconds`` at most. Raises ConnectFailed if the connection is closed.
 
-        The driver's own timeout, in whole seconds, is for what neither an attention nor a cut ends: FreeTDS may wait
-        for a signal from the thread that has sent the attention, which never comes if both did so in one moment.
+        The driver's own timeout, in whole seconds, is for what neither an attention nor a cut ends.
         """
         if self.twin.fileno() < 0:
             raise ConnectFailed("broken")
@@ -62,10 +72,27 @@ class Connection:
             self.raw.timeout = self._timeout = timeout
         return self.raw.cursor()
 
+    def set_up(self, sql: str, sybase: bool) -> None:
+        """Run the batch that sets the session up, and see whether it went out encrypted. Raises SourceError.
+
+        The driver does not say whether it encrypts: the server has the last word. A batch is longer then.
+        """
+        self._attention = _ATTENTION[5 if sybase else 7]
+        before = self._delivered()
+        self.execute(sql)
+        # FreeTDS does not encrypt TDS 5.0.
+        self.encrypted = not sybase and self._delivered() - before != _BEFORE_BATCH + 2 * len(sql)
+
+    def _delivered(self) -> int:
+        """Return the bytes that the server has received; 0 where the kernel does not count them."""
+        with suppress(OSError):
+            return byte_counts(self.twin)[0]
+        return 0
+
     def execute(self, sql: str, seconds: float = RELEASE_SECONDS) -> None:
         """Run a batch of the adapter's own. Raises SourceError."""
         cursor = self.cursor(seconds)
-        watch = self.watch(time.monotonic() + seconds, cursor=cursor)
+        watch = self.watch(time.monotonic() + seconds)
         try:
             cursor.execute(sql)
             while cursor.nextset():
@@ -76,13 +103,23 @@ class Connection:
             raise cut
         cursor.close()
 
-    def watch(self, deadline: float, width: int = 0, cursor: Any = None) -> Watch:
-        """Send an attention for the cursor's statement at the deadline, and cut the connection half a second later.
+    def watch(self, deadline: float, width: int = 0) -> Watch:
+        """Send an attention at the deadline, and cut the connection half a second later.
 
-        The driver's own timeout counts whole seconds. The cursor must not be closed before ``watchdog.end``.
+        The driver's own timeout counts whole seconds. Its SQLCancel must not be called beside another call for the
+        same statement: FreeTDS then unlocks a statement that the other call has locked, and both change its list of
+        errors. So the attention goes past the driver, which takes the server's answer to it for that to its statement.
+        Nobody but the driver can write to an encrypted connection: that is shut at the deadline.
         """
-        cancel = Cancel(deadline, cursor.cancel, blocks=True) if cursor is not None else None
+        action = self._shut if self.encrypted else self._send_attention
+        cancel = Cancel(deadline, action, instant=True, silent=self.encrypted)
         return watchdog.begin(self.descriptor, deadline, width, cancel, CUT_AFTER)
+
+    def _send_attention(self) -> None:
+        self.twin.send(self._attention, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    def _shut(self) -> None:
+        self.twin.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         # The twin keeps the socket open: without the shutdown the server would not notice the end.

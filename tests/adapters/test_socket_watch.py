@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from adapters.base import RowTooLarge, TimedOut
-from adapters.socket_watch import StatementWatchdog
+from adapters.socket_watch import Cancel, StatementWatchdog
 from tests.bounds import assert_within
 
 MIB = 2**20
@@ -80,3 +80,30 @@ def test_the_clock_still_cuts(flood: socket.socket) -> None:
     watch = watchdog.begin(flood.fileno(), time.monotonic() - 0.5)
     read_all(flood, 10)
     assert isinstance(watchdog.end(watch), TimedOut)
+
+
+def test_an_instant_cancel_comes_once_and_never_after_the_statement(flood: socket.socket) -> None:
+    watchdog, calls = StatementWatchdog("test"), []
+    limit = time.monotonic() + 60
+    for silent in (False, True):
+        watch = watchdog.begin(flood.fileno(), limit, cancel=Cancel(limit, lambda: calls.append(1), True, silent))
+        for _ in range(2):
+            watchdog._look(watch, limit + 0.5)
+        reason = watchdog.end(watch)
+        assert isinstance(reason, TimedOut)
+        assert reason.unanswered is silent
+        watchdog._look(watch, limit + 0.5)
+    assert len(calls) == 2
+
+
+def test_a_commit_is_not_cancelled_and_none_begins_after_a_cancel(flood: socket.socket) -> None:
+    watchdog, calls = StatementWatchdog("test"), []
+    limit = time.monotonic() + 60
+    watch = watchdog.begin(flood.fileno(), limit, cancel=Cancel(limit, lambda: calls.append(1), instant=True))
+    assert watchdog.may_commit(watch)
+    watchdog._look(watch, limit + 0.5)
+    assert (calls, watchdog.end(watch)) == ([], None)
+    watch = watchdog.begin(flood.fileno(), limit, cancel=Cancel(limit, lambda: calls.append(1), instant=True))
+    watchdog._look(watch, limit + 0.5)
+    assert not watchdog.may_commit(watch)
+    assert calls == [1]

@@ -290,6 +290,9 @@ def test_an_unknown_instance_is_out_of_reach_soon(server: TDSServer) -> None:
 def test_what_goes_through_tls(encrypting: dict[str, TDSServer], offered: str, wished: str, told: str) -> None:
     adapter = SQLServer(encrypting[offered].source(encryption=wished))
     assert asked(adapter, "SELECT tds_fact('encrypted') AS e, %(a)s AS a", a="é" * 3000) == [(told, "é" * 3000)]
+    connection = adapter.connect()
+    assert connection.encrypted is (told == "all")
+    connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -334,12 +337,15 @@ def test_an_authority_insists_on_encryption(server: TDSServer, certified: tuple[
     assert reason(adapter) == "tls"
 
 
-def test_a_hung_encrypted_connection_is_cut_too(encrypting: dict[str, TDSServer]) -> None:
+@pytest.mark.usefixtures("patient")
+def test_an_encrypted_connection_is_shut_at_the_limit(encrypting: dict[str, TDSServer]) -> None:
+    """Nobody but the driver could put an attention into it."""
     adapter = SQLServer(encrypting["on"].source(encryption="require"))
     connection = adapter.connect()
     began = time.monotonic()
-    with pytest.raises(TimedOut):
+    with pytest.raises(TimedOut) as error:
         adapter.run(connection, "WAITFOR TIME '00:00:20'", {}, Limits(1, 0.5))
+    assert error.value.unanswered
     assert_within(1.5, began)
     connection.close()
 
@@ -379,6 +385,27 @@ def test_a_timed_out_write_is_undone(server: TDSServer) -> None:
         adapter.run(connection, sql, {}, Limits(10, 0.5, writes=True))
     connection.close()
     assert asked(adapter, "SELECT count(*) AS c FROM undone") == [(0,)]
+
+
+class Late(SQLServer):
+    """Its statements are done, and then an attention reaches a server that has nothing left to end."""
+
+    def _execute(self, *words: Any) -> None:
+        super()._execute(*words)
+        while not any(watch.cut for watch in list(socket_watch.watchdog._running)):
+            time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_write_that_is_called_timed_out_is_not_committed(server: TDSServer) -> None:
+    """The server's answer to the attention would be taken for that to the commit, which took place all the same."""
+    asked(SQLServer(server.source()), "CREATE TABLE late (id int PRIMARY KEY)", WRITES)
+    adapter = Late(server.source())
+    connection = adapter.connect(writes=True)
+    with pytest.raises(TimedOut):
+        adapter.run(connection, "INSERT INTO late VALUES (1)", {}, Limits(10, 0.3, writes=True))
+    connection.close()
+    assert asked(SQLServer(server.source()), "SELECT count(*) AS c FROM late") == [(0,)]
 
 
 # Batches and procedures.

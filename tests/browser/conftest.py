@@ -1,4 +1,4 @@
-"""A browser for each module of tests, and a page in it that fails the test for what goes wrong on it."""
+"""One browser for all these tests, and a page in it that fails the test for what goes wrong on it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")  # in one process, until tests of another folder come
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "chromium is missing: apt-get install chromium"
+    # The same engine without windows, tabs and menus, which cost a fifth of all time.
+    path = shutil.which("chromium-headless-shell")
+    assert path, "the browser is missing: apt-get install chromium-headless-shell"
     # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")

@@ -113,19 +113,21 @@ def _axe() -> str:
     return (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 
 
-def accessibility(page: Page, rules: Iterable[str] = (), within: str = "") -> list[str]:
+def accessibility(page: Page, rules: Iterable[str] = (), within: str = "", without: str = "") -> list[str]:
     """Return what axe finds on a page that stops people, one line for each rule: impact, rule, first places.
 
     ``rules``: only these; without them all. ``within``: only what is visible in these elements, a CSS selector.
+    ``without``: not in these.
     """
     if not page.evaluate("'axe' in window"):  # half a megabyte: once for each page
         page.evaluate(_axe())
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    # To load style sheets and media again is for rules about turned screens and sounds, of which there are none.
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
     if rules:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
-    found = page.evaluate("([within, options]) => axe.run(within || document, options)", [within, options])[
-        "violations"
-    ]
+    context = {"exclude": [without]} if without else within or None
+    found = page.evaluate("([context, options]) => axe.run(context || document, options)", [context, options])
+    found = found["violations"]
     return [_line(each) for each in found if each["impact"] in STOPPING]
 
 
