@@ -144,8 +144,12 @@ class Connection:
         return True
 
     def _add(self, data: bytes) -> None:
-        if self._head is not None and self._head.chunked:
-            data = self._head.feed_chunks(data)
+        head = self._head
+        if head is None and not self._buffer and data.find(b"\r\n\r\n") == len(data) - 4 != 0:
+            self._set_head(data)  # a whole head and nothing else, as nearly always
+            return
+        if head is not None and head.chunked:
+            data = head.feed_chunks(data)
         self._buffer += data
 
     def _read(self) -> bytes:
@@ -167,19 +171,13 @@ class Connection:
 
     def _is_complete(self) -> bool:
         """Return True if the request can be served. Raises Refused."""
-        head = self._head
+        head = self._head or self._find_head()
         if head is None:
-            head = self._find_head()
-            if head is None:
-                return False
-            self._head = head
-            if head.length == 0:
-                return True
-            self._begin_body(head)
+            return False
         if head.chunked:
             return head.ended or len(head.body) >= self._held or self._is_late or self._has_ended
         assert head.length is not None
-        return len(self._buffer) >= head.length or not self._held or self._is_late or self._has_ended
+        return head.length <= len(self._buffer) or not self._held or self._is_late or self._has_ended
 
     def _find_head(self) -> Head | None:
         buffer = self._buffer
@@ -198,7 +196,13 @@ class Connection:
             self._begun = time.monotonic()
         data = bytes(memoryview(buffer)[: end + 4])
         del buffer[: end + 4]
-        return Head(data, self._base)
+        return self._set_head(data)
+
+    def _set_head(self, data: bytes) -> Head:
+        head = self._head = Head(data, self._base)
+        if head.length != 0:
+            self._begin_body(head)
+        return head
 
     def _begin_body(self, head: Head) -> None:
         """Decide whether a body is read before the request is served: where it is small, and there is memory."""
