@@ -7,7 +7,6 @@ would stop every thread of the process.
 from __future__ import annotations
 
 import ctypes
-from contextlib import suppress
 from functools import cache
 
 from adapters.base import ConnectFailed
@@ -30,9 +29,10 @@ class CancelRequest:
         _libpq().PQcancel(self._handle, answer, len(answer))
 
     def __del__(self) -> None:
-        # At the interpreter's end, functions may be gone already.
-        with suppress(Exception):
+        try:  # noqa: SIM105
             _libpq().PQfreeCancel(self._handle)
+        except Exception:  # at the interpreter's end, functions may be gone already; suppress() too
+            pass
 
 
 @cache
