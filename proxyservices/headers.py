@@ -1,6 +1,6 @@
 """The only lists of HTTP header names that decide what passes between callers, the bus and upstreams.
 
-All names are in lower case. The bus tells nginx's script those that nginx may need (mantra/gateway/offload).
+All names are in lower case. An admission tells nginx those of its operation (mantra/gateway/fast_lane/admissions.py).
 """
 
 from __future__ import annotations
@@ -45,13 +45,6 @@ REVALIDATED = frozenset(("cache-control", "date", "etag", "expires", "vary", "co
 NEVER_VARIES = frozenset(
     ("*", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent")
 )  # fmt: skip
-#: Request headers that nginx can be told to send. deploy/nginx/accelerated/ holds one variable for each.
-OFFLOADED = frozenset((
-    "accept", "accept-encoding", "accept-language", "accesskey", "authorization", "content-type", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "mantra-hops", "prefer", "range",
-    "soapaction", "traceparent", "tracestate", "user-agent", "via", "x-api-key", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-proto", "x-request-id",
-))  # fmt: skip
 
 
 def connection_named(connection: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ from registry import logs
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
     {"rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n"}
-    | {"healthz", "readyz", "metrics", "status"}
+    | {"healthz", "readyz", "metrics", "status", "fast-lane"}
 )
 
 

@@ -43,7 +43,6 @@ GAUGES = {
     "mantra_bulkhead_calls": Family("Calls in the bulkheads of a kind", ("kind",)),
     "mantra_bulkheads_full": Family("Bulkheads of a kind that have no place left", ("kind",)),
     "mantra_bulkhead_fullest_ratio": Family("The share taken of the fullest bulkhead of a kind", ("kind",), max),
-    "mantra_offloaded_calls": Family("Calls that nginx completes and whose end it has not reported yet"),
     "mantra_snapshot_age_seconds": Family("Seconds since the oldest snapshot was known to be current", merge=max),
     "mantra_snapshot_version": Family("The version of the oldest snapshot of a web process", merge=min),
     "mantra_snapshot_operations": Family("Operations in a snapshot", merge=max),
