@@ -80,6 +80,16 @@ def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register()
+def nginx_secret(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if not settings.NGINX_SECRET or re.fullmatch(r"[A-Za-z0-9_-]{16,200}", settings.NGINX_SECRET):
+        return []
+    hint = "Create one with: python -c 'import secrets; print(secrets.token_hex(24))'"
+    return [
+        checks.Error("MANTRA_NGINX_SECRET must have 16 letters, digits, - and _ at least.", hint=hint, id="mantra.E010")
+    ]
+
+
+@checks.register()
 def mail_server(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     if settings.SMTP_TLS not in ("starttls", "tls", "off"):
         hint = _("starttls is usual for port 587, tls for 465.")

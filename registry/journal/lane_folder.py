@@ -54,6 +54,22 @@ class Asked:
     groups: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The version of the upstream groups that nginx should load, and since when."""
+
+    at: float
+    version: str
+
+
+def rendered() -> Rendered | None:
+    """Return which groups were rendered last, None if none were."""
+    path = Path(settings.FAST_LANE_DIR) / "upstreams.json"
+    with suppress(OSError, ValueError, KeyError):
+        return Rendered(path.stat().st_mtime, orjson.loads(path.read_bytes())["version"])
+    return None
+
+
 def log_folder() -> Path:
     """Return the folder of the files of calls."""
     return Path(settings.FAST_LANE_DIR) / "log"
