@@ -33,8 +33,8 @@ NEVER_RETURNED = NEVER_FORWARDED | {
     "strict-transport-security", "clear-site-data", "alt-svc", "service-worker-allowed", "refresh", "status", "nel",
     "report-to", "reporting-endpoints", "public-key-pins", "expect-ct", "set-cookie2", "sourcemap", "x-sourcemap",
 }  # fmt: skip
-#: Never returned either: what begins so commands nginx.
-NGINX_PREFIX = "x-accel-"
+#: Never returned either: what begins so commands nginx, which takes it for the bus's own words.
+NGINX_PREFIXES = ("x-accel-", "x-mantra-")
 #: Describes the body, so that it always goes with it.
 CONTENT = frozenset(("content-type", "content-length"))
 #: Returned with a response that goes out unchanged though its operation does not pass requests through.

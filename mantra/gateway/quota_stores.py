@@ -52,8 +52,8 @@ class Lessor(Protocol):
         """Count at most ``count`` calls in advance; None if no window has enough left. Raises errors of the store."""
         ...
 
-    def give_back(self, id: str, used: int) -> int:
-        """Give back what was not used of a lease, once. Return the number. Raises errors of the store."""
+    def give_back(self, ended: Sequence[tuple[str, int]]) -> int:
+        """Give back what was not used of leases (id, used calls), once, and return the number. Raises its errors."""
         ...
 
 
@@ -132,8 +132,11 @@ class Memory(Storage):
         self._remember(id, count, [(window, window.ends) for window in windows])
         return _lease_of(items, count, [(remaining, int((ends - now) * 1000)) for remaining, ends in left])
 
-    def give_back(self, id: str, used: int) -> int:
-        """Give back what was not used of a lease (Lessor)."""
+    def give_back(self, ended: Sequence[tuple[str, int]]) -> int:
+        """Give back what was not used of leases (Lessor)."""
+        return sum(self._give_back(id, used) for id, used in ended)
+
+    def _give_back(self, id: str, used: int) -> int:
         with self._lock:
             count, windows = self._leases.pop(id, (0, []))
         unused = count - max(0, used)
@@ -245,28 +248,25 @@ redis.call('SET', KEYS[windows + 1], cjson.encode({count, ends}), 'EX', ARGV[2])
 return found
 """)
 
-#: KEYS: the lease. ARGV: the calls that were used. A window is the same if it ends when it was to end then, to half a
-#: second: the next one ends a second later at least.
+#: KEYS: the leases. ARGV: the calls that were used of each. Returns how many were given back. A window is the same if
+#: it ends when it was to end then, to half a second: the next one ends a second later at least.
 _GIVE_BACK = _Script("""
-local stored = redis.call('GET', KEYS[1])
-if not stored then
-    return 0
-end
-redis.call('DEL', KEYS[1])
-local lease = cjson.decode(stored)
-local unused = lease[1] - math.max(0, tonumber(ARGV[1]))
-if unused <= 0 then
-    return 0
-end
-local now = redis.call('TIME')
+local now, all = redis.call('TIME'), 0
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-for _, window in ipairs(lease[2]) do
-    local left = redis.call('PTTL', window[1])
-    if left > 0 and math.abs(ms + left - tonumber(window[2])) < 500 then
-        redis.call('DECRBY', window[1], unused)
+for at, key in ipairs(KEYS) do
+    local stored = redis.call('GET', key)
+    local lease = stored and cjson.decode(stored) or {0, {}}
+    local unused = lease[1] - math.max(0, tonumber(ARGV[at]))
+    redis.call('DEL', key)
+    for _, window in ipairs(unused > 0 and lease[2] or {}) do
+        local left = redis.call('PTTL', window[1])
+        if left > 0 and math.abs(ms + left - tonumber(window[2])) < 500 then
+            redis.call('DECRBY', window[1], unused)
+        end
     end
+    all = all + math.max(0, unused)
 end
-return unused
+return all
 """)
 
 
@@ -290,9 +290,9 @@ class RedisCounter:
             return None
         return _lease_of(items, count, list(zip(left[::2], left[1::2], strict=True)))
 
-    def give_back(self, id: str, used: int) -> int:
-        """Give back what was not used of a lease (Lessor). Raises redis.RedisError."""
-        return int(_GIVE_BACK.run(self._pool, [_lease_key(id)], used))
+    def give_back(self, ended: Sequence[tuple[str, int]]) -> int:
+        """Give back what was not used of leases (Lessor). Raises redis.RedisError."""
+        return int(_GIVE_BACK.run(self._pool, [_lease_key(id) for id, _ in ended], *(used for _, used in ended)))
 
 
 def _key(item: limits.RateLimitItem, grant: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 
 import limits
@@ -109,13 +110,13 @@ def lease(grant: Grant, id: str, count: int) -> Lease | None:
     return leased
 
 
-def give_back(id: str, used: int) -> None:
-    """Give back what was not used of a lease. Without the store it stays counted."""
+def give_back(ended: Sequence[tuple[str, int]]) -> None:
+    """Give back what was not used of leases, each an id and the used calls. Without the store it stays counted."""
     lessor = _lessor()
     if lessor is None or not _breaker.try_pass():
         return
     try:
-        lessor.give_back(id, used)
+        lessor.give_back(ended)
         _breaker.succeeded()
     except Exception as error:
         _breaker.failed()

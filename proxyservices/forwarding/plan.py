@@ -16,7 +16,7 @@ from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import StoredDescription
 from proxyservices.endpoints import endpoint_of, source_of
 from proxyservices.forwarding.records import parse_path
-from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIX
+from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIXES
 from proxyservices.models import (
     Backend,
     BackendServer,
@@ -128,7 +128,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         max_body_bytes=operation.max_body_bytes,
     )
     returned = {name.lower() for name in header_names(operation.returned_response_headers)} - NEVER_RETURNED
-    returned = {name for name in returned if not name.startswith(NGINX_PREFIX)}
+    returned = {name for name in returned if not name.startswith(NGINX_PREFIXES)}
     if not operation.forward_credentials:
         returned.discard("set-cookie")
     return Plan(

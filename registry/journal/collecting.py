@@ -108,6 +108,7 @@ class Collector:
     def _position_of(self, key: str) -> int:
         """Return the offset up to which the journal has a file."""
         if self._positions is None:
+            mend()
             self._positions = positions({_key(entry) for entry in os.scandir(lane_folder.log_folder())})
         return self._positions.pop(key, 0)
 
@@ -173,6 +174,19 @@ class Collector:
 def _key(entry: os.DirEntry[str]) -> str:
     """Return what names a file of calls for ever: its period, and its number."""
     return f"{entry.name.partition('.')[0].partition('-')[0]}:{entry.inode()}"
+
+
+def mend() -> None:
+    """Take away half a line at the end of the last segment: a kill came while it was written. It is collected again."""
+    segment = next((path for path in reversed(reader.segments()) if reader.holds_calls(path)), None)
+    if segment is None or reader.has_writer(segment):
+        return
+    end = 0
+    for line in reader.lines(segment):
+        end = line.end
+    if end < segment.stat().st_size:
+        log.error("%s ends with half a line: its writer was killed", segment.name)
+        os.truncate(segment, end)
 
 
 def positions(wanted: set[str]) -> dict[str, int]:

@@ -42,7 +42,7 @@ def check(line: Line) -> None:
             records.of_begin(line, "")
             int(line["n"])
         case "used":
-            int(line["used"]), str(line["id"])
+            [(str(id), int(used)) for id, used in line["leases"]]
         case "calls" if not isinstance(line["calls"], dict):
             raise TypeError
 
@@ -63,7 +63,7 @@ def store(lines: Iterable[Line]) -> None:
 
 def report(lines: Iterable[Line], now: datetime) -> None:
     """Store how many calls were used of leases. What was closed already is closed anew."""
-    used = {line["id"]: line["used"] for line in lines}
+    used = {id: count for line in lines for id, count in line["leases"]}
     _upsert([CallLease(id=id, at=now, used=count) for id, count in used.items()], ["used", "unexplained"])
 
 

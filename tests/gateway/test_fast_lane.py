@@ -150,6 +150,16 @@ def test_only_nginx_is_believed(lane: Lane, secret: str) -> None:
     assert not [name for name in lane.upstream.last.names if name.startswith("x-mantra")]
 
 
+def test_an_upstream_gives_no_admission(lane: Lane) -> None:
+    lane.operation.returned_response_headers = "ETag, X-Mantra-Admission, X-Accel-Redirect"
+    lane.operation.save()
+    holder.refresh()
+    commands = [("X-Mantra-Admission", "palsu"), ("X-Accel-Redirect", "/")]
+    lane.upstream.answer = lambda received: Answer(b"{}", headers=commands)
+    assert "palsu" not in str(lane.call().headers)
+    assert not [name for name in admission_of(lane.call())["returned"] if name.startswith("x-")]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -227,7 +237,7 @@ def test_what_was_not_used_is_given_back(lane: Lane) -> None:
     assert given["quota"][:3] == [1000, 3600, 1000 - 2 - 64]
     assert lane.tick((given["id"], 4)).status == 200
     assert lane.tick((given["id"], 4)).status == 200  # as nginx says it again when it heard no answer
-    assert [(line["id"], line["used"]) for line in lines("used")] == [(given["id"], 4)] * 2
+    assert [line["leases"] for line in lines("used")] == [[[given["id"], 4]]] * 2
     left = lane.call(last=given["id"], used="0").headers["ratelimit"]
     assert left.startswith(f'"quota";r={1000 - 2 - 4 - 1};')
 
@@ -270,7 +280,6 @@ def test_a_call_that_cannot_be_sent_again_ends_with_the_buss_fault(
 
 def test_failures_on_the_lane_open_the_circuit(lane: Lane) -> None:
     given = lane.admission()
-    lane.upstream.answer = Answer(b"", "text/plain", 500)
     for number in range(3):
         failed = f"{given['id']} {number:032x} late {given['group']}"
         call("/rest/prov/data/alias/x", accesskey=lane.cast.key, x_mantra_nginx=SECRET, x_mantra_failed=failed)

@@ -200,6 +200,21 @@ def test_kill_9_between_reading_and_writing(cast: Cast, folder: Path) -> None:
     call_command("verify_audit")
 
 
+def test_half_a_line_of_a_killed_collector_is_taken_away(cast: Cast, folder: Path, collector: Collector) -> None:
+    give(cast)
+    write(folder, written(), written())
+    collector.round()
+    collector.close()
+    segments.close()
+    path = next(path for path in reader.segments() if reader.holds_calls(path))
+    *whole, calls, _close = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole) + calls[:40])
+    assert collector.round() == 2
+    shipping.ship()
+    assert CallRecord.objects.count() == 2
+    call_command("verify_audit")
+
+
 def test_lines_that_are_read_again_are_there_once(cast: Cast, folder: Path, collector: Collector) -> None:
     """As when the file was removed from the folder of the journal, or its last lines."""
     give(cast)
@@ -243,7 +258,7 @@ def test_an_old_file_is_renamed_and_then_removed(cast: Cast, folder: Path) -> No
 
 
 def ended(id: str = LEASE, used: int = 3) -> None:
-    segments.write({"t": "used", "id": id, "used": used})
+    segments.write({"t": "used", "at": time.time(), "leases": [(id, used)]})
 
 
 def closed() -> dict[str, list[Any]]:
@@ -364,8 +379,8 @@ def test_never_more_than_the_quota_and_what_is_given_back_can_be_used(kind: str,
                 id, count = given_out.popitem()
                 taken = int(count * more[0])
                 used += taken
-                assert counter.give_back(id, taken) == count - taken
-                assert counter.give_back(id, 0) == 0
+                assert counter.give_back([(id, taken), ("tidak ada", 0)]) == count - taken
+                assert counter.give_back([(id, 0)]) == 0
             elif step == "call":
                 fine = all(hit(counter, item, grant) for item in items)
                 assert fine == (used + sum(given_out.values()) < min(first, second))
@@ -394,7 +409,7 @@ def test_leases_of_many_at_once_are_never_more_than_the_quota(kind: str, store: 
         if lease is None:
             return 0
         used = number % (lease.count + 1)
-        counter.give_back(f"ramai-{number}", used)
+        counter.give_back([(f"ramai-{number}", used)])
         return used
 
     with ThreadPoolExecutor(8) as pool:
@@ -409,5 +424,5 @@ def test_what_is_given_back_late_does_not_fill_the_next_window(kind: str, store:
     assert counter.lease([item], "lambat", "lambat-1", 10).count == 10
     time.sleep(1.1)  # the window of a real store ends by its own clock
     assert hit(counter, item, "lambat")
-    counter.give_back("lambat-1", 0)
+    counter.give_back([("lambat-1", 0)])
     assert sum(hit(counter, item, "lambat") for _ in range(150)) == 99

@@ -72,9 +72,9 @@ def offer(asking: Asking, call: Call, response: Response) -> None:
 
 def _admission(asking: Asking, call: Call, status: int) -> str:
     """Return an admission as a header, "" for none."""
-    if not is_on() or not groups.ready or status >= 500:
+    if not is_on() or not groups.ready or status >= 500 or call.key is None:
         return ""
-    kind = call.key and (call.key.id, call.client_ip, call.method, call.agency, call.service, call.code)
+    kind = call.key.id, call.client_ip, call.method, call.agency, call.service, call.code
     count = paces.wanted(kind, asking)
     if not count or fitness.why_not_this(call):
         return ""
@@ -109,7 +109,7 @@ def _leased(found: _Offer, kind: Any, count: int) -> str:
         count, milliseconds = lease.count, min(milliseconds, lease.milliseconds - MARGIN)
     text = _text(found, id, count, milliseconds, lease) if milliseconds >= SHORTEST else ""
     if not text or not _recorded(found, id, count):
-        quotas.give_back(id, 0)
+        quotas.give_back([(id, 0)])
         return ""
     paces.given(kind, id)
     return text

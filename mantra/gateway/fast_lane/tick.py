@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -24,14 +25,12 @@ from registry.snapshot import holder
 log = logging.getLogger("mantra.fast_lane")
 
 PATH = "/fast-lane/tick"
-#: The most bytes of a request, and admissions in it.
-MAX_BYTES, MAX_ENDED = 512 * 1024, 5_000
+#: The most bytes of a request, admissions in it, and admissions in a line of the journal.
+MAX_BYTES, MAX_ENDED, PER_LINE = 512 * 1024, 5_000, 500
 #: Seconds between two signs that nginx asks.
 SIGN_SECONDS = 2.0
 _ID = re.compile(r"[0-9a-f]{16}\Z")
 _VERSION = re.compile(r"[0-9a-f]{16}\Z|-\Z")
-
-_signed = {"at": float("-inf"), "groups": ""}
 
 
 def handle(environ: Environ) -> Response:
@@ -44,16 +43,23 @@ def handle(environ: Environ) -> Response:
     if asked is None:
         return _response(400, {})
     try:
-        for id, used in asked["ended"]:
-            _end(id, used)
+        _end(asked.ended)
     except OSError as error:  # nginx says it again with the next tick
         log.error("the journal cannot be written: errno %s", error.errno)
         return _response(503, {})
-    _sign(asked["groups"])
+    _sign(asked.groups)
     return _response(200, {"version": holder.version(), "groups": groups.version or "-"})
 
 
-def _asked(environ: Environ) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """What nginx says: the version of the groups that it has, and admissions with the calls that were used of each."""
+
+    groups: str
+    ended: list[tuple[str, int]]
+
+
+def _asked(environ: Environ) -> _Tick | None:
     """Return what nginx says; None if it cannot be read."""
     length = environ.get("CONTENT_LENGTH") or ""
     if not length.isdigit() or int(length) > MAX_BYTES:
@@ -65,21 +71,30 @@ def _asked(environ: Environ) -> dict[str, Any] | None:
         version = str(asked["groups"])
     except (ValueError, TypeError, KeyError, OSError):
         return None
-    return {"ended": ended, "groups": version} if valid and _VERSION.match(version) else None
+    return _Tick(version, ended) if valid and _VERSION.match(version) else None
 
 
-def _end(id: str, used: int) -> None:
-    """Record how many calls of an admission were used, and give back the others. Raises OSError."""
-    segments.write({"t": "used", "id": id, "used": used})
-    quotas.give_back(id, used)
+def _end(ended: list[tuple[str, int]]) -> None:
+    """Record how many calls of admissions were used, and give back the others. Raises OSError."""
+    for start in range(0, len(ended), PER_LINE):
+        part = ended[start : start + PER_LINE]
+        segments.write({"t": "used", "at": time.time(), "leases": part})
+        quotas.give_back(part)
+
+
+class _Sign:
+    """The last sign that nginx asks: when it was left (monotonic), and which version it said."""
+
+    at = float("-inf")
+    version = ""
 
 
 def _sign(version: str) -> None:
     """Leave a sign that nginx asks, for the health board."""
     now = time.monotonic()
-    if now - _signed["at"] < SIGN_SECONDS and _signed["groups"] == version:  # type: ignore[operator]
+    if now - _Sign.at < SIGN_SECONDS and _Sign.version == version:
         return
-    _signed.update(at=now, groups=version)
+    _Sign.at, _Sign.version = now, version
     with suppress(OSError):
         lane_folder.write("asked.json", Asked(time.time(), version))
 
