@@ -45,6 +45,11 @@ REVALIDATED = frozenset(("cache-control", "date", "etag", "expires", "vary", "co
 NEVER_VARIES = frozenset(
     ("*", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent")
 )  # fmt: skip
+#: Request headers of callers that nginx can send on. deploy/nginx/fast_lane/ has the same names.
+FAST_LANE = frozenset((
+    "accept", "accept-encoding", "accept-language", "content-type", "if-match", "if-modified-since", "if-none-match",
+    "if-range", "if-unmodified-since", "prefer", "range", "soapaction", "user-agent", "x-api-key",
+))  # fmt: skip
 
 
 def connection_named(connection: str) -> frozenset[str]:

@@ -23,7 +23,7 @@ from registry.journal.lane_folder import Collected
 from registry.models import AccessKey, Grant
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, recorded
-from tests.proxy.publishing import publish_proxy
+from tests.proxy.publishing import add_server, publish_proxy
 from tests.proxy.upstream import Answer, Upstream, serve_upstream
 
 SECRET = "rahasia-nginx-0123456789"
@@ -85,7 +85,7 @@ def lane(cast: Cast, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(admissions, "paces", Paces(clock))
     with serve_upstream(Answer(b'{"ok":1}', "application/json")) as upstream:
         operation = publish_proxy(
-            cast, upstream.url + "/dasar", path="v2?k=1", forwarded_request_headers="Accept, X-Pesan, User-Agent"
+            cast, upstream.url + "/dasar", path="v2?k=1", forwarded_request_headers="Accept, Prefer, User-Agent"
         )
         (tmp_path / "lane").mkdir()
         collect()
@@ -103,7 +103,7 @@ def test_it_works(lane: Lane) -> None:
     assert (given["groups"], given["group"]) == (groups.groups.version, f"b{lane.operation.backend_id}s{server.pk}")
     assert (given["base"], given["query"], given["host"]) == ("/dasar/v2", "k=1", f"127.0.0.1:{lane.upstream.port}")
     assert (given["lease"], given["ms"], given["methods"], given["retry"]) == (64, 1000, ["GET"], 0)
-    assert given["forward"] == ["accept", "user-agent", "x-pesan"]
+    assert given["forward"] == ["accept", "prefer", "user-agent"]
     sent = {name.lower(): value for name, value in lane.upstream.last.headers}
     for name, value in given["send"].items():
         assert sent[name.lower()] == value
@@ -169,6 +169,7 @@ def test_an_upstream_gives_no_admission(lane: Lane) -> None:
         {"max_concurrent_calls": 1},
         {"cache_seconds": 5},
         {"forward_credentials": True},
+        {"forwarded_request_headers": "X-Pesan"},
         {"access": "open"},
     ],
     ids=str,
@@ -276,6 +277,42 @@ def test_a_call_that_cannot_be_sent_again_ends_with_the_buss_fault(
     reply = call("/rest/prov/data/alias/x", accesskey=lane.cast.key, x_mantra_nginx=SECRET, x_mantra_failed=failed)
     assert (reply.status, reply.json()["code"], reply.json()["request_id"]) == (status, code, "a" * 32)
     assert len(lane.upstream.received) == before
+
+
+def test_an_admission_is_for_the_server_that_has_just_responded(lane: Lane) -> None:
+    """With retries nginx hands a 503 over, and the bus goes on with the other server."""
+    with serve_upstream(lambda received: Answer(b"dua", "text/plain")) as second:
+        lane.operation.retries = 1
+        lane.operation.save()
+        add_server(lane.operation, second.url, priority=1)
+        holder.refresh()
+        groups.groups.release()
+        another = UpstreamGroups()
+        another.round()
+        another.release()
+        groups.groups.round()
+        given = lane.admission()
+        assert (given["retry"], given["group"].split("s")[0]) == (1, f"b{lane.operation.backend_id}")
+        assert given["addresses"]["base"] == f"{lane.upstream.url}/dasar/v2"
+        assert given["addresses"]["bases"][1:] == [f"{second.url}/v2"]
+        before = len(lane.upstream.received)
+        failed = f"{given['id']} {'a' * 32} status {given['group']}"
+        reply = call("/rest/prov/data/alias/x", accesskey=lane.cast.key, x_mantra_nginx=SECRET, x_mantra_failed=failed)
+        assert (reply.status, reply.body) == (200, b"dua")
+        assert len(lane.upstream.received) == before
+
+
+def test_a_grant_for_some_networks_holds_for_each_caller(lane: Lane) -> None:
+    Grant.objects.filter(operation=lane.operation).update(networks="10.0.0.0/8")
+    holder.refresh()
+    assert lane.admission(address="10.1.2.3")["send"]["X-Forwarded-For"] == "10.1.2.3"
+    for _ in range(2):
+        assert lane.call(address="192.0.2.1").status == 403
+
+
+@pytest.mark.parametrize("host", ["bus\u00e9.go.id", 'bus".go.id', "bus\\.go.id"])
+def test_a_host_that_is_not_plain_goes_by_the_bus(lane: Lane, host: str) -> None:
+    assert [lane.call(host=host).headers.get("x-mantra-admission") for _ in range(2)] == [None] * 2
 
 
 def test_failures_on_the_lane_open_the_circuit(lane: Lane) -> None:

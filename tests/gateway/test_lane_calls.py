@@ -22,12 +22,15 @@ from hypothesis import strategies as st
 from limits import parse
 
 from mantra.gateway import quota_stores
+from mantra.metrics import calls
+from registry import worker_metrics
 from registry.calls import request_id
 from registry.journal import collecting, lane_folder, leases, reader, segments, shipping
 from registry.journal.collecting import Collector
 from registry.journal.lane_folder import Collected
+from registry.metrics import merging
 from registry.models import AccessKey, CallHour, CallLease, CallRecord
-from tests.cast import Cast, recorded
+from tests.cast import Cast, call, recorded
 from tests.count_journal import count as count_journal
 from tests.servers.redis import RedisServer
 
@@ -110,6 +113,43 @@ def test_what_the_statistics_count_is_what_the_journal_has(cast: Cast, folder: P
     for (_day, _hour, operation, *_rest), values in journal.items():
         by_operation[operation] = [a + b for a, b in zip(by_operation.get(operation, [0] * 3), values, strict=True)]
     assert {operation: [*values] for operation, *values in hours} == by_operation
+
+
+def test_metrics_have_the_calls_of_the_fast_lane(
+    cast: Cast, folder: Path, collector: Collector, settings: Any, tmp_path: Path
+) -> None:
+    settings.METRICS_TOKEN, settings.METRICS_DIR = "x" * 16, tmp_path / "metrics"
+    give(cast)
+    write(folder, *(written(size=5, expected="5") for _ in range(3)), written(status=503))
+    with worker_metrics.published():
+        collector.round()
+        shipping.ship()
+        counts = merging.totals().counts
+    operation = "operation", str(cast.operations["satu"].pk), "prov", "data", "satu"
+    assert counts["lane",][0] == counts["outcome", "rest", "200"][0] == 4
+    cells = counts[operation]
+    assert [cells[at] for at, each in enumerate(calls.OUTCOMES) if each in ("answered", "failed")] == [3, 1]
+    assert (cells[calls.BYTES], cells[calls.MICROSECONDS]) == (23, 28_000)
+
+
+def test_a_call_that_came_back_to_the_bus_is_one_of_its_lease(
+    cast: Cast, folder: Path, collector: Collector, settings: Any
+) -> None:
+    settings.NGINX_SECRET = "rahasia-nginx-0123456789"
+    ended(used=1)
+    handed = f"{LEASE} {'a' * 32} unreachable b1s1"
+    call(
+        "/rest/prov/data/satu.json?id=7",
+        accesskey=cast.key,
+        x_mantra_nginx=settings.NGINX_SECRET,
+        x_mantra_failed=handed,
+    )
+    give(cast)
+    collector.round()
+    shipping.ship()
+    assert CallRecord.objects.get().request_id == "a" * 32
+    shipping.ship()
+    assert closed() == {LEASE: [100, 1, 1, 0]}
 
 
 def test_half_a_line_is_collected_when_it_is_whole(cast: Cast, folder: Path, collector: Collector) -> None:

@@ -157,7 +157,10 @@ def _recorded(found: _Offer, id: str, count: int) -> bool:
 
 
 def _text(found: _Offer, id: str, count: int, milliseconds: int, lease: Lease | None) -> str:
-    """Return an admission as nginx reads it: JSON in ASCII. "" if it is too long for a header."""
+    """Return an admission as nginx reads it: JSON in ASCII.
+
+    "" if it is too long for a header, or has what JSON escapes: whatever is not plain in a value goes by the bus.
+    """
     admission = {
         "id": id,
         "version": found.version,
@@ -174,7 +177,7 @@ def _text(found: _Offer, id: str, count: int, milliseconds: int, lease: Lease | 
         **_response(found),
     }
     text = json.dumps(admission, separators=(",", ":"))
-    return text if len(text) <= MAX_LENGTH else ""
+    return text if len(text) <= MAX_LENGTH and "\\" not in text else ""
 
 
 def _quota(call: Call, lease: Lease) -> list[int]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from django.conf import settings
 
 from proxyservices.forwarding.plan import Plan
+from proxyservices.headers import FAST_LANE
 from proxyservices.styles.pass_through import PassThrough
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import default_limit
@@ -16,7 +15,6 @@ from registry.snapshot.types import Operation
 #: The timeouts of nginx's locations, in seconds (deploy/nginx/fast_lane). What cannot be connected to in time, the bus
 #: tries again with its own timeout; a response that did not come in time is not waited for anew.
 CONNECT, READ = 3.0, 10.0
-_PLAIN = re.compile(r"[!-~]*\Z")
 
 
 def why_not(operation: Operation) -> str:
@@ -30,6 +28,7 @@ def why_not(operation: Operation) -> str:
         (operation.cache_seconds, "cache"),
         (plan.forward_credentials, "credentials"),
         (not {"GET", "HEAD"} & set(plan.methods), "method"),
+        (not FAST_LANE.issuperset(plan.style.forwarded), "headers"),
         (plan.bulkhead.limit < default_limit() or plan.backend_bulkhead is not None, "bulkhead"),
         (limits.connect < CONNECT or limits.read != READ or limits.total < READ, "time-limits"),
         (not all(map(is_plain, plan.endpoints)), "endpoints"),
@@ -57,8 +56,3 @@ def why_not_this(call: Call) -> str:
         (call.grant.fields, "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)
-
-
-def is_header(value: str) -> bool:
-    """Return True for a text that can be a host or a part of an address in a header: visible ASCII."""
-    return bool(_PLAIN.match(value)) and len(value) <= 1000
