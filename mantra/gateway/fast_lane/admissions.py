@@ -20,7 +20,7 @@ from mantra.gateway.fast_lane.groups import group_of, groups, is_on
 from mantra.gateway.fast_lane.pacing import Paces
 from mantra.gateway.fast_lane.wire import Asking
 from mantra.gateway.http import CALLER_VARY, Response, set_result_headers, stamp
-from mantra.gateway.quota_stores import Lease
+from mantra.gateway.quota_stores import SHARE, Lease
 from proxyservices.forwarding.bus_headers import bus_headers
 from proxyservices.forwarding.context import ForwardingContext
 from proxyservices.forwarding.plan import Plan
@@ -103,6 +103,8 @@ def _leased(found: _Offer, kind: Any, count: int) -> str:
     lease: Lease | None = None
     assert call.grant is not None
     if call.grant.quota:
+        if call.quota is None or call.quota[2] < SHARE:
+            return ""  # it was not counted, or too little is left
         lease = quotas.lease(call.grant, id, count)
         if lease is None:
             return ""
