@@ -23,12 +23,14 @@ SILENT, LOADING = 60.0, 60.0
 #: For how long unexplained calls are spoken of.
 SHOWN = timedelta(days=1)
 NAME = gettext_lazy("fast lane")
+#: Whom the findings are about.
+WHO = "nginx"
 
 
 def check() -> list[Finding]:
     """Return whether calls go over the fast lane, and how many are unexplained."""
     if not settings.NGINX_SECRET or not settings.FAST_LANE:
-        return [Finding(AREA, str(NAME), "well", _("off: every call goes through the bus"))]
+        return [Finding(AREA, WHO, "well", _("off: every call goes through the bus"))]
     return [_state(time.time()), *_unexplained()]
 
 
@@ -37,19 +39,19 @@ def _state(now: float) -> Finding:
     if asked is None or now - asked.at > SILENT:
         sentence = _("On, but no nginx asks for it: every call goes through the bus.")
         advice = _("See whether nginx has the bus's present configuration, its module njs, and the same secret.")
-        return Finding(AREA, str(NAME), "warn", sentence, advice, _moment(asked.at) if asked else None)
+        return Finding(AREA, WHO, "warn", sentence, advice, _moment(asked.at) if asked else None)
     if collected is None or collected.is_behind(now):
         sentence = _("Its calls are not collected. Until they are, every call goes through the bus.")
         since = _moment(collected.upto) if collected else None
-        return Finding(AREA, str(NAME), "ill", sentence, _("See whether the worker runs."), since)
+        return Finding(AREA, WHO, "ill", sentence, _("See whether the worker runs."), since)
     if wanted is not None and asked.groups != wanted.version and now - wanted.at > LOADING:
         sentence = _("nginx has not loaded the present upstream groups: calls of new servers go through the bus.")
         advice = _("See what nginx's log says about upstreams.conf.")
-        return Finding(AREA, str(NAME), "warn", sentence, advice, _moment(wanted.at))
+        return Finding(AREA, WHO, "warn", sentence, advice, _moment(wanted.at))
     if collected.last_call is None:
-        return Finding(AREA, str(NAME), "well", _("on; no call has gone over it yet"))
+        return Finding(AREA, WHO, "well", _("on; no call has gone over it yet"))
     age = {"age": timesince(_moment(collected.last_call), timezone.now())}
-    return Finding(AREA, str(NAME), "well", _("in use; last call %(age)s ago") % age)
+    return Finding(AREA, WHO, "well", _("in use; last call %(age)s ago") % age)
 
 
 def _unexplained() -> Iterator[Finding]:
