@@ -7,11 +7,14 @@ class MantraConfig(AppConfig):
 
     def ready(self) -> None:
         from mantra.health import alarms  # models must be loaded first
+        from mantra.metrics import lane
         from mantra.metrics.findings import Findings
         from registry import worker_metrics
         from registry.exports import KINDS
+        from registry.journal.shipping import OBSERVERS
         from registry.notifications.health import OBSERVED
 
         OBSERVED.extend(alarms.observed())
-        worker_metrics.SOURCES.append(Findings())
+        worker_metrics.SOURCES.extend((Findings(), lane.gauges))
+        OBSERVERS.append(lane.count)
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})

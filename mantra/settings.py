@@ -67,10 +67,11 @@ METRICS_TOKEN = env("MANTRA_METRICS_TOKEN", default="")
 METRICS_DIR = Path(env("MANTRA_METRICS_DIR", default=str(VAR_DIR / "metrics")))
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
-#: The secret that nginx sends with each request, to take offloaded calls; "": no calls are offloaded.
-ACCELERATED = env("MANTRA_ACCELERATED", default="")
-#: The folder in which nginx writes the completion logs of offloaded calls.
-OFFLOAD_DIR = Path(env("MANTRA_OFFLOAD_DIR", default=str(VAR_DIR / "offload")))
+#: The secret by which the bus knows its nginx; "": it knows none.
+NGINX_SECRET = env("MANTRA_NGINX_SECRET", default="")
+#: True: nginx may take calls over the fast lane. And the folder that it shares with the bus for that.
+FAST_LANE = env.bool("MANTRA_FAST_LANE", default=True)
+FAST_LANE_DIR = Path(env("MANTRA_FAST_LANE_DIR", default=str(VAR_DIR / "fast-lane")))
 #: Days for which shipped segments are kept as evidence, and records in the call history.
 JOURNAL_DAYS = env.int("MANTRA_JOURNAL_DAYS", default=90)
 HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)

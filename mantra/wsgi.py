@@ -21,6 +21,7 @@ django_application = get_wsgi_application()
 from dataservices import health
 from mantra import VERSION, administration, probes
 from mantra.gateway import delivery
+from mantra.gateway.fast_lane import groups, tick
 from mantra.gateway.http import Environ, Response, header_fields, status_line
 from mantra.gateway.protocols import legacy, rest
 from mantra.gateway.protocols.soap import handler
@@ -49,6 +50,7 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "healthz": probes.alive,
     "readyz": probes.ready,
     "metrics": page.handle,
+    "fast-lane": tick.handle,
     **({"status": status_page.handle} if settings.STATUS_PAGE else {}),
 }
 
@@ -59,6 +61,7 @@ health.start()
 web.start()
 tracing.start(VERSION)
 alarms.start()
+groups.start()
 
 # Imported modules stay: the garbage collector skips them from now on, and runs less often than in a small program.
 gc.collect()
@@ -73,7 +76,7 @@ def _first_segment(path: str) -> str:
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Respond to one HTTP request (PEP 3333)."""
-    logs.current.call = None  # of an offloaded call, which ends in another thread
+    logs.current.call = None  # of a call whose response ended in another thread
     first = _first_segment(environ.get("PATH_INFO", ""))
     handle = HANDLERS.get(first)
     if handle is None:

@@ -1,6 +1,6 @@
 """The only lists of HTTP header names that decide what passes between callers, the bus and upstreams.
 
-All names are in lower case. The bus tells nginx's script those that nginx may need (mantra/gateway/offload).
+All names are in lower case. An admission tells nginx those of its operation (mantra/gateway/fast_lane/admissions.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ NEVER_RETURNED = NEVER_FORWARDED | {
     "strict-transport-security", "clear-site-data", "alt-svc", "service-worker-allowed", "refresh", "status", "nel",
     "report-to", "reporting-endpoints", "public-key-pins", "expect-ct", "set-cookie2", "sourcemap", "x-sourcemap",
 }  # fmt: skip
-#: Never returned either: what begins so commands nginx.
-NGINX_PREFIX = "x-accel-"
+#: Never returned either: what begins so commands nginx, which takes it for the bus's own words.
+NGINX_PREFIXES = ("x-accel-", "x-mantra-")
 #: Describes the body, so that it always goes with it.
 CONTENT = frozenset(("content-type", "content-length"))
 #: Returned with a response that goes out unchanged though its operation does not pass requests through.
@@ -45,12 +45,10 @@ REVALIDATED = frozenset(("cache-control", "date", "etag", "expires", "vary", "co
 NEVER_VARIES = frozenset(
     ("*", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent")
 )  # fmt: skip
-#: Request headers that nginx can be told to send. deploy/nginx/accelerated/ holds one variable for each.
-OFFLOADED = frozenset((
-    "accept", "accept-encoding", "accept-language", "accesskey", "authorization", "content-type", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "mantra-hops", "prefer", "range",
-    "soapaction", "traceparent", "tracestate", "user-agent", "via", "x-api-key", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-proto", "x-request-id",
+#: Request headers of callers that nginx can send on. deploy/nginx/fast_lane/ has the same names.
+FAST_LANE = frozenset((
+    "accept", "accept-encoding", "accept-language", "content-type", "if-match", "if-modified-since", "if-none-match",
+    "if-range", "if-unmodified-since", "prefer", "range", "soapaction", "user-agent", "x-api-key",
 ))  # fmt: skip
 
 

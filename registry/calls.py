@@ -47,6 +47,16 @@ class RawRequest:
     host: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierAttempt:
+    """An attempt at a call that failed before the bus itself made one."""
+
+    #: The id of the server that was asked.
+    server: int
+    #: What became of it: unreachable (nothing was sent), closed, late, status (502, 503, 504) or large.
+    reason: str
+
+
 @dataclass(slots=True)
 class Trial:
     """A call that a user makes from a page of the bus as one of their applications (mantra/tryout).
@@ -147,8 +157,10 @@ class Call:
     path_suffix: str = ""
     #: Returns the request as it was received, in the protocol that can forward it; None in the others.
     raw_request: Callable[[], RawRequest] | None = field(default=None, repr=False)
-    #: Offloads the call to nginx if the protocol can: returns the result, or None if this call cannot be offloaded.
-    offload: Callable[[Any, Any], Result | None] | None = field(default=None, repr=False)
+    #: The id of the lease that has counted the call in its quota already (mantra/gateway/fast_lane); "" for none.
+    lease: str = ""
+    #: The attempt at this call that another has made before the bus; None: the bus makes the first one.
+    earlier: EarlierAttempt | None = None
     #: The snapshot of the call: set once, so that a refresh in between does not mix two versions.
     snapshot: Snapshot | None = field(default=None, repr=False)
     #: Further headers of the response, such as its age.

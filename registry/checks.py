@@ -16,7 +16,7 @@ from registry import logs
 #: First segments of addresses that no folder of MANTRA 1.99x can have here.
 OWN_SEGMENTS = frozenset(
     {"rest", "soap", "api", "json", "xml", "admin", "account", "manage", "static", "i18n"}
-    | {"healthz", "readyz", "metrics", "status"}
+    | {"healthz", "readyz", "metrics", "status", "fast-lane"}
 )
 
 
@@ -77,6 +77,16 @@ def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         return []
     hint = "Create one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
     return [checks.Error("MANTRA_METRICS_TOKEN has fewer than 16 characters.", hint=hint, id="mantra.E007")]
+
+
+@checks.register()
+def nginx_secret(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if not settings.NGINX_SECRET or re.fullmatch(r"[A-Za-z0-9_-]{16,200}", settings.NGINX_SECRET):
+        return []
+    hint = "Create one with: python -c 'import secrets; print(secrets.token_hex(24))'"
+    return [
+        checks.Error("MANTRA_NGINX_SECRET must have 16 letters, digits, - and _ at least.", hint=hint, id="mantra.E010")
+    ]
 
 
 @checks.register()

@@ -23,6 +23,15 @@ log = logging.getLogger("mantra.metrics")
 SOURCES: list[Source] = []
 
 
+#: The counts of this process while it measures.
+_counters: Counters | None = None
+
+
+def counters() -> Counters | None:
+    """Return where this process counts, None if it does not."""
+    return _counters
+
+
 #: Seconds between two writings: the database is asked each time.
 INTERVAL = 15.0
 
@@ -33,19 +42,23 @@ def published(role: str = "worker") -> Iterator[None]:
 
     Only the worker, which ships the journal, measures what waits; there is one at a time.
     """
+    global _counters
     if not settings.METRICS_TOKEN:
         yield
         return
     sources = (disks.gauges, journal, registry, outbox, *SOURCES) if role == "worker" else ()
     try:
-        thread = Thread(Publisher(role, Counters(), sources), INTERVAL)
+        own = Counters()
+        thread = Thread(Publisher(role, own, sources), INTERVAL)
     except OSError as error:  # the process has its own work
         log.error("there are no metrics of the %s, since their folder cannot be written: errno %s", role, error.errno)
         yield
         return
+    _counters = own
     try:
         yield
     finally:
+        _counters = None
         thread.stop()
 
 

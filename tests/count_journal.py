@@ -19,11 +19,21 @@ def count(folder: Path, zone: str) -> dict[Key, tuple[int, int, int]]:
     """Return calls, rows and bytes by day, hour, operation's id, application, protocol and outcome."""
     begins: dict[str, dict] = {}  # type: ignore[type-arg]
     ends: dict[str, dict] = {}  # type: ignore[type-arg]
+    leases: dict[str, dict] = {}  # type: ignore[type-arg]
+    lane: dict[str, tuple[str, list]] = {}  # type: ignore[type-arg]
     for path in folder.glob("*.journal"):
         for text in path.read_text().splitlines():
             line = json.loads(text.rpartition(" ")[0])
             if line["t"] in ("begin", "end"):
                 (begins if line["t"] == "begin" else ends)[line["id"]] = line
+            elif line["t"] == "lease":
+                leases[line["id"]] = line
+            elif line["t"] == "calls":
+                lane |= {call[0]: (lease, call) for lease, several in line["calls"].items() for call in several}
+    for id, (lease, (_id, at, status, size, us, how)) in lane.items():
+        common = {name: value for name, value in leases.get(lease, {}).items() if name not in ("t", "id", "at", "n")}
+        begins[id] = {"protocol": "rest", **common, "at": at}
+        ends[id] = {**common, "code": 11221 if how == 2 else 200, "status": status, "bytes": size, "us": us}
     calls: Counter[Key] = Counter()
     rows: Counter[Key] = Counter()
     sizes: Counter[Key] = Counter()

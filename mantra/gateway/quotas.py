@@ -1,137 +1,23 @@
-"""Quotas of grants, counted in this process, or in Redis/Valkey if one is configured.
-
-In Redis one script counts and returns the remaining calls, in one round trip and without redis-py's general command
-path: with the storage of the library limits a call's quota took longer than the rest of the call.
-"""
+"""Quotas of grants, counted in this process, or in Redis/Valkey if one is configured."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import threading
 import time
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
 
 import limits
-import redis
 from django.conf import settings
-from limits.storage import Storage, storage_from_string
-from limits.strategies import FixedWindowRateLimiter
 
+from mantra.gateway.quota_stores import Lease, Lessor, Memory, RedisCounter, limiter
 from registry import faults
 from registry.calls import Call
 from registry.circuit_breaker import CircuitBreaker
 from registry.results import Fault, Words
+from registry.snapshot.types import Grant
 
 log = logging.getLogger("mantra.quotas")
-
-
-class _Window:
-    """The number of calls since a window began, and the time at which the window ends (epoch seconds)."""
-
-    __slots__ = ("count", "ends", "lock")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.ends = 0.0
-        self.lock = threading.Lock()
-
-
-class Memory(Storage):
-    """Windows in this process, one for each grant with a quota, never removed.
-
-    The library's own store starts a thread after each count, to remove old windows.
-    """
-
-    STORAGE_SCHEME: ClassVar[list[str]] = ["process"]
-
-    def __init__(self, uri: str | None = None, **options: Any) -> None:
-        super().__init__(uri, **options)
-        self._windows: dict[str, _Window] = {}
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return ValueError
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        window = self._windows.get(key) or self._windows.setdefault(key, _Window())
-        now = time.time()
-        with window.lock:  # only calls of the same grant wait for each other
-            if now >= window.ends:
-                window.count, window.ends = 0, now + expiry
-            window.count += amount
-            return window.count
-
-    def get(self, key: str) -> int:
-        window = self._windows.get(key)
-        return window.count if window is not None and time.time() < window.ends else 0
-
-    def get_expiry(self, key: str) -> float:
-        window = self._windows.get(key)
-        return window.ends if window is not None else time.time()
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int:
-        count = len(self._windows)
-        self._windows = {}
-        return count
-
-    def clear(self, key: str) -> None:
-        self._windows.pop(key, None)
-
-
-def limiter(url: str) -> FixedWindowRateLimiter:
-    """Return a limiter that counts windows in the store at ``url``. It connects on first use."""
-    if url.startswith("memory"):
-        return FixedWindowRateLimiter(Memory())
-    storage: Storage = storage_from_string(url, socket_timeout=0.25, socket_connect_timeout=0.25)
-    return FixedWindowRateLimiter(storage)
-
-
-class RedisCounter:
-    """Counts windows in Redis or Valkey, under the same keys as the storage of limits."""
-
-    #: Counts, and returns (count, seconds left). A window without an expiry gets one.
-    _SCRIPT = """
-local count = redis.call('INCR', KEYS[1])
-local left = redis.call('TTL', KEYS[1])
-if left < 0 then
-    redis.call('EXPIRE', KEYS[1], ARGV[1])
-    left = tonumber(ARGV[1])
-end
-return {count, left}
-"""
-
-    def __init__(self, url: str) -> None:
-        self._pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
-        self._hash = hashlib.sha1(self._SCRIPT.encode()).hexdigest()  # noqa: S324  # EVALSHA names a script by its SHA-1
-
-    def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
-        """Count one call. Return (allowed, calls left, seconds to the window's end). Raises redis.RedisError."""
-        key, seconds = f"LIMITS:{item.key_for('grant', grant)}", item.get_expiry()
-        connection = self._pool.get_connection()
-        try:
-            count, left = self._count(connection, key, seconds)
-        except BaseException:
-            # A late reply must not be read as the reply to the next command.
-            connection.disconnect()
-            raise
-        finally:
-            self._pool.release(connection)
-        return count <= item.amount, max(0, item.amount - count), max(1, left)
-
-    def _count(self, connection: Any, key: str, seconds: int) -> tuple[int, int]:
-        connection.send_command("EVALSHA", self._hash, 1, key, seconds)
-        try:
-            count, left = connection.read_response()
-        except redis.exceptions.NoScriptError:
-            connection.send_command("EVAL", self._SCRIPT, 1, key, seconds)
-            count, left = connection.read_response()
-        return int(count), int(left)
-
 
 # Created at import: the library imports its driver then, which several threads must not do at the same time.
 _limiter = limiter(settings.QUOTA_STORE)
@@ -166,16 +52,16 @@ def _period(item: limits.RateLimitItem) -> Words:
 def _items(quota: str) -> tuple[limits.RateLimitItem, ...]:
     """Return the limits of a quota; none, which the log says, if it cannot be read: it was stored unchecked."""
     try:
-        return tuple(limits.parse_many(quota))
+        return tuple(dict.fromkeys(limits.parse_many(quota)))
     except ValueError:
         log.error("a quota cannot be read: %.100s", quota)
         return ()
 
 
 def consume(call: Call) -> None:
-    """Count the call in its grant's quota. Raises Fault QUOTA_EXCEEDED if nothing is left."""
+    """Count the call in its grant's quota, unless a lease has. Raises Fault QUOTA_EXCEEDED if nothing is left."""
     grant = call.grant
-    if grant is None or not grant.quota:
+    if grant is None or not grant.quota or call.lease:
         return
     items = _items(grant.quota)
     if not items or not _breaker.try_pass():
@@ -204,3 +90,42 @@ def _go_on_without_store() -> None:
     """Let a call pass uncounted, or raise Fault QUOTA_STORE_DOWN, as the setting says."""
     if settings.QUOTA_STORE_DOWN == "refuse":
         raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None
+
+
+# ----------------------------------------------------------------------------------------- leases
+
+
+def lease(grant: Grant, id: str, count: int) -> Lease | None:
+    """Count at most ``count`` calls of a grant with a quota in advance. None if that cannot be done now."""
+    items, lessor = _items(grant.quota), _lessor()
+    if not items or lessor is None or not _breaker.try_pass():
+        return None
+    try:
+        leased = lessor.lease(items, str(grant.id), id, count)
+    except Exception as error:
+        _breaker.failed()
+        log.error("the quota store failed: %s", type(error).__name__)
+        return None
+    _breaker.succeeded()
+    return leased
+
+
+def give_back(ended: Sequence[tuple[str, int]]) -> None:
+    """Give back what was not used of leases, each an id and the used calls. Without the store it stays counted."""
+    lessor = _lessor()
+    if lessor is None or not _breaker.try_pass():
+        return
+    try:
+        lessor.give_back(ended)
+        _breaker.succeeded()
+    except Exception as error:
+        _breaker.failed()
+        log.error("the quota store failed: %s", type(error).__name__)
+
+
+def _lessor() -> Lessor | None:
+    """Return the store, None if it is one of the library's that gives no leases."""
+    if _redis is not None:
+        return _redis
+    storage = _limiter.storage
+    return storage if isinstance(storage, Memory) else None

@@ -51,6 +51,8 @@ def begin(call: Call, described: Service | None = None) -> None:
         line["op"] = (described.agency, described.code, "", None, None)
     if call.user:
         line["user"] = call.user
+    if call.lease:
+        line["lease"] = call.lease
     counted.begun()
     try:
         segments.write(line)

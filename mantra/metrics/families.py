@@ -43,7 +43,7 @@ GAUGES = {
     "mantra_bulkhead_calls": Family("Calls in the bulkheads of a kind", ("kind",)),
     "mantra_bulkheads_full": Family("Bulkheads of a kind that have no place left", ("kind",)),
     "mantra_bulkhead_fullest_ratio": Family("The share taken of the fullest bulkhead of a kind", ("kind",), max),
-    "mantra_offloaded_calls": Family("Calls that nginx completes and whose end it has not reported yet"),
+    "mantra_fast_lane_left_bytes": Family("Bytes of calls of the fast lane that were not collected yet", merge=max),
     "mantra_snapshot_age_seconds": Family("Seconds since the oldest snapshot was known to be current", merge=max),
     "mantra_snapshot_version": Family("The version of the oldest snapshot of a web process", merge=min),
     "mantra_snapshot_operations": Family("Operations in a snapshot", merge=max),
@@ -76,6 +76,7 @@ class Exported(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
         yield _outcomes(self._totals)
+        yield _lane(self._totals)
         yield _processor_time(self._totals)
         yield from _gauges(self._totals.alive, self._now)
 
@@ -85,6 +86,12 @@ def _outcomes(totals: Totals) -> Metric:
     family = CounterMetricFamily("mantra_outcomes", "Calls that ended, by code: 200, or a fault's", labels=labels)
     for values, cells in of_kind(totals, "outcome", len(labels)):
         family.add_metric(values, cells[0])
+    return family
+
+
+def _lane(totals: Totals) -> Metric:
+    family = CounterMetricFamily("mantra_fast_lane_calls", "Calls that nginx took over the fast lane")
+    family.add_metric((), sum(cells[0] for _values, cells in of_kind(totals, "lane", 0)))
     return family
 
 

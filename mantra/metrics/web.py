@@ -9,7 +9,6 @@ from django.conf import settings
 
 from dataservices import pool
 from mantra import VERSION, administration
-from mantra.gateway.offload.completions import completion_log
 from mantra.metrics import calls
 from proxyservices.transport import pool as upstream_pool
 from registry import bulkhead
@@ -83,9 +82,8 @@ def _share(one: Bulkhead) -> float:
 
 
 def snapshot() -> Iterator[Gauge]:
-    """Yield the age and version of the snapshot, and how many calls nginx completes."""
+    """Yield the age and version of the snapshot."""
     current = holder.current()
     yield "mantra_snapshot_age_seconds", {}, holder.age()
     yield "mantra_snapshot_version", {}, holder.version()
     yield "mantra_snapshot_operations", {}, len(current.operations) if current is not None else 0
-    yield "mantra_offloaded_calls", {}, completion_log.in_progress()

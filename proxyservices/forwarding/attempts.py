@@ -24,7 +24,7 @@ from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
 from registry.bulkhead import Bulkhead
-from registry.calls import RawRequest
+from registry.calls import EarlierAttempt, RawRequest
 from registry.results import Fault
 
 log = logging.getLogger("mantra.proxyservices")
@@ -142,6 +142,15 @@ class _Retry(Exception):
         self.slow = slow
 
 
+#: The reason of an attempt that another made → what health is told.
+_FAILURES: dict[str, UpstreamError | str] = {
+    "unreachable": UpstreamError("connect", "unreachable"),
+    "closed": UpstreamError("first-byte", "closed", sent=True),
+    "late": UpstreamError("first-byte", "slow", sent=True, slow=True),
+    "status": tracker.STATUS,
+}
+
+
 class _Attempts:
     """One request's way through the endpoints."""
 
@@ -157,7 +166,7 @@ class _Attempts:
 
     def run(self) -> UpstreamResponse:
         """Try the endpoints as the balancer orders them. Raises Fault."""
-        endpoints = balancer.select(self.plan.endpoints, self.safe)
+        endpoints = self._select()
         fault: Fault | None = None
         number = 0
         while True:
@@ -181,6 +190,35 @@ class _Attempts:
             number += 1
             if self.retries_left < 0 or time.monotonic() >= self.context.deadline:
                 raise fault
+
+    def _select(self) -> list[Endpoint]:
+        """Return the endpoints to try. Raises Fault, also if an earlier attempt allows no further one."""
+        earlier = self.context.call.earlier
+        if earlier is None:
+            return balancer.select(self.plan.endpoints, self.safe)
+        fault = self._of_earlier(earlier)
+        endpoints = balancer.select(self.plan.endpoints, self.safe)
+        others = [endpoint for endpoint in endpoints if endpoint.id != earlier.server]
+        if self.retries_left < 0 or (earlier.reason in ("late", "large") and not others):
+            raise fault
+        return others or endpoints
+
+    def _of_earlier(self, earlier: EarlierAttempt) -> Fault:
+        """Tell health about an attempt that another made, count it, and return its fault."""
+        plan, limits = self.plan, self.plan.limits
+        endpoint = next((each for each in plan.endpoints if each.id == earlier.server), None)
+        self.context.call.server = earlier.server
+        if earlier.reason == "large":
+            self.retries_left = -1  # any other response would be as large
+            return Fault(faults.UPSTREAM_TOO_LARGE, limit=limits.max_body_bytes)
+        failure, began = _FAILURES[earlier.reason], time.monotonic()
+        if endpoint is not None:
+            tracker.failed(endpoint, failure, began)
+        if earlier.reason != "unreachable":
+            self.retries_left -= 1
+        if isinstance(failure, str):
+            return Fault(faults.UPSTREAM_STATUS, upstream_status=502)
+        return fault_of(failure, plan, self.context.request_id, self.context.deadline)
 
     def attempt(self, endpoint: Endpoint, others_left: bool) -> UpstreamResponse | None:
         """Return a response, or None where the endpoint's bulkhead is full. Raises Fault; _Retry where it may."""

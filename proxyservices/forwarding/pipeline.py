@@ -29,8 +29,6 @@ def run(call: Call) -> Result:
     send = partial(attempts.send, context)  # 502 503 504
     if cache.applies(plan, request):
         return response.to_result(context, cache.fetch(context, request, send))
-    if call.offload is not None and (offloaded := call.offload(context, request)) is not None:
-        return offloaded  # nginx fetches the response
     return response.to_result(context, send(request))  # 403 502
 
 

@@ -17,7 +17,7 @@ from proxyservices.descriptions import documents
 from proxyservices.descriptions.documents import StoredDescription
 from proxyservices.endpoints import endpoint_of, source_of
 from proxyservices.forwarding.records import parse_path
-from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIX
+from proxyservices.headers import NEVER_RETURNED, NGINX_PREFIXES
 from proxyservices.models import (
     Backend,
     BackendServer,
@@ -130,7 +130,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         max_body_bytes=operation.max_body_bytes,
     )
     returned = {name.lower() for name in header_names(operation.returned_response_headers)} - NEVER_RETURNED
-    returned = {name for name in returned if not name.startswith(NGINX_PREFIX)}
+    returned = {name for name in returned if not name.startswith(NGINX_PREFIXES)}
     if not operation.forward_credentials:
         returned.discard("set-cookie")
     return Plan(
@@ -231,6 +231,15 @@ def define(rows: Mapping[int, Row]) -> Iterator[tuple[int, _Definition | None]]:
 def _of(model: type[RegistryModel], ids: Collection[int], *order: str) -> QuerySet[Any, Any]:
     """Return the rows of these operations, each operation's in order."""
     return model.objects.filter(among("operation", ids)).order_by("operation_id", *order)
+
+
+def pass_through_servers(operation: Operation) -> tuple[int, tuple[Endpoint, ...]]:
+    """Return the backend of a pass-through operation and its endpoints, without building its plan; none of others."""
+    definition = operation.lazy_plan.definition
+    if not isinstance(definition, _Definition) or definition.row[_STYLE] != ProxyOperation.Style.PASS_THROUGH:
+        return 0, ()
+    pairs = definition.servers.pairs
+    return pairs[0][0].backend_id or 0, tuple(endpoint for _server, endpoint in pairs)
 
 
 PLANNER = Planner(

@@ -48,7 +48,8 @@ class PassThrough:
         self, operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]
     ) -> None:
         self.methods = tuple(header_names(operation.allowed_methods))
-        self._path = quoted_path(operation.path).rstrip("/")
+        #: The path before a caller's suffix, percent-encoded, and the query before a caller's.
+        self.path, self._mark, self.query = quoted_path(operation.path).rstrip("/").partition("?")
         listed = [
             name for name in header_names(operation.forwarded_request_headers) if name.lower() not in NEVER_FORWARDED
         ]
@@ -57,6 +58,8 @@ class PassThrough:
             names += CREDENTIALS
         #: The name of each forwarded header: as the operation has it, in lower case, and as a raw request has it.
         self._names = [(name, name.lower(), name.title()) for name in names]
+        #: The headers that are forwarded, in lower case.
+        self.forwarded = tuple(lower for _name, lower, _title in self._names)
         self._forwards_agent = any(name.lower() == "user-agent" for name in names)
         self._forwards_credentials = operation.forward_credentials
         self._without_raw_request = Rest(operation, mappings, parameters)
@@ -85,8 +88,7 @@ class PassThrough:
             raise Fault(faults.ADDRESS_INVALID)
         if access_key and (access_key in unquote(suffix) or access_key in unquote(query)):
             raise not_convertible("kunci akses tidak boleh ditulis di URL", "the access key must not be in the URL")
-        path, question_mark, constant = self._path.partition("?")
-        return with_query(path + suffix + question_mark + constant, query)
+        return with_query(self.path + suffix + self._mark + self.query, query)
 
     def _headers(self, raw_request: RawRequest, access_key: str) -> list[tuple[str, str]]:
         received = raw_request.headers

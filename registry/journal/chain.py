@@ -9,6 +9,8 @@ from registry.secrets import authenticate
 SUFFIX = ".journal"
 #: The kind of segments with the ends of calls that began in other segments. They are read after all others.
 COMPLETIONS = "completions"
+#: The kind of segments with calls of the fast lane, which began with a lease in another segment: read last, too.
+CALLS = "calls"
 CHAIN_LENGTH = 64
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from django.conf import settings
 
-from registry.journal.chain import CHAIN_LENGTH, COMPLETIONS, SUFFIX
+from registry.journal.chain import CALLS, CHAIN_LENGTH, COMPLETIONS, SUFFIX
 
 #: Seconds in which a writer has surely locked a new file.
 OPENING_SECONDS = 60
@@ -38,8 +38,13 @@ def segments(folder: Path | None = None) -> list[Path]:
 
 
 def holds_completions(path: Path) -> bool:
-    """Return True if the segment has the ends of calls that began in other segments."""
-    return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS))
+    """Return True if the segment has what belongs to lines of other segments: it is read after all those."""
+    return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS, CALLS))
+
+
+def holds_calls(path: Path) -> bool:
+    """Return True if the segment has calls of the fast lane."""
+    return path.name.rsplit("-", 3)[1].startswith(CALLS)
 
 
 def is_archived(path: Path) -> bool:

@@ -23,7 +23,7 @@ from registry.statistics.rollups import EndedCall
 #: Lines from before the migration 0002_plain_names have "face" for "protocol", and may be shipped after it.
 _OLD_PROTOCOLS = {"console": "tryout"}
 
-#: A record: its columns but for the id.
+#: A record: its columns but for the id; and the lease of a call on the fast lane, which is no column.
 Record = dict[str, Any]
 
 _BEGIN_COLUMNS = (
@@ -68,6 +68,7 @@ def of_begin(line: dict[str, Any], segment: str) -> Record:
         "operation": operation,
         "operation_ref": operation_ref,
         "revision": revision,
+        "lease": line.get("lease", ""),
         **_OPEN,
     }
 

@@ -7,9 +7,12 @@ neither a crash nor an outage duplicates or loses a line: lines that were not co
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -18,7 +21,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults, leader
-from registry.journal import archive, partitions, reader, records, sealing
+from registry.journal import archive, lane_folder, leases, partitions, reader, records, sealing
+from registry.journal.collecting import CALLS_PER_LINE
 from registry.journal.records import Record
 from registry.models import AccessKey, CallRecord, JournalSegment
 from registry.statistics import rollups
@@ -27,6 +31,8 @@ log = logging.getLogger("mantra.journal")
 
 #: Lines that are shipped in one transaction.
 BATCH = 20_000
+#: Those who count calls of the fast lane, which no web process has seen. They get the records when these are stored.
+OBSERVERS: list[Callable[[Sequence[Record]], None]] = []
 #: The task in the journal's folder that deletes (registry/leader.py).
 PRUNING = "prune"
 #: The outcome of a call without an end, because its worker process died.
@@ -36,6 +42,7 @@ INTERRUPTED = faults.INTERRUPTED.code
 def ship() -> int:
     """Ship all lines that the journal has now. Return their number."""
     shipped = 0
+    collected = lane_folder.collected()
     known = {row.name: row for row in JournalSegment.objects.filter(closed=False)}
     paths = reader.segments()
     names = [path.name for path in paths]
@@ -54,6 +61,8 @@ def ship() -> int:
     for path, alive, size in completions:
         shipped += _ship_segment(path, known.get(path.name) or JournalSegment(name=path.name), alive, size)
     _interrupt([name for name in names if reader.process_of(name) not in living])
+    if collected is not None:
+        leases.close(collected.upto)
     return shipped
 
 
@@ -69,7 +78,9 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
     lines = reader.lines(path, row.offset, row.lines)
     if size is not None:
         lines = takewhile(lambda line: line.end <= size, lines)
-    while batch := list(islice(lines, BATCH)):
+    # One line has the calls of many.
+    size_of_batch = BATCH // CALLS_PER_LINE if reader.holds_calls(path) else BATCH
+    while batch := list(islice(lines, size_of_batch)):
         _ship_batch(batch, row, genuine)
         shipped += len(batch)
     if not alive:
@@ -88,25 +99,49 @@ def _store(row: JournalSegment, genuine: bool) -> None:
 
 
 def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) -> None:
-    begun, ends = _parse(batch, row.name)
+    parsed = _parse(batch, row.name)
+    begun, ends = parsed.begun, parsed.ends
     for name in begun.keys() & ends.keys():
         begun[name].update(ends.pop(name))
-    partitions.create({partitions.month_of(record["started_at"]) for record in begun.values()})
+    on_lane = leases.records_of(parsed.calls, row.name)
+    wanted = [*begun.values(), *on_lane]
+    partitions.create({partitions.month_of(record["started_at"]) for record in wanted})
     with transaction.atomic():
         rollups.lock()
-        new = records.store(list(begun.values()))
+        leases.store(parsed.leases)
+        new = records.store(wanted)
         complete = [record for record in new if record["outcome"]] + records.complete(ends)
         rollups.count(map(records.counted, complete))
+        leases.note(new, timezone.now())
+        leases.report(parsed.used, timezone.now())
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         _store(row, genuine)
     _update_last_used(complete)
+    if on_lane:
+        for observe in OBSERVERS:
+            observe(new)
 
 
-def _parse(batch: list[reader.Line], segment: str) -> tuple[dict[str, Record], dict[str, Record]]:
-    """Return the records that begin, and the ends, of a batch by their request ids."""
-    begun: dict[str, Record] = {}
-    ends: dict[str, Record] = {}
+@dataclass(slots=True)
+class _Parsed:
+    """The lines of a batch by what they are about. ``begun`` and ``ends``: by request ids."""
+
+    begun: dict[str, Record] = field(default_factory=dict)
+    ends: dict[str, Record] = field(default_factory=dict)
+    leases: list[dict[str, Any]] = field(default_factory=list)
+    used: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
+    """Return the lines of a batch."""
+    parsed = _Parsed()
+    begun, ends, others = (
+        parsed.begun,
+        parsed.ends,
+        {"lease": parsed.leases, "used": parsed.used, "calls": parsed.calls},
+    )
     for line in batch:
         try:
             entry = orjson.loads(line.body)
@@ -118,10 +153,13 @@ def _parse(batch: list[reader.Line], segment: str) -> tuple[dict[str, Record], d
                 begun[entry["id"]] = records.of_begin(entry, segment)
             elif entry.get("t") == "end":
                 ends[entry["id"]] = records.of_end(entry)
+            elif (same := others.get(entry.get("t"))) is not None:
+                leases.check(entry)
+                same.append(entry)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Nothing after it would be shipped otherwise. The line stays in its segment.
             log.error("line %d of %s is not a line of this version", line.number, segment)
-    return begun, ends
+    return parsed
 
 
 def _update_last_used(shipped: list[Record]) -> None:
@@ -165,6 +203,7 @@ def prune() -> None:
 def _prune() -> None:
     now = timezone.now()
     _prune_history(now)
+    leases.prune(now)
     rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))
     before = now - timedelta(days=settings.JOURNAL_DAYS)
     for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):

@@ -15,7 +15,7 @@ from registry.models.base import (
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.exports import ExportJob
-from registry.models.history import CallRecord, JournalSegment
+from registry.models.history import CallLease, CallRecord, JournalSegment
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
     Event,
@@ -46,6 +46,7 @@ __all__ = [
     "CallDay",
     "CallGroup",
     "CallHour",
+    "CallLease",
     "CallMonth",
     "CallRecord",
     "Event",

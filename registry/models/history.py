@@ -77,6 +77,38 @@ class CallRecord(models.Model):
         return self.request_id
 
 
+class CallLease(models.Model):
+    """Calls that were counted in advance for the fast lane, from the journal: a lease, and what became of it.
+
+    It is kept until its calls are in the call history, and a while longer.
+    """
+
+    id = models.CharField(primary_key=True, max_length=16)
+    #: When it was given, and for how many calls.
+    at = models.DateTimeField()
+    count = models.IntegerField(default=0)
+    #: The calls that nginx took from it; None until nginx says so.
+    used = models.IntegerField(null=True)
+    #: Those of them that are in the call history.
+    calls = models.IntegerField(default=0)
+    #: Those of which nothing is known; None while they may still come.
+    unexplained = models.IntegerField(null=True)
+    #: What its calls have in common: its line in the journal.
+    common = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("lease of calls")
+        verbose_name_plural = _("leases of calls")
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["at"], name="lease_time"),
+            models.Index(fields=["at"], name="lease_open", condition=Q(unexplained=None)),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class JournalSegment(models.Model):
     """The progress of shipping a segment into the call history, and the chain of its last shipped line.
 

@@ -30,6 +30,8 @@ class _Holder:
         self.loader = Loader()
         self.lock = threading.Lock()
         self.snapshot: Snapshot | None = None
+        #: The snapshot with the version whose changes it has all; None while changes are left to prepare.
+        self.settled: tuple[int, Snapshot] | None = None
         self.checked = 0.0
         #: When the rows were read last, all of them: by the first load, then by comparing.
         self.compared = time.monotonic()
@@ -48,6 +50,11 @@ def current() -> Snapshot | None:
     return _holder.snapshot
 
 
+def settled() -> tuple[int, Snapshot] | None:
+    """Return the current snapshot and its version; None while it has a part of the version's changes only."""
+    return _holder.settled
+
+
 def refresh() -> Snapshot:
     """Put all changes into force that are committed. Return the current snapshot. Raises errors of the database."""
     while _advance():
@@ -59,7 +66,7 @@ def refresh() -> Snapshot:
 def forget() -> None:
     """Forget the snapshot, as a new process does."""
     with _holder.lock:
-        _holder.loader, _holder.snapshot = Loader(), None
+        _holder.loader, _holder.snapshot, _holder.settled = Loader(), None, None
 
 
 def _advance() -> bool:
@@ -69,6 +76,8 @@ def _advance() -> bool:
         loader.poll()
         left = loader.step()
         _holder.snapshot = loader.snapshot
+        whole = not left and loader.snapshot is not None
+        _holder.settled = (loader.version, loader.snapshot) if whole else None  # type: ignore[assignment]
     _holder.checked = time.monotonic()
     return left
 

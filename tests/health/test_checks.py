@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -22,17 +25,18 @@ from django.utils import timezone, translation
 
 from dataservices.models import DataOperation
 from mantra.health import checks, trend
-from mantra.health.checks import certificates, disk, journal, keys, mail, snapshot, sources, worker
+from mantra.health.checks import certificates, disk, journal, keys, lane, mail, snapshot, sources, worker
 from mantra.health.findings import Finding
 from proxyservices import endpoints
 from proxyservices.health import prober, sync
 from proxyservices.health.probe import run_probe
 from proxyservices.models import Backend, BackendServer
 from registry import leader
-from registry.journal import heartbeat, shipping
+from registry.journal import heartbeat, lane_folder, shipping
 from registry.journal.heartbeat import Heartbeat
 from registry.journal.lag import lag
-from registry.models import AccessKey, Grant, OutboxMessage
+from registry.journal.lane_folder import Asked, Collected
+from registry.models import AccessKey, CallLease, Grant, OutboxMessage
 from registry.snapshot import holder
 from tests.admin.conftest import make_user
 from tests.cast import Cast
@@ -308,3 +312,55 @@ def test_everything_is_checked_for_a_monitor(cast: Cast) -> None:
     order = [each.order[0] for each in found]
     assert order == sorted(order)
     assert set(checks.LABELS) == {*checks.SERVER, *checks.ROWS}
+
+
+# --------------------------------------------------------------------------------------- the fast lane
+
+
+@pytest.fixture
+def lane_on(settings: Any, tmp_path: Path) -> Path:
+    settings.NGINX_SECRET, settings.FAST_LANE_DIR = "rahasia-nginx-0123456789", tmp_path
+    return tmp_path
+
+
+def asked(groups: str, ago: float = 0.0) -> None:
+    lane_folder.write("asked.json", Asked(time.time() - ago, groups))
+
+
+def collected(last_call: float | None = None, ago: float = 0.0) -> None:
+    lane_folder.write("collected.json", Collected(time.time() - ago, 0, last_call))
+
+
+def test_the_fast_lane_is_off(settings: Any) -> None:
+    assert summed(lane.check()) == [("well", "off: every call goes through the bus")]
+    settings.NGINX_SECRET, settings.FAST_LANE = "rahasia-nginx-0123456789", False
+    assert summed(lane.check()) == [("well", "off: every call goes through the bus")]
+
+
+def test_what_keeps_calls_off_the_fast_lane_is_said(lane_on: Path) -> None:
+    [found] = lane.check()
+    assert (found.state, found.sentence) == ("warn", "On, but no nginx asks for it: every call goes through the bus.")
+    assert "njs" in found.advice
+    asked("a" * 16)
+    assert [each.state for each in lane.check()] == ["ill"]
+    collected(ago=61)
+    assert summed(lane.check())[0][1].startswith("Its calls are not collected.")
+    collected()
+    assert summed(lane.check()) == [("well", "on; no call has gone over it yet")]
+    groups = lane_on / "upstreams.json"
+    groups.write_text('{"version":"' + "b" * 16 + '","versions":{}}')
+    assert [each.state for each in lane.check()] == ["well"]  # nginx has a minute to load them
+    os.utime(groups, (time.time() - 61, time.time() - 61))
+    assert summed(lane.check())[0][1].startswith("nginx has not loaded the present upstream groups")
+    asked("b" * 16)
+    collected(last_call=time.time() - 120)
+    assert summed(lane.check()) == [("well", "in use; last call 2 minutes ago")]
+
+
+def test_unexplained_calls_are_spoken_of_for_a_day(lane_on: Path) -> None:
+    asked("-")
+    collected()
+    now = timezone.now()
+    CallLease.objects.create(id="1" * 16, at=now, count=50, unexplained=30)
+    CallLease.objects.create(id="2" * 16, at=now - timedelta(days=2), count=50, unexplained=50)
+    assert summed(lane.check())[1][1].startswith("At most 30 calls of the last day are unexplained")

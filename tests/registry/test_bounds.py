@@ -32,6 +32,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "SnapshotVersion",
         "RegistryChange",
         "CallRecord",
+        "CallLease",
         "JournalSegment",
         "CallGroup",
         "CallHour",

@@ -503,12 +503,3 @@ def test_the_things_of_the_architecture_are_where_it_says() -> None:
     assert len(table) >= 10
     paths = [path for cells in table for path in re.findall(r"`([\w/.]+/[\w/.]*)`", cells[1])]
     assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
-def test_nginx_can_send_every_header_that_the_bus_offloads() -> None:
-    from proxyservices.headers import OFFLOADED
-
-    config = (ROOT / "deploy" / "nginx" / "accelerated" / "upstream.server").read_text()
-    sent = re.findall(r"proxy_set_header (\S+)\s+\$mantra_h_", config)
-    assert {name.lower() for name in sent} == OFFLOADED
-    assert len(re.findall(r"set \$mantra_h_", config)) == len(OFFLOADED)

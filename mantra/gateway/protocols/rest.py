@@ -14,10 +14,9 @@ import orjson
 from django.conf import settings
 
 from mantra.gateway import admission, http
+from mantra.gateway.fast_lane import admissions, wire
 from mantra.gateway.formats import FORMATS, Format
 from mantra.gateway.http import Environ, Response, unwrapped
-from mantra.gateway.offload import decision
-from mantra.gateway.offload.result import OffloadedResult
 from mantra.gateway.protocols import problem
 from mantra.gateway.protocols.responding import describe_to, respond_to
 from mantra.gateway.recording import RecordedResult
@@ -47,19 +46,22 @@ def handle(environ: Environ, trial: Trial | None = None) -> Response:
 
 def read(environ: Environ) -> Call:
     """Return the request as a Call. If a part cannot be read, the fault is its error."""
+    wire.read(environ)
+    failed = environ.get(wire.FAILED)
     call = Call(
         protocol="rest",
         method=environ["REQUEST_METHOD"],
         client_ip=client_ip(environ),
-        request_id=request_id(),
+        request_id=request_id() if failed is None else failed.request_id,
         format=_DEFAULT,
         read_input=lambda call: read_parameters(environ),
         access_key=http.key_of(environ),
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),
         raw_request=lambda: http.raw_request(environ),
-        offload=decision.offload if decision.came_from_nginx(environ) else None,
     )
+    if failed is not None:
+        call.lease, call.earlier = failed.admission, failed.attempt
     try:
         call.agency, call.service, call.code, suffix, call.path_suffix = address(http.path(environ))
         call.format = suffix or accepted(environ.get("HTTP_ACCEPT", ""))
@@ -171,9 +173,10 @@ def respond(recorded: RecordedResult, operation: Operation, environ: Environ) ->
     """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
     call, result = recorded.call, recorded.result
     if isinstance(result, RelayedResponse):
-        return _relayed(recorded, result, operation)
-    if isinstance(result, OffloadedResult):
-        return _offloaded(call, result, operation)
+        response = _relayed(recorded, result, operation)
+        if (asking := environ.get(wire.ASKING)) is not None:
+            admissions.offer(asking, call, response)
+        return response
     format = FORMATS[call.format]
     caller_tags = None
     if operation.cache_seconds and call.method != "POST":
@@ -208,15 +211,6 @@ def _relayed(recorded: RecordedResult, result: RelayedResponse, operation: Opera
         vary = headers.get("Vary", "")
         headers["Vary"] = f"{vary}, {http.CALLER_VARY}" if vary else http.CALLER_VARY
     return response
-
-
-def _offloaded(call: Call, result: OffloadedResult, operation: Operation) -> Response:
-    """Return the instruction for nginx to fetch the response, with the headers that it adds."""
-    added = Response(200)
-    http.set_result_headers(added, call, result, operation)
-    http.stamp(added, call.request_id)
-    added.headers["Content-Security-Policy"] = "sandbox"
-    return decision.response(call, result, added.headers)
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from mantra.health.checks import backends, certificates, disk, journal, keys, mail, snapshot, sources, worker
+from mantra.health.checks import backends, certificates, disk, journal, keys, lane, mail, snapshot, sources, worker
 from mantra.health.findings import Finding, worst_first
 from registry import tenancy
 from registry.tenancy import AnyUser
@@ -26,6 +26,7 @@ SERVER: dict[str, ServerCheck] = {
     journal.AREA: journal.check,
     snapshot.AREA: snapshot.check,
     worker.AREA: worker.check,
+    lane.AREA: lane.check,
     mail.AREA: mail.check,
     certificates.AREA: certificates.check,
 }
@@ -42,6 +43,7 @@ LABELS: dict[str, Any] = {
     journal.AREA: _("journal"),
     snapshot.AREA: _("snapshot"),
     worker.AREA: _("worker"),
+    lane.AREA: lane.NAME,
     mail.AREA: _("e-mail"),
     certificates.AREA: _("certificate"),
     sources.AREA: _("data source"),

@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from registry import leader, processes, requests, worker_metrics
 from registry.exports.worker import Worker
 from registry.journal import reader, shipping
+from registry.journal.collecting import Collector
 from registry.journal.heartbeat import Heartbeat
 from registry.notifications.messenger import Messenger
 from registry.people import sessions
@@ -32,7 +33,7 @@ PARENT_CHECK_INTERVAL, THREAD_SECONDS = 0.25, 3.0
 class Command(BaseCommand):
     help = (
         "Ship the journal's segments into the call history, once or with --follow until stopped; then it also sends "
-        "e-mail, looks for what people must be notified of, and makes exports."
+        "e-mail, looks for what people must be notified of, makes exports, and collects the calls of the fast lane."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -85,7 +86,7 @@ class Command(BaseCommand):
                 log.log(message.level, "%s", message)
         threads = [
             threading.Thread(target=work.run, args=(stop,), name=name, daemon=True)
-            for name, work in (("messages", Messenger()), ("exports", Worker()))
+            for name, work in (("messages", Messenger()), ("exports", Worker()), ("collecting", Collector()))
         ]
         for thread in threads:
             thread.start()
