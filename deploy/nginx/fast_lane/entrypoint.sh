@@ -17,12 +17,15 @@ leave_out() {
 # Puts what the bus has rendered into the place of what nginx has. What nginx refuses is not tried again.
 take() {
     cp "$shared/upstreams.conf" "$lane/upstreams.seen"
-    mv "$lane/upstreams.conf" "$lane/upstreams.last"
-    cp "$lane/upstreams.seen" "$lane/upstreams.conf"
-    if ! nginx -t -q; then
-        mv "$lane/upstreams.last" "$lane/upstreams.conf"
-        return 1
-    fi
+    cp "$lane/upstreams.conf" "$lane/upstreams.last"
+    replace "$lane/upstreams.seen"
+    nginx -t -q || { replace "$lane/upstreams.last"; return 1; }
+}
+
+# In one step: nginx may be starting.
+replace() {
+    cp "$1" "$lane/upstreams.new"
+    mv "$lane/upstreams.new" "$lane/upstreams.conf"
 }
 
 follow() {
