@@ -393,7 +393,8 @@ def composed(made: Stage, fast_lane: bool, workers: str = "auto") -> Iterator[Co
             "MANTRA_JOURNAL_DIR": str(folder),
         }
         stack.enter_context(_worker(made.bench, environment))
-        bus = stack.enter_context(made.bench.gunicorn(**environment))
+        # Half of the threads may wait for one upstream: before there is an admission all callers go by the bus.
+        bus = stack.enter_context(made.bench.gunicorn(threads=40, **environment))
         wait_until((lane / "upstreams.conf").exists, 30, "the groups of upstreams")
         place, port = folder / "nginx", free_port()
         place.mkdir()
