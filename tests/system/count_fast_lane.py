@@ -93,23 +93,22 @@ class Disturbances:
         nginx.start()
 
 
-def count_calls(folder: Path, wanted: int) -> Counted:
+def count_calls(composed: Composed, upstream: Upstream, path: str, wanted: int) -> Counted:
     """Make at least so many calls, with a disturbance after each seventh of them, or each 2,000."""
-    with serve_upstream(Answer(b"ya")) as upstream:
-        one = {"url": upstream.url, "credential_kind": "none"}
-        with Composed(folder, [{**OPERATION, "upstreams": [one]}]) as composed:
-            disturbances = Disturbances(composed)
-            step = min(max(wanted // 7, 1), 2_000)
-            with Crowd(composed, "/alias/x") as crowd:
-                while len(crowd.answers) < wanted or disturbances.count < len(disturbances.all):
-                    crowd.wait_for(step, 300)
-                    disturbances.next()
-                crowd.wait_for(step, 300)
-            return _counted(composed, upstream, disturbances)
+    disturbances = Disturbances(composed)
+    step = min(max(wanted // 7, 1), 2_000)
+    began = len(composed.records())
+    with Crowd(composed, path) as crowd:
+        while len(crowd.answers) < wanted or disturbances.count < len(disturbances.all):
+            crowd.wait_for(step, 300)
+            disturbances.next()
+        crowd.wait_for(step, 300)
+    target = "/" + path.rpartition("/")[2]
+    seen = {each.header("X-Request-Id") for each in upstream.received if each.path == target}
+    return _counted(composed, seen, began, disturbances)
 
 
-def _counted(composed: Composed, upstream: Upstream, disturbances: Disturbances) -> Counted:
-    seen = {each.header("X-Request-Id") for each in upstream.received}
+def _counted(composed: Composed, seen: set[str], began: int, disturbances: Disturbances) -> Counted:
     lane = composed.calls()
     settled = [0]
 
@@ -120,9 +119,9 @@ def _counted(composed: Composed, upstream: Upstream, disturbances: Disturbances)
         return before == len(ids) and lane.keys() <= ids
 
     wait_until(lambda: is_settled() or time.sleep(0.5), 120, "the history")
-    records = composed.records()
+    records = sorted(composed.records(), key=lambda record: str(record["started_at"]))
     ids = {record["request_id"] for record in records}
-    unseen = [record for record in records if record["request_id"] not in seen and record["outcome"] == 200]
+    unseen = [each for each in records[began:] if each["request_id"] not in seen and each["outcome"] == 200]
     leases = composed.query("SELECT sum(unexplained) AS number FROM registry_calllease")
     return Counted(
         calls=len(seen),
@@ -140,8 +139,10 @@ def _counted(composed: Composed, upstream: Upstream, disturbances: Disturbances)
 def main() -> None:
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        counted = count_calls(Path(folder), wanted)
+    with tempfile.TemporaryDirectory() as folder, serve_upstream(Answer(b"ya")) as upstream:
+        one = {"url": upstream.url, "credential_kind": "none"}
+        with Composed(Path(folder), [{**OPERATION, "upstreams": [one]}]) as composed:
+            counted = count_calls(composed, upstream, "/alias/hitung", wanted)
     print(counted)
     print(f"{time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}")
     sys.exit(0 if not counted.doubled and not counted.unknown and counted.missing <= counted.nginx_kills * 16 else 1)
