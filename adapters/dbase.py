@@ -6,7 +6,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -25,10 +26,12 @@ from adapters.base import (
     QueryFailed,
     Row,
     Setting,
+    SourceError,
     Stream,
     TimedOut,
+    converted,
 )
-from adapters.dbf import copy_manager, statement, table_copy
+from adapters.dbf import copy_manager, scan_plan, scan_process, statement, table_copy
 from adapters.dbf.cells import DOUBLE_DIGITS as _DOUBLE_DIGITS
 from adapters.dbf.header import Refused
 from adapters.dbf.table_copy import Column, TableCopy
@@ -44,11 +47,24 @@ Convert = Callable[[Sequence[Any]], Sequence[Any]]
 Columns = tuple[tuple[str, str | None], ...]
 Shape = tuple[Columns, list[tuple[int, Convert]]]
 
+#: By table: what is attached for it, and the epoch second at which the file was last seen in that state.
+TableCopies = dict[str, tuple[TableCopy, float]]
+
 #: Results of which the columns are cached.
 _MEMO = 256
 
 _DOUBLES = {float, type(None)}
 _BOOLEANS = {None: None, 0: False, 1: True}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A statement that is to run until ``deadline``, a time.monotonic() value. Without its arguments only copies of its
+    tables will do."""
+
+    parsed: statement.Statement
+    deadline: float
+    arguments: Mapping[str, Any] | Sequence[Any] | None = None
 
 
 class Connection(SQLiteConnection):
@@ -135,13 +151,18 @@ class DBase(Adapter):
         if limits.writes:
             raise QueryFailed("read-only")
         parsed = statement.parse_statement(sql)
-        table_copies = self._attach_tables(connection, parsed, deadline)
+        table_copies = self._attach_tables(connection, _Run(parsed, deadline, arguments))
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut("timeout")
-        stream = self._sqlite.run(connection, parsed.text, arguments, replace(limits, seconds=left))
+        try:
+            stream = self._sqlite.run(connection, parsed.text, arguments, replace(limits, seconds=left))
+        except SourceError:
+            _release(connection, table_copies)
+            raise
         as_of = min((seen for _, seen in table_copies.values()), default=None)
-        return ConvertedResult(stream, self._shape_of(stream, sql, parsed, table_copies), as_of)
+        shape = self._shape_of(stream, sql, parsed, table_copies)
+        return ConvertedResult(stream, shape, as_of, lambda: _release(connection, table_copies))
 
     def explain(
         self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits
@@ -151,7 +172,7 @@ class DBase(Adapter):
         if not self.ping(connection):
             raise ConnectFailed("broken")
         parsed = statement.parse_statement(sql)
-        self._attach_tables(connection, parsed, deadline)
+        self._attach_tables(connection, _Run(parsed, deadline))
         return self._sqlite.explain(connection, parsed.text, arguments, limits)
 
     def full_scans(self, plan: Sequence[str]) -> list[FullScan]:
@@ -164,60 +185,66 @@ class DBase(Adapter):
         except (KeyError, Refused, OSError):
             return None
 
-    def _attach_tables(
-        self, connection: Any, parsed: statement.Statement, deadline: float
-    ) -> dict[str, tuple[TableCopy, float]]:
-        """Attach the copies of a statement's tables, and return them."""
+    def _attach_tables(self, connection: Any, run: _Run) -> TableCopies:
+        """Attach the copies of a statement's tables, or what a scan has found instead, and return them."""
         table_by_name = self._tables()
-        used = {name: table_by_name[name] for name in sorted(parsed.tables & set(table_by_name))}
+        used = {name: table_by_name[name] for name in sorted(run.parsed.tables & set(table_by_name))}
         if len(used) > MAX_TABLES:
             raise QueryFailed("other")
-        table_copies = self._copies(used, parsed, deadline)
+        table_copies = self._copies(used, run)
         while not self._attach(connection, {name: copy for name, (copy, _) in table_copies.items()}, table_by_name):
-            table_copies = self._copies(used, parsed, deadline)
+            table_copies = self._copies(used, run)
         return table_copies
 
-    def _shape_of(
-        self, stream: Stream, sql: str, parsed: statement.Statement, table_copies: dict[str, tuple[TableCopy, float]]
-    ) -> Shape:
+    def _shape_of(self, stream: Stream, sql: str, parsed: statement.Statement, table_copies: TableCopies) -> Shape:
         """Return the columns of the result and their conversions, cached by statement and copies."""
         key = (sql, tuple([copy.identity for copy, _ in table_copies.values()]))
         shape = self._shapes.get(key)
         if shape is None:
             schemas = {name: copy.meta.columns for name, (copy, _) in table_copies.items()}
-            if len(self._shapes) >= _MEMO:
-                self._shapes.clear()
-            shape = self._shapes[key] = _shape(stream.columns, statement.outputs(parsed, schemas))
+            shape = _shape(stream.columns, statement.outputs(parsed, schemas))
+            # The result of a scan is never used again.
+            if not any(copy.content for copy, _ in table_copies.values()):
+                if len(self._shapes) >= _MEMO:
+                    self._shapes.clear()
+                self._shapes[key] = shape
         return shape
 
-    def _copies(
-        self, used: dict[str, Table], parsed: statement.Statement, deadline: float
-    ) -> dict[str, tuple[TableCopy, float]]:
-        """Return a complete copy of each table. All missing ones are started before the first is waited for."""
+    def _copies(self, used: dict[str, Table], run: _Run) -> TableCopies:
+        """Return a copy of each table. All missing ones are started before the first is waited for."""
         named = {index.strip().lower() for index in str(self.source.get("index") or "").split(",") if index.strip()}
-        wanted = {}
+        wanted, jobs = {}, {}
         for name, table in used.items():
-            columns = self._columns_of(table)
-            wanted[name] = parsed.indices(name, {name: columns}) | (named & set(columns))
-            if len(used) > 1 and copy_manager.existing(table) is None:
-                copy_manager.start_reading(table, wanted[name])
+            copy = copy_manager.existing(table)
+            columns = _columns_of(table, copy)
+            wanted[name] = run.parsed.indices(name, {name: columns}) | (named & set(columns))
+            if copy is None:
+                jobs[name] = copy_manager.start_reading(table, wanted[name])
         table_copies = {}
         for name, table in used.items():
-            table_copies[name] = copy_manager.current(table, wanted[name], deadline)
+            found = self._scan(table, run, wanted[name], jobs[name]) if jobs and len(used) == 1 else None
+            table_copies[name] = found or copy_manager.current(table, wanted[name], run.deadline)
             if table_copies[name][0].meta.refused:
                 raise QueryFailed(table_copies[name][0].meta.refused)
         return table_copies
 
-    def _columns_of(self, table: Table) -> list[str]:
-        copy = copy_manager.existing(table)
-        if copy is not None:
-            return [column.name.lower() for column in copy.meta.columns]
+    def _scan(
+        self, table: Table, run: _Run, indices: set[str], job: copy_manager.CopyJob
+    ) -> tuple[TableCopy, float] | None:
+        """Return the records that a statement needs from a large table without a copy; None if the copy must answer it.
+
+        Small tables are copied as quickly as they are scanned.
+        """
+        if not isinstance(run.arguments, Mapping) or copy_manager.size(table) < copy_manager.LARGE:
+            return None
         try:
-            return [field.name.lower() for field in table.header().fields]
-        except Refused:
-            raise QueryFailed("file-format") from None
-        except OSError:
-            raise ConnectFailed("file-missing") from None
+            fields = {field.name.lower(): field for field in table.header().fields}
+        except (Refused, OSError):
+            return None
+        values = dict(converted(run.arguments, self._sqlite.bound_value))
+        plan = scan_plan.plan(run.parsed, fields, values)
+        found = plan and scan_process.scanned(table, plan, indices, job, run.deadline)
+        return (found, found.meta.read) if found else None
 
     def _attach(self, connection: Connection, table_copies: dict[str, TableCopy], known: Collection[str]) -> bool:
         """Attach these copies; detach the ones that they replace, and those of tables that are no longer ``known``.
@@ -245,9 +272,11 @@ class DBase(Adapter):
                 connection.count += 1
                 alias = f"dbf_{connection.count}"
                 uri = f"file:{quote(os.fsencode(copy.path))}?mode=ro&immutable=1"
-                connection.execute(f"ATTACH ? AS {alias}", (uri,))
+                connection.execute(f"ATTACH ? AS {alias}", (":memory:" if copy.content else uri,))
                 connection.attached[name] = (alias, copy.identity)
-                if table_copy.identity(copy.path) != copy.identity:
+                if copy.content:
+                    connection.deserialize(copy.content, name=alias)
+                elif table_copy.identity(copy.path) != copy.identity:
                     connection.execute(f"DETACH {connection.attached.pop(name)[0]}")
                     return False
             return True
@@ -294,6 +323,37 @@ class DBase(Adapter):
         ]
 
 
+def _columns_of(table: Table, copy: TableCopy | None) -> list[str]:
+    """Return the names of the columns, in lower case."""
+    if copy is not None:
+        return [column.name.lower() for column in copy.meta.columns]
+    try:
+        return [field.name.lower() for field in table.header().fields]
+    except Refused:
+        raise QueryFailed("file-format") from None
+    except OSError:
+        raise ConnectFailed("file-missing") from None
+
+
+def _release(connection: Connection, table_copies: TableCopies) -> None:
+    """Detach what a scan has found, when its statement has ended."""
+    for name, (copy, _) in table_copies.items():
+        attached = connection.attached.get(name)
+        if copy.content and attached is not None and attached[1] == copy.identity:
+            # The connection may be closed already.
+            with suppress(sqlite3.Error):
+                _detach(connection, name)
+
+
+def _detach(connection: Connection, name: str) -> None:
+    connection.set_authorizer(None)
+    try:
+        connection.execute(f"DETACH {connection.attached[name][0]}")
+        del connection.attached[name]
+    finally:
+        connection.set_authorizer(_authorize)
+
+
 def _authorize(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
     """As for any SQLite file; in addition the notes in a copy are denied."""
     if action == sqlite3.SQLITE_READ and first == table_copy.NOTES:
@@ -321,8 +381,9 @@ def _shape(columns: Columns, origins: Sequence[Column | None] | None) -> Shape:
 class ConvertedResult(Stream):
     """A result of which plain table columns have the types of the DBF file."""
 
-    def __init__(self, stream: Stream, shape: Shape, as_of: float | None) -> None:
+    def __init__(self, stream: Stream, shape: Shape, as_of: float | None, release: Callable[[], None]) -> None:
         self._stream = stream
+        self._release = release
         self.as_of = as_of
         self.affected = stream.affected
         self.whole = stream.whole
@@ -344,6 +405,7 @@ class ConvertedResult(Stream):
 
     def close(self) -> None:
         self._stream.close()
+        self._release()
 
 
 def _convert(column: Column) -> Convert | None:

@@ -46,7 +46,16 @@ from adapters.base import (
 from adapters.libpq import CancelRequest
 from adapters.placeholders import PYFORMAT, offset_before
 from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, watchdog
-from adapters.streaming import BATCH, BufferedResult, Chunk, ChunkedResult, fetch_first, rows_that_fit, widest_row
+from adapters.streaming import (
+    BATCH,
+    Ahead,
+    BufferedResult,
+    Chunk,
+    ChunkedResult,
+    fetch_first,
+    rows_that_fit,
+    widest_row,
+)
 
 #: Rows fetched in one round trip of a large result.
 FETCH = 4 * BATCH
@@ -675,36 +684,55 @@ class CursorResult(ChunkedResult):
         self._cursor = cursor
         self._deadline = deadline
         self._open = True
+        self._ahead = Ahead()
+        self._watch: Watch | None = None
+
+    def _ask(self, count: int) -> None:
+        self._ahead.begin(self._receive, count)
 
     def _fetch(self, count: int) -> list[Row]:
+        try:
+            if not self._ahead.wait():
+                self._receive(count)
+            return self._cursor.fetchall()  # type: ignore[no-any-return]
+        except Exception as error:
+            fault = _to_source_error(error, self._connection)
+            self._give_up()
+            raise fault from None
+
+    def _receive(self, count: int) -> None:
+        """Have the driver receive the next rows. If that fails, the connection cannot be used again."""
         cursor, connection = self._cursor, self._connection
         left = self._deadline - time.monotonic()
         watch = None
         try:
             if not self._open or left <= 0:
                 raise TimedOut
-            watch = _watch(connection, self._deadline, self._limits.width)
+            self._watch = watch = _watch(connection, self._deadline, self._limits.width)
             cap = max(1, int(left * 1000))
             cursor.execute(f"SET LOCAL statement_timeout = {cap}; FETCH FORWARD {count} FROM mantra")
-            rows: list[Row] = cursor.fetchall()
         except Exception as error:
-            fault = _to_source_error(error, connection, watchdog.end(watch) if watch is not None else None)
-            self._give_up()
-            raise fault from None
+            raise _to_source_error(error, connection, watchdog.end(watch) if watch is not None else None) from None
         if (cut := watchdog.end(watch)) is not None:
-            self._give_up()
             raise cut
-        return rows
 
     def _give_up(self) -> None:
         self.reusable = self._open = False
+        self._ahead.end(self._hasten)
         self._connection.close()
+
+    def _hasten(self) -> None:
+        if self._watch is not None:
+            watchdog.hasten(self._watch)
 
     def close(self) -> None:
         if self._open:
             self._open = False
             self._first = []
-            self.reusable = _end_transaction(self._connection, self._cursor) is None
+            if self._ahead.end(self._hasten):
+                self.reusable = _end_transaction(self._connection, self._cursor) is None
+            else:
+                self._give_up()
 
 
 def _fetch_whole(cursor: Any, limits: Limits) -> BufferedResult:

@@ -223,6 +223,12 @@ class StatementWatchdog(Watchdog[Watch]):
         with watch.lock:
             return self._ended(watch)
 
+    def hasten(self, watch: Watch) -> None:
+        """Have a statement cancelled at once, or else its connection cut: nobody needs its result any more."""
+        watch.cut_at = time.monotonic() + GRACE
+        if watch.cancel is not None:
+            watch.cancel.at = 0.0
+
     def finish(self, watch: Watch, stream: Stream, writes: bool) -> Stream:
         """Stop watching a run that has succeeded, and return its result.
 

@@ -178,7 +178,7 @@ class SQLite(Adapter):
 
     def run(self, connection: Any, sql: str, arguments: Mapping[str, Any] | Sequence[Any], limits: Limits) -> Stream:
         connection.deadline = time.monotonic() + limits.seconds
-        values = converted(arguments, self._value)
+        values = converted(arguments, self.bound_value)
         statement = watch.begin(connection, connection.deadline)
         try:
             with statement:
@@ -224,7 +224,7 @@ class SQLite(Adapter):
             raise RowTooLarge(connection.longest)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(connection.longest, length))
 
-    def _value(self, value: Any) -> Any:
+    def bound_value(self, value: Any) -> Any:
         """Return a value as one of SQLite's five types, in the form of its date functions and number literals.
 
         Raises OverflowError for an integer of more than 64 bits: SQLite would compare and store another number.
@@ -314,7 +314,7 @@ class SQLite(Adapter):
                 for (definition,) in _query(connection, _DEFINITIONS):
                     with suppress(sqlite3.Error):  # a table that cannot be made here is missing in the statement
                         empty.execute(definition)
-                return _described(empty, sql, converted(arguments, self._value))
+                return _described(empty, sql, converted(arguments, self.bound_value))
         except Exception as error:
             fault = _to_source_error(error, statement.why)
             raise _with_words(fault, error, empty, sql, limits) from None

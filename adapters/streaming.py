@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.base import Limits, Row, RowTooLarge, Stream
@@ -12,6 +14,9 @@ BATCH = 500
 
 #: Bytes that one fetch may bring, judged by the width of the rows before it.
 CHUNK_BYTES = 4 * 1024 * 1024
+
+#: Seconds that a fetch is waited for whose rows nobody needs any more.
+_ABANDONED = 0.2
 
 
 class BufferedResult(Stream):
@@ -50,6 +55,9 @@ class ChunkedResult(Stream):
         self._widest = first.widest
         self._remaining = limits.rows + 1 - len(first.rows)
 
+    def _ask(self, count: int) -> None:
+        """Called before the rows at hand are given away: a subclass may have the next ``count`` fetched meanwhile."""
+
     def _fetch(self, count: int) -> list[Row]:
         """Return the next rows, at most ``count``; fewer only at the end. Closes the statement when it fails."""
         raise NotImplementedError
@@ -61,15 +69,15 @@ class ChunkedResult(Stream):
     def __iter__(self) -> Iterator[list[Row]]:
         rows, self._first = self._first, []
         while rows:
+            count = min(self._remaining, rows_that_fit(self._widest, self.max_fetch))
+            if count > 0:
+                self._ask(count)
             for start in range(0, len(rows), BATCH):
                 yield rows[start : start + BATCH]
-            rows = self._next()
+            rows = self._next(count) if count > 0 else []
         self.close()
 
-    def _next(self) -> list[Row]:
-        count = min(self._remaining, rows_that_fit(self._widest, self.max_fetch))
-        if count <= 0:
-            return []
+    def _next(self, count: int) -> list[Row]:
         rows = self._fetch(count)
         self._remaining = self._remaining - len(rows) if len(rows) == count else 0
         try:
@@ -78,6 +86,42 @@ class ChunkedResult(Stream):
             self._give_up()
             raise
         return rows
+
+
+class Ahead:
+    """Runs one fetch while the rows before it are written, in a thread that a large result has for itself.
+
+    The server then works at the same time as the bus, not in turns with it.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "fetch-ahead")
+        self._running: Future[None] | None = None
+
+    def begin(self, fetch: Callable[[int], None], count: int) -> None:
+        with suppress(RuntimeError):  # no more threads to be had: rows are fetched when they are needed
+            self._running = self._thread.submit(fetch, count)
+
+    def wait(self) -> bool:
+        """Return True if a fetch was begun, after its end; raises what it raised."""
+        running, self._running = self._running, None
+        if running is None:
+            return False
+        running.result()
+        return True
+
+    def end(self, hasten: Callable[[], object]) -> bool:
+        """End the thread. Returns False if a fetch that nobody needs any more failed, or had to be hastened."""
+        running, self._running = self._running, None
+        self._thread.shutdown(wait=False)
+        if running is None:
+            return True
+        try:
+            return running.exception(_ABANDONED) is None
+        except TimeoutError:
+            hasten()
+            running.exception()
+            return False
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import calls, dbase, engines, proxy, snapshot, soap, streams
 from bench.bus import Bench, bench
+from bench.peers import measurement
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "one-row": calls.one_row,
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "engines": engines.engines,
     "proxy": proxy.proxy,
     "proxy-composed": proxy.composed_only,
+    "peers": measurement.peers,
     "soap": soap.soap,
     "snapshot": snapshot.snapshot,
 }

@@ -87,7 +87,7 @@ applications:
 """
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Seconds of CPU that a process's threads have used; one that ends takes its own with it."""
     used = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -110,7 +110,7 @@ class Gunicorn:
 
     def cpu(self) -> float:
         """Seconds of CPU that its workers have used."""
-        return sum(_cpu(pid) for pid in self.workers())
+        return sum(cpu_seconds(pid) for pid in self.workers())
 
     def end(self) -> None:
         self.process.terminate()
@@ -137,7 +137,7 @@ class Bench:
     def cpu(self) -> float:
         """Seconds of CPU that the database's sessions have used; a session that has ended takes its own with it."""
         assert self.server.process is not None
-        return sum(_cpu(pid) for pid in children(self.server.process.pid))
+        return sum(cpu_seconds(pid) for pid in children(self.server.process.pid))
 
     def fill(self, name: str, rows: int) -> None:
         connection = self.connection()
@@ -156,15 +156,23 @@ class Bench:
 
     @contextmanager
     def gunicorn(
-        self, application: str = "mantra.wsgi:application", workers: int = 2, threads: int = 16, **environment: str
+        self,
+        application: str = "mantra.wsgi:application",
+        workers: int = 2,
+        threads: int = 16,
+        worker_class: str = "",
+        **environment: str,
     ) -> Iterator[Gunicorn]:
-        """Serve an application with the bus's own gunicorn configuration. Each has a journal of its own."""
+        """Serve an application with the bus's own gunicorn configuration. Each has a journal of its own.
+
+        ``worker_class``: one of gunicorn's in the place of the configuration's.
+        """
         folder = Path(tempfile.mkdtemp(prefix="serve-", dir=self.folder))
         (folder / "journal").mkdir()
         port = free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                ending_with_us([*GUNICORN, application]),
+                ending_with_us([*GUNICORN, *(["-k", worker_class] if worker_class else []), application]),
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -211,6 +219,10 @@ def bench() -> Iterator[Bench]:
     """The database and the registry, until the measurements are over."""
     folder = Path(tempfile.mkdtemp(prefix="mantra-bench-"))
     with PostgreSQLServer() as server:
+        # Several buses and their peers keep connections at the same time.
+        server.stop()
+        server.options = ["-c", "max_connections=400"]
+        server.start()
         try:
             made = Bench(server, folder, environment(folder, BENCH_PASSWORD=server.password))
             made.fill("pegawai", ROWS)

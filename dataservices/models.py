@@ -314,8 +314,7 @@ class DataOperation(Operation):
 
     def undeclared(self, declared: Collection[str]) -> list[str]:
         """Return the placeholders in the SQL that neither a ``declared`` parameter nor paging fills."""
-        given = {*declared, "limit", "offset"} if self.page_size else set(declared)
-        return [name for name in self.template().placeholders if name not in given]
+        return self.template().undeclared(declared, bool(self.page_size))
 
     def unused(self, declared: Collection[str]) -> list[str]:
         """Return the ``declared`` parameters without a placeholder in the SQL: a caller's values would do nothing."""

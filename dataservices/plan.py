@@ -1,4 +1,4 @@
-"""The plan of a data operation: everything a call needs, prepared when the registry's snapshot is loaded."""
+"""The plan of a data operation: everything a call needs, built when it is needed for the first time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from dataservices import sql
 from dataservices.models import DataOperation, DataSource
 from dataservices.pool import SourcePool, dispose_unused, source_pool
 from registry import faults
-from registry.models import Field, Parameter, reserved_message
+from registry.models import Agency, reserved_message
 from registry.results import Column, Fault, Row
-from registry.snapshot.fingerprints import columns
+from registry.snapshot.fingerprints import Row as StoredRow
+from registry.snapshot.fingerprints import among, columns, instance, names, shared
 from registry.snapshot.parts import Planner
+from registry.snapshot.types import Operation
 
 log = logging.getLogger("mantra.dataservices")
 
@@ -170,69 +172,95 @@ def _text_of_float(value: Any) -> str:
 _TEXTS: dict[str | None, Callable[[Any], str]] = {"float": _text_of_float}
 
 
-def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
-    """Yield the plans of data operations by their ids. One that cannot be prepared is None, and logged."""
-    declared: dict[int, dict[str, str]] = {}
-    parameters: dict[int, list[str]] = {}
-    for operation_id, name in Parameter.objects.filter(operation__in=ids).values_list("operation_id", "name"):
-        parameters.setdefault(operation_id, []).append(name)
-    for row in Field.objects.filter(operation__in=ids).order_by("operation_id", "position", "id"):
-        declared.setdefault(row.operation_id, {})[row.name] = row.type
-    operations = DataOperation.objects.select_related("source__agency").in_bulk(list(ids))
-    pools: dict[int, SourcePool] = {}
-    for pk, operation in operations.items():
-        plan = None
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A data operation's row, and the pool of its source."""
+
+    pool: SourcePool
+    origin: tuple[str, int, str]
+    row: StoredRow
+
+    def build(self, operation: Operation) -> Plan | None:
+        """Return the plan; None, and log it, if it cannot be prepared."""
         try:
-            if operation.source_id not in pools:
-                pools[operation.source_id] = _pool_of(operation.source)
-            if operation.undeclared(parameters.get(pk, ())):
-                log.error("operation %s cannot be prepared: its SQL has placeholders without a parameter", pk)
-            else:
-                plan = _plan(operation, pools[operation.source_id], declared.get(pk, {}))
+            return _plan(instance(DataOperation, self.row), self, operation)
+        except Exception as error:  # one broken definition must not affect the others
+            log.error("operation %s cannot be prepared: %s", operation.id, _word(error))
+            return None
+
+
+def _word(error: Exception) -> str:
+    return str(error) if isinstance(error, _PlaceholdersMissing) else type(error).__name__
+
+
+class _PlaceholdersMissing(Exception):
+    def __str__(self) -> str:
+        return "its SQL has placeholders without a parameter"
+
+
+_SOURCE_ID = names(DataOperation).index("source_id")
+
+
+def rows(ids: Collection[int]) -> dict[int, StoredRow]:
+    """Return the rows of data operations, each with that of its source and its agency's code."""
+    own = [
+        shared(row)
+        for row in DataOperation.objects.filter(among("pk", ids)).order_by().values_list(*columns(DataOperation))
+    ]
+    sources = DataSource.objects.filter(pk__in={row[_SOURCE_ID] for row in own}).order_by()
+    by_id = {row[0]: row for row in sources.values_list("pk", *columns(DataSource), "agency__code")}
+    return {row[0]: (row, by_id.get(row[_SOURCE_ID])) for row in own}
+
+
+def define(rows: Mapping[int, StoredRow]) -> Iterator[tuple[int, _Definition | None]]:
+    """Yield the definitions of data operations by their ids. One whose source cannot be used is None, and logged."""
+    sources: dict[StoredRow, tuple[SourcePool, tuple[str, int, str]]] = {}
+    for pk, planned in rows.items():
+        try:
+            own, source = planned
+            if source not in sources:
+                sources[source] = _pool_of(source)
+            yield pk, _Definition(*sources[source], own)
         except Exception as error:  # one broken definition must not affect the others
             log.error("operation %s cannot be prepared: %s", pk, type(error).__name__)
-        yield pk, plan
+            yield pk, None
 
 
-def rows(ids: Collection[int]) -> Iterator[Iterable[tuple[Any, ...]]]:
-    """Yield the rows that the plans of these operations are made of, beside the operations' own."""
-    operations = DataOperation.objects.filter(pk__in=ids).order_by()
-    yield operations.values_list("pk", *columns(DataOperation))
-    yield operations.values_list("pk", *columns(DataSource, "source__"), "source__agency__code")
-
-
-def retain(plans: Iterable[Any]) -> None:
-    """Close the pools that none of these plans uses."""
-    dispose_unused({plan.pool.id for plan in plans if isinstance(plan, Plan)})
+def retain(definitions: Iterable[Any]) -> None:
+    """Close the pools that none of these definitions uses."""
+    dispose_unused({each.pool.id for each in definitions if isinstance(each, _Definition)})
 
 
 PLANNER = Planner(
     model=DataOperation,
-    prepare=prepare,
     rows=rows,
+    define=define,
     paths={"source": "source", "agency": "source__agency"},
     retain=retain,
 )
 
 
-def _pool_of(row: DataSource) -> SourcePool:
+def _pool_of(stored: StoredRow) -> tuple[SourcePool, tuple[str, int, str]]:
+    """Return the pool of a source, and what the records of calls say of it."""
+    _pk, *values, agency = stored
+    row = instance(DataSource, tuple(values))
+    row.agency = Agency(pk=row.agency_id, code=agency)
     pool = source_pool(row.pk, row.engine, row.settings(), row.pool_size)
-    pool.agency, pool.code = row.agency.code, row.code
-    return pool
+    pool.agency, pool.code = agency, row.code
+    return pool, ("source", row.pk, row.code)
 
 
-def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Plan:
-    template = row.template()
-
-    def check_blocks(given: frozenset[str]) -> None:
-        if sql.check_combination(template, given, pool.adapter.dialect, row.writes, row.routines):
-            raise BlocksRefused
-
-    # SQL that may run with all blocks may not with some of them.
-    template.check_blocks = check_blocks if template.blocks else None
+def _plan(row: DataOperation, definition: _Definition, operation: Operation) -> Plan:
+    """Return the plan of an operation. Raises sql.TemplateError, _PlaceholdersMissing."""
+    pool = definition.pool
+    template = sql.parse(row.sql, pool.adapter.dialect)
+    if template.undeclared([parameter.name for parameter in operation.parameters], bool(row.page_size)):
+        raise _PlaceholdersMissing
+    if template.blocks:
+        template.check_blocks = _check_blocks(pool.adapter.dialect, row.writes, row.routines)
     return Plan(
         pool=pool,
-        origin=("source", row.source.pk, row.source.code),
+        origin=definition.origin,
         template=template,
         # The functions that the check allows in a read leave nothing behind in a session.
         limits=Limits(
@@ -243,9 +271,24 @@ def _plan(row: DataOperation, pool: SourcePool, declared: dict[str, str]) -> Pla
             plain=not row.writes and not row.routines,
         ),
         page_size=row.page_size,
-        declared=declared,
+        declared={field.name: field.type for field in operation.fields},
         methods=_WRITES if row.writes else _READS,
     )
+
+
+def _check_blocks(
+    dialect: str, writes: bool, routines: Collection[str]
+) -> Callable[[sql.Template, frozenset[str]], None]:
+    """Return the check of a combination of blocks: SQL that may run with all of them may not with some.
+
+    It does not hold the template, which holds it: plans that are not used any more are gone at once.
+    """
+
+    def check(template: sql.Template, given: frozenset[str]) -> None:
+        if sql.check_combination(template, given, dialect, writes, routines):
+            raise BlocksRefused
+
+    return check
 
 
 def parameters_message(

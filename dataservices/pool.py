@@ -1,18 +1,21 @@
 """Connection pools: each source has its own, with a bulkhead and a circuit breaker, so that one that fails affects
-only its own operations."""
+only its own operations.
+
+The connection that was used last is used next, so that the others may grow old and are closed by their servers.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from adapters import adapter_class
-from adapters.base import CONNECT_SECONDS, Adapter, ConnectFailed, SourceError
+from adapters.base import CONNECT_SECONDS, Adapter, SourceError
 from registry.bulkhead import Bulkhead, default_limit
 from registry.circuit_breaker import CircuitBreaker
 
@@ -45,18 +48,18 @@ class PooledConnection:
     ``restores``: its session may have been changed, so that it is put back to its first state before the next call.
     """
 
-    __slots__ = ("_pool", "_proxied", "_writes", "connection", "restores")
+    __slots__ = ("_in_use", "_pool", "_writes", "connection", "restores")
 
-    def __init__(self, source_pool: SourcePool, proxied: PoolProxiedConnection, writes: bool) -> None:
+    def __init__(self, source_pool: SourcePool, connection: Any, writes: bool) -> None:
         self._pool = source_pool
         self._writes = writes
-        self._proxied: PoolProxiedConnection | None = proxied
-        self.connection: Any = proxied.driver_connection
+        self._in_use = True
+        self.connection = connection
         self.restores = True
 
     def give_back(self) -> None:
         """Return the connection to the pool, as good as new; it is closed if that fails."""
-        if self._proxied is not None:
+        if self._in_use:
             self._end(good=not self.restores or self._pool.restore(self.connection, self._writes))
 
     def drop(self) -> None:
@@ -64,17 +67,9 @@ class PooledConnection:
         self._end(good=False)
 
     def _end(self, good: bool) -> None:
-        proxied, self._proxied = self._proxied, None
-        if proxied is None:
-            return
-        try:
-            if good:
-                proxied.info["used"] = time.monotonic()
-            else:
-                proxied.invalidate()
-            proxied.close()
-        finally:
-            self._pool.release_slots(self._writes)
+        if self._in_use:
+            self._in_use = False
+            self._pool.take_back(self.connection, self._writes, good)
 
 
 class Health:
@@ -126,29 +121,21 @@ class SourcePool:
         self.adapter: Adapter = adapter_class(engine)(values)
         self.breaker = CircuitBreaker()
         self.health = Health()
-        #: Seconds that the calling thread may wait for a new connection: QueuePool passes no argument on.
-        self._connect_timeout = threading.local()
-        self._pools = {False: self._new_pool(False, pool_size)}
+        #: The idle connections by whether they write, and when each was used last (monotonic).
+        self._idle: dict[bool, list[tuple[Any, float]]] = {False: [], True: []}
+        #: The kinds of connections that were asked for.
+        self._kinds = {False}
+        #: True once other settings are in force: then connections are closed when they are returned.
+        self._is_replaced = False
         self._size = pool_size
         # A call that runs here or waits for a connection occupies a thread of the worker. Half of the threads stay
         # free for other sources, however slow this one is.
         self._bulkhead = Bulkhead(min(2 * pool_size, default_limit()))
         self._last_movement = 0.0
-        #: The connections of each pool that are not in use: QueuePool waits equally long for each call.
+        #: The places of the connections that may be in use.
         self._free = {writes: Bulkhead(pool_size) for writes in (False, True)}
         #: Connections that were last used before this time are not used again: one of them was lost or silent.
         self._distrusted_before = 0.0
-
-    def _new_pool(self, writes: bool, size: int) -> QueuePool:
-        # No reset on return: PooledConnection knows whether there is anything to restore, and a round trip costs more
-        # than the query of a plain read.
-        return QueuePool(
-            lambda: self.adapter.connect(writes, self._connect_timeout.seconds),
-            pool_size=size,
-            max_overflow=0,
-            use_lifo=True,
-            reset_on_return=None,
-        )
 
     def checkout(self, writes: bool, seconds: float) -> PooledConnection:
         """Return a working connection within about ``seconds``. Raises Busy, CircuitOpen or ConnectFailed."""
@@ -190,34 +177,43 @@ class SourcePool:
         self._last_movement = time.monotonic()
         self._bulkhead.release()
 
-    def _connection(self, writes: bool, deadline: float) -> PoolProxiedConnection:
-        pool = self._pools.get(writes)
-        if pool is None:
-            pool = self._pools.setdefault(writes, self._new_pool(writes, self._size))
-        for _attempt in range(self._size + 1):
-            left = deadline - time.monotonic()
-            self._connect_timeout.seconds = min(max(left, LEAST_CONNECT_SECONDS), CONNECT_SECONDS)
-            proxied = pool.connect()
-            if self._is_good(proxied, writes):
-                return proxied
-            proxied.invalidate()
-            proxied.close()
-        raise ConnectFailed("broken")
+    def _connection(self, writes: bool, deadline: float) -> Any:
+        """Return an idle connection that works, else a new one. Raises ConnectFailed."""
+        idle = self._idle[writes]
+        while idle:
+            try:
+                connection, used = idle.pop()
+            except IndexError:  # another call took it
+                break
+            if self._is_good(connection, used, writes):
+                return connection
+            _close(connection)
+        self._kinds.add(writes)
+        seconds = min(max(deadline - time.monotonic(), LEAST_CONNECT_SECONDS), CONNECT_SECONDS)
+        connection = self.adapter.connect(writes, seconds)
+        self.record_outcome(None)
+        return connection
 
-    def _is_good(self, proxied: PoolProxiedConnection, writes: bool) -> bool:
-        """Return True if a connection is new, or can still be used. A write is not repeated: it checks each one."""
-        used = proxied.info.get("used")
-        if used is None:
-            self.record_outcome(None)
-            return True
-        if used < self._distrusted_before or not self.adapter.is_current(proxied.driver_connection):
+    def _is_good(self, connection: Any, used: float, writes: bool) -> bool:
+        """Return True if an idle connection can still be used. A write is not repeated: it checks each one."""
+        if used < self._distrusted_before or not self.adapter.is_current(connection):
             return False
         if not writes and time.monotonic() - used < IDLE_SECONDS:
             return True
         try:
-            return self.adapter.ping(proxied.driver_connection)
+            return self.adapter.ping(connection)
         except SourceError:
             return False
+
+    def take_back(self, connection: Any, writes: bool, good: bool) -> None:
+        """Make a connection idle, or close one that is not ``good``, and release the places of its call."""
+        try:
+            if good and not self._is_replaced:
+                self._idle[writes].append((connection, time.monotonic()))
+            else:
+                _close(connection)
+        finally:
+            self.release_slots(writes)
 
     def record_outcome(self, error: SourceError | None) -> None:
         """Record the outcome of a run. A source that refuses or ends a statement is healthy.
@@ -235,14 +231,23 @@ class SourcePool:
     def usage(self) -> Usage:
         """Return how the pool is used now."""
         in_use = sum(free.in_flight for free in self._free.values())
-        idle = sum(each.checkedin() for each in self._pools.values())
+        idle = sum(map(len, self._idle.values()))
         waiting = max(0, self._bulkhead.in_flight - in_use)
-        return Usage(in_use, idle, waiting, self._size * len(self._pools))
+        return Usage(in_use, idle, waiting, self._size * len(self._kinds))
 
     def dispose(self) -> None:
         """Close the idle connections; those in use are closed when they are returned."""
-        for pool in self._pools.values():
-            pool.dispose()
+        self._is_replaced = True
+        for idle in self._idle.values():
+            with suppress(IndexError):
+                while True:
+                    _close(idle.pop()[0])
+
+
+def _close(connection: Any) -> None:
+    """Close a connection, also one that is lost already."""
+    with suppress(Exception):  # drivers have no common error
+        connection.close()
 
 
 _source_pools: dict[int, SourcePool] = {}

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.http import message
-from gunicorn.workers import gthread
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "deploy"), str(ROOT)]
 
-import connections  # noqa: E402 (they lie beside this file)
-from children import Children  # noqa: E402
+from children import Children  # noqa: E402 (they lie beside this file)
+from server.pace import Pace  # noqa: E402
+from server.worker import Worker  # noqa: E402
 
 from registry import logs  # noqa: E402
 
 bind = os.environ.get("BIND") or f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 chdir = str(ROOT)
-worker_class = connections.Worker
+worker_class = Worker
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("WEB_THREADS", "16"))
 # Each worker starts its own threads and connections, which would not survive a fork.
@@ -34,20 +31,10 @@ timeout = 60
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
 # Longer than nginx keeps its connections, so that nginx is the one who closes an idle one.
 keepalive = 75
-# Gunicorn's own maximum is 8190 bytes. The bus itself refuses values that are too long, in the caller's format.
-limit_request_line = message.MAX_REQUEST_LINE = 32 * 1024
-# Headers as long as addresses, in return for fewer of them: gunicorn reads up to their product before it refuses.
-limit_request_field_size = 32 * 1024
-limit_request_fields = 64
-# Programs for MANTRA 1.99x write letters such as é into addresses as they are, which Apache took and nginx forwards.
-# Spaces and control characters stay refused.
-message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
-# A body that was refused unread is awaited for so many seconds before the connection is closed; gunicorn's own 5 would
-# let anybody hold every thread with requests that need no key.
-gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
-# A caller's request must arrive within so many seconds, and the time that its bytes take at the rate.
+# A caller's request must arrive within so many seconds, and the time that its bytes take at the rate; and so must the
+# caller read a response.
 caller_seconds = float(os.environ.get("WEB_CALLER_SECONDS", "15"))
-connections.Unreader.pace = connections.Pace(caller_seconds, int(os.environ.get("WEB_CALLER_RATE", "32768")), threads)
+Worker.pace = Pace(caller_seconds, int(os.environ.get("WEB_CALLER_RATE", "32768")), threads)
 memory = "/dev/shm"  # noqa: S108  # gunicorn makes its files there by mkstemp
 if os.access(memory, os.W_OK):
     # The workers' heartbeat never waits for a disk.
@@ -64,8 +51,8 @@ errorlog = "-"
 loglevel = os.environ.get("MANTRA_LOG_LEVEL", "info").lower()
 
 
-class DiscreetLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
-    """Gunicorn's log in the form of the bus's, without the request lines and exception texts that it would put in."""
+class FormattedLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
+    """Gunicorn's log in the form of the bus's."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -74,33 +61,13 @@ class DiscreetLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
         for handler in self.error_log.handlers:
             handler.setFormatter(form)
 
-    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        if str(msg).startswith("Invalid request"):
-            msg, args = f"A malformed request was refused: {_kind()}", ()
-        super().warning(msg, *args, **kwargs)
 
-    def exception(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        if str(msg).startswith(("Error handling", "Socket error")):
-            super().error("A request was aborted: %s", _kind())
-        else:
-            super().exception(msg, *args, **kwargs)
-
-
-def _kind() -> str:
-    kind = sys.exc_info()[0]
-    return kind.__name__ if kind else "?"
-
-
-logger_class = DiscreetLogger
+logger_class = FormattedLogger
 
 # ------------------------------------------------------------- the embedded default: no second service
 
 
 def when_ready(server: Any) -> None:
-    for listener in server.LISTENERS:
-        # Connections inherit it: the time limit of a request's first bytes.
-        patience = connections.timeval(caller_seconds)
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     if os.environ.get("MANTRA_EMBEDDED") == "1":
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the children.
         # Gunicorn lets its listening sockets be inherited.

@@ -56,10 +56,14 @@ def limited(application: Application) -> Application:
         if not _has_place():
             return _refuse(start_response)
         try:
-            return _Body(application(environ, start_response))
+            response = application(environ, start_response)
         except BaseException:
             _places.release()
             raise
+        if getattr(response, "streaming", True):
+            return _Body(response)
+        _places.release()  # whoever reads it slowly needs no thread
+        return response
 
     return pass_on
 

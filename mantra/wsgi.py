@@ -89,4 +89,4 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         response = Response(500)
     start_response(status_line(response), header_fields(response))
     body = response.body
-    return delivery.watched((body,) if isinstance(body, bytes) else body, environ)
+    return (body,) if isinstance(body, bytes) else delivery.watched(body, environ)

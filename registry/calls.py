@@ -168,8 +168,8 @@ class Call:
     #: The headers traceparent and tracestate of the request, if they are valid; and the call's trace, if it has one.
     trace_context: tuple[str, str] = ("", "")
     trace: Trace | None = field(default=None, repr=False)
-    #: True between the journal's begin line and its end line.
-    recorded: bool = False
+    #: The thread that wrote the journal's begin line; 0 before that, and after the end line.
+    recorded: int = 0
 
     @property
     def legacy_name(self) -> str:

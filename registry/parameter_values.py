@@ -7,6 +7,7 @@ import re._parser as regex_parser  # type: ignore[import-not-found]  # the only 
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from math import factorial
 from typing import Any, Protocol
 
@@ -219,7 +220,7 @@ def _varies(node: Any) -> bool:
 
 
 class ParameterParser:
-    """Parses the values of one declared parameter. Created once per snapshot, called once per call."""
+    """Parses the values of declared parameters. It is not changed: equal parameters share one (parser_of)."""
 
     __slots__ = ("choices", "convert", "max", "max_matched", "min", "pattern", "type")
 
@@ -275,6 +276,10 @@ class ParameterParser:
             raise InvalidValue(f"paling sedikit {self.min}{unit_id}", f"at least {self.min}{unit_en}")
         if high:
             raise InvalidValue(f"paling banyak {self.max}{unit_id}", f"at most {self.max}{unit_en}")
+
+
+#: Parsers of the parameters of a large registry: most have a pattern that others have too.
+parser_of = lru_cache(maxsize=4096)(ParameterParser)
 
 
 def _local(value: datetime) -> datetime:

@@ -8,13 +8,14 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from adapters.dbf import cells
-from adapters.dbf.header import Field, Refused, read
+from adapters.dbf.header import Field, Header, Refused, read
 from adapters.dbf.memo import MemoFile
 from adapters.dbf.records import Reader
 from adapters.dbf.table_copy import COLLATION, NOCASE, RACY, Column, CopyNotes, TableCopy, compare
@@ -74,7 +75,7 @@ def build(
 
 def _attempt(table: Table, indices: list[str], progress: Progress, began: _Start, copied: bool) -> CopyNotes | None:
     """Read the file once; None if it changed meanwhile."""
-    _wait_for_quiet(table)
+    wait_for_quiet(table)
     first = table.state(None)
     try:
         header = table.header()
@@ -100,7 +101,8 @@ def _attempt(table: Table, indices: list[str], progress: Progress, began: _Start
         return meta
 
 
-def _wait_for_quiet(table: Table) -> None:
+def wait_for_quiet(table: Table) -> None:
+    """Wait until nobody has written to the file for a moment, at most a second."""
     until = time.monotonic() + _MAX_QUIET_WAIT
     while 0 <= (age := time.time() - table.path.stat().st_mtime) < _QUIET and time.monotonic() < until:
         time.sleep(_QUIET - age)
@@ -130,9 +132,13 @@ def _write_notes(path: Path, meta: CopyNotes, state: State, began: _Start) -> No
     meta.settled = again or all(each[1] / 1e9 < meta.read - RACY for each in state)
     meta.seconds = round(time.monotonic() - began.clock, 3)
     with closing(_writer(path)) as connection:
-        connection.execute("DELETE FROM mantra_meta")
-        connection.execute("INSERT INTO mantra_meta VALUES (?)", (json.dumps(asdict(meta)),))
-        connection.commit()
+        store_notes(connection, meta)
+
+
+def store_notes(connection: sqlite3.Connection, meta: CopyNotes) -> None:
+    connection.execute("DELETE FROM mantra_meta")
+    connection.execute("INSERT INTO mantra_meta VALUES (?)", (json.dumps(asdict(meta)),))
+    connection.commit()
 
 
 class _temporary_file:  # noqa: N801
@@ -210,24 +216,36 @@ def _fill(
 
 
 def _copy_rows(path: Path, name: str, reader: Reader, exact: set[str], indices: list[str]) -> CopyNotes:
-    header = reader.header
     with closing(_writer(path)) as connection:
-        columns = [_column(each, each.name in exact) for each in header.fields]
-        definitions = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
-        connection.execute("CREATE TABLE mantra_meta (about)")
-        question_marks = ", ".join("?" * len(columns))
-        try:
-            connection.execute(f"CREATE TABLE {quoted(name)} ({definitions})")
-            connection.executemany(f"INSERT INTO {quoted(name)} VALUES ({question_marks})", reader)  # noqa: S608
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                raise Refused("it has more fields than a table can have") from None
-            raise OSError(str(error)) from None
-        created = _index(connection, name, columns, indices)
+        columns = fill(connection, name, reader.header, reader, exact)
+        created = index(connection, name, columns, indices)
+        _analyze(connection, created)
         connection.commit()
         count = connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]  # noqa: S608
-    columns = [Column(column.name, "") if column.name in reader.mixed else column for column in columns]
-    return CopyNotes([], 0, False, 0, count, columns, created, reader.warnings.all())
+    return CopyNotes([], 0, False, 0, count, described(columns, reader), created, reader.warnings.all())
+
+
+def fill(
+    connection: sqlite3.Connection, name: str, header: Header, rows: Iterable[Sequence[Any]], exact: Collection[str]
+) -> list[Column]:
+    """Create the table and its notes, and insert the rows. Returns its columns. Raises Refused and OSError."""
+    columns = [_column(each, each.name in exact) for each in header.fields]
+    definitions = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
+    connection.execute("CREATE TABLE mantra_meta (about)")
+    question_marks = ", ".join("?" * len(columns))
+    try:
+        connection.execute(f"CREATE TABLE {quoted(name)} ({definitions})")
+        connection.executemany(f"INSERT INTO {quoted(name)} VALUES ({question_marks})", rows)  # noqa: S608
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise Refused("it has more fields than a table can have") from None
+        raise OSError(str(error)) from None
+    return columns
+
+
+def described(columns: list[Column], reader: Reader) -> list[Column]:
+    """Return the columns as the reader has found them."""
+    return [Column(column.name, "") if column.name in reader.mixed else column for column in columns]
 
 
 def add_indices(copy: TableCopy, name: str, indices: Iterable[str]) -> None:
@@ -236,7 +254,8 @@ def add_indices(copy: TableCopy, name: str, indices: Iterable[str]) -> None:
         shutil.copyfile(copy.path, path)
         with closing(_writer(path)) as connection:
             wanted = sorted(set(indices) - set(copy.meta.indices))
-            created = _index(connection, name, copy.meta.columns, wanted)
+            created = index(connection, name, copy.meta.columns, wanted)
+            _analyze(connection, created)
             meta = {**asdict(copy.meta), "indices": sorted({*copy.meta.indices, *created})}
             connection.execute("UPDATE mantra_meta SET about = ?", (json.dumps(meta),))
             connection.commit()
@@ -254,22 +273,26 @@ def _writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _index(connection: sqlite3.Connection, name: str, columns: list[Column], indices: Iterable[str]) -> list[str]:
+def index(connection: sqlite3.Connection, name: str, columns: list[Column], indices: Iterable[str]) -> list[str]:
     """Create the indexes that the columns allow. Each is named after its column, in lower case, plus NOCASE or not."""
     by_name = {column.name.lower(): column for column in columns}
     created = []
-    for index in indices:
-        column = by_name.get(index.removesuffix(NOCASE))
+    for named in indices:
+        column = by_name.get(named.removesuffix(NOCASE))
         if column is None or column.kind == "bytes":
             continue
-        collation = " COLLATE NOCASE" if index.endswith(NOCASE) and column.kind == "text" else ""
+        collation = " COLLATE NOCASE" if named.endswith(NOCASE) and column.kind == "text" else ""
         on = f"{quoted(name)} ({quoted(column.name)}{collation})"
-        connection.execute(f"CREATE INDEX {quoted('mantra ' + index)} ON {on}")
-        created.append(index)
+        connection.execute(f"CREATE INDEX {quoted('mantra ' + named)} ON {on}")
+        created.append(named)
+    return created
+
+
+def _analyze(connection: sqlite3.Connection, created: list[str]) -> None:
+    """Count what new indexes distinguish, so that SQLite chooses among them."""
     if created:
         connection.execute("PRAGMA analysis_limit = 400")
         connection.execute("ANALYZE")
-    return created
 
 
 def _column(each: Field, exact: bool) -> Column:

@@ -102,7 +102,7 @@ def current(table: Table, indices: Iterable[str], deadline: float) -> tuple[Tabl
         tracked.seen = tracked.copy.meta.read
     copy = tracked.copy
     if not is_fresh(table, copy):
-        wait = min(deadline, time.monotonic() + _SOON) if _size(table) < LARGE else 0.0
+        wait = min(deadline, time.monotonic() + _SOON) if size(table) < LARGE else 0.0
         _refresh(table, tracked, wanted, wait)
         tracked.copy = copy = _tracked_copy(table).copy or copy
         tracked.seen = max(tracked.seen, copy.meta.read)
@@ -193,7 +193,7 @@ def _start_job(table: Table, tracked: TrackedCopy, indices: set[str]) -> CopyJob
 def _run_job(table: Table, indices: list[str], job: CopyJob) -> None:
     try:
         with _slots.setdefault(table.path.parent, threading.Semaphore(_SLOTS)):
-            if _size(table) >= LARGE and sys.executable:
+            if size(table) >= LARGE and sys.executable:
                 _build_in_process(table, indices)
             else:
                 update(table, indices)
@@ -211,7 +211,8 @@ def _run_job(table: Table, indices: list[str], job: CopyJob) -> None:
         job.done.set()
 
 
-def _size(table: Table) -> int:
+def size(table: Table) -> int:
+    """Return the bytes of table and memo file; 0 if they cannot be seen."""
     with suppress(OSError):
         memo_path = memo.find(table.path, False)
         return table.path.stat().st_size + (memo_path.stat().st_size if memo_path else 0)
@@ -220,20 +221,29 @@ def _size(table: Table) -> int:
 
 def _build_in_process(table: Table, indices: list[str]) -> None:
     """Read the table in a process of its own. Raises FileBusy and OSError as update() does."""
-    task = {**{name: str(value) for name, value in asdict(table).items()}, "indices": indices}
-    process = subprocess.run(
-        [sys.executable, "-m", "adapters.dbf"],
-        input=json.dumps(task).encode(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=_ROOT,
-        env={"PYTHONPATH": str(_ROOT), **{name: os.environ[name] for name in _INHERITED if name in os.environ}},
-        check=False,
-    )
+    with start_process(subprocess.DEVNULL) as process:
+        process.communicate(task_of(table, indices=indices))
     if process.returncode == BUSY:
         raise FileBusy
     if process.returncode:
         raise OSError(process.returncode, "the process that reads the file failed")
+
+
+def start_process(stdout: int) -> subprocess.Popen[bytes]:
+    """Start a process that reads a table. It takes its task, as task_of() returns it, from its standard input."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "adapters.dbf"],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+        cwd=_ROOT,
+        env={"PYTHONPATH": str(_ROOT), **{name: os.environ[name] for name in _INHERITED if name in os.environ}},
+    )
+
+
+def task_of(table: Table, **task: Any) -> bytes:
+    """Return a task for a reading process."""
+    return json.dumps({**{name: str(value) for name, value in asdict(table).items()}, **task}).encode()
 
 
 #: Exit code of the reading process for a file that changes without a pause.
@@ -267,14 +277,10 @@ def update(table: Table, indices: Iterable[str]) -> None:
         building.build(table, wanted, copy, lambda done, total: _write_progress(descriptor, done, total))
 
 
-def _lock_path(table: Table) -> Path:
-    return table.cache.with_suffix(".lock")
-
-
 @contextmanager
 def _locked(table: Table) -> Iterator[int]:
     """Hold the table's lock against all other processes. The file is never removed: that would break the lock."""
-    path = _lock_path(table)
+    path = table.lock_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -293,7 +299,7 @@ def _write_progress(descriptor: int, done: int, total: int) -> None:
 
 def _write_failure(table: Table, reason: str) -> None:
     """Write the reason of a failure after the progress, unless another reading has started meanwhile."""
-    with suppress(OSError), _lock_path(table).open("r+b", buffering=0) as file:
+    with suppress(OSError), table.lock_path().open("r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.pwrite(file.fileno(), reason.encode(), _PROGRESS.size)
 
@@ -339,7 +345,7 @@ def status(table: Table) -> Status:
 
 def _read_lock_file(table: Table) -> tuple[bool, int, int, str]:
     """Read the lock file: whether a reading runs, its progress, and why the last one failed."""
-    with suppress(OSError), _lock_path(table).open("rb") as file:
+    with suppress(OSError), table.lock_path().open("rb") as file:
         running = False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -351,9 +357,9 @@ def _read_lock_file(table: Table) -> tuple[bool, int, int, str]:
     return False, 0, 0, ""
 
 
-def start_reading(table: Table, indices: Iterable[str]) -> None:
-    """Start reading a table, without waiting for it."""
-    _start_job(table, _tracked_copy(table), set(indices))
+def start_reading(table: Table, indices: Iterable[str]) -> CopyJob:
+    """Start reading a table unless it is being read, without waiting for it."""
+    return _start_job(table, _tracked_copy(table), set(indices))
 
 
 def existing(table: Table) -> TableCopy | None:

@@ -48,19 +48,33 @@ class Warnings:
 
 @dataclass(slots=True)
 class RecordBlock:
-    """Records that are not deleted, one after another, and their numbers in the file."""
+    """Records that are not deleted, one after another, and their numbers in the file.
+
+    ``encoding`` is their code page, if each byte is a character in it.
+    """
 
     data: bytes
     numbers: Sequence[int]
     width: int
-    text: str | None
+    encoding: str | None
+    _text: str | None = None
 
     def column(self, field: Field) -> Sequence[bytes]:
         return self._slices(self.data, field.offset, field.width)
 
     def texts(self, field: Field) -> Sequence[str]:
-        assert self.text is not None
-        return self._slices(self.text, field.offset, field.width)
+        assert self.encoding is not None
+        if self._text is None:
+            self._text = self.data.decode(self.encoding, "replace")
+        return self._slices(self._text, field.offset, field.width)
+
+    def only(self, places: Sequence[int]) -> RecordBlock:
+        """Return the records at these places."""
+        if len(places) == len(self.numbers):
+            return self
+        width = self.width
+        data = b"".join([self.data[place * width : (place + 1) * width] for place in places])
+        return RecordBlock(data, [self.numbers[place] for place in places], width, self.encoding)
 
     def _slices(self, whole: Any, offset: int, width: int) -> Sequence[Any]:
         end = len(self.numbers) * self.width
@@ -109,14 +123,15 @@ class Reader:
             for column in self.header.fields:
                 if column.memo:
                     self.warnings.lines.append(f"the memo file is missing: field {column.name} is returned as NULL")
-        for chunk in self._chunks():
+        for chunk in self.blocks():
             yield from zip(*self._columns(chunk), strict=True)
         if self._maybe_utf8 and self._seems_utf8:
             self.warnings.lines.append(
                 f"the text looks like UTF-8, but was read as {self.header.encoding}: set the source's encoding"
             )
 
-    def _chunks(self) -> Iterator[RecordBlock]:
+    def blocks(self) -> Iterator[RecordBlock]:
+        """Read the records that are not deleted."""
         header = self.header
         at_once = max(1, min(_BLOCK_RECORDS, _BLOCK_BYTES // header.width))
         self._file.seek(header.length)
@@ -158,12 +173,16 @@ class Reader:
             numbers = [first + place + 1 for place in places]
         else:
             data = data[: whole * width]
-        text = data.decode(self.header.encoding, "replace") if self._at_once else None
-        return RecordBlock(data, numbers, width, text), whole < count
+        encoding = self.header.encoding if self._at_once else None
+        return RecordBlock(data, numbers, width, encoding), whole < count
 
     def _columns(self, chunk: RecordBlock) -> list[Iterable[Any]]:
         flags = self._flags(chunk)
         return [self._column(column, chunk, flags) for column in self.header.fields]
+
+    def values(self, field: Field, block: RecordBlock) -> Iterable[Any]:
+        """Return the values of one field, in the order of the records."""
+        return self._column(field, block, self._flags(block))
 
     def _flags(self, chunk: RecordBlock) -> list[int] | None:
         """Return each record's null flags as a number, or None when no bit is set in any."""
@@ -219,7 +238,7 @@ class Reader:
         return None
 
     def _texts(self, field: Field, chunk: RecordBlock, nulls: list[bool] | None) -> Sequence[str | None]:
-        if chunk.text is None:
+        if chunk.encoding is None:
             return list(self._cell_by_cell(field, chunk.column(field), self._text, chunk, nulls))
         padded = chunk.texts(field)
         values = list(map(str.rstrip, padded))

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ NOTES = "mantra_meta"
 
 #: Ends the name of an index that ignores the case of letters, as LIKE does.
 NOCASE = " nocase"
+
+_scans = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,13 @@ class CopyNotes:
 
 @dataclass(frozen=True, slots=True)
 class TableCopy:
-    """A complete copy in its place. ``identity`` differs between any two of them."""
+    """A complete copy in its place, or the records that a scan has found, which have no place but ``content``: the
+    bytes of an SQLite file. ``identity`` differs between any two of them."""
 
     path: Path
     identity: tuple[int, int]
     meta: CopyNotes
+    content: bytes = b""
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -93,11 +98,23 @@ def load(path: Path) -> TableCopy | None:
         return None
     try:
         with closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?immutable=1", uri=True)) as connection:
-            raw = json.loads(connection.execute("SELECT about FROM mantra_meta").fetchone()[0])
-        meta = CopyNotes(**{**raw, "columns": [Column(**column) for column in raw["columns"]]})
+            meta = _notes(connection)
     except (sqlite3.Error, ValueError, TypeError, KeyError):
         return None
     return TableCopy(path, path_identity, meta) if meta.version == _VERSION else None
+
+
+def scanned(path: Path, content: bytes) -> TableCopy:
+    """Return the result of a scan: an SQLite file in memory. ``path`` is where the complete copy will be."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(content)
+        meta = _notes(connection)
+    return TableCopy(path, (-1, next(_scans)), meta, content)
+
+
+def _notes(connection: sqlite3.Connection) -> CopyNotes:
+    raw = json.loads(connection.execute("SELECT about FROM mantra_meta").fetchone()[0])
+    return CopyNotes(**{**raw, "columns": [Column(**column) for column in raw["columns"]]})
 
 
 def compare(first: str, second: str) -> int:

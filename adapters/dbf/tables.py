@@ -27,6 +27,14 @@ class Table:
     encoding: str
     cache: Path
 
+    def lock_path(self) -> Path:
+        """Return the path of the file by which processes lock the table's copy, and see its progress."""
+        return self.cache.with_suffix(".lock")
+
+    def scans_path(self) -> Path:
+        """Return the path of the file by which scans of the table count each other."""
+        return self.cache.with_suffix(".scans")
+
     def header(self) -> Header:
         """Read the file's header. Raises Refused and OSError."""
         with self.path.open("rb") as file:

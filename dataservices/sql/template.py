@@ -100,8 +100,13 @@ class Template:
         self._block_names = frozenset(placeholder.name for placeholder in in_blocks)
         #: Called with the given names when a combination of blocks is rendered for the first time; raises to refuse
         #: it. When an operation is saved, only the text with all blocks and with none is checked.
-        self.check_blocks: Callable[[frozenset[str]], None] | None = None
+        self.check_blocks: Callable[[Template, frozenset[str]], None] | None = None
         self._renderings: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
+
+    def undeclared(self, declared: Collection[str], paging: bool) -> list[str]:
+        """Return the placeholders that neither a ``declared`` parameter nor paging fills."""
+        given = {*declared, "limit", "offset"} if paging else set(declared)
+        return [name for name in self.placeholders if name not in given]
 
     def split(self, chosen: Collection[str], given: Collection[str]) -> tuple[list[str], list[str]] | None:
         """Return the names of a block, as (chosen, missing), that drops out and takes a chosen value with it.
@@ -127,7 +132,7 @@ class Template:
         rendering = self._renderings.get(key)
         if rendering is None:
             if self.check_blocks is not None:
-                self.check_blocks(key[1])
+                self.check_blocks(self, key[1])
             if len(self._renderings) >= _MAX_RENDERINGS:
                 self._renderings.clear()
             rendering = self._renderings[key] = self._render(*key)

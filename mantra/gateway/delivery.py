@@ -36,9 +36,17 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def watched(chunks: Iterable[bytes], environ: Environ) -> Iterable[bytes]:
-    """Return a response's body, watched while it is sent if the server gives the caller's socket."""
+    """Return a response's body, watched while it is sent if the server gives the caller's socket.
+
+    A page of Django that is complete needs no watching: the server sends it without a thread, and ends it in time.
+    """
     caller = caller_socket(environ)
-    return chunks if caller is None else Delivery(chunks, caller)
+    if caller is None:
+        return chunks
+    if not getattr(chunks, "streaming", True):
+        chunks.resumable = True  # type: ignore[attr-defined]
+        return chunks
+    return Delivery(chunks, caller)
 
 
 class Delivery:
@@ -55,11 +63,14 @@ class Delivery:
         "_since",
         "_waited",
         "fault",
+        "resumable",
     )
 
     def __init__(self, body: Iterable[bytes], caller: socket.socket) -> None:
         self._body = body
         self._chunks = iter(body)
+        #: Tells the server that any thread may fetch the next piece: then no thread waits for the caller.
+        self.resumable = isinstance(body, StreamedBody)
         self._caller = caller
         #: Since when the caller is waited for (monotonic); 0 while it is not.
         self._since = 0.0
@@ -126,6 +137,8 @@ class Delivery:
         if behind < SCARCE_SECONDS:
             _behind.discard(self)
             return False
+        if self.resumable:
+            return bool(behind > settings.WEB_CALLER_SECONDS)
         _behind.add(self)
         return bool(behind > settings.WEB_CALLER_SECONDS or len(_behind) > default_limit())
 

@@ -167,7 +167,7 @@ def _title(name: str) -> str:
 
 def caller_socket(environ: Environ) -> socket.socket | None:
     """Return the caller's socket if the server gives it. PEP 3333 has no name for it."""
-    return environ.get("gunicorn.socket")
+    return environ.get("mantra.socket")
 
 
 def _aborter(caller: socket.socket | None) -> Callable[[], None] | None:
@@ -201,8 +201,8 @@ def raw_request(environ: Environ) -> RawRequest:
 def raw_path(environ: Environ) -> str:
     """Return the path of the request target as it was received: ASCII, percent-encoded, without the query string.
 
-    gunicorn gives the target as RAW_URI, uWSGI and Apache as REQUEST_URI. Of other servers only the decoded path is
-    known, in which an encoded delimiter cannot be told from a delimiter.
+    The bus's server and gunicorn give the target as RAW_URI, uWSGI and Apache as REQUEST_URI. Of other servers only the
+    decoded path is known, in which an encoded delimiter cannot be told from a delimiter.
     """
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     raw = raw or quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH)

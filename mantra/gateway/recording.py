@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,7 +58,7 @@ def begin(call: Call, described: Service | None = None) -> None:
         segments.write(line)
     except OSError as error:
         raise _journal_down(call, error) from None
-    call.recorded = True
+    call.recorded = threading.get_ident()
 
 
 def _journal_down(call: Call, error: OSError) -> Fault:
@@ -72,11 +73,10 @@ def _microseconds(call: Call) -> int:
     return int((time.perf_counter() - call.started_monotonic) * 1_000_000)
 
 
-def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None, kind: str = "") -> None:
+def end(call: Call, result: Result, sent: int, broken: bool = False, status: int | None = None) -> None:
     """Record the end of a call, of which ``sent`` bytes were sent. Raises Fault JOURNAL_DOWN.
 
-    ``broken``: the response was aborted. ``status``: the HTTP status if it differs from the result's. ``kind``: the
-    kind of segment (registry/journal/segments.py).
+    ``broken``: the response was aborted. ``status``: the HTTP status if it differs from the result's.
     """
     logs.current.call = None
     if call.trace is not None:
@@ -84,7 +84,9 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         trace.end(call, result, sent, broken, status or result.status)
     if not call.recorded:
         return
-    call.recorded = False
+    # A response that its caller reads slowly may be ended by any thread.
+    kind = "" if call.recorded == threading.get_ident() else chain.COMPLETIONS
+    call.recorded = 0
     line: dict[str, Any] = {
         "t": "end",
         "id": call.request_id,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
@@ -32,8 +33,9 @@ from proxyservices.transport.client import Limits
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.models import Field, Parameter, RegistryModel
-from registry.snapshot.fingerprints import columns
+from registry.snapshot.fingerprints import Row, among, by_owner, columns, instance, names, shared
 from registry.snapshot.parts import Planner
+from registry.snapshot.types import Operation
 
 log = logging.getLogger("mantra.proxyservices")
 
@@ -150,57 +152,98 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
     )
 
 
-def prepare(ids: Collection[int]) -> Iterator[tuple[int, Plan | None]]:
-    """Yield the plans of proxy operations by their ids; None for those that cannot be built or have no endpoint."""
-    operations = ProxyOperation.objects.in_bulk(list(ids))
-    servers = _Servers(operations.values())
-    mappings: dict[int, list[ParameterMapping]] = {}
-    for mapping in _of(ParameterMapping, ids, "position", "id"):
-        mappings.setdefault(mapping.operation_id, []).append(mapping)
-    parameters: dict[int, list[str]] = {}
-    for pk, name in _of(Parameter, ids, "position", "id").values_list("operation_id", "name"):
-        parameters.setdefault(pk, []).append(name)
-    declared: dict[int, dict[str, str]] = {}
-    for pk, name, kind in _of(Field, ids, "position", "id").values_list("operation_id", "name", "type"):
-        declared.setdefault(pk, {})[name] = kind
-    descriptions: dict[int, list[ServiceDescription]] = {}
-    for description in _of(ServiceDescription, ids, "-main", "id"):
-        descriptions.setdefault(description.operation_id, []).append(description)
-    for pk, operation in operations.items():
-        plan = None
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A proxy operation's rows, and the servers that it shares with the others of its backend."""
+
+    row: Row
+    cache_seconds: int
+    mappings: tuple[Row, ...]
+    servers: _Servers
+    descriptions: tuple[ServiceDescription, ...]
+
+    def build(self, operation: Operation) -> Plan | None:
+        """Return the plan; None, and log it, if it cannot be built."""
         try:
-            if usable := servers.of(operation):
-                plan = _build(operation, mappings.get(pk, ()), parameters.get(pk, ()))
-                _give_servers(plan, usable, usable[0][0].backend)
-                plan.declared = declared.get(pk, {})
-                if operation.style in DESCRIBED_STYLES:
-                    _describe(plan, descriptions.get(pk, ()), [row.url for row, _endpoint in usable])
+            return self._build(operation)
         except Exception as error:  # an invalid definition must not affect the others
-            plan = None
-            log.error("proxy operation %s cannot be prepared: %s", pk, _word(error))
-        yield pk, plan
+            log.error("proxy operation %s cannot be prepared: %s", operation.id, _word(error))
+            return None
+
+    def _build(self, operation: Operation) -> Plan:
+        row = instance(ProxyOperation, self.row, cache_seconds=self.cache_seconds)
+        mappings = [instance(ParameterMapping, mapping) for mapping in self.mappings]
+        plan = _build(row, mappings, [parameter.name for parameter in operation.parameters])
+        _give_servers(plan, self.servers.pairs, self.servers.pairs[0][0].backend)
+        plan.declared = {field.name: field.type for field in operation.fields}
+        if row.style in DESCRIBED_STYLES:
+            _describe(plan, self.descriptions, [server.url for server, _endpoint in self.servers.pairs])
+        return plan
+
+
+_NAMES = names(ProxyOperation)
+_BACKEND_ID, _STYLE = _NAMES.index("backend_id"), _NAMES.index("style")
+_ACTIVE = names(BackendServer).index("active")
+
+
+def rows(ids: Collection[int]) -> dict[int, Row]:
+    """Return the rows of proxy operations, each with what the plan is built from beside it.
+
+    These are: how long a response is kept, the backend's row, those of its servers and of the mappings, and of the
+    descriptions without their texts: such a text may be long, and is only replaced as a whole.
+    """
+    operations = ProxyOperation.objects.filter(among("pk", ids)).order_by()
+    own = {row[1]: row for row in map(shared, operations.values_list("cache_seconds", *columns(ProxyOperation)))}
+    used = {row[1 + _BACKEND_ID] for row in own.values()} - {None}
+    backends = Backend.objects.filter(pk__in=used).order_by()
+    by_id = {row[0]: shared(row) for row in backends.values_list(*columns(Backend))}
+    servers = _tuples(BackendServer.objects.filter(Q(backend__in=used)).order_by("priority", "id"), "backend_id")
+    mappings = _tuples(_of(ParameterMapping, own, "position", "id"))
+    # The main document first.
+    descriptions = _tuples(_of(ServiceDescription, own, "-main", "id"), "operation_id", Length("content"))
+    found: dict[int, Row] = {}
+    for pk, (seconds, *row) in own.items():
+        backend = row[_BACKEND_ID]
+        of_backend = by_id.get(backend), servers.get(backend, ())
+        found[pk] = (seconds, tuple(row), *of_backend, mappings.get(pk, ()), descriptions.get(pk, ()))
+    return found
+
+
+def _tuples(rows: QuerySet[Any, Any], owner: str = "operation_id", *more: Any) -> dict[int, tuple[Row, ...]]:
+    """Return rows by their owner, in their order."""
+    return by_owner(rows.values_list(owner, *columns(rows.model, without=frozenset({"content"})), *more))
+
+
+def define(rows: Mapping[int, Row]) -> Iterator[tuple[int, _Definition | None]]:
+    """Yield the definitions of proxy operations by their ids; None for those that have no usable server."""
+    described = [pk for pk, planned in rows.items() if planned[5] and planned[1][_STYLE] in DESCRIBED_STYLES]
+    descriptions: dict[int, list[ServiceDescription]] = {}
+    for description in _of(ServiceDescription, described, "-main", "id") if described else ():
+        descriptions.setdefault(description.operation_id, []).append(description)
+    for pk, (seconds, row, backend, servers, mappings, _descriptions) in rows.items():
+        shared_servers = _servers_of(backend, servers, row[_STYLE]) if backend is not None else None
+        if shared_servers is None or not shared_servers.pairs:
+            yield pk, None
+        else:
+            yield pk, _Definition(row, seconds, mappings, shared_servers, tuple(descriptions.get(pk, ())))
 
 
 def _of(model: type[RegistryModel], ids: Collection[int], *order: str) -> QuerySet[Any, Any]:
     """Return the rows of these operations, each operation's in order."""
-    return model.objects.filter(Q(operation__in=ids)).order_by("operation_id", *order)
+    return model.objects.filter(among("operation", ids)).order_by("operation_id", *order)
 
 
-def rows(ids: Collection[int]) -> Iterator[Iterable[tuple[Any, ...]]]:
-    """Yield the rows that the plans of these operations are made of, beside the operations' own."""
-    yield ProxyOperation.objects.filter(pk__in=ids).order_by().values_list("pk", *columns(ProxyOperation))
-    of_backend = Backend.objects.filter(operations__in=ids).order_by("operations")
-    yield of_backend.values_list("operations", *columns(Backend))
-    of_servers = BackendServer.objects.filter(backend__operations__in=ids).order_by("backend__operations", "id")
-    yield of_servers.values_list("backend__operations", *columns(BackendServer))
-    yield _of(ParameterMapping, ids, "id").values_list("operation_id", *columns(ParameterMapping))
-    # A stored document may be long, and is only replaced as a whole.
-    documents = columns(ServiceDescription, without=frozenset({"content"}))
-    yield _of(ServiceDescription, ids, "id").values_list("operation_id", *documents, Length("content"))
+def pass_through_servers(operation: Operation) -> tuple[int, tuple[Endpoint, ...]]:
+    """Return the backend of a pass-through operation and its endpoints, without building its plan; none of others."""
+    definition = operation.lazy_plan.definition
+    if not isinstance(definition, _Definition) or definition.row[_STYLE] != ProxyOperation.Style.PASS_THROUGH:
+        return 0, ()
+    pairs = definition.servers.pairs
+    return pairs[0][0].backend_id or 0, tuple(endpoint for _server, endpoint in pairs)
 
 
 PLANNER = Planner(
-    model=ProxyOperation, prepare=prepare, rows=rows, paths={"backend": "backend"}, retain=lambda _plans: None
+    model=ProxyOperation, rows=rows, define=define, paths={"backend": "backend"}, retain=lambda _definitions: None
 )
 
 
@@ -219,20 +262,30 @@ def _servers(backends: Iterable[int | None]) -> dict[int | None, list[BackendSer
 
 
 class _Servers:
-    """The servers of some operations. Those of one backend and style have the same endpoints."""
+    """The servers of a backend that can be used, with their endpoints: one for all operations of a style."""
 
-    def __init__(self, operations: Iterable[ProxyOperation]) -> None:
-        self._rows = _servers(operation.backend_id for operation in operations)
-        self._usable: dict[tuple[int | None, str], list[tuple[BackendServer, Endpoint]]] = {}
+    __slots__ = ("__weakref__", "pairs")
 
-    def of(self, operation: ProxyOperation) -> list[tuple[BackendServer, Endpoint]]:
-        """Return an operation's servers. An unusable one is omitted and logged; the others remain."""
-        key = operation.backend_id, operation.style
-        if key not in self._usable:
-            rows = self._rows.get(operation.backend_id, ())
-            pairs = ((row, _endpoint(row, operation.style)) for row in rows)
-            self._usable[key] = [(row, endpoint) for row, endpoint in pairs if endpoint is not None]
-        return self._usable[key]
+    def __init__(self, pairs: Iterable[tuple[BackendServer, Endpoint]]) -> None:
+        self.pairs = tuple(pairs)
+
+
+#: By the rows that they were made of, and the style, while an operation uses them.
+_known_servers: WeakValueDictionary[Row, _Servers] = WeakValueDictionary()
+
+
+def _servers_of(backend: Row, servers: Row, style: str) -> _Servers:
+    """Return the servers in use of a backend. An unusable one is omitted and logged; the others remain."""
+    key = backend, servers, style
+    known = _known_servers.get(key)
+    if known is None:
+        owner = instance(Backend, backend)
+        rows = [instance(BackendServer, server) for server in servers if server[_ACTIVE]]
+        for row in rows:
+            row.backend = owner
+        pairs = ((row, _endpoint(row, style)) for row in rows)
+        known = _known_servers[key] = _Servers((row, endpoint) for row, endpoint in pairs if endpoint is not None)
+    return known
 
 
 def _endpoint(row: BackendServer, style: str) -> Endpoint | None:

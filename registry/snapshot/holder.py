@@ -6,6 +6,7 @@ between it compares the snapshot with the tables, a few rows at a time.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -109,10 +110,19 @@ def start() -> None:
     if settings.SNAPSHOT_SECONDS and not follows():
         _holder.stopping.clear()
         _holder.compared = time.monotonic()
-        while _advance_quietly():  # at once, so that a new worker process refuses no call
-            pass
+        _load()
         _holder.thread = threading.Thread(target=_follow, name="snapshot", daemon=True)
         _holder.thread.start()
+
+
+def _load() -> None:
+    """Load the first snapshot at once, so that a new worker process refuses no call."""
+    gc.disable()  # nearly all that is made stays: each collection would look through it in vain
+    try:
+        while _advance_quietly():
+            pass
+    finally:
+        gc.enable()
 
 
 def stop() -> None:

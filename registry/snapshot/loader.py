@@ -20,6 +20,8 @@ log = logging.getLogger("mantra.snapshot")
 #: Seconds after which a step puts what is prepared into force, and looks for newer changes: a revoked key must not wait
 #: for another agency's thousand operations.
 STEP_SECONDS = 0.2
+#: Batches that are read at once as long as there is no snapshot: no call waits then.
+FIRST_BATCHES = 20
 _OPERATION_PATHS = {"service": "service", "agency": "service__agency"}
 
 #: Seconds that a change may take until all of it is in force, before the log says so.
@@ -51,6 +53,8 @@ class Loader:
         self._first: defaultdict[str, set[int]] = defaultdict(set)
         self._groups: list[_Group] = []
         self._comparison: Iterator[bool] | None = None
+        #: True if operations were replaced since the planners were told.
+        self._replaced = False
         #: When the changes under way were noticed, the rows read for them, and the seconds of their longest step.
         self._noticed: float | None = None
         self._rows = 0
@@ -125,13 +129,14 @@ class Loader:
         began = time.monotonic()
         self._take_first()
         while self._groups:
-            self._take_group(began + STEP_SECONDS)
+            self._take_group()
             if time.monotonic() > began + STEP_SECONDS:
                 break
         if self.snapshot is not None or not self._groups:
             self._publish()
         self._longest = max(self._longest, time.monotonic() - began)
         if not self._groups:
+            self._retain()
             self._report()
         return bool(self._groups)
 
@@ -144,17 +149,16 @@ class Loader:
                 ids -= batch
                 self._rows += len(batch)
 
-    def _take_group(self, deadline: float) -> None:
+    def _take_group(self) -> None:
         """Prepare a batch of the smallest group: a small change does not wait for a large one."""
         group = min(self._groups, key=lambda each: len(each.ids))
-        batch = group.ids[-group.part.batch :]
-        left: Collection[int] = ()
+        batch = group.ids[-group.part.batch * (1 if self.snapshot is not None else FIRST_BATCHES) :]
         if group.compare and self.snapshot is not None:
             self._later(group.part, group.part.differing(batch))
         else:
-            left = group.part.refresh(batch, deadline)
-        self._rows += len(batch) - len(left)
-        group.ids[-len(batch) :] = left
+            group.part.refresh(batch)
+        self._rows += len(batch)
+        del group.ids[-len(batch) :]
         if not group.ids:
             self._groups.remove(group)
 
@@ -173,9 +177,15 @@ class Loader:
             legacy = _by_legacy_address(operations)
             legacy_services = frozenset(address[:2] for address in legacy)
         self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
-        if old is None or operations is not old.operations:
+        self._replaced = self._replaced or old is None or operations is not old.operations
+
+    def _retain(self) -> None:
+        """Let the planners close what no operation uses any more, once all of a change is in force."""
+        if self._replaced and self.snapshot is not None:
+            definitions = [each.lazy_plan.definition for each in self.snapshot.operations.values()]
             for planner in parts.PLANNERS.values():
-                planner.retain(operation.plan for operation in operations.values() if operation.plan is not None)
+                planner.retain(definition for definition in definitions if definition is not None)
+        self._replaced = False
 
     def _report(self) -> None:
         """Log a change that took long."""

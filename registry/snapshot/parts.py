@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from sys import intern
 from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import QuerySet
@@ -19,9 +20,21 @@ from django.utils import timezone
 
 from registry import models
 from registry.legacy_names import parameter_key
-from registry.parameter_values import ParameterParser
-from registry.snapshot.fingerprints import add_rows, columns
-from registry.snapshot.types import Application, Field, Grant, Key, Operation, Parameter, Plan, Service
+from registry.models import RegistryModel
+from registry.parameter_values import parser_of
+from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
+from registry.snapshot.types import (
+    Application,
+    Definition,
+    Field,
+    Grant,
+    Key,
+    LazyPlan,
+    Network,
+    Operation,
+    Parameter,
+    Service,
+)
 
 log = logging.getLogger("mantra.registry")
 
@@ -31,15 +44,15 @@ class Planner:
     """How a package prepares the plans of its kind of operation."""
 
     model: type[models.Operation]
-    #: Yields the plans by the ids of operations, one at a time; None for one that cannot be prepared: it must not
-    #: affect others.
-    prepare: Callable[[Collection[int]], Iterator[tuple[int, Plan | None]]]
-    #: Returns the rows, each with an operation's id as its first value, that the plans of these ids are made of.
-    rows: Callable[[Collection[int]], Iterable[Iterable[tuple[Any, ...]]]]
+    #: Returns the rows that the plans of these operations are built from, by operation, beside the operations' own.
+    rows: Callable[[Collection[int]], dict[int, Row]]
+    #: Yields definitions by the ids of operations and these rows; None for one that cannot be run: it must not affect
+    #: others.
+    define: Callable[[Mapping[int, Row]], Iterator[tuple[int, Definition | None]]]
     #: Kind of row (RegistryModel.snapshot_unit) → the path to it from the model.
     paths: Mapping[str, str]
-    #: Called with all plans in use after some were replaced.
-    retain: Callable[[Iterable[Plan]], None]
+    #: Called with the definitions of all operations after some were replaced.
+    retain: Callable[[Iterable[Definition]], None]
 
 
 #: Kind of operation → its planner. Each package registers its own when its app is ready.
@@ -66,7 +79,8 @@ class Part(ABC):
         self._values: dict[Hashable, Any] = {}
         #: Id → place (None: the row is invalid) and fingerprint.
         self._held: dict[int, tuple[Hashable, int]] = {}
-        self._published: dict[Any, Any] | None = None
+        #: True if others have ``_values``: then it is copied before the next change.
+        self._is_published = False
 
     # What the kinds differ in.
 
@@ -80,11 +94,11 @@ class Part(ABC):
 
     def fingerprints(self, ids: Collection[int]) -> dict[int, int]:
         """Return the fingerprints of those rows that are in a snapshot."""
-        return {row[0]: hash(row) for row in self.rows().filter(pk__in=ids)}
+        return {row[0]: hash(row) for row in self.rows().filter(among("pk", ids))}
 
     def read(self, ids: Collection[int]) -> Iterator[Prepared]:
         """Yield those of the rows that are in a snapshot, prepared."""
-        for row in self.rows().filter(pk__in=ids):
+        for row in self.rows().filter(among("pk", ids)):
             place = value = None
             try:
                 place, value = self.prepared(row)
@@ -108,23 +122,25 @@ class Part(ABC):
         found = self.fingerprints(ids)
         return {id for id in ids if self._held.get(id, (None, None))[1] != found.get(id)}
 
-    def refresh(self, ids: Collection[int], deadline: float = float("inf")) -> Collection[int]:
-        """Read and prepare rows again until the deadline, but at least one. Return the ids that are left."""
-        left = set(ids)
+    def refresh(self, ids: Collection[int]) -> None:
+        """Read and prepare rows again."""
+        gone = set(ids)
         for row in self.read(ids):
             self._put(row)
-            left.discard(row.id)
-            if time.monotonic() > deadline:
-                return left
-        for id in left:  # those that are gone
+            gone.discard(row.id)
+        for id in gone:
             self._drop(id)
-        return ()
 
     def publish(self) -> dict[Any, Any]:
         """Return the dict as it is now, which is not changed any more."""
-        if self._published is None:
-            self._published = self._values.copy()
-        return self._published
+        self._is_published = True
+        return self._values
+
+    def _changeable(self) -> dict[Hashable, Any]:
+        """Return the dict for a change."""
+        if self._is_published:
+            self._values, self._is_published = self._values.copy(), False
+        return self._values
 
     def _put(self, row: Prepared) -> None:
         place, _fingerprint = self._held.get(row.id, (None, 0))
@@ -132,8 +148,7 @@ class Part(ABC):
             self._vacate(place, row.id)
         self._held[row.id] = (row.place, row.fingerprint)
         if row.value is not None:
-            self._values[row.place] = row.value
-            self._published = None
+            self._changeable()[row.place] = row.value
 
     def _drop(self, id: int) -> None:
         place, _fingerprint = self._held.pop(id, (None, 0))
@@ -144,8 +159,7 @@ class Part(ABC):
         """Empty a place, unless another row has it by now."""
         value = self._values.get(place)
         if value is not None and value.id == id:
-            del self._values[place]
-            self._published = None
+            del self._changeable()[place]
 
 
 class Services(Part):
@@ -181,8 +195,8 @@ class Keys(Part):
             id=id,
             public=public,
             application=self._application(*owner),
-            expires_at=expires_at.timestamp() if expires_at else float("inf"),
-            networks=tuple(models.networks(networks)),
+            expires_at=expires_at.timestamp() if expires_at else _ENDLESS,
+            networks=_networks(networks),
             operation_id=operation_id,
             in_path=in_path,
         )
@@ -207,32 +221,71 @@ class Grants(Part):
             )
         )
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: Each application's id once, for all of its grants.
+        self._applications: dict[int, int] = {}
+
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Grant]:
         id, application_id, operation_id, valid_from, valid_until, networks, fields, quota = row
-        return (application_id, operation_id), Grant(
+        return (self._applications.setdefault(application_id, application_id), operation_id), Grant(
             id=id,
-            valid_from=_midnight(valid_from) if valid_from else float("-inf"),
+            valid_from=_midnight(valid_from) if valid_from else _BEGINNINGLESS,
             valid_until=_after(valid_until),
-            networks=tuple(models.networks(networks)),
-            fields=frozenset(models.names(fields)),
-            quota=quota,
+            networks=_networks(networks),
+            fields=_names(fields),
+            quota=intern(quota),
         )
 
 
+#: One object each for the rows of a large registry that have the same.
+_ENDLESS, _BEGINNINGLESS = float("inf"), float("-inf")
+
+
+@lru_cache(maxsize=4096)
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(models.networks(text))
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> frozenset[str]:
+    return frozenset(intern(name) for name in models.names(text))
+
+
+@lru_cache(maxsize=4096)
 def _after(day: date | None) -> float:
     """Return the end of a last day. 9999-12-31, which people write for "unlimited", has no end, as has None."""
-    return float("inf") if day is None or day == date.max else _midnight(day + timedelta(days=1))
+    return _ENDLESS if day is None or day == date.max else _midnight(day + timedelta(days=1))
 
 
+@lru_cache(maxsize=4096)
 def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=timezone.get_default_timezone()).timestamp()
+
+
+@dataclass(slots=True)
+class _Stored:
+    """The rows of an operation as the database has them."""
+
+    row: Row
+    parameters: tuple[Row, ...]
+    fields: tuple[Row, ...]
+    #: From its planner.
+    planned: Row
+
+    @property
+    def fingerprint(self) -> int:
+        return hash((self.row, self.parameters, self.fields, self.planned))
 
 
 class Operations(Part):
     """Operations with their parameters, fields and plans. A draft is in no snapshot: only its author may run it."""
 
     kind = "operation"
-    batch = 50
+    batch = 100
+    #: The plans of so many operations that change at once are built at once, so that no call waits for them and errors
+    #: are logged. Of more, only those are that were in use.
+    few: ClassVar[int] = 50
 
     def __init__(self, drafts: bool = False) -> None:
         super().__init__()
@@ -243,37 +296,37 @@ class Operations(Part):
         if not self._drafts:
             # A draft beside a published operation has its address: it must not get there, whatever its state.
             rows = rows.listed().exclude(state=models.Operation.State.DRAFT)
-        names = ("service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name")
-        return rows.values_list("id", *columns(models.Operation), *names)
+        return rows.values_list("id", *columns(models.Operation), *_ADDRESS)
 
     def fingerprints(self, ids: Collection[int]) -> dict[int, int]:
-        found: dict[int, int] = {}
-        add_rows(found, self.rows().filter(pk__in=ids))
-        for model in (models.Parameter, models.Field):
-            rows = model.objects.filter(operation_id__in=ids).order_by("operation_id", "position", "id")
-            add_rows(found, rows.values_list("operation_id", *columns(model)))
-        for planner in PLANNERS.values():
-            for tuples in planner.rows(ids):
-                add_rows(found, tuples)
-        return found
-
-    def differing(self, ids: Collection[int]) -> set[int]:
-        listed = set(self.rows().filter(pk__in=ids).values_list("pk", flat=True))
-        return super().differing(listed) | ((set(ids) - listed) & self._held.keys())
+        return {pk: stored.fingerprint for pk, stored in self._stored(ids).items()}
 
     def read(self, ids: Collection[int]) -> Iterator[Prepared]:
-        # Before the rows: of what changes in between, the fingerprint is the older one.
-        fingerprints = self.fingerprints(ids)
-        broken: set[int] = set()
-        parameters, fields = _parameters(ids, broken), _fields(ids)
-        pks = self.rows().filter(pk__in=ids).values_list("pk", flat=True)
-        rows = models.Operation.objects.select_related("service__agency").in_bulk(list(pks))
-        for pk, plan in _plans(rows):
-            row = rows[pk]
-            value = _operation(row, parameters.get(pk, ()), fields.get(pk, ()), None if pk in broken else plan)
-            value = replace(value, fingerprint=fingerprints.get(pk, 0))
-            place = value.agency.lower(), value.service.lower(), value.code.lower()
-            yield Prepared(pk, value.fingerprint, place, value)
+        rows = self._stored(ids)
+        definitions = _definitions(rows)
+        for pk, stored in rows.items():
+            value = _operation(stored, definitions.get(pk))
+            yield Prepared(pk, value.fingerprint, _place(value), value)
+
+    def refresh(self, ids: Collection[int]) -> None:
+        before = self._values
+        super().refresh(ids)
+        for place in {self._held[id][0] for id in self._held.keys() & set(ids)}:
+            value, used = self._values[place], before.get(place)
+            if len(ids) <= self.few or (used is not None and used.lazy_plan.is_built):
+                value.lazy_plan.of(value)
+
+    def _stored(self, ids: Collection[int]) -> dict[int, _Stored]:
+        """Return those of the operations that are in a snapshot, as the database has them."""
+        rows = {row[0]: shared(row[1:]) for row in self.rows().filter(among("pk", ids))}
+        parameters, fields = _children(models.Parameter, rows), _children(models.Field, rows)
+        planned: dict[int, Row] = {}
+        for kind, planner in PLANNERS.items():
+            planned |= planner.rows([pk for pk, row in rows.items() if row[_KIND] == kind])
+        return {
+            pk: _Stored(row, parameters.get(pk, ()), fields.get(pk, ()), planned.get(pk, ()))
+            for pk, row in rows.items()
+        }
 
     def restrict(self, ids: Collection[int]) -> None:
         """Put the states of operations into force at once, before their plans: it may be that they were closed."""
@@ -292,42 +345,71 @@ class Operations(Part):
             self._put(Prepared(id, fingerprint, place, value))
 
 
-def _plans(rows: Mapping[int, models.Operation]) -> Iterator[tuple[int, Plan | None]]:
-    """Yield each operation's plan as its package prepares it, None where there is none."""
-    left = set(rows)
+_COLUMNS = names(models.Operation)
+_KIND = _COLUMNS.index("kind")
+#: What makes the address of an operation, beside its own names.
+_ADDRESS = ("service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name")
+
+
+def _children(model: type[RegistryModel], ids: Collection[int]) -> dict[int, tuple[Row, ...]]:
+    """Return the parameters or fields of operations in their order."""
+    rows = model.objects.filter(among("operation_id", ids)).order_by("operation_id", "position", "id")
+    return by_owner(rows.values_list("operation_id", *columns(model)))
+
+
+def _definitions(rows: Mapping[int, _Stored]) -> dict[int, Definition | None]:
+    """Return what the plans are built from, as the package of each kind does it."""
+    found: dict[int, Definition | None] = {}
     for kind, planner in PLANNERS.items():
-        for pk, plan in planner.prepare([pk for pk, row in rows.items() if row.kind == kind]):
-            left.discard(pk)
-            yield pk, plan
-    for pk in left:
-        yield pk, None
+        found.update(planner.define({pk: each.planned for pk, each in rows.items() if each.row[_KIND] == kind}))
+    return found
 
 
-def _operation(
-    row: models.Operation, parameters: Iterable[Parameter], fields: Iterable[Field], plan: Plan | None
-) -> Operation:
-    own_parameters = tuple(parameters)
-    return Operation(
-        id=row.pk,
-        kind=row.kind,
-        agency=row.service.agency.code,
-        service=row.service.code,
-        code=row.code,
-        title=row.title,
-        description=row.description,
-        open=row.access == row.Access.OPEN,
-        state=row.state,
-        sunset=row.sunset,
-        cache_seconds=row.cache_seconds,
-        revision=row.revision,
-        parameters=own_parameters,
-        by_name={parameter.lower: parameter for parameter in own_parameters},
-        by_legacy_name=_by_legacy_name(own_parameters),
-        legacy_address=_legacy_address(row),
-        fields=tuple(fields),
-        plan=plan,
-        hidden=row.listing == row.Listing.HIDDEN,
+def _operation(stored: _Stored, definition: Definition | None) -> Operation:
+    row = dict(zip(_COLUMNS, stored.row, strict=False))
+    service, legacy_service, agency, legacy_agency = stored.row[len(_COLUMNS) :]
+    parameters, valid = _parameters(stored.parameters)
+    place = _lower(agency), _lower(service), _lower(row["code"])
+    legacy = (
+        _lower(legacy_agency or agency),
+        _lower(legacy_service or service),
+        _lower(row["legacy_name"] or row["code"]),
     )
+    by_name = {parameter.lower: parameter for parameter in parameters}
+    by_legacy_name = _by_legacy_name(parameters)
+    return Operation(
+        id=row["id"],
+        kind=row["kind"],
+        agency=agency,
+        service=service,
+        code=row["code"],
+        title=row["title"],
+        description=row["description"],
+        open=row["access"] == models.Operation.Access.OPEN,
+        state=row["state"],
+        sunset=row["sunset"],
+        cache_seconds=row["cache_seconds"],
+        revision=row["revision"],
+        parameters=parameters,
+        by_name=by_name,
+        by_legacy_name=by_name if by_legacy_name == by_name else by_legacy_name,
+        legacy_address=place if legacy == place else legacy,
+        fields=tuple(_field(*map(field.__getitem__, _FIELD)) for field in stored.fields),
+        lazy_plan=LazyPlan(definition if valid else None),
+        fingerprint=stored.fingerprint,
+        hidden=row["listing"] == models.Operation.Listing.HIDDEN,
+    )
+
+
+def _lower(name: str) -> str:
+    """Return the name in lower case: itself, if it is."""
+    lower = name.lower()
+    return name if lower == name else intern(lower)
+
+
+def _place(operation: Operation) -> tuple[str, str, str]:
+    own = _lower(operation.agency), _lower(operation.service), _lower(operation.code)
+    return operation.legacy_address if operation.legacy_address == own else own
 
 
 def _by_legacy_name(parameters: tuple[Parameter, ...]) -> dict[str, Parameter]:
@@ -337,46 +419,42 @@ def _by_legacy_name(parameters: tuple[Parameter, ...]) -> dict[str, Parameter]:
     return {parameter_key(name): parameter for name, parameter in named}
 
 
-def _legacy_address(row: models.Operation) -> tuple[str, str, str]:
-    """Return agency, service and operation as 1.99x named them, in lower case."""
-    agency, service, code = (part.legacy_name or part.code for part in (row.service.agency, row.service, row))
-    return agency.lower(), service.lower(), code.lower()
-
-
-def _parameters(ids: Collection[int], broken: set[int]) -> dict[int, list[Parameter]]:
-    """Return the parameters of each operation. Operations with an invalid one are added to ``broken``."""
-    parameters: dict[int, list[Parameter]] = {}
-    rows = models.Parameter.objects.filter(operation_id__in=ids)
-    for row in rows.order_by("operation_id", "position", "id"):
+def _parameters(rows: Iterable[Row]) -> tuple[tuple[Parameter, ...], bool]:
+    """Return the valid ones of an operation's parameters, and True if all of them are."""
+    parameters, valid = [], True
+    for row in rows:
+        values = dict(zip(_PARAMETER, row, strict=True))
         try:
-            parser = ParameterParser.of(row)
-            default = parser(row.default) if row.default else None
+            parameters.append(_parameter(*map(values.__getitem__, _DECLARED)))
         except (ValueError, KeyError, re.error):
-            log.error("parameter %s of operation %s is invalid", row.pk, row.operation_id)
-            broken.add(row.operation_id)
-            continue
-        parameters.setdefault(row.operation_id, []).append(
-            Parameter(
-                name=row.name,
-                lower=row.name.lower(),
-                legacy_name=row.legacy_name,
-                type=row.type,
-                required=row.required,
-                default=default,
-                parse=parser,
-                subject=row.subject,
-                description=row.description,
-            )
-        )
-    return parameters
+            log.error("parameter %s of operation %s is invalid", values["id"], values["operation_id"])
+            valid = False
+    return tuple(parameters), valid
 
 
-def _fields(ids: Collection[int]) -> dict[int, list[Field]]:
-    fields: dict[int, list[Field]] = {}
-    rows = models.Field.objects.filter(operation_id__in=ids).order_by("operation_id", "position", "id")
-    for operation_id, *values in rows.values_list("operation_id", "name", "type", "description", "classification"):
-        fields.setdefault(operation_id, []).append(Field(*values))
-    return fields
+_PARAMETER = names(models.Parameter)
+#: The columns in which parameters of two operations may be equal.
+_DECLARED = tuple(name for name in _PARAMETER if name not in ("id", "operation_id", "position"))
+_FIELD = tuple(map(names(models.Field).index, ("name", "type", "description", "classification")))
+#: Operations of one agency often have the same parameters and fields: these are shared.
+_field = lru_cache(maxsize=4096)(Field)
+
+
+@lru_cache(maxsize=4096)
+def _parameter(*values: Any) -> Parameter:
+    row = dict(zip(_DECLARED, values, strict=True))
+    parser = parser_of(row["type"], row["pattern"], row["min"], row["max"], row["choices"])
+    return Parameter(
+        name=row["name"],
+        lower=_lower(row["name"]),
+        legacy_name=row["legacy_name"],
+        type=row["type"],
+        required=row["required"],
+        default=parser(row["default"]) if row["default"] else None,
+        parse=parser,
+        subject=row["subject"],
+        description=row["description"],
+    )
 
 
 def operation(pk: int) -> Operation | None:

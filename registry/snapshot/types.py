@@ -37,6 +37,35 @@ class Plan(Protocol):
         ...
 
 
+class Definition(Protocol):
+    """What an operation's plan is built from: its rows, and connections that it shares with other operations."""
+
+    def build(self, operation: Operation) -> Plan | None:
+        """Return the plan of the operation; None, and log it, if the definition cannot be run. No database is asked."""
+        ...
+
+
+class LazyPlan:
+    """An operation's plan, built when it is needed for the first time: most operations of a large registry are not.
+
+    There is no lock. If two calls come first, each builds a plan, both are good, and the last one stays.
+    """
+
+    __slots__ = ("_plan", "definition", "is_built")
+
+    def __init__(self, definition: Definition | None) -> None:
+        self.definition = definition
+        self._plan: Plan | None = None
+        self.is_built = definition is None
+
+    def of(self, operation: Operation) -> Plan | None:
+        """Return the plan of the operation; None if its definition cannot be run."""
+        if not self.is_built and self.definition is not None:
+            self._plan = self.definition.build(operation)
+            self.is_built = True  # after the plan: another thread may look meanwhile
+        return self._plan
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     name: str
@@ -86,12 +115,16 @@ class Operation:
     #: Agency, service and operation as 1.99x named them, in lower case.
     legacy_address: tuple[str, str, str]
     fields: tuple[Field, ...]
-    #: From PLANNERS (snapshot/parts.py); None if the definition cannot be run.
-    plan: Plan | None = field(repr=False)
+    lazy_plan: LazyPlan = field(repr=False)
     #: Of the rows that it was prepared from: it differs whenever they do, however they were changed.
     fingerprint: int = 0
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan as its package builds it (PLANNERS in snapshot/parts.py); None if the definition cannot be run."""
+        return self.lazy_plan.of(self)
 
     @property
     def path(self) -> str:

@@ -119,6 +119,41 @@ def test_a_fault_in_the_middle_of_a_stream(engine: Engine) -> None:
         assert not stream.reusable
 
 
+def test_the_server_works_while_rows_are_written(engine: Engine, postgresql: PostgreSQLServer) -> None:
+    with engine.connection() as (adapter, connection), postgresql.superuser().cursor() as observer:
+        batches = iter(adapter.run(connection, "SELECT generate_series(1, 5000)", {}, LIMITS))
+        first = next(batches)
+
+        def asked() -> bool:
+            observer.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", (connection.info.backend_pid,))
+            return "SET LOCAL statement_timeout" in observer.fetchone()[0]
+
+        wait_until(asked, 10, "the next fetch")
+        assert [row for batch in (first, *batches) for row in batch] == [(n,) for n in range(1, 5001)]
+
+
+def test_a_result_that_nobody_reads_on_gives_its_connection_back(engine: Engine) -> None:
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, "SELECT generate_series(1, 5000)", {}, LIMITS)
+        next(iter(stream))
+        stream.close()
+        assert stream.reusable
+        assert everything(adapter.run(connection, "SELECT 1", {}, LIMITS)) == [(1,)]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_slow_fetch_that_nobody_needs_is_cancelled(engine: Engine) -> None:
+    sql = "SELECT n, CASE WHEN n > 600 THEN pg_sleep(60) END FROM generate_series(1, 5000) AS s(n)"
+    with engine.connection() as (adapter, connection):
+        stream = adapter.run(connection, sql, {}, Limits(10_000, 60))
+        next(iter(stream))
+        began = time.monotonic()
+        stream.close()
+        assert_within(30, began)
+        assert connection.closed
+        assert not stream.reusable
+
+
 def test_statements_without_a_cursor(engine: Engine) -> None:
     with engine.connection() as (adapter, connection):
         assert everything(adapter.run(connection, "SHOW default_transaction_read_only", {}, LIMITS)) == [("on",)]

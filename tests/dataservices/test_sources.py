@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.base import ConnectFailed
 from dataservices import pool
 from dataservices.pool import BULKHEAD_WAIT, Busy, PooledConnection, SourcePool
 from tests.bounds import assert_short, assert_within
@@ -106,7 +107,7 @@ def test_a_password_that_has_changed_there_and_here(postgresql: Any, settings: A
         cursor_of_old = lease.connection.cursor()
         cursor_of_old.execute("SELECT 1")
         lease.drop()
-        with pytest.raises(pool.ConnectFailed) as error:
+        with pytest.raises(ConnectFailed) as error:
             held.checkout(False, 5)
         assert error.value.reason == "login"
         renewed = pool.source_pool(990001, "postgresql", {**old, "password": "baru"}, 2)

@@ -63,7 +63,7 @@ def fill(ours: socket.socket) -> int:
 def test_it_works() -> None:
     ours, caller = connected()
     with ours, caller:
-        assert b"".join(watched([b"a", b"b"], {"gunicorn.socket": ours})) == b"ab"
+        assert b"".join(watched([b"a", b"b"], {"mantra.socket": ours})) == b"ab"
         assert watched((b"a",), {}) == (b"a",)
 
 

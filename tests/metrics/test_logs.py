@@ -134,7 +134,6 @@ import runpy
 from gunicorn.config import Config
 log = runpy.run_path("deploy/gunicorn.conf.py")["logger_class"](Config())
 log.info("Listening at: %s", "x")
-log.warning("Invalid request from ip=%s: %s", "10.1.2.3", "3201019001010001")
 """
 
 
@@ -144,8 +143,7 @@ def test_gunicorn_writes_the_same_form(form: str) -> None:
         [sys.executable, "-c", _GUNICORN],
         cwd=ROOT, env=os.environ | {"MANTRA_LOG_FORMAT": form}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    listening, refused = done.stderr.splitlines()
-    assert "3201019001010001" not in refused
+    (listening,) = done.stderr.splitlines()
     if form == "json":
         line = json.loads(listening)
         assert re.fullmatch(TIME, line["time"])

@@ -131,7 +131,7 @@ def test_a_caller_who_dribbles_is_given_up_at_the_time_cap(streaming: Bus) -> No
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", streaming.port), timeout=20) as caller:
         head = f"POST /rest/prov/data/sempit/take HTTP/1.1\r\nHost: x\r\nAccessKey: {streaming.key}\r\n"
-        caller.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n")
+        caller.sendall(head.encode() + b"Content-Length: 900000\r\n\r\n")
         dribble(caller, seconds=20)
         status, body = read_response(caller, "POST")
     assert status == 400

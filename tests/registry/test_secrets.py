@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 import pytest
@@ -102,3 +103,10 @@ def test_s5_a_setting_that_may_lead_elsewhere_is_declared(engine: str) -> None:
     }  # fmt: skip
     assert {each.name for each in settings if not each.leads and not each.secret} <= harmless
     assert {"host", "port"} <= {each.name for each in settings if each.leads}
+
+
+@pytest.mark.parametrize("size", [0, 1, 32, 64, 65, 200])
+def test_authenticate_is_hmac(size: int) -> None:
+    key = bytes(range(size))
+    for message in (b"", b"a", b"x" * 1000):
+        assert secrets.authenticate(key, message) == hmac.new(key, message, "sha256").hexdigest()

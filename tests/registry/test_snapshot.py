@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import mantra.wsgi  # noqa: F401 (it sets up logging, which is too late within a
 from dataservices import plan as dataservices_plan
 from dataservices.models import DataOperation
 from proxyservices.forwarding.plan import Plan
-from proxyservices.models import ProxyOperation
+from proxyservices.models import ParameterMapping, ProxyOperation
 from registry.models import (
     AccessKey,
     Agency,
@@ -30,7 +31,7 @@ from registry.models import (
     RegistryChange,
     SnapshotVersion,
 )
-from registry.snapshot import holder, loader, parts
+from registry.snapshot import fingerprints, holder, loader, parts
 from registry.snapshot.parts import operation
 from registry.snapshot.types import Snapshot
 from tests.cast import Cast, call
@@ -334,6 +335,7 @@ def test_s4_a_revocation_overtakes_a_large_change(cast: Cast, monkeypatch: pytes
     """A step ends when its time is over; a key that was revoked meanwhile is out with the next one."""
     snapshot()
     monkeypatch.setattr(loader, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(parts.Operations, "batch", 1)
     cast.source.save()  # all operations are to be prepared again
     held = holder._holder.loader
     held.poll()
@@ -345,6 +347,86 @@ def test_s4_a_revocation_overtakes_a_large_change(cast: Cast, monkeypatch: pytes
     assert held.snapshot is not None
     assert cast.key_row.digest not in held.snapshot.keys
     assert SEMUA not in held.snapshot.operations
+
+
+# ------------------------------------------------------------------------------ plans on first use
+
+
+def _is_built(code: str) -> bool:
+    return snapshot().operations["prov", "data", code].lazy_plan.is_built
+
+
+def test_a_plan_of_a_large_registry_is_built_when_it_is_needed(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts.Operations, "few", 0)
+    holder.forget()
+    assert not _is_built("satu")
+    assert cast.get("satu", "id=1").status == 200
+    assert _is_built("satu")
+    before = snapshot().operations[SATU]
+    cast.source.save()
+    after = snapshot().operations[SATU]
+    assert after is not before
+    assert after.lazy_plan.is_built  # it was in use: no call waits for it
+    assert not _is_built("semua")
+
+
+def test_a_first_load_by_ranges_is_the_same(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of thousands of rows. Drafts in between are left out."""
+    made = ProxyOperation.objects.create(service=cast.service, code="terusan", state="published")
+    add_server(made, "http://127.0.0.1:9/")
+    ParameterMapping.objects.create(operation=made, location="header", name="X-Uji", value="1")
+    Operation.objects.filter(code="semua").update(state="draft")
+    by_lists = snapshot()
+    monkeypatch.setattr(fingerprints, "_MANY", 1)
+    holder.forget()
+    by_ranges = snapshot()
+    assert (by_ranges.keys, by_ranges.grants) == (by_lists.keys, by_lists.grants)
+    told = [
+        {alias: (row.id, row.fingerprint) for alias, row in each.operations.items()} for each in (by_lists, by_ranges)
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 5
+    assert all(row.plan is not None for row in by_ranges.operations.values())
+
+
+def test_building_a_plan_takes_no_query(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    made = ProxyOperation.objects.create(service=cast.service, code="terusan", state="published", cache_seconds=7)
+    add_server(made, "http://127.0.0.1:9/", credential="rahasia")
+    monkeypatch.setattr(parts.Operations, "few", 0)
+    holder.forget()
+    found = snapshot().operations
+    with django_assert_num_queries(0):
+        plans = {alias[2]: row.plan for alias, row in found.items()}
+    assert None not in plans.values()
+    forwarded = plans["terusan"]
+    assert isinstance(forwarded, Plan)
+    assert forwarded.cache_seconds == 7
+    assert forwarded.endpoints[0].credential.headers(0.0) == [("User-Agent", "MANTRA"), ("AccessKey", "rahasia")]
+
+
+def test_a_broken_definition_is_in_the_log_when_it_is_changed(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+    snapshot()
+    Parameter.objects.filter(operation=cast.operations["satu"]).update(name="nomor")
+    assert snapshot().operations[SATU].plan is None
+    assert "cannot be prepared: its SQL has placeholders without a parameter" in caplog.text
+
+
+def test_plans_that_are_replaced_need_no_garbage_collection(cast: Cast) -> None:
+    def plans() -> int:
+        return sum(isinstance(each, dataservices_plan.Plan) for each in gc.get_objects())
+
+    snapshot()
+    gc.collect()
+    gc.disable()
+    try:
+        before = plans()
+        cast.source.save()
+        snapshot()
+        assert plans() == before
+    finally:
+        gc.enable()
 
 
 def test_each_step_makes_progress(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -658,7 +658,7 @@ def test_the_workers_children_end_with_it(worker: Worker) -> None:
 def test_what_the_containers_run_is_in_the_image() -> None:
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!deploy/")]
     said = COMPOSE + (ROOT / "Dockerfile").read_text()
-    ran = {*re.findall(r"\bdeploy/\w[\w.]*\.py\b", said), "deploy/children.py"}
+    ran = {*re.findall(r"\bdeploy/\w[\w.]*\.py\b", said), "deploy/children.py", "deploy/server"}
     assert set(kept) == ran
 
 
@@ -666,8 +666,8 @@ def test_gunicorn_writes_down_no_person(lasting: Embedded) -> None:
     for line in (b"GET /x?nik=3201019001010001 HTTP/9.9", b"GET /a b?nik=3201019001010001 HTTP/1.1"):
         with socket.create_connection(("127.0.0.1", lasting.port)) as connection:
             connection.sendall(line + b"\r\nHost: x\r\n\r\n")
-            assert read_response(connection)[0] == 400
+            assert read_response(connection)[0] in (400, 505)
     assert lasting.status("/rest/a/b/c.json?nik=3201019001010001") == 404
-    wait_until(lambda: lasting.log().count("A malformed request was refused: InvalidHTTPVersion") == 2, 20, "the log")
+    wait_until(lambda: len(re.findall(r"request \w{32} was refused: \d+", lasting.log())) == 2, 20, "the log")
     log = lasting.log()
     assert "3201019001010001" not in log

@@ -1,8 +1,8 @@
 """The upstream groups: nginx keeps connections only to servers that its configuration names.
 
-One web process at a time renders a group for each server whose operations may go over the fast lane, from its snapshot,
-with the addresses to which the bus may connect. nginx loads them and says which version it has. The others read what
-was rendered. An admission names a group, and is given only to an nginx that has loaded the group as it is now.
+One web process at a time renders a group for each server that pass-through operations have, from its snapshot, with
+the addresses to which the bus may connect. nginx loads them and says which version it has. The others read what was
+rendered. An admission names a group, and is given only to an nginx that has loaded the group as it is now.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import IO
 import orjson
 from django.conf import settings
 
-from mantra.gateway.fast_lane.fitness import why_not
-from proxyservices.forwarding.plan import Plan
+from mantra.gateway.fast_lane.fitness import is_plain
+from proxyservices.forwarding.plan import Plan, pass_through_servers
 from proxyservices.transport import allowlist, dial
 from proxyservices.transport.endpoint import Endpoint
 from proxyservices.transport.errors import UpstreamError
@@ -49,7 +49,11 @@ _CONF, _STATE, _LOCK = "upstreams.conf", "upstreams.json", "groups.lock"
 
 def group_of(plan: Plan, endpoint: Endpoint) -> str:
     """Return the name of the group of a server."""
-    return f"b{plan.origin[1] if plan.origin is not None else 0}s{endpoint.id}"
+    return _name(plan.origin[1] if plan.origin is not None else 0, endpoint)
+
+
+def _name(backend: int, endpoint: Endpoint) -> str:
+    return f"b{backend}s{endpoint.id}"
 
 
 def version_of(groups: Groups) -> str:
@@ -180,17 +184,18 @@ class UpstreamGroups:
 
 
 def _servers_of(snapshot: Snapshot) -> dict[str, tuple[str, int]]:
-    """Return the servers whose operations may go over the fast lane, by the names of their groups."""
+    """Return the servers of pass-through operations, by the names of their groups. No plan is built for that.
+
+    Not all of these operations may go over the fast lane: a group that nobody uses costs nothing.
+    """
     found: dict[str, tuple[str, int]] = {}
     for operation in snapshot.operations.values():
-        plan = operation.plan
-        if why_not(operation) or not isinstance(plan, Plan):
-            continue
-        for endpoint in plan.endpoints:
+        backend, endpoints = pass_through_servers(operation)
+        for endpoint in filter(is_plain, endpoints):
             if len(found) >= MAX_GROUPS:
                 return found
             origin = endpoint.target.origin
-            found[group_of(plan, endpoint)] = origin.host, origin.port
+            found[_name(backend, endpoint)] = origin.host, origin.port
     return found
 
 

@@ -19,7 +19,6 @@ from mantra.gateway.formats.values import (
     text_column,
     unique_names,
     utf8,
-    weave,
 )
 from registry import faults, results
 from registry.results import Affected, Document, Row, Rows
@@ -28,20 +27,39 @@ TRUNCATED = "# truncated\r\n"
 
 
 def field(value: str | None) -> str:
-    if value is None:
-        return ""
-    if not value or "," in value or '"' in value or "\n" in value or "\r" in value:
-        return '"' + value.replace('"', '""') + '"'
-    return value
+    return fields([value])[0]
 
 
-def fields(values: Values) -> Values:
+def fields(values: Values) -> list[str] | Values:
     """Return the fields of a column of texts; the column itself if no field needs quotes."""
-    if None not in values and "" not in values:
+    if _is_plain(values):
+        return values
+    # In place, because a call of a function for each value takes as long as the rest.
+    return [
+        ""
+        if value is None
+        else value
+        if value and '"' not in value and "," not in value and "\n" not in value and "\r" not in value
+        else '"' + value.replace('"', '""') + '"'
+        for value in values
+    ]
+
+
+def _is_plain(values: Values) -> bool:
+    """Return True if all are texts that need no quotes. They are searched together: several times faster."""
+    try:
         joined = "\0".join(values)
-        if not ("," in joined or '"' in joined or "\n" in joined or "\r" in joined):
-            return values
-    return [field(value) for value in values]
+    except TypeError:  # NULL
+        return False
+    quoted = '"' in joined or "," in joined or "\n" in joined or "\r" in joined
+    # An empty text is one between two separators.
+    return not quoted and "\0\0" not in f"\0{joined}\0"
+
+
+def _lines(batch: list[Row], kinds: list[str | None]) -> str:
+    columns = [fields(text_column(values, kind, TEXT)) for values, kind in zip(columns_of(batch), kinds, strict=True)]
+    # Joined row by row in C: half of the time of weaving columns and separators.
+    return "\r\n".join(map(",".join, zip(*columns, strict=True))) + "\r\n"
 
 
 class Csv:
@@ -51,18 +69,11 @@ class Csv:
 
     def render(self, rows: Rows, operation_name: str = "") -> Iterator[bytes]:
         kinds = [column.type for column in rows.columns]
-        pieces = ["", *[","] * (len(kinds) - 1), "\r\n"]
         lead = ",".join(map(field, unique_names(rows.columns))) + "\r\n"
         for batch, last in batches_ahead(rows.batches):
-            text = lead + self._lines(batch, kinds, pieces) if batch else lead
+            text = lead + _lines(batch, kinds) if batch else lead
             yield utf8(text + TRUNCATED if last and rows.truncated else text)
             lead = ""
-
-    def _lines(self, batch: list[Row], kinds: list[str | None], pieces: list[str]) -> str:
-        columns = [
-            fields(text_column(values, kind, TEXT)) for values, kind in zip(columns_of(batch), kinds, strict=True)
-        ]
-        return weave(pieces, columns, len(batch))
 
     def render_affected(self, affected: Affected, operation_name: str = "") -> bytes:
         return b"affected\r\n%b\r\n" % (b"%d" % affected.count if affected.count >= 0 else b"")

@@ -453,6 +453,7 @@ def json_safe(value: Any) -> Any:
 
 
 _TEXTUAL = {str, _NULL}
+_WHOLE = {int}
 _UNCHANGED_TEXT = {kind for kind, cls in _COLUMNS if cls is str and _COLUMNS[kind, cls] is _unchanged}
 
 
@@ -469,8 +470,11 @@ def text_column(values: Values, kind: str | None, style: Style) -> Values:
     if kind in _UNCHANGED_TEXT and set(map(type, values)) <= _TEXTUAL:
         return values
     values = canonical_column(values, kind, style)
-    if set(map(type, values)) <= _TEXTUAL:
+    types = set(map(type, values))
+    if types <= _TEXTUAL:
         return values
+    if types == _WHOLE:
+        return list(map(str, values))
     return [None if value is None else text_of(value, style) for value in values]
 
 

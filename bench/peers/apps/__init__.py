@@ -1,0 +1,1 @@
+"""What runs in the peers' own environment: nothing here imports the bus."""
