@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.bus import ROOT, Bench, Gunicorn, manage
-from bench.calls import against, alternate, told
+from bench.calls import alternate, told
 from bench.load import Load, load
 from tests.servers.nginx import Nginx
-from tests.servers.process import answers, find_binary, free_port, wait_until
+from tests.servers.process import answers, ending_with_us, find_binary, free_port, wait_until
 from tests.servers.redis import RedisServer
 
 #: Rounds of load, and of single transfers.
@@ -28,7 +29,7 @@ KIB, MIB = 1024, 1024 * 1024
 LARGE = 100 * MIB
 AT_ONCE = 20
 #: Kept connections of a load; behind nginx as many as its callers may well have.
-DIRECT, BEHIND = 8, 32
+DIRECT, FAST = 8, 16
 
 _BUNDLE = """
 backends:
@@ -40,7 +41,7 @@ services:
     title: Alias
     operations:
       - {{code: kecil, kind: proxy, style: pass-through, title: Small, access: restricted, state: published,
-         backend: berkas}}
+         timeout_ms: 600000, max_body_bytes: 1000000000, backend: berkas}}
       - {{code: besar, kind: proxy, style: pass-through, title: Large, access: restricted, state: published,
          timeout_ms: 600000, read_timeout_ms: 60000, max_body_bytes: 1000000000, max_concurrent_calls: {at_once},
          backend: berkas}}
@@ -342,44 +343,129 @@ def _large(made: Stage, bus: Gunicorn, name: str) -> Iterator[dict[str, Any]]:
 
 SECRET = "between-nginx-and-the-bus"
 
+#: A server beside those that are shipped, of the same nginx: what all others are measured against.
+_PLAIN = """
+upstream plain {{ server 127.0.0.1:{static}; keepalive 64; keepalive_requests 1000000000; }}
+server {{
+    listen 127.0.0.1:{port};
+    access_log off;
+    location / {{ proxy_set_header Connection ""; proxy_pass http://plain; }}
+}}
+"""
+
+
+@dataclass
+class Composition:
+    """What docker-compose.yml runs: nginx as shipped, gunicorn, the worker, quotas in a store for all."""
+
+    nginx: Nginx
+    #: The port of plain proxy_pass in the same nginx.
+    plain: int
+    bus: Gunicorn
+
+    def cpu(self) -> float:
+        """Seconds of CPU of nginx and the bus."""
+        return self.bus.cpu() + sum(cpu_of(pid) for pid in self.nginx.workers())
+
+    def plain_cpu(self) -> float:
+        """Seconds of CPU of nginx."""
+        return sum(cpu_of(pid) for pid in self.nginx.workers())
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
-def composed(made: Stage, accelerated: bool) -> Iterator[tuple[int, Gunicorn]]:
-    """What docker-compose.yml runs: nginx as shipped, gunicorn, quotas in a store for all. The port, and gunicorn."""
+def composed(made: Stage, fast_lane: bool, workers: str = "auto") -> Iterator[Composition]:
+    """The composition, with nginx's fast lane or without it."""
     folder = Path(tempfile.mkdtemp(prefix="composed-", dir=made.folder))
-    ends = folder / "ends"
-    ends.mkdir()
-    with (
-        RedisServer() as store,
-        made.bench.gunicorn(
-            MANTRA_QUOTA_STORE=store.url,
-            MANTRA_TRUSTED_PROXIES="1",
-            MANTRA_ACCELERATED=SECRET if accelerated else "",
-            MANTRA_OFFLOAD_DIR=str(ends),
-        ) as bus,
-    ):
-        front = Nginx(folder, bus, secret=SECRET, ends=ends)
-        try:
-            yield front.port, bus
-        finally:
-            front.close()
+    lane = folder / "lane"
+    lane.mkdir()
+    with ExitStack() as stack:
+        environment = {
+            "MANTRA_QUOTA_STORE": stack.enter_context(RedisServer()).url,
+            "MANTRA_TRUSTED_PROXIES": "1",
+            "MANTRA_NGINX_SECRET": SECRET,
+            "MANTRA_FAST_LANE_DIR": str(lane),
+            "MANTRA_JOURNAL_DIR": str(folder),
+        }
+        stack.enter_context(_worker(made.bench, environment))
+        # Half of the threads may wait for one upstream: before there is an admission all callers go by the bus.
+        bus = stack.enter_context(made.bench.gunicorn(threads=40, **environment))
+        wait_until((lane / "upstreams.conf").exists, 30, "the groups of upstreams")
+        place, port = folder / "nginx", free_port()
+        place.mkdir()
+        (place / "plain.conf").write_text(_PLAIN.format(static=made.static, port=port))
+        switch = "1" if fast_lane else "0"
+        front = Nginx(place, bus, secret=SECRET, lane=lane, workers=workers, switch=switch)
+        stack.callback(front.close)
+        yield Composition(front, port, bus)
+
+
+@contextmanager
+def _worker(bench: Bench, environment: dict[str, str]) -> Iterator[None]:
+    """What collects the calls of the fast lane, and ships the journal."""
+    command = [sys.executable, "manage.py", "ship_journal", "--follow"]
+    process = subprocess.Popen(
+        ending_with_us(command), cwd=ROOT, env={**bench.environment, **environment}, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _composed(made: Stage) -> Iterator[dict[str, Any]]:
-    """The same through nginx, which moves the bytes itself where it can."""
-    for path, target in ((SMALL, 0.30), (MIDDLE, 0.7)):
-        with composed(made, True) as (fast, quick), composed(made, False) as (slow, plain):
-            name = path.rpartition("/")[2]
-            found = alternate(
-                {
-                    "accelerated": made.spell(fast, path, SMALL_KEY, quick.cpu, BEHIND),
-                    "direct": made.spell(slow, path, SMALL_KEY, plain.cpu, DIRECT),
-                    "nginx": made.spell(made.plain, f"/{name}", "", _no_cpu, BEHIND),
-                },
-                ROUNDS,
-            )
-            direct = against(found, "direct", "nginx")
-            yield told(f"proxy-composed-{name}", target, found, "accelerated", "nginx", direct_ratio=round(direct, 3))
+    """The same through nginx, which makes the calls itself where it can: one worker of nginx, and one for each core."""
+    for workers in ("1", "auto"):
+        with composed(made, True, workers) as fast:
+            for path, connections, target in ((SMALL, FAST, 0.40), (MIDDLE, FAST, 0.85)):
+                yield _against_plain(made, fast, path, connections, target, f"{workers}-")
+            if workers == "auto":
+                yield _large_composed(made, fast)
+    with composed(made, False) as slow:
+        yield _against_plain(made, slow, SMALL, DIRECT, 0.0, "bus-")
+
+
+def _against_plain(
+    made: Stage, front: Composition, path: str, connections: int, target: float, name: str
+) -> dict[str, Any]:
+    """Calls through the composition against plain proxy_pass of the same nginx."""
+    file = path.rpartition("/")[2]
+    found = alternate(
+        {
+            "composed": made.spell(front.nginx.port, path, SMALL_KEY, front.cpu, connections),
+            "nginx": made.spell(front.plain, f"/{file}", "", front.plain_cpu, connections),
+        },
+        ROUNDS,
+    )
+    slower = median(one.p99 / other.p99 for one, other in zip(found["composed"], found["nginx"], strict=True))
+    line = told(f"proxy-composed-{name}{file}", target, found, "composed", "nginx", load=round(os.getloadavg()[0], 1))
+    return line | {"p99_ratio": round(slower, 2), "p99_target": 3}
+
+
+def _large_composed(made: Stage, front: Composition) -> dict[str, Any]:
+    """100 MiB, one at a time."""
+    path = LARGE_PATH.replace("besar", "kecil")
+    ours = lambda: made.transfer.down(front.nginx.port, path, SMALL_KEY)  # noqa: E731
+    theirs = lambda: made.transfer.down(front.plain, "/large")  # noqa: E731
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(TRANSFERS)]
+    ratio = median(one / other for one, other in pairs)
+    return {
+        "bench": "proxy-composed-100m-down",
+        "value": round(median(one for one, _ in pairs) / MIB),
+        "unit": "MiB/s",
+        "ratio": round(ratio, 3),
+        "target": 0.9,
+        "ok": ratio >= 0.9,
+        "nginx_mib_per_second": round(median(other for _, other in pairs) / MIB),
+        "rounds": TRANSFERS,
+    }
 
 
 def proxy(bench: Bench) -> Iterator[dict[str, Any]]:

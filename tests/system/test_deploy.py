@@ -35,7 +35,6 @@ from tests.servers.wire import read_response
 ROOT = Path(settings.BASE_DIR)
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 TLS = (ROOT / "docker-compose.tls.yml").read_text()
-ACCELERATED = (ROOT / "docker-compose.accelerated.yml").read_text()
 MONITORING = (ROOT / "docker-compose.monitoring.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
 #: Settings that the image or the compose file itself decides.
@@ -61,7 +60,7 @@ COMPOSES_OWN = {"COMPOSE_FILE"}
 
 def asked_for() -> set[str]:
     """The variables that the compose files take from .env."""
-    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS + ACCELERATED + MONITORING))
+    found = set(re.findall(r"\$\{(\w+)", COMPOSE + TLS + MONITORING))
     environments = [service.get("environment", {}) for service in SERVICES.values()]
     return found | {name for environment in environments for name, value in environment.items() if value is None}
 
@@ -137,8 +136,8 @@ def test_migrations_run_before_anything_serves() -> None:
 def test_a_backup_is_made_beside_the_services_with_all_that_they_keep() -> None:
     backup = SERVICES["backup"]
     kept = {volume.split(":")[0] for name in ("web", "worker") for volume in SERVICES[name]["volumes"]}
-    # Metrics begin again, and files that were exported expire.
-    assert kept - {"metrics", "exports"} <= {volume.split(":")[0] for volume in backup["volumes"]}
+    # Metrics begin again, files that were exported expire, and the fast lane's are of minutes.
+    assert kept - {"metrics", "exports", "fast-lane"} <= {volume.split(":")[0] for volume in backup["volumes"]}
     assert backup["profiles"] == ["backup"]  # "up" does not start it
     server = SERVICES["postgres"]["image"].partition(":")[2].partition("-")[0]
     assert f"postgresql-client-{server} " in (ROOT / "Dockerfile").read_text()
@@ -186,18 +185,26 @@ def test_docker_compose_takes_the_files(tmp_path: Path, tls: bool) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-def test_docker_compose_accelerates_only_when_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("switch", ["", "0"])
+def test_docker_compose_has_the_fast_lane_on(tmp_path: Path, switch: str) -> None:
     make_env(tmp_path / "env", "http://10.1.2.3")
-    plain = yaml.safe_load(compose_config(tmp_path / "env").stdout)["services"]
-    assert not [each for each in plain["nginx"]["volumes"] if "accelerated" in str(each)]
-    done = compose_config(tmp_path / "env", accelerated=True)
-    assert "MANTRA_ACCELERATED is missing from .env" in done.stderr
     with (tmp_path / "env").open("a") as file:
-        file.write("\nMANTRA_ACCELERATED=abc123\n")
-    services = yaml.safe_load(compose_config(tmp_path / "env", accelerated=True).stdout)["services"]
+        file.write(f"\nMANTRA_FAST_LANE={switch}\n" if switch else "")
+    services = yaml.safe_load(compose_config(tmp_path / "env").stdout)["services"]
+    secret = read_env(tmp_path / "env")["MANTRA_NGINX_SECRET"]
     for name in ("nginx", "web"):
-        assert services[name]["environment"]["MANTRA_ACCELERATED"] == "abc123"
-        assert [each for each in services[name]["volumes"] if str(each).split(":")[0].endswith("offload")]
+        assert services[name]["environment"]["MANTRA_NGINX_SECRET"] == secret
+        assert services[name]["environment"]["MANTRA_FAST_LANE"] == (switch or "1")
+    for name in ("nginx", "web", "worker"):
+        assert [each for each in services[name]["volumes"] if str(each).split(":")[1] == "/var/lib/mantra/fast-lane"]
+
+
+def test_the_images_entry_point_runs_the_fast_lanes_script() -> None:
+    """It runs what is executable in that folder."""
+    script = ROOT / "deploy/nginx/fast_lane/entrypoint.sh"
+    assert os.access(script, os.X_OK)
+    mounted = [volume.split(":") for volume in SERVICES["nginx"]["volumes"]]
+    assert ["./deploy/nginx/fast_lane/entrypoint.sh", "/docker-entrypoint.d/40-fast-lane.sh", "ro"] in mounted
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
@@ -219,9 +226,7 @@ def test_docker_compose_takes_prometheus_with_a_token(tmp_path: Path) -> None:
 def test_no_file_is_mounted_into_a_mounted_folder(tmp_path: Path) -> None:
     # The engine has to make a place for it there, and the folder is for reading only: the container would not start.
     make_env(tmp_path / "env", "https://bus.contoh.go.id", "--tls", str(tmp_path))
-    with (tmp_path / "env").open("a") as file:
-        file.write("\nMANTRA_ACCELERATED=abc123\n")
-    services = yaml.safe_load(compose_config(tmp_path / "env", tls=True, accelerated=True).stdout)["services"]
+    services = yaml.safe_load(compose_config(tmp_path / "env", tls=True).stdout)["services"]
     for name, service in services.items():
         places = [volume.split(":")[1] for volume in service["volumes"]]
         assert len(places) == len(set(places))
@@ -239,12 +244,9 @@ def test_docker_compose_says_what_is_missing(tmp_path: Path, name: str) -> None:
     assert f"{name} is missing from .env" in done.stderr
 
 
-def compose_config(
-    env: Path, tls: bool = False, accelerated: bool = False, monitoring: bool = False
-) -> subprocess.CompletedProcess[str]:
+def compose_config(env: Path, tls: bool = False, monitoring: bool = False) -> subprocess.CompletedProcess[str]:
     command = ["docker-compose", "--env-file", str(env), "-f", "docker-compose.yml"]
     command += ["-f", "docker-compose.tls.yml"] if tls else []
-    command += ["-f", "docker-compose.accelerated.yml"] if accelerated else []
     command += ["-f", "docker-compose.monitoring.yml"] if monitoring else []
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run([*command, "config"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)

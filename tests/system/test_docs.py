@@ -503,3 +503,18 @@ def test_the_things_of_the_architecture_are_where_it_says() -> None:
     assert len(table) >= 10
     paths = [path for cells in table for path in re.findall(r"`([\w/.]+/[\w/.]*)`", cells[1])]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_nginx_sends_every_header_that_the_fast_lane_forwards() -> None:
+    from proxyservices.headers import FAST_LANE
+
+    folder = ROOT / "deploy" / "nginx" / "fast_lane"
+    (listed,) = re.findall(r"const FORWARDED = \[(.*?)\];", (folder / "admissions.js").read_text(), re.S)
+    names = re.findall(r"'([a-z-]+)'", listed)
+    assert set(names) == FAST_LANE
+    config = (folder / "http.conf").read_text()
+    flags = re.findall(r"\(\?<lane_f_(\w+)>", config)
+    assert flags == [name.replace("-", "_") for name in names]
+    sent = re.findall(r"proxy_set_header ([\w-]+) +\$lane_h_(\w+);", (folder / "call.conf").read_text())
+    assert {name.lower() for name, _ in sent} == FAST_LANE
+    assert [name.lower().replace("-", "_") for name, _ in sent] == [variable for _, variable in sent]
