@@ -31,7 +31,7 @@ class CancelRequest:
     def __del__(self) -> None:
         try:  # noqa: SIM105
             _libpq().PQfreeCancel(self._handle)
-        except Exception:  # at the interpreter's end, functions may be gone already; suppress() too
+        except Exception:  # noqa: S110  # at the interpreter's end, functions may be gone already; suppress() too
             pass
 
 
