@@ -426,13 +426,12 @@ def calls_of(row: Row, path: str) -> list[str]:
 
 def test_nothing_is_lost_or_doubled_under_load(row: Row) -> None:
     with Crowd(row.composed, "/alias/banyak") as crowd:
-        crowd.wait_for(300)
+        wait_until(lambda: len(row.composed.calls().keys() & set(calls_of(row, "/banyak"))) > 200, 30, "the fast lane")
     assert {status for _, status, _ in crowd.answers} == {200}
     seen = calls_of(row, "/banyak")
     assert len(seen) == len(set(seen)) == len(crowd.answers)
     on_lane = row.composed.calls()
     assert set(on_lane.values()) == {1}
-    assert len(on_lane.keys() & set(seen)) > len(seen) / 2
 
     def are_recorded() -> bool:
         records = [record["request_id"] for record in row.composed.records()]
