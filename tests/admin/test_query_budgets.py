@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
@@ -20,15 +21,17 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from dataservices.models import DataOperation
+from mantra.statistics import periods
 from registry import roles, versions
 from registry.models import Agency, Application, CallRecord, OperationVersion
-from registry.statistics import rollups
+from registry.statistics import reading, rollups
 from tests import test_words
 from tests.admin.conftest import make_agency, make_user
 from tests.admin.pages import pages
 from tests.admin.visible import texts
 from tests.ended_calls import ended_call
 
+MIDDLE = timezone.now().replace(day=15, hour=5)
 BUDGETS = Path(__file__).with_name("query_budgets.json")
 
 
@@ -50,8 +53,14 @@ def visit(client: Client, address: str) -> Visit:
 
 @pytest.fixture(scope="module")
 def visits(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Visit]]:
-    """Every page once, with several rows of each kind."""
-    with django_db_blocker.unblock(), transaction.atomic():
+    """Every page once, with several rows of each kind. For statistics it is the middle of a month.
+
+    They read whole months at once, so that their queries differ from day to day.
+    """
+    day = MIDDLE.date()
+    with django_db_blocker.unblock(), transaction.atomic(), pytest.MonkeyPatch.context() as patched:
+        for module in (reading, periods):
+            patched.setattr(module, "timezone", SimpleNamespace(**vars(timezone) | {"localdate": lambda: day}))
         yield dict(_visits(_several_of_each()))
         transaction.set_rollback(True)
 
@@ -79,7 +88,8 @@ def _count_calls(operation: DataOperation) -> None:
         "origin_ref": operation.source_id,
     }  # fmt: skip
     failed = {"outcome": 11201, "status": 502, "classification": ""}
-    rollups.count(ended_call(**{**named, **(failed if number % 3 else {})}) for number in range(30))
+    calls = [{**named, **(failed if number % 3 else {})} for number in range(30)]
+    rollups.count(ended_call(started_at=MIDDLE, **values) for values in calls)
 
 
 def _visits(agency: Agency) -> Iterator[tuple[str, Visit]]:
