@@ -48,10 +48,10 @@ from adapters.placeholders import PYFORMAT, offset_before
 from adapters.socket_watch import OVERDUE, Cancel, Watch, address_count, is_idle, watchdog
 from adapters.streaming import (
     BATCH,
-    Ahead,
     BufferedResult,
     Chunk,
     ChunkedResult,
+    Prefetcher,
     fetch_first,
     rows_that_fit,
     widest_row,
@@ -684,15 +684,15 @@ class CursorResult(ChunkedResult):
         self._cursor = cursor
         self._deadline = deadline
         self._open = True
-        self._ahead = Ahead()
+        self._prefetcher = Prefetcher()
         self._watch: Watch | None = None
 
-    def _ask(self, count: int) -> None:
-        self._ahead.begin(self._receive, count)
+    def _prefetch(self, count: int) -> None:
+        self._prefetcher.begin(self._receive, count)
 
     def _fetch(self, count: int) -> list[Row]:
         try:
-            if not self._ahead.wait():
+            if not self._prefetcher.wait():
                 self._receive(count)
             return self._cursor.fetchall()  # type: ignore[no-any-return]
         except Exception as error:
@@ -718,7 +718,7 @@ class CursorResult(ChunkedResult):
 
     def _give_up(self) -> None:
         self.reusable = self._open = False
-        self._ahead.end(self._hasten)
+        self._prefetcher.end(self._hasten)
         self._connection.close()
 
     def _hasten(self) -> None:
@@ -729,7 +729,7 @@ class CursorResult(ChunkedResult):
         if self._open:
             self._open = False
             self._first = []
-            if self._ahead.end(self._hasten):
+            if self._prefetcher.end(self._hasten):
                 self.reusable = _end_transaction(self._connection, self._cursor) is None
             else:
                 self._give_up()

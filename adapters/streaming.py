@@ -15,7 +15,7 @@ BATCH = 500
 #: Bytes that one fetch may bring, judged by the width of the rows before it.
 CHUNK_BYTES = 4 * 1024 * 1024
 
-#: Seconds that a fetch is waited for whose rows nobody needs any more.
+#: Seconds for which a fetch may go on whose rows are not needed any more.
 _ABANDONED = 0.2
 
 
@@ -55,8 +55,8 @@ class ChunkedResult(Stream):
         self._widest = first.widest
         self._remaining = limits.rows + 1 - len(first.rows)
 
-    def _ask(self, count: int) -> None:
-        """Called before the rows at hand are given away: a subclass may have the next ``count`` fetched meanwhile."""
+    def _prefetch(self, count: int) -> None:
+        """Called before the rows at hand are yielded: a subclass may begin to fetch the next ``count`` meanwhile."""
 
     def _fetch(self, count: int) -> list[Row]:
         """Return the next rows, at most ``count``; fewer only at the end. Closes the statement when it fails."""
@@ -71,7 +71,7 @@ class ChunkedResult(Stream):
         while rows:
             count = min(self._remaining, rows_that_fit(self._widest, self.max_fetch))
             if count > 0:
-                self._ask(count)
+                self._prefetch(count)
             for start in range(0, len(rows), BATCH):
                 yield rows[start : start + BATCH]
             rows = self._next(count) if count > 0 else []
@@ -88,18 +88,19 @@ class ChunkedResult(Stream):
         return rows
 
 
-class Ahead:
+class Prefetcher:
     """Runs one fetch while the rows before it are written, in a thread that a large result has for itself.
 
     The server then works at the same time as the bus, not in turns with it.
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "fetch-ahead")
+        self._thread = ThreadPoolExecutor(1, "prefetch")
         self._running: Future[None] | None = None
 
     def begin(self, fetch: Callable[[int], None], count: int) -> None:
-        with suppress(RuntimeError):  # no more threads to be had: rows are fetched when they are needed
+        """Begin to fetch ``count`` rows; do nothing if no thread can be had."""
+        with suppress(RuntimeError):  # the rows are fetched when they are needed
             self._running = self._thread.submit(fetch, count)
 
     def wait(self) -> bool:
@@ -111,7 +112,7 @@ class Ahead:
         return True
 
     def end(self, hasten: Callable[[], object]) -> bool:
-        """End the thread. Returns False if a fetch that nobody needs any more failed, or had to be hastened."""
+        """End the thread. Return False if the fetch under way failed or had to be hastened, by ``hasten``."""
         running, self._running = self._running, None
         self._thread.shutdown(wait=False)
         if running is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.bus import ROOT, Bench, Gunicorn, manage
+from bench.bus import ROOT, Bench, Gunicorn, cpu_seconds, manage
 from bench.calls import alternate, told
 from bench.load import Load, load
 from tests.servers.nginx import Nginx
@@ -365,17 +365,11 @@ class Composition:
 
     def cpu(self) -> float:
         """Seconds of CPU of nginx and the bus."""
-        return self.bus.cpu() + sum(cpu_of(pid) for pid in self.nginx.workers())
+        return self.bus.cpu() + self.plain_cpu()
 
     def plain_cpu(self) -> float:
         """Seconds of CPU of nginx."""
-        return sum(cpu_of(pid) for pid in self.nginx.workers())
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(cpu_seconds(pid) for pid in self.nginx.workers())
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def limited(application: Application) -> Application:
             raise
         if getattr(response, "streaming", True):
             return _Body(response)
-        _places.release()  # whoever reads it slowly needs no thread
+        _places.release()  # a caller who reads it slowly holds no thread
         return response
 
     return pass_on

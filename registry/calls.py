@@ -169,7 +169,7 @@ class Call:
     trace_context: tuple[str, str] = ("", "")
     trace: Trace | None = field(default=None, repr=False)
     #: The thread that wrote the journal's begin line; 0 before that, and after the end line.
-    recorded: int = 0
+    recorded_by: int = 0
 
     @property
     def legacy_name(self) -> str:

@@ -136,6 +136,7 @@ def _write_notes(path: Path, meta: CopyNotes, state: State, began: _Start) -> No
 
 
 def store_notes(connection: sqlite3.Connection, meta: CopyNotes) -> None:
+    """Replace the notes in a copy."""
     connection.execute("DELETE FROM mantra_meta")
     connection.execute("INSERT INTO mantra_meta VALUES (?)", (json.dumps(asdict(meta)),))
     connection.commit()

@@ -76,12 +76,12 @@ def task(table: Table, plan: ScanPlan, indices: Collection[str], deadline: float
     )
 
 
-def _output(process: subprocess.Popen[bytes], asked: bytes, job: CopyJob, deadline: float) -> bytes | None:
+def _output(process: subprocess.Popen[bytes], request: bytes, job: CopyJob, deadline: float) -> bytes | None:
     """Return what the process writes; None if the copy is complete first, or at the deadline."""
-    sent: bytes | None = asked
+    unsent: bytes | None = request
     while not job.done.is_set() and time.monotonic() < deadline:
         try:
-            return process.communicate(sent, timeout=_INTERVAL)[0]
+            return process.communicate(unsent, timeout=_INTERVAL)[0]
         except subprocess.TimeoutExpired:
-            sent = None
+            unsent = None
     return None

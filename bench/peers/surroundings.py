@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.bus import cpu_seconds
 from tests.servers.bus import children
+from tests.servers.nginx import with_njs
 from tests.servers.postgresql import FOLDERS
 from tests.servers.process import find_binary
 
@@ -66,5 +67,6 @@ def versions() -> dict[str, str]:
         "gunicorn": version("gunicorn"),
         "postgresql": version_of(str(Path(postgresql, "postgres")), "--version"),
         "nginx": version_of(find_binary("nginx"), "-v"),
+        "nginx before the bus": version_of(with_njs(), "-v"),
         "wrk": version_of("wrk", "-v"),
     }

@@ -115,14 +115,14 @@ class Budget:
         self._free = size
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> bool:
-        """Return True if so many bytes were free; give() frees them again."""
+    def reserve(self, size: int) -> bool:
+        """Reserve so many bytes until release(). Return False if fewer are free."""
         with self._lock:
             if self._free < size:
                 return False
             self._free -= size
             return True
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         with self._lock:
             self._free += size

@@ -64,9 +64,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head", "_held",
-        "_is_late", "_left_to_drain", "_lock", "_news", "_output", "_quiet_since", "_response", "_sent", "_server",
-        "_socket", "_stalled_since", "_waits_without_thread",
+        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head",
+        "_is_late", "_left_to_drain", "_lock", "_news", "_output", "_quiet_since", "_reserved", "_response", "_sent",
+        "_server", "_socket", "_stalled_since", "_waits_without_thread",
     )  # fmt: skip
 
     def __init__(self, connection: socket.socket, base: dict[str, Any], server: Server) -> None:
@@ -79,11 +79,12 @@ class Connection:
         self._drained = False
         self._buffer = bytearray()
         self._head: Head | None = None
-        #: The bytes of the server's budget that the request holds.
-        self._held = 0
-        #: True if the request's body did not arrive in time, and if the caller's bytes ended within it. The application
-        #: says so, in the caller's format.
-        self._is_late = self._has_ended = False
+        #: The bytes of the server's budget that the request has reserved.
+        self._reserved = 0
+        #: True if the request's body did not arrive in time. The application says so, in the caller's format.
+        self._is_late = False
+        #: True if the connection ended within the request's body. The application says so too.
+        self._has_ended = False
         #: When the first byte of the request came, when the last response ended, and since when the caller takes
         #: nothing of this one (monotonic); 0.0 for none.
         self._begun = 0.0
@@ -164,7 +165,7 @@ class Connection:
             data = b""
         if not data and self._head is None:
             self._end()
-        elif not data:  # within a body: the application says so
+        elif not data:
             self._has_ended = True
         self._drained = len(data) < _READ
         return data
@@ -175,17 +176,18 @@ class Connection:
         if head is None:
             return False
         if head.chunked:
-            return head.ended or len(head.body) >= self._held or self._is_late or self._has_ended
+            return head.ended or len(head.body) >= self._reserved or self._is_late or self._has_ended
         assert head.length is not None
-        return head.length <= len(self._buffer) or not self._held or self._is_late or self._has_ended
+        return head.length <= len(self._buffer) or not self._reserved or self._is_late or self._has_ended
 
     def _find_head(self) -> Head | None:
+        """Return the head if it is there, and take it from the buffer. Raises Refused."""
         buffer = self._buffer
         while buffer[:2] == b"\r\n":  # RFC 9112, 2.2
             del buffer[:2]
         end = buffer.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD:
-            if buffer.count(b"\n") != buffer.count(b"\r\n"):  # lines that end so have no end that is one
+            if buffer.count(b"\n") != buffer.count(b"\r\n"):  # line feeds alone end no head: it would never be found
                 raise Refused(400, "Bad Request")
             if len(buffer) > MAX_LINE and buffer.find(b"\r\n", 0, MAX_LINE + 2) < 0:
                 raise Refused(414, "URI Too Long")
@@ -207,9 +209,9 @@ class Connection:
     def _begin_body(self, head: Head) -> None:
         """Decide whether a body is read before the request is served: where it is small, and there is memory."""
         size = COLLECTED if head.length is None else head.length
-        if size <= COLLECTED and self._server.budget.take(size):
-            self._held = size
-        if self._held and head.expects:
+        if size <= COLLECTED and self._server.budget.reserve(size):
+            self._reserved = size
+        if self._reserved and head.expects:
             head.expects = False
             with suppress(OSError):
                 self._socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -266,7 +268,7 @@ class Connection:
             self._fail(error)
             return False
         self._chunks = chunks
-        self._put(first, start)
+        self._queue(first, start)
         return True
 
     def _fail(self, error: Exception) -> None:
@@ -283,8 +285,8 @@ class Connection:
         else:
             self._reset()
 
-    def _put(self, chunk: bytes, head: bytes = b"") -> None:
-        """Add a piece of the body to what is to be sent."""
+    def _queue(self, chunk: bytes, head: bytes = b"") -> None:
+        """Add a piece of the body to what is to be sent, behind the response's head if that has not gone out yet."""
         response = self._response
         assert response is not None
         if response.length is not None:
@@ -308,7 +310,7 @@ class Connection:
                 if chunk is None:
                     return self._finish()
                 if chunk:
-                    self._put(chunk)
+                    self._queue(chunk)
         except OSError:  # the caller has gone
             self._reset()
         except Exception as error:
@@ -390,17 +392,17 @@ class Connection:
         """Forget the request and its response."""
         self._head = self._response = None
         self._is_late = self._has_ended = False
-        self._give_back()
+        self._release_budget()
         self._output.clear()
         self._sent = 0
         self._stalled_since = 0.0
         self._begun = 0.0
         self._quiet_since = time.monotonic()
 
-    def _give_back(self) -> None:
-        held, self._held = self._held, 0
-        if held:
-            self._server.budget.give(held)
+    def _release_budget(self) -> None:
+        reserved, self._reserved = self._reserved, 0
+        if reserved:
+            self._server.budget.release(reserved)
 
     # ---------------------------------------------------------------------------------- ends
 
@@ -411,7 +413,7 @@ class Connection:
         self._closes_at = time.monotonic() + CLOSE_SECONDS
         self._left_to_drain = CLOSE_BYTES
         self._buffer.clear()
-        self._give_back()
+        self._release_budget()
         self._drain()
 
     def _drain(self) -> None:

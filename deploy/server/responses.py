@@ -40,7 +40,7 @@ class Response:
         self.status, self.headers = status, headers
 
     def head(self, version: str, method: str, size: int | None, keep_alive: bool) -> bytes:
-        """Return the head's bytes, and decide how the body is framed. Raises ValueError for headers that are none.
+        """Return the head's bytes. Raises ValueError if a header has a line break.
 
         ``size``: the body's length if it is known.
         """
@@ -48,25 +48,28 @@ class Response:
         count = len(self.headers)
         if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
             raise ValueError("a header has a line break")
+        framing = self._frame(version, method, size)
+        # Where nothing else says so, the end of the connection is the end of the body.
+        self.keep_alive = keep_alive and self.is_framed
+        self.started = True
+        connection = "keep-alive" if self.keep_alive else "close"
+        text = f"HTTP/1.1 {self.status}\r\nDate: {_date()}\r\nConnection: {connection}\r\n{framing}{lines}\r\n"
+        return text.encode("latin-1")
+
+    def _frame(self, version: str, method: str, size: int | None) -> str:
+        """Decide how the caller finds the body's end, and return the header that says so if there is none yet."""
         stated = next((value for name, value in self.headers if name.lower() == "content-length"), None)
-        framing = ""
         if method == "HEAD" or self.status[:3] in _NO_BODY:
             self.length = 0
         elif stated is not None:
             self.length = int(stated)
         elif size is not None:
             self.length = size
-            framing = f"Content-Length: {size}\r\n"
+            return f"Content-Length: {size}\r\n"
         elif version == "HTTP/1.1":
             self.chunked = True
-            framing = "Transfer-Encoding: chunked\r\n"
-        else:  # the end of the connection is the end of the body
-            keep_alive = False
-        self.keep_alive = keep_alive
-        self.started = True
-        connection = "keep-alive" if keep_alive else "close"
-        text = f"HTTP/1.1 {self.status}\r\nDate: {_date()}\r\nConnection: {connection}\r\n{framing}{lines}\r\n"
-        return text.encode("latin-1")
+            return "Transfer-Encoding: chunked\r\n"
+        return ""
 
 
 _dates: tuple[int, str] = (0, "")

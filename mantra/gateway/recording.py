@@ -58,7 +58,7 @@ def begin(call: Call, described: Service | None = None) -> None:
         segments.write(line)
     except OSError as error:
         raise _journal_down(call, error) from None
-    call.recorded = threading.get_ident()
+    call.recorded_by = threading.get_ident()
 
 
 def _journal_down(call: Call, error: OSError) -> Fault:
@@ -82,11 +82,11 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
     if call.trace is not None:
         trace, call.trace = call.trace, None
         trace.end(call, result, sent, broken, status or result.status)
-    if not call.recorded:
+    if not call.recorded_by:
         return
     # A response that its caller reads slowly may be ended by any thread.
-    kind = "" if call.recorded == threading.get_ident() else chain.COMPLETIONS
-    call.recorded = 0
+    kind = "" if call.recorded_by == threading.get_ident() else chain.COMPLETIONS
+    call.recorded_by = 0
     line: dict[str, Any] = {
         "t": "end",
         "id": call.request_id,

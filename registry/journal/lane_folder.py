@@ -6,7 +6,7 @@ what                    who writes it           what it is
 log/NAME.calls          nginx                   a line for each call that it took over the fast lane
 upstreams.conf          a web process           the upstream groups, for nginx
 upstreams.json          a web process           the same, with the versions before, for the other web processes
-asked.json              a web process           when nginx asked last, and which version of the groups it has loaded
+tick.json               a web process           when nginx's last tick came, and the version of the groups that it has
 collected.json          the worker              up to when the calls were collected, and what is left
 ======================  ======================  ==================================================================
 """
@@ -47,8 +47,8 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """When nginx asked last, and which version of the groups it has loaded."""
+class LastTick:
+    """When nginx's last tick came, and which version of the groups it has loaded."""
 
     at: float
     groups: str
@@ -85,12 +85,12 @@ def collected() -> Collected | None:
     return _read("collected.json", Collected)
 
 
-def asked() -> Asked | None:
-    """Return when nginx asked last, None if it never did."""
-    return _read("asked.json", Asked)
+def last_tick() -> LastTick | None:
+    """Return nginx's last tick, None if there was none."""
+    return _read("tick.json", LastTick)
 
 
-def write(name: str, sign: Collected | Asked) -> None:
+def write(name: str, sign: Collected | LastTick) -> None:
     """Write a sign. Raises OSError."""
     replace(Path(settings.FAST_LANE_DIR) / name, orjson.dumps(sign))
 
@@ -102,7 +102,7 @@ def replace(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-Sign = TypeVar("Sign", Collected, Asked)
+Sign = TypeVar("Sign", Collected, LastTick)
 
 
 def _read(name: str, kind: type[Sign]) -> Sign | None:

@@ -37,8 +37,8 @@ def segments(folder: Path | None = None) -> list[Path]:
     return sorted(paths, key=lambda path: path.name.rsplit("-", 2)[-2:])
 
 
-def holds_completions(path: Path) -> bool:
-    """Return True if the segment has what belongs to lines of other segments: it is read after all those."""
+def is_read_last(path: Path) -> bool:
+    """Return True if the segment has ends or calls that belong to lines of other segments, which are read first."""
     return path.name.rsplit("-", 3)[1].startswith((COMPLETIONS, _OLD_COMPLETIONS, CALLS))
 
 

@@ -49,16 +49,16 @@ def ship() -> int:
     closed = set(JournalSegment.objects.filter(closed=True, name__in=names).values_list("name", flat=True))
     # Determined before any line is read: a process that has ended by now writes no more of them.
     living = {reader.process_of(path.name) for path in paths if path.name not in closed and reader.has_writer(path)}
-    # Ends that are written by now have their begin lines in the segments that are read next: first those, then these.
-    completions = [
+    # What these segments have by now began in the segments that are read next: first those, then these.
+    read_last = [
         (path, reader.has_writer(path), path.stat().st_size)
         for path in reader.segments()
-        if reader.holds_completions(path) and path.name not in closed
+        if reader.is_read_last(path) and path.name not in closed
     ]
     for path in reader.segments():
-        if path.name not in closed and not reader.holds_completions(path):
+        if path.name not in closed and not reader.is_read_last(path):
             shipped += _ship_segment(path, known.get(path.name) or JournalSegment(name=path.name))
-    for path, alive, size in completions:
+    for path, alive, size in read_last:
         shipped += _ship_segment(path, known.get(path.name) or JournalSegment(name=path.name), alive, size)
     _interrupt([name for name in names if reader.process_of(name) not in living])
     if collected is not None:
@@ -78,9 +78,9 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
     lines = reader.lines(path, row.offset, row.lines)
     if size is not None:
         lines = takewhile(lambda line: line.end <= size, lines)
-    # One line has the calls of many.
-    size_of_batch = BATCH // CALLS_PER_LINE if reader.holds_calls(path) else BATCH
-    while batch := list(islice(lines, size_of_batch)):
+    # A line of such a segment has up to CALLS_PER_LINE calls.
+    lines_in_batch = BATCH // CALLS_PER_LINE if reader.holds_calls(path) else BATCH
+    while batch := list(islice(lines, lines_in_batch)):
         _ship_batch(batch, row, genuine)
         shipped += len(batch)
     if not alive:
@@ -103,17 +103,17 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
     begun, ends = parsed.begun, parsed.ends
     for name in begun.keys() & ends.keys():
         begun[name].update(ends.pop(name))
-    on_lane = leases.records_of(parsed.calls, row.name)
+    on_lane = leases.records_of(parsed.of_leases["calls"], row.name)
     wanted = [*begun.values(), *on_lane]
     partitions.create({partitions.month_of(record["started_at"]) for record in wanted})
     with transaction.atomic():
         rollups.lock()
-        leases.store(parsed.leases)
+        leases.store(parsed.of_leases["lease"])
         new = records.store(wanted)
         complete = [record for record in new if record["outcome"]] + records.complete(ends)
         rollups.count(map(records.counted, complete))
         leases.note(new, timezone.now())
-        leases.report(parsed.used, timezone.now())
+        leases.report(parsed.of_leases["used"], timezone.now())
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         _store(row, genuine)
@@ -125,23 +125,16 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
 
 @dataclass(slots=True)
 class _Parsed:
-    """The lines of a batch by what they are about. ``begun`` and ``ends``: by request ids."""
+    """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases."""
 
     begun: dict[str, Record] = field(default_factory=dict)
     ends: dict[str, Record] = field(default_factory=dict)
-    leases: list[dict[str, Any]] = field(default_factory=list)
-    used: list[dict[str, Any]] = field(default_factory=list)
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    of_leases: dict[str, list[leases.Line]] = field(default_factory=lambda: {"lease": [], "used": [], "calls": []})
 
 
 def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
-    """Return the lines of a batch."""
+    """Return the lines of a batch. Those that cannot be read are logged and left out."""
     parsed = _Parsed()
-    begun, ends, others = (
-        parsed.begun,
-        parsed.ends,
-        {"lease": parsed.leases, "used": parsed.used, "calls": parsed.calls},
-    )
     for line in batch:
         try:
             entry = orjson.loads(line.body)
@@ -149,17 +142,23 @@ def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
             log.error("line %d of %s is not JSON; run verify_audit", line.number, segment)
             continue
         try:
-            if entry.get("t") == "begin":
-                begun[entry["id"]] = records.of_begin(entry, segment)
-            elif entry.get("t") == "end":
-                ends[entry["id"]] = records.of_end(entry)
-            elif (same := others.get(entry.get("t"))) is not None:
-                leases.check(entry)
-                same.append(entry)
+            _add(parsed, entry, segment)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Nothing after it would be shipped otherwise. The line stays in its segment.
             log.error("line %d of %s is not a line of this version", line.number, segment)
     return parsed
+
+
+def _add(parsed: _Parsed, entry: dict[str, Any], segment: str) -> None:
+    """Add a line to those of its batch. Raises an error for one of another version."""
+    kind = entry.get("t")
+    if kind == "begin":
+        parsed.begun[entry["id"]] = records.of_begin(entry, segment)
+    elif kind == "end":
+        parsed.ends[entry["id"]] = records.of_end(entry)
+    elif kind in parsed.of_leases:
+        leases.check(entry)
+        parsed.of_leases[kind].append(entry)
 
 
 def _update_last_used(shipped: list[Record]) -> None:

@@ -75,9 +75,8 @@ def _advance() -> bool:
         loader = _holder.loader
         loader.poll()
         left = loader.step()
-        _holder.snapshot = loader.snapshot
-        whole = not left and loader.snapshot is not None
-        _holder.settled = (loader.version, loader.snapshot) if whole else None  # type: ignore[assignment]
+        snapshot = _holder.snapshot = loader.snapshot
+        _holder.settled = (loader.version, snapshot) if snapshot is not None and not left else None
     _holder.checked = time.monotonic()
     return left
 

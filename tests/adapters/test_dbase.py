@@ -22,11 +22,11 @@ from adapters.dbase import MAX_TABLES, DBase, copies, problems, warnings
 from adapters.dbf import building, copy_manager, table_copy
 from adapters.dbf.tables import Table
 from adapters.streaming import BATCH
+from tests.adapters.dbase_engine import LIMITS, run
+from tests.adapters.engines import everything
 from tests.bounds import assert_within
 from tests.dbf_writer import F, fpt, write
 from tests.servers.process import wait_until
-
-LIMITS = Limits(rows=10_000, seconds=20)
 
 PEGAWAI = [
     F("NIP", "C", 18),
@@ -68,22 +68,6 @@ def source(tmp_path: Path) -> dict[str, Any]:
     table(tmp_path)
     unit(tmp_path)
     return {"database": ".", "roots": [str(tmp_path)]}
-
-
-def run(source: dict[str, Any], sql: str, limits: Limits = LIMITS, **values: Any) -> Any:
-    adapter = DBase(source)
-    connection = adapter.connect()
-    try:
-        return everything(adapter.run(connection, sql, values, limits))
-    finally:
-        connection.close()
-
-
-def everything(stream: Any) -> list[Any]:
-    try:
-        return [row for batch in stream for row in batch]
-    finally:
-        stream.close()
 
 
 def refusal(source: dict[str, Any], sql: str, **values: Any) -> str:

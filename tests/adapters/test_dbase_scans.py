@@ -25,11 +25,12 @@ from adapters.dbf import copy_manager, scan, scan_plan, scan_process, statement
 from adapters.dbf.comparisons import Comparison
 from adapters.dbf.copy_manager import CopyJob
 from adapters.dbf.tables import Table, tables
+from tests.adapters.dbase_engine import LIMITS, run
+from tests.adapters.engines import everything
 from tests.bounds import assert_within
 from tests.dbf_writer import F, fpt, write
 from tests.servers.process import wait_until
 
-LIMITS = Limits(rows=10_000, seconds=20)
 RECORDS = 5000
 LOOK_UP = "SELECT nip, nama, gaji, catatan FROM pegawai WHERE nip = :nip"
 
@@ -73,22 +74,6 @@ def unread(source: dict[str, Any]) -> Iterator[Table]:
     with table.lock_path().open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield table
-
-
-def run(source: dict[str, Any], sql: str, limits: Limits = LIMITS, **values: Any) -> list[Any]:
-    adapter = DBase(source)
-    connection = adapter.connect()
-    try:
-        return everything(adapter.run(connection, sql, values, limits))
-    finally:
-        connection.close()
-
-
-def everything(stream: Any) -> list[Any]:
-    try:
-        return [row for batch in stream for row in batch]
-    finally:
-        stream.close()
 
 
 # --------------------------------------------------------------------------------------- the first call

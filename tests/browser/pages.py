@@ -117,7 +117,7 @@ def accessibility(page: Page, rules: Iterable[str] = (), within: str = "", witho
     """Return what axe finds on a page that stops people, one line for each rule: impact, rule, first places.
 
     ``rules``: only these; without them all. ``within``: only what is visible in these elements, a CSS selector.
-    ``without``: not in these.
+    ``without``: not in the elements of this CSS selector.
     """
     if not page.evaluate("'axe' in window"):  # half a megabyte: once for each page
         page.evaluate(_axe())

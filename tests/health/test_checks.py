@@ -35,7 +35,7 @@ from registry import leader
 from registry.journal import heartbeat, lane_folder, shipping
 from registry.journal.heartbeat import Heartbeat
 from registry.journal.lag import lag
-from registry.journal.lane_folder import Asked, Collected
+from registry.journal.lane_folder import Collected, LastTick
 from registry.models import AccessKey, CallLease, Grant, OutboxMessage
 from registry.snapshot import holder
 from tests.admin.conftest import make_user
@@ -323,8 +323,8 @@ def lane_on(settings: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def asked(groups: str, ago: float = 0.0) -> None:
-    lane_folder.write("asked.json", Asked(time.time() - ago, groups))
+def ticked(groups: str, ago: float = 0.0) -> None:
+    lane_folder.write("tick.json", LastTick(time.time() - ago, groups))
 
 
 def collected(last_call: float | None = None, ago: float = 0.0) -> None:
@@ -341,7 +341,7 @@ def test_what_keeps_calls_off_the_fast_lane_is_said(lane_on: Path) -> None:
     [found] = lane.check()
     assert (found.state, found.sentence) == ("warn", "On, but no nginx asks for it: every call goes through the bus.")
     assert "njs" in found.advice
-    asked("a" * 16)
+    ticked("a" * 16)
     assert [each.state for each in lane.check()] == ["ill"]
     collected(ago=61)
     assert summed(lane.check())[0][1].startswith("Its calls are not collected.")
@@ -352,13 +352,13 @@ def test_what_keeps_calls_off_the_fast_lane_is_said(lane_on: Path) -> None:
     assert [each.state for each in lane.check()] == ["well"]  # nginx has a minute to load them
     os.utime(groups, (time.time() - 61, time.time() - 61))
     assert summed(lane.check())[0][1].startswith("nginx has not loaded the present upstream groups")
-    asked("b" * 16)
+    ticked("b" * 16)
     collected(last_call=time.time() - 120)
     assert summed(lane.check()) == [("well", "in use; last call 2 minutes ago")]
 
 
 def test_unexplained_calls_are_spoken_of_for_a_day(lane_on: Path) -> None:
-    asked("-")
+    ticked("-")
     collected()
     now = timezone.now()
     CallLease.objects.create(id="1" * 16, at=now, count=50, unexplained=30)

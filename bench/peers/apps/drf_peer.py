@@ -5,22 +5,20 @@ No middleware, kept connections, streams by a server-side cursor.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import django
-import orjson
 import requests
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import models, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from known import COLUMNS, DATABASE, DIGEST, FETCH, UPSTREAM
+from streams import FORMATS
 
 settings.configure(
     SECRET_KEY=DIGEST,
@@ -171,35 +169,12 @@ def batches() -> Iterator[list[tuple[Any, ...]]]:
             yield batch
 
 
-def as_json() -> Iterator[bytes]:
-    lead = b'{"data":['
-    for batch in batches():
-        objects = [dict(zip(COLUMNS, row, strict=True)) for row in batch]
-        yield lead + orjson.dumps(objects, default=str)[1:-1]
-        lead = b","
-    yield b"]}"
-
-
-def as_csv() -> Iterator[bytes]:
-    yield ",".join(COLUMNS).encode() + b"\r\n"
-    for batch in batches():
-        text = io.StringIO()
-        csv.writer(text).writerows(batch)
-        yield text.getvalue().encode()
-
-
-FORMATS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
-    "json": (as_json, "application/json"),
-    "csv": (as_csv, "text/csv"),
-}
-
-
 class Many(Guarded):
     operation = "semua"
 
     def get(self, request: Any, suffix: str) -> StreamingHttpResponse:
         write, media_type = FORMATS[suffix]
-        return StreamingHttpResponse(write(), content_type=media_type)
+        return StreamingHttpResponse(write(batches()), content_type=media_type)
 
 
 _held = threading.local()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
-import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -15,6 +13,7 @@ import psycopg2
 from flask import Flask, Response, abort, request
 from known import COLUMNS, DATABASE, DIGEST, FETCH
 from psycopg2.extras import RealDictCursor
+from streams import FORMATS
 
 NAMES = ", ".join(COLUMNS)
 application = Flask(__name__)
@@ -55,30 +54,7 @@ def batches(cursor_factory: Any = None) -> Iterator[list[Any]]:
     own.close()
 
 
-def as_json() -> Iterator[bytes]:
-    lead = b'{"data":['
-    for batch in batches():
-        objects = [dict(zip(COLUMNS, row, strict=True)) for row in batch]
-        yield lead + orjson.dumps(objects, default=str)[1:-1]
-        lead = b","
-    yield b"]}"
-
-
-def as_csv() -> Iterator[bytes]:
-    yield ",".join(COLUMNS).encode() + b"\r\n"
-    for batch in batches():
-        text = io.StringIO()
-        csv.writer(text).writerows(batch)
-        yield text.getvalue().encode()
-
-
-FORMATS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
-    "json": (as_json, "application/json"),
-    "csv": (as_csv, "text/csv"),
-}
-
-
 @application.get("/semua.<suffix>")
 def many(suffix: str) -> Response:
     write, media_type = FORMATS[suffix]
-    return Response(write(), mimetype=media_type)
+    return Response(write(batches()), mimetype=media_type)

@@ -17,7 +17,7 @@ from mantra.gateway.fast_lane import fitness, leasing, wire
 from mantra.gateway.fast_lane.groups import group_of, groups, is_on
 from mantra.gateway.fast_lane.leasing import Caller, Leased
 from mantra.gateway.fast_lane.pacing import Paces
-from mantra.gateway.fast_lane.wire import Asking
+from mantra.gateway.fast_lane.wire import LaneRequest
 from mantra.gateway.http import CALLER_VARY, Response, set_result_headers, stamp
 from proxyservices.forwarding.bus_headers import bus_headers
 from proxyservices.forwarding.context import ForwardingContext
@@ -43,8 +43,8 @@ paces = Paces()
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
-    """What an admission is made of. ``version``: that of the registry; ``groups``: that which nginx has loaded."""
+class _Terms:
+    """What an admission is made of. ``version``: that of the registry; ``groups``: of those that nginx has loaded."""
 
     call: Call
     caller: Caller
@@ -55,10 +55,10 @@ class _Offer:
     groups: str
 
 
-def offer(asking: Asking, call: Call, response: Response) -> None:
+def offer(lane_request: LaneRequest, call: Call, response: Response) -> None:
     """Add an admission to the response to a call, if nginx can use one. Never raises: the call has succeeded."""
     try:
-        admission = _admission(asking, call, response.status)
+        admission = _admission(lane_request, call, response.status)
     except Exception as error:
         log.error("request %s: no admission could be made (%s)", call.request_id, type(error).__name__)
         return
@@ -66,20 +66,20 @@ def offer(asking: Asking, call: Call, response: Response) -> None:
         response.headers[wire.ADMISSION] = admission
 
 
-def _admission(asking: Asking, call: Call, status: int) -> str:
+def _admission(lane_request: LaneRequest, call: Call, status: int) -> str:
     """Return an admission as a header, "" for none."""
     caller = leasing.caller_of(call)
     if not is_on() or not groups.ready or status >= 500 or caller is None:
         return ""
     kind = caller.key.id, call.client_ip, call.method, call.agency, call.service, call.code
-    count = paces.wanted(kind, asking)
+    count = paces.wanted(kind, lane_request)
     if not count or fitness.why_not_this(call):
         return ""
-    found = _offer(asking, call, caller)
-    leased = leasing.take(call, caller, count) if found is not None else None
-    if found is None or leased is None:
+    terms = _terms(lane_request, call, caller)
+    leased = leasing.take(call, caller, count) if terms is not None else None
+    if terms is None or leased is None:
         return ""
-    text = _text(found, leased)
+    text = _text(terms, leased)
     if not text or not leasing.record(leased, call, caller):
         leasing.give_back(leased)
         return ""
@@ -87,7 +87,7 @@ def _admission(asking: Asking, call: Call, status: int) -> str:
     return text
 
 
-def _offer(asking: Asking, call: Call, caller: Caller) -> _Offer | None:
+def _terms(lane_request: LaneRequest, call: Call, caller: Caller) -> _Terms | None:
     """Return what an admission for calls like this one is made of. None if one would not be sure to be right."""
     settled, plan = holder.settled(), caller.operation.plan
     if settled is None or settled[1] is not call.snapshot:
@@ -95,42 +95,42 @@ def _offer(asking: Asking, call: Call, caller: Caller) -> _Offer | None:
     if not isinstance(plan, Plan) or not isinstance(plan.style, PassThrough):
         return None
     endpoint = next((each for each in plan.endpoints if each.id == call.server), None)
-    if endpoint is None or not groups.has(asking.groups, group_of(plan, endpoint)):
+    if endpoint is None or not groups.has(lane_request.groups, group_of(plan, endpoint)):
         return None
-    return _Offer(call, caller, plan, plan.style, endpoint, settled[0], asking.groups)
+    return _Terms(call, caller, plan, plan.style, endpoint, settled[0], lane_request.groups)
 
 
-def _text(found: _Offer, leased: Leased) -> str:
+def _text(terms: _Terms, leased: Leased) -> str:
     """Return an admission as nginx reads it: JSON in ASCII.
 
     "" if it is too long for a header, or has what JSON escapes: whatever is not plain in a value goes by the bus.
     """
-    plan = found.plan
+    plan = terms.plan
     admission = {
         "id": leased.id,
-        "version": found.version,
-        "groups": found.groups,
-        "group": group_of(plan, found.endpoint),
+        "version": terms.version,
+        "groups": terms.groups,
+        "group": group_of(plan, terms.endpoint),
         "lease": leased.count,
         "ms": leased.milliseconds,
         "log": lane_folder.log_name(time.time()),
-        "methods": [found.call.method],
+        "methods": [terms.call.method],
         "retry": int(plan.retries > 0 and len(plan.endpoints) > 1),
         "max_bytes": plan.limits.max_body_bytes,
         "quota": leased.quota,
-        **_request(found),
-        **_response(found),
+        **_request(terms),
+        **_response(terms),
     }
     text = json.dumps(admission, separators=(",", ":"))
     return text if len(text) <= MAX_LENGTH and "\\" not in text else ""
 
 
-def _request(found: _Offer) -> dict[str, Any]:
+def _request(terms: _Terms) -> dict[str, Any]:
     """Return what the requests to the upstream have in common, and which headers of callers go on."""
-    context = ForwardingContext.of(found.call, found.plan)
-    target, style = found.endpoint.target, found.style
+    context = ForwardingContext.of(terms.call, terms.plan)
+    target, style = terms.endpoint.target, terms.style
     added = [each for each in bus_headers(context) if each[0].lower() not in _OWN_VALUES]
-    credential = found.endpoint.credential.headers(context.deadline)
+    credential = terms.endpoint.credential.headers(context.deadline)
     owned = {name.lower() for name, _ in (*added, *credential)}
     return {
         "host": target.authority,
@@ -141,15 +141,15 @@ def _request(found: _Offer) -> dict[str, Any]:
     }
 
 
-def _response(found: _Offer) -> dict[str, Any]:
+def _response(terms: _Terms) -> dict[str, Any]:
     """Return what becomes of the upstream's headers in responses to callers."""
-    call, plan = found.call, found.plan
+    call, plan = terms.call, terms.plan
     context = ForwardingContext.of(call, plan)
     assert context.raw_request is not None
     addresses = address_map(context, context.raw_request)
-    own = found.endpoint.target.url.partition("?")[0].rstrip("/") + plan.base_path
+    own = terms.endpoint.target.url.partition("?")[0].rstrip("/") + plan.base_path
     added = Response(200, b"", {"Content-Security-Policy": "sandbox"})
-    set_result_headers(added, call, RelayedResponse(200, [], iter(())), found.caller.operation)
+    set_result_headers(added, call, RelayedResponse(200, [], iter(())), terms.caller.operation)
     stamp(added, call.request_id)
     return {
         "returned": sorted(plan.returned_headers | CONTENT),

@@ -85,9 +85,10 @@ class UpstreamGroups:
         self._lock: IO[str] | None = None
         self._read_at = (0, 0)
         self._rendered_at = float("-inf")
-        #: The snapshot of which the servers are, and they by the names of their groups.
+        #: The snapshot that the servers were taken from, and the servers by the names of their groups.
         self._snapshot: Snapshot | None = None
         self._servers: dict[str, tuple[str, int]] = {}
+        #: Until when a server's addresses need not be looked up again, and the addresses.
         self._addresses: dict[tuple[str, int], tuple[float, tuple[str, ...]]] = {}
 
     def has(self, version: str, group: str) -> bool:
@@ -149,9 +150,12 @@ class UpstreamGroups:
         return True
 
     def _current(self) -> dict[str, tuple[str, ...]]:
+        """Return the groups of the current snapshot that have an address."""
         snapshot = holder.current()
         if snapshot is not self._snapshot and snapshot is not None:
             self._snapshot, self._servers = snapshot, _servers_of(snapshot)
+            in_use = set(self._servers.values())
+            self._addresses = {server: known for server, known in self._addresses.items() if server in in_use}
         found = {name: self._addresses_of(server) for name, server in self._servers.items()}
         return {name: addresses for name, addresses in found.items() if addresses}
 

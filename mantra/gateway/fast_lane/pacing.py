@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 
-from mantra.gateway.fast_lane.wire import Asking
+from mantra.gateway.fast_lane.wire import LaneRequest
 
 #: The calls of a first lease, and of any.
 FIRST, MOST = 64, 10_000
@@ -35,14 +35,14 @@ class Paces:
         self._clock = clock
         self._kinds: dict[Hashable, _Pace] = {}
 
-    def wanted(self, kind: Hashable, asking: Asking) -> int:
+    def wanted(self, kind: Hashable, lane_request: LaneRequest) -> int:
         """Note a call of a kind, and return for how many calls it should get an admission; 0: for none."""
         pace, now = self._pace(kind), self._clock()
         before, pace.called_at = pace.called_at, now
-        if asking.last != pace.given and now - pace.given_at < ARRIVED:
+        if lane_request.last != pace.given and now - pace.given_at < ARRIVED:
             return 0  # the one that was given is on its way
-        if asking.used > 1:
-            return min(MOST, max(FIRST, 2 * asking.used))
+        if lane_request.used > 1:
+            return min(MOST, max(FIRST, 2 * lane_request.used))
         return FIRST if now - before < SOON else 0
 
     def given(self, kind: Hashable, id: str) -> None:

@@ -19,7 +19,7 @@ from mantra.gateway.fast_lane import wire
 from mantra.gateway.fast_lane.groups import groups, is_on
 from mantra.gateway.http import Environ, Response
 from registry.journal import lane_folder, segments
-from registry.journal.lane_folder import Asked
+from registry.journal.lane_folder import LastTick
 from registry.snapshot import holder
 
 log = logging.getLogger("mantra.fast_lane")
@@ -27,7 +27,7 @@ log = logging.getLogger("mantra.fast_lane")
 PATH = "/fast-lane/tick"
 #: The most bytes of a request, admissions in it, and admissions in a line of the journal.
 MAX_BYTES, MAX_ENDED, PER_LINE = 512 * 1024, 5_000, 500
-#: Seconds between two signs that nginx asks.
+#: Seconds between two signs of ticks.
 SIGN_SECONDS = 2.0
 _ID = re.compile(r"[0-9a-f]{16}\Z")
 _VERSION = re.compile(r"[0-9a-f]{16}\Z|-\Z")
@@ -39,43 +39,43 @@ def handle(environ: Environ) -> Response:
         return _response(404, {})
     if environ["REQUEST_METHOD"] != "POST":
         return _response(405, {})
-    asked = _asked(environ)
-    if asked is None:
+    tick = _read(environ)
+    if tick is None:
         return _response(400, {})
     try:
-        _end(asked.ended)
-    except OSError as error:  # nginx says it again with the next tick
+        _end(tick.ended)
+    except OSError as error:  # nginx reports the same admissions again with its next tick
         log.error("the journal cannot be written: errno %s", error.errno)
         return _response(503, {})
-    _sign(asked.groups)
+    _sign(tick.groups)
     return _response(200, {"version": holder.version(), "groups": groups.version or "-"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Tick:
-    """What nginx says: the version of the groups that it has, and admissions with the calls that were used of each."""
+    """The version of the groups that nginx has, and the admissions that ended, each with the calls used of it."""
 
     groups: str
     ended: list[tuple[str, int]]
 
 
-def _asked(environ: Environ) -> _Tick | None:
-    """Return what nginx says; None if it cannot be read."""
+def _read(environ: Environ) -> _Tick | None:
+    """Return the tick; None if it cannot be read."""
     length = environ.get("CONTENT_LENGTH") or ""
     if not length.isdigit() or int(length) > MAX_BYTES:
         return None
     try:
-        asked = orjson.loads(environ["wsgi.input"].read(int(length)))
-        ended = [(str(id), int(used)) for id, used in asked["ended"]]
+        content = orjson.loads(environ["wsgi.input"].read(int(length)))
+        ended = [(str(id), int(used)) for id, used in content["ended"]]
         valid = len(ended) <= MAX_ENDED and all(_ID.match(id) and used >= 0 for id, used in ended)
-        version = str(asked["groups"])
+        version = str(content["groups"])
     except (ValueError, TypeError, KeyError, OSError):
         return None
     return _Tick(version, ended) if valid and _VERSION.match(version) else None
 
 
 def _end(ended: list[tuple[str, int]]) -> None:
-    """Record how many calls of admissions were used, and give back the others. Raises OSError."""
+    """Record how many calls of ended admissions were used, and give back the others. Raises OSError."""
     for start in range(0, len(ended), PER_LINE):
         part = ended[start : start + PER_LINE]
         segments.write({"t": "used", "at": time.time(), "leases": part})
@@ -83,20 +83,20 @@ def _end(ended: list[tuple[str, int]]) -> None:
 
 
 class _Sign:
-    """The last sign that nginx asks: when it was left (monotonic), and which version it said."""
+    """The last sign of a tick: when it was written (monotonic), and which version it has."""
 
     at = float("-inf")
     version = ""
 
 
 def _sign(version: str) -> None:
-    """Leave a sign that nginx asks, for the health board."""
+    """Write a sign of the tick for the health board, every SIGN_SECONDS at most while the version is the same."""
     now = time.monotonic()
     if now - _Sign.at < SIGN_SECONDS and _Sign.version == version:
         return
     _Sign.at, _Sign.version = now, version
     with suppress(OSError):
-        lane_folder.write("asked.json", Asked(time.time(), version))
+        lane_folder.write("tick.json", LastTick(time.time(), version))
 
 
 def _response(status: int, content: dict[str, Any]) -> Response:

@@ -16,19 +16,19 @@ from registry.calls import EarlierAttempt
 
 #: The header of a response with an admission.
 ADMISSION = "X-Mantra-Admission"
-#: What nginx offers, and which call it hands over: Asking and Failed, if it does.
-ASKING, FAILED = "mantra.fast_lane.asking", "mantra.fast_lane.failed"
+#: Where the environment has a LaneRequest and a FailedCall, if nginx sent them.
+LANE_REQUEST, FAILED_CALL = "mantra.fast_lane.request", "mantra.fast_lane.failed"
 #: Reasons of EarlierAttempt.
 _REASONS = ("unreachable", "closed", "late", "status", "large")
 
 _SECRET, _LANE, _FAILED = "HTTP_X_MANTRA_NGINX", "HTTP_X_MANTRA_LANE", "HTTP_X_MANTRA_FAILED"
-_ASKS = re.compile(r"([0-9a-f]{16}|-);([0-9a-f]{16}|-);([0-9]{1,6}|-)\Z")
-_FAILS = re.compile(rf"([0-9a-f]{{16}}) ([0-9a-f]{{32}}) ({'|'.join(_REASONS)}) (b[0-9]{{1,18}}s[0-9]{{1,18}})\Z")
+_REQUESTS = re.compile(r"([0-9a-f]{16}|-);([0-9a-f]{16}|-);([0-9]{1,6}|-)\Z")
+_FAILURES = re.compile(rf"([0-9a-f]{{16}}) ([0-9a-f]{{32}}) ({'|'.join(_REASONS)}) (b[0-9]{{1,18}}s[0-9]{{1,18}})\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """nginx would take calls like this one over the fast lane.
+class LaneRequest:
+    """nginx requests an admission for calls like this one.
 
     ``groups``: the version of the upstream groups that it has loaded. ``last``: the admission that it had for such
     calls, "" for none; ``used``: how many calls of its lease were used.
@@ -40,7 +40,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedCall:
     """A call that failed on the fast lane and that nginx hands over: the bus serves it under its request id."""
 
     admission: str
@@ -61,10 +61,10 @@ def read(environ: Environ) -> None:
     lane, failed = environ.pop(_LANE, None), environ.pop(_FAILED, None)
     if not trusted or not settings.FAST_LANE:
         return
-    if lane is not None and (match := _ASKS.match(lane)):
+    if lane is not None and (match := _REQUESTS.match(lane)):
         groups, last, used = (None if word == "-" else word for word in match.groups())
         if groups:
-            environ[ASKING] = Asking(groups, last or "", int(used or 0))
-    if failed is not None and (match := _FAILS.match(failed)):
+            environ[LANE_REQUEST] = LaneRequest(groups, last or "", int(used or 0))
+    if failed is not None and (match := _FAILURES.match(failed)):
         admission, request_id, reason, group = match.groups()
-        environ[FAILED] = Failed(admission, request_id, EarlierAttempt(int(group.partition("s")[2]), reason))
+        environ[FAILED_CALL] = FailedCall(admission, request_id, EarlierAttempt(int(group.partition("s")[2]), reason))

@@ -47,7 +47,7 @@ def handle(environ: Environ, trial: Trial | None = None) -> Response:
 def read(environ: Environ) -> Call:
     """Return the request as a Call. If a part cannot be read, the fault is its error."""
     wire.read(environ)
-    failed = environ.get(wire.FAILED)
+    failed = environ.get(wire.FAILED_CALL)
     call = Call(
         protocol="rest",
         method=environ["REQUEST_METHOD"],
@@ -174,8 +174,8 @@ def respond(recorded: RecordedResult, operation: Operation, environ: Environ) ->
     call, result = recorded.call, recorded.result
     if isinstance(result, RelayedResponse):
         response = _relayed(recorded, result, operation)
-        if (asking := environ.get(wire.ASKING)) is not None:
-            admissions.offer(asking, call, response)
+        if (lane_request := environ.get(wire.LANE_REQUEST)) is not None:
+            admissions.offer(lane_request, call, response)
         return response
     format = FORMATS[call.format]
     caller_tags = None

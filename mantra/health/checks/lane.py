@@ -35,16 +35,16 @@ def check() -> list[Finding]:
 
 
 def _state(now: float) -> Finding:
-    asked, collected, wanted = lane_folder.asked(), lane_folder.collected(), lane_folder.rendered()
-    if asked is None or now - asked.at > SILENT:
+    tick, collected, wanted = lane_folder.last_tick(), lane_folder.collected(), lane_folder.rendered()
+    if tick is None or now - tick.at > SILENT:
         sentence = _("On, but no nginx asks for it: every call goes through the bus.")
         advice = _("See whether nginx has the bus's present configuration, its module njs, and the same secret.")
-        return Finding(AREA, WHO, "warn", sentence, advice, _moment(asked.at) if asked else None)
+        return Finding(AREA, WHO, "warn", sentence, advice, _moment(tick.at) if tick else None)
     if collected is None or collected.is_behind(now):
         sentence = _("Its calls are not collected. Until they are, every call goes through the bus.")
         since = _moment(collected.upto) if collected else None
         return Finding(AREA, WHO, "ill", sentence, _("See whether the worker runs."), since)
-    if wanted is not None and asked.groups != wanted.version and now - wanted.at > LOADING:
+    if wanted is not None and tick.groups != wanted.version and now - wanted.at > LOADING:
         sentence = _("nginx has not loaded the present upstream groups: calls of new servers go through the bus.")
         advice = _("See what nginx's log says about upstreams.conf.")
         return Finding(AREA, WHO, "warn", sentence, advice, _moment(wanted.at))
