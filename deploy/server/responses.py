@@ -63,10 +63,11 @@ class Response:
         else:  # the end of the connection is the end of the body
             keep_alive = False
         self.keep_alive = keep_alive
-        self.started = True
         connection = "keep-alive" if keep_alive else "close"
         text = f"HTTP/1.1 {self.status}\r\nDate: {_date()}\r\nConnection: {connection}\r\n{framing}{lines}\r\n"
-        return text.encode("latin-1")
+        head = text.encode("latin-1")
+        self.started = True
+        return head
 
 
 _dates: tuple[int, str] = (0, "")
