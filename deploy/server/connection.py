@@ -64,7 +64,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head",
+        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head", "_is_last",
         "_is_late", "_left_to_drain", "_lock", "_news", "_output", "_quiet_since", "_reserved", "_response", "_sent",
         "_server", "_socket", "_stalled_since", "_waits_without_thread",
     )  # fmt: skip
@@ -77,6 +77,8 @@ class Connection:
         self._news = False
         #: True after a read that left nothing in the kernel, until there is news.
         self._drained = False
+        #: True once the caller has ended its side.
+        self._is_last = False
         self._buffer = bytearray()
         self._head: Head | None = None
         #: The bytes of the server's budget that the request has reserved.
@@ -105,22 +107,33 @@ class Connection:
 
     # ---------------------------------------------------------------------------------- turns
 
-    def ready(self) -> None:
-        """Go on with the connection as far as it is possible without waiting for the caller."""
+    def ready(self, is_last: bool = False) -> None:
+        """Go on with the connection as far as it is possible without waiting for the caller.
+
+        ``is_last``: the caller has ended its side, so that the kernel will have no more news of what comes from it.
+        """
+        if is_last:
+            self._is_last = True
         self._news = True
         while self._news and self._lock.acquire(False):
             try:
                 self._news = self._drained = False
                 self._advance()
+            except BaseException as error:  # whatever it is costs its connection, and never the thread
+                log.error("A connection was ended: %s", type(error).__name__)
+                self._reset()
             finally:
                 self._lock.release()
 
     def _advance(self) -> None:
         if self._closes_at:
             self._drain()
-        elif self._response is None or self._send():
-            while self._begin_request() and self._serve() and self._send():
-                pass
+        elif (self._response is None or self._send()) and self._serve_next() and (self._buffer or not self._drained):
+            self._server.wake(self._socket.fileno())  # what has come already waits its turn, as those of others do
+
+    def _serve_next(self) -> bool:
+        """Serve a request if one is there. Return True if it is over and the connection goes on."""
+        return self._begin_request() and self._serve() and self._send()
 
     @property
     def quiet_since(self) -> float:
@@ -167,7 +180,7 @@ class Connection:
             self._end()
         elif not data:
             self._has_ended = True
-        self._drained = len(data) < _READ
+        self._drained = len(data) < _READ and not self._is_last
         return data
 
     def _is_complete(self) -> bool:
@@ -436,11 +449,17 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._end()
 
+    def _shut(self) -> None:
+        """Have a thread that serves reset the connection: the end of a response may have to wait for a source."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def _end(self) -> None:
         """Close the connection at once."""
         self._server.connections.pop(self._socket.fileno(), None)
+        self._close_body()  # it may know the socket by its number, which another one gets once it is closed
         self._socket.close()
-        self._close_body()
         self._end_request()
         self._buffer.clear()
         self._drained = True
@@ -467,9 +486,11 @@ class Connection:
         return now > self._quiet_since + self._server.keep_alive
 
     def _give_up(self) -> None:
-        if self._response is not None:
-            self._reset()
-        elif self._closes_at or not self._begun:
+        if self._closes_at:
+            self._end()
+        elif self._response is not None:
+            self._shut()
+        elif not self._begun:
             self._end()
         elif self._head is None:
             self._refuse(408, "Request Timeout")
@@ -485,9 +506,11 @@ class Connection:
             idle = self._response is None and not self._begun and not self._closes_at
             if idle:
                 self._end()
-            return idle
         finally:
             self._lock.release()
+        if self._news:
+            self.ready()
+        return idle
 
 
 def _is_read(content: io.BytesIO | io.BufferedReader) -> bool:

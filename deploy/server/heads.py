@@ -13,6 +13,8 @@ import httptools
 MAX_LINE = 32 * 1024
 MAX_HEAD = 128 * 1024
 MAX_FIELDS = 64
+#: The bytes beside its content that a body in chunks may have, and for each byte of content.
+MAX_FRAMING, FRAMING_OF_BYTE = 64 * 1024, 16
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 #: Names of fields that were seen before, as the environment has them: at most so many are kept.
@@ -35,7 +37,10 @@ class Head:
     """The head of one request. ``parser`` goes on with the body if that comes in chunks."""
 
     __slots__ = (
+        "_content",
         "_fields",
+        "_framed",
+        "_is_set",
         "_tail",
         "_url",
         "body",
@@ -55,8 +60,10 @@ class Head:
         """
         self._url: list[bytes] = []
         self._fields: list[tuple[bytes, bytes]] = []
+        self._is_set = False
         self.parser = httptools.HttpRequestParser(self)
         self._feed(data)
+        self._is_set = True
         self.environ = base.copy()
         self._set_line()
         self._set_fields()
@@ -83,7 +90,8 @@ class Head:
         self._url.append(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+        if not self._is_set:  # those behind a body in chunks nobody reads
+            self._fields.append((name, value))
 
     def _set_line(self) -> None:
         version = self.parser.get_http_version()
@@ -139,11 +147,14 @@ class Head:
         self.body = bytearray()
         self.ended = False
         self._tail = b""
+        #: The bytes of it that came, and those of its content.
+        self._framed = self._content = 0
 
     # ------------------------------------------------------------------------- a body in chunks
 
     def on_body(self, part: bytes) -> None:
         self.body += part
+        self._content += len(part)
 
     def on_message_complete(self) -> None:
         self.ended = True
@@ -171,10 +182,13 @@ class Head:
         yield len(data)
 
     def _feed_chunks(self, data: bytes) -> None:
+        self._framed += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             raise Refused(400, "Bad Request") from None
+        if self._framed > MAX_FRAMING + FRAMING_OF_BYTE * self._content:
+            raise Refused(400, "Bad Request")
 
 
 def _keeps_alive(environ: dict[str, Any]) -> bool:

@@ -40,7 +40,7 @@ class Response:
         self.status, self.headers = status, headers
 
     def head(self, version: str, method: str, size: int | None, keep_alive: bool) -> bytes:
-        """Return the head's bytes. Raises ValueError if a header has a line break.
+        """Return the head's bytes. Raises ValueError if a header has a line break, or cannot be encoded.
 
         ``size``: the body's length if it is known.
         """
@@ -51,10 +51,11 @@ class Response:
         framing = self._frame(version, method, size)
         # Where nothing else says so, the end of the connection is the end of the body.
         self.keep_alive = keep_alive and self.is_framed
-        self.started = True
         connection = "keep-alive" if self.keep_alive else "close"
         text = f"HTTP/1.1 {self.status}\r\nDate: {_date()}\r\nConnection: {connection}\r\n{framing}{lines}\r\n"
-        return text.encode("latin-1")
+        encoded = text.encode("latin-1")
+        self.started = True
+        return encoded
 
     def _frame(self, version: str, method: str, size: int | None) -> str:
         """Decide how the caller finds the body's end, and return the header that says so if there is none yet."""

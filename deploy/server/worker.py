@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from gunicorn.workers import base
@@ -67,16 +68,17 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn carries no types
         now = time.monotonic()
         for connection in list(self._connections.values()):
             connection.expire(now)
-        select.select([self.PIPE[0]], [], [], _ROUND)  # a signal ends the wait
+        if select.select([self.PIPE[0]], [], [], _ROUND)[0]:  # a signal ends the wait
+            os.read(self.PIPE[0], 512)
 
     def _serve(self) -> None:
         """What each thread does."""
         poll, connections, listeners, stop = self._epoll.poll, self._connections, self._listeners, self._stop
         while True:
-            for descriptor, _event in poll(None, 1):
+            for descriptor, event in poll(None, 1):
                 connection = connections.get(descriptor)
                 if connection is not None:
-                    connection.ready()
+                    connection.ready(bool(event & select.EPOLLRDHUP))
                 elif descriptor in listeners:
                     self._accept(listeners[descriptor])
                 elif descriptor == stop:
@@ -89,14 +91,17 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn carries no types
             return
         except OSError as error:  # no descriptor is left
             log.error("A connection could not be accepted: errno %s", error.errno)
+            self._make_room()
             time.sleep(0.1)
             return
         accepted.setblocking(False)
         if len(self._connections) >= self.cfg.worker_connections:
             self._make_room()
         connection = Connection(accepted, self._base(accepted, address), self._server)
-        self._connections[accepted.fileno()] = connection
-        self._epoll.register(accepted.fileno(), _EVENTS)
+        descriptor = accepted.fileno()
+        self._connections[descriptor] = connection
+        with suppress(OSError):  # another thread has closed it already, to make room
+            self._epoll.register(descriptor, _EVENTS)
 
     def _make_room(self) -> None:
         """Close the oldest silent connection."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -13,8 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -25,7 +28,11 @@ from tests.servers.wire import exchange, read_response
 ROOT = Path(settings.BASE_DIR)
 sys.path.append(str(ROOT / "deploy"))
 
+from server.bodies import Budget  # noqa: E402
+from server.connection import Application, Connection, Server  # noqa: E402
 from server.heads import Head, Refused  # noqa: E402
+from server.pace import Pace  # noqa: E402
+from server.worker import Worker  # noqa: E402
 
 #: An application that says what it was asked, and misbehaves on request.
 APPLICATION = r"""
@@ -344,3 +351,204 @@ def test_a_reload_and_a_stop_lose_no_call(tmp_path: Path) -> None:
             assert answer.read()
         process.wait(20)
     assert failed == []
+
+
+# ------------------------------------------------------------- one connection, and the threads that would serve it
+
+
+class Ends:
+    """A connection without a server around it: the caller's end, and what threads would be told of it."""
+
+    def __init__(self, application: Application) -> None:
+        self.caller, served = socket.socketpair()
+        served.setblocking(False)
+        self.caller.settimeout(5)
+        self.woken: list[int] = []
+        self.connections: dict[int, Connection] = {}
+        budget, pace = Budget(1_000_000), Pace()
+        server = Server(application, pace, 75, False, budget, self.connections, self.woken.append)
+        self.connection = self.connections[served.fileno()] = Connection(served, {}, server)
+
+    def received(self) -> bytes:
+        """What the caller has got by now."""
+        data = b""
+        self.caller.setblocking(False)
+        with suppress(BlockingIOError, ConnectionResetError):
+            while piece := self.caller.recv(65536):
+                data += piece
+        return data
+
+
+@contextmanager
+def ends(application: Application) -> Iterator[Ends]:
+    both = Ends(application)
+    try:
+        yield both
+    finally:
+        both.caller.close()
+        both.connection.ready(True)
+
+
+def asked(target: bytes) -> bytes:
+    return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def greet(environ: dict[str, Any], start: Any) -> tuple[bytes]:
+    start("200 OK", [("X-Path", environ["PATH_INFO"])])
+    return (b"halo",)
+
+
+def test_a_caller_who_ends_its_side_with_the_request_is_let_go() -> None:
+    """The kernel tells of both at once, and only once."""
+    with ends(greet) as both:
+        both.caller.sendall(asked(b"/a"))
+        both.caller.shutdown(socket.SHUT_WR)
+        both.connection.ready(True)
+        assert b"halo" in both.received()
+        for _ in both.woken:
+            both.connection.ready()
+        assert not both.connections
+
+
+def test_who_sends_many_requests_at_once_waits_its_turn() -> None:
+    with ends(greet) as both:
+        both.caller.sendall(asked(b"/1") + asked(b"/2") + asked(b"/3"))
+        for path in (b"/1", b"/2", b"/3"):
+            both.connection.ready()
+            received = both.received()
+            assert received.count(b"X-Path") == 1
+            assert b"X-Path: " + path in received
+        assert len(both.woken) >= 2
+
+
+def test_news_that_come_while_a_connection_is_looked_at_are_not_lost() -> None:
+    """The connection is no idle one any more: half a request is there, and the rest comes just now."""
+
+    class Interrupted:
+        def __init__(self) -> None:
+            self.lock, self.waits = threading.Lock(), True
+
+        def acquire(self, blocking: bool) -> bool:
+            taken = self.lock.acquire(blocking)
+            if taken and self.waits:
+                self.waits = False
+                both.caller.sendall(b"Host: x\r\n\r\n")
+                both.connection.ready()
+            return taken
+
+        def release(self) -> None:
+            self.lock.release()
+
+    with ends(greet) as both:
+        both.caller.sendall(b"GET / HTTP/1.1\r\n")
+        both.connection.ready()
+        both.connection._lock = Interrupted()  # type: ignore[assignment]
+        assert not both.connection.close_idle()
+        assert b"halo" in both.received()
+
+
+def test_an_error_costs_its_connection_and_not_the_thread() -> None:
+    def leaves(environ: dict[str, Any], start: Any) -> tuple[bytes]:
+        raise SystemExit
+
+    with ends(leaves) as both:
+        both.caller.sendall(asked(b"/"))
+        both.connection.ready()
+        assert both.received() == b""
+        assert not both.connections
+
+
+def test_a_header_that_cannot_be_written_is_a_fault_and_not_silence() -> None:
+    def foreign(environ: dict[str, Any], start: Any) -> tuple[bytes]:
+        start("200 OK", [("X-A", "\u2713")])
+        return (b"",)
+
+    with ends(foreign) as both:
+        both.caller.sendall(asked(b"/"))
+        both.connection.ready()
+        assert both.received().startswith(b"HTTP/1.1 500 ")
+
+
+def test_the_look_at_times_waits_for_no_end_of_a_response() -> None:
+    """It tells the master that the process lives. The end of a response may have to wait for a source."""
+    closed: list[str] = []
+
+    class Endless:
+        resumable = True
+
+        def __iter__(self) -> Endless:
+            return self
+
+        def __next__(self) -> bytes:
+            return b"x" * 1_000_000
+
+        def close(self) -> None:
+            # The socket's number is still its own: what watches it may just be about to shut it.
+            closed.append(threading.current_thread().name if both.connection._socket.fileno() >= 0 else "late")
+
+    def endless(environ: dict[str, Any], start: Any) -> Endless:
+        start("200 OK", [])
+        return Endless()
+
+    with ends(endless) as both:
+        both.caller.sendall(asked(b"/"))
+        both.connection.ready()
+        both.connection.expire(time.monotonic() + 1e6)
+        assert not closed
+        thread = threading.Thread(target=both.connection.ready, name="serves")
+        thread.start()
+        thread.join(5)
+        assert closed == ["serves"]
+        assert not both.connections
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(b"0\r\n", b"a: b\r\n" * 1000), (b"1;", b"x" * 5000), (b"", b"1;" + b"x" * 500 + b"\r\nx\r\n")],
+    ids=["trailers", "one extension", "extensions"],
+)
+def test_what_is_no_content_of_a_body_is_bounded(begin: bytes, more: bytes) -> None:
+    head = Head(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", {})
+    head.feed_chunks(begin)
+
+    def feed() -> None:
+        for _ in range(1000):
+            head.feed_chunks(more)
+
+    with pytest.raises(Refused):
+        feed()
+    assert len(head._fields) == 2
+
+
+def test_the_smallest_chunks_are_read() -> None:
+    head = Head(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", {})
+    head.feed_chunks(b"0001\r\nx\r\n" * 100_000 + b"0\r\nX-Sum: 1\r\n\r\n")
+    assert head.ended
+    assert len(head.body) == 100_000
+
+
+def test_a_signal_wakes_the_process_once() -> None:
+    """Each one leaves a byte in a pipe. As long as it is there, the process never rests."""
+    worker = Worker.__new__(Worker)
+    worker._connections = {}
+    worker.PIPE = os.pipe()
+    worker.notify = lambda: None
+    try:
+        os.write(worker.PIPE[1], b"\x1c")
+        worker._round()
+        assert not select.select([worker.PIPE[0]], [], [], 0)[0]
+    finally:
+        for descriptor in worker.PIPE:
+            os.close(descriptor)
+
+
+def test_where_no_descriptor_is_left_a_silent_connection_makes_room() -> None:
+    class Full:
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, "")
+
+    with ends(greet) as both:
+        worker = Worker.__new__(Worker)
+        worker._connections = both.connections
+        worker._accept(Full())
+        assert not both.connections
