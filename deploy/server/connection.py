@@ -64,9 +64,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head", "_is_last",
-        "_is_late", "_left_to_drain", "_lock", "_news", "_output", "_quiet_since", "_reserved", "_response", "_sent",
-        "_server", "_socket", "_stalled_since", "_waits_without_thread",
+        "_base", "_begun", "_body", "_buffer", "_chunks", "_closes_at", "_drained", "_has_ended", "_head",
+        "_is_half_closed", "_is_late", "_left_to_drain", "_lock", "_news", "_output", "_quiet_since", "_reserved",
+        "_response", "_sent", "_server", "_socket", "_stalled_since", "_waits_without_thread",
     )  # fmt: skip
 
     def __init__(self, connection: socket.socket, base: dict[str, Any], server: Server) -> None:
@@ -78,7 +78,7 @@ class Connection:
         #: True after a read that left nothing in the kernel, until there is news.
         self._drained = False
         #: True once the caller has ended its side.
-        self._is_last = False
+        self._is_half_closed = False
         self._buffer = bytearray()
         self._head: Head | None = None
         #: The bytes of the server's budget that the request has reserved.
@@ -107,13 +107,13 @@ class Connection:
 
     # ---------------------------------------------------------------------------------- turns
 
-    def ready(self, is_last: bool = False) -> None:
+    def ready(self, is_half_closed: bool = False) -> None:
         """Go on with the connection as far as it is possible without waiting for the caller.
 
-        ``is_last``: the caller has ended its side, so that the kernel will have no more news of what comes from it.
+        ``is_half_closed``: the caller has ended its side. The kernel then has no more news of what comes from it.
         """
-        if is_last:
-            self._is_last = True
+        if is_half_closed:
+            self._is_half_closed = True
         self._news = True
         while self._news and self._lock.acquire(False):
             try:
@@ -180,7 +180,7 @@ class Connection:
             self._end()
         elif not data:
             self._has_ended = True
-        self._drained = len(data) < _READ and not self._is_last
+        self._drained = len(data) < _READ and not self._is_half_closed
         return data
 
     def _is_complete(self) -> bool:
