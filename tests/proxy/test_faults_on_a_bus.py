@@ -81,6 +81,11 @@ SCRIPTED: dict[str, Case] = {
     "two-lengths": Case(
         responds(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok."), faults.UPSTREAM_ANSWER_UNREADABLE
     ),
+    "switches": Case(
+        responds(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+        faults.UPSTREAM_ANSWER_UNREADABLE,
+    ),
+    "no-status": Case(responds(b"HTTP/1.1 999 OK\r\nContent-Length: 2\r\n\r\nok"), faults.UPSTREAM_ANSWER_UNREADABLE),
     "no-http": Case(responds(b"SSH-2.0-OpenSSH\r\n\r\n."), faults.UPSTREAM_ANSWER_UNREADABLE),
     "redirects": Case(
         responds(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/\r\nContent-Length: 0\r\n\r\n"),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote
@@ -22,7 +23,7 @@ from tests.servers.composed import ALIAS, SECRET, Composed, Crowd
 from tests.servers.faulty import OK, Asked, Peer, Script, scripted_server
 from tests.servers.nginx import Nginx, without_njs
 from tests.servers.process import wait_until
-from tests.servers.wire import exchange
+from tests.servers.wire import exchange, read_response
 from tests.system.count_fast_lane import count_calls
 
 CALLERS = 16
@@ -41,7 +42,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 def answer(received: Received) -> Answer:
     """The stand-in for an agency's server."""
     path, _, query = received.path.partition("?")
-    if path.startswith("/status/"):
+    if path.startswith(("/status/", "/kedua/status/")):
         return Answer(b"ya", "text/plain", int(path.rpartition("/")[2]), [("Location", "/lain")])
     if path.startswith("/app/"):
         to = unquote(query).replace("UP", f"127.0.0.1:{received.header('Host').split(':')[1]}")
@@ -125,6 +126,7 @@ def operations(upstream: Upstream, ill: dict[str, str]) -> list[dict[str, Any]]:
     below = {"url": upstream.url + "/app", "credential_kind": "none"}
     return [
         {**AS_IS, "code": "alias", "upstreams": [one]},
+        {**AS_IS, "code": "ulang", "retries": 1, "upstreams": [one, {**one, "url": upstream.url + "/kedua"}]},
         {**AS_IS, "code": "kunci", "upstreams": [{**one, **credential}]},
         {
             **AS_IS,
@@ -245,6 +247,15 @@ def test_every_status_of_the_upstream_comes_back(row: Row, status: int) -> None:
     assert body == (b"" if status == 204 else b"ya")
     record = row.composed.record(headers["x-request-id"])
     assert (record["outcome"], record["status"], record["bytes"]) == (200, status, len(body))
+
+
+@pytest.mark.parametrize("status", [429, 598])
+def test_a_refusal_of_one_of_several_upstreams_comes_back(row: Row, status: int) -> None:
+    """And is on record, also where nginx has a number of its own for something else."""
+    row.composed.fast("/ulang/sehat")
+    found, headers, body = row.composed.request(f"/ulang/status/{status}")
+    assert (found, body) == (status, b"ya")
+    assert row.composed.record(headers["x-request-id"])["status"] == status
 
 
 def test_head_brings_no_body(row: Row) -> None:
@@ -441,6 +452,29 @@ def test_nothing_is_lost_or_doubled_under_load(row: Row) -> None:
     wait_until(are_recorded, 30, "every record")
 
 
+def test_a_call_that_nginx_refuses_is_none_of_a_lease(row: Row) -> None:
+    """More at once than one address may have. Such a call is in no history, and counts in no quota."""
+    row.composed.fast("/alias/sehat")
+    began = time.time()
+    since = f"SELECT used, calls FROM registry_calllease WHERE at > '{datetime.fromtimestamp(began, UTC):%F %T}'"
+    head = f"GET {ALIAS}/alias/slow HTTP/1.1\r\nHost: 127.0.0.1:{row.composed.nginx.port}\r\n"
+    callers = [socket.create_connection(("127.0.0.1", row.composed.nginx.port), timeout=20) for _ in range(90)]
+    with Crowd(row.composed, "/alias/sehat", callers=4) as crowd:
+        crowd.wait_for(250)
+    for caller in callers:
+        caller.sendall(f"{head}AccessKey: {row.composed.bus.key}\r\n\r\n".encode())
+    statuses = [read_response(caller)[0] for caller in callers]
+    for caller in callers:
+        caller.close()
+    assert statuses.count(429) >= 90 - 64
+
+    def explained() -> bool:
+        rows = row.composed.query(since)
+        return bool(rows) and all(each["used"] == each["calls"] for each in rows)
+
+    wait_until(explained, 20, "leases of which every call is known")
+
+
 def give(row: Row, application: str, quota: str = "") -> str:
     """Make an application that may call prov/data/alias, and return its key."""
     return str(
@@ -548,7 +582,7 @@ def test_without_njs_every_call_goes_by_the_bus(row: Row, tmp_path: Path, progra
 
 
 #: Where nginx has begun the answer, or cannot hand the call over any more: the caller's connection is closed.
-HALF = {"hangs-after-headers", "cuts", "gibibyte", "bad-chunks", "too-large", "no-http"}
+HALF = {"hangs-after-headers", "cuts", "gibibyte", "bad-chunks", "too-large", "no-http", "switches", "no-status"}
 
 
 @pytest.mark.parametrize("name", ILL)
@@ -583,3 +617,12 @@ def test_each_call_is_recorded_once_whichever_process_is_killed(row: Row) -> Non
     # Of a killed nginx the calls that were under way have no line.
     assert counted.missing <= counted.nginx_kills * CALLERS
     assert counted.on_lane > counted.calls / 4
+
+
+def test_callers_are_told_when_the_bus_is_away(row: Row) -> None:
+    """After the last of all. What asked for an admission, or was to be handed over, is told as everybody else."""
+    row.composed.bus.stop()
+    wait_until(lambda: row.composed.request("/alias/pergi")[0] != 200, 10, "the end of the last admission")
+    status, headers, body = row.composed.request("/alias/pergi")
+    assert (status, headers["content-type"], headers["retry-after"]) == (503, "application/problem+json", "5")
+    assert json.loads(body)["title"] == "The bus cannot be reached"

@@ -191,6 +191,12 @@ function failed(r) {
     return `${variables.lane_id} ${variables.lane_call} ${reason(variables)} ${variables.lane_group}`;
 }
 
+// Of a call that nginx refuses: it is none of its lease.
+function giveBack(r) {
+    const id = r.variables.lane_id;
+    return ngx.shared.lane_leases.has(id) ? String(ngx.shared.lane_leases.incr(id, 1)) : '';
+}
+
 function reason(variables) {
     const last = text => String(text || '-').split(/[,:] ?/).pop().trim();
     if (last(variables.upstream_connect_time) === '-') {
@@ -202,4 +208,4 @@ function reason(variables) {
     return last(variables.upstream_status) === '504' ? 'late' : 'closed';
 }
 
-export default {receive, tick, failed};
+export default {receive, tick, failed, giveBack};

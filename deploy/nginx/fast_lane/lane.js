@@ -73,6 +73,10 @@ function head(r) {
     const variables = r.variables;
     const length = out['Content-Length'];
     known = length !== undefined || r.method === 'HEAD';
+    // A caller would take what follows for the response, or wait for another one.
+    if (r.status < 200 || r.status > 599) {
+        throw new Error('the upstream sent no response');
+    }
     if (length > 0 && r.method !== 'HEAD' && Number(length) > Number(variables.lane_max)) {
         cut(variables);
     }
