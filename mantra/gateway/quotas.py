@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import limits
 from django.conf import settings
 
+from mantra.gateway.quota_leases import HeldLeases
 from mantra.gateway.quota_stores import Lease, Lessor, Memory, RedisCounter, limiter
 from registry import faults
 from registry.calls import Call
@@ -64,6 +65,10 @@ def consume(call: Call) -> None:
     if grant is None or not grant.quota or call.lease:
         return
     items = _items(grant.quota)
+    drawn = _held.draw(grant.id)
+    if drawn is not None:
+        call.quota = drawn
+        return
     if not items or not _breaker.try_pass():
         _go_on_without_store()
         return
@@ -78,6 +83,8 @@ def consume(call: Call) -> None:
             # Of several windows the caller gets the one with the fewest calls left.
             if call.quota is None or remaining < call.quota[2]:
                 call.quota = (item.amount, item.get_expiry(), remaining, seconds)
+        if _redis is not None and call.quota is not None:
+            _held.counted(grant.id, call.quota[3], partial(lease, grant))
     except Fault:
         raise
     except Exception as error:  # the store's client documents no common base class of its errors
@@ -129,3 +136,6 @@ def _lessor() -> Lessor | None:
         return _redis
     storage = _limiter.storage
     return storage if isinstance(storage, Memory) else None
+
+
+_held = HeldLeases(give_back)
