@@ -45,8 +45,12 @@ class Lease:
     milliseconds: int
 
 
-class Lessor(Protocol):
-    """A store that gives leases."""
+class Counter(Protocol):
+    """A store of our own: it counts a call in one step, and gives leases."""
+
+    def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
+        """Count one call. Return (allowed, calls left, seconds to the window's end). Raises errors of the store."""
+        ...
 
     def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
         """Count at most ``count`` calls in advance; None if no window has enough left. Raises errors of the store."""
@@ -115,8 +119,15 @@ class Memory(Storage):
     def clear(self, key: str) -> None:
         self._windows.pop(key, None)
 
+    def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
+        """Count one call (Counter). The library asks the storage three times for that."""
+        key = item.key_for("grant", grant)
+        count = self.incr(key, item.get_expiry())
+        seconds = int(self._windows[key].ends - time.time()) + 1
+        return count <= item.amount, max(0, item.amount - count), max(1, seconds)
+
     def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
-        """Count calls in advance (Lessor)."""
+        """Count calls in advance (Counter)."""
         windows = [self._window(item.key_for("grant", grant)) for item in items]
         now = time.time()
         with _all_locked(windows):
@@ -133,7 +144,7 @@ class Memory(Storage):
         return _lease_of(items, count, [(remaining, int((ends - now) * 1000)) for remaining, ends in left])
 
     def give_back(self, ended: Sequence[tuple[str, int]]) -> int:
-        """Give back what was not used of leases (Lessor)."""
+        """Give back what was not used of leases (Counter)."""
         return sum(self._give_back(id, used) for id, used in ended)
 
     def _give_back(self, id: str, used: int) -> int:
@@ -277,12 +288,12 @@ class RedisCounter:
         self._pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
 
     def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
-        """Count one call. Return (allowed, calls left, seconds to the window's end). Raises redis.RedisError."""
+        """Count one call (Counter). Raises redis.RedisError."""
         count, left = map(int, _COUNT.run(self._pool, [_key(item, grant)], item.get_expiry()))
         return count <= item.amount, max(0, item.amount - count), max(1, left)
 
     def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
-        """Count calls in advance (Lessor). Raises redis.RedisError."""
+        """Count calls in advance (Counter). Raises redis.RedisError."""
         keys = [*(_key(item, grant) for item in items), _lease_key(id)]
         windows = [value for item in items for value in (item.amount, item.get_expiry())]
         count, *left = map(int, _LEASE.run(self._pool, keys, count, MEMORY_SECONDS, SHARE, *windows))
@@ -291,7 +302,7 @@ class RedisCounter:
         return _lease_of(items, count, list(zip(left[::2], left[1::2], strict=True)))
 
     def give_back(self, ended: Sequence[tuple[str, int]]) -> int:
-        """Give back what was not used of leases (Lessor). Raises redis.RedisError."""
+        """Give back what was not used of leases (Counter). Raises redis.RedisError."""
         return int(_GIVE_BACK.run(self._pool, [_lease_key(id) for id, _ in ended], *(used for _, used in ended)))
 
 

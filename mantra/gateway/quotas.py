@@ -11,7 +11,7 @@ import limits
 from django.conf import settings
 
 from mantra.gateway.quota_leases import HeldLeases
-from mantra.gateway.quota_stores import Lease, Lessor, Memory, RedisCounter, limiter
+from mantra.gateway.quota_stores import Counter, Lease, Memory, RedisCounter, limiter
 from registry import faults
 from registry.calls import Call
 from registry.circuit_breaker import CircuitBreaker
@@ -30,8 +30,9 @@ _breaker = CircuitBreaker(reset_timeout=1.0)
 
 def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
     """Count one call. Return (allowed, calls left, seconds to the window's end)."""
-    if _redis is not None:
-        return _redis.hit(item, grant)
+    counter = _counter()
+    if counter is not None:
+        return counter.hit(item, grant)
     allowed = _limiter.hit(item, "grant", grant)
     reset, remaining = _limiter.get_window_stats(item, "grant", grant)
     return allowed, remaining, max(1, int(reset - time.time()) + 1)
@@ -104,11 +105,11 @@ def _go_on_without_store() -> None:
 
 def lease(grant: Grant, id: str, count: int) -> Lease | None:
     """Count at most ``count`` calls of a grant with a quota in advance. None if that cannot be done now."""
-    items, lessor = _items(grant.quota), _lessor()
-    if not items or lessor is None or not _breaker.try_pass():
+    items, counter = _items(grant.quota), _counter()
+    if not items or counter is None or not _breaker.try_pass():
         return None
     try:
-        leased = lessor.lease(items, str(grant.id), id, count)
+        leased = counter.lease(items, str(grant.id), id, count)
     except Exception as error:
         _breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
@@ -119,19 +120,19 @@ def lease(grant: Grant, id: str, count: int) -> Lease | None:
 
 def give_back(ended: Sequence[tuple[str, int]]) -> None:
     """Give back what was not used of leases, each an id and the used calls. Without the store it stays counted."""
-    lessor = _lessor()
-    if lessor is None or not _breaker.try_pass():
+    counter = _counter()
+    if counter is None or not _breaker.try_pass():
         return
     try:
-        lessor.give_back(ended)
+        counter.give_back(ended)
         _breaker.succeeded()
     except Exception as error:
         _breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
 
 
-def _lessor() -> Lessor | None:
-    """Return the store, None if it is one of the library's that gives no leases."""
+def _counter() -> Counter | None:
+    """Return the store if it is one of our own, None if it is one of the library's."""
     if _redis is not None:
         return _redis
     storage = _limiter.storage
