@@ -156,11 +156,14 @@ class _Worker:
         self.key = ""
 
     def status(self, path: str) -> int:
-        """The status of a call with the key."""
+        """The status of a call with the key; 500 for all from there on.
+
+        The sources are not there. So an admitted call ends with 502 or, while the circuit is open, with 503.
+        """
         self._connection.request("GET", f"/rest/{path}?nip=1", headers={"AccessKey": self.key})
         answer = self._connection.getresponse()
         answer.read()
-        return answer.status
+        return min(answer.status, 500)
 
     def until(self, wanted: int, path: str) -> float:
         """Seconds until the status is as wanted."""
