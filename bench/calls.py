@@ -35,7 +35,9 @@ def against(found: dict[str, list[Load]], name: str, floor: str) -> float:
     return median(one.per_second / other.per_second for one, other in zip(found[name], found[floor], strict=True))
 
 
-def told(name: str, target: float, found: dict[str, list[Load]], spell: str, floor: str, **more: Any) -> dict[str, Any]:
+def line_of(
+    name: str, target: float, found: dict[str, list[Load]], spell: str, floor: str, **more: Any
+) -> dict[str, Any]:
     ratio = against(found, spell, floor)
     return {
         "bench": name,
@@ -79,7 +81,7 @@ def _against_gthread(bench: Bench, name: str, path: str) -> dict[str, Any]:
         spells = {"bus": bus, "gthread": gthread, "hello": hello}
         found = alternate({name: _spell(bench, served, path) for name, served in spells.items()})
     ratio = round(against(found, "bus", "hello"), 3)
-    return told(name, 2.0, found, "bus", "gthread", body_bytes=size, hello_ratio=ratio)
+    return line_of(name, 2.0, found, "bus", "gthread", body_bytes=size, hello_ratio=ratio)
 
 
 def one_row(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -100,13 +102,13 @@ def journal(bench: Bench) -> Iterator[dict[str, Any]]:
         for each in (on, off):
             answers(each, REST)
         found = alternate({"on": _spell(bench, on, REST), "off": _spell(bench, off, REST)}, 2 * ROUNDS)
-        yield told("journal", 0.95, found, "on", "off")
+        yield line_of("journal", 0.95, found, "on", "off")
     with ExitStack() as stack:
         off = stack.enter_context(bench.gunicorn(MANTRA_JOURNAL="0"))
         shipped = stack.enter_context(bench.gunicorn(MANTRA_EMBEDDED="1"))
         found = alternate({"shipped": _spell(bench, shipped, REST), "off": _spell(bench, off, REST)})
         # The other process takes its share of these cores: no target, but worth knowing.
-        line = told("journal-shipped", 0.0, found, "shipped", "off")
+        line = line_of("journal-shipped", 0.0, found, "shipped", "off")
         yield line | {"target": None, "ok": None}
 
 
@@ -122,4 +124,4 @@ def metrics(bench: Bench) -> Iterator[dict[str, Any]]:
         for each in (on, off):
             answers(each, REST)
         found = alternate({"on": _spell(bench, on, REST), "off": _spell(bench, off, REST)}, 2 * ROUNDS)
-    yield told("metrics", 0.95, found, "on", "off")
+    yield line_of("metrics", 0.95, found, "on", "off")

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from bench.bus import ROOT, Bench, Gunicorn, cpu_seconds, manage
-from bench.calls import alternate, told
+from bench.calls import alternate, line_of
 from bench.load import Load, load
 from tests.servers.nginx import Nginx
 from tests.servers.process import answers, ending_with_us, find_binary, free_port, wait_until
@@ -279,7 +279,7 @@ def _throughput(made: Stage, bus: Gunicorn, name: str, target: float) -> Iterato
     ours = made.spell(bus.port, SMALL, SMALL_KEY, bus.cpu, DIRECT)
     plain = made.spell(made.plain, "/small", "", _no_cpu, DIRECT)
     found = alternate({"bus": ours, "nginx": plain}, ROUNDS)
-    line = told(name, target, found, "bus", "nginx", body_bytes=KIB)
+    line = line_of(name, target, found, "bus", "nginx", body_bytes=KIB)
     yield line
     rate = line["value"] / 2
     found = alternate(
@@ -438,7 +438,9 @@ def _against_plain(
         ROUNDS,
     )
     slower = median(one.p99 / other.p99 for one, other in zip(found["composed"], found["nginx"], strict=True))
-    line = told(f"proxy-composed-{name}{file}", target, found, "composed", "nginx", load=round(os.getloadavg()[0], 1))
+    line = line_of(
+        f"proxy-composed-{name}{file}", target, found, "composed", "nginx", load=round(os.getloadavg()[0], 1)
+    )
     return line | {"p99_ratio": round(slower, 2), "p99_target": 3}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.bus import COLUMNS, ROOT, ROWS, Bench, Gunicorn, manage
-from bench.calls import alternate, told
+from bench.calls import alternate, line_of
 from bench.load import Load, load
 
 _PATH = "/soap/bkn/sabun"
@@ -116,4 +116,4 @@ def _measured(
     for title, each in (("soap", ""), ("rest", format)):
         side = _Side(bench, bus, key, code, each)
         sides[title], sizes[f"{title}_bytes"] = side, side.size()
-    return told(name, target, alternate(sides), "soap", "rest", **sizes)
+    return line_of(name, target, alternate(sides), "soap", "rest", **sizes)

@@ -51,7 +51,7 @@ class Memory:
             self._before[pid] = _held(pid, "VmRSS")
 
     def growth(self) -> float:
-        """In MiB, of all processes together; one that has begun since counts whole only as far as it is told."""
+        """Return it in MiB, of all processes together that were there at the beginning."""
         return sum(max(0, _held(pid, "VmHWM") - before) for pid, before in self._before.items()) / 1024
 
 
@@ -129,14 +129,14 @@ def long(bench: Bench, key: str, peers: list[Peer], suffix: str) -> Iterator[Lin
         found = _alternate(able, suffix)
     speeds = {name: [each.per_second for each in answers] for name, answers in found.items()}
     for name, answers in found.items():
-        line = _told(f"peers-{suffix}", able[name][0], answers)
+        line = _line_of(f"peers-{suffix}", able[name][0], answers)
         if name == "bus":
             yield line | {"target": f"≤ {_MOST_MIB} MiB", "ok": line["memory_mib"] <= _MOST_MIB}
         else:
             yield line | FASTER.judge(speeds["bus"], speeds[name])
 
 
-def _told(bench: str, peer: Peer, answers: list[Answer]) -> Line:
+def _line_of(bench: str, peer: Peer, answers: list[Answer]) -> Line:
     return {
         "bench": bench,
         "peer": peer.name,

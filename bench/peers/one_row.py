@@ -77,7 +77,7 @@ def one_row(bench: Bench, key: str, peers: list[Peer]) -> Iterator[Line]:
         found = alternate({name: _spell(peer) for name, peer in every.items()}, rounds.ROUNDS)
     speeds = {name: [each.per_second for each in loads] for name, loads in found.items()}
     for name, loads in found.items():
-        line = told("peers-one-row", every[name], loads)
+        line = line_of("peers-one-row", every[name], loads)
         if name in TARGETS:
             line |= TARGETS[name].judge(speeds["composed"], speeds[name])
         elif name != "composed":
@@ -85,7 +85,7 @@ def one_row(bench: Bench, key: str, peers: list[Peer]) -> Iterator[Line]:
         yield line | {"ratio_direct": round(times(speeds["bus"], speeds[name]), 3)}
 
 
-def told(bench: str, peer: Peer, loads: list[Load]) -> Line:
+def line_of(bench: str, peer: Peer, loads: list[Load]) -> Line:
     """The line of a load, without a judgement."""
     return {
         "bench": bench,

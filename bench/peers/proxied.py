@@ -10,7 +10,7 @@ from bench import proxy
 from bench.calls import alternate
 from bench.load import Load
 from bench.peers import rounds
-from bench.peers.one_row import loaded, told
+from bench.peers.one_row import line_of, loaded
 from bench.peers.stacks import Peer
 from bench.peers.table import Line, Target, spread, times
 from bench.proxy import DIRECT, Stage
@@ -99,7 +99,7 @@ def _under(prefix: str) -> Callable[[str], str]:
 def _judged(contest: Contest, file: str, found: dict[str, list[Load]]) -> Iterator[Line]:
     speeds = {name: [each.per_second for each in loads] for name, loads in found.items()}
     for name, loads in found.items():
-        line = told(f"peers-proxy {_SIZES[file]}", contest.peers[name], loads)
+        line = line_of(f"peers-proxy {_SIZES[file]}", contest.peers[name], loads)
         yield line | _ratio(file, name, speeds)
     if file == "small":
         tail = median(one.p99 / other.p99 for one, other in zip(found["composed"], found["nginx"], strict=True))

@@ -45,7 +45,7 @@ class Peer:
 
 
 def environment(bench: Bench, **more: str) -> dict[str, str]:
-    """What the applications are told."""
+    """What the environment says to the applications."""
     return {
         "PATH": os.environ["PATH"],
         "PEERS_PORT": str(bench.server.port),

@@ -60,7 +60,7 @@ def version_of(*command: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the programs that the measurements stand on; the peers' packages are told by stacks.packages()."""
+    """Of the programs that the measurements stand on; stacks.packages() has the peers' packages."""
     postgresql = next((each for each in FOLDERS if Path(each, "postgres").exists()), "")
     return {
         "python": platform.python_version(),

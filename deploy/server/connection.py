@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from server.bodies import Body, Budget
+from server.bodies import PIECE, Body, Budget
 from server.heads import MAX_HEAD, MAX_LINE, Head, Refused
 from server.pace import Pace
 from server.responses import Response, problem
@@ -246,7 +246,7 @@ class Connection:
             del self._buffer[: head.length]
             if len(begun) == head.length:
                 return io.BytesIO(begun)
-        return io.BufferedReader(Body(self._socket, head, begun, self._server.pace, self._is_late))
+        return io.BufferedReader(Body(self._socket, head, begun, self._server.pace, self._is_late), PIECE)
 
     def _refuse(self, status: int, phrase: str) -> None:
         """Refuse what is no request, and close the connection."""

@@ -1,4 +1,4 @@
-"""What every peer is told by its environment."""
+"""What the environment says to every peer."""
 
 from __future__ import annotations
 
