@@ -132,9 +132,13 @@ def _scanned(table: Table, job: CopyJob, seconds: float = 20) -> Any:
 
 
 @pytest.mark.parametrize("end", ["time", "copy"])
-def test_a_scan_ends_with_its_time_or_the_copy(large: Path, monkeypatch: Any, end: str) -> None:
+def test_a_scan_ends_with_its_time_or_the_copy(
+    large: Path, monkeypatch: Any, request: pytest.FixtureRequest, end: str
+) -> None:
     table = tables({"database": "pegawai.dbf", "roots": [large]})[0]["pegawai"]
-    started = []
+    started: list[subprocess.Popen[bytes]] = []
+    # A copy that is being made for an earlier test may start one too.
+    request.addfinalizer(lambda: [each.kill() for each in started])
 
     def hangs(stdout: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", "import signal; signal.pause()"]

@@ -6,13 +6,39 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.pages import Troubles, new_page
+from tests.servers import database
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _registry_in_a_file(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """A registry in a file, of which each thread of the live server has a connection of its own, as in a bus.
+
+    All threads would share the connection of one in memory, and can then wait for each other for ever: one holds the
+    connection and waits for the interpreter, to run a function of Django's within SQL; another holds the interpreter
+    and waits for the connection, to read a value.
+    """
+    place = tmp_path_factory.mktemp("registry") / "mantra.sqlite3"
+    shutil.copy(database.migrated(), place)
+    in_memory = connection.settings_dict["NAME"]
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = str(place)
+    with django_db_blocker.unblock():
+        connection.close()
+    yield
+    with django_db_blocker.unblock():
+        connection.close()
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = in_memory
 
 
 @pytest.fixture(scope="package")  # in one process, until tests of another folder come

@@ -147,6 +147,7 @@ def _click_a_chart(page: Page) -> None:
     expect(page).to_have_url(re.compile(r"/registry/callrecord/\?started_at__gte="))
 
 
+@pytest.mark.timeout(900)  # some hundred pages, two minutes on a machine with nothing else to do
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServer) -> None:
     cast, marked = cast_module.assemble(), make_agency("zamrud")

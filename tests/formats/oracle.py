@@ -66,9 +66,10 @@ class Php:
     def close(self) -> None:
         assert self.process.stdin
         assert self.process.stdout
+        self.process.kill()  # it would wait for the end of its input as long as a forked process has that open
+        self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(10)
 
 
 def table(columns: Iterable[str | tuple[str, str | None]], batches: Iterable[list[Row]]) -> Rows:
