@@ -19,7 +19,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="package")
 def _registry_in_a_file(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
@@ -39,6 +39,15 @@ def _registry_in_a_file(
     with django_db_blocker.unblock():
         connection.close()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = in_memory
+
+
+@pytest.fixture(scope="package")
+def live_server(_registry_in_a_file: None) -> Iterator[LiveServer]:
+    """The live server of these tests, as pytest-django's starts before the registry is in a file."""
+    running = LiveServer("localhost")
+    assert not running.thread.connections_override
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="package")  # in one process, until tests of another folder come
