@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.core.signals import request_finished, request_started
 from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import DjangoDbBlocker
@@ -14,6 +18,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.pages import Troubles, new_page
 from tests.servers import database
+from tests.servers.process import wait_until
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -35,10 +40,12 @@ def _registry_in_a_file(
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = str(place)
     with django_db_blocker.unblock():
         connection.close()
+    ContentType.objects.clear_cache()  # their keys differ from database to database
     yield
     with django_db_blocker.unblock():
         connection.close()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = in_memory
+    ContentType.objects.clear_cache()
 
 
 @pytest.fixture(scope="package")
@@ -48,6 +55,29 @@ def live_server(_registry_in_a_file: None) -> Iterator[LiveServer]:
     assert not running.thread.connections_override
     yield running
     running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _all_requests_end(transactional_db: None) -> Iterator[None]:
+    """Wait for the requests that the pages of a test have begun, before its rows are deleted.
+
+    A request that reads a row at that time keeps it in a cache of the process, for which it has a new key afterwards.
+    """
+    serving: set[int] = set()
+
+    def begun(**_: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            serving.add(threading.get_ident())
+
+    def ended(**_: Any) -> None:
+        serving.discard(threading.get_ident())
+
+    request_started.connect(begun)
+    request_finished.connect(ended)
+    yield
+    wait_until(lambda: not serving, 30, "requests that end")
+    request_started.disconnect(begun)
+    request_finished.disconnect(ended)
 
 
 @pytest.fixture(scope="package")  # in one process, until tests of another folder come
