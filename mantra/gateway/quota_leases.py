@@ -1,4 +1,4 @@
-"""Calls of a busy grant that this process has counted in the shared store in advance, so that few calls ask it.
+"""Calls of a busy grant that this process has counted in the shared store in advance: few calls need a request to it.
 
 A lease is at most a tenth of what is left of the quota, for less than a second. What was not used of it goes back. So
 no more calls pass than the quota has. A call that is refused because another process holds a lease of the last few

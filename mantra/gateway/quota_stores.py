@@ -120,7 +120,7 @@ class Memory(Storage):
         self._windows.pop(key, None)
 
     def hit(self, item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
-        """Count one call (Counter). The library asks the storage three times for that."""
+        """Count one call (Counter). The library takes three steps for that."""
         key = item.key_for("grant", grant)
         count = self.incr(key, item.get_expiry())
         seconds = int(self._windows[key].ends - time.time()) + 1

@@ -25,16 +25,16 @@ PROCESSES: list[Process] = []
 
 
 class Process:
-    """What quotas.consume() does in one process, and how often it asked the store."""
+    """What quotas.consume() does in one process, and the number of its requests to the store."""
 
     def __init__(self, url: str, item: RateLimitItem, grant: int, clock: Clock | None = None) -> None:
         self._store, self._item, self._grant = RedisCounter(url), item, grant
         PROCESSES.append(self)
-        self.asked = 0
+        self.requests = 0
         self.held = HeldLeases(self._give_back, clock) if clock is not None else HeldLeases(self._give_back)
 
     def _lease(self, id: str, count: int) -> Lease | None:
-        self.asked += 1
+        self.requests += 1
         return self._store.lease([self._item], str(self._grant), id, count)
 
     def _give_back(self, ended: Sequence[tuple[str, int]]) -> None:
@@ -45,7 +45,7 @@ class Process:
         drawn = self.held.draw(self._grant)
         if drawn is not None:
             return drawn[2]
-        self.asked += 1
+        self.requests += 1
         allowed, left, seconds = self._store.hit(self._item, str(self._grant))
         if not allowed:
             return None
@@ -61,12 +61,12 @@ def store() -> Iterator[RedisServer]:
             process.held.end_all()
 
 
-def test_a_busy_grant_asks_the_store_rarely(store: RedisServer) -> None:
+def test_a_busy_grant_sends_few_requests_to_the_store(store: RedisServer) -> None:
     process = Process(store.url, parse("100000/hour"), 1, Clock())
     left = [process.call() for _ in range(1000)]
     assert left == list(range(99_999, 98_999, -1))
     # The first are counted one by one; then each held is twice as large as what was used of the one before.
-    assert process.asked < BUSY + 15
+    assert process.requests < BUSY + 15
 
 
 def test_a_grant_that_is_not_busy_is_counted_call_by_call(store: RedisServer) -> None:
@@ -75,7 +75,7 @@ def test_a_grant_that_is_not_busy_is_counted_call_by_call(store: RedisServer) ->
     for _ in range(3 * BUSY):
         clock.now += 0.1
         process.call()
-    assert process.asked == 3 * BUSY
+    assert process.requests == 3 * BUSY
 
 
 def test_what_is_not_used_goes_back(store: RedisServer) -> None:
@@ -108,7 +108,7 @@ def test_no_more_calls_than_the_quota_and_all_of_them(store: RedisServer) -> Non
     while processes[0].call() is not None:
         passed += 1
     assert passed == 700
-    assert sum(process.asked for process in processes) < 700
+    assert sum(process.requests for process in processes) < 700
 
 
 def _until_refused(processes: Sequence[Process], number: int) -> int:
