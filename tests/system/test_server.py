@@ -175,6 +175,7 @@ def test_who_comes_through_no_proxy_of_ours_chooses_no_scheme(port: int) -> None
         (b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
         (b"GET /\r\n\r\n", 505),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 400),
     ],
 )
 def test_what_is_no_request_is_refused(port: int, request_: bytes, status: int) -> None:
