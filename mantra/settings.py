@@ -224,6 +224,10 @@ INSTALLED_APPS = [
     "registry",
     "dataservices",
     "proxyservices",
+    "mantra.verification",
+    "mantra.jobs",
+    "mantra.reconciliation",
+    "mantra.synchronization",
 ]
 
 MIDDLEWARE = [

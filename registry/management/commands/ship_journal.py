@@ -14,7 +14,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from registry import leader, processes, requests, worker_metrics
+from registry import leader, processes, requests, worker_metrics, worker_tasks
 from registry.exports.worker import Worker
 from registry.journal import reader, shipping
 from registry.journal.collecting import Collector
@@ -86,7 +86,12 @@ class Command(BaseCommand):
                 log.log(message.level, "%s", message)
         threads = [
             threading.Thread(target=work.run, args=(stop,), name=name, daemon=True)
-            for name, work in (("messages", Messenger()), ("exports", Worker()), ("collecting", Collector()))
+            for name, work in (
+                ("messages", Messenger()),
+                ("exports", Worker()),
+                ("collecting", Collector()),
+                *worker_tasks.made(),
+            )
         ]
         for thread in threads:
             thread.start()

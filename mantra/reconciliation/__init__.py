@@ -1,0 +1,1 @@
+"""Reconciliation: two lists joined by a key, and what differs between them."""

@@ -1,0 +1,1 @@
+"""Synchronisation: an operation's rows kept in a table of an own data source."""
