@@ -59,6 +59,33 @@ def read(call: Call, plan: Plan, base: Operation) -> list[Record]:
         result.close()
 
 
+def read_set(call: Call, plan: Plan, base: Operation, sets: Sequence[Mapping[str, Any]]) -> list[list[Record] | Fault]:
+    """Return the records, or a Fault, of the first of these keys, of at least one. Raises Fault if none can be read."""
+    if base.kind != "data":
+        return [_read_one(call, plan, base, sets[0])]
+    from dataservices.sets import run_set
+
+    inner = call_of(call, base)
+    keys = [arguments(base, {name: each.get(name) for name in plan.key}) for each in sets]
+    try:
+        result = run_set(inner, keys)
+    finally:
+        call.origin, call.server = inner.origin, inner.server
+    wanted, columns = [each.column for each in plan.fields], [column.name for column in result.columns]
+    return [each if isinstance(each, Fault) else records_of_rows(call, wanted, columns, each) for each in result.rows]
+
+
+def _read_one(call: Call, plan: Plan, base: Operation, key: Mapping[str, Any]) -> list[Record] | Fault:
+    one = copy.copy(call)
+    one.arguments = dict(key)
+    try:
+        return read(one, plan, base)
+    except Fault as fault:
+        return fault.without_traceback()
+    finally:
+        call.origin, call.server = one.origin, one.server
+
+
 def call_of(call: Call, base: Operation) -> Call:
     """Return a call of the operation with the data, as a part of ``call``: nobody's grant restricts its columns."""
     inner = copy.copy(call)
