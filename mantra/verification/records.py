@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataservices import runner
-from mantra.gateway import admission
 from mantra.verification.plan import Plan
 from proxyservices.forwarding import pipeline
 from proxyservices.forwarding.records import records_with
@@ -15,7 +14,7 @@ from registry import faults
 from registry.calls import Call
 from registry.models import Operation as Row
 from registry.results import Document, Fault, Result, Rows
-from registry.snapshot import parts
+from registry.snapshot import holder, parts
 from registry.snapshot.types import Operation
 
 #: The most records of one key that are compared. A key with more is none.
@@ -28,10 +27,11 @@ _CALLABLE = (Row.State.PUBLISHED.value, Row.State.DEPRECATED.value)
 
 def base_of(call: Call, plan: Plan) -> Operation:
     """Return the operation with the data. Raises Fault VERIFICATION_UNAVAILABLE."""
-    if call.needs_key:
-        base = admission.snapshot_of(call).operations.get(plan.base_address)
+    snapshot = call.snapshot or holder.current()
+    if snapshot is not None:
+        base = snapshot.operations.get(plan.base_address)
     else:
-        base = parts.operation(plan.base)  # the author's try-out runs in processes without a snapshot, too
+        base = parts.operation(plan.base)  # in the worker, which has no snapshot
     if base is None or base.id != plan.base or base.state not in _CALLABLE or base.plan is None:
         raise unavailable(call)
     return base

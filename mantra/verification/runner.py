@@ -43,8 +43,8 @@ def run(call: Call) -> Result:
 def verify_set(call: Call, sets: Sequence[Mapping[str, Any]]) -> list[Row | Fault]:
     """Return a row, or a Fault, for each of the first sets of arguments: at least for one, for a job's rows.
 
-    The records of data operations are read in sets. The columns are those of columns_of(). Raises Fault if nothing could
-    be read: then all may be verified again.
+    The records of data operations are read in sets. The columns are those of columns_of(). Raises Fault if nothing
+    could be read: then all may be verified again.
     """
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
