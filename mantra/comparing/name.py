@@ -9,10 +9,10 @@ is equal.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from mantra.comparing.comparison import Rule, anything, composed, digest, is_long, text_of
-from mantra.comparing.name_words import name_words
+from mantra.comparing.name_words import NameWords, name_words
 from mantra.comparing.spelling import are_known, folded, is_slip, is_variant, split_abdul
 from mantra.comparing.titles import AMBIGUOUS
 
@@ -44,18 +44,12 @@ _SAME_INITIAL = {
 }
 
 
-class _Name(NamedTuple):
-    words: list[str]
-    #: Where the father's name begins.
-    father_at: int
-
-
-def _name(text: str) -> _Name:
-    words, father_at, _ = name_words(text)
-    if "abd" in "".join(words):
-        own = split_abdul(words[:father_at])
-        words, father_at = own + split_abdul(words[father_at:]), len(own)
-    return _Name(words, father_at)
+def _name(text: str) -> NameWords:
+    name = name_words(text)
+    if "abd" not in "".join(name.words):
+        return name
+    own, father = split_abdul(name.words[: name.father_at]), split_abdul(name.words[name.father_at :])
+    return NameWords(own + father, len(own), name.begins_short)
 
 
 def normalised(value: Any) -> str | None:
@@ -63,7 +57,7 @@ def normalised(value: Any) -> str | None:
     text = text_of(value)
     if is_long(text):
         return digest(composed(text))
-    words, father_at = _name(text)
+    words, father_at, _ = _name(text)
     words = folded(words)
     own, father = sorted(words[:father_at]), sorted(words[father_at:])
     return " ".join([*own, "/", *father] if father else own) or None
@@ -88,7 +82,7 @@ def similarity(stored: Any, given: str) -> int:
     return _compared(first, second)
 
 
-def _compared(one: _Name, other: _Name) -> int:
+def _compared(one: NameWords, other: NameWords) -> int:
     left, right = list(range(len(one.words))), list(range(len(other.words)))
     pairs: list[tuple[int, int]] = []
     fathers = _both_name_fathers(one, other)
@@ -128,7 +122,7 @@ def _compared(one: _Name, other: _Name) -> int:
     return max(0, 100 - off if enough else min(_TOO_LITTLE, 100 - off))
 
 
-def _pair(one: _Name, left: list[int], other: _Name, right: list[int], pairs: list[tuple[int, int]]) -> int:
+def _pair(one: NameWords, left: list[int], other: NameWords, right: list[int], pairs: list[tuple[int, int]]) -> int:
     """Pair the words that are left, those that are most alike first; return what that takes off."""
     fathers = _both_name_fathers(one, other)
     # Both at once: most of what it takes to fold words is the same for one and for several.
@@ -152,11 +146,11 @@ def _pair(one: _Name, left: list[int], other: _Name, right: list[int], pairs: li
     return off
 
 
-def _both_name_fathers(one: _Name, other: _Name) -> bool:
+def _both_name_fathers(one: NameWords, other: NameWords) -> bool:
     return one.father_at < len(one.words) and other.father_at < len(other.words)
 
 
-def _is_exchanged(one: _Name, place: int, other: _Name, against: int) -> bool:
+def _is_exchanged(one: NameWords, place: int, other: NameWords, against: int) -> bool:
     """Return True for a word of a person's own name and one of a father's."""
     return (place < one.father_at) != (against < other.father_at)
 
@@ -186,7 +180,7 @@ def _cost(one: str, one_sound: str, other: str, other_sound: str) -> int | None:
     return None
 
 
-def _are_joined(one: _Name, other: _Name) -> bool:
+def _are_joined(one: NameWords, other: NameWords) -> bool:
     """Return True if two names are the same letters with other blanks."""
     # The last letter of a word and an initial behind it are not one word.
     if min(map(len, one.words[1:] + other.words[1:]), default=0) < 2:
@@ -194,7 +188,7 @@ def _are_joined(one: _Name, other: _Name) -> bool:
     return folded(["".join(one.words)]) == folded(["".join(other.words)])
 
 
-def _join(whole: _Name, whole_left: list[int], parts: _Name, parts_left: list[int]) -> int:
+def _join(whole: NameWords, whole_left: list[int], parts: NameWords, parts_left: list[int]) -> int:
     """Pair a word of one name with two neighbours of the other that are its parts; return how many."""
     found = 0
     for first in tuple(parts_left):
