@@ -290,7 +290,7 @@ _CLOCKS = {
     "postgres": "LOCALTIMESTAMP - INTERVAL '{seconds} second'",
     "mysql": "NOW(6) - INTERVAL {seconds} SECOND",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds} seconds')",
-    "tsql": "DATEADD(ss, -{seconds}, GETDATE())",
+    "tsql": "DATEADD(second, -{seconds}, GETDATE())",
     "oracle": "SYSDATE - NUMTODSINTERVAL({seconds}, 'SECOND')",
 }
 #: By dialect: the day of such a time.
