@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataoperation',
             name='change_lag_seconds',
-            field=models.PositiveIntegerField(default=5, help_text='Rows that were changed later than this are not given yet: a transaction that is still open may write an earlier time. Enter more than the longest transaction takes. It does not concern numbers.', validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='least age of changes (seconds)'),
+            field=models.PositiveIntegerField(blank=True, default=5, help_text='Rows that were changed later than this are not given yet: a transaction that is still open may write an earlier time. Enter more than the longest transaction takes. It does not concern numbers.', validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='least age of changes (seconds)'),
         ),
         migrations.AddField(
             model_name='dataoperation',
