@@ -65,6 +65,8 @@ class Plan:
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     page_size: int = 0
     pass_through: bool = False
+    change_size: int = 0
+    marks_deletions: bool = False
     _shapes: dict[frozenset[str] | None, Shape] = field(default_factory=dict)
 
     @property
