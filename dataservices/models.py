@@ -268,7 +268,9 @@ class DataOperation(Operation):
         max_length=63,
         blank=True,
         validators=[_column_validator],
-        help_text=_("A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported."),
+        help_text=_(
+            "A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported."
+        ),
     )
     change_lag_seconds = models.PositiveIntegerField(
         _("least age of changes (seconds)"),
