@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.plan import parameters_message
@@ -200,6 +201,8 @@ def test_versions_of_older_releases_lack_these_columns(cast: Cast, operation: Da
     changed = versions.definition(operation)
     before = {**changed, "columns": {name: each for name, each in changed["columns"].items() if "change_" not in name}}
     assert not versions.is_same(before, changed, kind)
-    assert {each.label for section in versions.compare(kind, before, changed) for each in section.differences} == {
+    with translation.override("en"):
+        found = versions.compare(kind, before, changed)
+    assert {each.label for section in found for each in section.differences} == {
         "Change marker", "Key of a row",
     }  # fmt: skip
