@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.plan import parameters_message
 from mantra.gateway.parameters import CHANGES_PER_PAGE
-from registry import faults
+from registry import faults, versions
 from registry.models import Field
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
@@ -188,3 +189,20 @@ def test_its_names_are_no_parameters(cast: Cast, operation: DataOperation) -> No
     for name in ("since", "per_page"):
         assert name in parameters_message(operation, ["kota", name])
     assert CHANGES_PER_PAGE < 10_000
+
+
+def test_versions_of_older_releases_lack_these_columns(cast: Cast, operation: DataOperation) -> None:
+    """They had their defaults then: nothing has changed by the upgrade."""
+    plain = cast.operations["satu"]
+    stored = versions.definition(plain)
+    old = {**stored, "columns": {name: each for name, each in stored["columns"].items() if "change_" not in name}}
+    kind = versions.kind_of(plain)
+    assert versions.is_same(old, stored, kind) and versions.compare(kind, old, stored) == []
+    changed = versions.definition(operation)
+    before = {**changed, "columns": {name: each for name, each in changed["columns"].items() if "change_" not in name}}
+    assert not versions.is_same(before, changed, kind)
+    with translation.override("en"):
+        found = versions.compare(kind, before, changed)
+    assert {each.label for section in found for each in section.differences} == {
+        "Change marker", "Key of a row",
+    }  # fmt: skip
