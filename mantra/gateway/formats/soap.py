@@ -140,7 +140,7 @@ class Writer:
         self.name = f"soap{version}"
         self.operation_name = operation.code
         #: The response of an upstream has no declared schema, also if it is a table.
-        self._undeclared = operation.kind != "data"
+        self._undeclared = operation.kind == "proxy"
         self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)
         self._pages = operation.plan is not None and operation.plan.page_size > 0
         self._writes = operation.plan is not None and "GET" not in operation.plan.methods
