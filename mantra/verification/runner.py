@@ -5,6 +5,7 @@ No value of the record is in the result, in a fault or in a log.
 
 from __future__ import annotations
 
+import logging
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,12 @@ from registry import faults
 from registry.calls import Call
 from registry.results import Fault, Result, Row, Rows
 
+log = logging.getLogger("mantra.verification")
+
 #: Where the provider hides whether a key exists, a response comes at the next multiple of so many seconds after the
 #: call began: what the comparison of a record takes cannot be seen.
 STEP = 0.05
+_clock, _sleep = time.perf_counter, time.sleep
 
 #: What is compared in place of a record that does not exist, so that it takes the same time.
 _NOBODY = "Bukan Nama Siapa Pun"
@@ -147,13 +151,17 @@ def compare(plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> tu
 
 def _field(verified: Verified, given: str | None, stored: Any) -> tuple[bool | None, int | None]:
     """Return whether a field agrees, and how similar it is; None, None if it was not sent or is not stored."""
-    if given is None or stored is None or (isinstance(stored, str) and not stored.strip()):
+    if given is None or stored is None or isinstance(stored, dict | list) or not str(stored).strip():
         return None, None
-    matches, similarity = verified.compare(stored, given)
+    try:
+        matches, similarity = verified.compare(stored, given)
+    except Exception as error:  # its text may have the value
+        log.error("a value cannot be compared as %s: %s", verified.rule, type(error).__name__)
+        return None, None
     return matches, similarity
 
 
 def _wait(call: Call) -> None:
     """Wait for the next step of time after the call began."""
-    passed = time.perf_counter() - call.started_monotonic
-    time.sleep(STEP - passed % STEP)
+    passed = _clock() - call.started_monotonic
+    _sleep(STEP - passed % STEP)
