@@ -51,7 +51,7 @@ class VerificationOperation(Operation):
         _("wrong tries per key and application"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TRIES)],
-        help_text=_("After so many wrong tries the key is locked for the application: nobody can guess a value."),
+        help_text=_("After this number of wrong tries the key is locked for the application: nobody can guess a value."),
     )
     tries_of_all = models.PositiveSmallIntegerField(
         _("wrong tries per key, of all applications"),
@@ -62,7 +62,7 @@ class VerificationOperation(Operation):
         _("lock (minutes)"),
         default=1440,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_LOCK_MINUTES)],
-        help_text=_("Wrong tries are counted, and a key is locked, until so many minutes after the first one."),
+        help_text=_("Minutes after the first wrong try, until which the tries are counted and a full key is locked."),
     )
 
     class Meta:
