@@ -643,7 +643,7 @@ VERIFICATION_UNAVAILABLE = _row(
     502,
     "Operasi yang datanya diverifikasi tidak terbit atau tidak memuat kolom yang diperlukan. Laporkan nomor permintaan "
     "{request_id} kepada instansi penyedia",
-    "The operation whose data is verified is not published, or lacks a column that is needed. Report request "
+    "The operation with the verified data is not published, or lacks a column that is needed. Report request "
     "{request_id} to the providing agency",
     "provider",
     scope=Scope.VERIFICATION,

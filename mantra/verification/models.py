@@ -206,7 +206,7 @@ def declared_parameters(
         for each in key
     ]
     for each in verified:
-        text = each.description or _MEANINGS[each.rule]
+        text = each.description or _MEANINGS.get(each.rule, "")
         parameters.append(Parameter(operation=operation, name=each.name, required=False, description=text))
     return parameters
 
@@ -237,13 +237,14 @@ def declare(operation: VerificationOperation) -> None:
 
     A row of a name that stays is the same row.
     """
-    verified = list(operation.verified_fields.all())
-    _replace(operation.parameters, declared_parameters(operation, key_of(operation.base), verified))
-    _replace(operation.fields, declared_fields(operation, verified))
+    verified = list(VerifiedField.objects.filter(operation=operation.pk))
+    _replace(Parameter.objects.filter(operation=operation.pk), declared_parameters(operation, key_of(operation.base), verified))
+    _replace(Field.objects.filter(operation=operation.pk), declared_fields(operation, verified))
 
 
 def _replace(rows: Any, wanted: Sequence[Any]) -> None:
-    stored = {row.name: row for row in rows.all()}
+    """Make stored rows those that are wanted. What was read of the operation before may be older."""
+    stored = {row.name: row for row in rows}
     for position, row in enumerate(wanted):
         known = stored.pop(row.name, None)
         row.position = position
@@ -264,7 +265,7 @@ def _differs(known: Any, row: Any) -> bool:
 
 def inconsistencies(operation: VerificationOperation) -> list[str]:
     """Return why a stored verification's parameters and fields do not go with its base and its verified fields."""
-    verified = list(operation.verified_fields.all())
+    verified = list(VerifiedField.objects.filter(operation=operation.pk))
     found = []
     try:
         VerifiedField.check_list(operation, verified)
@@ -278,12 +279,12 @@ def inconsistencies(operation: VerificationOperation) -> list[str]:
         text = _("A field cannot have the name of the key: %(names)s.")
         found.append(text % {"names": ", ".join(sorted(same))})
     wanted = {(row.name, row.type) for row in declared_parameters(operation, key, verified)}
-    differing = {name for name, _type in wanted ^ set(operation.parameters.values_list("name", "type"))}
+    differing = {name for name, _type in wanted ^ set(Parameter.objects.filter(operation=operation.pk).values_list("name", "type"))}
     if differing:
         text = _("The parameters do not go with the key and the verified fields: %(names)s. Save the operation again.")
         found.append(text % {"names": ", ".join(sorted(differing))})
     wanted = {row.name for row in declared_fields(operation, verified)}
-    if differing := wanted ^ set(operation.fields.values_list("name", flat=True)):
+    if differing := wanted ^ set(Field.objects.filter(operation=operation.pk).values_list("name", flat=True)):
         text = _("The fields do not go with the verified fields: %(names)s. Save the operation again.")
         found.append(text % {"names": ", ".join(sorted(differing))})
     columns = set(operation.base.fields.values_list("name", flat=True))
