@@ -98,7 +98,7 @@ class _Place:
         """Return an operation with these columns only; None: with all."""
         fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
         if columns is None and isinstance(operation.plan, Verification):
-            known = {column.name for column in operation.plan.shape(frozenset())[0]}
+            known = {column.name for column in operation.plan.shape(frozenset()).columns}
             fields = tuple(each for each in fields if each.name in known)
         # A plan has an upstream's WSDL only, no other document.
         described = openapi.is_as_is(operation) and getattr(operation.plan, "description", None) is not None

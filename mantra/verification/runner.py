@@ -38,8 +38,8 @@ def run(call: Call) -> Result:
     finally:
         if plan.hides_existence:
             _wait(call)
-    columns, cut = plan.shape(_granted(call))
-    rows = Rows(columns, iter(([cut(row)],)))
+    shape = plan.shape(_granted(call))
+    rows = Rows(shape.columns, iter(([shape.cut(row)],)))
     rows.count = 1
     return rows
 
@@ -95,14 +95,9 @@ def judge(call: Call, plan: Plan, given: Mapping[str, str], found: Sequence[Reco
         subject = _subject(plan, found) if found else f"key:{_folded(plan, call.arguments)}"
         counted = tries.take(plan.id, subject, application, plan.tries, plan.tries_of_all, plan.lock_seconds)
     row, agrees, same = compare(plan, given, found)
-    if counted is not None and (same if _sees_similarity(call, plan) else agrees):
+    if counted is not None and (same if plan.shape(_granted(call)).has_similarity else agrees):
         counted.give_back()
     return row
-
-
-def _sees_similarity(call: Call, plan: Plan) -> bool:
-    columns, _cut = plan.shape(_granted(call))
-    return any(column.type == "integer" for column in columns)
 
 
 def _subject(plan: Plan, found: Sequence[Record]) -> str:

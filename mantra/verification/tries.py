@@ -6,14 +6,12 @@ the provider allows. A window begins with its first try; what is left in it at i
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis
 from django.conf import settings
@@ -29,8 +27,7 @@ log = logging.getLogger("mantra.verification")
 MAX_KEYS = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """What is counted, by a name that says nothing, and how many tries it may have."""
 
     name: str
@@ -60,12 +57,11 @@ class Memory:
     def take(self, limits: Sequence[Limit], seconds: int) -> int:
         now = self._clock()
         with self._lock:
-            for limit in limits:
-                count, ends = self._window(limit.name, now)
+            found = [self._window(limit.name, now) for limit in limits]
+            for limit, (count, ends) in zip(limits, found, strict=True):
                 if count >= limit.most:
                     return max(1, int(ends - now) + 1)
-            for limit in limits:
-                count, ends = self._window(limit.name, now)
+            for limit, (count, ends) in zip(limits, found, strict=True):
                 self._windows[limit.name] = count + 1, ends if count else now + seconds
             while len(self._windows) > self._most:
                 self._windows.popitem(last=False)
@@ -140,8 +136,7 @@ def _store() -> Store:
 store: Store = _store()
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """A try that was counted."""
 
     names: tuple[str, ...]
@@ -175,5 +170,4 @@ def take(operation: int, subject: str, application: int, tries: int, tries_of_al
 
 def _digest(operation: int, subject: str) -> str:
     """Return the name of a subject's windows: nobody finds the subject by it."""
-    secret = authenticate(settings.JOURNAL_KEY, f"tries:{operation}:{subject}".encode("utf-8", "surrogatepass"))
-    return hashlib.blake2b(secret.encode(), digest_size=16).hexdigest()
+    return authenticate(settings.JOURNAL_KEY, f"tries:{operation}:{subject}".encode("utf-8", "surrogatepass"))[:32]
