@@ -386,7 +386,7 @@ VERIFICATION_LOCKED = _row(
     429,
     "Terlalu banyak percobaan yang tidak sesuai untuk kunci data ini, sehingga verifikasinya dikunci. "
     "Coba lagi dalam {seconds} detik, dengan data yang benar",
-    "Too many tries for this record did not agree, so it is locked. Try again in {seconds} seconds, with the right data",
+    "Too many tries for this record did not agree, so it is locked. Try again in {seconds} seconds with the right data",
     scope=Scope.VERIFICATION,
 )
 FIELDS_TOO_FEW = _row(

@@ -121,7 +121,10 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "proxyservices_proxyoperation_samples": ("pengelola-proksi#pindahkan-layanan-tujuan-ke-alamat-baru",),
     "proxyservices_proxyoperation_versions": tuple(reversed(_VERSIONS)),
     "verification_verificationoperation_": _VERIFY,
-    "verification_verificationoperation_callers": ("penyedia#beri-atau-cabut-izin", "pengelola-proksi#beri-atau-cabut-izin"),
+    "verification_verificationoperation_callers": (
+        "penyedia#beri-atau-cabut-izin",
+        "pengelola-proksi#beri-atau-cabut-izin",
+    ),
     "verification_verificationoperation_calls": _HISTORY,
     "verification_verificationoperation_compare": _VERSIONS,
     "verification_verificationoperation_versions": _VERSIONS,

@@ -51,7 +51,9 @@ class VerificationOperation(Operation):
         _("wrong tries per key and application"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TRIES)],
-        help_text=_("After this number of wrong tries the key is locked for the application: nobody can guess a value."),
+        help_text=_(
+            "After this number of wrong tries the key is locked for the application: nobody can guess a value."
+        ),
     )
     tries_of_all = models.PositiveSmallIntegerField(
         _("wrong tries per key, of all applications"),
@@ -238,7 +240,10 @@ def declare(operation: VerificationOperation) -> None:
     A row of a name that stays is the same row.
     """
     verified = list(VerifiedField.objects.filter(operation=operation.pk))
-    _replace(Parameter.objects.filter(operation=operation.pk), declared_parameters(operation, key_of(operation.base), verified))
+    _replace(
+        Parameter.objects.filter(operation=operation.pk),
+        declared_parameters(operation, key_of(operation.base), verified),
+    )
     _replace(Field.objects.filter(operation=operation.pk), declared_fields(operation, verified))
 
 
@@ -278,9 +283,9 @@ def inconsistencies(operation: VerificationOperation) -> list[str]:
     if same := {each.name.lower() for each in key} & {each.name.lower() for each in verified}:
         text = _("A field cannot have the name of the key: %(names)s.")
         found.append(text % {"names": ", ".join(sorted(same))})
-    wanted = {(row.name, row.type) for row in declared_parameters(operation, key, verified)}
-    differing = {name for name, _type in wanted ^ set(Parameter.objects.filter(operation=operation.pk).values_list("name", "type"))}
-    if differing:
+    wanted_types = {(row.name, row.type) for row in declared_parameters(operation, key, verified)}
+    stored_types = set(Parameter.objects.filter(operation=operation.pk).values_list("name", "type"))
+    if differing := {name for name, _type in wanted_types ^ stored_types}:
         text = _("The parameters do not go with the key and the verified fields: %(names)s. Save the operation again.")
         found.append(text % {"names": ", ".join(sorted(differing))})
     wanted = {row.name for row in declared_fields(operation, verified)}

@@ -43,7 +43,7 @@ class Verified:
 
 
 class Shape(NamedTuple):
-    """What of a whole row a caller may see: its columns, what cuts a row to them, and if similarities are among them."""
+    """What of a whole row a caller may see: its columns, what cuts a row to them, and if it has similarities."""
 
     columns: tuple[Column, ...]
     cut: Callable[[Row], Row]

@@ -1,4 +1,4 @@
-"""What is proposed for a verification of an operation: which columns can be verified, by which rule, and their names."""
+"""What is proposed for a verification: which columns of an operation can be verified, by which rule, their names."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def _objects(value: Any, levels: int) -> Iterator[dict[str, Any]]:
         return
     if isinstance(value, dict):
         yield value
-    members: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    members: Sequence[Any] = (
+        list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
     for member in members[:MAX_COLUMNS]:
         yield from _objects(member, levels - 1)
 

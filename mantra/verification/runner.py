@@ -1,4 +1,4 @@
-"""Running a verification: what the caller sent is compared with the record of its key, and the response says what agrees.
+"""Running a verification: what the caller sent is compared with the record of its key. The response says what agrees.
 
 No value of the record is in the result, in a fault or in a log.
 """
@@ -113,7 +113,7 @@ def _folded(plan: Plan, arguments: Mapping[str, Any]) -> str:
 
 
 def compare(plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> tuple[Row, bool, bool]:
-    """Return the row of the record that agrees best, whether it agrees in all that was sent, and whether it is the same.
+    """Return the row of the record that agrees best, whether it agrees in all that was sent, and if it is the same.
 
     Of several records of a key one has to agree in all: values of two people make no third one.
     """

@@ -162,7 +162,9 @@ def _proposal(request: HttpRequest, user: User, base: Any, form: ProposalForm, l
 def _needs_second_person(user: User, base: Any) -> bool:
     """Return True if a second person will have to approve what is proposed. It is made for that, and undone."""
     fields = [
-        VerifiedField(position=at, name=each.name, column="" if each.column == each.name else each.column, rule=each.rule)
+        VerifiedField(
+            position=at, name=each.name, column="" if each.column == each.name else each.column, rule=each.rule
+        )
         for at, each in enumerate(proposals.propose(base))
         if each.chosen
     ]

@@ -1,4 +1,4 @@
-"""The way from the page of a published operation to the page that proposes a verification of it (mantra/verification)."""
+"""The way from the page of a published operation to the one that proposes its verification (mantra/verification)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ class Locked:
 def locked(since: datetime, until: datetime, most: int = BATCH) -> list[Locked]:
     """Return the applications that met locks in a period, those with the most calls first."""
     rows = CallRecord.objects.filter(
-        outcome=faults.VERIFICATION_LOCKED.code, started_at__gt=since, started_at__lte=until, operation_ref__isnull=False
+        outcome=faults.VERIFICATION_LOCKED.code,
+        started_at__gt=since,
+        started_at__lte=until,
+        operation_ref__isnull=False,
     ).order_by()
     found = rows.values_list("operation_ref", "consumer_agency", "application").annotate(calls=Count("pk"))
     return [Locked(*row) for row in found.order_by("-calls", "operation_ref")[:most]]

@@ -46,7 +46,8 @@ def make_people() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with sqlite3.connect(path) as made:
             made.execute(
-                "CREATE TABLE penduduk (nik TEXT PRIMARY KEY, nama TEXT, lahir TEXT, alamat TEXT, telepon TEXT, saldo INT)"
+                "CREATE TABLE penduduk"
+                " (nik TEXT PRIMARY KEY, nama TEXT, lahir TEXT, alamat TEXT, telepon TEXT, saldo INT)"
             )
             made.executemany("INSERT INTO penduduk VALUES (?, ?, ?, ?, ?, ?)", PEOPLE)
         made.close()

@@ -226,7 +226,7 @@ def _agrees(content: bytes) -> bool:
     text = content.decode()
     if text.startswith("{"):
         document = json.loads(text)
-        rows = document.get("data") or list(document["response"]["data"].values())[0]
+        rows = document.get("data") or next(iter(document["response"]["data"].values()))
         row = rows[0] if isinstance(rows, list) else rows["0"]
         return row["sesuai"] in (True, "true", "1", 1)
     return "<m:sesuai>true" in text or "\r\ntrue,true" in text

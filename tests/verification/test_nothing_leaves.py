@@ -239,9 +239,7 @@ def _hidden(cast: Cast, person: Person, sent: Sent) -> None:
             assert there == nowhere, name
 
 
-def test_a_hidden_key_gets_the_same_bytes(
-    cast: Cast, made: Verifying, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hidden_key_gets_the_same_bytes(cast: Cast, made: Verifying, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mantra.verification.runner._sleep", lambda _seconds: None)
     made.operation.hides_existence = True
     made.operation.save()
@@ -250,7 +248,7 @@ def test_a_hidden_key_gets_the_same_bytes(
 
 
 def test_a_hidden_key_takes_the_same_time(cast: Cast, made: Verifying, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a clock of the test's own: whatever reading and comparing take, the response comes at a multiple of a step."""
+    """With a clock of the test's own: whatever reading and comparing take, the response comes at the next step."""
     from mantra.verification import runner
 
     now = [0.0]
@@ -306,7 +304,9 @@ def test_what_a_database_says_of_a_value_goes_nowhere(
         assert not {part for part in ("Xivq", "ivqo", "Zuwa", "waka") if part in text}
 
 
-@pytest.mark.parametrize("value", ["{}", '{"depan": "Xivqo"}', '["Xivqo"]', "true", "17", "1.5", "null", '""', '"\\u0000Xivqo"'])
+@pytest.mark.parametrize(
+    "value", ["{}", '{"depan": "Xivqo"}', '["Xivqo"]', "true", "17", "1.5", "null", '""', '"\\u0000Xivqo"']
+)
 @pytest.mark.parametrize("rule", ["exact", "text", "name", "date", "number", "phone", "address"])
 def test_a_stored_value_of_any_type_is_compared_or_is_none(
     cast: Cast, value: str, rule: str, caplog: pytest.LogCaptureFixture

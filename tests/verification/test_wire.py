@@ -78,7 +78,9 @@ def test_post_with_a_form_or_json(cast: Cast) -> None:
     form = call("/rest/prov/data/cek", "POST", ASKED, accesskey=cast.key,
                 content_type="application/x-www-form-urlencoded")  # fmt: skip
     document = {"nik": SITI, "nama": "Siti Nurhaliza Rahmawati", "tanggal_lahir": "1990-01-02", "telepon": None}
-    posted = call("/rest/prov/data/cek", "POST", json.dumps(document), accesskey=cast.key, content_type="application/json")
+    posted = call(
+        "/rest/prov/data/cek", "POST", json.dumps(document), accesskey=cast.key, content_type="application/json"
+    )
     assert form.json()["data"] == posted.json()["data"] == [ANSWER]
 
 
