@@ -1,4 +1,4 @@
-"""Running a verification: what the caller sent is compared with the record of its key. The response says what agrees.
+"""Running a verification: what the caller sent is compared with the record of its key; the response says what agrees.
 
 No value of the record is in the result, in a fault or in a log.
 """
@@ -16,7 +16,7 @@ from mantra.verification.plan import Plan, Verified
 from mantra.verification.records import Record
 from registry import faults
 from registry.calls import Call
-from registry.results import Fault, Result, Row, Rows
+from registry.results import Column, Fault, Result, Row, Rows
 
 log = logging.getLogger("mantra.verification")
 
@@ -44,6 +44,49 @@ def run(call: Call) -> Result:
     return rows
 
 
+def verify_set(call: Call, sets: Sequence[Mapping[str, Any]]) -> list[Row | Fault]:
+    """Return a row, or a Fault, for each of the first sets of arguments: at least for one, for a job's rows.
+
+    The records of data operations are read in sets. The columns are those of columns_of(). Raises Fault if nothing
+    could be read: then all may be verified again.
+    """
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    base = records.base_of(call, plan)
+    given: list[dict[str, str] | Fault] = [_given_or_fault(plan, arguments) for arguments in sets]
+    valid = [at for at, each in enumerate(given) if not isinstance(each, Fault)]
+    read = records.read_set(call, plan, base, [sets[at] for at in valid]) if valid else []
+    answered = len(sets) if len(read) == len(valid) else valid[len(read)]
+    found = dict(zip(valid, read, strict=False))
+    cut = plan.shape(_granted(call)).cut
+    rows: list[Row | Fault] = []
+    for at in range(answered):
+        sent, record = given[at], found.get(at)
+        if isinstance(sent, Fault) or isinstance(record, Fault):
+            rows.append(sent if isinstance(sent, Fault) else record)  # type: ignore[arg-type]
+            continue
+        assert record is not None
+        try:
+            rows.append(cut(judge(call, plan, sent, record, sets[at])))
+        except Fault as fault:
+            rows.append(fault.without_traceback())
+    return rows
+
+
+def columns_of(call: Call) -> tuple[Column, ...]:
+    """Return the columns of the rows that a caller gets."""
+    plan = call.operation.plan  # type: ignore[union-attr]
+    assert isinstance(plan, Plan)
+    return plan.shape(_granted(call)).columns
+
+
+def _given_or_fault(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str] | Fault:
+    try:
+        return given_of(plan, arguments)
+    except Fault as fault:
+        return fault.without_traceback()
+
+
 def _granted(call: Call) -> frozenset[str] | None:
     """Return the fields of the caller's grant; None for the author, who sees all."""
     if call.grant is None:
@@ -55,7 +98,7 @@ def _verified(call: Call, plan: Plan) -> Row:
     given = given_of(plan, call.arguments)
     base = records.base_of(call, plan)
     found = records.read(call, plan, base)
-    return judge(call, plan, given, found)
+    return judge(call, plan, given, found, call.arguments)
 
 
 def given_of(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
@@ -66,43 +109,47 @@ def given_of(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
         raise Fault(faults.FIELDS_TOO_FEW, least=plan.min_fields, known=", ".join(each.name for each in plan.fields))
     for each in plan.fields:
         if each.name in given and not each.is_readable(given[each.name]):
-            raise Fault(faults.PARAMETER_INVALID, parameter=each.name, **_FORMS[each.rule])
+            reason_id, reason_en = _FORMS[each.rule]
+            raise Fault(faults.PARAMETER_INVALID, parameter=each.name, reason_id=reason_id, reason_en=reason_en)
     return given
 
 
-#: Why a text cannot be compared by a rule.
+_INCOMPARABLE = ("tidak dapat dibandingkan", "it cannot be compared")
+#: Why a text cannot be compared by a rule, in Indonesian and English.
 _FORMS = {
-    "date": {
-        "reason_id": "harus tanggal, misalnya 17-08-1990 atau 1990-08-17",
-        "reason_en": "it must be a date such as 17-08-1990 or 1990-08-17",
-    },
-    "number": {"reason_id": "harus bilangan, misalnya 1.250,50", "reason_en": "it must be a number such as 1250.50"},
-    "phone": {"reason_id": "harus nomor telepon", "reason_en": "it must be a phone number"},
+    "exact": _INCOMPARABLE,
+    "text": _INCOMPARABLE,
+    "name": _INCOMPARABLE,
+    "address": _INCOMPARABLE,
+    "date": (
+        "harus tanggal, misalnya 17-08-1990 atau 1990-08-17",
+        "it must be a date such as 17-08-1990 or 1990-08-17",
+    ),
+    "number": ("harus bilangan, misalnya 1.250,50", "it must be a number such as 1250.50"),
+    "phone": ("harus nomor telepon", "it must be a phone number"),
 }
-for _rule in ("exact", "text", "name", "address"):
-    _FORMS[_rule] = {"reason_id": "tidak dapat dibandingkan", "reason_en": "it cannot be compared"}
 
 
-def judge(call: Call, plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> Row:
+def judge(
+    call: Call, plan: Plan, given: Mapping[str, str], found: Sequence[Record], arguments: Mapping[str, Any]
+) -> Row:
     """Return the whole row for what was sent and the records of the key. Raises Fault VERIFICATION_LOCKED.
 
-    A try that does not agree in all that was sent stays counted; where the caller sees similarities, one that is not
-    the same in all.
+    A try is wrong if it does not agree in all that was sent; where the caller sees similarities, if it is not equal.
     """
-    counted = None
+    row, agrees, equal = compare(plan, given, found)
     if call.needs_key:
+        right = equal if plan.shape(_granted(call)).has_similarity else agrees
         application = call.application.id if call.application is not None else 0
-        subject = _subject(plan, found) if found else f"key:{_folded(plan, call.arguments)}"
-        counted = tries.take(plan.id, subject, application, plan.tries, plan.tries_of_all, plan.lock_seconds)
-    row, agrees, same = compare(plan, given, found)
-    if counted is not None and (same if plan.shape(_granted(call)).has_similarity else agrees):
-        counted.give_back()
+        subject = _subject(plan, found) if found else f"key:{_folded(plan, arguments)}"
+        tries.settle(plan.id, subject, application, not right, plan.tries, plan.tries_of_all, plan.lock_seconds)
     return row
 
 
 def _subject(plan: Plan, found: Sequence[Record]) -> str:
     """Return a text that is the same for all spellings of a key by which a source finds these records."""
-    return "record:" + repr(sorted(repr([record.get(each.column) for each in plan.fields]) for record in found))
+    texts = ["\x1f".join([str(record.get(each.column)) for each in plan.fields]) for record in found]
+    return "record:" + "\x1e".join(texts if len(texts) == 1 else sorted(texts))
 
 
 def _folded(plan: Plan, arguments: Mapping[str, Any]) -> str:
@@ -113,7 +160,7 @@ def _folded(plan: Plan, arguments: Mapping[str, Any]) -> str:
 
 
 def compare(plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> tuple[Row, bool, bool]:
-    """Return the row of the record that agrees best, whether it agrees in all that was sent, and if it is the same.
+    """Return the row of the record that agrees best, whether it agrees in all that was sent, and whether it is equal.
 
     Of several records of a key one has to agree in all: values of two people make no third one.
     """

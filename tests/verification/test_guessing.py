@@ -41,34 +41,32 @@ class Clock:
 def test_a_window_ends_after_its_time() -> None:
     clock = Clock()
     store, limits = tries.Memory(clock), [tries.Limit("a", 2)]
-    assert [store.take(limits, 60) for _time in range(3)] == [0, 0, 61]
+    assert [store.settle(limits, True, 60) for _time in range(3)] == [0, 0, 61]
     clock.now += 59.5
-    assert store.take(limits, 60) == 1
+    assert store.settle(limits, True, 60) == 1
     clock.now += 1
-    assert store.take(limits, 60) == 0
+    assert store.settle(limits, True, 60) == 0
 
 
-def test_what_is_given_back_counts_no_longer() -> None:
+def test_right_tries_count_nothing_and_are_locked_too() -> None:
     store, limits = tries.Memory(Clock()), [tries.Limit("a", 1), tries.Limit("b", 1)]
-    for _time in range(5):
-        assert store.take(limits, 60) == 0
-        store.give_back(["a", "b"])
-    assert store.take(limits, 60) == 0
-    assert store.take(limits, 60) > 0
+    assert [store.settle(limits, False, 60) for _time in range(5)] == [0] * 5
+    assert store.settle(limits, True, 60) == 0
+    assert store.settle(limits, False, 60) > 0
 
 
 def test_a_full_window_counts_nowhere() -> None:
     store = tries.Memory(Clock())
-    store.take([tries.Limit("full", 1)], 60)
+    store.settle([tries.Limit("full", 1)], True, 60)
     for _time in range(3):
-        assert store.take([tries.Limit("other", 1), tries.Limit("full", 1)], 60) > 0
-    assert store.take([tries.Limit("other", 1)], 60) == 0
+        assert store.settle([tries.Limit("other", 1), tries.Limit("full", 1)], True, 60) > 0
+    assert store.settle([tries.Limit("other", 1)], True, 60) == 0
 
 
 def test_the_memory_of_a_process_is_bounded() -> None:
     store = tries.Memory(Clock(), most=10)
     for number in range(100):
-        store.take([tries.Limit(str(number), 1)], 60)
+        store.settle([tries.Limit(str(number), 1)], True, 60)
     assert len(store._windows) == 10
 
 
@@ -81,12 +79,12 @@ def redis_server() -> Iterator[RedisServer]:
 def test_redis_counts_as_memory_does(redis_server: RedisServer) -> None:
     one, other = tries.Redis(redis_server.url), tries.Redis(redis_server.url)
     limits = [tries.Limit("kunci:1", 2), tries.Limit("kunci", 3)]
-    assert [one.take(limits, 60), other.take(limits, 60)] == [0, 0]
-    assert 59 <= one.take(limits, 60) <= 60
-    assert one.take([tries.Limit("kunci:2", 2), tries.Limit("kunci", 3)], 60) == 0
-    assert one.take([tries.Limit("kunci:2", 2), tries.Limit("kunci", 3)], 60) > 0  # of all
-    one.give_back(["kunci:1", "kunci"])
-    assert other.take(limits, 60) == 0
+    assert [one.settle(limits, wrong, 60) for wrong in (False, True, False)] == [0, 0, 0]
+    assert other.settle(limits, True, 60) == 0
+    assert 59 <= one.settle(limits, False, 60) <= 60
+    second = [tries.Limit("kunci:2", 2), tries.Limit("kunci", 3)]
+    assert one.settle(second, True, 60) == 0
+    assert one.settle(second, True, 60) > 0  # of all
 
 
 @pytest.mark.parametrize("made", ["memory", "redis"])
@@ -94,8 +92,8 @@ def test_many_tries_at_once_are_no_more_than_the_limit(made: str, redis_server: 
     store: tries.Store = tries.Memory() if made == "memory" else tries.Redis(redis_server.url)
     limits = [tries.Limit("sekaligus:1", 5), tries.Limit("sekaligus", 20)]
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _number: store.take(limits, 60), range(500)))
-    assert taken.count(0) == 5
+        settled = list(pool.map(lambda _number: store.settle(limits, True, 60), range(500)))
+    assert settled.count(0) == 5
 
 
 def test_a_store_that_is_down_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +101,7 @@ def test_a_store_that_is_down_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tries, "store", tries.Redis(f"redis://127.0.0.1:{free_port()}/0"))
     with pytest.raises(Fault) as fault:
-        tries.take(1, "kunci", 1, 5, 20, 60)
+        tries.settle(1, "kunci", 1, True, 5, 20, 60)
     assert fault.value.kind.name == "quota-store-down"
 
 
