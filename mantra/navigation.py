@@ -56,6 +56,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Data operations"), "table_view", "dataservices", "dataoperation"),
             _rows(_("Backends"), "dns", "proxyservices", "backend"),
             _rows(_("Proxy operations"), "alt_route", "proxyservices", "proxyoperation"),
+            _rows(_("Verification operations"), "fact_check", "verification", "verificationoperation"),
             _rows(_("All operations"), "lists", "registry", "operation"),
         ),
     ),

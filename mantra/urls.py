@@ -30,6 +30,7 @@ urlpatterns = [
     path("admin/server/", admin.site.admin_view(server.server), name="server"),
     path("admin/statistics/", include("mantra.statistics.urls")),
     path("admin/publish/", include("mantra.wizard.urls")),
+    path("admin/verify/", include("mantra.verification.urls")),
     path("admin/exports/", include("mantra.exports.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),

@@ -75,8 +75,8 @@ SCOPES: dict[str, Scope] = {
 }
 
 #: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
-#: of operation may not change these rows either: a publisher grants no access to the agency's data.
-DEPENDS_ON = {"registry.grant": "operation"}
+#: of operation may not change these rows either: a publisher grants no access to the agency's data, nor verifies it.
+DEPENDS_ON = {"registry.grant": "operation", "verification.verificationoperation": "base"}
 KINDS = {
     "data": "dataservices.change_dataoperation",
     "proxy": "proxyservices.change_proxyoperation",
@@ -209,7 +209,9 @@ def may_change(user: AnyUser, row: Model) -> bool:
     if not any(_owner(row, path) == user.agency_id for path in scope(type(row)).write):
         return False
     reference = DEPENDS_ON.get(row._meta.label_lower)
-    return reference is None or user.has_perm(KINDS[getattr(row, reference).kind])
+    if reference is None or getattr(row, f"{reference}_id") is None:
+        return True
+    return user.has_perm(KINDS[getattr(row, reference).kind])
 
 
 def _owner(row: Model, path: str) -> Any:

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],
     "area": "disk",
     "outcome": "approved",
+    "calls": 25,
     "percent": 80,
     "quota": "1000/day",
     "service": "Data kependudukan",

@@ -19,6 +19,7 @@ SAFE = frozenset(
         "application",  # agency/code
         "area",  # of the server's own health
         "backend",  # agency/code
+        "calls",  # their number
         "days",
         "month",  # of a report
         "key",  # the public part of an access key
@@ -45,7 +46,11 @@ class Month(NamedTuple):
 
 #: Who is notified of an event: users with one of these rights.
 _APPROVERS = ("registry.change_grant", "registry.decide_publishrequest")
-_AUTHORS = ("dataservices.change_dataoperation", "proxyservices.change_proxyoperation")
+_AUTHORS = (
+    "dataservices.change_dataoperation",
+    "proxyservices.change_proxyoperation",
+    "verification.change_verificationoperation",
+)
 _CALLERS = ("registry.change_application",)
 
 
@@ -99,6 +104,7 @@ KINDS: dict[Event, Kind] = {
     Event.KEY_ENDING: _kind(ACCESS, _CALLERS, "application", "key", "days", "until"),
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
     Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
+    Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),
     Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
     Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),
     Event.OPERATION_CHANGED: _kind(OPERATIONS, _CALLERS, "operation", "version", default=Way.DIGEST),

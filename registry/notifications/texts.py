@@ -161,6 +161,14 @@ TEXTS: dict[Event, Text] = {
             "See its calls:\n{link}"
         ),
     ),
+    Event.VERIFICATION_LOCKED: Text(
+        _("{application} was locked out of {operation}"),
+        _(
+            "The application {application} sent too many values that did not agree to {operation}: {calls} calls were "
+            "refused in the last hour, because the keys they are about are locked. It may be a guesser, or a program "
+            "with an error.\n\nSee its calls, ask its agency, and revoke the grant if it goes on:\n{link}"
+        ),
+    ),
     Event.MONTHLY_REPORT: Text(
         _("The monthly report of {agency} is ready: {month}"),
         _(

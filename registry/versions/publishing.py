@@ -58,6 +58,10 @@ class Change:
 CHECKS: list[Callable[[Change], None]] = []
 
 
+#: Called with an operation whose state was changed by a user: (operation) → warnings, as sentences.
+STATE_WARNINGS: list[Callable[[Operation], list[str]]] = []
+
+
 class DraftExists(ValidationError):
     """There is a draft that would be lost."""
 

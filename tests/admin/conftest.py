@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
+from mantra.verification.models import VerificationOperation, VerifiedField, declare
 from proxyservices.models import (
     AddressChange,
     ParameterMapping,
@@ -136,6 +137,17 @@ def make_agency(mark: str) -> MarkedAgency:
     for each in (operation, proxy):
         Parameter.objects.create(operation=each, name=f"{mark}_masukan", required=False)
         Field.objects.create(operation=each, name=f"{mark}_kolom")
+    base = DataOperation.objects.create(
+        service=service, source=source, code=f"{mark}-dasar", title=f"Dasar {mark}", state="published",
+        listing="hidden", sql=f"SELECT nama AS {mark}_nama FROM {mark} WHERE nik = :{mark}_nik",
+    )  # fmt: skip
+    Parameter.objects.create(operation=base, name=f"{mark}_nik")
+    Field.objects.create(operation=base, name=f"{mark}_nama")
+    verification = VerificationOperation.objects.create(
+        service=service, base=base, code=f"{mark}-cek", title=f"Cek {mark}"
+    )
+    VerifiedField.objects.create(operation=verification, name=f"{mark}_nama", rule="name")
+    declare(verification)
     application = Application.objects.create(agency=agency, code=f"{mark}-aplikasi", title=f"Aplikasi {mark}")
     key, _plain = AccessKey.issue(application)
     AccessKey.objects.filter(pk=key.pk).update(public=f"mtr_{mark}")
@@ -171,7 +183,7 @@ def make_agency(mark: str) -> MarkedAgency:
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail, access,
+        application, key, grant, record, token, asked, uploaded, mail, access, base, verification,
     ]  # fmt: skip
     return found
 

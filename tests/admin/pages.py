@@ -6,6 +6,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
 
@@ -30,6 +31,8 @@ def pages() -> dict[str, str]:
     calls, operations = "registry_callrecord", "dataservices_dataoperation"
     proxies, backends = "proxyservices_proxyoperation", "proxyservices_backend"
     uploads = "dataservices_uploadedtable"
+    verifications = "verification_verificationoperation"
+    verification = VerificationOperation.objects.order_by("pk")[0]
     autocomplete = "?app_label=registry&model_name=grant&field_name=operation&term="
     return {
         "server": reverse("server"),
@@ -57,6 +60,12 @@ def pages() -> dict[str, str]:
         "proxy operation": _row(proxies, proxy.pk),
         "add a proxy operation": reverse(f"admin:{proxies}_add"),
         "import proxy operations": reverse(f"admin:{proxies}_import"),
+        "verifications": _list(verifications),
+        "verification": _row(verifications, verification.pk),
+        "versions of a verification": _row(verifications, verification.pk, "versions"),
+        "add a verification": reverse(f"admin:{verifications}_add"),
+        "what can be verified": reverse("verification_choose"),
+        "make a verification": reverse("verification_propose", args=(verification.base_id,)),
         "backends": _list(backends),
         "backends, last page": _list(backends, f"?{PAGE_VAR}={1 + (Backend.objects.count() - 1) // 50}"),
         "backend": _row(backends, backend.pk),
