@@ -3,7 +3,7 @@
 Run as ``bench/run reconciliation``. As a program it is the worker that does the run, with what a run needs and nothing
 else:
 
-    python -m bench.reconciliation FOLDER
+    python -m bench.reconciliation
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ services:
     operations: [{operations}]
 """
 _OPERATION = (
-    '{{code: {name}, kind: data, title: {name}, source: db, access: restricted, state: published, max_rows: {rows}, '
+    "{{code: {name}, kind: data, title: {name}, source: db, access: restricted, state: published, max_rows: {rows}, "
     'timeout_ms: 600000, sql: "SELECT nik, nama, lahir, alamat, jumlah FROM {name}", fields: [{fields}]}}'
 )
 _FIELDS = {"nik": "text", "nama": "text", "lahir": "date", "alamat": "text", "jumlah": "integer"}
@@ -71,8 +71,10 @@ def reconciliation(bench: Bench) -> Iterator[dict[str, Any]]:
     folder = bench.folder / "reconciliation"
     (folder / "journal").mkdir(parents=True)
     environment = {
-        **bench.environment, "MANTRA_EXPORT_DIR": str(folder / "exports"), "MANTRA_JOURNAL_DIR": str(folder / "journal"),
-    }  # fmt: skip
+        **bench.environment,
+        "MANTRA_EXPORT_DIR": str(folder / "exports"),
+        "MANTRA_JOURNAL_DIR": str(folder / "journal"),
+    }
     before = bench.cpu()
     done = subprocess.run(
         [sys.executable, "-m", "bench.reconciliation"], check=False, capture_output=True, text=True, cwd=ROOT,

@@ -77,9 +77,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     ),
     (
         _("Match data"),
-        (
-            Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),
-        ),
+        (Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),),
     ),
     (
         _("History"),

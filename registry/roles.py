@@ -80,9 +80,15 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads all of an agency and decides on requests to publish; changes nothing else.
     HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_MATCHING) | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA, *_MATCHING) | _DECIDING,
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY)
+    | _OFFERING
+    | _of(_ALL, *_DATA, *_MATCHING)
+    | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY, *_MATCHING) | _DECIDING,
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY)
+    | _OFFERING
+    | _of(_ALL, *_PROXY, *_MATCHING)
+    | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
     | _of(_ALL, "registry.application", "registry.accesskey", *_MATCHING)

@@ -119,9 +119,7 @@ def _compare(
 ) -> None:
     """Compare two rows with the same key. The result has a line for each pair of columns that differ."""
     texts, others = row[2], other[2]
-    differing = [
-        number for number, pair in enumerate(compared) if pair.differ(texts[pair.left], others[pair.right])
-    ]
+    differing = [number for number, pair in enumerate(compared) if pair.differ(texts[pair.left], others[pair.right])]
     if not differing:
         counts.equal += 1
         return

@@ -143,7 +143,8 @@ class ParametersForm(forms.Form):
     """The values of the parameters of a side's operation. The bus checks them when it is called."""
 
     def __init__(self, side: Side, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix=side.place, **kwargs)
+        kwargs["prefix"] = side.place
+        super().__init__(*args, **kwargs)
         found = Parameter.objects.filter(operation=side.operation_id) if side.operation_id is not None else ()
         for parameter in found:
             needed = parameter.required and not parameter.default
@@ -166,5 +167,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         hours = [(str(hour), f"{hour:02d}.00") for hour in range(24)]
         self.fields["hour"].widget = select(hours)
         self.fields["notify"].widget = checkbox()
-        for name, label in (("schedule", _("Runs")), ("hour", _("At")), ("notify", _("Notify me when a scheduled run has ended"))):
+        for name, label in (
+            ("schedule", _("Runs")),
+            ("hour", _("At")),
+            ("notify", _("Notify me when a scheduled run has ended")),
+        ):
             self.fields[name].label = label

@@ -25,13 +25,13 @@ PROBLEMS: dict[str, Any] = {
     "operation": _("The operation of this list is not published any more. Choose another one."),
     "parameters": _("The operation does not accept the values of its parameters. Check them."),
     "quota": _("The quota of the grant is used up. Start the run again later, or request a larger quota."),
-    "source": _("The source of this list did not answer. Start the run again later; if it fails again, tell the provider."),
+    "source": _("The source of this list did not answer. Start the run again later, or tell the provider."),
     "time": _("Reading this list took longer than its operation allows. Ask the provider for a longer time limit."),
     "too-large": _("The lists are too large. Compare a part of them, for example one region, by a parameter."),
     "too-many": _("A list has more rows than the server compares. Compare a part of it, by a parameter."),
     "truncated": _(
-        "The operation gave only its first rows, up to its row limit. With a part of the rows the result would be wrong. "
-        "Ask the provider to raise the limit, or to add pages."
+        "The operation gave only its first rows, up to its row limit. With a part of the rows the result would be "
+        "wrong. Ask the provider to raise the limit, or to add pages."
     ),
 }  # fmt: skip
 

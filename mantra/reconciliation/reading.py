@@ -1,4 +1,4 @@
-"""Reads the rows of a side: by calls of its operation, which are recorded and counted as all calls are, or from its file.
+"""Reads the rows of a side: by calls of its operation, recorded and counted as all calls are, or from its file.
 
 An operation of another agency is called as the application that was granted it: with its grant's columns, quota and
 period. A response that is cut off at the operation's row limit is an error: what it lacks would look as if it were in
@@ -8,7 +8,7 @@ the other list only.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class ReadingError(Exception):
         self.problem, self.fault = problem, fault
 
 
-def batches(side: Side, user: str, work: Path, progress: Callable[[], None]) -> Iterator[Batch]:
+def batches(side: Side, user: str, work: Path, progress: Callable[[], None]) -> Generator[Batch, None, None]:
     """Yield the columns of a side with some of its rows, until all are read; at least once. Raises ReadingError.
 
     ``user``: the name of the user whose rights the run has. ``work``: an empty folder.
@@ -86,7 +86,8 @@ def _of_operation(side: Side, user: str) -> Iterator[Batch]:
 def _snapshot(side: Side, operation: Prepared) -> Snapshot:
     """Return a snapshot of the one operation and its grant, as they are now: the worker has no other."""
     rows = Grant.objects.filter(application=side.application_id, operation=side.operation_id)
-    grants = {grant.place: grant.value for grant in parts.Grants().read(list(rows.values_list("pk", flat=True)))}
+    read = parts.Grants().read(list(rows.values_list("pk", flat=True)))
+    grants: dict[Any, Any] = {grant.place: grant.value for grant in read if grant.value is not None}
     place = operation.agency.lower(), operation.service.lower(), operation.code.lower()
     return Snapshot({place: operation}, {}, grants, {})
 
@@ -117,7 +118,7 @@ def _call(side: Side, operation: Prepared, snapshot: Snapshot | None, user: str,
     return call
 
 
-def _answered(call: Call) -> Iterator[Batch]:
+def _answered(call: Call) -> Generator[Batch, None, bool]:
     """Yield the rows of a call, and end its record. Return True if there is a next page. Raises ReadingError."""
     recorded = gateway.serve(call)
     result = recorded.result

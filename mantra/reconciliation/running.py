@@ -141,7 +141,9 @@ def _read(
                 progress.read(place, count)
                 continue
             values = columns_of(rows)
-            texts = [_shortened(text_column(each, column.type, TEXT)) for each, column in zip(values, columns, strict=True)]
+            texts = [
+                _shortened(text_column(each, column.type, TEXT)) for each, column in zip(values, columns, strict=True)
+            ]
             found = pairs.key_texts([values[at] for at in places], [columns[at].type for at in places], rules)
             kept = []
             for number, (key, row) in enumerate(zip(found, zip(*texts, strict=True), strict=True), start=count + 1):

@@ -55,7 +55,9 @@ def start_due(now: datetime) -> int:
 
 def delete(reconciliation: Reconciliation) -> None:
     """Delete a reconciliation with its files. A run in progress ends at its next report."""
-    uploads = list(Side.objects.filter(reconciliation=reconciliation).exclude(stored="").values_list("stored", flat=True))
+    uploads = list(
+        Side.objects.filter(reconciliation=reconciliation).exclude(stored="").values_list("stored", flat=True)
+    )
     results = list(reconciliation.runs.exclude(stored="").values_list("stored", flat=True))
     reconciliation.delete()
     for stored in uploads:

@@ -18,7 +18,13 @@ from registry import faults, moments
 State = ReconciliationRun.State
 #: Runs of the trend, and rows of each kind that the page shows.
 TREND, FIRST_ROWS = 30, 5
-_COLOURS = {State.DONE: "yes", State.FAILED: "no", State.CANCELLED: "mute", State.WAITING: "mute", State.RUNNING: "warn"}
+_COLOURS = {
+    State.DONE: "yes",
+    State.FAILED: "no",
+    State.CANCELLED: "mute",
+    State.WAITING: "mute",
+    State.RUNNING: "warn",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,5 @@ def first_rows(run: ReconciliationRun) -> list[Rows]:
         if numbers[kind] and run.stored:
             headings, line = exporting.layout(run, kind)
             rows = [line(row) for row in results.first(run.stored, str(run.key), kind, FIRST_ROWS)]
-            found.append(
-                Rows(kind, exporting.TITLES[kind], headings, rows, numbers[kind], run.kept.get(kind, 0))
-            )
+            found.append(Rows(kind, exporting.TITLES[kind], headings, rows, numbers[kind], run.kept.get(kind, 0)))
     return found

@@ -31,7 +31,7 @@ _CALLABLE = (Operation.State.PUBLISHED, Operation.State.DEPRECATED)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An operation that a user may choose: "own:7", or "app:3:7" as an application. """
+    """An operation that a user may choose: "own:7", or "app:3:7" as an application."""
 
     value: str
     label: str
@@ -86,9 +86,7 @@ def in_force() -> Any:
     """Return the grants that are in force today."""
     today = timezone.localdate()
     rows = Grant.objects.filter(state=Grant.State.APPROVED, application__active=True)
-    return rows.filter(
-        Q(valid_from=None) | Q(valid_from__lte=today), Q(valid_until=None) | Q(valid_until__gte=today)
-    )
+    return rows.filter(Q(valid_from=None) | Q(valid_from__lte=today), Q(valid_until=None) | Q(valid_until__gte=today))
 
 
 def set_choice(side: Side, value: str) -> None:

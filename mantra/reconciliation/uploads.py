@@ -30,7 +30,8 @@ def put(side: Side, agency: Agency, name: str, chunks: Any) -> None:
     side.operation = side.application = None
     side.arguments, side.file_name, side.file_rows = {}, preview.file.name, found.rows
     columns = [
-        (column.index, column.header or column.name, column.kind, kinds.type_of(column.kind)) for column in found.columns
+        (column.index, column.header or column.name, column.kind, kinds.type_of(column.kind))
+        for column in found.columns
     ]
     side.found = {"sheet": found.sheet, "layout": asdict(found.layout), "columns": _distinct(columns)}
 

@@ -203,7 +203,8 @@ def columns(request: HttpRequest, pk: int) -> HttpResponse:
     schedule = forms.ScheduleForm(data, instance=row)
     parameters = {place: forms.ParametersForm(row.side(place), data) for place in forms.PLACES}
     every = [lines, schedule, *parameters.values()]
-    if data is not None and all([form.is_valid() for form in every]):
+    valid = [form.is_valid() for form in every] if data is not None else [False]  # each has its errors
+    if all(valid):
         row.pairs = [pair.stored() for pair in lines.pairs]
         row.responsible, row.next_at = user, next_run(row.schedule, row.hour, timezone.now())
         with transaction.atomic():

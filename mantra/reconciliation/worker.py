@@ -168,9 +168,7 @@ class Task:
         if not self.leadership.hold() or not _of(job).update(**stored):
             raise Stopped
 
-    def _finish(
-        self, job: ReconciliationRun, counts: Counts, headings: dict[str, Any], kept: dict[str, int]
-    ) -> None:
+    def _finish(self, job: ReconciliationRun, counts: Counts, headings: dict[str, Any], kept: dict[str, int]) -> None:
         """Store the result of a run. Raises Stopped if it was cancelled meanwhile."""
         now = self.now()
         numbers = {name: value for name, value in asdict(counts).items() if name in COUNTS}

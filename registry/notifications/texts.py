@@ -172,8 +172,8 @@ TEXTS: dict[Event, Text] = {
     Event.RECONCILED: Text(
         _("The reconciliation {reconciliation} has ended: {outcome}"),
         _(
-            "MANTRA has compared the two lists of the reconciliation {reconciliation} as its schedule says: {outcome}.\n\n"
-            "Sign in and see the result:\n{link}"
+            "MANTRA has compared the two lists of the reconciliation {reconciliation} as its schedule says: "
+            "{outcome}.\n\nSign in and see the result:\n{link}"
         ),
     ),
     Event.INVITATION: Text(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from dataservices.models import DataSource
-from mantra.reconciliation import files, results, runs
-from mantra.reconciliation.models import Reconciliation, ReconciliationRun, Side
+from mantra.reconciliation import results, runs
+from mantra.reconciliation.models import Reconciliation, ReconciliationRun
 from mantra.reconciliation.pairs import Pair
 from mantra.reconciliation.worker import Task
 from registry.models import Agency, Field, Service, User
@@ -46,8 +44,6 @@ PAIRS = [
     Pair("tgl_lahir", "tgl_lahir", rule="exact"),
     Pair("jumlah", "jumlah", rule="exact"),
 ]
-
-Start = Callable[..., Reconciliation]
 
 
 def make_list(folder: str, name: str, rows: list[tuple[Any, ...]]) -> Path:
@@ -84,7 +80,7 @@ def rina(cast: Cast) -> User:
 
 
 @pytest.fixture
-def lists(cast: Cast) -> Iterator[None]:
+def lists(cast: Cast) -> None:
     """An operation of the provider that the application was granted, and one of the consumer's own."""
     select = f"SELECT {', '.join(COLUMNS)} FROM daftar"
     source = DataSource.objects.create(
@@ -101,7 +97,6 @@ def lists(cast: Cast) -> Iterator[None]:
     for code in ("daftar", "penerima"):
         for position, name in enumerate(COLUMNS):
             Field.objects.create(operation=cast.operations[code], name=name, position=position, type="text")
-    yield
 
 
 @pytest.fixture
@@ -135,6 +130,3 @@ def ran(row: Reconciliation, user: User | None = None) -> ReconciliationRun:
 def kept(run: ReconciliationRun, kind: str) -> list[list[Any]]:
     """Return the rows of a kind that a run has kept."""
     return list(results.rows(run.stored, str(run.key), kind))
-
-
-__all__ = ["COLUMNS", "LEFT", "PAIRS", "RIGHT", "Side", "files", "kept", "make_person", "ran", "threading", "work"]

@@ -55,7 +55,10 @@ def joined(folder: Path, left: list[Any], right: list[Any]) -> tuple[Counts, Kep
 def naive(left: list[Any], right: list[Any]) -> dict[str, Counter[tuple[Any, ...]]]:
     """The same by definition: a row is looked at with all rows of the other list."""
     found: dict[str, Counter[tuple[Any, ...]]] = defaultdict(Counter)
-    for (own, other), only, aside in (((left, right), "only_left", "aside_left"), ((right, left), "only_right", "aside_right")):
+    for (own, other), only, aside in (
+        ((left, right), "only_left", "aside_left"),
+        ((right, left), "only_right", "aside_right"),
+    ):
         for number, row in enumerate(own, 1):
             here = sum(each[0] == row[0] for each in own)
             there = sum(each[0] == row[0] for each in other)
@@ -95,7 +98,7 @@ def test_rows_in_small_chunks_are_joined_alike(tmp_path: Path, monkeypatch: pyte
     right = [(f"k{number}", "a", "c" if number % 10 == 0 else "b") for number in range(1000, 4000)]
     monkeypatch.setattr(spill, "CHUNK_ROWS", 3)
     monkeypatch.setattr(spill, "WAITING", 500)
-    counts, kept = joined(tmp_path, left, right)
+    counts, _kept = joined(tmp_path, left, right)
     assert (counts.only_left, counts.only_right, counts.different, counts.equal) == (1000, 1000, 200, 1800)
     assert list(tmp_path.iterdir()) == []
 

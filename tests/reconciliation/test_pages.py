@@ -50,7 +50,12 @@ def test_a_clerk_compares_an_operation_with_a_file(cast: Cast, lists: None, rina
     assert granted in page.content.decode()
     made = client.post(
         reverse("reconciliation_new"),
-        {"title": "Bansos 2026", "left": granted, "right": "file", "right_file": SimpleUploadedFile("penerima.csv", csv_of(RIGHT))},
+        {
+            "title": "Bansos 2026",
+            "left": granted,
+            "right": "file",
+            "right_file": SimpleUploadedFile("penerima.csv", csv_of(RIGHT)),
+        },
     )
     row = Reconciliation.objects.get()
     assert made["Location"] == reverse("reconciliation_columns", args=[row.pk])
@@ -80,10 +85,17 @@ def test_a_clerk_compares_an_operation_with_a_file(cast: Cast, lists: None, rina
     sheets = {sheet.title: [[cell.value for cell in line] for line in sheet.rows] for sheet in book.worksheets}
     assert len(sheets) == 5
     assert ["Budi Santoso", "Budi Santosa"] in [line[-2:] for line in sheets["Berbeda"]]
-    assert exported(run, client, format="csv", kind="only_right").decode("utf-8-sig").splitlines()[1].startswith("5,3201234567890008")
+    assert (
+        exported(run, client, format="csv", kind="only_right")
+        .decode("utf-8-sig")
+        .splitlines()[1]
+        .startswith("5,3201234567890008")
+    )
 
 
-def test_no_plain_copy_of_an_uploaded_list_stays(cast: Cast, lists: None, client: Client, folder: Any, settings: Any, tmp_path: Any) -> None:
+def test_no_plain_copy_of_an_uploaded_list_stays(
+    cast: Cast, lists: None, client: Client, folder: Any, settings: Any, tmp_path: Any
+) -> None:
     settings.UPLOAD_DIR = tmp_path / "uploads"
     files = {f"{place}_file": SimpleUploadedFile("a.csv", csv_of(RIGHT)) for place in ("left", "right")}
     client.post(reverse("reconciliation_new"), {"title": "Dua berkas", "left": "file", "right": "file", **files})
@@ -104,16 +116,21 @@ def test_people_of_another_agency_find_nothing(reconciliation: Reconciliation, c
     for page in ("", "_lists", "_columns", "_delete"):
         assert stranger.get(reverse(f"reconciliation{page}", args=[reconciliation.pk])).status_code in (403, 404)
     for page in ("_run", "_cancel", "_delete", "_export", "_lists", "_columns"):
-        response = stranger.post(reverse(f"reconciliation{page}", args=[reconciliation.pk]), {"run": run.pk, "format": "xlsx"})
+        response = stranger.post(
+            reverse(f"reconciliation{page}", args=[reconciliation.pk]), {"run": run.pk, "format": "xlsx"}
+        )
         assert response.status_code in (403, 404), page
     assert reconciliation.runs.count() == 1
     assert not ExportJob.objects.exists()
 
 
 @pytest.mark.parametrize(
-    ("role", "own_agency"), [("Head", True), ("Requester", True), ("Provider", True), ("Supervisor", False), ("Administrator", False)]
+    ("role", "own_agency"),
+    [("Head", True), ("Requester", True), ("Provider", True), ("Supervisor", False), ("Administrator", False)],
 )
-def test_who_may_not_read_both_lists_sees_numbers_only(reconciliation: Reconciliation, cast: Cast, role: str, own_agency: bool) -> None:
+def test_who_may_not_read_both_lists_sees_numbers_only(
+    reconciliation: Reconciliation, cast: Cast, role: str, own_agency: bool
+) -> None:
     """A requester may read what an application was granted, a provider what the agency owns: here both are needed."""
     run = ran(reconciliation)
     agency: Agency | None = cast.consumer if own_agency else None
