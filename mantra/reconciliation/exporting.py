@@ -32,8 +32,8 @@ TITLES: dict[str, Any] = {
     ONLY_LEFT: gettext_lazy("Only in A"),
     ONLY_RIGHT: gettext_lazy("Only in B"),
     DIFFERENT: gettext_lazy("Different"),
-    ASIDE_LEFT: gettext_lazy("Set aside in A"),
-    ASIDE_RIGHT: gettext_lazy("Set aside in B"),
+    ASIDE_LEFT: gettext_lazy("Not joined in A"),
+    ASIDE_RIGHT: gettext_lazy("Not joined in B"),
 }
 #: Why a row is set aside.
 REASONS: dict[str, Any] = {

@@ -23,7 +23,7 @@ class Reconciliation(models.Model):
     """Which two lists are joined, by which columns, and what of them is compared."""
 
     class Schedule(models.TextChoices):
-        NONE = "none", _("only when somebody starts it")
+        NONE = "none", _("only when a user starts it")
         DAILY = "daily", _("every day")
         WEEKLY = "weekly", _("every Monday")
         MONTHLY = "monthly", _("on the first of each month")
