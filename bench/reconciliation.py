@@ -75,7 +75,6 @@ def reconciliation(bench: Bench) -> Iterator[dict[str, Any]]:
         "MANTRA_EXPORT_DIR": str(folder / "exports"),
         "MANTRA_JOURNAL_DIR": str(folder / "journal"),
     }
-    before = bench.cpu()
     done = subprocess.run(
         [sys.executable, "-m", "bench.reconciliation"], check=False, capture_output=True, text=True, cwd=ROOT,
         env=environment,
@@ -90,7 +89,6 @@ def reconciliation(bench: Bench) -> Iterator[dict[str, Any]]:
         "target": SECONDS,
         "ok": found["seconds"] <= SECONDS and found["peak_mib"] < MEMORY_MIB and found["state"] == "done",
         "rows": ROWS,
-        "database_cpu_s": round(bench.cpu() - before, 1),
         **found,
     }
 
