@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mantra.comparing import address, date, exact, name, number, phone, text
-from mantra.comparing.comparison import EQUAL, MAX_TEXT, UNEQUAL, Comparison, Rule, text_of
+from mantra.comparing.comparison import EQUAL, MAX_TEXT, UNEQUAL, Comparison, Rule, digest, text_of
 
 __all__ = ("DEFAULT_THRESHOLDS", "MAX_TEXT", "RULES", "Comparison", "Rule", "comparer", "is_readable", "normalised")
 
@@ -59,9 +59,10 @@ def _by_canonical_text(canonical: Callable[[Any], str | None]) -> Callable[[Any,
 def normalised(rule: str, value: Any) -> str | None:
     """Return the canonical text of a value, by which values are joined; None if it is empty or is no value.
 
-    It has at most some characters more than ``MAX_TEXT``. Values with the same one match.
+    It has at most twice ``MAX_TEXT`` characters. Values with the same one match.
     """
-    return _rule(rule).normalised(value)
+    canonical = _rule(rule).normalised(value)
+    return canonical if canonical is None or len(canonical) <= 2 * MAX_TEXT else digest(canonical)
 
 
 def is_readable(rule: str, given: str) -> bool:

@@ -24,9 +24,7 @@ _POSTCODE = re.compile(r"\b(?:kode pos[\s.:]*)?([1-9][0-9]{4})\b")
 _NUMBER = re.compile(
     r"\b(?:no|nomor|nomer|number|nmr)\b[\s.:]*0*([0-9]{1,5})\s?([a-z]\b)?|#\s*0*([0-9]{1,5})\s?([a-z]\b)?"
 )
-_BLOCK = re.compile(
-    r"\b(?:blok|blk|block)\b[\s.:]*([a-z]{1,3})\s?[-/.]?\s?0*([0-9]{1,4})?\b|\b(?:blok|blk|block)\b[\s.:]*([0-9]{1,4})\b"
-)
+_BLOCK = re.compile(r"\b(?:blok|blk|block)\b[\s.:]*(?:([a-z]{1,3})\s?[-/.]?\s?0*([0-9]{1,4})?\b|([0-9]{1,4})\b)")
 _BARE_NUMBER = re.compile(r"(?<![\w/])0*([0-9]{1,4})([a-z]?)(?![\w/])")
 _JOINED = re.compile(
     r"\b(rt|rw|no|blok|gg|jl|jln|kel|kec|kab|ds|dsn|perum)(?=[0-9])|\b(jl|jln|gg|kel|kec|kab|ds|dsn|no)\.(?=[a-z])"
@@ -41,18 +39,19 @@ _LEVELS = {
     **dict.fromkeys(("kec", "kecamatan", "distrik"), "district"),
     **dict.fromkeys(("kab", "kabupaten", "kota", "kotamadya", "kodya", "kab/kota"), "regency"),
     **dict.fromkeys(("prov", "prop", "provinsi", "propinsi"), "province"),
-    **dict.fromkeys(("dsn", "dusun", "kp", "kamp", "kampung", "lingkungan", "ling", "lk", "banjar", "br", "jorong"), "hamlet"),
+    **dict.fromkeys(("dsn", "dusun", "kp", "kamp", "kampung", "lingkungan", "ling", "lk", "banjar"), "hamlet"),
     **dict.fromkeys(("komplek", "kompleks", "komp", "kompl", "perum", "perumahan", "perumnas"), "estate"),
     **dict.fromkeys(("jl", "jln", "jalan", "jlan", "gg", "gang", "lr", "lorong", "street"), "street"),
 }
-_ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10",
-          "xi": "11", "xii": "12"}
+_ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9",
+          "x": "10", "xi": "11", "xii": "12"}
 _SHORT = {
     "jend": "jenderal", "jendral": "jenderal", "gen": "jenderal", "dr": "dokter", "prof": "profesor",
     "kh": "kiai", "ry": "raya", "utr": "utara", "sel": "selatan", "slt": "selatan", "tim": "timur",
     "tmr": "timur", "brt": "barat", "bar": "barat", "tgh": "tengah", "let": "letnan", "a": "ahmad",
-    "moh": "muhammad", "muh": "muhammad", "m": "muhammad", "dki": "", "indonesia": "", "jkt": "jakarta", "sby": "surabaya",
-    "bdg": "bandung", "smg": "semarang", "jogja": "yogyakarta", "yogya": "yogyakarta", "jogjakarta": "yogyakarta",
+    "moh": "muhammad", "muh": "muhammad", "m": "muhammad", "dki": "", "indonesia": "", "jkt": "jakarta",
+    "sby": "surabaya", "bdg": "bandung", "smg": "semarang", "jogja": "yogyakarta", "yogya": "yogyakarta",
+    "jogjakarta": "yogyakarta",
     "kav": "kavling", "kapling": "kavling", "lt": "lantai", "gd": "gedung",
 }
 # fmt: on

@@ -15,7 +15,7 @@ def normalised(value: Any) -> str | None:
 
 
 def equal(stored: Any, given: str) -> bool:
-    """Return True for equal values. A number column has lost leading zeros: there, those of the given text are ignored."""
+    """Return True for equal values. Leading zeros, which a number column has lost, are ignored for a stored number."""
     one, other = composed(text_of(stored)), composed(text_of(given))
     if one == other:
         return one != ""

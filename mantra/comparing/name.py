@@ -26,8 +26,8 @@ _SHORT, _VARIANT, _SLIP, _INITIAL, _ORDER, _JOINED, _FATHER, _MISSING, _MORE_MIS
 _CONTRADICTION, _TOO_LITTLE = 70, 75
 #: Words that so many people have that they do not tell one from another.
 _FRAME = frozenset("""
-    muhammad ahmad achmad akhmad abdul siti sitti nur noor sri i ni ida bagus anak agung gusti ayu luh wayan made nyoman ketut
-    putu gede kadek komang andi daeng dewi tri dwi eko
+    muhammad ahmad achmad akhmad abdul siti sitti nur noor sri i ni ida bagus anak agung gusti ayu luh wayan made nyoman
+    ketut putu gede kadek komang andi daeng dewi tri dwi eko
 """.split())  # fmt: skip # noqa: SIM905
 #: The first letters of words, as folded, that an initial stands for.
 _SAME_INITIAL = {
@@ -127,7 +127,7 @@ def _compared(one: _Name, other: _Name) -> int:
         enough = strong and (len(full) > 1 or (others == 0 and len(pairs) == 1))
     if any(earlier[1] > later[1] for earlier, later in pairwise(sorted(pairs))):
         off += _ORDER
-    return max(0, 100 - off) if enough else min(_TOO_LITTLE, 100 - off)
+    return max(0, 100 - off if enough else min(_TOO_LITTLE, 100 - off))
 
 
 def _pair(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import NamedTuple
 
 from mantra.comparing.comparison import plain
@@ -43,7 +44,8 @@ def name_words(text: str) -> NameWords:
         chunks = text.split()
     if len(chunks) > 1:
         _drop_degrees(chunks)
-    pieces, dotted = chunks, _NO_DOTS
+    pieces = chunks
+    dotted: Set[int] = _NO_DOTS
     if "." in text:
         pieces, dotted = _pieces(chunks)
     begin = 0

@@ -14,6 +14,8 @@ _NO_CENTS = re.compile(r"[.,](?:-|--|=)\Z")
 _WRITTEN = re.compile(r"[0-9]+(?:[.,][0-9]+)*\Z")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*\Z")
 _BLANKS = re.compile(r"(?<=[0-9])[\s'_](?=[0-9])")
+#: No text of more characters is read as a number.
+_LONGEST = 200
 _MINUS = str.maketrans("−–—", "---")
 
 
@@ -23,7 +25,7 @@ def _read(text: str) -> str | None:
     One separator before exactly three digits groups thousands, be it a point or a comma: ``1.234`` is 1234. After a
     leading zero, or four digits, it is the decimal one.
     """
-    if len(text) > MAX_TEXT:
+    if len(text) > _LONGEST:
         return None
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_MINUS)
