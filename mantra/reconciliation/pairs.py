@@ -152,22 +152,28 @@ def difference(pair: Pair, left_type: str | None, right_type: str | None) -> Cal
         compare = comparer(pair.rule, pair.threshold)
 
         def differ_by_degree(left: str | None, right: str | None) -> bool:
-            if left == right:
+            if left == right or _is_same_words(left, right):
                 return False
             if _is_blank(left) or _is_blank(right):
                 return _is_blank(left) != _is_blank(right)
             return not compare(left, str(right)).matches
 
         return differ_by_degree
+    ignores_case = pair.rule == "text"
     read_left, read_right = (partial(_read, pair.rule, type) for type in (left_type, right_type))
 
     def differ(left: str | None, right: str | None) -> bool:
         # Most rows are equal to the letter. A number as a program wrote it may be another one as people write it.
-        if left == right and alike:
+        if (left == right and alike) or (ignores_case and _is_same_words(left, right)):
             return False
         return read_left(left) != read_right(right)
 
     return differ
+
+
+def _is_same_words(left: str | None, right: str | None) -> bool:
+    """Return True if two texts differ by capitals and blanks only: many do, and reading them by a rule takes longer."""
+    return left is not None and right is not None and left.casefold().split() == right.casefold().split()
 
 
 def _is_blank(text: str | None) -> bool:
