@@ -41,6 +41,7 @@ EXAMPLES: dict[str, Any] = {
     "outcome": "approved",
     "percent": 80,
     "quota": "1000/day",
+    "reconciliation": "penerima-bantuan",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
     "until": {"date": date(2026, 12, 31).isoformat()},
