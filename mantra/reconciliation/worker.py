@@ -59,15 +59,25 @@ class Task:
     _stop: threading.Event = field(default_factory=threading.Event)
     _pruned: float = float("-inf")
     _reported: float = float("-inf")
+    _is_busy: bool = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         self._stop, failing = stop, False
+        threading.Thread(target=self.renew, args=(stop,), name="reconciliation-lock", daemon=True).start()
         while not stop.is_set():
             failing = survive(self.round, failing, log, "lists are not reconciled for the moment")
             stop.wait(RETRY_DELAY if failing else ROUND)
         survive(self.leadership.release, False, log, "the lock of the reconciliations was not released")
         segments.close()
+        connection.close()
+
+    def renew(self, stop: threading.Event) -> None:
+        """Renew leadership during runs: a source may take longer for its first row than a lock may stand still."""
+        failing = False
+        while not stop.wait(ROUND):
+            if self._is_busy:
+                failing = survive(self.leadership.hold, failing, log, "the lock of the reconciliations was not renewed")
         connection.close()
 
     def round(self) -> None:
@@ -111,6 +121,7 @@ class Task:
 
     def _do(self, job: ReconciliationRun) -> None:
         """Do a run. An error of the database is the round's: the run is then done again."""
+        self._is_busy = True
         try:
             counts, headings, kept = self._done(job)
             self._finish(job, counts, headings, kept)
@@ -131,6 +142,7 @@ class Task:
             log.error("run %d failed: %s", job.pk, type(error).__name__)
             self._fail(job, SideError("error"))
         finally:
+            self._is_busy = False
             files.clear_work()
 
     def _done(self, job: ReconciliationRun) -> tuple[Counts, dict[str, Any], dict[str, int]]:

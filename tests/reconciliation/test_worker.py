@@ -257,3 +257,29 @@ def test_nothing_of_a_list_is_readable_on_the_disk(reconciliation: Reconciliatio
     for word in (b"Aminah", b"3201", b"Santos"):
         assert word not in content
     assert run.stored
+
+
+def test_leadership_is_renewed_while_a_source_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No report comes before the first row of a list."""
+    monkeypatch.setattr(worker, "ROUND", 0.001)
+    stop, held = threading.Event(), []
+
+    class Lock:
+        def hold(self) -> bool:
+            held.append(True)
+            if len(held) == 3:
+                stop.set()
+            return True
+
+    task = Task(leadership=Lock())  # type: ignore[arg-type]
+    task._is_busy = True
+    thread = threading.Thread(target=task.renew, args=(stop,))
+    thread.start()
+    thread.join(60)
+    assert len(held) == 3
+    held.clear()
+    task._is_busy = False
+    stop.clear()
+    threading.Timer(0.1, stop.set).start()
+    task.renew(stop)
+    assert held == []
