@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers.database import migrated
-from tests.servers.process import ending_with_us
+from tests.servers.process import ending_with_us, wait_until
 from tests.servers.surroundings import ROOT, environment
 
 pytestmark = pytest.mark.system
@@ -92,3 +94,25 @@ def test_memory_is_bounded(worker: Worker) -> None:
     expected(worker.run())
     idle = int(worker.do("work").split()[-1])
     assert peak - idle < GROWTH_MIB, f"{peak} MiB, where an idle worker has {idle}"
+
+
+def test_the_process_that_ships_the_journal_does_the_runs(worker: Worker) -> None:
+    """Its own calls are in the history like those of others."""
+
+    def rows(sql: str) -> list[Any]:
+        with closing(sqlite3.connect(worker.folder / "mantra.sqlite3")) as registry:
+            return registry.execute(sql).fetchall()
+
+    command = ending_with_us([sys.executable, "manage.py", "ship_journal", "--follow"])
+    process = subprocess.Popen(command, cwd=ROOT, env=worker.environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: rows("SELECT state FROM reconciliation_reconciliationrun") == [("done",)], 240, "the run")
+        calls = (
+            "SELECT operation, protocol, outcome, rows FROM registry_callrecord WHERE outcome > 0 ORDER BY operation"
+        )
+        wait_until(lambda: len(rows(calls)) == 2, 60, "the history")
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert rows(calls) == [("a", "own-read", 200, ROWS), ("b", "own-read", 200, ROWS)]
+    expected(worker.run())
