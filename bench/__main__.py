@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import calls, dbase, engines, proxy, snapshot, soap, streams, verification
+from bench import calls, dbase, engines, proxy, reconciliation, snapshot, soap, streams, verification
 from bench.bus import Bench, bench
 from bench.peers import measurement
 
@@ -29,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "peers": measurement.peers,
     "soap": soap.soap,
     "snapshot": snapshot.snapshot,
+    "reconciliation": reconciliation.reconciliation,
 }
 
 

@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
 #: Where the files of uploaded tables are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
-_API, _PAGES = "/manage/api/v1/uploaded-tables/", "/admin/dataservices/uploadedtable/"
+_API = "/manage/api/v1/uploaded-tables/"
+_PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
 
 
 class BodyLimitMiddleware:

@@ -13,6 +13,7 @@ from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.tryout import refused
 from registry import tenancy
@@ -74,6 +75,10 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Access keys"), "key", "registry", "accesskey"),
             _rows(_("Grants"), "handshake", "registry", "grant"),
         ),
+    ),
+    (
+        _("Match data"),
+        (Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),),
     ),
     (
         _("History"),

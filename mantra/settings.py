@@ -120,6 +120,7 @@ ROW_LIMITS = {
     "access_requests": env.int("MANTRA_MAX_ACCESS_REQUESTS", default=10_000),
     "saved_filters": env.int("MANTRA_MAX_SAVED_FILTERS", default=50),
     "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
+    "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -137,6 +138,9 @@ MAX_AGREEMENT_BYTES = env.int("MANTRA_MAX_AGREEMENT_MIB", default=5) * 1024 * 10
 EXPORT_DIR = Path(env("MANTRA_EXPORT_DIR", default=str(VAR_DIR / "exports")))
 MAX_EXPORT_BYTES = env.int("MANTRA_MAX_EXPORT_MIB", default=512) * 1024 * 1024
 EXPORT_HOURS = env.int("MANTRA_EXPORT_HOURS", default=72)
+#: The most rows of a list that is reconciled with another one, and the days for which the rows of a result are kept.
+MAX_RECONCILED_ROWS = env.int("MANTRA_MAX_RECONCILED_ROWS", default=2_000_000)
+RECONCILIATION_DAYS = env.int("MANTRA_RECONCILIATION_DAYS", default=30)
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.

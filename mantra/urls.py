@@ -32,6 +32,7 @@ urlpatterns = [
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/verify/", include("mantra.verification.urls")),
     path("admin/exports/", include("mantra.exports.urls")),
+    path("admin/reconciliations/", include("mantra.reconciliation.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.contracts.urls")),

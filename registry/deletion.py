@@ -46,6 +46,8 @@ PARTS = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "reconciliation.side",
+        "reconciliation.reconciliationrun",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -68,6 +70,8 @@ _UNLOGGED = frozenset(
         "registry.versiontext",
         "registry.requestedoperation",
         "registry.requeststep",
+        "reconciliation.side",
+        "reconciliation.reconciliationrun",
     }
 )
 

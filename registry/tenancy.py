@@ -71,6 +71,9 @@ SCOPES: dict[str, Scope] = {
     "registry.accessrequest": Scope(("application__agency", "service__agency"), ("application__agency",)),
     "registry.requestedoperation": Scope(("request__application__agency", "request__service__agency")),
     "registry.requeststep": Scope(("request__application__agency", "request__service__agency")),
+    "reconciliation.reconciliation": _both("agency"),
+    "reconciliation.side": _both("reconciliation__agency"),
+    "reconciliation.reconciliationrun": _both("reconciliation__agency"),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 

@@ -92,6 +92,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#lihat-panggilan-aplikasi-anda",
     ),
     "why_refused": _HISTORY,
+    "reconciliation": (
+        "pemanfaat#cocokkan-dua-daftar",
+        "penyedia#cocokkan-daftar-anda-dengan-daftar-lain",
+        "kepala#baca-statistik",
+    ),
     "export_history": ("kepala#ekspor-riwayat-panggilan",),
     "export": ("kepala#baca-laporan-bulanan",),
     # What is offered.

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, Any] = {
     "calls": 25,
     "percent": 80,
     "quota": "1000/day",
+    "reconciliation": "penerima-bantuan",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
     "until": {"date": date(2026, 12, 31).isoformat()},

@@ -42,6 +42,7 @@ class Event(models.TextChoices):
     HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
     VERIFICATION_LOCKED = "verification_locked", _("an application guesses values of a verification")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
+    RECONCILED = "reconciled", _("a scheduled reconciliation has ended")
     INVITATION = "invitation", _("invitation")
     PASSWORD_RESET = "password_reset", _("a new password was requested")
     PASSWORD_CHANGED = "password_changed", _("your password was changed")

@@ -29,6 +29,7 @@ SAFE = frozenset(
         "outcome",  # approved or rejected
         "percent",
         "quota",
+        "reconciliation",  # its code
         "service",
         "source",  # agency/code
         "until",  # a date
@@ -119,6 +120,7 @@ KINDS: dict[Event, Kind] = {
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),
+    Event.RECONCILED: _kind(REPORTS, ("reconciliation.change_reconciliation",), "outcome", "reconciliation"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

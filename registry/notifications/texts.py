@@ -177,6 +177,13 @@ TEXTS: dict[Event, Text] = {
             "days. You can have it made again at any time."
         ),
     ),
+    Event.RECONCILED: Text(
+        _("The reconciliation {reconciliation} has ended: {outcome}"),
+        _(
+            "MANTRA has compared the two lists of the reconciliation {reconciliation} as its schedule says: "
+            "{outcome}.\n\nSign in and see the result:\n{link}"
+        ),
+    ),
     Event.INVITATION: Text(
         _("An invitation to MANTRA"),
         _(

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
+from mantra.reconciliation.models import Reconciliation
 from mantra.verification.models import VerificationOperation, VerifiedField, declare
 from proxyservices.models import (
     AddressChange,
@@ -180,6 +181,15 @@ def make_agency(mark: str) -> MarkedAgency:
     )  # fmt: skip
     RequestedOperation.objects.create(request=access, application=application, operation=operation)
     RequestStep.objects.create(request=access, kind="submitted", user=user, text=f"Uji {mark}")
+    matched = Reconciliation.objects.create(
+        agency=agency, code=f"{mark}-cocok", title=f"Cocok {mark}", responsible=user
+    )
+    matched.sides.create(place="left", kind="operation", as_own=True, operation=operation)
+    matched.sides.create(place="right", kind="file", file_name=f"{mark}.csv")
+    matched.runs.create(
+        state="done", user=user, equal=3, different=1, by_field=[1], kept={}, finished_at=timezone.now(),
+        headings={"left": [mark], "right": [mark], "key": [mark], "fields": [[mark, mark]]},
+    )  # fmt: skip
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,

@@ -6,6 +6,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
+from mantra.reconciliation.models import Reconciliation
 from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
@@ -111,6 +112,8 @@ def pages() -> dict[str, str]:
         "history of specific personal data": _list(calls, "?classification_is=specific"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
+        "reconciliations": reverse("reconciliations"),
+        "reconciliation": reverse("reconciliation", args=(Reconciliation.objects.order_by("pk")[0].pk,)),
         "exports": reverse("exports"),
         "export the history": reverse("export_history") + "?outcome_is=failed",
         "notifications": reverse("notifications"),

@@ -13,6 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
 from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
@@ -74,6 +75,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("health_board")
     yield reverse("statistics")
     yield reverse("statistics_matrix")
+    yield reverse("reconciliations")
+    yield reverse("reconciliation", args=(Reconciliation.objects.get().pk,))
     yield reverse("exports")
     yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
