@@ -45,6 +45,7 @@ PARTS = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "synchronization.syncrun",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -63,6 +64,7 @@ _UNLOGGED = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "synchronization.syncrun",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

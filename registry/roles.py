@@ -57,7 +57,10 @@ _PROXY = (
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
-_EVERYTHING = ("registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
+_SYNCS = ("synchronization.sync",)
+_EVERYTHING = (
+    "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS, *_SYNCS,
+)  # fmt: skip
 
 
 def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
@@ -74,9 +77,9 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY) | _DECIDING,
+    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_SYNCS) | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA) | _DECIDING,
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA, *_SYNCS) | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
     PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY) | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.

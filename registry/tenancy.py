@@ -70,6 +70,8 @@ SCOPES: dict[str, Scope] = {
     "registry.accessrequest": Scope(("application__agency", "service__agency"), ("application__agency",)),
     "registry.requestedoperation": Scope(("request__application__agency", "request__service__agency")),
     "registry.requeststep": Scope(("request__application__agency", "request__service__agency")),
+    "synchronization.sync": _both("agency"),
+    "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 

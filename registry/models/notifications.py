@@ -41,6 +41,7 @@ class Event(models.TextChoices):
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
+    SYNC_FAILED = "sync_failed", _("a synchronisation has failed")
     INVITATION = "invitation", _("invitation")
     PASSWORD_RESET = "password_reset", _("a new password was requested")
     PASSWORD_CHANGED = "password_changed", _("your password was changed")

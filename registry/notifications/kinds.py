@@ -30,6 +30,7 @@ SAFE = frozenset(
         "quota",
         "service",
         "source",  # agency/code
+        "synchronization",  # agency/code
         "until",  # a date
         "version",
     }
@@ -76,6 +77,7 @@ REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
+MATCHING = _("Jobs, reconciliations and synchronisations")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -113,6 +115,7 @@ KINDS: dict[Event, Kind] = {
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),
+    Event.SYNC_FAILED: _kind(MATCHING, ("synchronization.change_sync",), "synchronization"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

@@ -169,6 +169,13 @@ TEXTS: dict[Event, Text] = {
             "days. You can have it made again at any time."
         ),
     ),
+    Event.SYNC_FAILED: Text(
+        _("The synchronisation {synchronization} has failed"),
+        _(
+            "The last run of the synchronisation {synchronization} has failed: its table may be out of date.\n\n"
+            "See why, and what to do:\n{link}"
+        ),
+    ),
     Event.INVITATION: Text(
         _("An invitation to MANTRA"),
         _(
