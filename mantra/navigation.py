@@ -75,6 +75,10 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         ),
     ),
     (
+        _("Match data"),
+        (_rows(_("Synchronisations"), "sync", "synchronization", "sync"),),
+    ),
+    (
         _("History"),
         (
             Item(views.TITLE, "bar_chart", "statistics", scopes.may_open),

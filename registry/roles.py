@@ -79,7 +79,10 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads all of an agency and decides on requests to publish; changes nothing else.
     HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_SYNCS) | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA, *_SYNCS) | _DECIDING,
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY)
+    | _OFFERING
+    | _of(_ALL, *_DATA, *_SYNCS)
+    | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
     PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY) | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.

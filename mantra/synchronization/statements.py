@@ -157,18 +157,18 @@ class Table:
     def _put_one(self, row: Values) -> Statement:
         """A MERGE of one row. Its values stand where a column tells their type."""
         writer = self._writer()
-        names = self._columns[: self._keys]
-        condition = " AND ".join(
-            f"d.{name} = {writer.bind(value)}" for name, value in zip(names, row[: self._keys], strict=True)
-        )
-        text = f"MERGE INTO {self._name} d USING dual ON ({condition})"
+        keys = zip(self._columns[: self._keys], row[: self._keys], strict=True)
+        lines = [
+            f"MERGE INTO {self._name} d USING dual",
+            f"ON ({' AND '.join(f'd.{name} = {writer.bind(value)}' for name, value in keys)})",
+        ]
         if updated := self._updated():
-            assigned = [
-                f"d.{name} = {writer.bind(value)}" for name, value in zip(updated, row[self._keys :], strict=True)
-            ]
-            text += f" WHEN MATCHED THEN UPDATE SET {', '.join(assigned)}"
-        text += f" WHEN NOT MATCHED THEN INSERT ({', '.join(self._all())}) VALUES ({writer.listed(row)})"
-        return Statement(text, writer.values)
+            pairs = zip(updated, row[self._keys :], strict=True)
+            assigned = ", ".join(f"d.{name} = {writer.bind(value)}" for name, value in pairs)
+            lines.append(f"WHEN MATCHED THEN UPDATE SET {assigned}")
+        lines.append(f"WHEN NOT MATCHED THEN INSERT ({', '.join(self._all())})")
+        lines.append(f"VALUES ({writer.listed(row)})")
+        return Statement(" ".join(lines), writer.values)
 
     def mark(self, keys: Sequence[Values], value: Any) -> Statement:
         """What marks the rows with these keys as deleted."""

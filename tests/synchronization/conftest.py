@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -166,10 +167,25 @@ class Stage:
         self.sync.refresh_from_db()
         return started
 
+    def wait_for(self, sql: str, number: int) -> None:
+        """Wait until a query on the target returns a number."""
+        until = time.monotonic() + 60
+        while (found := self.target.execute(sql)) != [(number,)]:
+            assert time.monotonic() < until, found
+            time.sleep(0.02)
+
     def done(self, **how: Any) -> SyncRun:
         run = self.run(**how)
         assert (run.state, run.problem, run.column) == ("done", "", "")
         return run
+
+
+def with_rows(stage: Stage, number: int) -> None:
+    rows = [person(n) for n in range(number)]
+    for start in range(0, number, 200):
+        part = rows[start : start + 200]
+        marks = ", ".join("(?, ?, ?, ?, ?, ?)" for _ in part)
+        stage.source.execute(f"INSERT INTO orang ({', '.join(NAMES)}) VALUES {marks}", [v for row in part for v in row])
 
 
 def work() -> None:
@@ -221,6 +237,12 @@ def assemble(source: Database, target: Database) -> Stage:
 @pytest.fixture(params=ENGINES)
 def stage(request: pytest.FixtureRequest, db: None, database: Any) -> Stage:
     """Source and target on the same engine."""
+    return assemble(database(request.param, "prov"), database(request.param, "kons"))
+
+
+@pytest.fixture(params=ENGINES[1:])
+def servers(request: pytest.FixtureRequest, db: None, database: Any) -> Stage:
+    """The same, on servers only."""
     return assemble(database(request.param, "prov"), database(request.param, "kons"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.synchronization.conftest import NAMES, Stage, numbers, person
+from tests.synchronization.conftest import NAMES, Stage, numbers, person, with_rows
 
 
 def test_it_works(stage: Stage) -> None:
@@ -54,14 +54,6 @@ def test_more_rows_than_a_statement_takes(stage: Stage) -> None:
     run = stage.done()
     assert (run.updated, run.before, run.written) == (1_001, 1_001, 1_001)
     assert stage.target.rows("salinan") == stage.source.rows("orang")
-
-
-def with_rows(stage: Stage, number: int) -> None:
-    rows = [person(n) for n in range(number)]
-    for start in range(0, number, 200):
-        part = rows[start : start + 200]
-        marks = ", ".join("(?, ?, ?, ?, ?, ?)" for _ in part)
-        stage.source.execute(f"INSERT INTO orang ({', '.join(NAMES)}) VALUES {marks}", [v for row in part for v in row])
 
 
 def test_nulls_blanks_and_signs_arrive_as_they_are(stage: Stage) -> None:
