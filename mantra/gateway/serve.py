@@ -15,16 +15,11 @@ from registry.results import Fault, Result
 
 log = logging.getLogger("mantra.gateway")
 
-Runner = Callable[[Call], Result]
-
-RUNNERS: dict[str, Runner] = {"data": runner.run, "proxy": pipeline.run}
+RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pipeline.run}
 
 
-def serve(call: Call, own_runner: Runner | None = None) -> RecordedResult:
-    """Run one call through all steps and return its result. A failure is a result too: a Fault.
-
-    ``own_runner`` takes the place of the runner of the operation's kind.
-    """
+def serve(call: Call) -> RecordedResult:
+    """Run one call through all steps and return its result. A failure is a result too: a Fault."""
     result: Result
     trial = call.trial
     logs.current.call = call
@@ -43,7 +38,7 @@ def serve(call: Call, own_runner: Runner | None = None) -> RecordedResult:
         quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
-        runner = own_runner or RUNNERS[call.operation.kind]  # type: ignore[union-attr]
+        runner = RUNNERS[call.operation.kind]  # type: ignore[union-attr]
         result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
         if trial is not None:
             trial.passed("run")
