@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from dataservices import runner
+from dataservices import changes
 from mantra.gateway import admission, parameters, quotas, recording
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
@@ -15,7 +15,7 @@ from registry.results import Fault, Result
 
 log = logging.getLogger("mantra.gateway")
 
-RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pipeline.run}
+RUNNERS: dict[str, Callable[[Call], Result]] = {"data": changes.run, "proxy": pipeline.run}
 
 
 def serve(call: Call) -> RecordedResult:
