@@ -94,7 +94,7 @@ class Work:
             self.request_id = reader.request_id
 
     def _pages(self, reader: Reader) -> Iterator[Page]:
-        return reader.full()
+        return reader.changes(self.sync.cursor) if self.kind == SyncRun.Kind.CHANGES else reader.full()
 
     # ----------------------------------------------------------------------------------- comparing
 

@@ -20,7 +20,7 @@ from registry.models.bounds import MaxJsonLength
 
 #: Columns that one synchronisation fills, characters of their list and of the values of parameters as JSON, of a name
 #: in a database, and of a cursor.
-MAX_COLUMNS, MAX_COLUMN_LIST, MAX_ARGUMENTS, MAX_NAME, MAX_CURSOR = 200, 60_000, 10_000, 128, 2_000
+MAX_COLUMNS, MAX_COLUMN_LIST, MAX_ARGUMENTS, MAX_NAME, MAX_CURSOR = 200, 60_000, 10_000, 128, 4_000
 #: Minutes between two runs.
 LEAST_MINUTES, MOST_MINUTES = 5, 10_080
 #: Keys that a dry run shows, and characters of their list as JSON.

@@ -11,14 +11,13 @@ from mantra.synchronization.models import Sync
 from mantra.synchronization.problems import Problem
 from registry import faults
 from registry.calls import Call, request_id
-from registry.models import Operation as OperationRow
-from registry.results import Fault, Row, Rows
+from registry.results import DELETED, Fault, Row, Rows
 from registry.snapshot import holder, types
 
 #: The address of these calls: they come from this server.
 ADDRESS = "127.0.0.1"
-#: The most pages of a read.
-MAX_PAGES = 1_000_000
+#: The most pages of a read, and rows of a page of changes.
+MAX_PAGES, CHANGES_PER_PAGE = 1_000_000, 2_000
 
 _PROBLEMS = {
     **dict.fromkeys((faults.OPERATION_UNKNOWN, faults.OPERATION_RETIRED, faults.DEFINITION_BROKEN), "operation"),
@@ -64,6 +63,8 @@ _PROBLEMS = {
 
 def problem_of(fault: Fault) -> Problem:
     """Return what a call's fault means for a run."""
+    if fault.kind is faults.PARAMETER_INVALID and fault.details.get("parameter") == "since":
+        return Problem("cursor", fault.code)
     return Problem(_PROBLEMS.get(fault.kind, "source-error"), fault.code)
 
 
@@ -106,6 +107,27 @@ class Reader:
             return
         for page in range(1, MAX_PAGES + 1):
             more = yield from self._one_call(operation, [("page", str(page)), ("per_page", str(page_size))])
+            if not more:
+                return
+
+    def changes(self, cursor: str) -> Iterator[Page]:
+        """Yield what has changed after ``cursor``; "" is the beginning."""
+        operation = self.operation()
+        most = getattr(operation.plan, "change_size", 0)
+        if not most:
+            raise Problem("cursor")
+        for _ in range(MAX_PAGES):
+            paging = [("since", cursor), ("per_page", str(min(CHANGES_PER_PAGE, most)))]
+            calls = self._one_call(operation, paging)
+            more = False
+            while True:
+                try:
+                    page = next(calls)
+                except StopIteration as end:
+                    more = end.value
+                    break
+                cursor = page.cursor or cursor
+                yield page
             if not more:
                 return
 
@@ -155,15 +177,16 @@ class Reader:
                 raise result
             if not isinstance(result, Rows):
                 raise Problem("not-rows")
-            deleted_column = str(getattr(getattr(operation.plan, "changes", None), "deleted", "") or "")
-            places = self._places([column.name for column in result.columns])
-            gone_at = next((at for at, column in enumerate(result.columns) if column.name == deleted_column), None)
+            names = [column.name for column in result.columns]
+            places, gone_at = self._places(names), _place_of_deletions(operation, names)
             for batch in result.batches:
                 size += sum(len(str(value)) for row in batch for value in row)
                 gone = [gone_at is not None and is_deletion(row[gone_at]) for row in batch]
                 yield Page([tuple(row[at] for at in places) for row in batch], gone)
             if result.truncated:
                 raise Problem("truncated")
+            if result.cursor:
+                yield Page([], [], result.cursor)
             has_next = result.has_next
         except Fault as fault:
             problem = problem_of(fault)
@@ -192,12 +215,13 @@ class Reader:
         return places
 
 
+def _place_of_deletions(operation: types.Operation, names: list[str]) -> int | None:
+    """Return where a row of the response says whether it is deleted; None if it does not."""
+    own = str(getattr(getattr(operation.plan, "changes", None), "deleted", "") or "").lower()
+    wanted = (DELETED.name, own) if own else (DELETED.name,)
+    return next((at for at, name in enumerate(names) if name.lower() in wanted), None)
+
+
 def is_deletion(value: Any) -> bool:
     """Return True if the value of an operation's deleted column marks a row as deleted."""
     return value is not None and str(value).strip().lower() not in ("", "0", "false", "f", "n", "no", "tidak")
-
-
-def callable_operations() -> Any:
-    """Return the operations that can be called in their state, and read."""
-    states = (OperationRow.State.PUBLISHED, OperationRow.State.DEPRECATED)
-    return OperationRow.objects.listed().filter(state__in=states)

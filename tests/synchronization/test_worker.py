@@ -112,7 +112,7 @@ def test_without_leadership_nothing_is_made(files: Stage, monkeypatch: pytest.Mo
 def test_killed_in_the_middle_of_writing_each_row_is_there_once(servers: Stage, tmp_path: Path) -> None:
     """The worker is killed by SIGKILL in the middle; the next one makes the run again.
 
-    A row that another transaction has inserted and not committed stops one of its statements, so that there is a middle.
+    A row that another transaction has inserted and not committed stops one of its statements: there is a middle.
     """
     with_rows(servers, 1_000)
     servers.define(mark="timestamp")

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('max_change_percent', models.PositiveSmallIntegerField(default=20, help_text="A run stops before it writes if it would change more than this part of the table's rows.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='largest change (%)')),
                 ('full_days', models.PositiveSmallIntegerField(default=7, help_text='Where the operation gives changes only, a full read finds what they did not tell.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(366)], verbose_name='days between two full reads')),
                 ('enabled', models.BooleanField(default=False, help_text='Runs at the times that you chose.', verbose_name='enabled')),
-                ('cursor', models.CharField(blank=True, editable=False, max_length=2000)),
+                ('cursor', models.CharField(blank=True, editable=False, max_length=4000)),
                 ('last_full_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('next_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='next run')),
                 ('changed_at', models.DateTimeField(auto_now=True, verbose_name='changed at')),
