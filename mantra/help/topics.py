@@ -119,6 +119,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "proxyservices_proxyoperation_import": ("pengelola-proksi#impor-dokumen-wsdl-atau-openapi",),
     "proxyservices_proxyoperation_samples": ("pengelola-proksi#pindahkan-layanan-tujuan-ke-alamat-baru",),
     "proxyservices_proxyoperation_versions": tuple(reversed(_VERSIONS)),
+    "synchronization_sync_": (
+        "penyedia#jaga-tabel-tetap-sama-dengan-sebuah-operasi",
+        "kepala#periksa-sinkronisasi",
+        "administrator#baca-permohonan-dan-izin-semua-instansi",
+    ),
     "try_operation": _TRY,
     "explain_operation": _TRY,
     "compare_answers": _COMPARE,

@@ -43,6 +43,7 @@ EXAMPLES: dict[str, Any] = {
     "quota": "1000/day",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
+    "synchronization": "dinsos/penduduk",
     "until": {"date": date(2026, 12, 31).isoformat()},
     "version": 4,
 }

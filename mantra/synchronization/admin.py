@@ -97,8 +97,9 @@ class SyncAdmin(ScopedAdmin):
         # What was chosen is in the address: a reload loses nothing, and nothing is stored before the second step.
         chosen = ChoiceForm(request.user, request.GET if "agency" in request.GET else None, initial)
         title = _("Change synchronisation") if sync is not None else _("New synchronisation")
-        again = "again" in request.GET
-        if not chosen.is_complete or again:
+        # A person sees what there is to choose, also where there is one of each only.
+        is_chosen = chosen.is_complete and (sync is not None or "agency" in request.GET)
+        if not is_chosen or "again" in request.GET:
             return self.render_page(request, "synchronization/choose.html", title, form=chosen, sync=sync)
         return self._columns(request, chosen, sync, title)
 

@@ -226,9 +226,7 @@ class SyncForm(forms.ModelForm):  # type: ignore[type-arg]
             for number, name in enumerate(self._names)
             if cleaned.get(f"to-{number}")
         ]
-        values = {
-            parameter.name: cleaned.get(f"value-{number}") for number, parameter in enumerate(self._parameters)
-        }
+        values = {parameter.name: cleaned.get(f"value-{number}") for number, parameter in enumerate(self._parameters)}
         self.instance.arguments = {name: value for name, value in values.items() if value}
         return cleaned
 

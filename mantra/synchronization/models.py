@@ -42,7 +42,7 @@ class Sync(models.Model):
     """A table that is kept equal to the rows of an operation. It is no part of the snapshot: callers cannot call it."""
 
     class Deletions(models.TextChoices):
-        NONE = "none", _("leave them in the table")
+        NONE = "none", _("keep them in the table")
         TIMESTAMP = "timestamp", _("mark them with the time")
         FLAG = "flag", _("mark them with yes or no")
 
@@ -147,7 +147,7 @@ class Sync(models.Model):
         if self.deletions == self.Deletions.NONE:
             self.deleted_column = ""
         elif not self.deleted_column:
-            problems["deleted_column"] = _("Choose the column for the mark, or leave the rows in the table.")
+            problems["deleted_column"] = _("Choose the column for the mark, or keep the rows in the table.")
         elif self.deleted_column in {pair.target for pair in self.pairs} and "columns" not in problems:
             problems["deleted_column"] = _("This column is filled from the operation already.")
         if problems:

@@ -38,8 +38,8 @@ PROBLEMS: dict[str, Any] = {
         "to create one."
     ),
     "target-other-key": _(
-        "The table has a further unique key in the filled columns: this database would overwrite another row. Leave "
-        "one of its columns out."
+        "The table has a further unique key in the filled columns: this database would overwrite another row. Do "
+        "not fill one of its columns."
     ),
     "target-value": _("A value does not fit into its column of the table. Choose another column, or change its type."),
     "target-constraint": _(

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
+from mantra.synchronization.models import Sync
 from proxyservices.models import (
     AddressChange,
     ParameterMapping,
@@ -168,10 +169,15 @@ def make_agency(mark: str) -> MarkedAgency:
     )  # fmt: skip
     RequestedOperation.objects.create(request=access, application=application, operation=operation)
     RequestStep.objects.create(request=access, kind="submitted", user=user, text=f"Uji {mark}")
+    sync = Sync.objects.create(
+        agency=agency, code=f"{mark}-sinkron", title=f"Sinkron {mark}", operation=operation, application=application,
+        source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
+    )  # fmt: skip
+    sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail, access,
+        application, key, grant, record, token, asked, uploaded, mail, access, sync,
     ]  # fmt: skip
     return found
 

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('schema', models.CharField(max_length=128, verbose_name='schema')),
                 ('table', models.CharField(max_length=128, verbose_name='table')),
                 ('columns', models.JSONField(default=list, validators=[registry.models.bounds.MaxJsonLength(60000)], verbose_name='columns')),
-                ('deletions', models.CharField(choices=[('none', 'leave them in the table'), ('timestamp', 'mark them with the time'), ('flag', 'mark them with yes or no')], default='none', help_text='What becomes of rows that the operation marks as deleted, or no longer has.', max_length=10, verbose_name='rows that are gone')),
+                ('deletions', models.CharField(choices=[('none', 'keep them in the table'), ('timestamp', 'mark them with the time'), ('flag', 'mark them with yes or no')], default='none', help_text='What becomes of rows that the operation marks as deleted, or no longer has.', max_length=10, verbose_name='rows that are gone')),
                 ('deleted_column', models.CharField(blank=True, help_text='The column of the table that says that a row is deleted.', max_length=128, verbose_name='column for the mark')),
                 ('schedule', models.CharField(choices=[('hand', 'by hand only'), ('minutes', 'every few minutes'), ('daily', 'every day')], default='hand', max_length=10, verbose_name='when')),
                 ('every_minutes', models.PositiveIntegerField(default=60, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(10080)], verbose_name='minutes between two runs')),
