@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -88,14 +87,16 @@ class SyncAdmin(ScopedAdmin):
         return sync
 
     def _edit(self, request: HttpRequest, sync: Sync | None) -> HttpResponse:
-        initial = {}
+        initial: dict[str, Any] = {}
+        kept = None
         if sync is not None:
+            kept = sync.operation
             initial = {
                 "agency": str(sync.agency_id), "operation": str(sync.operation_id or ""),
                 "application": str(sync.application_id), "source": str(sync.source_id), "table": table_value(sync),
             }  # fmt: skip
         # What was chosen is in the address: a reload loses nothing, and nothing is stored before the second step.
-        chosen = ChoiceForm(request.user, request.GET if "agency" in request.GET else None, initial)
+        chosen = ChoiceForm(request.user, request.GET if "agency" in request.GET else None, initial, kept)
         title = _("Change synchronisation") if sync is not None else _("New synchronisation")
         # A person sees what there is to choose, also where there is one of each only.
         is_chosen = chosen.is_complete and (sync is not None or "agency" in request.GET)
@@ -151,8 +152,10 @@ class SyncAdmin(ScopedAdmin):
         if not tenancy.may_change(request.user, row):
             raise PermissionDenied
         row.save()
-        flag, message = (ADDITION, [{"added": {}}]) if sync is None else (CHANGE, [{"changed": {"fields": []}}])
-        LogEntry.objects.log_actions(request.user.pk, [row], flag, change_message=message)  # type: ignore[arg-type]
+        if sync is None:
+            self.log_addition(request, row, [{"added": {}}])
+        else:
+            self.log_change(request, row, [{"changed": {"fields": []}}])
         self.message_user(request, _("The synchronisation is saved. Try it with a dry run first."), messages.SUCCESS)
         return self.redirect_to(request, row)
 

@@ -39,8 +39,12 @@ class ChoiceForm(forms.Form):
     )
     table: Any = forms.ChoiceField(label=_("table"), required=False)
 
-    def __init__(self, user: Any, data: Any = None, initial: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, user: Any, data: Any = None, initial: dict[str, Any] | None = None, kept: Operation | None = None
+    ) -> None:
         super().__init__(data, initial=initial)
+        #: The operation of a synchronisation that is there already: it can stay, also without a grant.
+        self._kept = kept
         agencies = tenancy.referable(Sync, "agency", user)
         if not tenancy.is_administrator(user):
             agencies = agencies.filter(pk=user.agency_id)
@@ -63,6 +67,8 @@ class ChoiceForm(forms.Form):
 
     def _offer_all(self, agency: Agency) -> None:
         operations = choices.operations(agency)
+        if self._kept is not None and self._kept not in operations:
+            operations.append(self._kept)
         offered = [(str(row.pk), f"{row.address}{f' – {row.title}' if row.title else ''}") for row in operations]
         self._set("operation", offered)
         applications, sources = choices.applications(agency), choices.sources(agency)
@@ -148,9 +154,12 @@ class SyncForm(forms.ModelForm):  # type: ignore[type-arg]
                 initial=pair.target if pair and pair.target in columns else "",
             )  # fmt: skip
             self.fields[f"key-{number}"] = forms.BooleanField(
-                label=gettext("Part of the key: %(name)s") % {"name": name}, required=False, widget=checkbox(),
-                initial=bool(pair and pair.key),
+                required=False, widget=checkbox(), initial=bool(pair and pair.key)
             )  # fmt: skip
+            # What heads its column is no label of it.
+            self.fields[f"key-{number}"].widget.attrs["aria-label"] = gettext("Part of the key: %(name)s") % {
+                "name": name
+            }
         self._parameters = choices.parameters(sync.operation)
         for number, parameter in enumerate(self._parameters):
             self.fields[f"value-{number}"] = forms.CharField(

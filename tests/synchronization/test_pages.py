@@ -73,7 +73,7 @@ def test_a_clerk_defines_tries_and_runs_one(clerk: Client, files: Stage) -> None
     work()
     assert files.target.rows("salinan") == files.source.rows("orang")
     run = SyncRun.objects.first()
-    assert run is not None and (run.state, run.inserted, run.user) == ("done", 2, "provider")
+    assert run is not None and (run.state, run.inserted, run.user) == ("done", 2, "provider-kons")
     assert run.request_id in text(clerk.get(saved["Location"]))
 
 
