@@ -44,7 +44,8 @@ class SyncAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = SyncRun.objects.filter(sync=OuterRef("pk")).order_by("-created_at", "-id")
-        return super().get_queryset(request).annotate(last_state=Subquery(last.values("state")[:1]))
+        rows = super().get_queryset(request).annotate(last_state=Subquery(last.values("state")[:1]))
+        return rows.select_related("agency", "application__agency", "operation__service__agency", "source__agency")
 
     # ------------------------------------------------------------------------------------- the list
 
