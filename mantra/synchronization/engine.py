@@ -25,6 +25,8 @@ from registry.results import Row
 
 Item = TypeVar("Item")
 Step = SyncRun.Step
+#: Keys of the table that are looked through without a report.
+MAX_UNREPORTED = 500
 #: Characters of a value in a sample, and of a sample.
 MAX_VALUE, MAX_SAMPLE = 60, 300
 
@@ -182,13 +184,19 @@ class Work:
 
     def _find_missing(self, target: Target, changes: Spool, seen: KeySet) -> None:
         """Note the rows of the table that the operation does not have."""
-        missing = (key for key, gone in target.all_keys() if not gone and key not in seen)
-        for keys in _parts(missing, target.set_size):
+        for keys in _parts(self._missing(target, seen), target.set_size):
             self.counts.deleted += len(keys)
             for key in keys:
                 self._sample("deleted", key)
             self._note(changes, [], keys)
             self.report(self)
+
+    def _missing(self, target: Target, seen: KeySet) -> Iterator[Row]:
+        for number, (key, gone) in enumerate(target.all_keys()):
+            if number % MAX_UNREPORTED == 0:
+                self.report(self)
+            if not gone and key not in seen:
+                yield key
 
     def _note(self, changes: Spool, puts: Sequence[Row], marks: Sequence[Row]) -> None:
         if self.dry:
