@@ -17,7 +17,7 @@ import hashlib
 import logging
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from datetime import time as day_time
@@ -290,7 +290,7 @@ _CLOCKS = {
     "postgres": "LOCALTIMESTAMP - INTERVAL '{seconds} second'",
     "mysql": "NOW(6) - INTERVAL {seconds} SECOND",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds} seconds')",
-    "tsql": "DATEADD(ss, -{seconds}, GETDATE())",
+    "tsql": "DATEADD(second, -{seconds}, GETDATE())",
     "oracle": "SYSDATE - NUMTODSINTERVAL({seconds}, 'SECOND')",
 }
 #: By dialect: the day of such a time.
@@ -355,7 +355,7 @@ def _written(value: Any) -> Any:
     return value if isinstance(value, str | float | bool) else str(value)
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], Any]] = {
     "b": b64decode, "t": datetime.fromisoformat, "d": date.fromisoformat, "c": day_time.fromisoformat, "i": int,
     "n": Decimal,
 }  # fmt: skip

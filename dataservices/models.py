@@ -44,8 +44,8 @@ MAX_SQL, MAX_OPTIONS, MAX_ROWS, MAX_PAGE_SIZE = 50_000, 10_000, 10_000_000, 10_0
 UPLOADS, UPLOADS_FILE = ":uploads:", "tables.sqlite3"
 #: Characters of an uploaded table's columns as JSON.
 MAX_COLUMNS = 200_000
-#: Columns of the key of changes, and the seconds for which a change may be held back.
-MAX_KEY_COLUMNS, MAX_CHANGE_LAG = 8, 86_400
+#: Columns of the key of changes; the seconds for which a change is held back, and may be.
+MAX_KEY_COLUMNS, CHANGE_LAG, MAX_CHANGE_LAG = 8, 5, 86_400
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$#]{0,62}")
 _column_validator = RegexValidator(
     rf"^{_COLUMN_NAME.pattern}\Z", _("Enter the name of one column of the result, as the source names it.")
@@ -268,11 +268,12 @@ class DataOperation(Operation):
         max_length=63,
         blank=True,
         validators=[_column_validator],
-        help_text=_("A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not told."),
+        help_text=_("A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported."),
     )
     change_lag_seconds = models.PositiveIntegerField(
         _("least age of changes (seconds)"),
-        default=5,
+        default=CHANGE_LAG,
+        blank=True,
         validators=[MaxValueValidator(MAX_CHANGE_LAG)],
         help_text=_(
             "Rows that were changed later than this are not given yet: a transaction that is still open may write "
@@ -289,6 +290,8 @@ class DataOperation(Operation):
 
     def clean(self) -> None:
         super().clean()
+        if self.change_lag_seconds is None:  # an input that was cleared
+            self.change_lag_seconds = CHANGE_LAG
         problems: dict[str, Any] = {}
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
@@ -323,7 +326,7 @@ class DataOperation(Operation):
         problems: dict[str, Any] = {}
         if not self.change_marker:
             if self.change_key.strip() or self.deleted_column:
-                problems["change_marker"] = _("Enter the change marker too, or leave the key and deletions empty.")
+                problems["change_marker"] = _("Enter the change marker too, or keep the key and the deletions empty.")
             return problems
         names = self.key_columns
         if not names:

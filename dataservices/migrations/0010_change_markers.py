@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataoperation',
             name='change_lag_seconds',
-            field=models.PositiveIntegerField(default=5, help_text='Rows that were changed later than this are not given yet: a transaction that is still open may write an earlier time. Enter more than the longest transaction takes. It does not concern numbers.', validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='least age of changes (seconds)'),
+            field=models.PositiveIntegerField(blank=True, default=5, help_text='Rows that were changed later than this are not given yet: a transaction that is still open may write an earlier time. Enter more than the longest transaction takes. It does not concern numbers.', validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='least age of changes (seconds)'),
         ),
         migrations.AddField(
             model_name='dataoperation',
@@ -29,6 +29,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataoperation',
             name='deleted_column',
-            field=models.CharField(blank=True, help_text='A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not told.', max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z_][A-Za-z0-9_$#]{0,62}\\Z', 'Enter the name of one column of the result, as the source names it.')], verbose_name='column for deletions'),
+            field=models.CharField(blank=True, help_text='A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported.', max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z_][A-Za-z0-9_$#]{0,62}\\Z', 'Enter the name of one column of the result, as the source names it.')], verbose_name='column for deletions'),
         ),
     ]

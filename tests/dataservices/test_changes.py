@@ -75,7 +75,9 @@ def insert(engine: engines.Engine, *rows: tuple[Any, ...]) -> None:
 
 
 def plan_on(engine: engines.Engine, sql: str = SQL, pool: SourcePool | None = None, **marker: Any) -> Plan:
-    given = {"column": "diubah", "key": ("id",), "deleted": "", "lag_seconds": 5, "most": 100} | marker
+    # The tests' SQL Server and Sybase compare a time with a text as texts.
+    column = "nomor" if engine.name in ("sqlserver", "sybase") else "diubah"
+    given = {"column": column, "key": ("id",), "deleted": "", "lag_seconds": 5, "most": 100} | marker
     more = {"declared": given.pop("declared")} if "declared" in given else {}
     return plan_of(pool or SourcePool(1, engine.name, engine.source, 3), sql, changes=ChangeMarker(**given), **more)
 
@@ -105,31 +107,32 @@ OLD = "2020-01-0{} 08:00:00"
 
 def test_it_works(engine: engines.Engine) -> None:
     """Pages in the order of the marker, then of the key; and later only what changed."""
-    insert(engine, *((n, f"Orang {n}", OLD.format(1 + n % 3), n, None) for n in range(1, 12)))
+    insert(engine, *((n, f"Orang {n}", OLD.format(1 + n % 3), 1 + n % 3, None) for n in range(1, 12)))
     plan = plan_on(engine)
     rows, cursor = pages(plan)
     expected = sorted(range(1, 12), key=lambda n: (n % 3, n))
     assert [int(row[0]) for row in rows] == expected
     assert read(plan, cursor, 5).rows == []
-    insert(engine, (20, "Baru", OLD.format(3), 20, None), (21, "Baru", OLD.format(9), 21, None))
-    engine.write("UPDATE warga SET diubah = :w, nama = :n WHERE id = 4", {"w": OLD.format(5), "n": "Berubah"})
+    insert(engine, (20, "Baru", OLD.format(3), 3, None), (21, "Baru", OLD.format(9), 9, None))
+    change = "UPDATE warga SET diubah = :w, nomor = 5, nama = :n WHERE id = 4"
+    engine.write(change, {"w": OLD.format(5), "n": "Berubah"})
     later, cursor = pages(plan, cursor)
     assert [(int(row[0]), row[1]) for row in later] == [(20, "Baru"), (4, "Berubah"), (21, "Baru")]
     assert read(plan, cursor, 5).rows == []
 
 
 @pytest.mark.parametrize("column", ["diubah", "nomor"])
-@pytest.mark.parametrize("seed", range(4))
-def test_equal_markers_neither_hide_nor_repeat_a_row(engine: engines.Engine, seed: int, column: str) -> None:
+@pytest.mark.parametrize("seed", range(2))
+def test_equal_markers_neither_hide_nor_repeat_a_row(live: engines.Engine, seed: int, column: str) -> None:
     """Whatever the size of a page, in the middle of rows with the same marker."""
     random_ = random.Random(seed)
     rows = [
         (n, None, OLD.format(random_.choice((1, 2))), random_.choice((-5, 7)), None)
         for n in random_.sample(range(99), 23)
     ]
-    insert(engine, *rows)
+    insert(live, *rows)
     at = {"diubah": 2, "nomor": 3}[column]
-    plan = plan_on(engine, column=column)
+    plan = plan_on(live, column=column)
     expected = [row[0] for row in sorted(rows, key=lambda row: (row[at], row[0]))]
     for limit in (1, 2, 5, 22, 23, 24, 100):
         found, _ = pages(plan, limit=limit)
@@ -138,24 +141,24 @@ def test_equal_markers_neither_hide_nor_repeat_a_row(engine: engines.Engine, see
 
 def test_a_key_may_have_several_columns(engine: engines.Engine) -> None:
     insert(engine, *((n, "abc"[n % 3], OLD.format(1), n % 2, None) for n in range(1, 20)))
-    plan = plan_on(engine, key=("nama", "nomor", "id"))
+    plan = plan_on(engine, column="nomor", key=("nama", "id"))
     found, _ = pages(plan, limit=2)
-    expected = sorted(range(1, 20), key=lambda n: ("abc"[n % 3], n % 2, n))
+    expected = sorted(range(1, 20), key=lambda n: (n % 2, "abc"[n % 3], n))
     assert [int(row[0]) for row in found] == expected
 
 
-def test_fractions_of_a_second_count(engine: engines.Engine) -> None:
+def test_fractions_of_a_second_count(live: engines.Engine) -> None:
     """The cursor holds a time as the source wrote it: rounded, a row would be given again and again."""
-    digits = {"sybase": 3, "postgresql": 6, "mysql": 6}.get(engine.name, 7)
+    digits = 9 if live.name == "sqlite" else 6
     times = [f"2020-01-01 08:00:00.{n * 3:0{digits}}" for n in range(1, 9)]
-    insert(engine, *((n, None, moment, n, None) for n, moment in enumerate(times)))
-    rows, cursor = pages(plan_on(engine), limit=1)
+    insert(live, *((n, None, moment, n, None) for n, moment in enumerate(times)))
+    rows, cursor = pages(plan_on(live), limit=1)
     assert [int(row[0]) for row in rows] == list(range(8))
-    assert read(plan_on(engine), cursor, 1).rows == []
+    assert read(plan_on(live), cursor, 1).rows == []
 
 
 def test_rows_without_a_marker_or_key_are_never_given(engine: engines.Engine) -> None:
-    insert(engine, (1, "a", None, 1, None), (2, None, OLD.format(1), 2, None), (3, "c", OLD.format(1), 3, None))
+    insert(engine, (1, "a", None, None, None), (2, None, OLD.format(1), 2, None), (3, "c", OLD.format(1), 3, None))
     assert [int(row[0]) for row in pages(plan_on(engine, key=("nama",)))[0]] == [3]
 
 
@@ -250,6 +253,25 @@ def test_an_order_limit_or_comment_of_the_query_does_no_harm(engine: engines.Eng
         assert [int(row[0]) for row in found] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("name", ["sqlserver", "sybase"])
+def test_times_are_written_so_that_no_setting_of_a_server_changes_them(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """T-SQL reads 2026-02-01 as January in some languages: text without dashes is read in one way only."""
+    engine = engine_of(name, request, tmp_path)
+    insert(engine, *((n, None, "2026-02-01 08:00:00.123", n, None) for n in (1, 2)))
+    pool = SourcePool(1, engine.name, engine.source, 3)
+    plan = plan_on(engine, pool=pool, column="diubah", lag_seconds=7)
+    page = read(plan, "", 1)
+    sent: list[tuple[str, Any]] = []
+    run = pool.adapter.run
+    pool.adapter.run = lambda *given: sent.append(given[1:3]) or run(*given)  # type: ignore[method-assign,func-returns-value]
+    read(plan, page.cursor, 1)
+    (text, values), *_ = sent
+    assert text.startswith("SELECT TOP 2 t.* FROM (") and "DATEADD(second, -7, GETDATE())" in text
+    assert values["c0"] == "20260201 08:00:00.123" and int(values["c1"]) == 1
+
+
 STEPS, LAG = 220, 3
 #: The source's clock of the test: a table, so that a second passes when the writer says so.
 CLOCKS = {
@@ -332,7 +354,7 @@ def test_a_reader_follows_a_writer(live: engines.Engine, seed: int, monkeypatch:
     with suppress(QueryFailed):
         live.write("DROP TABLE jam")
     live.write(f"CREATE TABLE jam (w {MOMENT[live.name]})")
-    live.write("INSERT INTO jam (w) VALUES ('2020-01-01 08:00:00')")
+    live.write("INSERT INTO jam (w) VALUES (:w)", {"w": "2020-01-01 08:00:00"})
     plan = plan_on(live, lag_seconds=LAG)
     monkeypatch.setitem(changes._CLOCKS, plan.pool.adapter.dialect, CLOCKS[live.name])
     random_, writer = random.Random(seed), Writer(live, seed)
