@@ -78,7 +78,10 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     ),
     (
         _("Match data"),
-        (Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),),
+        (
+            Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),
+            _rows(_("Synchronisations"), "sync", "synchronization", "sync"),
+        ),
     ),
     (
         _("History"),

@@ -121,6 +121,7 @@ ROW_LIMITS = {
     "saved_filters": env.int("MANTRA_MAX_SAVED_FILTERS", default=50),
     "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
     "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
+    "syncs": env.int("MANTRA_MAX_SYNCS", default=200),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)

@@ -48,6 +48,7 @@ PARTS = frozenset(
         "registry.savedfilter",
         "reconciliation.side",
         "reconciliation.reconciliationrun",
+        "synchronization.syncrun",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -66,6 +67,7 @@ _UNLOGGED = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "synchronization.syncrun",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

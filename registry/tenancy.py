@@ -74,6 +74,8 @@ SCOPES: dict[str, Scope] = {
     "reconciliation.reconciliation": _both("agency"),
     "reconciliation.side": _both("reconciliation__agency"),
     "reconciliation.reconciliationrun": _both("reconciliation__agency"),
+    "synchronization.sync": _both("agency"),
+    "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
 }
 

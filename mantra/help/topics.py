@@ -135,6 +135,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "verification_verificationoperation_versions": _VERSIONS,
     "verification_choose": _VERIFY,
     "verification_propose": _VERIFY,
+    "synchronization_sync_": (
+        "penyedia#jaga-tabel-tetap-sama-dengan-sebuah-operasi",
+        "kepala#periksa-sinkronisasi",
+        "administrator#baca-permohonan-dan-izin-semua-instansi",
+    ),
     "try_operation": _TRY,
     "explain_operation": _TRY,
     "compare_answers": _COMPARE,

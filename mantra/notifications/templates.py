@@ -45,6 +45,7 @@ EXAMPLES: dict[str, Any] = {
     "reconciliation": "penerima-bantuan",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
+    "synchronization": "dinsos/penduduk",
     "until": {"date": date(2026, 12, 31).isoformat()},
     "version": 4,
 }

@@ -43,6 +43,7 @@ class Event(models.TextChoices):
     VERIFICATION_LOCKED = "verification_locked", _("an application guesses values of a verification")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
     RECONCILED = "reconciled", _("a scheduled reconciliation has ended")
+    SYNC_FAILED = "sync_failed", _("a synchronisation has failed")
     INVITATION = "invitation", _("invitation")
     PASSWORD_RESET = "password_reset", _("a new password was requested")
     PASSWORD_CHANGED = "password_changed", _("your password was changed")

@@ -32,6 +32,7 @@ SAFE = frozenset(
         "reconciliation",  # its code
         "service",
         "source",  # agency/code
+        "synchronization",  # agency/code
         "until",  # a date
         "version",
     }
@@ -82,6 +83,7 @@ REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
+MATCHING = _("Jobs, reconciliations and synchronisations")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -121,6 +123,7 @@ KINDS: dict[Event, Kind] = {
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),
     Event.RECONCILED: _kind(REPORTS, ("reconciliation.change_reconciliation",), "outcome", "reconciliation"),
+    Event.SYNC_FAILED: _kind(MATCHING, ("synchronization.change_sync",), "synchronization"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

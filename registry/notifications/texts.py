@@ -184,6 +184,13 @@ TEXTS: dict[Event, Text] = {
             "{outcome}.\n\nSign in and see the result:\n{link}"
         ),
     ),
+    Event.SYNC_FAILED: Text(
+        _("The synchronisation {synchronization} has failed"),
+        _(
+            "The last run of the synchronisation {synchronization} has failed: its table may be out of date.\n\n"
+            "See why, and what to do:\n{link}"
+        ),
+    ),
     Event.INVITATION: Text(
         _("An invitation to MANTRA"),
         _(

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
 from mantra.reconciliation.models import Reconciliation
+from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation, VerifiedField, declare
 from proxyservices.models import (
     AddressChange,
@@ -190,10 +191,15 @@ def make_agency(mark: str) -> MarkedAgency:
         state="done", user=user, equal=3, different=1, by_field=[1], kept={}, finished_at=timezone.now(),
         headings={"left": [mark], "right": [mark], "key": [mark], "fields": [[mark, mark]]},
     )  # fmt: skip
+    sync = Sync.objects.create(
+        agency=agency, code=f"{mark}-sinkron", title=f"Sinkron {mark}", operation=operation, application=application,
+        source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
+    )  # fmt: skip
+    sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail, access, base, verification,
+        application, key, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
     ]  # fmt: skip
     return found
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
 from mantra.reconciliation.models import Reconciliation
+from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
@@ -83,6 +84,9 @@ def pages() -> dict[str, str]:
         "catalogue, searched": reverse("catalogue") + "?q=data&column=nip",
         "uploaded tables": _list(uploads),
         "uploaded table": _row(uploads, uploaded.pk),
+        "synchronisations": _list("synchronization_sync"),
+        "synchronisation": _row("synchronization_sync", Sync.objects.order_by("pk").first().pk),  # type: ignore[union-attr]
+        "add a synchronisation": reverse("admin:synchronization_sync_add"),
         "publish requests": _list("registry_publishrequest"),
         "publish request": _row("registry_publishrequest", request.pk),
         "access requests": _list("registry_accessrequest"),
