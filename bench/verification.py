@@ -12,7 +12,7 @@ from bench.calls import alternate, answers, line_of
 from bench.load import REST, load
 
 #: The NIP and the name of a person, who is another one with each call: all of it agrees.
-VERIFY = "/rest/bkn/simpeg/cek_pegawai.json?nip=1980%014d&nama=pegawai+%d"
+VERIFY = "/rest/bkn/simpeg/cek_pegawai.json?nip=1980%014d&nama=Pegawai+%d"
 TARGET = 0.8
 
 
