@@ -18,6 +18,7 @@ from registry import faults, versions
 from registry.models import Field
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
+from tests.dataservices.test_paging import FORM
 from tests.soap import wire
 
 SQL = "SELECT id, nama, diubah, dihapus FROM warga WHERE kota = :kota"
@@ -183,6 +184,18 @@ def test_a_query_that_cannot_be_a_part_of_another_is_refused_when_it_is_saved(ca
     with pytest.raises(ValidationError) as error:
         row.full_clean()
     assert "change_marker" in error.value.message_dict
+
+
+def test_the_form_has_the_columns(cast: Cast, source: DataSource, admin_client: Any) -> None:
+    address = "/admin/dataservices/dataoperation/add/"
+    assert b'name="change_marker"' in admin_client.get(address).content
+    form = FORM | {"service": cast.service.pk, "source": source.pk, "sql": "SELECT id, diubah FROM warga"}
+    form |= {"page_size": "0", "parameters-TOTAL_FORMS": "0", "change_marker": "diubah", "change_lag_seconds": ""}
+    refused = admin_client.post(address, form)
+    assert refused.status_code == 200 and "change_key" in refused.context["adminform"].form.errors
+    assert admin_client.post(address, form | {"change_key": "id"}).status_code == 302
+    row = DataOperation.objects.get(code=FORM["code"])
+    assert (row.change_marker, row.key_columns, row.change_lag_seconds) == ("diubah", ["id"], 5)
 
 
 def test_its_names_are_no_parameters(cast: Cast, operation: DataOperation) -> None:
