@@ -113,6 +113,7 @@ ROW_LIMITS = {
     "fields": env.int("MANTRA_MAX_FIELDS", default=500),
     "backend_servers": env.int("MANTRA_MAX_BACKEND_SERVERS", default=20),
     "mappings": env.int("MANTRA_MAX_MAPPINGS", default=200),
+    "verified_fields": env.int("MANTRA_MAX_VERIFIED_FIELDS", default=50),
     "descriptions": env.int("MANTRA_MAX_DESCRIPTIONS", default=50),
     "tokens": env.int("MANTRA_MAX_TOKENS", default=20),
     "versions": env.int("MANTRA_MAX_VERSIONS", default=500),

@@ -14,6 +14,9 @@ from registry.snapshot.types import Application, Grant, Key, Operation, Snapshot
 
 REQUEST_ID_LENGTH = 32
 
+#: Kind of operation → the dotted path of its runner, a function of a Call, for kinds of packages above the gateway.
+RUNNER_PATHS: dict[str, str] = {}
+
 
 def request_id() -> str:
     """Return a new request id: 32 hex digits that begin with the time in milliseconds. Unique, not secret."""

@@ -40,6 +40,7 @@ PARTS = frozenset(
         "proxyservices.serverstate",
         "proxyservices.parametermapping",
         "proxyservices.servicedescription",
+        "verification.verifiedfield",
         "registry.samplerequest",
         "registry.sampleresponse",
         "registry.invitation",

@@ -380,6 +380,23 @@ BODY_ENCODING = _row(
     "This compression of the body is not supported. Send it without Content-Encoding, or with gzip or deflate",
     scope=Scope.BODY,
 )
+VERIFICATION_LOCKED = _row(
+    11125,
+    "verification-locked",
+    429,
+    "Terlalu banyak percobaan yang tidak sesuai untuk kunci data ini, sehingga verifikasinya dikunci. "
+    "Coba lagi dalam {seconds} detik, dengan data yang benar",
+    "Too many tries for this record did not agree, so it is locked. Try again in {seconds} seconds, with correct data",
+    scope=Scope.VERIFICATION,
+)
+FIELDS_TOO_FEW = _row(
+    11126,
+    "fields-too-few",
+    400,
+    "Kirim paling sedikit {least} kolom untuk diverifikasi, selain kunci data. Yang dapat dikirim: {known}",
+    "Send at least {least} fields to be verified, beside the key. You can send: {known}",
+    scope=Scope.VERIFICATION,
+)
 
 # From 11201: the provider and its source or upstream.
 SOURCE_UNREACHABLE = _row(
@@ -619,6 +636,17 @@ SOAP_CONTRACT = _row(
     "The upstream's WSDL cannot be fetched, or does not contain this operation. Contact the providing agency",
     "provider",
     scope=Scope.PROXY,
+)
+VERIFICATION_UNAVAILABLE = _row(
+    11230,
+    "verification-unavailable",
+    502,
+    "Operasi yang datanya diverifikasi tidak terbit atau tidak memuat kolom yang diperlukan. Laporkan nomor permintaan "
+    "{request_id} kepada instansi penyedia",
+    "The operation whose data is verified is not published, or lacks a column that is needed. Report request "
+    "{request_id} to the providing agency",
+    "provider",
+    scope=Scope.VERIFICATION,
 )
 
 # From 11901: the bus itself.

@@ -161,6 +161,7 @@ class Scope(Enum):
     KEYED = "calls of operations that need a key"
     DATA = "calls of data operations"
     PROXY = "calls of proxy operations"
+    VERIFICATION = "calls of verification operations"
     SOAP = "calls over SOAP"
     LEGACY = "calls on the legacy wire"
     #: The address names no operation, or nobody is there to read the response.

@@ -54,10 +54,21 @@ _PROXY = (
     "proxyservices.parametermapping",
     "proxyservices.servicedescription",
 )
+_VERIFICATION = ("verification.verificationoperation", "verification.verifiedfield")
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
-_EVERYTHING = ("registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY, *_REQUESTS)
+_EVERYTHING = (
+    "registry.user",
+    "registry.rolerule",
+    *_DIRECTORY,
+    *_DATA,
+    *_PROXY,
+    *_VERIFICATION,
+    *_CONSUMER,
+    *_HISTORY,
+    *_REQUESTS,
+)
 
 
 def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
@@ -74,11 +85,17 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_CONSUMER, *_HISTORY) | _DECIDING,
+    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY) | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_DATA) | _DECIDING,
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY)
+    | _OFFERING
+    | _of(_ALL, *_DATA, *_VERIFICATION)
+    | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY) | _OFFERING | _of(_ALL, *_PROXY) | _DECIDING,
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY)
+    | _OFFERING
+    | _of(_ALL, *_PROXY, *_VERIFICATION)
+    | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
     | _of(_ALL, "registry.application", "registry.accesskey")

@@ -60,6 +60,7 @@ SCOPES: dict[str, Scope] = {
     "dataservices.uploadedtable": _both("source__agency"),
     "dataservices.uploadversion": _both("table__source__agency"),
     "proxyservices.parametermapping": _both("operation__service__agency"),
+    "verification.verifiedfield": _both("operation__service__agency"),
     "proxyservices.servicedescription": _both("operation__service__agency"),
     "registry.samplerequest": _both("operation__service__agency"),
     "registry.application": _both("agency"),
@@ -76,7 +77,11 @@ SCOPES: dict[str, Scope] = {
 #: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
 #: of operation may not change these rows either: a publisher grants no access to the agency's data.
 DEPENDS_ON = {"registry.grant": "operation"}
-KINDS = {"data": "dataservices.change_dataoperation", "proxy": "proxyservices.change_proxyoperation"}
+KINDS = {
+    "data": "dataservices.change_dataoperation",
+    "proxy": "proxyservices.change_proxyoperation",
+    "verification": "verification.change_verificationoperation",
+}
 
 #: References that may go to rows of other agencies: a provider grants access to any agency's application.
 CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}

@@ -20,6 +20,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from adapters import socket_watch
 from adapters.tds import dialling
 from mantra.gateway import quotas
+from mantra.verification import tries
 from proxyservices import runtime
 from registry.journal import chain, segments
 from registry.snapshot import holder
@@ -78,6 +79,7 @@ def _fresh_runtime() -> None:
     """No test knows what the proxied calls of another have learned, or pays for its quotas."""
     runtime.reset()
     quotas._limiter.storage.reset()
+    tries.store = tries.Memory()
 
 
 @pytest.fixture(scope="session")

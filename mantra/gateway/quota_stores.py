@@ -193,7 +193,7 @@ def limiter(url: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage)
 
 
-class _Script:
+class Script:
     """A script of Redis, called by its digest. It is sent when the server does not know it."""
 
     def __init__(self, text: str) -> None:
@@ -219,7 +219,7 @@ class _Script:
 
 
 #: Counts, and returns (count, seconds left). A window without an expiry gets one.
-_COUNT = _Script("""
+_COUNT = Script("""
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('TTL', KEYS[1])
 if left < 0 then
@@ -231,7 +231,7 @@ return {count, left}
 
 #: KEYS: the windows, and the lease. ARGV: the calls, the seconds for which the lease is remembered, the divisor, then
 #: each window's amount and seconds. Returns the calls, then what each window has left in calls and milliseconds.
-_LEASE = _Script("""
+_LEASE = Script("""
 local count, windows = tonumber(ARGV[1]), #KEYS - 1
 local taken = {}
 for at = 1, windows do
@@ -261,7 +261,7 @@ return found
 
 #: KEYS: the leases. ARGV: the calls that were used of each. Returns how many were given back. A window is the same if
 #: it ends when it was to end then, to half a second: the next one ends a second later at least.
-_GIVE_BACK = _Script("""
+_GIVE_BACK = Script("""
 local now, all = redis.call('TIME'), 0
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 for at, key in ipairs(KEYS) do

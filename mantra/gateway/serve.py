@@ -5,17 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from django.utils.module_loading import import_string
+
 from dataservices import runner
 from mantra.gateway import admission, parameters, quotas, recording
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
 from registry import logs, tracing
-from registry.calls import Call
+from registry.calls import RUNNER_PATHS, Call
 from registry.results import Fault, Result
 
 log = logging.getLogger("mantra.gateway")
 
 RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pipeline.run}
+
+
+def _runner(kind: str) -> Callable[[Call], Result]:
+    """Return the runner of a kind of operation. One of a package above this one is imported with its first call."""
+    found = RUNNERS.get(kind)
+    if found is None:
+        found = RUNNERS[kind] = import_string(RUNNER_PATHS[kind])
+    return found
 
 
 def serve(call: Call) -> RecordedResult:
@@ -38,7 +48,7 @@ def serve(call: Call) -> RecordedResult:
         quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
-        runner = RUNNERS[call.operation.kind]  # type: ignore[union-attr]
+        runner = _runner(call.operation.kind)  # type: ignore[union-attr]
         result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
         if trial is not None:
             trial.passed("run")

@@ -98,12 +98,13 @@ class Operation(AddressPart):
     class Kind(models.TextChoices):
         DATA = "data", _("data")
         PROXY = "proxy", _("proxy")
+        VERIFICATION = "verification", _("verification")
 
     service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), related_name="operations")
     code = models.CharField(_("code"), max_length=127, validators=[operation_validator])
     title = models.CharField(_("title"), max_length=200, blank=True)
     description = BoundedTextField(_("description"), max_length=bounds.DESCRIPTION, blank=True)
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, editable=False)
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices, editable=False)
     access = models.CharField(_("access"), max_length=10, choices=Access.choices, default=Access.RESTRICTED)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
     #: Like the state it is no part of a version, and holds at once.

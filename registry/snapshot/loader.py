@@ -110,9 +110,10 @@ class Loader:
         if kind == "agency":
             self._first["service"].update(models.Service.objects.filter(agency__in=ids).values_list("pk", flat=True))
             self._later(self._keys, set(_keys_of(application__agency__in=ids)))
-        operations = ids if kind == "operation" else _operations_of(kind, ids)
+        operations = _operations_of(kind, ids)
         if kind == "operation":
-            self._operations.restrict(operations)
+            self._operations.restrict(ids)
+            operations |= ids
         self._later(self._operations, operations)
 
     def _later(self, part: Part, ids: set[int], compare: bool = False) -> None:
