@@ -26,6 +26,8 @@ from registry.snapshot.types import Operation, Parameter
 #: Rows that a report names, columns that it says are ignored, characters of a reason, and of a value of a row that
 #: cannot be run.
 REPORTED, IGNORED, REASON, SHOWN = 40, 40, 120, 100
+#: The columns of a file that a report names to choose from.
+HEADER = 200
 #: Rows between two reports of progress; lines that are written at once.
 STEP = 500
 
@@ -46,6 +48,14 @@ class Report:
     #: The first rows that cannot be run: number, parameter, reason in Indonesian and English.
     invalid: list[tuple[int, str, str, str]] = field(default_factory=list)
     parameters: list[str] = field(default_factory=list)
+
+
+class ColumnsMissing(JobError):
+    """Parameters that must be given have no column. ``header``: the columns of the file."""
+
+    def __init__(self, names: Sequence[str], header: Sequence[str], report: Report) -> None:
+        super().__init__("columns-missing", ", ".join(names))
+        self.header, self.report = [name[:SHOWN] for name in header[:HEADER]], report
 
 
 @dataclass(slots=True)
@@ -132,7 +142,7 @@ def _picked(
     ]
     if missing or not report.columns:
         names = missing or [parameter.name for parameter in parameters]
-        raise JobError("columns-missing", ", ".join(names))
+        raise ColumnsMissing(names, table.headers, report)
     width = len(table.headers)
     for number, row in table.rows:
         assert isinstance(row, Sequence)

@@ -203,9 +203,11 @@ class _Plain(io.RawIOBase):
         return count
 
 
-def remove_others(known: Iterable[str]) -> None:
-    """Remove all folders of jobs but those that are known."""
+def remove_others(known: Iterable[str], before: float) -> None:
+    """Remove all folders of jobs but those that are known, and those that were changed after a time."""
     kept = set(known)
     for path in folder().iterdir():
         if _FOLDER.fullmatch(path.name) and path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    shutil.rmtree(path, ignore_errors=True)

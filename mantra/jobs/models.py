@@ -74,7 +74,7 @@ class Job(models.Model):
     mapping = models.JSONField(default=dict, validators=[MaxJsonLength(MAPPING)], editable=False)
     #: What the check found (mantra/jobs/checking.py: Report).
     report = models.JSONField(default=dict, validators=[MaxJsonLength(REPORT)], editable=False)
-    #: The columns of the results, (name, type) each; empty until the first result.
+    #: The columns of the operation's rows, (name, type) each; empty until the first of them.
     columns = models.JSONField(default=list, validators=[MaxJsonLength(COLUMNS)], editable=False)
     #: Rows of the file; None until all were checked. Rows that were checked, and that have a result.
     rows = models.PositiveIntegerField(_("rows"), null=True, blank=True, editable=False)
@@ -87,16 +87,21 @@ class Job(models.Model):
     invalid = models.PositiveIntegerField(_("cannot be run"), default=0, editable=False)
     #: Rows of the file that another row repeats.
     duplicates = models.PositiveIntegerField(_("repeated"), default=0, editable=False)
-    #: Rows of the results, and the bytes of all files of the job.
+    #: Rows and bytes of the results, and the bytes of all files of the job.
     result_rows = models.BigIntegerField(_("rows of results"), default=0, editable=False)
+    result_bytes = models.BigIntegerField(default=0, editable=False)
     stored_bytes = models.BigIntegerField(_("bytes"), default=0, editable=False)
     #: Rows a second of late, and when the job will have ended at this pace.
     rate = models.FloatField(_("rows per second"), default=0.0, editable=False)
     estimated_end = models.DateTimeField(_("estimated end"), null=True, blank=True, editable=False)
-    #: Calls that the quota has counted for this job, of which those of the next part may not be run yet.
+    #: Rows that the quota has counted, of which the last ones may not be run yet.
     counted = models.PositiveIntegerField(default=0, editable=False)
-    #: True from the begin line in the journal to the end line.
+    #: True when the journal has the begin line; and when the job has ended, and has its end line and its message.
     recorded = models.BooleanField(default=False, editable=False)
+    concluded = models.BooleanField(default=False, editable=False)
+    #: What the record says of it: "source" or "backend", its id and its code; the highest classification.
+    origin = models.JSONField(default=list, validators=[MaxJsonLength(300)], editable=False)
+    classification = models.CharField(max_length=10, blank=True, editable=False)
     #: The process that runs it, and how often one began without having got any further than the last.
     worker = models.CharField(max_length=100, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
