@@ -13,6 +13,7 @@ from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.jobs import reading as jobs
 from mantra.statistics import scopes, views
 from mantra.tryout import refused
 from registry import tenancy
@@ -72,6 +73,12 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
             _rows(_("Grants"), "handshake", "registry", "grant"),
+        ),
+    ),
+    (
+        _("Match data"),
+        (
+            Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),
         ),
     ),
     (

@@ -31,6 +31,7 @@ urlpatterns = [
     path("admin/statistics/", include("mantra.statistics.urls")),
     path("admin/publish/", include("mantra.wizard.urls")),
     path("admin/exports/", include("mantra.exports.urls")),
+    path("admin/jobs/", include("mantra.jobs.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),
     path("catalog/", include("mantra.contracts.urls")),

@@ -102,6 +102,7 @@ def pages() -> dict[str, str]:
         "history of specific personal data": _list(calls, "?classification_is=specific"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
+        "jobs": reverse("jobs"),
         "exports": reverse("exports"),
         "export the history": reverse("export_history") + "?outcome_is=failed",
         "notifications": reverse("notifications"),
