@@ -46,6 +46,7 @@ PARTS = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "jobs.job",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -64,6 +65,7 @@ _UNLOGGED = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "jobs.job",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

@@ -72,6 +72,7 @@ SCOPES: dict[str, Scope] = {
     "registry.requestedoperation": Scope(("request__application__agency", "request__service__agency")),
     "registry.requeststep": Scope(("request__application__agency", "request__service__agency")),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
+    "jobs.job": Scope(("application__agency",)),
 }
 
 #: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
@@ -96,6 +97,7 @@ READ_ONLY = frozenset(
         "registry.requestedoperation",
         "registry.requeststep",
         "registry.agreementfile",
+        "jobs.job",
     }
 )
 

@@ -47,6 +47,8 @@ class Report:
     ignored: list[str] = field(default_factory=list)
     #: The first rows that cannot be run: number, parameter, reason in Indonesian and English.
     invalid: list[tuple[int, str, str, str]] = field(default_factory=list)
+    #: How many rows cannot be run.
+    invalid_rows: int = 0
     parameters: list[str] = field(default_factory=list)
 
 
@@ -64,7 +66,6 @@ class Checked:
 
     report: Report
     rows: int = 0
-    invalid: int = 0
     duplicates: int = 0
 
 
@@ -86,7 +87,7 @@ def check(job: Job, operation: Operation, folder: JobFolder, limit: int, progres
             texts, wrong = _read(supplied, parameters)
             found.rows += 1
             if wrong is not None:
-                found.invalid += 1
+                found.report.invalid_rows += 1
                 if len(found.report.invalid) < REPORTED:
                     found.report.invalid.append((number, _name_of(parameters, wrong), *wrong[1:]))
             else:

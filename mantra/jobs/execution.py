@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
-from django.utils.module_loading import import_string
 
 from dataservices import sets
 from mantra.gateway.http import unwrapped

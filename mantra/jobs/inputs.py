@@ -226,4 +226,3 @@ class _Buffer:
         """Raise JobError if something follows the array."""
         if self.next_letter():
             raise JobError("unreadable", "json")
-

@@ -21,14 +21,11 @@ from registry import faults
 from registry.calls import Call, request_id
 from registry.client_ip import client_ip
 from registry.journal import chain, segments
-from registry.journal.subjects import PROTOCOL, SUBJECTS_IN_LINE
+from registry.journal.subjects import PROTOCOL, RUN, SUBJECTS_IN_LINE
 from registry.models import AccessKey
 from registry.results import Fault
 
 log = logging.getLogger("mantra.jobs")
-
-#: The method of a job's own record: requests about jobs have those of HTTP.
-RUN = "RUN"
 
 
 def begin(job: Job, call: Call) -> None:
@@ -107,5 +104,3 @@ def _write(line: dict[str, Any], kind: str = "") -> None:
     except OSError as error:
         log.error("the journal cannot be written: errno %s", error.errno)
         raise JobError("journal") from None
-
-

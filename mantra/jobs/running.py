@@ -148,7 +148,7 @@ class Run:
     def _leave(self) -> None:
         """Let the job wait for its next turn, unless it was paused or cancelled."""
         self._of().filter(state__in=(State.CHECKING, State.RUNNING)).update(
-            state=State.WAITING, turn_at=timezone.now(), worker=""
+            state=State.WAITING, turn_at=timezone.now(), worker="", attempts=0
         )
 
     def _stand_still(self, error: JobError) -> None:
@@ -180,7 +180,8 @@ class Run:
         self._folder.remove(ROWS)
         limit = 4 * settings.MAX_JOB_BYTES + (64 << 20)
         found = checking.check(self.job, operation, self._folder, limit, self._report_checked)
-        stops = found.invalid and self.job.on_invalid != Job.OnInvalid.SKIP
+        wrong = found.report.invalid_rows
+        stops = wrong and self.job.on_invalid != Job.OnInvalid.SKIP
         self._set(
             rows=found.rows,
             checked=found.rows,
@@ -190,9 +191,9 @@ class Run:
         )
         self._folder.remove(INPUT)
         if stops and self.job.on_invalid == Job.OnInvalid.STOP:
-            raise JobError("invalid-rows", found.invalid)
+            raise JobError("invalid-rows", wrong)
         if stops:
-            raise JobError("check", found.invalid)
+            raise JobError("check", wrong)
         self._set(state=State.RUNNING)
 
     def _report_checked(self, rows: int) -> None:
@@ -353,7 +354,7 @@ class Run:
         if grant is None or not grant.quota:
             return wanted
         while self.job.counted <= ran:
-            left = (self.job.rows or 0) - self._together().invalid - ran
+            left = (self.job.rows or 0) - self.job.report["invalid_rows"] - ran
             try:
                 granted, seconds = quotas.count(grant, max(1, min(PART_ROWS, left)))
             except Fault:
@@ -410,9 +411,7 @@ class Run:
             self._add_answer(row, answer.rows[place], stored[id(answer)], place in answer.cut)
             self._add_subjects(row)
 
-    def _add_answer(
-        self, row: _Waiting, answer: list[Row] | Fault, stored: Iterator[Sequence[Any]], cut: bool
-    ) -> None:
+    def _add_answer(self, row: _Waiting, answer: list[Row] | Fault, stored: Iterator[Sequence[Any]], cut: bool) -> None:
         part, numbers = self._part, self._part.numbers
         if isinstance(answer, Fault):
             numbers.faults += 1
@@ -503,5 +502,3 @@ def _arranged(values: Sequence[Any], places: Sequence[int], width: int) -> list[
     for place, value in zip(places, values, strict=True):
         arranged[place] = value
     return arranged
-
-

@@ -40,6 +40,7 @@ class Event(models.TextChoices):
     SERVER_WELL = "server_well", _("the bus itself is in order again")
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
+    JOB_ENDED = "job_ended", _("a job has ended")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
     INVITATION = "invitation", _("invitation")
     PASSWORD_RESET = "password_reset", _("a new password was requested")

@@ -20,6 +20,9 @@ SAFE = frozenset(
         "area",  # of the server's own health
         "backend",  # agency/code
         "days",
+        "done",  # rows of a job that have a result
+        "failed",  # rows of a job with a fault, or that could not be run
+        "found",  # rows of a job that were found
         "month",  # of a report
         "key",  # the public part of an access key
         "number",  # of a request
@@ -28,6 +31,7 @@ SAFE = frozenset(
         "outcome",  # approved or rejected
         "percent",
         "quota",
+        "rows",  # of a job
         "service",
         "source",  # agency/code
         "until",  # a date
@@ -76,6 +80,7 @@ REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
+JOBS = _("Jobs")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -110,6 +115,7 @@ KINDS: dict[Event, Kind] = {
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
+    Event.JOB_ENDED: _kind(JOBS, _CALLERS, "application", "operation", "rows", "done", "found", "failed"),
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),

@@ -161,6 +161,14 @@ TEXTS: dict[Event, Text] = {
             "See its calls:\n{link}"
         ),
     ),
+    Event.JOB_ENDED: Text(
+        _("A job of {application} has ended: {done} of {rows} rows"),
+        _(
+            "The job of your application {application} for {operation} has ended.\n\nRows: {rows}\nDone: {done}\n"
+            "Found: {found}\nWith a fault, or not run: {failed}\n\nThe page of the job has the results, as long as "
+            "they are kept:\n{link}"
+        ),
+    ),
     Event.MONTHLY_REPORT: Text(
         _("The monthly report of {agency} is ready: {month}"),
         _(

@@ -28,6 +28,7 @@ def sentence(about: Related) -> str:
         "browse": _("%(who)s viewed tables of %(what)s on %(moment)s; %(end)s."),
         "explain": _("%(who)s viewed the execution plan of %(what)s on %(moment)s; %(end)s."),
         "rehearsal": _("%(who)s compared responses of %(what)s on %(moment)s; %(end)s."),
+        "job": _("%(who)s had a job of %(what)s on %(moment)s; %(end)s."),
     }.get(about.record.protocol, _("%(who)s called %(what)s on %(moment)s; %(end)s."))
     text = template % words
     return text[:1].upper() + text[1:]
