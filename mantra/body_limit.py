@@ -9,7 +9,7 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
-#: Where the files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
+#: Where files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
 _API, _PAGES, _JOBS = "/manage/api/v1/uploaded-tables/", "/admin/dataservices/uploadedtable/", "/admin/jobs/new/"
 
 

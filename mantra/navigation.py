@@ -77,9 +77,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     ),
     (
         _("Match data"),
-        (
-            Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),
-        ),
+        (Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),),
     ),
     (
         _("History"),

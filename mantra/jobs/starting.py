@@ -55,7 +55,7 @@ class StartForm(forms.Form):
     """Whose call it is, the file, and what is done with rows that cannot be run."""
 
     application = forms.ChoiceField(label=gettext_lazy("Application"))
-    file = forms.FileField(label=gettext_lazy("File"), max_length=1000, widget=file_input(ACCEPT, many=False))
+    file = forms.FileField(label=gettext_lazy("File"), max_length=500, widget=file_input(ACCEPT, many=False))
     on_invalid = forms.ChoiceField(
         label=gettext_lazy("If some rows have errors"), choices=list(ON_INVALID.items()), widget=forms.RadioSelect,
         initial=Job.OnInvalid.SKIP.value,
@@ -78,7 +78,8 @@ class StartForm(forms.Form):
         }  # fmt: skip
 
     @property
-    def application(self) -> Application:
+    def caller(self) -> Application:
+        """The application as which the job runs."""
         return self.applications[self.cleaned_data["application"]]
 
 
@@ -123,7 +124,10 @@ def _searched(user: User, term: str) -> QuerySet[Grant]:
 
 @csrf_exempt  # the handler must be set before the token is read from the body; _start() checks the token
 def start(request: HttpRequest, operation_id: int) -> HttpResponse:
-    """Show the form of a job on an operation, or start one. Who may not start one is refused before the file is read."""
+    """Show the form of a job on an operation, or start one.
+
+    Who may not start one is refused before the file is read.
+    """
     user = reading.starter(request)
     operation = get_object_or_404(Operation.objects.listed().select_related("service__agency"), pk=operation_id)
     applications = reading.applications(user, operation)
@@ -159,7 +163,7 @@ def _create(request: HttpRequest, user: User, operation: Operation, form: StartF
     if not input_format:
         raise JobError("format")
     return service.create(
-        application=form.application, operation=operation, user=user, client_ip=client_ip(request.META),
+        application=form.caller, operation=operation, user=user, client_ip=client_ip(request.META),
         language=get_language() or "id", input_format=input_format, stream=file,
         on_invalid=form.cleaned_data["on_invalid"], file_name=file.name,
     )  # fmt: skip

@@ -23,7 +23,6 @@ from mantra.jobs.problems import JobError
 from mantra.jobs.starting import limits, page
 from registry import notifications
 from registry.admin.theme import select
-from registry.client_ip import client_ip
 from registry.models import User
 from registry.results import Fault
 
@@ -159,9 +158,9 @@ def single(request: HttpRequest, number: str) -> HttpResponse:
     user = reading.reader(request)
     job = reading.job_of(user, number)
     if request.headers.get("HX-Request"):
-        line = line_of(job)
-        response = page(request, "progress", line=line, seconds=SECONDS if line.progress.moves else 0, known=_known(job))
-        if request.GET.get("known") != _known(job):
+        line, known = line_of(job), _known(job)
+        response = page(request, "progress", line=line, seconds=SECONDS if line.progress.moves else 0, known=known)
+        if request.GET.get("known") != known:
             response["HX-Refresh"] = "true"
         return response
     response = _page_of(request, user, job)
@@ -210,19 +209,17 @@ def _invalid(job: Job) -> list[dict[str, Any]]:
 
 def _results(user: User, job: Job) -> dict[str, Any]:
     """Return the first rows of the results and the files with all of them, for the person who may have them."""
-    if not service.may_download(user, job) or job.state == State.EXPIRED or not job.done:
-        return {"may_download": service.may_download(user, job)}
+    mine = service.may_download(user, job)
+    if not mine or job.state == State.EXPIRED or not job.done:
+        return {"may_download": mine}
     try:
         columns, rows, _next = service.results(job, most=SHOWN_ROWS)
     except JobError as error:
         return {"may_download": True, "results_problem": error.sentence}
     names = [column.name for column in columns]
     shown = [[_shown(*cell) for cell in zip(names, row, strict=True)] for row in rows[:SHOWN_ROWS]]
-    complete = job.state in (State.DONE, State.CANCELLED, State.FAILED)
-    return {
-        "may_download": True, "columns": names, "rows": shown,
-        "formats": service.FILE_FORMATS if complete else (),
-    }  # fmt: skip
+    formats = service.FILE_FORMATS if job.ended else ()
+    return {"may_download": True, "columns": names, "rows": shown, "formats": formats}
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -266,11 +263,16 @@ def act(request: HttpRequest, number: str, action: str) -> HttpResponse:
     do, said = ACTIONS[action]
     try:
         do(job)
-    except JobError as error:
-        messages.error(request, error.sentence)
+    except (JobError, Fault) as error:
+        messages.error(request, _sentence(error))
         return redirect("job", number)
     messages.success(request, said)
     return redirect("jobs") if action == "delete" else redirect("job", number)
+
+
+def _sentence(error: JobError | Fault) -> str:
+    """Return what is wrong, in the reader's language."""
+    return error.sentence if isinstance(error, JobError) else error.message(get_language() or "id")
 
 
 def _controlled(user: User, number: str) -> Job:
@@ -283,7 +285,7 @@ def _controlled(user: User, number: str) -> Job:
 
 @require_safe
 def download(request: HttpRequest, number: str, file_format: str) -> HttpResponseBase:
-    """Send the results of a job as a file to the person who started it. The journal records it before the first byte."""
+    """Send the results of a job as a file to the person who started it, once the journal has recorded that."""
     user = reading.reader(request)
     job = reading.job_of(user, number)
     if not service.may_download(user, job):
@@ -292,12 +294,9 @@ def download(request: HttpRequest, number: str, file_format: str) -> HttpRespons
         raise Http404
     try:
         content, media_type, name = service.result_file(job, file_format)
-        service.record_download(job, user, client_ip(request.META))
-    except JobError as error:
-        messages.error(request, error.sentence)
-        return redirect("job", number)
-    except Fault as fault:
-        messages.error(request, fault.message(get_language() or "id"))
+        service.record_download(job, request)
+    except (JobError, Fault) as error:
+        messages.error(request, _sentence(error))
         return redirect("job", number)
     response = StreamingHttpResponse(content, content_type=media_type)
     response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
