@@ -159,7 +159,8 @@ def _create(request: HttpRequest, user: User, operation: Operation, form: StartF
     file = form.cleaned_data["file"]
     if file.problem:
         raise JobError(file.problem)
-    input_format = service.format_of(file.name, file.content_type)
+    # Browsers name the type of a file with an unknown ending in many ways, also as text.
+    input_format = service.format_of(file.name, "" if "." in file.name else file.content_type)
     if not input_format:
         raise JobError("format")
     return service.create(
