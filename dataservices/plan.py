@@ -59,6 +59,10 @@ class Plan:
     methods: tuple[str, ...]
     _shapes: dict[Any, tuple[tuple[Column, ...], Projection | None]] = field(default_factory=dict)
     pass_through: bool = False
+    #: The functions and procedures of the source that the SQL may call.
+    routines: frozenset[str] = frozenset()
+    #: What dataservices/sets.py has learned about running it for many arguments at once.
+    set_states: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def traced(self) -> tuple[str, dict[str, str]]:
@@ -273,6 +277,7 @@ def _plan(row: DataOperation, definition: _Definition, operation: Operation) -> 
         page_size=row.page_size,
         declared={field.name: field.type for field in operation.fields},
         methods=_WRITES if row.writes else _READS,
+        routines=frozenset(row.routines),
     )
 
 

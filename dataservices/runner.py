@@ -41,22 +41,22 @@ def run(call: Call) -> Result:
     """Run a data operation. Raises Fault. The rows of the result hold a connection until they are closed."""
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
-    text, bound, limits = _statement_of(call, plan)
+    text, bound, limits = statement_of(call, plan)
     call.origin = plan.origin
     adapter = plan.pool.adapter
     deadline = time.monotonic() + limits.seconds
-    pooled, stream = _execute(
+    pooled, stream = execute(
         call, plan, limits, deadline, lambda connection, left: adapter.run(connection, text, bound, left)
     )
     if not stream.columns:
         affected = stream.affected
-        _close(pooled, stream)
+        close(pooled, stream)
         return Affected(affected)
     allowed = call.grant.fields if call.grant is not None else frozenset()
     try:
         columns, project = plan.shape(stream.columns, allowed, as_written=call.protocol == "legacy")
     except Fault:
-        _close(pooled, stream)
+        close(pooled, stream)
         raise
     as_of = stream.as_of
     rows = _rows(call, columns, project, pooled, stream, limits, deadline)
@@ -68,19 +68,19 @@ def explain(call: Call) -> list[str]:
     """Return the lines of the source's plan for a call's statement, which is not run. Raises Fault."""
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
-    text, bound, limits = _statement_of(call, plan)
+    text, bound, limits = statement_of(call, plan)
     # EXPLAIN takes little time and writes nothing, whatever the operation does.
     limits = replace(limits, seconds=min(limits.seconds, EXPLAIN_SECONDS), writes=False)
     adapter = plan.pool.adapter
     deadline = time.monotonic() + limits.seconds
-    pooled, lines = _execute(
+    pooled, lines = execute(
         call, plan, limits, deadline, lambda connection, left: adapter.explain(connection, text, bound, left)
     )
     pooled.give_back()
     return lines
 
 
-def _statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
+def statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
     """Return the statement of a call, its values and its limits. Raises Fault."""
     arguments, limits = call.arguments, plan.limits
     if call.protocol == "tryout":  # only who may change the operation runs it there
@@ -110,7 +110,7 @@ def _check_blocks(call: Call, plan: Plan, given: list[str]) -> None:
         raise Fault(faults.PARAMETERS_TOGETHER, given=", ".join(split[0]), missing=", ".join(split[1]))
 
 
-def _execute(
+def execute(
     call: Call, plan: Plan, limits: Limits, deadline: float, action: Callable[[Any, Limits], Outcome]
 ) -> tuple[pool.PooledConnection, Outcome]:
     """Perform an action on a pooled connection. On a dead one, what may be is repeated once. Raises Fault."""
@@ -123,23 +123,23 @@ def _execute(
         except pool.CircuitOpen as error:
             raise Fault(faults.SOURCE_CIRCUIT_OPEN, retry_after=error.seconds, seconds=error.seconds) from None
         except SourceError as error:
-            raise _to_fault(call, error, limits) from None
+            raise to_fault(call, error, limits) from None
         pooled.restores = not limits.plain
         try:
             outcome = action(pooled.connection, _remaining(limits, deadline))
         except _TooLate:
             pooled.restores = False  # no statement was sent
             pooled.give_back()
-            raise _to_fault(call, TimedOut(), limits) from None
+            raise to_fault(call, TimedOut(), limits) from None
         except QueryFailed as error:
             pooled.give_back()
             source_pool.record_outcome(error)
-            raise _to_fault(call, error, limits) from None
+            raise to_fault(call, error, limits) from None
         except SourceError as error:
             pooled.drop()
             source_pool.record_outcome(error)
             if attempt == 2 or not _may_repeat(error, limits.writes) or time.monotonic() > deadline:
-                raise _to_fault(call, error, limits) from None
+                raise to_fault(call, error, limits) from None
         except BaseException:
             pooled.drop()
             raise
@@ -169,7 +169,8 @@ def _remaining(limits: Limits, deadline: float) -> Limits:
     return limits if left > limits.seconds * 0.9 else replace(limits, seconds=left)
 
 
-def _close(pooled: pool.PooledConnection, stream: Stream) -> None:
+def close(pooled: pool.PooledConnection, stream: Stream) -> None:
+    """End a run, and return its connection to the pool, or close it where it cannot be used again."""
     try:
         stream.close()
         if stream.reusable:
@@ -193,18 +194,18 @@ def _rows(
     try:
         first = next(batches, [])
     except SourceError as error:
-        _close(pooled, stream)
-        raise _to_fault(call, error, limits) from None
+        close(pooled, stream)
+        raise to_fault(call, error, limits) from None
     if stream.whole and len(first) <= limits.rows:
         # The result is complete: return the connection before the first byte is sent.
-        _close(pooled, stream)
+        close(pooled, stream)
         rows = Rows(columns, iter((project(first) if project else first,)) if first else iter(()))
         rows.count = len(first)
         return rows
     if call.per_page:
         # A page is short, and its headers say whether there is a next one.
         return _page(call, columns, project, pooled, stream, first, batches, limits)
-    rows = Rows(columns, iter(()), lambda: _close(pooled, stream), deadline)
+    rows = Rows(columns, iter(()), lambda: close(pooled, stream), deadline)
     rows.batches = _capped_batches(call, rows, first, batches, project, limits)
     return rows
 
@@ -228,9 +229,9 @@ def _page(
             if size > limits.width:
                 raise RowTooLarge
     except SourceError as error:
-        raise _to_fault(call, error, limits) from None
+        raise to_fault(call, error, limits) from None
     finally:
-        _close(pooled, stream)
+        close(pooled, stream)
     page = rows_read[: limits.rows]
     rows = Rows(columns, iter((project(page) if project else page,)) if page else iter(()))
     rows.count, rows.has_next = len(page), len(rows_read) > len(page)
@@ -257,7 +258,7 @@ def _capped_batches(
                 break
             batch = next(batches, [])
     except SourceError as error:
-        raise _to_fault(call, error, limits) from None
+        raise to_fault(call, error, limits) from None
     finally:
         rows.close()
 
@@ -273,14 +274,15 @@ def _numbers(call: Call) -> str:
 
 def _close_later(rows: Rows) -> None:
     """Close a result in a thread of its own: a server may take long to end a statement that brings more rows."""
-    close = rows.detach_close()
+    release = rows.detach_close()
     try:
-        Thread(target=close, name="source-release", daemon=True).start()
+        Thread(target=release, name="source-release", daemon=True).start()
     except RuntimeError:  # there can be no more threads
-        close()
+        release()
 
 
-def _to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
+def to_fault(call: Call, error: SourceError, limits: Limits) -> Fault:
+    """Return the fault that a caller gets for a source's error, and log its reason."""
     log.warning("request %s: source failed: %s (%s)", call.request_id, error.reason, error.sqlstate or "-")
     # The reason is for the author of the operation; no message to a caller contains it.
     if isinstance(error, RowTooLarge):

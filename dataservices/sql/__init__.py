@@ -24,10 +24,13 @@ from dataservices.sql.template import (
     words,
 )
 from dataservices.sql.traits import Traits, traits_of
+from dataservices.sql.wrapping import NotWrappable, Query, wrappable
 
 __all__ = (
     "PAGING_NAMES",
+    "NotWrappable",
     "Problem",
+    "Query",
     "Template",
     "TemplateError",
     "Traits",
@@ -45,4 +48,5 @@ __all__ = (
     "supports_paging",
     "traits_of",
     "words",
+    "wrappable",
 )

@@ -75,8 +75,12 @@ def check_combination(
     template: Template, given: Collection[str], dialect: str, writes: bool, allowed: Collection[str] = ()
 ) -> list[Problem]:
     """Return the problems of a text with one combination of its blocks: those of the ``given`` names."""
-    check_text = _check_batch if dialect == "tsql" else _check_statement
     return check_text(wordings.known(template.sample(given), dialect), dialect, writes, allowed)
+
+
+def check_text(text: str, dialect: str, writes: bool, allowed: Collection[str]) -> list[Problem]:
+    """Return the problems of a sample text: one without placeholders and blocks, in wordings that the parser knows."""
+    return (_check_batch if dialect == "tsql" else _check_statement)(text, dialect, writes, allowed)
 
 
 _WORDS = re.compile(rf"[^\W\d][\w$]*(?:{BLANK}+[^\W\d][\w$]*)*")

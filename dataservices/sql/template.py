@@ -143,7 +143,7 @@ class Template:
         order: list[str] = []
         for piece in self._pieces(given):
             if isinstance(piece, Placeholder):
-                pieces.append(_written(piece.name, paramstyle))
+                pieces.append(written(piece.name, paramstyle))
                 order.append(piece.name)
             else:
                 pieces.append(piece.replace("%", "%%") if paramstyle == "pyformat" else piece)
@@ -159,10 +159,22 @@ class Template:
         ]:
             for at in range(position, start):
                 origins += [at] * (2 if paramstyle == "pyformat" and self.sql[at] == "%" else 1)
-            length = len(_written(piece.name, paramstyle)) if isinstance(piece, Placeholder) else len(piece)
+            length = len(written(piece.name, paramstyle)) if isinstance(piece, Placeholder) else len(piece)
             origins += [start] * length
             position = end
         return origins[offset] if offset < len(origins) else len(self.sql.rstrip())
+
+    def parts(self, given: Collection[str], end: int) -> Iterator[tuple[str, str]]:
+        """Yield (text, the name of the placeholder behind it) up to the offset ``end`` of the author's text, without
+        the blocks that drop out; the name is "" where there is none."""
+        position = 0
+        for start, behind, piece in self._cuts(self._block_names.intersection(given)):
+            if start >= end:
+                break
+            text = self.sql[position:start]
+            yield (text, piece.name) if isinstance(piece, Placeholder) else (text + piece, "")
+            position = behind
+        yield self.sql[position:end], ""
 
     def _pieces(self, given: frozenset[str]) -> Iterator[str | Placeholder]:
         """Yield the text between the placeholders, and the placeholders, without the blocks that drop out."""
@@ -207,7 +219,7 @@ class Template:
         return text
 
 
-def _written(name: str, paramstyle: str) -> str:
+def written(name: str, paramstyle: str) -> str:
     """Return a placeholder as a driver takes it."""
     return {"pyformat": "%({})s", "named": ":{}", "qmark": "?"}[paramstyle].format(name)
 

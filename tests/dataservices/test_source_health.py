@@ -104,11 +104,11 @@ def run(source: SourcePool, sql: str, seconds: float = 10, writes: bool = False,
     call: Any = SimpleNamespace(request_id="uji")
     plan: Any = SimpleNamespace(pool=source)
     deadline = time.monotonic() + seconds
-    pooled, stream = runner._execute(call, plan, Limits(100, seconds, writes), deadline, action)
+    pooled, stream = runner.execute(call, plan, Limits(100, seconds, writes), deadline, action)
     try:
         return [row for batch in stream for row in batch]
     finally:
-        runner._close(pooled, stream)
+        runner.close(pooled, stream)
 
 
 def fault_of(source: SourcePool, sql: str, seconds: float = 10, writes: bool = False) -> Fault:
