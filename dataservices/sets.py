@@ -201,8 +201,8 @@ class _Work:
 
     def _begin(self) -> None:
         """Replace the call by one of its own, whose arguments change: faults tell of them."""
-        pages = {"page": 1, "per_page": self.call.per_page or self.plan.page_size} if self.plan.page_size else {}
-        self.call = replace(self.call, **pages)
+        size = (self.call.per_page or self.plan.page_size) if self.plan.page_size else 0
+        self.call = replace(self.call, page=min(size, 1), per_page=size)
 
     def _answer(self, indexes: range) -> None:
         """Answer these arguments: those of the same kind together."""
@@ -322,9 +322,13 @@ class _Kind:
         return _power_of_two(count)
 
     def _run(self, indexes: Sequence[int]) -> None:
-        if len(indexes) == 1 or self.state.reason:
+        """Answer calls with one statement, or with several where that has been found to be too much."""
+        if self.state.reason or len(indexes) == 1:
             for index in indexes:
                 self._run_one(index)
+        elif len(indexes) > self.state.size:
+            for start in range(0, len(indexes), self.state.size):
+                self._run(indexes[start : start + self.state.size])
         else:
             self._run_together(indexes)
 
@@ -372,13 +376,12 @@ class _Kind:
         if fetched.over:
             self._halve(indexes)
             return
-        if fetched.columns[1:] != state.columns:
+        if not _same(fetched.columns[1:], state.columns):
             state.reason, state.size = "columns", 1
             work.reason = work.reason or state.reason
             self._run(indexes)
             return
-        if not state.proven:
-            state.proven = True
+        state.proven = True
         self._distribute(indexes, fetched, most)
         work.check_bounds(fetched)
 
@@ -426,6 +429,14 @@ def _type(value: Any) -> Any:
     if isinstance(value, Decimal):
         return value.as_tuple().exponent, len(value.as_tuple().digits)
     return value.__class__
+
+
+def _same(columns: Columns, single: Columns | None) -> bool:
+    """Return True if columns are those of a single call. SQLite writes a name as its table does there, and as the
+    query does here: the single call's count."""
+    return single is not None and [(name.lower(), type) for name, type in columns] == [
+        (name.lower(), type) for name, type in single
+    ]
 
 
 def _alike(columns: tuple[Column, ...], others: tuple[Column, ...]) -> bool:

@@ -100,11 +100,11 @@ def wrappable(
     sample = wordings.known(template.sample(given), dialect)
     try:
         tokens = list(tokenizer(dialect).tokenize(sample))
-        tree = sqlglot.parse_one(sample, dialect=dialect)
+        while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+            tokens.pop()
+        tree = sqlglot.parse_one(sample[: tokens[-1].end + 1] if tokens else "", dialect=dialect)
     except (SqlglotError, RecursionError):
         raise NotWrappable("statement") from None
-    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
-        tokens.pop()
     words = [sample[token.start : token.end + 1].lower() for token in tokens]
     if not words or words[0] not in _QUERIES or not isinstance(tree, (exp.Query, exp.Values)):
         raise NotWrappable("statement")

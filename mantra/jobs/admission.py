@@ -54,6 +54,8 @@ def call_of(job: Job) -> Call:
         read_input=lambda call: [], agency=operation.agency, service=operation.service, code=operation.code,
         operation=operation, application=Application(owner.pk, owner.agency.code, owner.code), snapshot=found,
     )  # fmt: skip
+    if operation.plan is not None and operation.plan.page_size:
+        call.page, call.per_page = 1, operation.plan.page_size
     now = time.time()
     if job.key_public:
         keys = [key for key in found.keys.values() if key.public == job.key_public and key.application.id == owner.pk]

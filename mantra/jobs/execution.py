@@ -13,6 +13,7 @@ from django.db import connection
 from dataservices import sets
 from mantra.gateway.http import unwrapped
 from mantra.gateway.serve import runner_of
+from mantra.verification import records
 from mantra.verification import runner as verification
 from proxyservices.forwarding.plan import Plan as ProxyPlan
 from registry import faults
@@ -95,6 +96,9 @@ def _data(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
 
 
 def _verification(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
+    base = records.base_of(call, call.operation.plan)  # type: ignore[union-attr,arg-type]
+    if base.kind != "data":
+        return _each(call, arguments, base)
     rows = verification.verify_set(call, arguments)
     return Answers(verification.columns_of(call), [row if isinstance(row, Fault) else [row] for row in rows])
 
@@ -106,8 +110,11 @@ def _verification(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers
 Found = tuple[tuple[Column, ...], list[Row], bool]
 
 
-def _each(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
-    """Answer rows by calls of their own, several at a time. It ends with the first row that has to wait."""
+def _each(call: Call, arguments: Sequence[Mapping[str, Any]], asked: Operation | None = None) -> Answers:
+    """Answer rows by calls of their own, several at a time. It ends with the first row that has to wait.
+
+    ``asked``: the operation whose upstream is asked, if that is not the call's own.
+    """
     assert call.operation is not None
     run = runner_of(call.operation.kind)
     found: list[Found | Fault | None] = [None] * len(arguments)
@@ -130,7 +137,7 @@ def _each(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
             connection.close()
 
     threads = [
-        threading.Thread(target=work_and_leave, name="job-row") for _number in range(_at_once(call.operation) - 1)
+        threading.Thread(target=work_and_leave, name="job-row") for _number in range(_at_once(asked or call.operation) - 1)
     ]
     for thread in threads:
         thread.start()

@@ -195,6 +195,25 @@ def batches(job: Job, folder: JobFolder, first: int = 1, last: int | None = None
         yield batch
 
 
+def page(
+    job: Job, folder: JobFolder, first: int, most: int, lines: int
+) -> tuple[list[Row], int]:
+    """Return the rows of the result of at most ``most`` rows of a job, and the row of the job that follows.
+
+    They are few enough for the memory: at most ``lines``, or those of one row of the job. Raises JobError.
+    """
+    rows: list[Row] = []
+    follows = first
+    for batch in batches(job, folder, first, first + most - 1):
+        for row in batch:
+            if not rows or row[0] != rows[-1][0]:
+                if len(rows) >= lines:
+                    return rows, follows
+                follows += 1
+            rows.append(row)
+    return rows, follows
+
+
 def rows_of(job: Job, folder: JobFolder, first: int = 1, last: int | None = None) -> Rows:
     """Return results as the formats of responses write them. Their ``count`` grows while they are read."""
     rows = Rows(columns_of_job(job), iter(()))

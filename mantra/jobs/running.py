@@ -74,7 +74,7 @@ class _Pace:
         self.marks.append((now, done))
         while len(self.marks) > 2 and now - self.marks[0][0] > PACE:
             self.marks.popleft()
-        (since, before), seconds = self.marks[0], now - self.marks[0][0]
+        (_since, before), seconds = self.marks[0], now - self.marks[0][0]
         return max(0, done - before) / seconds if seconds > 0 else 0.0
 
 
@@ -131,7 +131,7 @@ class Run:
             raise
         except Exception as error:
             # Its text could have data in it.
-            log.error("job %s failed: %s", self.job.request_id, type(error).__name__, exc_info=settings.DEBUG)
+            log.error("job %s failed: %s", self.job.request_id, type(error).__name__, exc_info=True)
             self._stand_still(JobError("error"))
 
     def _of(self) -> QuerySet[Job]:

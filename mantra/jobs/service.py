@@ -29,7 +29,7 @@ from registry import tenancy
 from registry.models import Agency, Application, Operation, User
 from registry.parameter_examples import example
 from registry.parameter_values import ParameterParser
-from registry.results import Column
+from registry.results import Column, Row
 from registry.snapshot import holder, types
 
 __all__ = ["format_of"]
@@ -174,7 +174,7 @@ def may_see(user: tenancy.AnyUser, job: Job) -> bool:
 
 
 def may_control(user: User, job: Job) -> bool:
-    """Return True if a user may pause, resume, cancel and delete a job: it is theirs, or of an application of theirs."""
+    """Return True if a user may pause, resume, cancel and delete a job: their own, or of an application of theirs."""
     own = job.user_id == user.pk or user.has_perm("registry.change_application")
     return own and user.is_active and not tenancy.is_supervisor(user) and may_see(user, job)
 
@@ -319,14 +319,15 @@ def record_download(job: Job, request: HttpRequest) -> None:
     record.download(job, request, request.user.get_username())
 
 
-def results(job: Job, first: int = 1, most: int = 1000) -> tuple[tuple[Column, ...], list[tuple[Any, ...]], int | None]:
+#: The most rows of results that are in memory at a time.
+MOST_LINES = 5_000
+
+
+def results(job: Job, first: int = 1, most: int = 1000) -> tuple[tuple[Column, ...], list[Row], int | None]:
     """Return the columns and rows of results from the ``first``-th row of the job on, and the row that follows them.
 
-    The results of at most ``most`` rows of the job; None follows if there are no more yet. Raises JobError.
+    None follows if there are none yet from there on. Raises JobError.
     """
     folder = folder_of(job)
-    last = first + most - 1
-    found = stored_results.rows_of(job, folder, first, last)
-    rows = [row for batch in found.batches for row in batch]
-    follows = first + len({row[0] for row in rows})
-    return found.columns, rows, follows if rows else None
+    rows, follows = stored_results.page(job, folder, first, most, MOST_LINES)
+    return stored_results.columns_of_job(job), rows, follows if rows else None

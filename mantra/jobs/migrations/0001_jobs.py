@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('registry', '0036_jobs'),
+        ('registry', '0034_call_leases'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
