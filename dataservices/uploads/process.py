@@ -58,7 +58,9 @@ def rows(descriptor: int, most: int, layout: Layout) -> Iterator[Any]:
             yield from _listed(process, task)
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _listed(process: subprocess.Popen[bytes], task: dict[str, Any]) -> Iterator[Any]:

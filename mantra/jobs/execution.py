@@ -92,6 +92,7 @@ def size_of(operation: Operation) -> int:
 
 def _data(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
     found = sets.run_set(call, arguments)
+    call.origin = call.operation.plan.origin  # type: ignore[union-attr]
     return Answers(found.columns, found.rows, frozenset(found.truncated))
 
 
@@ -100,6 +101,7 @@ def _verification(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers
     if base.kind != "data":
         return _each(call, arguments, base)
     rows = verification.verify_set(call, arguments)
+    call.origin = base.plan.origin  # type: ignore[union-attr]
     return Answers(verification.columns_of(call), [row if isinstance(row, Fault) else [row] for row in rows])
 
 

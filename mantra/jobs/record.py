@@ -72,6 +72,13 @@ def end(job: Job) -> None:
     _write(line, chain.COMPLETIONS)
 
 
+def abandon(id: str) -> None:
+    """Record that a job has ended of which there is no row any more. Raises JobError."""
+    fault = faults.INTERRUPTED
+    line = {"t": "end", "id": id, "code": fault.code, "status": fault.status, "bytes": 0, "us": 0, "format": ""}
+    _write({**line, "broken": True}, chain.COMPLETIONS)
+
+
 def download(job: Job, request: HttpRequest, username: str) -> None:
     """Record that the user of a job gets its results on a page. Raises Fault JOURNAL_DOWN: then they are not sent."""
     service = job.operation.service

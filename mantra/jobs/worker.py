@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -26,7 +27,8 @@ from mantra.jobs.problems import JobError
 from mantra.jobs.running import Run
 from registry import processes
 from registry.leader import Leadership
-from registry.models import Event
+from registry.journal.subjects import PROTOCOL, RUN
+from registry.models import CallRecord, Event
 from registry.notifications.names import operation_name
 from registry.notifications.recipients import members
 from registry.notifications.writing import notify
@@ -201,6 +203,17 @@ def _announce(job: Job) -> None:
     )
 
 
+def end_abandoned() -> None:
+    """End the records of jobs whose rows were deleted while they ran, such as with their application."""
+    open_records = CallRecord.objects.filter(protocol=PROTOCOL, method=RUN, outcome=0)
+    old = open_records.filter(started_at__lt=timezone.now() - timedelta(hours=1))
+    ids = set(old.values_list("request_id", flat=True)[:1000])
+    known = Job.objects.filter(request_id__in=ids, concluded=False).values_list("request_id", flat=True)
+    with suppress(JobError):
+        for id in ids - set(known):
+            record.abandon(id)
+
+
 def prune(now: datetime) -> None:
     """Delete the files of jobs that have expired and files that belong to no job, and the rows of old jobs."""
     waited = Job.objects.filter(state=State.PAUSED, expires_at__lte=now)
@@ -212,5 +225,6 @@ def prune(now: datetime) -> None:
         Job.objects.filter(pk=job.pk).update(state=State.EXPIRED, key="", stored="", stored_bytes=0)
     old = now - timedelta(days=KEPT_DAYS)
     Job.objects.filter(state=State.EXPIRED, created_at__lt=old).delete()
+    end_abandoned()
     known = Job.objects.exclude(stored="").values_list("stored", flat=True).iterator(500)
     files.remove_others(known, now.timestamp() - ORPHANED)
