@@ -30,6 +30,8 @@
             check();
         }
     });
+    // The theme's script would look for the text field of its own widget beside this one.
+    input.hasChangeListener = true;
     input.addEventListener("change", check);
     form.addEventListener("submit", () => {
         document.getElementById("job-sending").textContent = form.dataset.sending;
