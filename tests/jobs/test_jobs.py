@@ -113,7 +113,7 @@ def test_there_is_a_most_number_of_rows_and_bytes(cast: Cast, settings: Any) -> 
     for chunked in (False, True):
         changed = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""} if chunked else {}
         reply = jobs_of(cast, method="POST", body=b"id\n" + b"1\n" * 1000, content_type="text/csv", changed=changed)
-        assert (reply.status, reply.json()["code"]) == (413, 11105), chunked
+        assert (reply.status, reply.json()["code"]) == (413, 11106), chunked
     assert not Job.objects.filter(state="waiting").exists()
 
 
