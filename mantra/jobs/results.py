@@ -195,9 +195,7 @@ def batches(job: Job, folder: JobFolder, first: int = 1, last: int | None = None
         yield batch
 
 
-def page(
-    job: Job, folder: JobFolder, first: int, most: int, lines: int
-) -> tuple[list[Row], int]:
+def page(job: Job, folder: JobFolder, first: int, most: int, lines: int) -> tuple[list[Row], int]:
     """Return the rows of the result of at most ``most`` rows of a job, and the row of the job that follows.
 
     They are few enough for the memory: at most ``lines``, or those of one row of the job. Raises JobError.

@@ -26,8 +26,8 @@ from mantra.jobs.models import ENDED, Job, State
 from mantra.jobs.problems import JobError
 from mantra.jobs.running import Run
 from registry import processes
-from registry.leader import Leadership
 from registry.journal.subjects import PROTOCOL, RUN
+from registry.leader import Leadership
 from registry.models import CallRecord, Event
 from registry.notifications.names import operation_name
 from registry.notifications.recipients import members

@@ -61,7 +61,7 @@ def server() -> Iterator[PostgreSQLServer]:
         connection = psycopg2.connect(server.dsn())
         with connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE orang (id integer PRIMARY KEY, nama text)")
-            cursor.execute(f"INSERT INTO orang SELECT n, 'Orang ' || n FROM generate_series(1, {PEOPLE}) n")  # noqa: S608
+            cursor.execute(f"INSERT INTO orang SELECT n, 'Orang ' || n FROM generate_series(1, {PEOPLE}) n")
             cursor.execute("ANALYZE orang")
         connection.close()
         yield server
@@ -198,7 +198,9 @@ def test_it_is_stopped_politely_in_the_middle(bus: Bus, worker: Worker) -> None:
     worker.stop()
     stopped = state(bus, id)
     assert stopped["state"] == "waiting"
-    results = bus.request(f"/rest/prov/data/orang/jobs/{id}/results?per_page=10000", headers={"Accept": "application/x-ndjson"})
+    results = bus.request(
+        f"/rest/prov/data/orang/jobs/{id}/results?per_page=10000", headers={"Accept": "application/x-ndjson"}
+    )
     assert len(results.data.splitlines()) == min(stopped["done"], 5000)
     worker.start()
     check(bus, id)
@@ -220,5 +222,7 @@ def test_pause_and_cancel_take_effect_within_a_second(bus: Bus, worker: Worker) 
 
 
 def test_a_journal_is_whole_after_all_of_it(bus: Bus) -> None:
-    assert "are unchanged" in bus.manage("verify_audit", check=False) or "BROKEN" not in bus.manage("verify_audit", check=False)
+    assert "are unchanged" in bus.manage("verify_audit", check=False) or "BROKEN" not in bus.manage(
+        "verify_audit", check=False
+    )
     assert not list(Path(bus.environment["MANTRA_VAR_DIR"], "jobs").glob("*/new-*"))
