@@ -97,7 +97,8 @@ def total(folder: JobFolder) -> tuple[Numbers, Columns]:
 
     Raises JobError.
     """
-    together, columns = Numbers(), []
+    together = Numbers()
+    columns: Columns = []
     for first in folder.parts():
         if first != together.next:
             raise JobError("files")

@@ -20,7 +20,7 @@ from tests.servers.bus import ROOT, Bus
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.process import ending_with_us, wait_until
 
-PEOPLE, ROWS = 4000, 9000
+PEOPLE, ROWS = 2000, 4000
 #: Counting makes each row take a while, so that kills come in between.
 SQL = """
     SELECT id, nama, (SELECT count(*) FROM orang o WHERE o.nama <= orang.nama) AS urutan FROM orang WHERE id = :id
@@ -161,7 +161,7 @@ def check(bus: Bus, id: str) -> None:
 def test_the_worker_is_killed_again_and_again(bus: Bus, worker: Worker) -> None:
     id = begin(bus)
     done = []
-    for _kill in range(4):
+    for _kill in range(3):
         done.append(wait_for_rows(bus, id))
         worker.kill()
         worker.start()
