@@ -295,7 +295,9 @@ def _add_result(readable: Readable, components: Components) -> None:
         components["schemas"][schemas.column_type_name(each.type)] = schemas.COLUMN_TYPES[each.type]
     row = f"{name}.row"
     if operation.kind == "data" or readable.fields:
-        components["schemas"][row] = schemas.row_schema(readable.fields)
+        components["schemas"][row] = schemas.row_schema(
+            readable.fields, operation.plan is not None and operation.plan.marks_deletions
+        )
     schema = _result_schema(operation, ref("schemas", row), bool(readable.fields))
     components["schemas"][f"{name}.result"] = schema
     columns = _names(readable.fields)
