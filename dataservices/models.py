@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q, Sum
 from django.db.models.functions import Length, Lower
@@ -44,6 +44,12 @@ MAX_SQL, MAX_OPTIONS, MAX_ROWS, MAX_PAGE_SIZE = 50_000, 10_000, 10_000_000, 10_0
 UPLOADS, UPLOADS_FILE = ":uploads:", "tables.sqlite3"
 #: Characters of an uploaded table's columns as JSON.
 MAX_COLUMNS = 200_000
+#: Columns of the key of changes; the seconds for which a change is held back, and may be.
+MAX_KEY_COLUMNS, CHANGE_LAG, MAX_CHANGE_LAG = 8, 5, 86_400
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$#]{0,62}")
+_column_validator = RegexValidator(
+    rf"^{_COLUMN_NAME.pattern}\Z", _("Enter the name of one column of the result, as the source names it.")
+)
 
 
 class DataSource(RegistryModel):
@@ -241,6 +247,40 @@ class DataOperation(Operation):
         ),
     )
 
+    change_marker = models.CharField(
+        _("change marker"),
+        max_length=63,
+        blank=True,
+        validators=[_column_validator],
+        help_text=_(
+            "The column of the result that grows with each change of a row: the time of the change, a number, or a "
+            "rowversion. Callers then get what changed since their last call. Empty: they cannot."
+        ),
+    )
+    change_key = models.CharField(
+        _("key of a row"),
+        max_length=400,
+        blank=True,
+        help_text=_("The columns of the result that identify a row, separated by commas. They must not be empty."),
+    )
+    deleted_column = models.CharField(
+        _("column for deletions"),
+        max_length=63,
+        blank=True,
+        validators=[_column_validator],
+        help_text=_("A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not told."),
+    )
+    change_lag_seconds = models.PositiveIntegerField(
+        _("least age of changes (seconds)"),
+        default=CHANGE_LAG,
+        blank=True,
+        validators=[MaxValueValidator(MAX_CHANGE_LAG)],
+        help_text=_(
+            "Rows that were changed later than this are not given yet: a transaction that is still open may write "
+            "an earlier time. Enter more than the longest transaction takes. It does not concern numbers."
+        ),
+    )
+
     #: The functions and procedures in the SQL that were found to be made in the source, when it was saved last.
     routines = models.JSONField(default=list, editable=False, validators=[bounds.MaxJsonLength(10_000)])
 
@@ -250,6 +290,8 @@ class DataOperation(Operation):
 
     def clean(self) -> None:
         super().clean()
+        if self.change_lag_seconds is None:  # an input that was cleared
+            self.change_lag_seconds = CHANGE_LAG
         problems: dict[str, Any] = {}
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
@@ -266,12 +308,53 @@ class DataOperation(Operation):
                 problems["page_size"] = self._paging_advice()
         if self.source_id and self.timeout_ms and self.timeout_ms > 1000 * (most := self._max_seconds()):
             problems["timeout_ms"] = _("On this engine at most %(most)d ms.") % {"most": 1000 * most}
+        problems |= self._change_problems()
         if self.writes and (self.page_size or self.cache_seconds):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         elif self.writes and self.source_id and self.source.holds_uploads:
             problems["writes"] = _("Uploaded tables are changed by uploading a newer file only.")
         if problems:
             raise ValidationError(problems)
+
+    @property
+    def key_columns(self) -> list[str]:
+        """The columns that identify a row of changes."""
+        return [name.strip() for name in self.change_key.split(",") if name.strip()]
+
+    def _change_problems(self) -> dict[str, Any]:
+        """Return the problems of the columns by which callers find changes."""
+        problems: dict[str, Any] = {}
+        if not self.change_marker:
+            if self.change_key.strip() or self.deleted_column:
+                problems["change_marker"] = _("Enter the change marker too, or leave the key and deletions empty.")
+            return problems
+        names = self.key_columns
+        if not names:
+            problems["change_key"] = _("Enter the columns that identify a row.")
+        elif len(names) > MAX_KEY_COLUMNS or not all(_COLUMN_NAME.fullmatch(name) for name in names):
+            problems["change_key"] = _("Enter at most %(most)d names of columns, separated by commas.") % {
+                "most": MAX_KEY_COLUMNS
+            }
+        elif len({name.lower() for name in [self.change_marker, *names]}) <= len(names):
+            problems["change_key"] = _("Each column can be named only once, and the change marker is no key.")
+        if self.writes or self.page_size:
+            problems["change_marker"] = _(
+                "An operation that changes data or has pages has no change marker. Changes have pages of their own."
+            )
+        elif self.source_id and 0 < len(self.sql) <= MAX_SQL and not self._is_wrappable():
+            problems["change_marker"] = _("The SQL must be one SELECT for this, on SQL Server and Sybase without WITH.")
+        return problems
+
+    def _is_wrappable(self) -> bool:
+        """Return True if the SQL can be a part of the query for changes; also if its own check fails."""
+        try:
+            template = self.template()
+            sql_text.wrappable(template, template.placeholders, self.dialect, self.routines)
+        except sql_text.TemplateError:
+            return True
+        except sql_text.NotWrappable as error:
+            return error.reason == "checked"
+        return True
 
     def _max_seconds(self) -> int:
         return adapter_class(self.source.engine).max_seconds
@@ -302,6 +385,8 @@ class DataOperation(Operation):
 
     @property
     def reserved_names(self) -> frozenset[str]:
+        if self.change_marker:
+            return sql_text.CHANGE_NAMES
         return sql_text.PAGING_NAMES if self.page_size else frozenset()
 
     @property

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from adapters.base import Limits
 from dataservices import sql
-from dataservices.models import DataOperation, DataSource
+from dataservices.models import MAX_PAGE_SIZE, DataOperation, DataSource
 from dataservices.pool import SourcePool, dispose_unused, source_pool
 from registry import faults
 from registry.models import Agency, reserved_message
@@ -44,6 +44,20 @@ class BlocksRefused(Exception):
     """A combination of optional blocks results in SQL that may not run."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeMarker:
+    """The columns by which callers find what changed: one that grows, a key, and one for deletions ("": none).
+
+    ``most``: rows of a page. ``lag_seconds``: the age from which on rows are given, if the marker is a time.
+    """
+
+    column: str
+    key: tuple[str, ...]
+    deleted: str
+    lag_seconds: int
+    most: int
+
+
 @dataclass(slots=True)
 class Plan:
     """A data operation, ready to run."""
@@ -61,8 +75,20 @@ class Plan:
     pass_through: bool = False
     #: The functions and procedures of the source that the SQL may call.
     routines: frozenset[str] = frozenset()
-    #: What dataservices/sets.py has learned about running it for many arguments at once.
-    set_states: dict[Any, Any] = field(default_factory=dict)
+    #: By what callers find what changed; None if they cannot.
+    changes: ChangeMarker | None = None
+    #: What sets and changes have learned about its statements.
+    learned: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def change_size(self) -> int:
+        """The most rows of a page of changes; 0 if callers cannot ask for changes."""
+        return self.changes.most if self.changes is not None else 0
+
+    @property
+    def marks_deletions(self) -> bool:
+        """True if a page of changes says of each row whether it is deleted."""
+        return self.changes is not None and bool(self.changes.deleted)
 
     @property
     def traced(self) -> tuple[str, dict[str, str]]:
@@ -278,7 +304,15 @@ def _plan(row: DataOperation, definition: _Definition, operation: Operation) -> 
         declared={field.name: field.type for field in operation.fields},
         methods=_WRITES if row.writes else _READS,
         routines=frozenset(row.routines),
+        changes=_changes(row),
     )
+
+
+def _changes(row: DataOperation) -> ChangeMarker | None:
+    if not row.change_marker:
+        return None
+    most = min(row.max_rows, MAX_PAGE_SIZE)
+    return ChangeMarker(row.change_marker, tuple(row.key_columns), row.deleted_column, row.change_lag_seconds, most)
 
 
 def _check_blocks(
@@ -313,7 +347,7 @@ def parameters_message(
     """
     for name in parameters:
         if name.lower() in operation.reserved_names:
-            return reserved_message(name)
+            return _taken_message(name) if operation.change_marker else reserved_message(name)
     try:
         missing, unused = operation.undeclared(parameters), operation.unused(parameters)
     except sql.TemplateError:
@@ -323,6 +357,13 @@ def parameters_message(
     if missing:
         return _("No parameter is declared for %(marks)s.") % {"marks": ", ".join(f":{name}" for name in missing)}
     return unused_message(unused[0]) if unused and check_unused else ""
+
+
+def _taken_message(name: str) -> str:
+    """Return why an operation with a change marker has no parameter of this name."""
+    return _("Callers use the name %(name)s to ask for changes. Remove this parameter, or the change marker.") % {
+        "name": name
+    }
 
 
 def unused_message(name: str) -> str:

@@ -221,7 +221,7 @@ class _Work:
             _Kind(self, self._state(kind, statements[members[0]][0]), statements).answer(members)
 
     def _state(self, kind: Any, values: Mapping[str, Any]) -> _State:
-        states = self.plan.set_states
+        states = self.plan.learned
         state: _State | None = states.get(kind)
         if state is None or time.monotonic() > state.until:
             if len(states) >= _MOST_STATES:

@@ -147,6 +147,8 @@ class Call:
     #: The requested page, from 1, and the rows per page; both 0 if the operation has no pages.
     page: int = 0
     per_page: int = 0
+    #: The cursor after which the caller asks for changes, "" from the beginning; None: it asks for all.
+    since: str | None = None
     #: (quota, its window in seconds, calls left, seconds until the window ends), after the call is counted.
     quota: tuple[int, int, int, int] | None = None
     #: The user of the try-out; "" for calls of callers.

@@ -27,6 +27,10 @@ class Column:
     type: str | None = None
 
 
+#: The column that says whether a row is deleted, in pages of changes.
+DELETED = Column("_deleted", "boolean")
+
+
 class Result:
     """The result of a runner. A Fault is a result too."""
 
@@ -51,7 +55,7 @@ class Rows(Result):
     ``count`` is the number of rows yielded so far.
     """
 
-    __slots__ = ("_close", "as_of", "batches", "columns", "count", "deadline", "has_next", "truncated")
+    __slots__ = ("_close", "as_of", "batches", "columns", "count", "cursor", "deadline", "has_next", "truncated")
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class Rows(Result):
         self.batches = batches
         self.truncated = False
         self.has_next = False
+        #: Of a page of changes: where the next one begins. "" for all other rows.
+        self.cursor = ""
         self.count = 0
         #: For rows from a copy of their source: the time (epoch seconds) at which the copy was known to be current.
         self.as_of: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -39,6 +40,27 @@ def decrypt(token: str) -> str:
             "A stored secret was encrypted with a key that is not in MANTRA_FIELD_KEYS. Add the old key at the end "
             "of the list, then run manage.py rotate_secrets."
         ) from None
+
+
+@lru_cache(maxsize=8)
+def _derived(keys: tuple[str, ...], purpose: str) -> MultiFernet:
+    """Return the keys of a purpose: a token of one purpose is none of another, and no stored secret."""
+    made = [hmac.digest(key.encode(), f"mantra {purpose}".encode(), "sha256") for key in keys]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in made])
+
+
+def seal(plain: str, purpose: str) -> str:
+    """Return a token with the text, encrypted and authenticated, that callers may hold."""
+    return _derived(tuple(settings.FIELD_KEYS), purpose).encrypt(plain.encode()).decode().rstrip("=")
+
+
+def unseal(token: str, purpose: str) -> str | None:
+    """Return the text of a token that seal() made for the same purpose; None for any other text."""
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        return _derived(tuple(settings.FIELD_KEYS), purpose).decrypt(padded).decode()
+    except (InvalidToken, ValueError):
+        return None
 
 
 class Secret(str):

@@ -80,6 +80,13 @@ class DataOperationAdmin(OperationToWizard, OperationAdmin):
             _("Limits and pages"),
             {"classes": ("collapse",), "fields": (("max_rows", "timeout_ms", "page_size"),)},
         ),
+        (
+            _("Changes since an earlier call"),
+            {
+                "classes": ("collapse",),
+                "fields": (("change_marker", "change_key"), ("deleted_column", "change_lag_seconds")),
+            },
+        ),
         OperationAdmin.publication,
         OperationAdmin.rarely_used,
     )

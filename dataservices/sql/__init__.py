@@ -11,6 +11,7 @@ from dataservices.sql.checker import check, check_combination
 from dataservices.sql.lineage import built_from
 from dataservices.sql.messages import Problem, not_looked_up, position_of
 from dataservices.sql.template import (
+    CHANGE_NAMES,
     PAGING_NAMES,
     Template,
     TemplateError,
@@ -27,6 +28,7 @@ from dataservices.sql.traits import Traits, traits_of
 from dataservices.sql.wrapping import NotWrappable, Query, wrappable
 
 __all__ = (
+    "CHANGE_NAMES",
     "PAGING_NAMES",
     "NotWrappable",
     "Problem",

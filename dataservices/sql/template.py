@@ -22,6 +22,9 @@ _MAX_RENDERINGS = 256
 #: What the bus itself fills, and takes from callers, if an operation has pages.
 PAGING_NAMES = frozenset(("limit", "offset", "page", "per_page"))
 
+#: What the bus takes from callers, if an operation has a change marker.
+CHANGE_NAMES = frozenset(("since", "per_page"))
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

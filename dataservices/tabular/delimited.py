@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, Any, Protocol
@@ -29,7 +29,8 @@ _MARKS = (
 class Openable(Protocol):
     """A file that is opened as a Path is."""
 
-    def open(self, mode: str = "r", **text: Any) -> IO[Any]: ...
+    @property
+    def open(self) -> Callable[..., Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def _is_utf8(pieces: Iterable[bytes]) -> bool:
 
 def _opened(path: Openable, encoding: str) -> IO[str]:
     # Windows-1252 has five bytes without a letter.
-    return path.open(encoding=encoding, errors="replace" if encoding == "windows-1252" else "strict", newline="")
+    errors = "replace" if encoding == "windows-1252" else "strict"
+    opened: IO[str] = path.open(encoding=encoding, errors=errors, newline="")
+    return opened
 
 
 def _delimiter_of(lines: list[str]) -> str:

@@ -538,7 +538,10 @@ class DataOperationSerializer(OperationSerializer):
 
     class Meta:
         model = DataOperation
-        fields = (*_COMMON, "source", "sql", "writes", "max_rows", "timeout_ms", "page_size", *_END)
+        fields = (
+            *_COMMON, "source", "sql", "writes", "max_rows", "timeout_ms", "page_size", "change_marker", "change_key",
+            "deleted_column", "change_lag_seconds", *_END,
+        )  # fmt: skip
         read_only_fields = ("revision", "updated_at")
         extra_kwargs: ClassVar[dict[str, Any]] = {"sql": {"trim_whitespace": False}}
         validators: ClassVar[list[Any]] = []

@@ -132,6 +132,8 @@ def _limits_of_data(operation: DataOperation) -> Iterator[str]:
             "rows": _number(operation.page_size)
         }
     elif not operation.writes:
+        if operation.change_marker:
+            yield _("With the parameter since, a response has only what changed since an earlier one.")
         yield ngettext(
             "A response has at most %(rows)s row.", "A response has at most %(rows)s rows.", operation.max_rows
         ) % {"rows": _number(operation.max_rows)}

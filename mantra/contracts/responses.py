@@ -47,6 +47,7 @@ def headers() -> dict[str, Any]:
         "X-Data-As-Of": (_("When the data were known to be current, if the bus has a copy of them."), text),
         "X-Truncated": (_("There are more rows than the operation's row limit."), {"const": "true"}),
         "Link": (_("The addresses of the previous and the next page."), text),
+        "X-Cursor": (_("The cursor of a page of changes, for since in the next call."), text),
         "Retry-After": (_("Seconds after which a retry makes sense."), number),
         "WWW-Authenticate": (_("How to send the access key."), text),
         "Allow": (_("The methods that the operation has."), text),
@@ -68,6 +69,8 @@ def _result_headers(operation: Operation) -> dict[str, Any]:
         names += ["X-Truncated", "X-Data-As-Of"]
     if operation.plan is not None and operation.plan.page_size:
         names.append("Link")
+    if operation.plan is not None and operation.plan.change_size:
+        names += ["Link", "X-Cursor"]
     return {name: ref("headers", name) for name in names}
 
 

@@ -11,9 +11,10 @@ import orjson
 from django.utils.translation import gettext as _
 
 from mantra.gateway import patterns
-from mantra.gateway.parameters import paging
+from mantra.gateway.parameters import MAX_CURSOR, changes, paging
 from registry import parameter_examples
 from registry.parameter_values import InvalidValue
+from registry.results import DELETED
 from registry.snapshot.types import Field, Operation, Parameter
 
 Schema = dict[str, Any]
@@ -64,7 +65,11 @@ def arguments(operation: Operation) -> dict[str, Schema]:
     """Return the schemas of all values that callers may give, by name: parameters, then those of paging."""
     own = {parameter.name: parameter_schema(parameter) for parameter in operation.parameters}
     size = operation.plan.page_size if operation.plan is not None else 0
-    return own | {name: _page_schema(name, *limits) for name, limits in paging(size).items()}
+    own |= {name: _page_schema(name, *limits) for name, limits in paging(size).items()}
+    size = operation.plan.change_size if operation.plan is not None else 0
+    if size:
+        own |= {"since": _since_schema(), "per_page": _page_schema("per_page", *changes(size)["per_page"])}
+    return own
 
 
 def body(operation: Operation, with_null: bool) -> Schema:
@@ -90,6 +95,14 @@ def _page_schema(name: str, default: int, maximum: int) -> Schema:
     return {
         "type": "integer", "minimum": 1, "maximum": maximum, "default": default, "description": words[name],
     }  # fmt: skip
+
+
+def _since_schema() -> Schema:
+    words = _(
+        "The cursor of an earlier response (X-Cursor): only what changed after it. Empty: from the beginning. Without "
+        "this parameter, all rows."
+    )
+    return {"type": "string", "maxLength": MAX_CURSOR, "description": words}
 
 
 def parameter_schema(parameter: Parameter) -> Schema:
@@ -194,12 +207,18 @@ def example_of(parameter: Parameter) -> Any:
 # ---------------------------------------------------------------------------------------- responses
 
 
-def row_schema(fields: Iterable[Field]) -> Schema:
-    """Return the schema of a row with these columns; of any row if none are declared."""
+def row_schema(fields: Iterable[Field], deletions: bool = False) -> Schema:
+    """Return the schema of a row with these columns; of any row if none are declared.
+
+    ``deletions``: in a page of changes, a row says whether it is deleted.
+    """
     columns = {field.name: _column_schema(field) for field in fields}
     schema: Schema = {"type": "object", "xml": {"name": "row"}}
     if columns:
-        schema |= {"properties": columns, "required": list(columns), "additionalProperties": False}
+        required = list(columns)
+        if deletions:
+            columns[DELETED.name] = {"type": "boolean", "description": _("True if the source has deleted this row.")}
+        schema |= {"properties": columns, "required": required, "additionalProperties": False}
     return schema
 
 

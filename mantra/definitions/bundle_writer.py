@@ -439,6 +439,7 @@ class BundleWriter:
             source=row.source,
             sql=values.get("sql", row.sql),
             page_size=values.get("page_size", row.page_size) or 0,
+            change_marker=values.get("change_marker", row.change_marker) or "",
         )
         listed = "parameters" in lists
         parameters = lists["parameters"].rows if listed else list(row.parameters.all()) if row.pk else []

@@ -253,7 +253,11 @@ _PARTS = ("code", "kind", "parameters", "fields")
 OPERATIONS: Mapping[str, Schema] = {
     "data": Schema(
         "data operation",
-        (*_COMMON, *_keys("sql", Boolean("writes"), Integer("max_rows"), Integer("timeout_ms"), Integer("page_size"))),
+        (
+            *_COMMON,
+            *_keys("sql", Boolean("writes"), Integer("max_rows"), Integer("timeout_ms"), Integer("page_size")),
+            *_keys("change_marker", "change_key", "deleted_column", Integer("change_lag_seconds")),
+        ),
         (*_PARTS, "source"),
     ),
     "proxy": Schema(

@@ -348,6 +348,7 @@ def set_result_headers(response: Response, call: Call, result: Result, operation
         response.headers["X-Data-As-Of"] = datetime.fromtimestamp(result.as_of, UTC).isoformat(timespec="seconds")
     if isinstance(result, Rows) and result.truncated:
         response.headers["X-Truncated"] = "true"
+    set_cursor(response, result)
     if call.extra_headers:
         response.headers.update(call.extra_headers)
     if call.quota is not None:
@@ -359,6 +360,12 @@ def set_result_headers(response: Response, call: Call, result: Result, operation
         if operation.sunset:
             midnight = datetime.combine(operation.sunset, day_time(), UTC)
             response.headers["Sunset"] = http_date(midnight.timestamp())
+
+
+def set_cursor(response: Response, result: Result) -> None:
+    """Set the header with the cursor of a page of changes."""
+    if isinstance(result, Rows) and result.cursor:
+        response.headers["X-Cursor"] = result.cursor
 
 
 #: The codes by which an upstream of 1.99x reports that nothing matches: it has not failed.

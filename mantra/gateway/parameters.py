@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,8 @@ from registry.results import Fault
 from registry.snapshot.types import Operation
 
 MAX_PAGE = 1_000_000
+#: Rows of a page of changes, if the caller does not say how many, and characters of a cursor.
+CHANGES_PER_PAGE, MAX_CURSOR = 1_000, 4_000
 
 
 def read(call: Call) -> None:
@@ -27,7 +30,7 @@ def read(call: Call) -> None:
         return
     if call.path_suffix:
         raise Fault(faults.OPERATION_UNKNOWN)
-    supplied = _supplied(call, operation, plan.page_size)
+    supplied = _supplied(call, operation, {**paging(plan.page_size), **changes(plan.change_size)})
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
         value = supplied.pop(parameter.lower, None)
@@ -45,6 +48,8 @@ def read(call: Call) -> None:
     if plan.page_size:
         numbers = {name: _number(supplied, name, *limits) for name, limits in paging(plan.page_size).items()}
         call.page, call.per_page = numbers["page"], numbers["per_page"]
+    if plan.change_size:
+        _read_changes(call, supplied, plan.change_size)
     call.arguments = arguments
 
 
@@ -54,17 +59,41 @@ def paging(page_size: int) -> dict[str, tuple[int, int]]:
     return {"page": (1, MAX_PAGE), "per_page": (page_size, page_size)} if page_size else {}
 
 
-def _supplied(call: Call, operation: Operation, page_size: int) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def changes(change_size: int) -> dict[str, tuple[int, int]]:
+    """Return the parameters by which callers ask for changes: since (a text), and per_page with its default and
+    maximum; none if they cannot."""
+    return {"since": (0, 0), "per_page": (min(CHANGES_PER_PAGE, change_size), change_size)} if change_size else {}
+
+
+def _read_changes(call: Call, supplied: dict[str, Any], change_size: int) -> None:
+    """Set call.since and call.per_page if the caller asks for changes. Raises Fault."""
+    if "since" not in supplied:
+        if "per_page" in supplied:
+            raise Fault(faults.PARAMETERS_TOGETHER, given="per_page", missing="since")
+        return
+    since = supplied["since"]
+    if not isinstance(since, str) or len(since) > MAX_CURSOR:
+        raise Fault(
+            faults.PARAMETER_INVALID,
+            parameter="since",
+            reason_id="harus kursor dari respons sebelumnya, atau kosong",
+            reason_en="it must be the cursor of an earlier response, or empty",
+        )
+    call.since = since.strip()
+    call.per_page = _number(supplied, "per_page", *changes(change_size)["per_page"])
+
+
+def _supplied(call: Call, operation: Operation, reserved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the caller's values by lower-case name, without those that are None. Raises Fault for a repeated or
     unknown name.
 
     With call.ignores_unknown (the legacy wire) neither is an error.
     """
     supplied: dict[str, Any] = {}
-    pages = paging(page_size)
     for name, value in call.read_input(call):
         lower = name.lower()
-        if lower not in operation.by_name and lower not in pages:
+        if lower not in operation.by_name and lower not in reserved:
             if call.ignores_unknown:
                 continue
             known = ", ".join(parameter.name for parameter in operation.parameters) or "-"

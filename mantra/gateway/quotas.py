@@ -132,8 +132,8 @@ def _take(items: Sequence[limits.RateLimitItem], grant: str, number: int) -> tup
             number = max(0, remaining)
             if not number:
                 return 0, max(1, int(reset - time.time()) + 1)
-    granted = all([_limiter.hit(item, "grant", grant, cost=number) for item in items])
-    return (number, 0) if granted else (0, 1)
+    hits = [_limiter.hit(item, "grant", grant, cost=number) for item in items]
+    return (number, 0) if all(hits) else (0, 1)
 
 
 # ----------------------------------------------------------------------------------------- leases

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.utils.module_loading import import_string
 
-from dataservices import runner
+from dataservices import changes
 from mantra.gateway import admission, parameters, quotas, recording
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
@@ -17,7 +17,7 @@ from registry.results import Fault, Result
 
 log = logging.getLogger("mantra.gateway")
 
-RUNNERS: dict[str, Callable[[Call], Result]] = {"data": runner.run, "proxy": pipeline.run}
+RUNNERS: dict[str, Callable[[Call], Result]] = {"data": changes.run, "proxy": pipeline.run}
 
 
 def runner_of(kind: str) -> Callable[[Call], Result]:

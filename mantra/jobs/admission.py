@@ -46,7 +46,7 @@ def call_of(job: Job) -> Call:
     owner = job.application
     if not models.Application.objects.filter(pk=owner.pk, active=True).exists():
         raise JobError("application")
-    if job.user is not None and not models.User.objects.filter(pk=job.user_id, is_active=True).exists():
+    if job.user is not None and not models.User.objects.filter(pk=job.user.pk, is_active=True).exists():
         raise JobError("denied")
     call = Call(
         # As a caller of REST gets rows; the format is one that no upstream's document is passed on in.

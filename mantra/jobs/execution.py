@@ -139,7 +139,8 @@ def _each(call: Call, arguments: Sequence[Mapping[str, Any]], asked: Operation |
             connection.close()
 
     threads = [
-        threading.Thread(target=work_and_leave, name="job-row") for _number in range(_at_once(asked or call.operation) - 1)
+        threading.Thread(target=work_and_leave, name="job-row")
+        for _number in range(_at_once(asked or call.operation) - 1)
     ]
     for thread in threads:
         thread.start()

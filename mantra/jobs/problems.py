@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mantra.jobs.models import Job
@@ -64,7 +65,33 @@ class JobError(Exception):
 
 
 def _sentence(problem: str, detail: str) -> str:
+    if problem == "unreadable":
+        detail = _why_unreadable(detail)
     return str(PROBLEMS.get(problem, PROBLEMS["error"])).format(detail=detail)
+
+
+#: Why a file cannot be read, by the codes of dataservices.uploads.messages and "json".
+_UNREADABLE = {
+    "password": _("it is protected by a password"),
+    "damaged": _("it is damaged"),
+    "not-a-table": _("it is no table"),
+    "web-page": _("it is a web page"),
+    "memory": _("it needs too much memory"),
+    "time": _("reading it takes too long"),
+    "unpacked": _("it is too large when it is unpacked"),
+    "encoding": _("its letters are in more than one encoding"),
+    "quote": _("a quotation mark is not closed"),
+    "json": _("it is not the JSON of rows"),
+    "cell": _("a value is too long"),
+    "columns": _("it has too many columns"),
+}
+
+
+def _why_unreadable(detail: str) -> str:
+    """Return why a file cannot be read, by a code and perhaps the number of a row."""
+    code, _colon, number = detail.partition(":")
+    why = str(_UNREADABLE.get(code, _("its format is unknown")))
+    return f"{why}, {gettext('row')} {number}" if number else why
 
 
 def sentence(job: Job) -> str:

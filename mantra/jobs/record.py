@@ -54,10 +54,12 @@ def end(job: Job) -> None:
     """Record that a job has ended. Raises JobError."""
     application = job.application
     key = AccessKey.objects.filter(application=application, public=job.key_public).first() if job.key_public else None
+    failed = job.state == State.FAILED
+    took = (job.finished_at or timezone.now()) - job.created_at
     line: dict[str, Any] = {
-        "t": "end", "id": job.request_id, "code": 200 if job.state != State.FAILED else faults.JOB_FAILED.code,
-        "status": 200 if job.state != State.FAILED else faults.JOB_FAILED.status, "bytes": job.result_bytes,
-        "us": max(0, int(((job.finished_at or timezone.now()) - job.created_at).total_seconds() * 1_000_000)), "format": job.input_format,
+        "t": "end", "id": job.request_id, "code": faults.JOB_FAILED.code if failed else 200,
+        "status": faults.JOB_FAILED.status if failed else 200, "bytes": job.result_bytes,
+        "us": max(0, int(took.total_seconds() * 1_000_000)), "format": job.input_format,
         "by": (application.agency.code, application.code, job.key_public, key.pk if key is not None else None),
         "params": sorted(job.report.get("columns", ())), "rows": job.result_rows,
         "fields": [name for name, _type in job.columns],

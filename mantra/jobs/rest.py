@@ -267,7 +267,9 @@ class _Body:
         except TimeoutError:
             raise Fault(faults.REQUEST_TOO_SLOW) from None
         except OSError:
-            raise Fault(faults.BODY_INVALID, reason_id="koneksi terputus", reason_en="the connection was lost") from None
+            raise Fault(
+                faults.BODY_INVALID, reason_id="koneksi terputus", reason_en="the connection was lost"
+            ) from None
         if self._left is not None:
             self._left -= len(piece)
         return piece

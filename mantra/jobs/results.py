@@ -97,7 +97,8 @@ def total(folder: JobFolder) -> tuple[Numbers, Columns]:
 
     Raises JobError.
     """
-    together, columns = Numbers(), []
+    together = Numbers()
+    columns: Columns = []
     for first in folder.parts():
         if first != together.next:
             raise JobError("files")
@@ -195,9 +196,7 @@ def batches(job: Job, folder: JobFolder, first: int = 1, last: int | None = None
         yield batch
 
 
-def page(
-    job: Job, folder: JobFolder, first: int, most: int, lines: int
-) -> tuple[list[Row], int]:
+def page(job: Job, folder: JobFolder, first: int, most: int, lines: int) -> tuple[list[Row], int]:
     """Return the rows of the result of at most ``most`` rows of a job, and the row of the job that follows.
 
     They are few enough for the memory: at most ``lines``, or those of one row of the job. Raises JobError.

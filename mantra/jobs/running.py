@@ -37,7 +37,7 @@ from registry.results import Column, Fault, Row
 log = logging.getLogger("mantra.jobs")
 
 #: Rows, bytes and seconds after which a part is written.
-PART_ROWS, PART_BYTES, PART_SECONDS = 5_000, 8 * 1024 * 1024, 10.0
+PART_ROWS, PART_BYTES, PART_SECONDS = 5_000, 8 * 1024 * 1024, 5.0
 #: Seconds between two reports of progress, and over which the pace is measured.
 REPORT, PACE = 1.0, 15.0
 #: Seconds for which a source that is away is tried within a run, and a quota that begins anew is waited for.

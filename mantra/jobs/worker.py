@@ -26,8 +26,8 @@ from mantra.jobs.models import ENDED, Job, State
 from mantra.jobs.problems import JobError
 from mantra.jobs.running import Run
 from registry import processes
-from registry.leader import Leadership
 from registry.journal.subjects import PROTOCOL, RUN
+from registry.leader import Leadership
 from registry.models import CallRecord, Event
 from registry.notifications.names import operation_name
 from registry.notifications.recipients import members
@@ -92,8 +92,8 @@ class Task:
             prune(timezone.now())
         take_up(self._threads.keys())
         wake(timezone.now())
-        for job in Job.objects.filter(state__in=ENDED, concluded=False)[:100]:
-            conclude(job)
+        for ended in Job.objects.filter(state__in=ENDED, concluded=False)[:100]:
+            conclude(ended)
         while len(self._threads) < settings.JOBS_AT_ONCE and (job := take(self._threads.keys())) is not None:
             thread = threading.Thread(target=self._work_on, args=(job,), name="job", daemon=True)
             self._threads[job.pk] = thread

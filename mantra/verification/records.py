@@ -88,14 +88,28 @@ def _read_one(call: Call, plan: Plan, base: Operation, key: Mapping[str, Any]) -
 
 def call_of(call: Call, base: Operation) -> Call:
     """Return a call of the operation with the data, as a part of ``call``: nobody's grant restricts its columns."""
-    inner = copy.copy(call)
-    inner.operation, inner.grant, inner.raw_request = base, None, None
-    inner.agency, inner.service, inner.code = base.agency, base.service, base.code
-    # A format that holds rows only, and that no upstream's response has: a document becomes rows where it can.
-    inner.protocol, inner.format, inner.method, inner.spelling = "rest", "ndjson", "GET", ()
-    inner.page = inner.per_page = 0
-    inner.trace = None
-    inner.extra_headers = {}
+    inner = Call(
+        # A format that holds rows only, and that no upstream's response has: a document becomes rows where it can.
+        protocol="rest",
+        format="ndjson",
+        method="GET",
+        client_ip=call.client_ip,
+        request_id=call.request_id,
+        read_input=call.read_input,
+        agency=base.agency,
+        service=base.service,
+        code=base.code,
+        access_key=call.access_key,
+        started=call.started,
+        started_monotonic=call.started_monotonic,
+        operation=base,
+        application=call.application,
+        key=call.key,
+        trial=call.trial,
+        hops=call.hops,
+        snapshot=call.snapshot,
+        trace_context=call.trace_context if call.trace is None else call.trace.context,
+    )
     page_size = base.plan.page_size if base.plan is not None else 0
     if page_size:
         inner.page, inner.per_page = 1, min(MOST, page_size)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mantra.verification import records, tries
+from mantra.verification.models import FIELD_SIMILARITY
 from mantra.verification.plan import Plan, Verified
 from mantra.verification.records import Record
 from registry import faults
@@ -131,28 +132,26 @@ def judge(
 ) -> Row:
     """Return the whole row for what was sent and the records of the key. Raises Fault VERIFICATION_LOCKED.
 
-    A try that does not agree in all that was sent stays counted; where the caller sees similarities, one that is not
-    the same in all.
+    A try is wrong if it does not agree in all that was sent; where the caller sees similarities, if it is not equal.
     """
-    counted = None
+    row, agrees, equal = compare(plan, given, found)
     if call.needs_key:
+        right = equal if _sees_similarity(call, plan) else agrees
         application = call.application.id if call.application is not None else 0
         subject = _subject(plan, found) if found else f"key:{_folded(plan, arguments)}"
-        counted = tries.take(plan.id, subject, application, plan.tries, plan.tries_of_all, plan.lock_seconds)
-    row, agrees, same = compare(plan, given, found)
-    if counted is not None and (same if _sees_similarity(call, plan) else agrees):
-        counted.give_back()
+        tries.settle(plan.id, subject, application, not right, plan.tries, plan.tries_of_all, plan.lock_seconds)
     return row
 
 
 def _sees_similarity(call: Call, plan: Plan) -> bool:
     columns, _cut = plan.shape(_granted(call))
-    return any(column.type == "integer" for column in columns)
+    return any(column.name.endswith(FIELD_SIMILARITY) for column in columns)
 
 
 def _subject(plan: Plan, found: Sequence[Record]) -> str:
     """Return a text that is the same for all spellings of a key by which a source finds these records."""
-    return "record:" + repr(sorted(repr([record.get(each.column) for each in plan.fields]) for record in found))
+    texts = ["\x1f".join([str(record.get(each.column)) for each in plan.fields]) for record in found]
+    return "record:" + "\x1e".join(texts if len(texts) == 1 else sorted(texts))
 
 
 def _folded(plan: Plan, arguments: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Wrong tries at a key, counted in this process, or in Redis/Valkey for all processes, as quotas are.
 
-A try is counted before it is compared, and given back if all that was sent agrees: many tries at once are no more than
-the provider allows. A window begins with its first try; what is left in it at its end are wrong tries.
+A try is settled after it was compared and before it is answered, in one step: it is locked, or it is counted if it was
+wrong. Many tries at once learn no more than one after the other. A window begins with its first wrong try.
 """
 
 from __future__ import annotations
@@ -38,14 +38,10 @@ class Limit:
 
 
 class Store(Protocol):
-    """Counts tries."""
+    """Counts wrong tries."""
 
-    def take(self, limits: Sequence[Limit], seconds: int) -> int:
-        """Count a try in each window, or in none if one is full. Return 0, or the seconds until that one ends."""
-        ...
-
-    def give_back(self, names: Sequence[str]) -> None:
-        """Take a try out of the windows again."""
+    def settle(self, limits: Sequence[Limit], wrong: bool, seconds: int) -> int:
+        """Return the seconds until a window that is full ends; else 0, and count a wrong try in each window."""
         ...
 
 
@@ -57,59 +53,44 @@ class Memory:
         self._lock = threading.Lock()
         self._clock, self._most = clock, most
 
-    def take(self, limits: Sequence[Limit], seconds: int) -> int:
+    def settle(self, limits: Sequence[Limit], wrong: bool, seconds: int) -> int:
         now = self._clock()
         with self._lock:
             for limit in limits:
                 count, ends = self._window(limit.name, now)
                 if count >= limit.most:
                     return max(1, int(ends - now) + 1)
-            for limit in limits:
-                count, ends = self._window(limit.name, now)
-                self._windows[limit.name] = count + 1, ends if count else now + seconds
-            while len(self._windows) > self._most:
-                self._windows.popitem(last=False)
+            if wrong:
+                for limit in limits:
+                    count, ends = self._window(limit.name, now)
+                    self._windows[limit.name] = count + 1, ends if count else now + seconds
+                while len(self._windows) > self._most:
+                    self._windows.popitem(last=False)
         return 0
 
     def _window(self, name: str, now: float) -> tuple[int, float]:
-        count, ends = self._windows.get(name, (0, 0.0))
-        if count and now >= ends:
+        found = self._windows.get(name)
+        if found is None:
+            return 0, 0.0
+        if now >= found[1]:
             del self._windows[name]
             return 0, 0.0
-        return count, ends
-
-    def give_back(self, names: Sequence[str]) -> None:
-        with self._lock:
-            for name in names:
-                count, ends = self._windows.get(name, (0, 0.0))
-                if count > 1:
-                    self._windows[name] = count - 1, ends
-                elif count:
-                    del self._windows[name]
+        return found
 
 
-#: KEYS: the windows. ARGV: the seconds of a window, then what each may have. Returns 0, or the milliseconds of a lock.
-_TAKE = Script("""
+#: KEYS: the windows. ARGV: the seconds of a window, 1 for a wrong try, then what each may have. Returns 0, or the
+#: milliseconds of a lock.
+_SETTLE = Script("""
 for at, key in ipairs(KEYS) do
-    if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[at + 1]) then
+    if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[at + 2]) then
         return math.max(1, redis.call('PTTL', key))
     end
 end
-for _, key in ipairs(KEYS) do
-    if redis.call('INCR', key) == 1 then
-        redis.call('EXPIRE', key, ARGV[1])
-    end
-end
-return 0
-""")
-
-_GIVE_BACK = Script("""
-for _, key in ipairs(KEYS) do
-    local count = tonumber(redis.call('GET', key) or '0')
-    if count > 1 then
-        redis.call('DECR', key)
-    elseif count == 1 then
-        redis.call('DEL', key)
+if ARGV[2] == '1' then
+    for _, key in ipairs(KEYS) do
+        if redis.call('INCR', key) == 1 then
+            redis.call('EXPIRE', key, ARGV[1])
+        end
     end
 end
 return 0
@@ -122,13 +103,10 @@ class Redis:
     def __init__(self, url: str) -> None:
         self._pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
 
-    def take(self, limits: Sequence[Limit], seconds: int) -> int:
+    def settle(self, limits: Sequence[Limit], wrong: bool, seconds: int) -> int:
         keys = [f"TRIES:{limit.name}" for limit in limits]
-        milliseconds = int(_TAKE.run(self._pool, keys, seconds, *(limit.most for limit in limits)))
+        milliseconds = int(_SETTLE.run(self._pool, keys, seconds, int(wrong), *(limit.most for limit in limits)))
         return (milliseconds + 999) // 1000
-
-    def give_back(self, names: Sequence[str]) -> None:
-        _GIVE_BACK.run(self._pool, [f"TRIES:{name}" for name in names])
 
 
 def _store() -> Store:
@@ -140,37 +118,24 @@ def _store() -> Store:
 store: Store = _store()
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
-    """A try that was counted."""
+def settle(
+    operation: int, subject: str, application: int, wrong: bool, tries: int, tries_of_all: int, seconds: int
+) -> None:
+    """Count a try if it was wrong. Raises Fault VERIFICATION_LOCKED, also for a right one, and QUOTA_STORE_DOWN.
 
-    names: tuple[str, ...]
-
-    def give_back(self) -> None:
-        """Count the try no longer: what was sent agrees, or nothing was compared."""
-        try:
-            store.give_back(self.names)
-        except Exception as error:  # it stays counted: that only locks earlier
-            log.error("the store of tries failed: %s", type(error).__name__)
-
-
-def take(operation: int, subject: str, application: int, tries: int, tries_of_all: int, seconds: int) -> Try:
-    """Count a try. Raises Fault VERIFICATION_LOCKED, and QUOTA_STORE_DOWN: uncounted, a value can be guessed.
-
-    ``operation``: the id of the verification. ``application``: the id of the caller's, 0 for the author's own.
+    ``operation``: the id of the verification. ``application``: the id of the caller's.
     ``subject``: what is tried, as text: of a key that exists its record, since sources find a record by several
     spellings of its key ("007", "7 ", "7x"), of which each would have tries of its own.
     """
     digest = _digest(operation, subject)
     limits = (Limit(f"{digest}:{application}", tries), Limit(digest, tries_of_all))
     try:
-        locked = store.take(limits, seconds)
-    except Exception as error:
+        locked = store.settle(limits, wrong, seconds)
+    except Exception as error:  # uncounted, a value can be guessed
         log.error("the store of tries failed: %s", type(error).__name__)
         raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None
     if locked:
         raise Fault(faults.VERIFICATION_LOCKED, retry_after=locked, seconds=locked)
-    return Try(tuple(limit.name for limit in limits))
 
 
 def _digest(operation: int, subject: str) -> str:

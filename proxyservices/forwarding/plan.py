@@ -67,6 +67,8 @@ class Plan:
     #: The type of each declared field by its name; empty if the provider declares none.
     declared: dict[str, str] = field(default_factory=dict)
     page_size: int = 0
+    change_size: int = 0
+    marks_deletions: bool = False
     #: The names that lead to a document's records; None if the publisher does not state them.
     records_path: tuple[str, ...] | None = None
     #: The upstream's own description, if one is stored.

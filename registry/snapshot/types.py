@@ -27,6 +27,16 @@ class Plan(Protocol):
     def page_size(self) -> int: ...
 
     @property
+    def change_size(self) -> int:
+        """The most rows of a page of changes; 0 if callers cannot ask for changes."""
+        ...
+
+    @property
+    def marks_deletions(self) -> bool:
+        """True if a page of changes says of each row whether it is deleted."""
+        ...
+
+    @property
     def pass_through(self) -> bool:
         """True if requests are forwarded unchanged: then no parameters are read."""
         ...

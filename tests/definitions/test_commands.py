@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from dataservices.models import DataSource
-from mantra.management.commands import demo_data
+from mantra.demo.files import CIVIL_SERVANTS
 from mantra.stored_secrets import encrypted_fields
 from proxyservices.models import Backend, ProxyOperation
 from registry import secrets, tenancy
@@ -127,7 +127,7 @@ def test_the_demos_data_is_made_once_and_made_again_when_it_is_broken(
 ) -> None:
     settings.SOURCE_FILE_DIRS = [str(tmp_path)]  # type: ignore[attr-defined]
     call_command("demo_data")
-    file = demo_data.demo_file()
+    file = CIVIL_SERVANTS.path
     made = file.stat().st_mtime_ns
     call_command("demo_data")
     assert file.stat().st_mtime_ns == made
@@ -142,7 +142,7 @@ def test_the_demos_data_is_made_once_and_made_again_when_it_is_broken(
         assert last[9] is None
     file.write_bytes(b"rusak")
     call_command("demo_data")
-    assert demo_data.is_complete(file)
+    assert CIVIL_SERVANTS.is_complete()
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 

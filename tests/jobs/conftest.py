@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,5 +77,5 @@ class Time:
 
 
 @pytest.fixture
-def time() -> Iterator[Time]:
-    yield Time()
+def time() -> Time:
+    return Time()

@@ -113,7 +113,7 @@ def test_there_is_a_most_number_of_rows_and_bytes(cast: Cast, settings: Any) -> 
     for chunked in (False, True):
         changed = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""} if chunked else {}
         reply = jobs_of(cast, method="POST", body=b"id\n" + b"1\n" * 1000, content_type="text/csv", changed=changed)
-        assert (reply.status, reply.json()["code"]) == (413, 11105), chunked
+        assert (reply.status, reply.json()["code"]) == (413, 11106), chunked
     assert not Job.objects.filter(state="waiting").exists()
 
 
@@ -126,7 +126,9 @@ def test_columns_may_have_other_names_than_parameters(cast: Cast) -> None:
     assert (reply.status, reply.json()["code"]) == (400, 11103), reply.body
 
 
-@pytest.mark.parametrize(("choice", "state", "problem"), [("stop", "failed", "invalid-rows"), ("ask", "paused", "check")])
+@pytest.mark.parametrize(
+    ("choice", "state", "problem"), [("stop", "failed", "invalid-rows"), ("ask", "paused", "check")]
+)
 def test_rows_that_cannot_be_run_stop_the_job_if_that_is_wanted(
     cast: Cast, choice: str, state: str, problem: str
 ) -> None:
@@ -134,7 +136,9 @@ def test_rows_that_cannot_be_run_stop_the_job_if_that_is_wanted(
     work()
     job.refresh_from_db()
     assert (job.state, job.problem, job.done) == (state, problem, 0)
-    assert job.report["invalid"] == [[3, "id", "harus bilangan bulat, misalnya 42", "it must be a whole number such as 42"]]
+    assert job.report["invalid"] == [
+        [3, "id", "harus bilangan bulat, misalnya 42", "it must be a whole number such as 42"]
+    ]
     if choice == "ask":
         assert jobs_of(cast, below=f"/{job.request_id}/resume", method="POST").status == 200
         work()
@@ -215,7 +219,9 @@ def test_only_the_application_that_started_a_job_sees_it(cast: Cast) -> None:
     ],
 )
 def test_other_addresses_are_refused(cast: Cast, below: str, method: str, status: int, code: int) -> None:
-    reply = jobs_of(cast, below=below, method=method, body=b"id\n1\n" if method == "POST" else b"", content_type="text/csv")
+    reply = jobs_of(
+        cast, below=below, method=method, body=b"id\n1\n" if method == "POST" else b"", content_type="text/csv"
+    )
     assert (reply.status, reply.json()["code"]) == (status, code), reply.body
     assert reply.json()["request_id"] == reply.headers["x-request-id"]
 

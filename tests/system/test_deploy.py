@@ -51,6 +51,7 @@ FIXED = {
     "MANTRA_FILES_DIR",
     "MANTRA_METRICS_DIR",
     "MANTRA_EXPORT_DIR",
+    "MANTRA_JOB_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }

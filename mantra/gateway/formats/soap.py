@@ -1,7 +1,8 @@
 """SOAP: the Body with an operation's result, valid against the service's WSDL.
 
 ``<m:{operation}Response>`` with status, code and message, then for rows ``<m:data><m:row>…</m:row>…</m:data>``,
-``<m:count>`` and ``<m:truncated>`` (and ``<m:has_next>`` if the operation has pages), for a writing operation
+``<m:count>`` and ``<m:truncated>`` (and ``<m:has_next>`` if the operation has pages, ``<m:cursor>`` of a page of
+changes), for a writing operation
 ``<m:affected>``, for an upstream's document ``<m:data>`` with its members or rows in no namespace.
 
 Declared fields are in their declared order, in the service's namespace, with the XSD types of the WSDL. A value that is
@@ -33,7 +34,7 @@ from mantra.gateway.formats.values import (
 )
 from mantra.gateway.formats.xml import elements
 from registry import faults
-from registry.results import Affected, Column, Document, Fault, Row, Rows
+from registry.results import DELETED, Affected, Column, Document, Fault, Row, Rows
 from registry.snapshot.types import Operation
 
 #: Type of a column → XSD type in the WSDL.
@@ -142,7 +143,10 @@ class Writer:
         #: The response of an upstream has no declared schema, also if it is a table.
         self._undeclared = operation.kind != "data"
         self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)
-        self._pages = operation.plan is not None and operation.plan.page_size > 0
+        plan = operation.plan
+        self._pages = plan is not None and plan.page_size + plan.change_size > 0
+        if plan is not None and plan.marks_deletions and self._declared:
+            self._declared += ((DELETED.name, "boolean"),)
         self._writes = operation.plan is not None and "GET" not in operation.plan.methods
         self._head = (
             f"{opening(version)}<soap:Body>"
@@ -169,7 +173,9 @@ class Writer:
         if self._undeclared:
             return ""
         elements = f"<m:count>{count}</m:count><m:truncated>{_boolean(rows.truncated)}</m:truncated>"
-        return f"{elements}<m:has_next>{_boolean(rows.has_next)}</m:has_next>" if self._pages else elements
+        if self._pages:
+            elements += f"<m:has_next>{_boolean(rows.has_next)}</m:has_next>"
+        return f"{elements}<m:cursor>{escape(rows.cursor)}</m:cursor>" if rows.cursor else elements
 
     def render_affected(self, affected: Affected) -> bytes:
         if not self._writes:  # a reading operation for which the source gave no table

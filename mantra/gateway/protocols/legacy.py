@@ -181,7 +181,10 @@ def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
 
 def respond(recorded: RecordedResult, operation: Operation) -> Response:
     """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
-    return http.response(recorded, _chunks(recorded.call, recorded.result), 200, MEDIA_TYPE)
+    response = http.response(recorded, _chunks(recorded.call, recorded.result), 200, MEDIA_TYPE)
+    # The bodies of 1.99x have no place for it.
+    http.set_cursor(response, recorded.result)
+    return response
 
 
 def _chunks(call: Call, result: Result) -> Iterator[bytes]:

@@ -197,7 +197,7 @@ def respond(recorded: RecordedResult, operation: Operation, environ: Environ) ->
         return response
     format = FORMATS[call.format]
     caller_tags = None
-    if operation.cache_seconds and call.method != "POST":
+    if operation.cache_seconds and call.method != "POST" and call.since is None:
         tags = environ.get("HTTP_IF_NONE_MATCH", "").split(",")
         caller_tags = [tag.strip().removeprefix("W/") for tag in tags]
     response = http.response(recorded, _chunks(format, result, operation), 200, format.media_type, caller_tags)
@@ -264,14 +264,20 @@ def _set_headers(response: Response, call: Call, result: Result, operation: Oper
             links.append(f'<{_page_url(call, call.page + 1)}>; rel="next"')
         if links:
             response.headers["Link"] = ", ".join(links)
+    if isinstance(result, Rows) and result.cursor and result.has_next:
+        response.headers["Link"] = f'<{_url(call, since=result.cursor, per_page=call.per_page)}>; rel="next"'
     if operation.open:
         response.headers["Access-Control-Allow-Origin"] = "*"
 
 
 def _page_url(call: Call, page: int) -> str:
     """Return the URL of another page of the same call."""
-    values = {name: value for name, value in call.arguments.items() if value is not None}
-    values |= {"page": page, "per_page": call.per_page}
+    return _url(call, page=page, per_page=call.per_page)
+
+
+def _url(call: Call, **more: Any) -> str:
+    """Return the URL of the same call with other values."""
+    values = {name: value for name, value in call.arguments.items() if value is not None} | more
     path = quote(f"/rest/{call.agency}/{call.service}/{call.code}")
     return f"{settings.BASE_URL}{path}.{call.format}?{urlencode(values)}"
 

@@ -84,15 +84,13 @@ class Command(BaseCommand):
         for message in checks.run_checks():
             if not message.is_silenced():
                 log.log(message.level, "%s", message)
-        threads = [
-            threading.Thread(target=work.run, args=(stop,), name=name, daemon=True)
-            for name, work in (
-                ("messages", Messenger()),
-                ("exports", Worker()),
-                ("collecting", Collector()),
-                *worker_tasks.made(),
-            )
+        tasks: list[tuple[str, worker_tasks.Task]] = [
+            ("messages", Messenger()),
+            ("exports", Worker()),
+            ("collecting", Collector()),
+            *worker_tasks.made(),
         ]
+        threads = [threading.Thread(target=task.run, args=(stop,), name=name, daemon=True) for name, task in tasks]
         for thread in threads:
             thread.start()
         heartbeat = Heartbeat()

@@ -12,6 +12,7 @@ from mantra.gateway.formats.markup import attribute, escape
 from mantra.gateway.formats.soap import XSD_TYPES
 from mantra.gateway.parameters import paging
 from registry.parameter_values import MAX_TEXT, InvalidValue
+from registry.results import DELETED
 from registry.snapshot.types import Field, Operation, Parameter
 
 SCHEMA = "http://www.w3.org/2001/XMLSchema"
@@ -98,15 +99,21 @@ def _elements(operation: Operation) -> str:
     pages = operation.plan.page_size if operation.plan is not None else 0
     if pages:
         request += [_plain(name, "xs:positiveInteger", minOccurs="0", nillable="true") for name in paging(pages)]
+    changes = operation.plan.change_size if operation.plan is not None else 0
+    if changes:
+        request += _changes_request()
     response = [_plain("status", "xs:int"), _plain("code", "xs:int"), _plain("message", "xs:string")]
     types = ""
     if operation.kind != "data":  # its upstream decides the content
         response.append(_plain("data", "xs:anyType", nillable="true"))
     else:
         writes = operation.plan is not None and "GET" not in operation.plan.methods
-        response += _table(f"tns:{row}" if operation.fields else "xs:anyType", bool(pages), writes)
+        type_ = f"tns:{row}" if operation.fields else "xs:anyType"
+        response += _table(type_, bool(pages or changes), writes, bool(changes))
         if operation.fields:
-            columns = (_field(field) for field in operation.fields)
+            columns = [_field(field) for field in operation.fields]
+            if operation.plan is not None and operation.plan.marks_deletions:
+                columns.append(_deleted())
             types = tag("xs:complexType", tag("xs:sequence", *columns), name=row)
     return (
         types
@@ -115,7 +122,17 @@ def _elements(operation: Operation) -> str:
     )
 
 
-def _table(row: str, pages: bool, writes: bool) -> list[str]:
+def _changes_request() -> list[str]:
+    """Return the elements by which callers ask for changes."""
+    notes = annotation(
+        "Kursor dari respons sebelumnya: hanya baris yang berubah sesudahnya. Kosong: mulai dari awal. "
+        "Tanpa elemen ini: seluruh data."
+    )
+    since = tag("xs:element", notes, name="since", type_="xs:string", minOccurs="0", nillable="true")
+    return [since, _plain("per_page", "xs:positiveInteger", minOccurs="0", nillable="true")]
+
+
+def _table(row: str, pages: bool, writes: bool, changes: bool = False) -> list[str]:
     """Return the elements after the message in a data operation's response: rows, or if it writes rows or a count."""
     min_occurs = "0" if writes else None
     rows = tag("xs:element", name="row", type_=row, minOccurs="0", maxOccurs="unbounded")
@@ -126,6 +143,9 @@ def _table(row: str, pages: bool, writes: bool) -> list[str]:
     ]
     if pages:
         elements.append(tag("xs:element", name="has_next", type_="xs:boolean", minOccurs=min_occurs))
+    if changes:
+        notes = annotation("Kursor untuk elemen since pada permintaan berikutnya.")
+        elements.append(tag("xs:element", notes, name="cursor", type_="xs:string", minOccurs="0"))
     if writes:
         elements.append(tag("xs:element", name="affected", type_="xs:integer", minOccurs="0", nillable="true"))
     return elements
@@ -141,6 +161,13 @@ def _field(field: Field) -> str:
         minOccurs="0",
         nillable="true",
     )
+
+
+def _deleted() -> str:
+    """Return the element that says whether a row is deleted, in a page of changes."""
+    notes = annotation("true: baris ini dihapus di sumbernya. Hanya pada permintaan dengan elemen since.")
+    name = xml_names.element(DELETED.name)
+    return tag("xs:element", notes, name=name, type_="xs:boolean", minOccurs="0", nillable="true")
 
 
 def _parameter(parameter: Parameter) -> str:

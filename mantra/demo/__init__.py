@@ -1,0 +1,1 @@
+"""The demo's data: invented people and lists, always the same. Nobody in it exists."""
