@@ -47,7 +47,7 @@ class JobUpload(UploadedFile):
         except (OSError, JobError):
             self.problem = "disk"
 
-    def write(self, chunk: bytes) -> None:
+    def keep(self, chunk: bytes) -> None:
         if self.problem or self._output is None:
             return
         try:
@@ -94,7 +94,7 @@ class JobUploadHandler(FileUploadHandler):
         self.file.begin()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self.file.write(raw_data)
+        self.file.keep(raw_data)
 
     def file_complete(self, file_size: int) -> JobUpload:
         self.file.finish(file_size)

@@ -130,7 +130,7 @@ def choose_columns(desk: Desk[PeopledBus], siti: Clerk) -> None:
     page = siti.page
     expect(page.get_by_text("Kolom mana untuk parameter mana?")).to_be_visible(timeout=60_000)
     expect(page.get_by_label("nik")).to_have_value("NIK KTP")
-    desk.look(page, "job-columns")
+    desk.look(page)
     siti.click(page.get_by_role("button", name="Periksa dengan kolom ini"))
 
 
@@ -176,7 +176,7 @@ def test_the_clerk_sends_her_list(desk: Desk[PeopledBus], tmp_path: Path) -> Non
     page.goto("/admin/notifications/")
     expect(page.locator(".mantra-notifications li")).to_contain_text(f"{desk.office.asking}/bansos")  # type: ignore[attr-defined]
     page.goto("/admin/jobs/")
-    desk.look(page, "jobs")
+    desk.look(page)
     ani = desk.sign_in("ani", "/admin/jobs/")
     expect(ani.page.get_by_role("main")).to_contain_text(f"{desk.office.asking}/bansos")  # type: ignore[attr-defined]
     assert "Calon penerima" not in ani.page.content()
