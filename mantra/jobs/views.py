@@ -41,7 +41,7 @@ COLOURS = {
 #: The column of the results that says what became of a row, and its words. The other values are codes of faults.
 STATUS = "status"
 ROW_STATES = {
-    "ok": gettext_lazy("found"),
+    "ok": gettext_lazy("done"),
     "not-found": gettext_lazy("not found"),
     "invalid": gettext_lazy("cannot be run"),
 }

@@ -1,4 +1,4 @@
-"""The clerk of Dinas Sosial sends her list, watches the bar and downloads the result, on a bus with its worker.
+"""The clerk of Dinas Sosial has her list verified, watches the bar and downloads the result, on a bus with its worker.
 
 It is played at a desk and on a phone. ``-s`` prints clicks, fields and pages; ``SCREENSHOTS=docs/img`` also writes the
 pictures.
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,36 @@ from tests.browser.pages import Clerk
 from tests.servers.postgresql import PostgreSQLServer
 from tests.uploads.files import xlsx
 
-#: The clerk's rows: people of the register, numbers that it has not, and what is no NIK.
-PEOPLE, STRANGERS, WRONG = 2000, 20, 5
+#: The clerk's rows: people as the register has them, others with their NIK, numbers that it has not, and no numbers.
+PEOPLE, OTHERS, STRANGERS, WRONG = 2000, 15, 20, 5
+#: What the clerk gets for each row: never what the register has.
+COLUMNS = [
+    "baris", "status", "keterangan", "nik", "nama", "tanggal_lahir", "ditemukan", "sesuai", "nama_sesuai",
+    "tanggal_lahir_sesuai",
+]  # fmt: skip
 #: A register that takes five milliseconds for each person, so that there is a bar to watch.
 _SLOW = """
     CREATE OR REPLACE VIEW penduduk_pelan AS
         SELECT penduduk.* FROM penduduk, LATERAL (SELECT pg_sleep(0.005) WHERE penduduk.nik <> '') AS jeda;
     GRANT SELECT ON penduduk_pelan TO {user};
+"""
+#: Run within the bus: a verification over the operation with the people, and the grant for it.
+_VERIFYING = """
+from mantra.verification.models import VerificationOperation, VerifiedField, declare
+from registry.models import Application, Grant, Operation
+
+for offering, asking in {offices!r}:
+    base = Operation.objects.get(service__agency__code=offering, code="penduduk_by_nik")
+    made = VerificationOperation.objects.create(
+        service=base.service, base=base, code="cek_penduduk", title="Cek data penduduk", state="published"
+    )
+    for position, (name, column, rule) in enumerate(
+        (("nama", "nama_lengkap", "name"), ("tanggal_lahir", "tanggal_lahir", "date"))
+    ):
+        VerifiedField.objects.create(operation=made, position=position, name=name, column=column, rule=rule)
+    declare(made)
+    application = Application.objects.get(agency__code=asking, code="bansos")
+    Grant.objects.create(application=application, operation=made, purpose="Penerima beras", quota="100000/day")
 """
 
 
@@ -68,9 +92,7 @@ class SocialOffice(Office):
         return [{"agency": self.offering, "code": "kependudukan", "title": "Kependudukan", "operations": [person]}]
 
     def applications(self) -> list[dict[str, Any]]:
-        operation = f"{self.offering}/kependudukan/penduduk_by_nik"
-        grants = [{"operation": operation, "purpose": "Penerima beras", "quota": "100000/day"}]
-        return [{"agency": self.asking, "code": "bansos", "title": "E-Bansos", "grants": grants}]
+        return [{"agency": self.asking, "code": "bansos", "title": "E-Bansos"}]
 
 
 OFFICES = (SocialOffice("desktop"), SocialOffice("phone"))
@@ -90,6 +112,8 @@ def bus(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer) 
     }
     people = [each for office in OFFICES for each in office.people()]
     made = PeopledBus(tmp_path_factory.mktemp("bus"), source, bundle, people, MANTRA_EMBEDDED="1")
+    offices = [(office.offering, office.asking) for office in OFFICES]
+    made.manage("shell", "-v", "0", "-c", _VERIFYING.format(offices=offices))
     with made:
         yield made
 
@@ -102,13 +126,18 @@ def desk(request: pytest.FixtureRequest, browser: Browser, bus: PeopledBus) -> I
 
 
 def write_list(folder: Path) -> Path:
-    """The clerk's list as she has it: a number, a name, and the NIK below a name of her own."""
-    numbers = [population.nik(1 + number % population.PEOPLE) for number in range(PEOPLE)]
-    numbers += [population.nik(9000 + number) for number in range(STRANGERS)]
-    numbers += [f"32730{number}" for number in range(WRONG)]
-    rows = [[str(number), f"Ibu {number}", nik] for number, nik in enumerate(numbers, start=1)]
+    """The clerk's list as she has it: with columns of her own, names in capital letters, and days as people write."""
+    numbers = [1 + number % population.PEOPLE for number in range(PEOPLE)]
+    people = [(population.nik(n), f"WARGA CONTOH {n}" if n % 2 else f"Warga Contoh {n}", n) for n in numbers]
+    people += [(population.nik(n), "Bambang Sutrisno", n) for n in range(1, OTHERS + 1)]
+    people += [(population.nik(9000 + n), "Tidak Terdaftar", n) for n in range(STRANGERS)]
+    people += [(f"32730{n}", "Salah Tulis", n) for n in range(WRONG)]
+    rows = [
+        [str(number), name, nik, f"{date(1990, 1, 1) + timedelta(days=n):%d/%m/%Y}", "Jalan Melati"]
+        for number, (nik, name, n) in enumerate(people, start=1)
+    ]
     path = folder / "Calon penerima beras.xlsx"
-    path.write_bytes(xlsx([["No", "Nama", "NIK KTP"], *rows]))
+    path.write_bytes(xlsx([["No", "Nama", "NIK KTP", "Tgl Lahir", "Alamat"], *rows]))
     return path
 
 
@@ -118,7 +147,7 @@ def send(desk: Desk[PeopledBus], siti: Clerk, file: Path) -> None:
     desk.look(page)
     siti.click(page.locator("#jobs").get_by_role("link", name="Kirim daftar"))
     desk.look(page)
-    siti.click(page.get_by_role("link", name="Penduduk menurut NIK"))
+    siti.click(page.get_by_role("link", name="Cek data penduduk"))
     expect(page.get_by_text("Unduh templat Excel")).to_be_visible()
     desk.look(page, "job-form")
     siti.upload("#id_file", str(file))
@@ -126,10 +155,11 @@ def send(desk: Desk[PeopledBus], siti: Clerk, file: Path) -> None:
 
 
 def choose_columns(desk: Desk[PeopledBus], siti: Clerk) -> None:
-    """Confirm the column that is proposed for the NIK. The page asks by itself when the file was read."""
+    """Confirm the columns that are proposed. The page asks by itself when the file was read."""
     page = siti.page
     expect(page.get_by_text("Kolom mana untuk parameter mana?")).to_be_visible(timeout=60_000)
-    expect(page.get_by_label("nik")).to_have_value("NIK KTP")
+    for parameter, column in (("nik", "NIK KTP"), ("nama", "Nama"), ("tanggal_lahir", "Tgl Lahir")):
+        expect(page.get_by_label(parameter)).to_have_value(column)
     desk.look(page)
     siti.click(page.get_by_role("button", name="Periksa dengan kolom ini"))
 
@@ -164,15 +194,19 @@ def test_the_clerk_sends_her_list(desk: Desk[PeopledBus], tmp_path: Path) -> Non
     choose_columns(desk, siti)
     watch(desk, page)
     header, *rows = download(desk, siti, tmp_path)
-    assert header[:4] == ["baris", "status", "keterangan", "nik"]
-    expected = {"ok": PEOPLE, "not-found": STRANGERS, "invalid": WRONG}
-    assert Counter(row[1] for row in rows) == expected
-    assert len({row[0] for row in rows}) == len(rows)  # each row once
-    people = {(row[3], row[header.index("nama_lengkap")]) for row in rows if row[1] == "ok"}
-    assert people == {(population.nik(n), f"Warga Contoh {n}") for n in range(1, population.PEOPLE + 1)}
+    assert header == COLUMNS
+    assert Counter((row[1], *row[6:]) for row in rows) == {
+        ("ok", True, True, True, True): PEOPLE,
+        ("ok", True, False, False, True): OTHERS,
+        ("ok", False, False, "", ""): STRANGERS,
+        ("invalid", "", "", "", ""): WRONG,
+    }
+    assert [row[0] for row in rows] == list(range(2, len(rows) + 2))  # each row once, in her order
+    shown = page.locator("#job-progress dd").all_inner_texts()
+    assert shown[:4] == [f"{PEOPLE + OTHERS:,}".replace(",", "."), str(STRANGERS), "0", str(WRONG)]
     expect(page.locator("#invalid tbody tr")).to_have_count(WRONG)
-    assert "Ibu 1" not in page.content()  # the name was not needed, and went nowhere
-    counted("A list of 2,025 rows", desk, siti, clicks=6, fields=3)
+    assert "Jalan Melati" not in page.content()  # the address was not needed, and went nowhere
+    counted("A list of 2,040 rows", desk, siti, clicks=6, fields=3)
     page.goto("/admin/notifications/")
     expect(page.locator(".mantra-notifications li")).to_contain_text(f"{desk.office.asking}/bansos")  # type: ignore[attr-defined]
     page.goto("/admin/jobs/")
