@@ -1,9 +1,9 @@
 """What jobs take: ``python -m bench.jobs [ROWS]``.
 
-Makes a table of 100,000 people in a PostgreSQL of its own, starts a bus over it with a worker, and runs 100,000 rows by a
-data operation and by a verification of NIK, name and birth date: each from the upload to the last result, which is read
-back. Prints the machine's load, and for each the seconds and the most memory of the worker. Ends with 1 if one takes
-longer than TARGET seconds.
+Makes a table of 100,000 people in a PostgreSQL of its own, starts a bus over it with a worker, and runs 100,000 rows by
+a data operation and by a verification of NIK, name and birth date: each from the upload to the last result, which is
+read back. Prints the machine's load, and for each the seconds and the most memory of the worker. Ends with 1 if one
+takes longer than TARGET seconds.
 """
 
 from __future__ import annotations

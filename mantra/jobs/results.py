@@ -154,9 +154,10 @@ def _loaded(value: Any) -> Any:
 
 
 def columns_of_job(job: Job) -> tuple[Column, ...]:
-    """Return the columns of a job's results."""
+    """Return the columns of a job's results: each has a name of its own, as formats write it."""
     sent = [Column(name, "text") for name in job.report.get("parameters", ())]
-    return (*LEADING, *sent, *(Column(name, type) for name, type in job.columns))
+    columns = [*LEADING, *sent, *(Column(name, type) for name, type in job.columns)]
+    return tuple(Column(name, column.type) for name, column in zip(unique_names(columns), columns, strict=True))
 
 
 def lines_from(job: Job, folder: JobFolder, first: int) -> Iterator[tuple[int, list[Any]]]:

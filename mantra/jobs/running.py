@@ -158,7 +158,8 @@ class Run:
         if isinstance(error, _NothingLeft):
             columns |= {"state": State.QUOTA, "problem": "", "retry_at": now + timedelta(seconds=error.seconds)}
         elif error.problem in RETRIED:
-            wait = timedelta(seconds=RETRIED[error.problem])
+            asked_for = error.seconds if isinstance(error, _Away) else 0.0
+            wait = timedelta(seconds=max(RETRIED[error.problem], asked_for))
             columns |= {"state": State.PAUSED, "retry_at": now + wait}
         elif error.problem in _ASKED and (error.problem == "check" or self.job.user_id):
             kept = timedelta(hours=settings.JOB_HOURS)
@@ -383,7 +384,7 @@ class Run:
                 return Answers(answers.columns, answers.rows[:1], answers.cut)
             pause = max(execution.pause_of(fault), pause)
             if waited + pause > PATIENCE:
-                raise JobError(execution.waits(fault))
+                raise _Away(execution.waits(fault), execution.pause_of(fault))
             self._wait(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
 
@@ -475,6 +476,14 @@ class _NothingLeft(JobError):
 
     def __init__(self, seconds: int) -> None:
         super().__init__("quota")
+        self.seconds = seconds
+
+
+class _Away(JobError):
+    """Nobody is there to answer a row. ``seconds``: how long a source or upstream has asked to be left alone."""
+
+    def __init__(self, problem: str, seconds: float) -> None:
+        super().__init__(problem)
         self.seconds = seconds
 
 

@@ -64,6 +64,7 @@ class Plan:
     lock_seconds: int
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     page_size: int = 0
+    change_size: int = 0
     pass_through: bool = False
     _shapes: dict[frozenset[str] | None, Shape] = field(default_factory=dict)
 
