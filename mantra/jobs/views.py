@@ -21,7 +21,7 @@ from mantra.jobs import problems, proposals, reading, service
 from mantra.jobs.models import ACTIVE, ENDED, UNFINISHED, Job
 from mantra.jobs.problems import JobError
 from mantra.jobs.starting import limits, page
-from registry import notifications
+from registry import notifications, tenancy
 from registry.admin.theme import select
 from registry.models import User
 from registry.results import Fault
@@ -109,6 +109,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     part = bool(request.headers.get("HX-Request"))
     return page(
         request, "lines" if part else "list", title=TITLE, lines=lines, offered=offered, most=LINES,
+        heading=_("Jobs of all agencies") if tenancy.sees_all_agencies(user) else _("Jobs of your agency"),
         calls=user.has_perm(reading.CALLERS), may_start=reading.may_start(user), seconds=SECONDS if moves else 0,
     )  # fmt: skip
 
@@ -155,9 +156,15 @@ class ColumnsForm(forms.Form):
 @require_safe
 def single(request: HttpRequest, number: str) -> HttpResponse:
     """Show a job. A page that polls gets its progress alone, and loads itself again when there is more to show."""
-    user = reading.reader(request)
-    job = reading.job_of(user, number)
-    if request.headers.get("HX-Request"):
+    user, polls = reading.reader(request), bool(request.headers.get("HX-Request"))
+    try:
+        job = reading.job_of(user, number)
+    except Http404:
+        if not polls:
+            raise
+        # It was deleted meanwhile.
+        return HttpResponse(headers={"HX-Redirect": reverse("jobs")})
+    if polls:
         line, known = line_of(job), _known(job)
         response = page(request, "progress", line=line, seconds=SECONDS if line.progress.moves else 0, known=known)
         if request.GET.get("known") != known:

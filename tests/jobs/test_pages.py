@@ -131,6 +131,9 @@ def test_the_page_loads_again_when_there_is_more_to_show(client: Client, cast: C
     work()
     other = client.get(poll.replace("&amp;", "&"), headers={"HX-Request": "true"})
     assert other["HX-Refresh"] == "true" and "hx-trigger" not in other.content.decode()
+    job.delete()
+    gone = client.get(poll.replace("&amp;", "&"), headers={"HX-Request": "true"})
+    assert gone["HX-Redirect"] == LIST and client.get(page_of(job)).status_code == 404
 
 
 def test_the_templates_can_be_sent_as_they_are(client: Client, cast: Cast) -> None:
