@@ -268,7 +268,9 @@ class DataOperation(Operation):
         max_length=63,
         blank=True,
         validators=[_column_validator],
-        help_text=_("A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not told."),
+        help_text=_(
+            "A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported."
+        ),
     )
     change_lag_seconds = models.PositiveIntegerField(
         _("least age of changes (seconds)"),
@@ -326,7 +328,7 @@ class DataOperation(Operation):
         problems: dict[str, Any] = {}
         if not self.change_marker:
             if self.change_key.strip() or self.deleted_column:
-                problems["change_marker"] = _("Enter the change marker too, or leave the key and deletions empty.")
+                problems["change_marker"] = _("Enter the change marker too, or keep the key and the deletions empty.")
             return problems
         names = self.key_columns
         if not names:

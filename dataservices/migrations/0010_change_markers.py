@@ -29,6 +29,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataoperation',
             name='deleted_column',
-            field=models.CharField(blank=True, help_text='A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not told.', max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z_][A-Za-z0-9_$#]{0,62}\\Z', 'Enter the name of one column of the result, as the source names it.')], verbose_name='column for deletions'),
+            field=models.CharField(blank=True, help_text='A column that is set when a row is deleted: a time, yes, or 1. Empty: deletions are not reported.', max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z_][A-Za-z0-9_$#]{0,62}\\Z', 'Enter the name of one column of the result, as the source names it.')], verbose_name='column for deletions'),
         ),
     ]

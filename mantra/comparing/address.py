@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from mantra.comparing.comparison import MAX_TEXT, Rule, anything, composed, digest, plain, text_of
+from mantra.comparing.comparison import Rule, anything, composed, digest, is_long, plain, text_of
 from mantra.comparing.spelling import folded, is_slip, is_variant
 
 DEFAULT_THRESHOLD = 80
@@ -126,7 +126,7 @@ def folded_words(part: str) -> list[str]:
 def normalised(value: Any) -> str | None:
     """Return the words as they sound and the numbers, each with its kind, in the order of the alphabet."""
     text = text_of(value)
-    if len(text) > MAX_TEXT:
+    if is_long(text):
         return digest(composed(text))
     address = _address(text)
     numbers = [f"{name}={value}" for name, value in address.numbers.items()]
@@ -137,7 +137,7 @@ def similarity(stored: Any, given: str) -> int:
     one, other = text_of(stored), text_of(given)
     if not one or not other:
         return 0
-    if len(one) > MAX_TEXT or len(other) > MAX_TEXT:
+    if is_long(one) or is_long(other):
         return 100 if composed(one) == composed(other) else 0
     first, second = _address(one), _address(other)
     if not (first.words or first.numbers) or not (second.words or second.numbers):

@@ -92,6 +92,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, Decimal, float)) and not isinstance(value, bool)
 
 
+def is_long(text: str) -> bool:
+    """Return True for a text that rules do not read. A few characters are written with many letters."""
+    if len(text) > MAX_TEXT:
+        return True
+    return not text.isascii() and len(unicodedata.normalize("NFKD", text)) > 3 * MAX_TEXT
+
+
 def digest(text: str) -> str:
     """Return what stands for a long text: as long as a short one, and equal only for an equal one."""
     return "#" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -50,7 +50,14 @@ def _read(text: str) -> str | None:
     """Return a written date as ISO 8601 has it; None for anything else."""
     if len(text) > _LONGEST:
         return None
-    text = _WEEKDAY.sub("", " ".join(plain(text).split()), count=1)
+    if len(text) == 10 and text[4] == text[7] == "-" and text.isascii():
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError:
+            return None
+    text = " ".join(plain(text).split())
+    if text[:1].isalpha():
+        text = _WEEKDAY.sub("", text, count=1)
     if match := _YEAR_FIRST.match(text):
         return _date(int(match[1]), int(match[2]), int(match[3]))
     if match := _DAY_FIRST.match(text):

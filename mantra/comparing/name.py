@@ -9,10 +9,10 @@ is equal.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from mantra.comparing.comparison import MAX_TEXT, Rule, anything, composed, digest, text_of
-from mantra.comparing.name_words import name_words
+from mantra.comparing.comparison import Rule, anything, composed, digest, is_long, text_of
+from mantra.comparing.name_words import NameWords, name_words
 from mantra.comparing.spelling import are_known, folded, is_slip, is_variant, split_abdul
 from mantra.comparing.titles import AMBIGUOUS
 
@@ -44,67 +44,59 @@ _SAME_INITIAL = {
 }
 
 
-class _Name(NamedTuple):
-    words: list[str]
-    #: Where the father's name begins.
-    father_at: int
-
-
-def _name(text: str) -> _Name:
-    words, father_at, _ = name_words(text)
-    if any(word[:3] == "abd" for word in words):
-        father_at -= len(words)
-        words = split_abdul(words)
-        father_at += len(words)
-    return _Name(words, father_at)
+def _name(text: str) -> NameWords:
+    name = name_words(text)
+    if "abd" not in "".join(name.words):
+        return name
+    own, father = split_abdul(name.words[: name.father_at]), split_abdul(name.words[name.father_at :])
+    return NameWords(own + father, len(own), name.begins_short)
 
 
 def normalised(value: Any) -> str | None:
-    """Return the words as they sound, in the order of the alphabet."""
+    """Return the words as they sound, in the order of the alphabet, those of the father's name apart."""
     text = text_of(value)
-    if len(text) > MAX_TEXT:
+    if is_long(text):
         return digest(composed(text))
-    return " ".join(sorted(folded(_name(text).words))) or None
+    words, father_at, _ = _name(text)
+    words = folded(words)
+    own, father = sorted(words[:father_at]), sorted(words[father_at:])
+    return " ".join([*own, "/", *father] if father else own) or None
 
 
 def similarity(stored: Any, given: str) -> int:
     one, other = text_of(stored), text_of(given)
     if not one or not other:
         return 0
-    if len(one) > MAX_TEXT or len(other) > MAX_TEXT:
+    if is_long(one) or is_long(other):
         return 100 if composed(one) == composed(other) else 0
     first, second = _name(one), _name(other)
     if not first.words or not second.words:
         return 0
-    if first.words == second.words:
+    if first.words == second.words and not _both_name_fathers(first, second):
         return 100
     if len(first.words) > MAX_WORDS or len(second.words) > MAX_WORDS:
-        return 100 if sorted(folded(first.words)) == sorted(folded(second.words)) else 0
+        return 100 if normalised(one) == normalised(other) else 0
     # The order of the two names has no influence, as there is one.
-    if (len(first.words), first.words) > (len(second.words), second.words):
+    if (len(first.words), first) > (len(second.words), second):
         first, second = second, first
     return _compared(first, second)
 
 
-def _compared(one: _Name, other: _Name) -> int:
+def _compared(one: NameWords, other: NameWords) -> int:
     left, right = list(range(len(one.words))), list(range(len(other.words)))
     pairs: list[tuple[int, int]] = []
+    fathers = _both_name_fathers(one, other)
     for place, word in enumerate(one.words):
         if word in other.words:
             for against in right:
-                if other.words[against] == word:
+                if other.words[against] == word and not (fathers and _is_exchanged(one, place, other, against)):
                     left.remove(place)
                     right.remove(against)
                     pairs.append((place, against))
                     break
     off = 0
-    sounds: dict[tuple[bool, int], str] = {}
     if left and right:
-        heard = folded([*(one.words[place] for place in left), *(other.words[place] for place in right)])
-        sounds = dict(
-            zip([*((False, place) for place in left), *((True, place) for place in right)], heard, strict=True)
-        )
-        off = _pair(one, left, other, right, sounds, pairs)
+        off = _pair(one, left, other, right, pairs)
     if not left and not right and not off:
         # The same words in another order are the same to joins, too.
         return 100
@@ -121,25 +113,27 @@ def _compared(one: _Name, other: _Name) -> int:
     enough = strong
     if missing := left or right:
         longer = one if left else other
-        fathers = sum(place >= longer.father_at for place in missing)
-        others = len(missing) - fathers
-        off += _FATHER * (fathers > 0) + (_MISSING if others == 1 else _MORE_MISSING * others)
+        of_fathers = sum(place >= longer.father_at for place in missing)
+        others = len(missing) - of_fathers
+        off += _FATHER * (of_fathers > 0) + (_MISSING if others == 1 else _MORE_MISSING * others)
         enough = strong and (len(full) > 1 or (others == 0 and len(pairs) == 1))
     if any(earlier[1] > later[1] for earlier, later in pairwise(sorted(pairs))):
         off += _ORDER
     return max(0, 100 - off if enough else min(_TOO_LITTLE, 100 - off))
 
 
-def _pair(
-    one: _Name, left: list[int], other: _Name, right: list[int], sounds: dict[tuple[bool, int], str],
-    pairs: list[tuple[int, int]],
-) -> int:  # fmt: skip
+def _pair(one: NameWords, left: list[int], other: NameWords, right: list[int], pairs: list[tuple[int, int]]) -> int:
     """Pair the words that are left, those that are most alike first; return what that takes off."""
+    fathers = _both_name_fathers(one, other)
+    # Both at once: most of what it takes to fold words is the same for one and for several.
+    heard = folded([one.words[place] for place in left] + [other.words[place] for place in right])
+    one_sounds, other_sounds = dict(zip(left, heard, strict=False)), dict(zip(right, heard[len(left) :], strict=True))
     costs = sorted(
         (cost, place, against)
         for place in left
         for against in right
-        if (cost := _cost(one.words[place], sounds[False, place], other.words[against], sounds[True, against]))
+        if not (fathers and _is_exchanged(one, place, other, against))
+        and (cost := _cost(one.words[place], one_sounds[place], other.words[against], other_sounds[against]))
         is not None
     )
     off = 0
@@ -150,6 +144,15 @@ def _pair(
             pairs.append((place, against))
             off += cost
     return off
+
+
+def _both_name_fathers(one: NameWords, other: NameWords) -> bool:
+    return one.father_at < len(one.words) and other.father_at < len(other.words)
+
+
+def _is_exchanged(one: NameWords, place: int, other: NameWords, against: int) -> bool:
+    """Return True for a word of a person's own name and one of a father's."""
+    return (place < one.father_at) != (against < other.father_at)
 
 
 def _cost(one: str, one_sound: str, other: str, other_sound: str) -> int | None:
@@ -177,7 +180,7 @@ def _cost(one: str, one_sound: str, other: str, other_sound: str) -> int | None:
     return None
 
 
-def _are_joined(one: _Name, other: _Name) -> bool:
+def _are_joined(one: NameWords, other: NameWords) -> bool:
     """Return True if two names are the same letters with other blanks."""
     # The last letter of a word and an initial behind it are not one word.
     if min(map(len, one.words[1:] + other.words[1:]), default=0) < 2:
@@ -185,7 +188,7 @@ def _are_joined(one: _Name, other: _Name) -> bool:
     return folded(["".join(one.words)]) == folded(["".join(other.words)])
 
 
-def _join(whole: _Name, whole_left: list[int], parts: _Name, parts_left: list[int]) -> int:
+def _join(whole: NameWords, whole_left: list[int], parts: NameWords, parts_left: list[int]) -> int:
     """Pair a word of one name with two neighbours of the other that are its parts; return how many."""
     found = 0
     for first in tuple(parts_left):

@@ -7,7 +7,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from mantra.comparing.comparison import plain
-from mantra.comparing.titles import AT_FRONT, BEHIND, BEHIND_WITH_DOTS, FRONT, FRONT_WITH_DOT, OF, SHORT
+from mantra.comparing.titles import AT_FRONT, BEHIND, BEHIND_WITH_DOTS, FRONT, FRONT_LETTERS, FRONT_WITH_DOT, OF, SHORT
 
 #: What separates words; a dot belongs to its word until titles are known.
 _SEPARATORS = re.compile(r"[^\w.,]+|_+")
@@ -52,7 +52,9 @@ def name_words(text: str) -> NameWords:
     last = len(pieces) - 1
     while begin < last:
         piece = pieces[begin]
-        if piece in FRONT or (begin in dotted and piece in FRONT_WITH_DOT):
+        if begin in dotted and begin + 1 in dotted and "".join(pieces[begin : begin + 2]) in FRONT_LETTERS:
+            begin = min(begin + 2, last)
+        elif piece in FRONT or (begin in dotted and piece in FRONT_WITH_DOT):
             begin += 1
         else:
             break

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mantra.comparing.comparison import MAX_TEXT, Rule, anything, composed, digest, is_number, text_of
+from mantra.comparing.comparison import Rule, anything, composed, digest, is_long, is_number, text_of
 from mantra.comparing.name_words import name_words
 
 
 def normalised(value: Any) -> str | None:
     text = text_of(value)
-    if len(text) > MAX_TEXT:
+    if is_long(text):
         return digest(composed(text))
     words, _, begins_short = name_words(text)
     if begins_short and words[0] == "m":

@@ -15,6 +15,8 @@ FRONT = _words("""
 """)
 #: Before a name only with a dot: without one they are initials, or words of names.
 FRONT_WITH_DOT = _words("r rd ra rm hi ns apt sr br kol")
+#: Titles that are also written with a dot behind each letter: K.H., R.A.
+FRONT_LETTERS = _words("kh ra rm rr hj")
 
 #: Behind a name, with dots or without, if at least two words of the name stay (one with dots).
 BEHIND = _words("""
@@ -43,7 +45,7 @@ AMBIGUOUS = {
     "dg": ("daeng",), "ag": ("agung",), "nr": ("nur",),
 }  # fmt: skip
 #: Short forms that are read as such at the beginning of a name only.
-AT_FRONT = {"aa": ("anak", "agung"), "ib": ("ida", "bagus"), "st": ("siti",)}
+AT_FRONT = {"hm": ("muhammad",), "aa": ("anak", "agung"), "ib": ("ida", "bagus"), "st": ("siti",)}
 
 #: Words between a name and the father's, or another name of the same person.
 OF = _words("bin binti bt bte binte als alias")

@@ -160,7 +160,9 @@ class Run:
         elif error.problem in RETRIED:
             asked_for = error.seconds if isinstance(error, _Away) else 0.0
             wait = timedelta(seconds=max(RETRIED[error.problem], asked_for))
-            columns |= {"state": State.PAUSED, "retry_at": now + wait}
+            # Not for ever: what never comes back ends the job, as an owner does who never resumes it.
+            expires = self.job.expires_at or now + timedelta(hours=settings.JOB_HOURS)
+            columns |= {"state": State.PAUSED, "retry_at": now + wait, "expires_at": expires}
         elif error.problem in _ASKED and (error.problem == "check" or self.job.user_id):
             kept = timedelta(hours=settings.JOB_HOURS)
             columns |= {"state": State.PAUSED, "retry_at": None, "expires_at": now + kept}
@@ -296,7 +298,7 @@ class Run:
             raise Stopped from None
         self._numbers.add(part.numbers)
         self._begin_part()
-        columns = {"columns": self._columns, "stored_bytes": self._folder.size(), "attempts": 0}
+        columns = {"columns": self._columns, "stored_bytes": self._folder.size(), "attempts": 0, "expires_at": None}
         if call is not None and call.operation is not None:
             columns["classification"] = call.operation.classification(call.grant.fields if call.grant else frozenset())
             columns["origin"] = list(call.origin or ())

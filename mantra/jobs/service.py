@@ -224,7 +224,7 @@ def cancel(job: Job) -> None:
 
 
 def delete(job: Job) -> None:
-    """Delete a job with its files; one that has not ended is cancelled. Raises JobError, Fault JOURNAL_DOWN."""
+    """Delete a job with its files; one that has not ended is cancelled. Raises JobError if it cannot be recorded."""
     with suppress(JobError):
         cancel(job)
     job.refresh_from_db()

@@ -16,8 +16,8 @@ from registry.models.base import column_validator
 
 #: The most wrong tries that a provider can allow, and the longest time of a lock in minutes.
 MAX_TRIES, MAX_LOCK_MINUTES = 1_000, 43_200
-#: The lowest threshold of a similarity: below it different people agree.
-LOWEST_THRESHOLD = 70
+#: The lowest threshold of a similarity: below it names agree of which one word does.
+LOWEST_THRESHOLD = 75
 
 #: The columns of a response that are not about one field, and the endings of those that are.
 FOUND, AGREES = "ditemukan", "sesuai"

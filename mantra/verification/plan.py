@@ -66,6 +66,8 @@ class Plan:
     page_size: int = 0
     change_size: int = 0
     pass_through: bool = False
+    change_size: int = 0
+    marks_deletions: bool = False
     _shapes: dict[frozenset[str] | None, Shape] = field(default_factory=dict)
 
     @property

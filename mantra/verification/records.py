@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataservices import runner
+from dataservices.sets import run_set
 from mantra.verification.plan import Plan
 from proxyservices.forwarding import pipeline
 from proxyservices.forwarding.records import records_with
@@ -63,8 +64,6 @@ def read_set(call: Call, plan: Plan, base: Operation, sets: Sequence[Mapping[str
     """Return the records, or a Fault, of the first of these keys, of at least one. Raises Fault if none can be read."""
     if base.kind != "data":
         return [_read_one(call, plan, base, sets[0])]
-    from dataservices.sets import run_set
-
     inner = call_of(call, base)
     keys = [arguments(base, {name: each.get(name) for name in plan.key}) for each in sets]
     try:

@@ -201,6 +201,28 @@ def test_pages(cast: Cast) -> None:
     assert answers(document, cast.get("halaman", "per_page=11"))["code"] == faults.PARAMETER_INVALID.code
 
 
+def test_pages_of_changes(cast: Cast) -> None:
+    """since and its cursor; with declared columns, a row says whether it is deleted."""
+    sql = "SELECT id, nama, unit FROM orang WHERE id <= 20"
+    columns = {"change_marker": "id", "change_key": "nama", "deleted_column": "unit"}
+    operation = cast.define("perubahan", sql, **columns)
+    for name, type in (("id", "integer"), ("nama", "text")):
+        Field.objects.create(operation=operation, name=name, type=type)
+    public(operation)
+    document = read("perubahan/openapi.json")
+    get = document["paths"]["/rest/prov/data/perubahan"]["get"]
+    told = {each["name"]: each["schema"] for each in (target(document, each) for each in get["parameters"])}
+    assert told["since"]["type"] == "string" and told["per_page"]["default"] == 1000
+    assert {"Link", "X-Cursor"} <= set(target(document, get["responses"]["200"])["headers"])
+    first = cast.get("perubahan", "since=&per_page=7")
+    page = answers(document, first)
+    assert page["count"] == 7 and [row["_deleted"] for row in page["data"]] == [True] * 4 + [False] + [True] * 2
+    rest = answers(document, cast.get("perubahan", urlencode({"since": first.headers["x-cursor"]})))
+    assert [row["id"] for row in rest["data"]] == list(range(8, 21))
+    assert answers(document, cast.get("perubahan"))["count"] == 20
+    assert answers(document, cast.get("perubahan", "since=x"))["code"] == faults.PARAMETER_INVALID.code
+
+
 def test_a_whole_number_in_json_may_have_a_zero_fraction(cast: Cast) -> None:
     headers = {"accesskey": cast.key, "content_type": "application/json"}
     assert call("/rest/prov/data/halaman", "POST", '{"per_page": 6.0, "page": null}', **headers).json()["count"] == 6

@@ -289,6 +289,7 @@ def test_a_source_that_is_away_is_waited_for(cast: Cast, job: Job, monkeypatch: 
     assert 500 < job.done <= 1024
     assert running.PATIENCE - running.LONGEST_PAUSE <= sum(time.slept) <= running.PATIENCE + 1
     assert min(time.slept) > 0
+    assert job.expires_at is not None  # a source that never comes back does not hold it for ever
     worker.wake(timezone.now())
     assert worker.take() is None
     away[0] = False

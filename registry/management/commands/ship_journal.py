@@ -85,11 +85,8 @@ class Command(BaseCommand):
             if not message.is_silenced():
                 log.log(message.level, "%s", message)
         tasks: list[tuple[str, worker_tasks.Task]] = [
-            ("messages", Messenger()),
-            ("exports", Worker()),
-            ("collecting", Collector()),
-            *worker_tasks.made(),
-        ]
+            ("messages", Messenger()), ("exports", Worker()), ("collecting", Collector()), *worker_tasks.made(),
+        ]  # fmt: skip
         threads = [threading.Thread(target=task.run, args=(stop,), name=name, daemon=True) for name, task in tasks]
         for thread in threads:
             thread.start()
