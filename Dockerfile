@@ -22,7 +22,7 @@ RUN groupadd --gid 10001 mantra \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mantra \
     && install -d -o 10001 -g 10001 /var/lib/mantra /var/lib/mantra/journal /var/lib/mantra/sources \
         /var/lib/mantra/journal-archive /var/lib/mantra/fast-lane /var/lib/mantra/uploads /var/lib/mantra/files \
-        /var/lib/mantra/metrics /var/lib/mantra/exports
+        /var/lib/mantra/metrics /var/lib/mantra/exports /var/lib/mantra/jobs
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -13,6 +13,7 @@ from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.jobs import reading as jobs
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.tryout import refused
@@ -79,6 +80,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     (
         _("Match data"),
         (
+            Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),
             Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),
             _rows(_("Synchronisations"), "sync", "synchronization", "sync"),
         ),

@@ -142,6 +142,17 @@ EXPORT_HOURS = env.int("MANTRA_EXPORT_HOURS", default=72)
 #: The most rows of a list that is reconciled with another one, and the days for which the rows of a result are kept.
 MAX_RECONCILED_ROWS = env.int("MANTRA_MAX_RECONCILED_ROWS", default=2_000_000)
 RECONCILIATION_DAYS = env.int("MANTRA_RECONCILIATION_DAYS", default=30)
+#: The folder of jobs, which only the bus reads; the most bytes and rows of a job's file, and the hours for which a job
+#: and its results are kept after its end, or while it waits for its owner.
+JOB_DIR = Path(env("MANTRA_JOB_DIR", default=str(VAR_DIR / "jobs")))
+MAX_JOB_BYTES = env.int("MANTRA_MAX_JOB_MIB", default=200) * 1024 * 1024
+MAX_JOB_ROWS = env.int("MANTRA_MAX_JOB_ROWS", default=1_000_000)
+JOB_HOURS = env.int("MANTRA_JOB_HOURS", default=72)
+#: The most unfinished jobs of an application, the most bytes of all files of the jobs of an agency, and the jobs that
+#: the worker runs at a time.
+MAX_JOBS = env.int("MANTRA_MAX_JOBS", default=5)
+AGENCY_JOB_BYTES = env.int("MANTRA_AGENCY_JOBS_MIB", default=4096) * 1024 * 1024
+JOBS_AT_ONCE = env.int("MANTRA_JOBS_AT_ONCE", default=2)
 #: The most bytes of an agency's SQL, and of its service descriptions, each in total.
 AGENCY_TEXT_BYTES = env.int("MANTRA_AGENCY_TEXT_MIB", default=64) * 1024 * 1024
 #: The folders in which MANTRA 1.99x was installed: its addresses are served with and without them.

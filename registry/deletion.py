@@ -49,6 +49,7 @@ PARTS = frozenset(
         "reconciliation.side",
         "reconciliation.reconciliationrun",
         "synchronization.syncrun",
+        "jobs.job",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -68,6 +69,7 @@ _UNLOGGED = frozenset(
         "registry.exportjob",
         "registry.savedfilter",
         "synchronization.syncrun",
+        "jobs.job",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

@@ -649,6 +649,89 @@ VERIFICATION_UNAVAILABLE = _row(
     scope=Scope.VERIFICATION,
 )
 
+# From 11301: jobs.
+JOB_UNKNOWN = _row(
+    11301,
+    "job-unknown",
+    404,
+    "Pekerjaan massal ini tidak ada, atau bukan milik aplikasi Anda",
+    "There is no such job, or it is not your application's",
+    scope=Scope.JOB,
+)
+JOB_IMPOSSIBLE = _row(
+    11302,
+    "job-impossible",
+    400,
+    "Operasi ini tidak dapat dijalankan sebagai pekerjaan massal: harus membaca atau memverifikasi data",
+    "This operation cannot be run as a job: only operations that read or verify data can",
+    scope=Scope.JOB,
+)
+JOB_FORMAT = _row(
+    11303,
+    "job-format",
+    415,
+    "Kirim baris sebagai CSV, NDJSON, JSON atau XLSX dengan Content-Type yang sesuai",
+    "Send the rows as CSV, NDJSON, JSON or XLSX, with the Content-Type of that",
+    scope=Scope.JOB,
+)
+JOBS_TOO_MANY = _row(
+    11304,
+    "jobs-too-many",
+    429,
+    "Aplikasi Anda sudah memiliki {most} pekerjaan massal yang belum selesai. Tunggu atau batalkan satu",
+    "Your application has {most} unfinished jobs already. Wait until one has ended, or cancel one",
+    scope=Scope.JOB,
+)
+JOBS_SPACE = _row(
+    11305,
+    "jobs-space",
+    429,
+    "Berkas pekerjaan massal instansi Anda melebihi {mib} MiB. Hapus pekerjaan yang sudah selesai",
+    "The files of your agency's jobs take more than {mib} MiB. Delete jobs that are done",
+    scope=Scope.JOB,
+)
+JOB_STATE = _row(
+    11306,
+    "job-state",
+    409,
+    "Pekerjaan massal ini berstatus {state}, sehingga tindakan ini tidak dapat dilakukan",
+    "The job's state is {state}, in which this cannot be done",
+    scope=Scope.JOB,
+)
+JOB_NOT_READY = _row(
+    11307,
+    "job-not-ready",
+    409,
+    "Hasil pekerjaan massal ini belum siap. Coba lagi nanti",
+    "The results of this job are not ready yet. Try again later",
+    scope=Scope.JOB,
+)
+JOB_EXPIRED = _row(
+    11308,
+    "job-expired",
+    410,
+    "Berkas pekerjaan massal ini sudah dihapus karena masa simpannya berakhir",
+    "The files of this job were deleted when their time was over",
+    scope=Scope.JOB,
+)
+JOB_STORAGE = _row(
+    11309,
+    "job-storage",
+    503,
+    "MANTRA tidak dapat menyimpan atau membaca berkas pekerjaan massal. Coba lagi nanti",
+    "The bus cannot store or read the files of jobs. Try again later",
+    "bus",
+    scope=Scope.JOB,
+)
+JOB_FAILED = _row(
+    11310,
+    "job-failed",
+    500,
+    "Pekerjaan massal berhenti sebelum selesai; statusnya menyebutkan alasannya",
+    "The job stopped before its end; its state says why",
+    scope=Scope.JOB,
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,

@@ -170,6 +170,7 @@ class Scope(Enum):
     VERIFICATION = "calls of verification operations"
     SOAP = "calls over SOAP"
     LEGACY = "calls on the legacy wire"
+    JOB = "requests about jobs"
     #: The address names no operation, or nobody is there to read the response.
     NOWHERE = "no call of an operation"
 

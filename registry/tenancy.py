@@ -77,6 +77,7 @@ SCOPES: dict[str, Scope] = {
     "synchronization.sync": _both("agency"),
     "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
+    "jobs.job": Scope(("application__agency",)),
 }
 
 #: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
@@ -101,6 +102,7 @@ READ_ONLY = frozenset(
         "registry.requestedoperation",
         "registry.requeststep",
         "registry.agreementfile",
+        "jobs.job",
     }
 )
 

@@ -1,5 +1,7 @@
 """The reading process: a task as JSON on standard input, its result as JSON on standard output.
 
+A task to list rows has a result of many lines: the header first, the rows, and a line that says how it ended.
+
 Its memory, its time and the size of what it writes are limited: a file that needs more ends this process, and no
 other.
 """
@@ -16,6 +18,7 @@ from typing import Any
 
 from dataservices.tabular.building import build
 from dataservices.tabular.inspection import inspect
+from dataservices.tabular.listing import list_rows
 from dataservices.tabular.shapes import Bounds, ColumnWanted, Layout, Refused
 
 
@@ -23,6 +26,8 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     """Do a task of uploads/process.py: inspect a file, or build a table from it. Raises Refused."""
     path, sheet = Path(task["path"]), task["sheet"]
     layout, bounds = Layout(**task["layout"]), Bounds(**task["bounds"])
+    if task.get("list"):
+        return {"rows": list_rows(path, sheet, layout, bounds, sys.stdout)}
     if "target" not in task:
         return asdict(inspect(path, sheet, layout, bounds))
     columns = [ColumnWanted(**each) for each in task["columns"]]

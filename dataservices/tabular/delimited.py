@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import IO
+from itertools import chain, islice
+from typing import IO, Any, Protocol
 
 from dataservices.tabular.shapes import CELL_CHARACTERS, Cell, Refused
 from dataservices.tabular.workbooks import text
@@ -27,6 +26,13 @@ _MARKS = (
 )
 
 
+class Openable(Protocol):
+    """A file that is opened as a Path is."""
+
+    @property
+    def open(self) -> Callable[..., Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How a file is written. ``skipped`` is 1 if its first line only names the delimiter (``sep=;``)."""
@@ -36,7 +42,7 @@ class Dialect:
     skipped: int = 0
 
 
-def dialect_of(path: Path) -> Dialect:
+def dialect_of(path: Openable) -> Dialect:
     """Return how a file is written. Raises Refused if it is no text."""
     encoding = _encoding_of(path)
     try:
@@ -50,7 +56,7 @@ def dialect_of(path: Path) -> Dialect:
     return Dialect(encoding, _delimiter_of(lines))
 
 
-def _encoding_of(path: Path) -> str:
+def _encoding_of(path: Openable) -> str:
     with path.open("rb") as file:
         head = file.read(4096)
         for mark, encoding in _MARKS:
@@ -60,15 +66,15 @@ def _encoding_of(path: Path) -> str:
         even, odd = head[::2].count(0), head[1::2].count(0)
         if max(even, odd) > len(head) // 3 and not min(even, odd):
             return "utf-16-be" if even else "utf-16-le"
-        file.seek(0)
-        return "utf-8" if _is_utf8(file) else "windows-1252"
+        pieces = chain((head,), iter(lambda: file.read(_CHUNK), b""))
+        return "utf-8" if _is_utf8(pieces) else "windows-1252"
 
 
-def _is_utf8(file: IO[bytes]) -> bool:
-    """Return True if the whole file is UTF-8. Raises Refused for a file that is no text."""
+def _is_utf8(pieces: Iterable[bytes]) -> bool:
+    """Return True if a whole file is UTF-8. Raises Refused for a file that is no text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     utf8 = True
-    while chunk := file.read(_CHUNK):
+    for chunk in pieces:
         if b"\0" in chunk:
             raise Refused("not-a-table", what="binary")
         try:
@@ -79,9 +85,11 @@ def _is_utf8(file: IO[bytes]) -> bool:
     return utf8
 
 
-def _opened(path: Path, encoding: str) -> IO[str]:
+def _opened(path: Openable, encoding: str) -> IO[str]:
     # Windows-1252 has five bytes without a letter.
-    return path.open(encoding=encoding, errors="replace" if encoding == "windows-1252" else "strict", newline="")
+    errors = "replace" if encoding == "windows-1252" else "strict"
+    opened: IO[str] = path.open(encoding=encoding, errors=errors, newline="")
+    return opened
 
 
 def _delimiter_of(lines: list[str]) -> str:
@@ -105,7 +113,7 @@ def _parsed(lines: list[str], delimiter: str) -> Iterator[list[str]]:
         return
 
 
-def rows(path: Path, dialect: Dialect) -> Iterator[list[Cell]]:
+def rows(path: Openable, dialect: Dialect) -> Iterator[list[Cell]]:
     """Yield the rows of a file. Raises Refused."""
     csv.field_size_limit(4 * CELL_CHARACTERS)
     with _opened(path, dialect.encoding) as file:

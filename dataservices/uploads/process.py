@@ -24,6 +24,7 @@ from dataservices.uploads.messages import REFUSALS, UploadError
 PLACES, WAIT_SECONDS = 2, 20.0
 
 _ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = [sys.executable, "-m", "dataservices.tabular"]
 #: Environment variables that the process inherits. The others may be secrets.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 #: The most bytes of a result: names, and the first characters of values.
@@ -42,9 +43,45 @@ def build(path: Path, target: Path, sheet: str, layout: Layout, columns: Sequenc
     return rows
 
 
-def _run(path: Path, sheet: str, layout: Layout, more: Mapping[str, Any]) -> dict[str, Any]:
-    bounds = Bounds(settings.MAX_UPLOAD_ROWS, settings.MAX_UPLOAD_COLUMNS, settings.MAX_UNPACKED_BYTES)
-    task = {
+def rows(descriptor: int, most: int, layout: Layout) -> Iterator[Any]:
+    """Yield the header of an open workbook (a dict), then its rows: number and texts. Raises UploadError.
+
+    The file needs no name. ``most``: the most rows.
+    """
+    task = _task(Path(f"/proc/self/fd/{descriptor}"), "", layout, {"list": True}, most)
+    with _place():
+        process = subprocess.Popen(
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT,
+            env=_environment(), pass_fds=(descriptor,),
+        )  # fmt: skip
+        try:
+            yield from _listed(process, task)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _listed(process: subprocess.Popen[bytes], task: dict[str, Any]) -> Iterator[Any]:
+    """Yield the lines of a process that lists rows, but the last one, which says how it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(task).encode())
+    process.stdin.close()
+    waiting = None
+    for line in process.stdout:
+        if waiting is not None:
+            yield waiting
+        waiting = json.loads(line)
+    if process.wait():
+        raise _failure(process.returncode)
+    _check_result(waiting)
+
+
+def _task(path: Path, sheet: str, layout: Layout, more: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    bounds = Bounds(rows, settings.MAX_UPLOAD_COLUMNS, settings.MAX_UNPACKED_BYTES)
+    return {
         "path": str(path), "sheet": sheet, "layout": asdict(layout), "bounds": asdict(bounds), **more,
         "limits": {
             "memory": settings.UPLOAD_MEMORY_BYTES,
@@ -52,19 +89,22 @@ def _run(path: Path, sheet: str, layout: Layout, more: Mapping[str, Any]) -> dic
             "written": settings.MAX_UPLOADS_BYTES,
         },
     }  # fmt: skip
+
+
+def _run(path: Path, sheet: str, layout: Layout, more: Mapping[str, Any]) -> dict[str, Any]:
     with _place():
-        return _result_of(task)
+        return _result_of(_task(path, sheet, layout, more, settings.MAX_UPLOAD_ROWS))
 
 
 def _result_of(task: dict[str, Any]) -> dict[str, Any]:
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "dataservices.tabular"],
+            _COMMAND,
             input=json.dumps(task).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=_ROOT,
-            env={"PYTHONPATH": str(_ROOT), **{name: os.environ[name] for name in _INHERITED if name in os.environ}},
+            env=_environment(),
             # Beside its computing time, which is limited in the process itself, it may wait for a disk.
             timeout=2 * settings.UPLOAD_SECONDS,
             check=False,
@@ -76,9 +116,20 @@ def _result_of(task: dict[str, Any]) -> dict[str, Any]:
     if len(ended.stdout) > _MAX_RESULT:
         raise UploadError("columns", found="?", most=settings.MAX_UPLOAD_COLUMNS)
     result: dict[str, Any] = json.loads(ended.stdout)
+    _check_result(result)
+    return result
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": str(_ROOT), **{name: os.environ[name] for name in _INHERITED if name in os.environ}}
+
+
+def _check_result(result: Any) -> None:
+    """Raise UploadError if the process has refused its file, or has not said how it ended."""
+    if not isinstance(result, dict):
+        raise UploadError("failed")
     if (code := result.get("refused")) is not None:
         raise UploadError(code if code in REFUSALS else "failed", **result["details"])
-    return result
 
 
 def _failure(code: int) -> UploadError:

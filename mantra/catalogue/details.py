@@ -18,6 +18,8 @@ from mantra.catalogue.formats import NAMES, formats_of
 from mantra.catalogue.reader import Reader
 from mantra.client_code.example import base_url, example_of, is_pass_through, sample_value
 from mantra.client_code.languages import CURL, code
+from mantra.jobs import reading as jobs
+from mantra.jobs import service
 from mantra.verification.models import VerificationOperation
 from registry import requests, sample_responses, tenancy
 from registry.models import Field, Grant, Operation, Parameter, User, names
@@ -67,6 +69,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "notes": _notes(operation),
         "sample": sample_responses.shown(operation),
         "usage": totals(Selection(operations=(operation.pk,)), Period.of(30)),
+        "job_address": _job_address(reader, operation),
         **_for_its_people(reader, operation),
     }
 
@@ -171,6 +174,13 @@ def _in_force(reader: Reader, grants: list[Grant]) -> Grant | None:
     chosen = reader.application.pk if reader.application is not None else None
     own = (each for each in grants if each.application_id == chosen)
     return next((each for each in own if each.standing == Grant.Standing.IN_FORCE), None)
+
+
+def _job_address(reader: Reader, operation: Operation) -> str:
+    """Return the page on which the reader starts a job on an operation, "" if they may not start one."""
+    if not jobs.may_start(reader.user) or not service.runnable(operation):
+        return ""
+    return reverse("job_new", args=(operation.pk,)) if jobs.applications(reader.user, operation) else ""
 
 
 # ----------------------------------------------------------------------------------------- history

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from mantra.contracts import responses, schemas
@@ -27,6 +28,11 @@ MAX_BYTES = 4_000_000
 _BODIES = {"application/json": "json", "application/x-www-form-urlencoded": "form"}
 #: What a component's name may not have.
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
+
+
+#: The dotted paths of functions from an operation to the path items below its address, which its own document has.
+#: Packages add theirs when their apps are ready.
+BELOW_OPERATIONS: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ def operation_document(service: models.Service, readable: Readable, base: str) -
     operation = readable.operation
     document = _Document()
     document.add(readable)
+    for below in map(import_string, BELOW_OPERATIONS):
+        document.paths |= below(operation)
     info = _info(service, operation.title or operation.code, operation.description, str(operation.revision))
     more = {"externalDocs": {"url": readable.wsdl, "description": _("The upstream's WSDL.")}} if readable.wsdl else {}
     return document.finish(info, base, more)

@@ -52,6 +52,13 @@ class Counter(Protocol):
         """Count one call. Return (allowed, calls left, seconds to the window's end). Raises errors of the store."""
         ...
 
+    def take(self, items: Sequence[limits.RateLimitItem], grant: str, count: int) -> tuple[int, int]:
+        """Count as many of ``count`` calls as all windows have left. Raises errors of the store.
+
+        Return their number, and the seconds until the window with the fewest calls left ends.
+        """
+        ...
+
     def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
         """Count at most ``count`` calls in advance; None if no window has enough left. Raises errors of the store."""
         ...
@@ -126,20 +133,37 @@ class Memory(Storage):
         seconds = int(self._windows[key].ends - time.time()) + 1
         return count <= item.amount, max(0, item.amount - count), max(1, seconds)
 
-    def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
-        """Count calls in advance (Counter)."""
+    def take(self, items: Sequence[limits.RateLimitItem], grant: str, count: int) -> tuple[int, int]:
+        """Count calls at once (Counter)."""
+        count, left, now, _windows = self._take(items, grant, count, 1)
+        _remaining, ends = min(left)
+        return count, max(1, int(ends - now) + 1)
+
+    def _take(
+        self, items: Sequence[limits.RateLimitItem], grant: str, count: int, share: int
+    ) -> tuple[int, list[tuple[int, float]], float, list[_Window]]:
+        """Count at most ``count`` calls in all windows, and of none more than a part of what it has left.
+
+        Return their number, what each window has left and when it ends, the time, and the windows.
+        """
         windows = [self._window(item.key_for("grant", grant)) for item in items]
         now = time.time()
         with _all_locked(windows):
             for window, item in zip(windows, items, strict=True):
                 if now >= window.ends:
                     window.count, window.ends = 0, now + item.get_expiry()
-                count = min(count, (item.amount - window.count) // SHARE)
-            if count < 1:
-                return None
+                count = min(count, (item.amount - window.count) // share)
+            count = max(0, count)
             for window in windows:
                 window.count += count
             left = [(item.amount - window.count, window.ends) for window, item in zip(windows, items, strict=True)]
+        return count, left, now, windows
+
+    def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
+        """Count calls in advance (Counter)."""
+        count, left, now, windows = self._take(items, grant, count, SHARE)
+        if count < 1:
+            return None
         self._remember(id, count, [(window, window.ends) for window in windows])
         return _lease_of(items, count, [(remaining, int((ends - now) * 1000)) for remaining, ends in left])
 
@@ -259,6 +283,31 @@ redis.call('SET', KEYS[windows + 1], cjson.encode({count, ends}), 'EX', ARGV[2])
 return found
 """)
 
+#: KEYS: the windows. ARGV: the calls, then each window's amount and seconds. Returns the calls, then what each window
+#: has left in calls and milliseconds.
+_TAKE = Script("""
+local count = tonumber(ARGV[1])
+local taken = {}
+for at = 1, #KEYS do
+    taken[at] = tonumber(redis.call('GET', KEYS[at]) or '0')
+    count = math.max(0, math.min(count, tonumber(ARGV[2 * at]) - taken[at]))
+end
+local found = {count}
+for at = 1, #KEYS do
+    if count > 0 then
+        redis.call('INCRBY', KEYS[at], count)
+    end
+    local left = redis.call('PTTL', KEYS[at])
+    if left < 0 then
+        left = tonumber(ARGV[2 * at + 1]) * 1000
+        redis.call('PEXPIRE', KEYS[at], left)
+    end
+    found[2 * at] = tonumber(ARGV[2 * at]) - taken[at] - count
+    found[2 * at + 1] = left
+end
+return found
+""")
+
 #: KEYS: the leases. ARGV: the calls that were used of each. Returns how many were given back. A window is the same if
 #: it ends when it was to end then, to half a second: the next one ends a second later at least.
 _GIVE_BACK = Script("""
@@ -291,6 +340,14 @@ class RedisCounter:
         """Count one call (Counter). Raises redis.RedisError."""
         count, left = map(int, _COUNT.run(self._pool, [_key(item, grant)], item.get_expiry()))
         return count <= item.amount, max(0, item.amount - count), max(1, left)
+
+    def take(self, items: Sequence[limits.RateLimitItem], grant: str, count: int) -> tuple[int, int]:
+        """Count calls at once (Counter). Raises redis.RedisError."""
+        windows = [value for item in items for value in (item.amount, item.get_expiry())]
+        keys = [_key(item, grant) for item in items]
+        count, *left = map(int, _TAKE.run(self._pool, keys, count, *windows))
+        _remaining, milliseconds = min(zip(left[::2], left[1::2], strict=True))
+        return count, milliseconds // 1000 + 1
 
     def lease(self, items: Sequence[limits.RateLimitItem], grant: str, id: str, count: int) -> Lease | None:
         """Count calls in advance (Counter). Raises redis.RedisError."""

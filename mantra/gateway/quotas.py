@@ -100,6 +100,42 @@ def _go_on_without_store() -> None:
         raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None
 
 
+def count(grant: Grant, number: int) -> tuple[int, int]:
+    """Count as many of a number of calls as a grant's quota has left, each as consume() would. For jobs.
+
+    Return how many, and the seconds until more can be counted where it was not all. Without the store all pass, or
+    QUOTA_STORE_DOWN is raised, as the setting says.
+    """
+    items = _items(grant.quota)
+    if not items:
+        return number, 0
+    if not _breaker.try_pass():
+        _go_on_without_store()
+        return number, 0
+    try:
+        counter = _counter()
+        granted, seconds = (_take if counter is None else counter.take)(items, str(grant.id), number)
+    except Exception as error:  # as in consume()
+        _breaker.failed()
+        log.error("the quota store failed: %s", type(error).__name__)
+        _go_on_without_store()
+        return number, 0
+    _breaker.succeeded()
+    return granted, seconds
+
+
+def _take(items: Sequence[limits.RateLimitItem], grant: str, number: int) -> tuple[int, int]:
+    """Count calls in a store of the library, which has no step for all windows: another's calls may come between."""
+    for item in items:
+        reset, remaining = _limiter.get_window_stats(item, "grant", grant)
+        if remaining < number:
+            number = max(0, remaining)
+            if not number:
+                return 0, max(1, int(reset - time.time()) + 1)
+    hits = [_limiter.hit(item, "grant", grant, cost=number) for item in items]
+    return (number, 0) if all(hits) else (0, 1)
+
+
 # ----------------------------------------------------------------------------------------- leases
 
 

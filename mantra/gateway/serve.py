@@ -20,7 +20,7 @@ log = logging.getLogger("mantra.gateway")
 RUNNERS: dict[str, Callable[[Call], Result]] = {"data": changes.run, "proxy": pipeline.run}
 
 
-def _runner(kind: str) -> Callable[[Call], Result]:
+def runner_of(kind: str) -> Callable[[Call], Result]:
     """Return the runner of a kind of operation. One of a package above this one is imported with its first call."""
     found = RUNNERS.get(kind)
     if found is None:
@@ -48,7 +48,7 @@ def serve(call: Call) -> RecordedResult:
         quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
-        runner = _runner(call.operation.kind)  # type: ignore[union-attr]
+        runner = runner_of(call.operation.kind)  # type: ignore[union-attr]
         result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
         if trial is not None:
             trial.passed("run")

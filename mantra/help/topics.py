@@ -64,6 +64,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "client_code": ("pemanfaat#salin-kode-program",),
     "request_access": ("pemanfaat#ajukan-permohonan-akses",),
     "try_as_application": ("pemanfaat#coba-operasi-sebagai-aplikasi-anda",),
+    "job": ("pemanfaat#cari-atau-cocokkan-seluruh-daftar", "penyedia#lihat-pekerjaan-massal-pada-operasi-anda"),
     "registry_accessrequest_": (
         "pemanfaat#ikuti-permohonan-akses",
         "penyedia#putuskan-permohonan-akses",

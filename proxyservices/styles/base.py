@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, quote_plus, unquote
 
 import orjson
+from django.utils.http import parse_http_date_safe
 
 from proxyservices import decoders
 from proxyservices.decoders.limits import MAX_BYTES, DecodeError, inflate
@@ -156,9 +157,26 @@ def decode_or_text(context: RequestContext, response: UpstreamResponse) -> Any:
 
 
 def status_fault(response: UpstreamResponse) -> Fault:
-    """Release the upstream, and return the fault of a response whose status is no success."""
+    """Release the upstream, and return the fault of a response whose status is no success.
+
+    Its detail ``pause``: the seconds that the upstream asks its callers to wait, 0 if it says nothing of that.
+    """
     response.close()
-    return Fault(faults.UPSTREAM_STATUS, upstream_status=response.status)
+    pause = _pause_of(response.fields.get("retry-after", ""))
+    return Fault(faults.UPSTREAM_STATUS, upstream_status=response.status, pause=pause)
+
+
+#: The longest pause that an upstream can ask for.
+_LONGEST_PAUSE = 3600
+
+
+def _pause_of(text: str) -> int:
+    """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3)."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(int(text[:9]), _LONGEST_PAUSE)
+    until = parse_http_date_safe(text) if text else None
+    return 0 if until is None else max(0, min(int(until - time.time()), _LONGEST_PAUSE))
 
 
 def plain_body(context: RequestContext, response: UpstreamResponse) -> bytes:

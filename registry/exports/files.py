@@ -64,10 +64,14 @@ def _nonce(number: int, last: bool) -> bytes:
 
 
 class EncryptedOutput(io.RawIOBase):
-    """Writes a file, encrypted. Raises ExportError beyond ``limit`` bytes. It cannot be read and has no place."""
+    """Writes a file, encrypted. Raises ExportError beyond ``limit`` bytes. It cannot be read and has no place.
 
-    def __init__(self, path: Path, key: str, limit: int, written: Callable[[], None]) -> None:
+    ``written`` is called after each chunk. ``head`` is written before the first one, as it is.
+    """
+
+    def __init__(self, path: Path, key: str, limit: int, written: Callable[[], None], head: bytes = b"") -> None:
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._file.write(head)
         self._cipher, self._limit, self._written = _cipher(key), limit, written
         self._waiting, self._number = bytearray(), 0
         self.size = 0
@@ -111,12 +115,14 @@ def read_from(path: Path, key: str) -> Iterator[bytes]:
     """Yield the content of a file. Raises ExportError if it is not there, or not as it was written."""
     try:
         with open(path, "rb") as file:
-            yield from _decrypted(file, _cipher(key))
+            yield from decrypted(file, key)
     except (OSError, InvalidTag, ValueError):
         raise ExportError("disk") from None
 
 
-def _decrypted(file: io.BufferedReader, cipher: AESGCM) -> Iterator[bytes]:
+def decrypted(file: io.BufferedReader, key: str) -> Iterator[bytes]:
+    """Yield the content of an open file, from its first chunk on. Raises OSError, InvalidTag."""
+    cipher = _cipher(key)
     number, chunk = 0, file.read(CHUNK + _TAG)
     while following := file.read(CHUNK + _TAG):
         yield cipher.decrypt(_nonce(number, last=False), chunk, None)

@@ -7,7 +7,7 @@ neither a crash nor an outage duplicates or loses a line: lines that were not co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -21,16 +21,16 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults, leader
-from registry.journal import archive, lane_folder, leases, partitions, reader, records, sealing
+from registry.journal import archive, lane_folder, leases, partitions, reader, records, sealing, subjects
 from registry.journal.collecting import CALLS_PER_LINE
 from registry.journal.records import Record
-from registry.models import AccessKey, CallRecord, JournalSegment
+from registry.models import AccessKey, CallRecord, JournalSegment, SubjectsOfJob
 from registry.statistics import rollups
 
 log = logging.getLogger("mantra.journal")
 
-#: Lines that are shipped in one transaction.
-BATCH = 20_000
+#: Lines that are shipped in one transaction, and about how many bytes of them.
+BATCH, BATCH_BYTES = 20_000, 16 * 1024 * 1024
 #: Those who count calls of the fast lane, which no web process has seen. They get the records when these are stored.
 OBSERVERS: list[Callable[[Sequence[Record]], None]] = []
 #: The task in the journal's folder that deletes (registry/leader.py).
@@ -80,7 +80,7 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
         lines = takewhile(lambda line: line.end <= size, lines)
     # A line of such a segment has up to CALLS_PER_LINE calls.
     lines_in_batch = BATCH // CALLS_PER_LINE if reader.holds_calls(path) else BATCH
-    while batch := list(islice(lines, lines_in_batch)):
+    while batch := _batch(lines, lines_in_batch):
         _ship_batch(batch, row, genuine)
         shipped += len(batch)
     if not alive:
@@ -88,6 +88,18 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
             row.closed, row.closed_at = True, timezone.now()
             _store(row, genuine)
     return shipped
+
+
+def _batch(lines: Iterator[reader.Line], most: int) -> list[reader.Line]:
+    """Return the next lines, at most so many, and few enough for the memory: some have the persons of a job."""
+    batch: list[reader.Line] = []
+    size = 0
+    for line in islice(lines, most):
+        batch.append(line)
+        size += len(line.body)
+        if size > BATCH_BYTES:
+            break
+    return batch
 
 
 def _store(row: JournalSegment, genuine: bool) -> None:
@@ -114,6 +126,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         rollups.count(map(records.counted, complete))
         leases.note(new, timezone.now())
         leases.report(parsed.of_leases["used"], timezone.now())
+        subjects.store(parsed.subjects)
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         _store(row, genuine)
@@ -125,11 +138,15 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
 
 @dataclass(slots=True)
 class _Parsed:
-    """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases."""
+    """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases.
+
+    ``subjects``: the persons of jobs.
+    """
 
     begun: dict[str, Record] = field(default_factory=dict)
     ends: dict[str, Record] = field(default_factory=dict)
     of_leases: dict[str, list[leases.Line]] = field(default_factory=lambda: {"lease": [], "used": [], "calls": []})
+    subjects: list[SubjectsOfJob] = field(default_factory=list)
 
 
 def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
@@ -142,20 +159,22 @@ def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
             log.error("line %d of %s is not JSON; run verify_audit", line.number, segment)
             continue
         try:
-            _add(parsed, entry, segment)
+            _add(parsed, entry, segment, line.number)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Nothing after it would be shipped otherwise. The line stays in its segment.
             log.error("line %d of %s is not a line of this version", line.number, segment)
     return parsed
 
 
-def _add(parsed: _Parsed, entry: dict[str, Any], segment: str) -> None:
+def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> None:
     """Add a line to those of its batch. Raises an error for one of another version."""
     kind = entry.get("t")
     if kind == "begin":
         parsed.begun[entry["id"]] = records.of_begin(entry, segment)
     elif kind == "end":
         parsed.ends[entry["id"]] = records.of_end(entry)
+    elif kind == "subjects":
+        parsed.subjects.append(subjects.of_line(entry, segment, number))
     elif kind in parsed.of_leases:
         leases.check(entry)
         parsed.of_leases[kind].append(entry)
@@ -179,6 +198,8 @@ def _interrupt(names: list[str]) -> None:
     """End the calls in progress of segments whose process has ended: nobody else will."""
     ended = JournalSegment.objects.filter(name__in=names, closed=True).values("name")
     open_calls = CallRecord.objects.filter(outcome=0, segment__in=ended)
+    # A job goes on in another process, which ends its record.
+    open_calls = open_calls.exclude(protocol=subjects.PROTOCOL, method=subjects.RUN)
     if not open_calls.exists():
         return
     with transaction.atomic():
@@ -228,6 +249,7 @@ def _prune_history(now: datetime) -> None:
     before = now - timedelta(days=settings.HISTORY_DAYS)
     partitions.create_ahead(now)
     partitions.prune(before)
+    subjects.prune(before)
 
 
 @transaction.atomic

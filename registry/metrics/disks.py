@@ -16,6 +16,7 @@ def gauges() -> Iterator[Gauge]:
     folders = {
         "data": settings.VAR_DIR, "journal": settings.JOURNAL_DIR, "archive": settings.JOURNAL_ARCHIVE_DIR,
         "uploads": settings.UPLOAD_DIR, "files": settings.FILES_DIR, "exports": settings.EXPORT_DIR,
+        "jobs": settings.JOB_DIR,
     }  # fmt: skip
     for name, folder in folders.items():
         with suppress(OSError):

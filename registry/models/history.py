@@ -77,6 +77,31 @@ class CallRecord(models.Model):
         return self.request_id
 
 
+class SubjectsOfJob(models.Model):
+    """A part of the persons whose rows a job has run, from a line of the journal (registry/journal/subjects.py)."""
+
+    request_id = models.CharField(max_length=32)
+    #: That of the job's record, with which it is deleted.
+    started_at = models.DateTimeField()
+    #: Keyed hashes, separated by blanks.
+    hashes = models.TextField()
+    segment = models.CharField(max_length=120)
+    line = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("subjects of a job")
+        verbose_name_plural = _("subjects of jobs")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["segment", "line"], name="subjects_once")]
+        indexes = [
+            models.Index(fields=["request_id"], name="subjects_job"),
+            models.Index(fields=["started_at"], name="subjects_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
 class CallLease(models.Model):
     """Calls that were counted in advance for the fast lane, from the journal: a lease, and what became of it.
 

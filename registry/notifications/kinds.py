@@ -21,6 +21,9 @@ SAFE = frozenset(
         "backend",  # agency/code
         "calls",  # their number
         "days",
+        "done",  # rows of a job that have a result
+        "failed",  # rows of a job with a fault, or that could not be run
+        "found",  # rows of a job that were found
         "month",  # of a report
         "key",  # the public part of an access key
         "number",  # of a request
@@ -30,6 +33,7 @@ SAFE = frozenset(
         "percent",
         "quota",
         "reconciliation",  # its code
+        "rows",  # of a job
         "service",
         "source",  # agency/code
         "synchronization",  # agency/code
@@ -119,6 +123,7 @@ KINDS: dict[Event, Kind] = {
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
+    Event.JOB_ENDED: _kind(MATCHING, _CALLERS, "application", "operation", "rows", "done", "found", "failed"),
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),

@@ -169,6 +169,14 @@ TEXTS: dict[Event, Text] = {
             "with an error.\n\nSee its calls, ask its agency, and revoke the grant if it goes on:\n{link}"
         ),
     ),
+    Event.JOB_ENDED: Text(
+        _("A job of {application} has ended: {done} of {rows} rows"),
+        _(
+            "The job of your application {application} for {operation} has ended.\n\nRows: {rows}\nDone: {done}\n"
+            "Found: {found}\nWith a fault, or not run: {failed}\n\nThe page of the job has the results, as long as "
+            "they are kept:\n{link}"
+        ),
+    ),
     Event.MONTHLY_REPORT: Text(
         _("The monthly report of {agency} is ready: {month}"),
         _(

@@ -118,6 +118,7 @@ def pages() -> dict[str, str]:
         "call": _row(calls, call.pk),
         "reconciliations": reverse("reconciliations"),
         "reconciliation": reverse("reconciliation", args=(Reconciliation.objects.order_by("pk")[0].pk,)),
+        "jobs": reverse("jobs"),
         "exports": reverse("exports"),
         "export the history": reverse("export_history") + "?outcome_is=failed",
         "notifications": reverse("notifications"),

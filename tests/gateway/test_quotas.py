@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import redis
-from limits import parse
+from limits import parse, parse_many
 
 from mantra.gateway import quotas
+from mantra.gateway.quota_stores import Memory, RedisCounter
 from registry import faults
 from registry.circuit_breaker import CircuitBreaker
 from registry.results import Fault
@@ -144,3 +145,30 @@ def test_calls_do_not_each_wait_for_a_store_that_hangs(
         assert error.value.kind is faults.QUOTA_STORE_DOWN
     clock.now += 1.5
     assert all(counted("diam") for _ in range(5))
+
+
+@pytest.mark.parametrize("store", ["memory", "redis"])
+def test_many_calls_are_counted_in_one_step(request: pytest.FixtureRequest, store: str) -> None:
+    counter = Memory() if store == "memory" else RedisCounter(request.getfixturevalue("redis").url)
+    items = parse_many("10/minute; 25/hour")
+    grant = f"many-{store}"
+    assert counter.take(items, grant, 4)[0] == 4
+    assert counter.hit(items[0], grant) == (True, 5, pytest.approx(60, abs=1))
+    # Of the minute 5 are left; the hour has not counted the single call.
+    assert counter.take(items, grant, 100)[0] == 5
+    granted, seconds = counter.take(items, grant, 1)
+    assert granted == 0
+    assert 58 <= seconds <= 61
+    assert counter.take(items[1:], grant, 100)[0] == 16
+    assert counter.take(items[1:], grant, 100)[0] == 0
+    taken: list[int] = []
+
+    def take() -> None:
+        taken.append(counter.take(items[:1], f"together-{store}", 3)[0])
+
+    threads = [threading.Thread(target=take) for _number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == 10

@@ -33,6 +33,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "RegistryChange",
         "CallRecord",
         "CallLease",
+        "SubjectsOfJob",
         "JournalSegment",
         "CallGroup",
         "CallHour",

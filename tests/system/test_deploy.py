@@ -51,6 +51,7 @@ FIXED = {
     "MANTRA_FILES_DIR",
     "MANTRA_METRICS_DIR",
     "MANTRA_EXPORT_DIR",
+    "MANTRA_JOB_DIR",
     "MANTRA_JOURNAL",  # off for measurements only
     "MANTRA_DEBUG",
 }
@@ -136,8 +137,8 @@ def test_migrations_run_before_anything_serves() -> None:
 def test_a_backup_is_made_beside_the_services_with_all_that_they_keep() -> None:
     backup = SERVICES["backup"]
     kept = {volume.split(":")[0] for name in ("web", "worker") for volume in SERVICES[name]["volumes"]}
-    # Metrics begin again, files that were exported expire, and the fast lane's are of minutes.
-    assert kept - {"metrics", "exports", "fast-lane"} <= {volume.split(":")[0] for volume in backup["volumes"]}
+    # Metrics begin again, files of exports and jobs expire, and the fast lane's are of minutes.
+    assert kept - {"metrics", "exports", "jobs", "fast-lane"} <= {volume.split(":")[0] for volume in backup["volumes"]}
     assert backup["profiles"] == ["backup"]  # "up" does not start it
     server = SERVICES["postgres"]["image"].partition(":")[2].partition("-")[0]
     assert f"postgresql-client-{server} " in (ROOT / "Dockerfile").read_text()

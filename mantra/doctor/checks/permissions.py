@@ -31,6 +31,7 @@ def _folders() -> Iterator[Finding]:
         settings.UPLOAD_DIR,
         settings.FILES_DIR,
         settings.EXPORT_DIR,
+        settings.JOB_DIR,
     )
     folders = {*own, *map(Path, settings.SOURCE_FILE_DIRS)}
     needed = {Path(settings.JOURNAL_DIR)}

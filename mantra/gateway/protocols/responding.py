@@ -30,7 +30,13 @@ Respond = Callable[[RecordedResult, Operation], Response]
 WriteFault = Callable[[Fault, Call], FaultResponse]
 
 
-def respond_to(call: Call, respond: Respond, write_fault: WriteFault, trial: Trial | None = None) -> Response:
+def respond_to(
+    call: Call,
+    respond: Respond,
+    write_fault: WriteFault,
+    trial: Trial | None = None,
+    serve: Callable[[Call], RecordedResult] = serve,
+) -> Response:
     """Serve a call and return its response, with the request id."""
     if trial is not None:
         trial.begin(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import lru_cache, partial
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from mantra.gateway import admission, http
 from mantra.gateway.fast_lane import admissions, wire
@@ -35,13 +36,30 @@ _TYPES = {name: format.media_type.partition(";")[0] for name, format in FORMATS.
 _BY_TYPE = {media_type: name for name, media_type in _TYPES.items()} | _ALIASES
 
 
+#: The first segment after an operation's address → the dotted path of the handler of requests below it, a function of
+#: the environment and the call. Packages above this one add theirs when their apps are ready. The paths of pass-through
+#: operations are their upstreams'.
+BELOW_OPERATIONS: dict[str, str] = {}
+
+
 def handle(environ: Environ, trial: Trial | None = None) -> Response:
     """Return the response to a REST request."""
     call = read(environ)
+    if call.path_suffix and trial is None and (below := _below(call)) is not None:
+        return below(environ, call)
     write_fault = partial(problem.write_fault, environ=environ)
     if call.method == "OPTIONS":
         return describe_to(call, options, write_fault)
     return respond_to(call, lambda recorded, operation: respond(recorded, operation, environ), write_fault, trial)
+
+
+def _below(call: Call) -> Callable[[Environ, Call], Response] | None:
+    """Return the handler of an address below an operation; None if it is the operation's own matter."""
+    path = BELOW_OPERATIONS.get(call.path_suffix.split("/", 2)[1])
+    if path is None or call.method == "OPTIONS" or _passes_through(call):
+        return None
+    handler: Callable[[Environ, Call], Response] = import_string(path)
+    return handler
 
 
 def read(environ: Environ) -> Call:

@@ -58,6 +58,7 @@ def _places() -> dict[str, Path]:
         _("uploads"): settings.UPLOAD_DIR,
         _("agreement files"): settings.FILES_DIR,
         _("exports"): settings.EXPORT_DIR,
+        _("jobs"): settings.JOB_DIR,
     }
     database = Path(settings.DATABASES["default"]["NAME"])  # a path with SQLite only
     if database.is_absolute():

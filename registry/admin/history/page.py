@@ -36,6 +36,7 @@ PROTOCOLS: dict[str, Any] = {
     "rest": "REST",
     "soap": "SOAP",
     "legacy": "MANTRA 1.99x",
+    "job": _("job"),
     "tryout": _("try-out"),
     "browse": _("view of a source"),
     "explain": _("execution plan"),
