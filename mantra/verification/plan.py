@@ -69,9 +69,8 @@ class Plan:
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     page_size: int = 0
     change_size: int = 0
-    pass_through: bool = False
-    change_size: int = 0
     marks_deletions: bool = False
+    pass_through: bool = False
     _shapes: dict[frozenset[str] | None, Shape] = field(default_factory=dict)
 
     @property

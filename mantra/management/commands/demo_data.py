@@ -1,4 +1,4 @@
-"""Create the demo's data (mantra/demo). With --port, set the port of its upstream."""
+"""Create the demo's data (mantra/demo). With --port, set the port of its upstream; with --matching, what matches it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from mantra.demo import matching
 from mantra.demo.files import FILES
 from proxyservices.models import BackendServer
 
@@ -18,11 +19,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, help="port of the bus that the demo's proxy operation calls")
 
+        parser.add_argument(
+            "--matching", action="store_true", help="create the reconciliation of the demo's definitions"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["port"]:
             for server in BackendServer.objects.filter(url__regex=_LOOP_BACK):
                 server.url = f"http://127.0.0.1:{options['port']}/json/bkn/simpeg"
                 server.save()
+            return
+        if options["matching"]:
+            self.stdout.write(f"{matching.create()}")
             return
         for file in FILES:
             if file.is_complete():
