@@ -203,7 +203,13 @@ def test_a_cursor_belongs_to_its_operation_marker_and_parameters(live: engines.E
         lambda: read(plan, page.cursor, 2, nama="b"),
         lambda: read(plan_on(live, text, column="nomor"), page.cursor, 2, nama="a"),
         lambda: read(plan_on(live, text, key=("nomor",)), page.cursor, 2, nama="a"),
-        lambda: read(plan, page.cursor[:-1] + ("A" if page.cursor[-1] != "A" else "B"), 2, nama="a"),
+        *(
+            (lambda letter=letter: read(plan, page.cursor[:-1] + letter, 2, nama="a"))
+            for letter in "ABCDEFGHQgw_"
+            if letter != page.cursor[-1]
+        ),
+        lambda: read(plan, page.cursor + "!", 2, nama="a"),
+        lambda: read(plan, page.cursor[:9] + "*" + page.cursor[9:], 2, nama="a"),
         lambda: read(plan, page.cursor[:50], 2, nama="a"),
         lambda: read(plan, "x" * 10_000, 2, nama="a"),
         lambda: read(plan, "é", 2, nama="a"),
