@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('file_name', models.CharField(blank=True, editable=False, max_length=150, verbose_name='file')),
                 ('input_bytes', models.BigIntegerField(default=0, editable=False, verbose_name='size')),
                 ('mapping', models.JSONField(default=dict, editable=False, validators=[registry.models.bounds.MaxJsonLength(60000)])),
-                ('report', models.JSONField(default=dict, editable=False, validators=[registry.models.bounds.MaxJsonLength(60000)])),
+                ('report', models.JSONField(default=dict, editable=False, validators=[registry.models.bounds.MaxJsonLength(100000)])),
                 ('columns', models.JSONField(default=list, editable=False, validators=[registry.models.bounds.MaxJsonLength(100000)])),
                 ('rows', models.PositiveIntegerField(blank=True, editable=False, null=True, verbose_name='rows')),
                 ('checked', models.PositiveIntegerField(default=0, editable=False, verbose_name='checked')),
