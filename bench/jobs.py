@@ -127,7 +127,8 @@ def run(bus: Any, operation: str, content: bytes, worker: int) -> dict[str, Any]
         "not_found": state["not_found"], "faults": state["faults"], "seconds": round(took, 2),
         "of_which": {"upload": round(sent, 2), "until_checked": round(checked, 2)},
         "file_seconds": round(time.perf_counter() - began - took, 2), "file_mib": round(len(read) / 2**20, 1),
-        "worker_computing": round(computing(worker) - computed, 2), "worker_mib": int(memory.split()[1]) // 1024, "load": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "worker_computing": round(computing(worker) - computed, 2),
+        "worker_mib": int(memory.split()[1]) // 1024, "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "cores": os.cpu_count(), "target": TARGET, "ok": took <= TARGET,
     }  # fmt: skip
 
