@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import calls, dbase, engines, proxy, snapshot, soap, streams
+from bench import calls, dbase, engines, proxy, reconciliation, snapshot, soap, streams, verification
 from bench.bus import Bench, bench
 from bench.peers import measurement
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "one-row": calls.one_row,
     "legacy": calls.legacy,
+    "verification": verification.verification,
     "journal": calls.journal,
     "metrics": calls.metrics,
     "stream-json": streams.stream_json,
@@ -28,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "peers": measurement.peers,
     "soap": soap.soap,
     "snapshot": snapshot.snapshot,
+    "reconciliation": reconciliation.reconciliation,
 }
 
 

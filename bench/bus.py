@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS, MANY = 100_000, 1_000_000
 KEY = "abcdefghij"
 MANY_KEY = "bbbbbbbbbb"
+VERIFY_KEY = "cccccccccc"
 
 COLUMNS = ("nip", "nama", "golongan", "unit_kerja", "tmt", "gaji", "aktif", "lahir", "email", "catatan")
 
@@ -65,6 +66,14 @@ services:
         sql: "SELECT {columns} FROM pegawai WHERE nip = :nip"
         parameters:
           - {{name: nip, subject: true}}
+      - code: cek_pegawai
+        kind: verification
+        title: Verify one
+        base: bkn/simpeg/pegawai_by_nip
+        state: published
+        verified_fields:
+          - {{name: nama, rule: text}}
+          - {{name: tanggal_lahir, column: lahir, rule: date}}
       - code: semua
         kind: data
         title: All
@@ -81,9 +90,11 @@ applications:
     keys:
       - {{legacy: {key}, operation: bkn/simpeg/pegawai_by_nip}}
       - {{legacy: {many_key}, operation: bkn/simpeg/semua}}
+      - {{legacy: {verify_key}, operation: bkn/simpeg/cek_pegawai}}
     grants:
       - {{operation: bkn/simpeg/pegawai_by_nip, purpose: bench}}
       - {{operation: bkn/simpeg/semua, purpose: bench}}
+      - {{operation: bkn/simpeg/cek_pegawai, purpose: bench}}
 """
 
 
@@ -237,6 +248,7 @@ def bench() -> Iterator[Bench]:
                     many=MANY,
                     key=KEY,
                     many_key=MANY_KEY,
+                    verify_key=VERIFY_KEY,
                 )
             )
             shutil.copy(migrated(), folder / "mantra.sqlite3")

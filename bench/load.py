@@ -38,7 +38,8 @@ end
 
 _GET = """
 function request()
-    return wrk.format("GET", string.format("%(path)s", math.random(1, %(rows)d)))
+    local number = math.random(1, %(rows)d)
+    return wrk.format("GET", string.format("%(path)s", number, number))
 end
 """
 _POST = """
@@ -72,7 +73,7 @@ def load(
     rate: float = 0.0,
     body: str = "",
 ) -> Load:
-    """``path``, or the ``body`` of a POST of XML, may have one %d, a number between 1 and ROWS.
+    """``path``, or the ``body`` of a POST of XML, may have %d, a number between 1 and ROWS: a path twice, a body once.
 
     Raises RuntimeError unless every answer was a 2xx.
     ``cpu`` tells how many seconds of CPU the server has used by now. ``rate``: about so many calls per second, where

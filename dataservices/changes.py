@@ -184,7 +184,8 @@ class _Reading:
             conditions.append(too_young)
         if after:
             marks = [self._marked(at) for at in range(len(columns))]
-            conditions.append(_behind(columns, marks))
+            # The first one says nothing more, but by it an index is read from there on, not from its beginning.
+            conditions += [f"{columns[0]} >= {marks[0]}", _behind(columns, marks)]
         order = ", ".join(columns)
         where = " AND ".join(conditions)
         top, limit = _LIMITS[adapter.dialect]

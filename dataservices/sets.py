@@ -377,7 +377,8 @@ class _Kind:
             self._halve(indexes)
             return
         if not _same(fetched.columns[1:], state.columns):
-            state.reason, state.size = "columns", 1
+            # Of this query always, or a table was changed since: later it is tried again.
+            state.shrink(1, "columns")
             work.reason = work.reason or state.reason
             self._run(indexes)
             return

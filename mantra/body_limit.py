@@ -9,14 +9,16 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
-#: Where the files of uploaded tables are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
-_API, _PAGES = "/manage/api/v1/uploaded-tables/", "/admin/dataservices/uploadedtable/"
+#: Where files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
+_API, _JOBS = "/manage/api/v1/uploaded-tables/", ("/admin/jobs/new/",)
+_PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
 
 
 class BodyLimitMiddleware:
     """Returns 413 if the request states a body of more than settings.DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
 
-    Where files become tables it may have settings.MAX_UPLOAD_BYTES more. Django keeps them on a disk, not in memory.
+    Where files become tables it may have settings.MAX_UPLOAD_BYTES more, where they become jobs
+    settings.MAX_JOB_BYTES. Files are kept on a disk, not in memory.
 
     Django reads no more of a body than its stated length, so that there is no other way to send more.
     """
@@ -29,16 +31,23 @@ class BodyLimitMiddleware:
         limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if not stated.isdecimal() or int(stated[:20]) <= limit:
             return self.get_response(request)
-        if _may_upload(request):
-            limit += settings.MAX_UPLOAD_BYTES
-            if int(stated[:20]) <= limit:
-                return self.get_response(request)
+        limit += _upload_limit(request)
+        if int(stated[:20]) <= limit:
+            return self.get_response(request)
         message = _("The request is larger than %(size)d bytes. Send less at once.") % {"size": limit}
         if request.path.startswith("/manage/api/"):
             return JsonResponse({"detail": message}, status=413)
         return HttpResponse(f"{message}\n", status=413, content_type="text/plain; charset=utf-8")
 
 
-def _may_upload(request: HttpRequest) -> bool:
-    """Return True if the request may be an upload. Pages are read before the view knows the user; the API after."""
-    return request.path.startswith(_API) or (request.path.startswith(_PAGES) and SESSION_KEY in request.session)
+def _upload_limit(request: HttpRequest) -> int:
+    """Return the most bytes of a file that the request may have, 0 if it is no upload.
+
+    Pages are read before the view knows the user; the API after.
+    """
+    if request.path.startswith(_API):
+        return settings.MAX_UPLOAD_BYTES
+    for pages, limit in ((_PAGES, settings.MAX_UPLOAD_BYTES), (_JOBS, settings.MAX_JOB_BYTES)):
+        if request.path.startswith(pages) and SESSION_KEY in request.session:
+            return limit
+    return 0

@@ -13,6 +13,8 @@ from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
+from mantra.jobs import reading as jobs
+from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.tryout import refused
 from registry import tenancy
@@ -56,6 +58,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Data operations"), "table_view", "dataservices", "dataoperation"),
             _rows(_("Backends"), "dns", "proxyservices", "backend"),
             _rows(_("Proxy operations"), "alt_route", "proxyservices", "proxyoperation"),
+            _rows(_("Verification operations"), "fact_check", "verification", "verificationoperation"),
             _rows(_("All operations"), "lists", "registry", "operation"),
         ),
     ),
@@ -72,6 +75,14 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
             _rows(_("Grants"), "handshake", "registry", "grant"),
+        ),
+    ),
+    (
+        _("Match data"),
+        (
+            Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),
+            Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),
+            _rows(_("Synchronisations"), "sync", "synchronization", "sync"),
         ),
     ),
     (

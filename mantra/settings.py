@@ -120,6 +120,8 @@ ROW_LIMITS = {
     "access_requests": env.int("MANTRA_MAX_ACCESS_REQUESTS", default=10_000),
     "saved_filters": env.int("MANTRA_MAX_SAVED_FILTERS", default=50),
     "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
+    "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
+    "syncs": env.int("MANTRA_MAX_SYNCS", default=200),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
@@ -137,6 +139,9 @@ MAX_AGREEMENT_BYTES = env.int("MANTRA_MAX_AGREEMENT_MIB", default=5) * 1024 * 10
 EXPORT_DIR = Path(env("MANTRA_EXPORT_DIR", default=str(VAR_DIR / "exports")))
 MAX_EXPORT_BYTES = env.int("MANTRA_MAX_EXPORT_MIB", default=512) * 1024 * 1024
 EXPORT_HOURS = env.int("MANTRA_EXPORT_HOURS", default=72)
+#: The most rows of a list that is reconciled with another one, and the days for which the rows of a result are kept.
+MAX_RECONCILED_ROWS = env.int("MANTRA_MAX_RECONCILED_ROWS", default=2_000_000)
+RECONCILIATION_DAYS = env.int("MANTRA_RECONCILIATION_DAYS", default=30)
 #: The folder of jobs, which only the bus reads; the most bytes and rows of a job's file, and the hours for which a job
 #: and its results are kept after its end, or while it waits for its owner.
 JOB_DIR = Path(env("MANTRA_JOB_DIR", default=str(VAR_DIR / "jobs")))

@@ -26,7 +26,11 @@ DECIDING = "registry.decide_publishrequest"
 #: Names that the author of a request is told.
 MAX_DECIDERS = 5
 #: Kind of operation → the right to view operations of that kind.
-VIEWING = {"data": "dataservices.view_dataoperation", "proxy": "proxyservices.view_proxyoperation"}
+VIEWING = {
+    "data": "dataservices.view_dataoperation",
+    "proxy": "proxyservices.view_proxyoperation",
+    "verification": "verification.view_verificationoperation",
+}
 
 
 class NotPublishable(ValidationError):

@@ -46,6 +46,9 @@ PARTS = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "reconciliation.side",
+        "reconciliation.reconciliationrun",
+        "synchronization.syncrun",
         "jobs.job",
     }
 )
@@ -65,11 +68,14 @@ _UNLOGGED = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "synchronization.syncrun",
         "jobs.job",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",
         "registry.requeststep",
+        "reconciliation.side",
+        "reconciliation.reconciliationrun",
     }
 )
 

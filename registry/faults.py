@@ -386,7 +386,7 @@ VERIFICATION_LOCKED = _row(
     429,
     "Terlalu banyak percobaan yang tidak sesuai untuk kunci data ini, sehingga verifikasinya dikunci. "
     "Coba lagi dalam {seconds} detik, dengan data yang benar",
-    "Too many tries for this record did not agree, so it is locked. Try again in {seconds} seconds, with correct data",
+    "Too many tries for this record did not agree, so it is locked. Try again in {seconds} seconds with the right data",
     scope=Scope.VERIFICATION,
 )
 FIELDS_TOO_FEW = _row(
@@ -643,7 +643,7 @@ VERIFICATION_UNAVAILABLE = _row(
     502,
     "Operasi yang datanya diverifikasi tidak terbit atau tidak memuat kolom yang diperlukan. Laporkan nomor permintaan "
     "{request_id} kepada instansi penyedia",
-    "The operation whose data is verified is not published, or lacks a column that is needed. Report request "
+    "The operation with the verified data is not published, or lacks a column that is needed. Report request "
     "{request_id} to the providing agency",
     "provider",
     scope=Scope.VERIFICATION,

@@ -19,8 +19,9 @@ CLASSES = len(BOUNDS_US) + 1
 _LONGEST_US = 60_000_000
 _SERVER_ERROR = 500
 
-#: The protocols of callers. Try-outs and views in the admin are recorded, and not counted.
-COUNTED = frozenset(("rest", "legacy", "soap"))
+#: The protocols of callers, and of the bus where it calls as an application. Try-outs and views in the admin are
+#: recorded, and not counted.
+COUNTED = frozenset(("rest", "legacy", "soap", "matching"))
 
 
 class Ended(StrEnum):

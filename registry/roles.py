@@ -58,17 +58,13 @@ _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfie
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
+#: Lists that are matched, and tables that are kept equal to an operation's rows.
+_MATCHING = ("reconciliation.reconciliation",)
+_SYNCS = ("synchronization.sync",)
 _EVERYTHING = (
-    "registry.user",
-    "registry.rolerule",
-    *_DIRECTORY,
-    *_DATA,
-    *_PROXY,
-    *_VERIFICATION,
-    *_CONSUMER,
-    *_HISTORY,
-    *_REQUESTS,
-)
+    "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
+    *_REQUESTS, *_MATCHING, *_SYNCS,
+)  # fmt: skip
 
 
 def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
@@ -85,20 +81,21 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY) | _DECIDING,
+    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_MATCHING, *_SYNCS)
+    | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
     PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY)
     | _OFFERING
-    | _of(_ALL, *_DATA, *_VERIFICATION)
+    | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
     PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY)
     | _OFFERING
-    | _of(_ALL, *_PROXY, *_VERIFICATION)
+    | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)
     | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
-    | _of(_ALL, "registry.application", "registry.accesskey")
+    | _of(_ALL, "registry.application", "registry.accesskey", *_MATCHING)
     | _of(("view", "add"), "registry.accessrequest"),
 }
 

@@ -71,13 +71,18 @@ SCOPES: dict[str, Scope] = {
     "registry.accessrequest": Scope(("application__agency", "service__agency"), ("application__agency",)),
     "registry.requestedoperation": Scope(("request__application__agency", "request__service__agency")),
     "registry.requeststep": Scope(("request__application__agency", "request__service__agency")),
+    "reconciliation.reconciliation": _both("agency"),
+    "reconciliation.side": _both("reconciliation__agency"),
+    "reconciliation.reconciliationrun": _both("reconciliation__agency"),
+    "synchronization.sync": _both("agency"),
+    "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
     "jobs.job": Scope(("application__agency",)),
 }
 
 #: Label of a model that depends on an operation → its reference to the operation. A user who may not change that kind
-#: of operation may not change these rows either: a publisher grants no access to the agency's data.
-DEPENDS_ON = {"registry.grant": "operation"}
+#: of operation may not change these rows either: a publisher grants no access to the agency's data, nor verifies it.
+DEPENDS_ON = {"registry.grant": "operation", "verification.verificationoperation": "base"}
 KINDS = {
     "data": "dataservices.change_dataoperation",
     "proxy": "proxyservices.change_proxyoperation",
@@ -211,7 +216,9 @@ def may_change(user: AnyUser, row: Model) -> bool:
     if not any(_owner(row, path) == user.agency_id for path in scope(type(row)).write):
         return False
     reference = DEPENDS_ON.get(row._meta.label_lower)
-    return reference is None or user.has_perm(KINDS[getattr(row, reference).kind])
+    if reference is None or getattr(row, f"{reference}_id") is None:
+        return True
+    return user.has_perm(KINDS[getattr(row, reference).kind])
 
 
 def _owner(row: Model, path: str) -> Any:

@@ -25,6 +25,7 @@ from registry.admin.base import ListFormSet
 from registry.admin.filters import ScopedFilter
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import code_area, code_block, display, text_area
+from registry.admin.to_verification import ToVerification
 from registry.lookups import with_lookups
 from registry.models import Parameter
 
@@ -64,7 +65,7 @@ class DataFieldInline(FieldInline):
 
 
 @admin.register(DataOperation)
-class DataOperationAdmin(OperationToWizard, OperationAdmin):
+class DataOperationAdmin(OperationToWizard, ToVerification, OperationAdmin):
     list_display = ("address", "title", "state_label", "access_label", "source", "effect", "updated_at")
     list_filter = (*OperationAdmin.list_filter, ("source", ScopedFilter), "writes")
     list_select_related = ("service__agency", "source__agency")

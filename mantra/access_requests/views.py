@@ -68,7 +68,9 @@ def _offered(reader: Reader, row: Operation, revised: AccessRequest | None) -> l
     rows = reader.operations().filter(
         service=row.service_id, access=Operation.Access.RESTRICTED,
         state__in=(Operation.State.PUBLISHED, Operation.State.DEPRECATED),
-    ).select_related("service__agency", "dataoperation", "proxyoperation").prefetch_related("fields")  # fmt: skip
+    ).select_related(
+        "service__agency", "dataoperation", "proxyoperation", "verificationoperation"
+    ).prefetch_related("fields")  # fmt: skip
     first = {row.pk} if revised is None else {item.operation_id for item in requests.items_of(revised)}
     chosen = list(rows.filter(pk__in=first))
     others = rows.exclude(pk__in=first).order_by("code")[: MAX_OPERATIONS - len(chosen)]

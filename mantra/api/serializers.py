@@ -18,6 +18,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
 from dataservices.plan import parameters_message
+from mantra.verification.models import VerificationOperation, VerifiedField, declare, inconsistencies
 from proxyservices.models import (
     Backend,
     BackendServer,
@@ -348,6 +349,13 @@ class DescriptionSerializer(serializers.ModelSerializer):  # type: ignore[misc]
         validators: ClassVar[list[Any]] = []
 
 
+class VerifiedFieldSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    class Meta:
+        model = VerifiedField
+        fields = ("name", "column", "rule", "threshold", "description")
+        validators: ClassVar[list[Any]] = []
+
+
 #: Field → model of the list's rows, the columns that identify a row, columns that keep their value if absent.
 _LISTS: dict[str, tuple[type[RegistryModel], tuple[str, ...], frozenset[str]]] = {
     "parameters": (Parameter, ("name",), frozenset()),
@@ -355,6 +363,7 @@ _LISTS: dict[str, tuple[type[RegistryModel], tuple[str, ...], frozenset[str]]] =
     "servers": (BackendServer, ("url",), frozenset({"credential", "client_certificate"})),
     "mappings": (ParameterMapping, ("location", "name"), frozenset({"value"})),
     "descriptions": (ServiceDescription, ("url",), frozenset({"content"})),
+    "verified_fields": (VerifiedField, ("name",), frozenset()),
 }
 
 
@@ -616,6 +625,39 @@ class ProxyOperationSerializer(OperationSerializer):
         if label in self.lists:
             return self.lists[label].rows
         return list(getattr(self.candidate, label).all()) if self.candidate.pk else []
+
+
+class VerificationOperationSerializer(OperationSerializer):
+    """A verification. Its parameters and fields follow from its base and its verified fields."""
+
+    kind = serializers.ChoiceField(choices=["verification"], default="verification")
+    operation_kind = "verification"
+    base = operation()
+    verified_fields = VerifiedFieldSerializer(many=True, required=False)
+    parameters = ParameterSerializer(many=True, read_only=True)
+    fields = FieldSerializer(many=True, read_only=True)
+    nested = ("verified_fields",)
+
+    class Meta:
+        model = VerificationOperation
+        fields = (
+            *_COMMON,
+            "base",
+            "min_fields",
+            "hides_existence",
+            "tries",
+            "tries_of_all",
+            "lock_minutes",
+            "verified_fields",
+            *_END,
+        )
+        read_only_fields = ("revision", "updated_at")
+        validators: ClassVar[list[Any]] = []
+
+    def complete(self) -> None:
+        declare(self.candidate)
+        if problems := inconsistencies(self.candidate):
+            raise serializers.ValidationError({"verified_fields": problems})
 
 
 class VersionSerializer(serializers.ModelSerializer):  # type: ignore[misc]

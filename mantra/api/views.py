@@ -40,6 +40,7 @@ from dataservices.models import DataOperation, DataSource, UploadedTable
 from mantra.api import serializers
 from mantra.api.authentication import TokenAuthentication
 from mantra.api.parsers import JSONParser
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry import approvals, deletion, requests, tenancy, versions
 from registry.locking import lock
@@ -409,10 +410,12 @@ class Applications(ReadableMixin, WritableMixin, RegistryViewSet):
 OPERATIONS: dict[str, tuple[type[Operation], type[serializers.OperationSerializer]]] = {
     "data": (DataOperation, serializers.DataOperationSerializer),
     "proxy": (ProxyOperation, serializers.ProxyOperationSerializer),
+    "verification": (VerificationOperation, serializers.VerificationOperationSerializer),
 }
 _RELATED = {
     "data": (("service__agency", "source__agency"), ("parameters", "fields")),
     "proxy": (("service__agency", "backend__agency"), ("parameters", "fields", "mappings", "descriptions")),
+    "verification": (("service__agency", "base__service__agency"), ("parameters", "fields", "verified_fields")),
 }
 
 
@@ -439,7 +442,7 @@ def _any_kind(many: bool | None = None) -> PolymorphicProxySerializer:
     partial_update=extend_schema(request=_any_kind(), responses=_any_kind()),
 )
 class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
-    """Operations of both kinds. ``kind`` selects the kind when an operation is created; it never changes."""
+    """Operations of all kinds. ``kind`` selects the kind when an operation is created; it never changes."""
 
     queryset = Operation.objects.all()
     serializer_class = serializers.OperationSerializer
@@ -460,7 +463,7 @@ class Operations(ReadableMixin, WritableMixin, RegistryViewSet):
     def _kind(self, request: Request) -> str:
         kind = request.data.get("kind") if isinstance(request.data, dict) else None
         if not isinstance(kind, str) or kind not in OPERATIONS:
-            raise ValidationError({"kind": [_("Enter data or proxy.")]})
+            raise ValidationError({"kind": [_("Enter data, proxy or verification.")]})
         return kind
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -662,12 +665,17 @@ class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
 
 class Grants(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Grant.objects.select_related(
-        "application__agency", "operation__service__agency", "operation__dataoperation", "operation__proxyoperation"
+        "application__agency",
+        "operation__service__agency",
+        "operation__dataoperation",
+        "operation__proxyoperation",
+        "operation__verificationoperation",
     ).prefetch_related(
         "operation__fields",
         "operation__dataoperation__parameters",
         "operation__proxyoperation__parameters",
         "operation__proxyoperation__mappings",
+        "operation__verificationoperation__parameters",
     )
     serializer_class = serializers.GrantSerializer
     filters = {

@@ -18,6 +18,9 @@ from mantra.catalogue.formats import NAMES, formats_of
 from mantra.catalogue.reader import Reader
 from mantra.client_code.example import base_url, example_of, is_pass_through, sample_value
 from mantra.client_code.languages import CURL, code
+from mantra.jobs import reading as jobs
+from mantra.jobs import service
+from mantra.verification.models import VerificationOperation
 from registry import requests, sample_responses, tenancy
 from registry.models import Field, Grant, Operation, Parameter, User, names
 from registry.statistics.reading import Period, Selection, totals
@@ -55,7 +58,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "operation": operation,
         "service": operation.service,
         "parameters": [_parameter_line(each) for each in parameters],
-        "columns": list(_columns(fields, grant)),
+        "columns": list(_columns(operation, fields, grant)),
         "passes": is_pass_through(operation),
         "formats": [(name, NAMES[name]) for name in formats],
         "example": example,
@@ -66,6 +69,7 @@ def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str
         "notes": _notes(operation),
         "sample": sample_responses.shown(operation),
         "usage": totals(Selection(operations=(operation.pk,)), Period.of(30)),
+        "job_address": _job_address(reader, operation),
         **_for_its_people(reader, operation),
     }
 
@@ -92,10 +96,11 @@ def _rules(parameter: Parameter) -> Iterator[str]:
         yield _("if absent: %(value)s") % {"value": parameter.default}
 
 
-def _columns(fields: list[Field], grant: Grant | None) -> Iterator[Column]:
+def _columns(operation: Operation, fields: list[Field], grant: Grant | None) -> Iterator[Column]:
     allowed = set(names(grant.fields)) if grant is not None else set()
     for field in fields:
-        granted = None if grant is None else not allowed or field.name in allowed
+        of_all = not allowed and not operation.is_named_only(field.name)
+        granted = None if grant is None else of_all or field.name in allowed
         yield Column(field, granted)
 
 
@@ -104,6 +109,9 @@ def _columns(fields: list[Field], grant: Grant | None) -> Iterator[Column]:
 
 def limits_of(operation: Any) -> Iterator[str]:
     """Yield the limits of an operation, as sentences."""
+    if isinstance(operation, VerificationOperation):
+        yield from _limits_of_verification(operation)
+        return
     if isinstance(operation, DataOperation):
         yield from _limits_of_data(operation)
     else:
@@ -121,6 +129,19 @@ def limits_of(operation: Any) -> Iterator[str]:
 def _number(value: float) -> str:
     """Return a number as the reader's language writes it, with a fraction only where there is one."""
     return number_format(value, decimal_pos=0 if float(value).is_integer() else 1, force_grouping=True)
+
+
+def _limits_of_verification(operation: VerificationOperation) -> Iterator[str]:
+    if operation.min_fields > 1:
+        yield _("Send at least %(least)s fields beside the key.") % {"least": _number(operation.min_fields)}
+    yield _(
+        "After %(tries)s tries that do not agree, a key is locked for your application; after %(all)s of all "
+        "applications, for everybody. Tries are counted for %(hours)s hours."
+    ) % {
+        "tries": _number(operation.tries),
+        "all": _number(operation.tries_of_all),
+        "hours": _number(operation.lock_minutes / 60),
+    }
 
 
 def _limits_of_data(operation: DataOperation) -> Iterator[str]:
@@ -153,6 +174,13 @@ def _in_force(reader: Reader, grants: list[Grant]) -> Grant | None:
     chosen = reader.application.pk if reader.application is not None else None
     own = (each for each in grants if each.application_id == chosen)
     return next((each for each in own if each.standing == Grant.Standing.IN_FORCE), None)
+
+
+def _job_address(reader: Reader, operation: Operation) -> str:
+    """Return the page on which the reader starts a job on an operation, "" if they may not start one."""
+    if not jobs.may_start(reader.user) or not service.runnable(operation):
+        return ""
+    return reverse("job_new", args=(operation.pk,)) if jobs.applications(reader.user, operation) else ""
 
 
 # ----------------------------------------------------------------------------------------- history

@@ -34,6 +34,6 @@ def answers_in(name: str) -> Q | Combinable:
     """Return the condition for operations with a format, as formats_of() has it."""
     translated = ~Q(proxyoperation__style=ProxyOperation.Style.PASS_THROUGH)
     if name not in OF_ROWS:
-        return Q(kind=Operation.Kind.DATA) | translated
+        return ~Q(kind=Operation.Kind.PROXY) | translated
     rows = ~Q(proxyoperation__records_path="") | Exists(Field.objects.filter(operation=OuterRef("pk")))
-    return Q(kind=Operation.Kind.DATA) | (translated & rows)
+    return ~Q(kind=Operation.Kind.PROXY) | (translated & rows)

@@ -72,10 +72,11 @@ class Reader:
         return {grant.operation_id: grant for grant in catalogue.in_force(rows, timezone.localdate())}
 
     def fields(self, operation: Operation) -> list[Field]:
-        """Return the declared columns; where the reader's application has a grant for some of them, these only."""
+        """Return the columns of a response; where the reader's application has a grant for some, these only."""
         grant, declared = self.grant(operation), list(operation.fields.all())
         if grant is None or not grant.fields:
-            return declared
+            is_named_only = operation.of_its_kind.is_named_only
+            return [field for field in declared if not is_named_only(field.name)]
         granted = set(names(grant.fields))
         return [field for field in declared if field.name in granted]
 

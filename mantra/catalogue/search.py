@@ -65,6 +65,11 @@ class SearchForm(forms.Form):
         choices=[("", _("all")), *Service.Classification.choices],
         required=False,
     )
+    kind = forms.ChoiceField(
+        label=_("what it gives"),
+        choices=[("", _("all")), ("data", _("data")), ("verification", _("verification, without data"))],
+        required=False,
+    )
     format = forms.ChoiceField(label=_("format"), choices=[("", _("all")), *formats.NAMES.items()], required=False)
     retired = forms.BooleanField(label=_("retired operations too"), required=False)
 
@@ -99,6 +104,10 @@ class SearchForm(forms.Form):
             rows = rows.filter(service__in=_tagged(terms["tag"]))
         if terms["classification"]:
             rows = rows.filter(service__classification=terms["classification"])
+        if terms["kind"] == "verification":
+            rows = rows.filter(kind=Operation.Kind.VERIFICATION)
+        elif terms["kind"]:
+            rows = rows.exclude(kind=Operation.Kind.VERIFICATION)
         if terms["format"]:
             rows = rows.filter(formats.answers_in(terms["format"]))
         return rows.order_by(_rank(words), "service__agency__code", "service__code", "code")

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-from dataservices.models import DataOperation
 from mantra.gateway import xml_names
 from mantra.gateway.formats.legacy import operation_key
 from proxyservices.models import ProxyOperation, header_names
@@ -95,7 +94,7 @@ def example_of(
         writes=writes,
         pages=bool(getattr(operation, "page_size", 0)),
         pass_through=passes,
-        has_rows=isinstance(operation, DataOperation) and not writes,
+        has_rows=not isinstance(operation, ProxyOperation) and not writes,
         seconds=-(-getattr(operation, "timeout_ms", 0) // 1000) + _MARGIN,
         wsdl=f"{base}/soap/{service}?wsdl",
         soap_operation=xml_names.operation(operation.code),

@@ -259,7 +259,7 @@ def _responses(operation: Operation, method: str, components: Components) -> dic
     if operation.state == "retired" or operation.plan is None:
         return found
     # What an upstream answers with success keeps its own status.
-    success = "200" if operation.kind == "data" else "2XX"
+    success = "200" if operation.kind != "proxy" else "2XX"
     found = {success: ref("responses", f"result.{name_of(operation)}"), **found}
     if method == "GET":
         found["414"] = ref("responses", "address-too-long")
@@ -294,7 +294,7 @@ def _add_result(readable: Readable, components: Components) -> None:
     for each in readable.fields:
         components["schemas"][schemas.column_type_name(each.type)] = schemas.COLUMN_TYPES[each.type]
     row = f"{name}.row"
-    if operation.kind == "data" or readable.fields:
+    if operation.kind != "proxy" or readable.fields:
         components["schemas"][row] = schemas.row_schema(
             readable.fields, operation.plan is not None and operation.plan.marks_deletions
         )
@@ -309,7 +309,7 @@ def _names(fields: Iterable[Field]) -> list[str]:
 
 
 def _result_schema(operation: Operation, row: Schema, declared: bool) -> Schema:
-    if operation.kind != "data":
+    if operation.kind == "proxy":
         words = _("The upstream decides the structure.")
         if declared:
             return {"description": f"{words} {_('Its records have these columns only.')}", "x-record": row}

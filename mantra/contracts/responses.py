@@ -118,11 +118,20 @@ def as_is() -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------- faults
 
 
+#: Kind of operation → the scopes of its faults. A verification fails as the operation with its data does, too, of
+#: which callers know no kind.
+_SCOPES: dict[str, tuple[Scope, ...]] = {
+    "data": (Scope.DATA,),
+    "proxy": (Scope.PROXY,),
+    "verification": (Scope.VERIFICATION, Scope.DATA, Scope.PROXY),
+}
+
+
 def faults_of(operation: Operation, method: str) -> list[FaultKind]:
     """Return the faults with which a REST call of an operation can end."""
     if operation.state == "retired":
         return [faults.OPERATION_RETIRED, faults.NOT_READY, faults.JOURNAL_DOWN, faults.INTERNAL]
-    scopes = {Scope.ANY, Scope.DATA if operation.kind == "data" else Scope.PROXY}
+    scopes = {Scope.ANY, *_SCOPES[operation.kind]}
     scopes |= {Scope.BODY} if method not in ("GET", "HEAD") else set()
     scopes |= set() if operation.open else {Scope.KEYED}
     return [kind for kind in faults.TABLE.values() if kind.scope in scopes]

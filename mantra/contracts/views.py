@@ -20,6 +20,7 @@ from mantra.contracts import openapi, postman, upstream
 from mantra.contracts.openapi import Readable
 from mantra.contracts.upstream import Alias
 from mantra.gateway import documents, http
+from mantra.verification.plan import Plan as Verification
 from proxyservices.models import ProxyOperation
 from registry import models
 from registry.models import names
@@ -96,6 +97,9 @@ class _Place:
     def readable(self, operation: Operation, columns: Collection[str] | None) -> Readable:
         """Return an operation with these columns only; None: with all."""
         fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
+        if columns is None and isinstance(operation.plan, Verification):
+            known = {column.name for column in operation.plan.shape(frozenset()).columns}
+            fields = tuple(each for each in fields if each.name in known)
         # A plan has an upstream's WSDL only, no other document.
         described = openapi.is_as_is(operation) and getattr(operation.plan, "description", None) is not None
         own_wsdl = f"{self.base}{openapi.address(operation)}?wsdl" if described else ""

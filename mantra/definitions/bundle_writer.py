@@ -20,6 +20,7 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.reading import Block
 from mantra.definitions.report import CHANGED, CREATED, Change, Report, change_lines, list_lines, path_of
 from mantra.definitions.schema import FieldSpec, Schema
+from mantra.verification.models import VerificationOperation, VerifiedField, declare, inconsistencies
 from proxyservices.importing.drafts import NameAllocator
 from proxyservices.models import (
     Backend,
@@ -54,8 +55,13 @@ _LISTS: dict[str, tuple[type[RegistryModel], Schema, tuple[str, ...]]] = {
     "servers": (BackendServer, schema.SERVER, ("url",)),
     "mappings": (ParameterMapping, schema.MAPPING, ("name", "location")),
     "descriptions": (ServiceDescription, schema.DESCRIPTION, ("url",)),
+    "verified_fields": (VerifiedField, schema.VERIFIED_FIELD, ("name",)),
 }
-_OPERATION_MODELS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
+_OPERATION_MODELS: dict[str, type[Operation]] = {
+    "data": DataOperation,
+    "proxy": ProxyOperation,
+    "verification": VerificationOperation,
+}
 #: Attribute → (old value, new value).
 Changes = dict[str, tuple[Any, Any]]
 
@@ -86,6 +92,8 @@ class BundleWriter:
         self.reason = reason
         #: (noun, name) of definitions that could not be stored. References to them are no further problems.
         self.failed: set[tuple[str, str]] = set()
+        #: The arguments of operation() for verifications, which wait until the operations with their data are stored.
+        self.verifications: list[tuple[str, Any, Service | None, str, set[str]]] = []
 
     def write(self, bundle: Block) -> None:
         self.agencies(list(self.reader.items(bundle, "agencies")))
@@ -95,6 +103,8 @@ class BundleWriter:
             self.backend(path, item)
         for path, item in self.reader.items(bundle, "services"):
             self.service(path, item)
+        for waiting in self.verifications:
+            self.operation(*waiting)
         for path, item in self.reader.items(bundle, "applications"):
             self.application(path, item)
 
@@ -252,7 +262,11 @@ class BundleWriter:
             self.store(Definition(path, schema.SERVICE, f"{agency.code}/{code}", service, values))
         codes: set[str] = set()
         for operation_path, operation in self.reader.items(block, "operations", path):
-            self.operation(operation_path, operation, service, f"{block.get('agency')}/{code}", codes)
+            described = (operation_path, operation, service, f"{block.get('agency')}/{code}", codes)
+            if isinstance(operation, Block) and operation.get("kind") == Operation.Kind.VERIFICATION:
+                self.verifications.append(described)
+            else:
+                self.operation(*described)
 
     def application(self, path: str, item: Any) -> None:
         block = self.reader.block(item, path, schema.APPLICATION.names)
@@ -297,6 +311,8 @@ class BundleWriter:
         references = self.set_source(row, item, path) if isinstance(row, DataOperation) else {}
         if isinstance(row, ProxyOperation):
             references = self.set_backend(row, item, path)
+        if isinstance(row, VerificationOperation):
+            references = self.set_base(row, item, path)
         lists = {label: self.replacement_of(row, item, path, label) for label in _LISTS
                  if label in item and label in spec.other_keys}  # fmt: skip
         if isinstance(row, DataOperation) and row.source_id:
@@ -311,9 +327,17 @@ class BundleWriter:
                 self.declare_missing(row, name)
             if isinstance(row, DataOperation) and row.sql != sql_before and "parameters" not in lists:
                 row.relax_optional()
+            if isinstance(row, VerificationOperation):
+                self.declare(row, path)
             self.record(row, path, stored is None or not stored.is_callable)
         else:
             self.failed.add(("operation", name))
+
+    def declare(self, row: VerificationOperation, path: str) -> None:
+        """Declare the parameters and fields of a verification. What does not go together is a problem."""
+        declare(row)
+        for message in inconsistencies(row):
+            self.reader.problem(path, message)
 
     def declare_missing(self, row: DataOperation | ProxyOperation, name: str) -> None:
         """Declare what the SQL or the path needs, as the admin's form does, and report it."""
@@ -347,6 +371,17 @@ class BundleWriter:
         old = str(row.source) if row.source_id else ""
         row.source = source
         return {"source": (old, str(source))}
+
+    def set_base(self, row: VerificationOperation, block: Block, path: str) -> Changes:
+        """Set the operation with the data that the file names (agency/service/operation). Return the change."""
+        if "base" not in block and row.pk:
+            return {}
+        base = self.referenced_operation(block, path, "base")
+        if base is None or base.pk == row.base_id:
+            return {}
+        old = str(row.base) if row.base_id else ""
+        row.base = base
+        return {"base": (old, str(base))}
 
     def set_backend(self, row: ProxyOperation, block: Block, path: str) -> Changes:
         """Set the backend that the file names: a code of the same agency, or agency/code. Return the change."""
@@ -509,9 +544,9 @@ class BundleWriter:
 
     # ----------------------------------------------------------------------- keys and grants
 
-    def referenced_operation(self, block: Block, path: str) -> Operation | None:
-        """Return the operation that the key ``operation`` refers to. None, and a problem, if there is none."""
-        name = self.reader.identifier(block, path, "operation")
+    def referenced_operation(self, block: Block, path: str, key: str = "operation") -> Operation | None:
+        """Return the operation that a key refers to. None, and a problem, if there is none."""
+        name = self.reader.identifier(block, path, key)
         if not name:
             return None
         parts = name.split("/")
@@ -524,7 +559,7 @@ class BundleWriter:
             )
         if operation is None and ("operation", name) not in self.failed:
             self.reader.problem(
-                path_of(path, "operation"),
+                path_of(path, key),
                 _("There is no operation %(name)s (agency/service/operation).") % {"name": name},
             )
         return operation

@@ -11,6 +11,7 @@ from dataservices.models import DataOperation, DataSource
 from mantra.definitions import schema
 from mantra.definitions.reading import escaped
 from mantra.definitions.schema import Schema
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, BackendServer, ParameterMapping, ProxyOperation
 from registry.models import AccessKey, Agency, Application, Operation, Service
 
@@ -111,6 +112,8 @@ def _service(row: Service) -> dict[str, Any]:
 
 def _operation(row: Operation) -> dict[str, Any]:
     head: dict[str, Any] = {"code": row.code, "kind": row.kind}
+    if row.kind == Operation.Kind.VERIFICATION:
+        return {**head, **_verification(VerificationOperation.objects.select_related("base").get(pk=row.pk))}
     lists = {
         "parameters": [_non_default_values(child, schema.PARAMETER) for child in row.parameters.all()],
         "fields": [_non_default_values(child, schema.FIELD) for child in row.fields.all()],
@@ -128,6 +131,12 @@ def _operation(row: Operation) -> dict[str, Any]:
         "descriptions": [_non_default_values(child, schema.DESCRIPTION) for child in proxy.descriptions.all()],
     }
     return {**head, **backend, **_values(proxy, spec), **proxy_lists, **lists}
+
+
+def _verification(row: VerificationOperation) -> dict[str, Any]:
+    fields = [_non_default_values(child, schema.VERIFIED_FIELD) for child in row.verified_fields.all()]
+    values = _values(row, schema.OPERATIONS[row.kind])
+    return {"base": row.base.address, **values, "verified_fields": fields}
 
 
 def _mapping(row: ParameterMapping) -> dict[str, Any]:

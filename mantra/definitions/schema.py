@@ -285,7 +285,23 @@ OPERATIONS: Mapping[str, Schema] = {
         ),
         (*_PARTS, "backend", "upstreams", "mappings", "descriptions"),
     ),
+    # Its parameters and fields follow from its base and its verified fields. It is never open and never cached.
+    "verification": Schema(
+        "verification operation",
+        (
+            *(key for key in _COMMON if key.name not in ("access", "cache_seconds")),
+            *_keys(
+                Integer("min_fields"),
+                Boolean("hides_existence"),
+                Integer("tries"),
+                Integer("tries_of_all"),
+                Integer("lock_minutes"),
+            ),
+        ),
+        ("code", "kind", "base", "verified_fields"),
+    ),
 }
+VERIFIED_FIELD = Schema("verified field", _keys("name", "column", "rule", Integer("threshold"), "description"))
 PARAMETER = Schema(
     "parameter",
     _keys(

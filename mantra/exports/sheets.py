@@ -25,6 +25,7 @@ class Sheet(Protocol):
     """A table that is being written."""
 
     def write(self, rows: Iterable[Sequence[Value]]) -> None: ...
+    def begin(self, title: str, columns: Sequence[str]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -48,6 +49,10 @@ class Csv:
         self._text.seek(0)
         self._text.truncate()
 
+    def begin(self, title: str, columns: Sequence[str]) -> None:
+        """Raise ExportError: CSV has one table."""
+        raise ExportError("error")
+
     def close(self) -> None:
         """Do nothing: all is written."""
 
@@ -68,12 +73,17 @@ class Workbook:
         self._title, self._columns = title, columns
         self._bold = self._book.add_format({"bold": True})
         self._time = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        self._written = 0
+        self._written = self._sheets = 0
+        self._begin()
+
+    def begin(self, title: str, columns: Sequence[str]) -> None:
+        """Begin another table, on a sheet of its own."""
+        self._title, self._columns, self._sheets = title, columns, 0
         self._begin()
 
     def _begin(self) -> None:
-        """Begin the next sheet."""
-        number = len(self._book.worksheets()) + 1
+        """Begin the next sheet of the table."""
+        number = self._sheets = self._sheets + 1
         self._sheet = self._book.add_worksheet(self._title[:25] + (f" {number}" if number > 1 else ""))
         self._sheet.freeze_panes(1, 0)
         self._sheet.set_column(0, len(self._columns) - 1, 18)

@@ -41,6 +41,7 @@ _VERSIONS = (
     "penyedia#terbitkan-versi-baru-atau-kembali-ke-versi-terdahulu",
     "pengelola-proksi#ubah-operasi-bandingkan-versi-dan-kembali",
 )
+_VERIFY = ("penyedia#buat-operasi-verifikasi", "pengelola-proksi#buat-operasi-verifikasi")
 _TRY = ("penyedia#ubah-dan-coba-operasi-data", "pengelola-proksi#coba-dan-terbitkan-operasi-proksi")
 
 #: Name of a page's address, or what it begins with (the longest match counts) → the sections that explain it, as
@@ -63,6 +64,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "client_code": ("pemanfaat#salin-kode-program",),
     "request_access": ("pemanfaat#ajukan-permohonan-akses",),
     "try_as_application": ("pemanfaat#coba-operasi-sebagai-aplikasi-anda",),
+    "job": ("pemanfaat#cari-atau-cocokkan-seluruh-daftar", "penyedia#lihat-pekerjaan-massal-pada-operasi-anda"),
     "registry_accessrequest_": (
         "pemanfaat#ikuti-permohonan-akses",
         "penyedia#putuskan-permohonan-akses",
@@ -91,6 +93,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#lihat-panggilan-aplikasi-anda",
     ),
     "why_refused": _HISTORY,
+    "reconciliation": (
+        "pemanfaat#cocokkan-dua-daftar",
+        "penyedia#cocokkan-daftar-anda-dengan-daftar-lain",
+        "kepala#baca-statistik",
+    ),
     "export_history": ("kepala#ekspor-riwayat-panggilan",),
     "export": ("kepala#baca-laporan-bulanan",),
     # What is offered.
@@ -119,6 +126,21 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "proxyservices_proxyoperation_import": ("pengelola-proksi#impor-dokumen-wsdl-atau-openapi",),
     "proxyservices_proxyoperation_samples": ("pengelola-proksi#pindahkan-layanan-tujuan-ke-alamat-baru",),
     "proxyservices_proxyoperation_versions": tuple(reversed(_VERSIONS)),
+    "verification_verificationoperation_": _VERIFY,
+    "verification_verificationoperation_callers": (
+        "penyedia#beri-atau-cabut-izin",
+        "pengelola-proksi#beri-atau-cabut-izin",
+    ),
+    "verification_verificationoperation_calls": _HISTORY,
+    "verification_verificationoperation_compare": _VERSIONS,
+    "verification_verificationoperation_versions": _VERSIONS,
+    "verification_choose": _VERIFY,
+    "verification_propose": _VERIFY,
+    "synchronization_sync_": (
+        "penyedia#jaga-tabel-tetap-sama-dengan-sebuah-operasi",
+        "kepala#periksa-sinkronisasi",
+        "administrator#baca-permohonan-dan-izin-semua-instansi",
+    ),
     "try_operation": _TRY,
     "explain_operation": _TRY,
     "compare_answers": _COMPARE,

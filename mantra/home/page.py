@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home import asking, calling, deciding, ending, first_steps, health, people, publishing, usage
+from mantra.home import asking, calling, deciding, ending, first_steps, health, jobs, people, publishing, usage
 from mantra.home.cards import Card
 from registry import tenancy
 from registry.models import User
@@ -22,7 +22,7 @@ CARDS: dict[str, tuple[Maker, ...]] = {
     HEAD: (deciding.decisions, usage.usage, health.ill, ending.ending),
     PROVIDER: (deciding.decisions, publishing.drafts, health.ill, usage.usage, ending.ending, publishing.published),
     PUBLISHER: (deciding.decisions, publishing.drafts, health.ill, usage.usage, ending.ending, publishing.published),
-    REQUESTER: (asking.own, ending.ending, calling.applications),
+    REQUESTER: (asking.own, jobs.own, ending.ending, calling.applications),
     SUPERVISOR: (usage.usage, health.ill, deciding.undecided),
     ADMINISTRATOR: (people.incomplete, health.ill, usage.usage, deciding.undecided),
 }

@@ -16,7 +16,11 @@ from registry.models import Operation, OperationVersion, PublishRequest, User
 from registry.moments import day, moment
 
 #: Kind of operation → the page of its rows.
-PAGES = {"data": "dataservices_dataoperation", "proxy": "proxyservices_proxyoperation"}
+PAGES = {
+    "data": "dataservices_dataoperation",
+    "proxy": "proxyservices_proxyoperation",
+    "verification": "verification_verificationoperation",
+}
 #: The right to open the wizard "Publish data".
 WIZARD = "dataservices.add_dataoperation"
 

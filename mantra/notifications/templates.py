@@ -39,10 +39,13 @@ EXAMPLES: dict[str, Any] = {
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],
     "area": "disk",
     "outcome": "approved",
+    "calls": 25,
     "percent": 80,
     "quota": "1000/day",
+    "reconciliation": "penerima-bantuan",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
+    "synchronization": "dinsos/penduduk",
     "until": {"date": date(2026, 12, 31).isoformat()},
     "version": 4,
 }

@@ -1,1 +1,1 @@
-"""Reconciliation: two lists joined by a key, and what differs between them."""
+"""Reconciliation: two lists are joined by a key, and what differs is shown (docs/reconciliation.md)."""

@@ -6,3 +6,10 @@ class ReconciliationConfig(AppConfig):
     name = "mantra.reconciliation"
     verbose_name = _("Reconciliation")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from registry.exports import KINDS  # models must be loaded first
+        from registry.worker_tasks import TASKS
+
+        TASKS["reconciliation"] = "mantra.reconciliation.worker.Task"
+        KINDS["reconciliation"] = "mantra.reconciliation.exporting.KIND"

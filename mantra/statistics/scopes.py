@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from dataservices.models import DataOperation, DataSource
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry import tenancy
 from registry.admin.numbers import number_of
@@ -146,7 +147,11 @@ def _operation(key: str, user: User) -> Scope:
 
 
 #: Kind of operation → its model, which has the page.
-_OPERATIONS: dict[str, type[Model]] = {"data": DataOperation, "proxy": ProxyOperation}
+_OPERATIONS: dict[str, type[Model]] = {
+    "data": DataOperation,
+    "proxy": ProxyOperation,
+    "verification": VerificationOperation,
+}
 
 
 def _application(key: str, user: User) -> Scope:

@@ -6,3 +6,8 @@ class SynchronizationConfig(AppConfig):
     name = "mantra.synchronization"
     verbose_name = _("Synchronisation")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from registry.worker_tasks import TASKS  # models must be loaded first
+
+        TASKS["synchronization"] = "mantra.synchronization.worker.Task"

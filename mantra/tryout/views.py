@@ -24,6 +24,7 @@ from mantra.gateway.recording import internal_fault
 from mantra.gateway.serve import serve
 from mantra.tryout.forms import TryForm, writes
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import ProxyOperation
 from registry import sample_responses, versions
 from registry.calls import Call, request_id
@@ -35,7 +36,11 @@ from registry.snapshot.types import Operation as PreparedOperation
 
 #: The value of ?which= that selects the published version where there is a draft beside it.
 PUBLISHED = "published"
-KINDS: dict[str, type[Operation]] = {"data": DataOperation, "proxy": ProxyOperation}
+KINDS: dict[str, type[Operation]] = {
+    "data": DataOperation,
+    "proxy": ProxyOperation,
+    "verification": VerificationOperation,
+}
 
 
 def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:

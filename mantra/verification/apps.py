@@ -12,9 +12,11 @@ class VerificationConfig(AppConfig):
         from registry.calls import RUNNER_PATHS
         from registry.publishing import KINDS as PUBLISHED_KINDS
         from registry.snapshot.parts import PLANNERS
-        from registry.versions import KINDS
+        from registry.versions import CHECKS, KINDS, STATE_WARNINGS
 
         RUNNER_PATHS["verification"] = "mantra.verification.runner.run"
         PLANNERS["verification"] = plan.PLANNER
         KINDS["verification"] = versioning.KIND
         PUBLISHED_KINDS["verification"] = versioning.PUBLISHED_KIND
+        CHECKS.insert(0, versioning.check_base)  # before anybody is asked to approve
+        STATE_WARNINGS.append(versioning.warnings)

@@ -51,7 +51,9 @@ class VerificationOperation(Operation):
         _("wrong tries per key and application"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TRIES)],
-        help_text=_("After so many wrong tries the key is locked for the application: nobody can guess a value."),
+        help_text=_(
+            "After this number of wrong tries the key is locked for the application: nobody can guess a value."
+        ),
     )
     tries_of_all = models.PositiveSmallIntegerField(
         _("wrong tries per key, of all applications"),
@@ -62,7 +64,7 @@ class VerificationOperation(Operation):
         _("lock (minutes)"),
         default=1440,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_LOCK_MINUTES)],
-        help_text=_("Wrong tries are counted, and a key is locked, until so many minutes after the first one."),
+        help_text=_("Minutes after the first wrong try, until which the tries are counted and a full key is locked."),
     )
 
     class Meta:
@@ -73,10 +75,20 @@ class VerificationOperation(Operation):
     def reserved_names(self) -> frozenset[str]:
         return frozenset({FOUND, AGREES})
 
+    @property
+    def timeout_ms(self) -> int:
+        """The time limit: that of the operation with the data."""
+        return int(getattr(self.base.of_its_kind, "timeout_ms", 0))
+
+    def is_named_only(self, field: str) -> bool:
+        return field.endswith(FIELD_SIMILARITY)
+
     def clean(self) -> None:
         super().clean()
         if self.access == self.Access.OPEN:
             raise ValidationError({"access": _("A verification needs a key and a grant, so that nobody can guess.")})
+        if self.cache_seconds:
+            raise ValidationError({"cache_seconds": _("A verification is never cached: each try is counted.")})
         base = self.base if self.base_id else None
         if base is None:
             return
@@ -84,6 +96,8 @@ class VerificationOperation(Operation):
             raise ValidationError({"base": _("Choose an operation of the agency that offers the service.")})
         if base.kind == self.Kind.VERIFICATION or base.draft_of_id is not None:
             raise ValidationError({"base": _("Choose a data or proxy operation.")})
+        if not base.of_its_kind.limits_fields:
+            raise ValidationError({"base": _("Its responses go out unread, so that nothing can be compared.")})
         if getattr(base.of_its_kind, "writes", False):
             raise ValidationError({"base": _("This operation changes data. Choose one that reads.")})
         if self.is_callable and not base.is_callable:
@@ -167,28 +181,51 @@ class VerifiedField(RegistryModel):
             raise ValidationError({"threshold": _("Only names and addresses have a threshold.")})
 
 
+#: What a key's parameter takes from that of the operation with the data: the value is not checked again there.
+_COPIED = ("name", "type", "pattern", "min", "max", "choices", "description", "legacy_name")
+#: Descriptions for callers, in the language in which providers describe their data.
+_FOUND = "true: ada data dengan kunci itu; false: tidak ada; null: tidak diberitahukan."
+_AGREES = "true: semua yang dikirim sesuai dengan data."
+_FIELD_AGREES = "{name}: true: sesuai; false: tidak sesuai; null: tidak dikirim, atau tidak ada dalam data."
+_FIELD_SIMILARITY = "{name}: kemiripan 0–100. Hanya jika izin menyebut kolom ini."
+_MEANINGS: dict[str, str] = {
+    VerifiedField.Rule.EXACT: "Untuk dibandingkan, persis sama.",
+    VerifiedField.Rule.TEXT: "Untuk dibandingkan, tanpa membedakan huruf besar, spasi, dan tanda baca.",
+    VerifiedField.Rule.NAME: "Untuk dibandingkan menurut kemiripan nama.",
+    VerifiedField.Rule.DATE: "Untuk dibandingkan: tanggal seperti 17-08-1990 atau 1990-08-17.",
+    VerifiedField.Rule.NUMBER: "Untuk dibandingkan: bilangan.",
+    VerifiedField.Rule.PHONE: "Untuk dibandingkan: nomor telepon.",
+    VerifiedField.Rule.ADDRESS: "Untuk dibandingkan menurut kemiripan alamat.",
+}
+
+
 def declared_parameters(
     operation: VerificationOperation, key: Sequence[Parameter], verified: Sequence[VerifiedField]
 ) -> list[Parameter]:
     """Return the parameters of a verification, not saved: the key as its base takes it, then the verified fields."""
-    copied = ("name", "type", "pattern", "min", "max", "choices", "description", "legacy_name")
     parameters = [
-        Parameter(operation=operation, required=True, subject=True, **{name: getattr(each, name) for name in copied})
+        Parameter(operation=operation, required=True, subject=True, **{name: getattr(each, name) for name in _COPIED})
         for each in key
     ]
     for each in verified:
-        parameters.append(Parameter(operation=operation, name=each.name, required=False, description=each.description))
+        text = each.description or _MEANINGS.get(each.rule, "")
+        parameters.append(Parameter(operation=operation, name=each.name, required=False, description=text))
     return parameters
 
 
 def declared_fields(operation: VerificationOperation, verified: Sequence[VerifiedField]) -> list[Field]:
     """Return the fields of a verification's response, not saved. They say what agrees, and hold no value."""
     boolean, integer = Field.Type.BOOLEAN, Field.Type.INTEGER
-    fields = [Field(operation=operation, name=name, type=boolean) for name in (FOUND, AGREES)]
+    fields = [
+        Field(operation=operation, name=FOUND, type=boolean, description=_FOUND),
+        Field(operation=operation, name=AGREES, type=boolean, description=_AGREES),
+    ]
     for each in verified:
-        fields.append(Field(operation=operation, name=f"{each.name}{FIELD_AGREES}", type=boolean))
+        name, text = f"{each.name}{FIELD_AGREES}", _FIELD_AGREES.format(name=each.name)
+        fields.append(Field(operation=operation, name=name, type=boolean, description=text))
         if each.rule in VerifiedField.DEGREES:
-            fields.append(Field(operation=operation, name=f"{each.name}{FIELD_SIMILARITY}", type=integer))
+            name, text = f"{each.name}{FIELD_SIMILARITY}", _FIELD_SIMILARITY.format(name=each.name)
+            fields.append(Field(operation=operation, name=name, type=integer, description=text))
     return fields
 
 
@@ -200,37 +237,59 @@ def key_of(base: Operation) -> list[Parameter]:
 def declare(operation: VerificationOperation) -> None:
     """Make the parameters and fields of a stored verification what its base and its verified fields require.
 
-    Rows that are there keep what else was entered, such as their description.
+    A row of a name that stays is the same row.
     """
-    verified = list(operation.verified_fields.all())
-    _replace(operation.parameters, declared_parameters(operation, key_of(operation.base), verified))
-    _replace(operation.fields, declared_fields(operation, verified))
+    verified = list(VerifiedField.objects.filter(operation=operation.pk))
+    _replace(
+        Parameter.objects.filter(operation=operation.pk),
+        declared_parameters(operation, key_of(operation.base), verified),
+    )
+    _replace(Field.objects.filter(operation=operation.pk), declared_fields(operation, verified))
 
 
 def _replace(rows: Any, wanted: Sequence[Any]) -> None:
-    stored = {row.name: row for row in rows.all()}
+    """Make stored rows those that are wanted. What was read of the operation before may be older."""
+    stored = {row.name: row for row in rows}
     for position, row in enumerate(wanted):
         known = stored.pop(row.name, None)
+        row.position = position
         if known is None:
-            row.position = position
             row.save()
-        elif (known.position, known.type) != (position, row.type):
-            known.position, known.type = position, row.type
-            known.save()
+        elif _differs(known, row):
+            row.pk = known.pk
+            row.save(force_update=True)
     for row in stored.values():
         row.delete()
 
 
+def _differs(known: Any, row: Any) -> bool:
+    """Return True if two rows of an operation differ in more than their ids."""
+    names = [each.attname for each in row._meta.local_concrete_fields if not each.primary_key]
+    return any(getattr(known, name) != getattr(row, name) for name in names)
+
+
 def inconsistencies(operation: VerificationOperation) -> list[str]:
     """Return why a stored verification's parameters and fields do not go with its base and its verified fields."""
-    verified = list(operation.verified_fields.all())
+    verified = list(VerifiedField.objects.filter(operation=operation.pk))
     found = []
-    wanted = {row.name for row in declared_parameters(operation, key_of(operation.base), verified)}
-    if differing := wanted ^ set(operation.parameters.values_list("name", flat=True)):
+    try:
+        VerifiedField.check_list(operation, verified)
+    except ValidationError as error:
+        found += error.messages
+    key = key_of(operation.base)
+    if not key:
+        text = _("%(base)s has no required parameter that could be the key.")
+        found.append(text % {"base": operation.base})
+    if same := {each.name.lower() for each in key} & {each.name.lower() for each in verified}:
+        text = _("A field cannot have the name of the key: %(names)s.")
+        found.append(text % {"names": ", ".join(sorted(same))})
+    wanted_types = {(row.name, row.type) for row in declared_parameters(operation, key, verified)}
+    stored_types = set(Parameter.objects.filter(operation=operation.pk).values_list("name", "type"))
+    if differing := {name for name, _type in wanted_types ^ stored_types}:
         text = _("The parameters do not go with the key and the verified fields: %(names)s. Save the operation again.")
         found.append(text % {"names": ", ".join(sorted(differing))})
     wanted = {row.name for row in declared_fields(operation, verified)}
-    if differing := wanted ^ set(operation.fields.values_list("name", flat=True)):
+    if differing := wanted ^ set(Field.objects.filter(operation=operation.pk).values_list("name", flat=True)):
         text = _("The fields do not go with the verified fields: %(names)s. Save the operation again.")
         found.append(text % {"names": ", ".join(sorted(differing))})
     columns = set(operation.base.fields.values_list("name", flat=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mantra.comparing import Comparison, comparer, is_readable
 from mantra.verification.models import (
@@ -42,8 +42,12 @@ class Verified:
         return is_readable(self.rule, given)
 
 
-#: What of a whole row a caller may see: its columns, and what cuts a row to them.
-Shape = tuple[tuple[Column, ...], Callable[[Row], Row]]
+class Shape(NamedTuple):
+    """What of a whole row a caller may see: its columns, what cuts a row to them, and if it has similarities."""
+
+    columns: tuple[Column, ...]
+    cut: Callable[[Row], Row]
+    has_similarity: bool
 
 
 @dataclass(slots=True)
@@ -93,7 +97,9 @@ class Plan:
             for at, column in enumerate(everything)
             if granted is None or (column.name in granted if granted else not column.name.endswith(FIELD_SIMILARITY))
         ]
-        return tuple(everything[at] for at in chosen), lambda row: tuple([row[at] for at in chosen])
+        columns = tuple(everything[at] for at in chosen)
+        has_similarity = any(column.name.endswith(FIELD_SIMILARITY) for column in columns)
+        return Shape(columns, lambda row: tuple([row[at] for at in chosen]), has_similarity)
 
     def _columns(self) -> list[Column]:
         found = [Column(FOUND, "boolean"), Column(AGREES, "boolean")]

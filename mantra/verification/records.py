@@ -8,6 +8,7 @@ from typing import Any
 
 from dataservices import runner
 from dataservices.sets import run_set
+from mantra.gateway.http import unwrapped
 from mantra.verification.plan import Plan
 from proxyservices.forwarding import pipeline
 from proxyservices.forwarding.records import records_with
@@ -128,23 +129,31 @@ def records_of(call: Call, plan: Plan, result: Result) -> list[Record]:
         return records_of_rows(call, wanted, columns, [row for batch in result.batches for row in batch])
     if not isinstance(result, Document):
         raise unavailable(call)
-    return [_complete(call, record, wanted) for record in records_with(result.value, frozenset(wanted))[:MOST]]
+    try:
+        value = unwrapped(result, call.code).value
+    except Fault as fault:
+        if fault.kind is faults.NO_ROWS:
+            return []
+        raise
+    return [_complete(record, wanted) for record in records_with(value, frozenset(wanted))[:MOST]]
 
 
 def records_of_rows(
     call: Call, wanted: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> list[Record]:
-    """Return rows as records. Raises Fault VERIFICATION_UNAVAILABLE if a column is missing."""
-    if not rows:
+    """Return rows as records. Raises Fault VERIFICATION_UNAVAILABLE if a column is missing, for a key without rows too.
+
+    A table that is empty may have no columns, where it was made of an upstream's document.
+    """
+    if not rows and not columns:
         return []
-    places = {name: at for at, name in enumerate(columns)}
     try:
-        chosen = [(name, places[name]) for name in wanted]
-    except KeyError:
+        chosen = [(name, columns.index(name)) for name in wanted]
+    except ValueError:
         raise unavailable(call) from None
     return [{name: row[at] for name, at in chosen} for row in rows[:MOST]]
 
 
-def _complete(call: Call, record: Mapping[str, Any], wanted: Sequence[str]) -> Record:
+def _complete(record: Mapping[str, Any], wanted: Sequence[str]) -> Record:
     """Return the wanted columns of a record of a document, where an absent one is not stored."""
     return {name: record.get(name) for name in wanted}

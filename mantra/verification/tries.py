@@ -6,14 +6,12 @@ wrong. Many tries at once learn no more than one after the other. A window begin
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis
 from django.conf import settings
@@ -29,8 +27,7 @@ log = logging.getLogger("mantra.verification")
 MAX_KEYS = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """What is counted, by a name that says nothing, and how many tries it may have."""
 
     name: str
@@ -54,6 +51,8 @@ class Memory:
         self._clock, self._most = clock, most
 
     def settle(self, limits: Sequence[Limit], wrong: bool, seconds: int) -> int:
+        if not wrong and not any(limit.name in self._windows for limit in limits):
+            return 0  # most tries are right, and need not wait for one another
         now = self._clock()
         with self._lock:
             for limit in limits:
@@ -140,5 +139,4 @@ def settle(
 
 def _digest(operation: int, subject: str) -> str:
     """Return the name of a subject's windows: nobody finds the subject by it."""
-    secret = authenticate(settings.JOURNAL_KEY, f"tries:{operation}:{subject}".encode("utf-8", "surrogatepass"))
-    return hashlib.blake2b(secret.encode(), digest_size=16).hexdigest()
+    return authenticate(settings.JOURNAL_KEY, f"tries:{operation}:{subject}".encode("utf-8", "surrogatepass"))[:32]

@@ -20,10 +20,11 @@ from registry.admin.numbers import number_of
 from registry.admin.operation_page import Tab
 from registry.admin.services import FieldInline, OperationAdmin, ParameterInline
 from registry.admin.theme import display, text_area
+from registry.admin.to_verification import ToVerification
 
 
 @admin.register(ProxyOperation)
-class ProxyOperationAdmin(ImportPage, SamplesPage, OperationAdmin):
+class ProxyOperationAdmin(ImportPage, SamplesPage, ToVerification, OperationAdmin):
     list_display = ("address", "title", "state_label", "access_label", "style_label", "updated_at")
     list_before_template = "mantra/proxy_list.html"
     change_form_outer_before_template = "mantra/proxy_before.html"

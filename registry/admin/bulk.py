@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from registry import approvals, tenancy, versions
 from registry.admin.base import ScopedAdmin
 from registry.admin.theme import select
+from registry.admin.versions import warn_of_state
 from registry.approvals import ReasonNeeded
 from registry.lookups import with_lookups
 from registry.models import Operation, OperationVersion, PublishRequest, Service, SnapshotVersion, User
@@ -116,7 +117,7 @@ class ReasonPage(_Page):
 
 
 class BulkActions(ReasonPage):
-    """The actions, for the admins of both kinds of operation."""
+    """The actions, for the admins of all kinds of operation."""
 
     actions = ("publish_selected", "retire_selected", "move_selected")
 
@@ -138,6 +139,8 @@ class BulkActions(ReasonPage):
     def retire_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         done = len(self._each(request, queryset, retire, "state", skip=Operation.State.RETIRED).made)
         self.message_user(request, ngettext("%d operation retired.", "%d operations retired.", done) % done)
+        for operation in queryset.all():
+            warn_of_state(request, operation)
 
     @admin.action(description=_("Move selected operations to a service"), permissions=["change"])
     def move_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

@@ -59,7 +59,7 @@ else:
 
 
 class OperationPage(_Page):
-    """The tabs and their parts, for the admins of both kinds of operation."""
+    """The tabs and their parts, for the admins of all kinds of operation."""
 
     change_form_template = "mantra/operation_form.html"
     change_form_outer_after_template = ""

@@ -76,7 +76,7 @@ class ServiceAdmin(ScopedAdmin):
 
 @admin.register(Operation)
 class AllOperationsAdmin(ScopedAdmin):
-    """The operations of both kinds in one list. Each is changed on the page of its kind."""
+    """The operations of all kinds in one list. Each is changed on the page of its kind."""
 
     list_display = ("address", "title", "kind", "state_label", "access", "updated_at")
     list_display_links = ("address", "title")
@@ -113,7 +113,7 @@ class AllOperationsAdmin(ScopedAdmin):
 
 
 class OperationAdmin(OperationPage, BulkActions, VersionedPage):
-    """The common part of the pages of both kinds of operation."""
+    """The common part of the pages of all kinds of operation."""
 
     list_display: tuple[Any, ...] = ("address", "title", "state_label", "access_label", "updated_at")
     list_display_links = ("address", "title")

@@ -168,6 +168,7 @@ class VersionedPage(ScopedAdmin):
         if obj.draft_of_id is not None:
             state = _state(request)
             assert state is not None
+            warn_of_state(request, state.published)
             return self._draft_saved(request, state.published, obj)
         self._publish_saved(request, obj)
         return super().response_change(request, obj)
@@ -400,6 +401,13 @@ class VersionedPage(ScopedAdmin):
 #: Versions on one page, and a number that none has.
 MAX_VERSIONS, NO_NUMBER = 20, 2**31 - 1
 CHANGED_BY_OTHERS = _("Not saved yet: read above what others changed, then decide.")
+
+
+def warn_of_state(request: HttpRequest, row: Operation) -> None:
+    """Tell what else stops working with an operation in its present state."""
+    for warnings in versions.STATE_WARNINGS:
+        for text in warnings(row):
+            messages.warning(request, text)
 
 
 def stamp(row: Operation) -> str:

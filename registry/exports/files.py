@@ -107,9 +107,14 @@ class EncryptedOutput(io.RawIOBase):
 
 
 def read(stored: str, key: str) -> Iterator[bytes]:
+    """Yield the content of an export's file. Raises ExportError as read_from() does."""
+    return read_from(folder() / stored, key)
+
+
+def read_from(path: Path, key: str) -> Iterator[bytes]:
     """Yield the content of a file. Raises ExportError if it is not there, or not as it was written."""
     try:
-        with open(folder() / stored, "rb") as file:
+        with open(path, "rb") as file:
             yield from decrypted(file, key)
     except (OSError, InvalidTag, ValueError):
         raise ExportError("disk") from None

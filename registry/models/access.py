@@ -194,7 +194,7 @@ class Grant(RegistryModel):
         _("allowed fields"),
         max_length=bounds.NAME_LIST,
         blank=True,
-        help_text=_("Field names, one per line. Empty: all fields."),
+        help_text=_("Field names, one per line. Empty: all fields, of a verification all but the similarities."),
     )
     quota = models.CharField(
         _("quota"),

@@ -69,7 +69,7 @@ class OperationQuerySet(RegistryQuerySet):
 
 
 class Operation(AddressPart):
-    """An operation that can be called. Data and proxy operations have a row here and in a table of their package.
+    """An operation that can be called. Each has a row here and in the table of its kind.
 
     The row of a published operation is what callers get. A draft beside it is a second row (registry/versions).
     """
@@ -151,7 +151,7 @@ class Operation(AddressPart):
 
     @property
     def of_its_kind(self) -> Operation:
-        """The operation with the columns of its kind, as a data or a proxy operation."""
+        """The operation with the columns of its kind, such as a data operation."""
         specific: Operation = getattr(self, f"{self.kind}operation", self)
         return specific
 
@@ -169,6 +169,10 @@ class Operation(AddressPart):
     def limits_fields(self) -> bool:
         """True if a grant can allow some of the fields only; False if responses go out whole."""
         return True
+
+    def is_named_only(self, field: str) -> bool:
+        """Return True for a field of which a grant for all fields gives nothing: it must name the field."""
+        return False
 
     @property
     def reserved_names(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ SAFE = frozenset(
         "application",  # agency/code
         "area",  # of the server's own health
         "backend",  # agency/code
+        "calls",  # their number
         "days",
         "done",  # rows of a job that have a result
         "failed",  # rows of a job with a fault, or that could not be run
@@ -31,9 +32,11 @@ SAFE = frozenset(
         "outcome",  # approved or rejected
         "percent",
         "quota",
+        "reconciliation",  # its code
         "rows",  # of a job
         "service",
         "source",  # agency/code
+        "synchronization",  # agency/code
         "until",  # a date
         "version",
     }
@@ -49,7 +52,11 @@ class Month(NamedTuple):
 
 #: Who is notified of an event: users with one of these rights.
 _APPROVERS = ("registry.change_grant", "registry.decide_publishrequest")
-_AUTHORS = ("dataservices.change_dataoperation", "proxyservices.change_proxyoperation")
+_AUTHORS = (
+    "dataservices.change_dataoperation",
+    "proxyservices.change_proxyoperation",
+    "verification.change_verificationoperation",
+)
 _CALLERS = ("registry.change_application",)
 
 
@@ -80,7 +87,7 @@ REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
-JOBS = _("Jobs")
+MATCHING = _("Jobs, reconciliations and synchronisations")
 
 
 def _kind(group: Any, rights: tuple[str, ...], *keys: str, **more: Any) -> Kind:
@@ -104,6 +111,7 @@ KINDS: dict[Event, Kind] = {
     Event.KEY_ENDING: _kind(ACCESS, _CALLERS, "application", "key", "days", "until"),
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
     Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
+    Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),
     Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
     Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),
     Event.OPERATION_CHANGED: _kind(OPERATIONS, _CALLERS, "operation", "version", default=Way.DIGEST),
@@ -115,10 +123,12 @@ KINDS: dict[Event, Kind] = {
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
-    Event.JOB_ENDED: _kind(JOBS, _CALLERS, "application", "operation", "rows", "done", "found", "failed"),
+    Event.JOB_ENDED: _kind(MATCHING, _CALLERS, "application", "operation", "rows", "done", "found", "failed"),
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}
     ),
+    Event.RECONCILED: _kind(REPORTS, ("reconciliation.change_reconciliation",), "outcome", "reconciliation"),
+    Event.SYNC_FAILED: _kind(MATCHING, ("synchronization.change_sync",), "synchronization"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

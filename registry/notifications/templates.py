@@ -23,7 +23,12 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 #: What stands for a value that an event does not have, and the placeholder of the page to open.
 ABSENT, LINK = "–", "link"
 #: Decision → its word: messages are translated when they are made.
-OUTCOMES: dict[str, Any] = {"approved": gettext_lazy("approved"), "rejected": gettext_lazy("rejected")}
+OUTCOMES: dict[str, Any] = {
+    "approved": gettext_lazy("approved"),
+    "rejected": gettext_lazy("rejected"),
+    "done": gettext_lazy("done"),
+    "failed": gettext_lazy("failed"),
+}
 #: Area of the server's own health → its words.
 AREAS: dict[str, Any] = {
     "disk": gettext_lazy("a disk is nearly full"),

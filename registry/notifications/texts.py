@@ -161,6 +161,14 @@ TEXTS: dict[Event, Text] = {
             "See its calls:\n{link}"
         ),
     ),
+    Event.VERIFICATION_LOCKED: Text(
+        _("{application} was locked out of {operation}"),
+        _(
+            "The application {application} sent too many values that did not agree to {operation}: {calls} calls were "
+            "refused in the last hour, because the keys they are about are locked. It may be a guesser, or a program "
+            "with an error.\n\nSee its calls, ask its agency, and revoke the grant if it goes on:\n{link}"
+        ),
+    ),
     Event.JOB_ENDED: Text(
         _("A job of {application} has ended: {done} of {rows} rows"),
         _(
@@ -175,6 +183,20 @@ TEXTS: dict[Event, Text] = {
             "MANTRA has made the report of {agency} for {month}: how many calls there were, how well they were "
             "answered, and what personal data left.\n\nSign in and download it:\n{link}\n\nThe file is kept for 31 "
             "days. You can have it made again at any time."
+        ),
+    ),
+    Event.RECONCILED: Text(
+        _("The reconciliation {reconciliation} has ended: {outcome}"),
+        _(
+            "MANTRA has compared the two lists of the reconciliation {reconciliation} as its schedule says: "
+            "{outcome}.\n\nSign in and see the result:\n{link}"
+        ),
+    ),
+    Event.SYNC_FAILED: Text(
+        _("The synchronisation {synchronization} has failed"),
+        _(
+            "The last run of the synchronisation {synchronization} has failed: its table may be out of date.\n\n"
+            "See why, and what to do:\n{link}"
         ),
     ),
     Event.INVITATION: Text(

@@ -81,6 +81,10 @@ def warnings(item: RequestedOperation) -> list[str]:
     found = []
     if columns := specific_columns(item.operation, terms.fields):
         found.append(gettext("Specific personal data: %(names)s.") % {"names": ", ".join(columns)})
+    is_named_only = item.operation.of_its_kind.is_named_only
+    if similarities := sorted(filter(is_named_only, terms.fields)):
+        text = gettext("Similarities: %(names)s. They tell how near a wrong value is: grant them only if needed.")
+        found.append(text % {"names": ", ".join(similarities)})
     if not request.legal_basis:
         found.append(gettext("No legal basis is stated."))
     if not terms.networks:

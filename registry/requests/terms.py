@@ -69,5 +69,6 @@ def specific_columns(operation: Operation, chosen: Collection[str]) -> list[str]
 
 
 def proposed_columns(operation: Operation) -> list[str]:
-    """Return the columns that a request has at first: all but those of specific personal data."""
-    return [each.name for each in choosable(operation) if each.classification != SPECIFIC]
+    """Return the columns that a request has at first: all but those of specific personal data, and similarities."""
+    named_only = operation.of_its_kind.is_named_only
+    return [each.name for each in choosable(operation) if each.classification != SPECIFIC and not named_only(each.name)]

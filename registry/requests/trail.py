@@ -22,8 +22,8 @@ def items_of(request: AccessRequest) -> list[RequestedOperation]:
     found = request.__dict__.get("_items")
     if found is None:
         rows = request.items.select_related(
-            "operation__service__agency", "operation__dataoperation", "operation__proxyoperation", "decided_by",
-            "confirmed_by", "grant",
+            "operation__service__agency", "operation__dataoperation", "operation__proxyoperation",
+            "operation__verificationoperation", "decided_by", "confirmed_by", "grant",
         )  # fmt: skip
         found = list(rows.prefetch_related("operation__fields"))
         _add_grants(request, found)

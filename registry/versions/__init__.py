@@ -9,6 +9,7 @@ from registry.versions.definition import Definition, SecretsToReenter, definitio
 from registry.versions.kinds import KINDS, UNVERSIONED, ChildList, VersionedKind, kind_of
 from registry.versions.publishing import (
     CHECKS,
+    STATE_WARNINGS,
     Change,
     DraftExists,
     absorb,
@@ -24,6 +25,7 @@ from registry.versions.publishing import (
 __all__ = [
     "CHECKS",
     "KINDS",
+    "STATE_WARNINGS",
     "UNVERSIONED",
     "Change",
     "ChildList",

@@ -88,7 +88,8 @@ def _compare_values(
     found: list[Difference], column: Any, old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> None:
     """Add a difference if a column's values differ."""
-    before, after = old.get(column.name), new.get(column.name)
+    # A definition of an older release lacks later columns: they had their defaults.
+    before, after = (each.get(column.name, column.get_default() if each else None) for each in (old, new))
     if plain(before) == plain(after):
         return
     hidden = bool(old.get(_HIDING, True)) or bool(new.get(_HIDING, True))

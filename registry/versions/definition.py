@@ -108,9 +108,15 @@ def plain(value: Any) -> Any:
     return ("id", value["id"]) if isinstance(value, dict) and set(value) == {"id", "label"} else value
 
 
-def is_same(old: Definition, new: Definition) -> bool:
-    """Return True if two definitions mean the same."""
-    return _comparable(old) == _comparable(new)
+def is_same(old: Definition, new: Definition, kind: VersionedKind | None = None) -> bool:
+    """Return True if two definitions mean the same.
+
+    With a kind, a column that one of them lacks, since it was written by an older release, has its default there.
+    """
+    columns = [column for column in kind.columns if column.editable] if kind is not None else []
+    defaults = {column.name: plain(column.get_default()) for column in columns if column.name not in old["columns"]}
+    (before, lists), (after, other_lists) = _comparable(old), _comparable(new)
+    return {**defaults, **before} == after and lists == other_lists
 
 
 def _comparable(found: Definition) -> Any:

@@ -58,6 +58,10 @@ class Change:
 CHECKS: list[Callable[[Change], None]] = []
 
 
+#: Called with an operation whose state was changed by a user: (operation) → warnings, as sentences.
+STATE_WARNINGS: list[Callable[[Operation], list[str]]] = []
+
+
 class DraftExists(ValidationError):
     """There is a draft that would be lost."""
 
@@ -187,7 +191,7 @@ def record(
     if operation.state == Operation.State.DRAFT or operation.draft_of_id is not None:
         return None
     last, new = operation.versions.first(), definition(operation)
-    unchanged = last is not None and is_same(last.definition, new)
+    unchanged = last is not None and is_same(last.definition, new, kind_of(operation))
     if unchanged and not was_draft:
         return last
     old = None if last is None or was_draft else last.definition
@@ -210,7 +214,7 @@ def revert(version: OperationVersion, user: User | None, reason: str) -> Operati
     if names := secrets_to_reenter(kind_of(operation), version.definition):
         raise SecretsToReenter(names)
     if operation.state == Operation.State.DRAFT:
-        if not is_same(definition(operation), operation.versions.first().definition):
+        if not is_same(operation.versions.first().definition, definition(operation), kind_of(operation)):
             raise DraftExists
         apply(version.definition, operation, _texts_of(operation))
         return publish(operation, user, reason, OperationVersion.Origin.REVERT)
@@ -277,7 +281,7 @@ def _log_text(version: OperationVersion, change: Change) -> str:
 def _keep_unrecorded(operation: Operation) -> None:
     """Make a version of a definition in force that none has, such as rows that were changed by hand."""
     last, new = operation.versions.first(), definition(operation)
-    if last is not None and is_same(last.definition, new):
+    if last is not None and is_same(last.definition, new, kind_of(operation)):
         return
     number = max(operation.revision, 1) if last is None else next_number(operation)
     _kept(operation, new, number, origin=OperationVersion.Origin.EXISTING)

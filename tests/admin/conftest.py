@@ -14,6 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
+from mantra.reconciliation.models import Reconciliation
+from mantra.synchronization.models import Sync
+from mantra.verification.models import VerificationOperation, VerifiedField, declare
 from proxyservices.models import (
     AddressChange,
     ParameterMapping,
@@ -136,6 +139,17 @@ def make_agency(mark: str) -> MarkedAgency:
     for each in (operation, proxy):
         Parameter.objects.create(operation=each, name=f"{mark}_masukan", required=False)
         Field.objects.create(operation=each, name=f"{mark}_kolom")
+    base = DataOperation.objects.create(
+        service=service, source=source, code=f"{mark}-dasar", title=f"Dasar {mark}", state="published",
+        listing="hidden", sql=f"SELECT nama AS {mark}_nama FROM {mark} WHERE nik = :{mark}_nik",
+    )  # fmt: skip
+    Parameter.objects.create(operation=base, name=f"{mark}_nik")
+    Field.objects.create(operation=base, name=f"{mark}_nama")
+    verification = VerificationOperation.objects.create(
+        service=service, base=base, code=f"{mark}-cek", title=f"Cek {mark}"
+    )
+    VerifiedField.objects.create(operation=verification, name=f"{mark}_nama", rule="name")
+    declare(verification)
     application = Application.objects.create(agency=agency, code=f"{mark}-aplikasi", title=f"Aplikasi {mark}")
     key, _plain = AccessKey.issue(application)
     AccessKey.objects.filter(pk=key.pk).update(public=f"mtr_{mark}")
@@ -168,10 +182,24 @@ def make_agency(mark: str) -> MarkedAgency:
     )  # fmt: skip
     RequestedOperation.objects.create(request=access, application=application, operation=operation)
     RequestStep.objects.create(request=access, kind="submitted", user=user, text=f"Uji {mark}")
+    matched = Reconciliation.objects.create(
+        agency=agency, code=f"{mark}-cocok", title=f"Cocok {mark}", responsible=user
+    )
+    matched.sides.create(place="left", kind="operation", as_own=True, operation=operation)
+    matched.sides.create(place="right", kind="file", file_name=f"{mark}.csv")
+    matched.runs.create(
+        state="done", user=user, equal=3, different=1, by_field=[1], kept={}, finished_at=timezone.now(),
+        headings={"left": [mark], "right": [mark], "key": [mark], "fields": [[mark, mark]]},
+    )  # fmt: skip
+    sync = Sync.objects.create(
+        agency=agency, code=f"{mark}-sinkron", title=f"Sinkron {mark}", operation=operation, application=application,
+        source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
+    )  # fmt: skip
+    sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail, access,
+        application, key, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
     ]  # fmt: skip
     return found
 

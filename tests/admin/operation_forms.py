@@ -11,8 +11,8 @@ from registry.models import Operation
 
 
 def address(operation: Operation, word: str = "change") -> str:
-    kind = "dataservices_dataoperation" if operation.kind == "data" else "proxyservices_proxyoperation"
-    return reverse(f"admin:{kind}_{word}", args=(operation.pk,))
+    opts = operation.of_its_kind._meta
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_{word}", args=(operation.pk,))
 
 
 def form_of(client: Client, operation: Operation) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
+from mantra.reconciliation.models import Reconciliation
+from mantra.synchronization.models import Sync
+from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
 from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
 
@@ -30,6 +33,8 @@ def pages() -> dict[str, str]:
     calls, operations = "registry_callrecord", "dataservices_dataoperation"
     proxies, backends = "proxyservices_proxyoperation", "proxyservices_backend"
     uploads = "dataservices_uploadedtable"
+    verifications = "verification_verificationoperation"
+    verification = VerificationOperation.objects.order_by("pk")[0]
     autocomplete = "?app_label=registry&model_name=grant&field_name=operation&term="
     return {
         "server": reverse("server"),
@@ -57,6 +62,12 @@ def pages() -> dict[str, str]:
         "proxy operation": _row(proxies, proxy.pk),
         "add a proxy operation": reverse(f"admin:{proxies}_add"),
         "import proxy operations": reverse(f"admin:{proxies}_import"),
+        "verifications": _list(verifications),
+        "verification": _row(verifications, verification.pk),
+        "versions of a verification": _row(verifications, verification.pk, "versions"),
+        "add a verification": reverse(f"admin:{verifications}_add"),
+        "what can be verified": reverse("verification_choose"),
+        "make a verification": reverse("verification_propose", args=(verification.base_id,)),
         "backends": _list(backends),
         "backends, last page": _list(backends, f"?{PAGE_VAR}={1 + (Backend.objects.count() - 1) // 50}"),
         "backend": _row(backends, backend.pk),
@@ -73,6 +84,9 @@ def pages() -> dict[str, str]:
         "catalogue, searched": reverse("catalogue") + "?q=data&column=nip",
         "uploaded tables": _list(uploads),
         "uploaded table": _row(uploads, uploaded.pk),
+        "synchronisations": _list("synchronization_sync"),
+        "synchronisation": _row("synchronization_sync", Sync.objects.order_by("pk").first().pk),  # type: ignore[union-attr]
+        "add a synchronisation": reverse("admin:synchronization_sync_add"),
         "publish requests": _list("registry_publishrequest"),
         "publish request": _row("registry_publishrequest", request.pk),
         "access requests": _list("registry_accessrequest"),
@@ -102,6 +116,9 @@ def pages() -> dict[str, str]:
         "history of specific personal data": _list(calls, "?classification_is=specific"),
         "history by request id": _list(calls, f"?q={call.request_id}"),
         "call": _row(calls, call.pk),
+        "reconciliations": reverse("reconciliations"),
+        "reconciliation": reverse("reconciliation", args=(Reconciliation.objects.order_by("pk")[0].pk,)),
+        "jobs": reverse("jobs"),
         "exports": reverse("exports"),
         "export the history": reverse("export_history") + "?outcome_is=failed",
         "notifications": reverse("notifications"),

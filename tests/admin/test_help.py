@@ -31,10 +31,11 @@ NAMES = {"MANTRA", "WSDL", "PHP", "Python"}
 #: The pages outside the lists, forms and rows of models, by the names of their addresses.
 FURTHER = (
     "index", "server", "health_board", "statistics", "statistics_live", "why_refused", "wizard", "notifications",
-    "notification_choices", "test_mail", "message_templates",
+    "notification_choices", "jobs", "job_choice", "job_new", "job", "test_mail", "message_templates",
     "account_login", "account_reset_password", "account_change_password", "invitation",
     "own_sessions", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "catalogue", "catalogue_agency",
     "catalogue_service", "catalogue_operation", "client_code", "request_access", "try_as_application",
+    "reconciliations", "reconciliation_new", "reconciliation_columns",
     "contract_docs", "try_operation", "explain_operation", "compare_answers", "proxyservices_proxyoperation_import",
 )  # fmt: skip
 

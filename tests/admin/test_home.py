@@ -112,7 +112,7 @@ WAITS: dict[str, dict[str, list[str]]] = {
     "Publisher": {
         "inbox": [], "drafts": [], "ill": [BACKEND], "usage": USED, "ending": [GRANT, KEY, PROXY], "published": [],
     },
-    "Requester": {"requests": [], "ending": [GRANT, KEY], "applications": [APPLICATION]},
+    "Requester": {"requests": [], "jobs": [], "ending": [GRANT, KEY], "applications": [APPLICATION]},
     "Supervisor": {"usage": USED, "ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST]},
     "Administrator": {
         "incomplete": ["tanpa-peran", "tanpa-instansi"], "ill": [BACKEND, SOURCE], "usage": USED,

@@ -21,6 +21,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from dataservices.models import DataOperation
+from mantra.jobs.models import Job
 from mantra.statistics import periods
 from registry import roles, versions
 from registry.models import Agency, Application, CallRecord, OperationVersion
@@ -75,6 +76,9 @@ def _several_of_each() -> Agency:
         OperationVersion.objects.create(operation=operation, number=number, definition=definition, origin="admin")
     for number in range(60):
         CallRecord.objects.create(request_id=f"{number:032x}", started_at=timezone.now(), protocol="rest", method="GET")
+    for number in range(3):
+        application = Application.objects.order_by("pk")[number]
+        Job.objects.create(application=application, operation=operation, language="id", input_format="csv")
     _count_calls(operation)
     return operation.service.agency
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -13,6 +14,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from mantra.jobs.models import Job
+from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
 from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
@@ -74,6 +77,10 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("health_board")
     yield reverse("statistics")
     yield reverse("statistics_matrix")
+    yield reverse("reconciliations")
+    yield reverse("reconciliation", args=(Reconciliation.objects.get().pk,))
+    yield reverse("jobs")
+    yield reverse("job", args=(_job(cast).request_id,))
     yield reverse("exports")
     yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
@@ -93,6 +100,25 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("admin:dataservices_dataoperation_change", args=(operation.pk,))
     yield reverse("admin:dataservices_dataoperation_versions", args=(operation.pk,))
     yield reverse("compare_answers", args=(operation.pk,))
+
+
+def _job(cast: cast_module.Cast, **more: Any) -> Job:
+    """A job that waits for a decision about rows with errors."""
+    report = {"columns": {"id": "No. ID"}, "ignored": ["Nama"], "invalid": [[7, "id", "harus bilangan", "no number"]]}
+    values = {
+        "application": cast.application, "operation": cast.operations["satu"], "language": "id", "input_format": "csv",
+        "file_name": "daftar.csv", "state": "paused", "problem": "check", "problem_detail": "1", "rows": 9,
+        "checked": 9, "duplicates": 2, "report": report,
+    }  # fmt: skip
+    return Job.objects.create(**values | more)
+
+
+def _to_start_a_job(cast: cast_module.Cast) -> Iterator[str]:
+    """Yield the addresses of the pages on which a user of the calling agency starts a job."""
+    yield reverse("job_choice")
+    yield reverse("job_new", args=(cast.operations["satu"].pk,))
+    report = {"header": ["No. ID", "Nama"], "columns": {}}
+    yield reverse("job", args=(_job(cast, problem="columns-missing", rows=None, report=report).request_id,))
 
 
 def _status_page() -> bytes:
@@ -174,6 +200,9 @@ def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServ
     _click_a_chart(page)
     signed_in(page.context, person("pemohon-akses", "Requester", marked.agency), live_server.url)
     _visit(page, reverse("admin:index"), wrong)
+    signed_in(page.context, person("pengirim-daftar", "Requester", cast.consumer), live_server.url)
+    for address in _to_start_a_job(cast):
+        _visit(page, address, wrong)
     page.context.close()
     found = [*wrong, *troubles]
     assert not found, "\n".join(found)

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from dataservices.models import DataOperation, DataSource
 from dataservices.plan import parameters_message
 from mantra.gateway.parameters import CHANGES_PER_PAGE
-from registry import faults
+from registry import faults, versions
 from registry.models import Field
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
+from tests.dataservices.test_paging import FORM
 from tests.soap import wire
 
 SQL = "SELECT id, nama, diubah, dihapus FROM warga WHERE kota = :kota"
@@ -184,7 +186,36 @@ def test_a_query_that_cannot_be_a_part_of_another_is_refused_when_it_is_saved(ca
     assert "change_marker" in error.value.message_dict
 
 
+def test_the_form_has_the_columns(cast: Cast, source: DataSource, admin_client: Any) -> None:
+    address = "/admin/dataservices/dataoperation/add/"
+    assert b'name="change_marker"' in admin_client.get(address).content
+    form = FORM | {"service": cast.service.pk, "source": source.pk, "sql": "SELECT id, diubah FROM warga"}
+    form |= {"page_size": "0", "parameters-TOTAL_FORMS": "0", "change_marker": "diubah", "change_lag_seconds": ""}
+    refused = admin_client.post(address, form)
+    assert refused.status_code == 200 and "change_key" in refused.context["adminform"].form.errors
+    assert admin_client.post(address, form | {"change_key": "id"}).status_code == 302
+    row = DataOperation.objects.get(code=FORM["code"])
+    assert (row.change_marker, row.key_columns, row.change_lag_seconds) == ("diubah", ["id"], 5)
+
+
 def test_its_names_are_no_parameters(cast: Cast, operation: DataOperation) -> None:
     for name in ("since", "per_page"):
         assert name in parameters_message(operation, ["kota", name])
     assert CHANGES_PER_PAGE < 10_000
+
+
+def test_versions_of_older_releases_lack_these_columns(cast: Cast, operation: DataOperation) -> None:
+    """They had their defaults then: nothing has changed by the upgrade."""
+    plain = cast.operations["satu"]
+    stored = versions.definition(plain)
+    old = {**stored, "columns": {name: each for name, each in stored["columns"].items() if "change_" not in name}}
+    kind = versions.kind_of(plain)
+    assert versions.is_same(old, stored, kind) and versions.compare(kind, old, stored) == []
+    changed = versions.definition(operation)
+    before = {**changed, "columns": {name: each for name, each in changed["columns"].items() if "change_" not in name}}
+    assert not versions.is_same(before, changed, kind)
+    with translation.override("en"):
+        found = versions.compare(kind, before, changed)
+    assert {each.label for section in found for each in section.differences} == {
+        "Change marker", "Key of a row",
+    }  # fmt: skip

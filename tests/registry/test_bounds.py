@@ -47,7 +47,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "Illness",
     )
 )
-ROOMS = ("registry", "dataservices", "proxyservices")
+ROOMS = ("registry", "dataservices", "proxyservices", "reconciliation")
 
 
 def fields() -> Iterator[Any]:

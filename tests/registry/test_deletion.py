@@ -17,7 +17,9 @@ from tests.api.conftest import Person, person
 
 #: Rows that go with another one and are asked for as if each was deleted alone; tokens go with their user only.
 #: So is the draft of an operation, as a row of its kind.
-ASKED = {"registry.accesskey", "registry.grant", "registry.apitoken", "registry.operation"}
+ASKED = {
+    "registry.accesskey", "registry.grant", "registry.apitoken", "registry.operation", "reconciliation.reconciliation",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -32,7 +34,15 @@ def requester(marked: MarkedAgency) -> User:
 def test_s6_every_cascade_is_either_a_part_or_asked_for() -> None:
     cascading = {
         model._meta.label_lower
-        for name in ("registry", "dataservices", "proxyservices", "verification", "jobs")
+        for name in (
+            "registry",
+            "dataservices",
+            "proxyservices",
+            "verification",
+            "jobs",
+            "reconciliation",
+            "synchronization",
+        )
         for model in apps.get_app_config(name).get_models()
         for field in model._meta.local_fields
         if isinstance(field, models.ForeignKey) and field.remote_field.on_delete is models.CASCADE

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dataservices.models import DataSource
+from dataservices.models import DataOperation, DataSource
 from mantra.verification.models import VerificationOperation, VerifiedField, declare
 from registry.models import Grant, Operation
 from registry.snapshot import holder
@@ -28,6 +28,11 @@ PEOPLE = (
     ("3201010202850002", "Muhammad Iqbal", "1985-02-02", "Jl. Kenanga No. 5", None, 7),
     ("3201010303700003", "Bambang Sutrisno", None, "", "0215551234", None),
 )
+SITI = "3201010101900001"
+#: The columns of the operation, and their types.
+COLUMNS = (
+    ("nik", "text"), ("nama", "text"), ("lahir", "date"), ("alamat", "text"), ("telepon", "text"), ("saldo", "integer"),
+)  # fmt: skip
 FIELDS = (
     {"name": "nama", "rule": "name"},
     {"name": "tanggal_lahir", "column": "lahir", "rule": "date"},
@@ -41,8 +46,8 @@ def make_people() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with sqlite3.connect(path) as made:
             made.execute(
-                "CREATE TABLE penduduk (nik TEXT PRIMARY KEY, nama TEXT, lahir TEXT, alamat TEXT, telepon TEXT, "
-                "saldo INT)"
+                "CREATE TABLE penduduk"
+                " (nik TEXT PRIMARY KEY, nama TEXT, lahir TEXT, alamat TEXT, telepon TEXT, saldo INT)"
             )
             made.executemany("INSERT INTO penduduk VALUES (?, ?, ?, ?, ?, ?)", PEOPLE)
         made.close()
@@ -58,6 +63,19 @@ class Verifying:
     grant: Grant
 
 
+def people_operation(cast: Cast) -> DataOperation:
+    """Publish the operation that returns one of the people. Nobody has a grant for it."""
+    source = DataSource.objects.create(
+        agency=cast.provider, code="penduduk", engine="sqlite", database=str(make_people())
+    )
+    base = cast.define(
+        "orang", "SELECT nik, nama, lahir, alamat, telepon, saldo FROM penduduk WHERE nik = :nik", source=source,
+        parameters=({"name": "nik", "type": "text"},), listing="hidden",
+    )  # fmt: skip
+    cast.grants["orang"].delete()
+    return base
+
+
 def verifying(
     cast: Cast,
     base: Operation | None = None,
@@ -66,15 +84,7 @@ def verifying(
     **more: Any,
 ) -> Verifying:
     """Publish a verification of the people, and grant it to the application."""
-    if base is None:
-        source = DataSource.objects.create(
-            agency=cast.provider, code="penduduk", engine="sqlite", database=str(make_people())
-        )
-        base = cast.define(
-            "orang", "SELECT nik, nama, lahir, alamat, telepon, saldo FROM penduduk WHERE nik = :nik", source=source,
-            parameters=({"name": "nik", "type": "text"},), listing="hidden",
-        )  # fmt: skip
-        cast.grants["orang"].delete()
+    base = people_operation(cast) if base is None else base
     made = VerificationOperation(service=cast.service, code=code, base=base, **{"state": "published", **more})
     made.full_clean()
     made.save()

@@ -141,7 +141,7 @@ class Writer:
         self.name = f"soap{version}"
         self.operation_name = operation.code
         #: The response of an upstream has no declared schema, also if it is a table.
-        self._undeclared = operation.kind != "data"
+        self._undeclared = operation.kind == "proxy"
         self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)
         plan = operation.plan
         self._pages = plan is not None and plan.page_size + plan.change_size > 0

@@ -41,6 +41,8 @@ PROTOCOLS: dict[str, Any] = {
     "browse": _("view of a source"),
     "explain": _("execution plan"),
     "rehearsal": _("comparison of responses"),
+    "matching": _("reconciliation"),
+    "own-read": _("reconciliation of own data"),
 }
 
 

@@ -27,6 +27,8 @@ def sentence(about: Related) -> str:
         "tryout": _("%(who)s tried %(what)s in the admin on %(moment)s; %(end)s."),
         "browse": _("%(who)s viewed tables of %(what)s on %(moment)s; %(end)s."),
         "explain": _("%(who)s viewed the execution plan of %(what)s on %(moment)s; %(end)s."),
+        "matching": _("%(who)s read %(what)s for a reconciliation on %(moment)s; %(end)s."),
+        "own-read": _("%(who)s read %(what)s for a reconciliation on %(moment)s; %(end)s."),
         "rehearsal": _("%(who)s compared responses of %(what)s on %(moment)s; %(end)s."),
         "job": _("%(who)s had a job of %(what)s on %(moment)s; %(end)s."),
     }.get(about.record.protocol, _("%(who)s called %(what)s on %(moment)s; %(end)s."))

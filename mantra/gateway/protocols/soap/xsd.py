@@ -104,7 +104,7 @@ def _elements(operation: Operation) -> str:
         request += _changes_request()
     response = [_plain("status", "xs:int"), _plain("code", "xs:int"), _plain("message", "xs:string")]
     types = ""
-    if operation.kind != "data":  # its upstream decides the content
+    if operation.kind == "proxy":  # its upstream decides the content
         response.append(_plain("data", "xs:anyType", nillable="true"))
     else:
         writes = operation.plan is not None and "GET" not in operation.plan.methods
