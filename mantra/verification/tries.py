@@ -51,7 +51,7 @@ class Memory:
         self._clock, self._most = clock, most
 
     def settle(self, limits: Sequence[Limit], wrong: bool, seconds: int) -> int:
-        if not wrong and not any([limit.name in self._windows for limit in limits]):
+        if not wrong and not any(limit.name in self._windows for limit in limits):
             return 0  # most tries are right, and need not wait for one another
         now = self._clock()
         with self._lock:
