@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from mantra.verification import proposals
 from mantra.verification.models import LOWEST_THRESHOLD, VerificationOperation, VerifiedField
 from mantra.verification.proposals import Proposal
-from registry.admin.theme import checkbox, select, text_area, text_input
+from registry.admin.theme import select, text_area, text_input
 from registry.models import Operation
 
 #: Lines for columns that are typed by hand, where nobody knows the columns.
@@ -39,7 +39,7 @@ class ProposalForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, field in self.fields.items():
             field.label = capfirst(str(field.label))
             if name == "hides_existence":
-                field.widget = checkbox()
+                field.widget = forms.CheckboxInput()
             elif name == "listing":
                 field.widget = select(field.choices)  # type: ignore[attr-defined]
             elif name == "description":
@@ -66,7 +66,7 @@ class ProposalForm(forms.ModelForm):  # type: ignore[type-arg]
 class LineForm(forms.Form):
     """A column that may be verified."""
 
-    chosen = forms.BooleanField(required=False, widget=checkbox())
+    chosen = forms.BooleanField(required=False)
     column = forms.CharField(required=False, max_length=127, widget=text_input(autocomplete="off"))
     name = forms.CharField(required=False, max_length=50, widget=text_input(autocomplete="off"))
     rule = forms.ChoiceField(choices=VerifiedField.Rule.choices, widget=select(VerifiedField.Rule.choices))

@@ -74,6 +74,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     for view in ("live", "change-address"):
         yield reverse(f"admin:proxyservices_backend_{view}", args=(marked.proxy.backend_id,))
     yield reverse("request_access", args=("prov", "data", "satu"))
+    yield reverse("verification_choose")
+    yield reverse("verification_propose", args=(cast.operations["satu"].pk,))
     yield reverse("health_board")
     yield reverse("statistics")
     yield reverse("statistics_matrix")
