@@ -96,10 +96,16 @@ def body(rows: int) -> bytes:
     return "\n".join(lines).encode()
 
 
+def computing(pid: int) -> float:
+    """The seconds for which a process has computed."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(bus: Any, operation: str, content: bytes, worker: int) -> dict[str, Any]:
     """Run a job, read its results back, and return what it took."""
     address = f"/rest/prov/data/{operation}/jobs"
-    began, load = time.perf_counter(), os.getloadavg()[0]
+    began, load, computed = time.perf_counter(), os.getloadavg()[0], computing(worker)
     reply = bus.request(address, "POST", body=content, headers={"Content-Type": "text/csv"})
     if reply.status != 202:
         raise RuntimeError(reply.data)
@@ -121,6 +127,7 @@ def run(bus: Any, operation: str, content: bytes, worker: int) -> dict[str, Any]
         "not_found": state["not_found"], "faults": state["faults"], "seconds": round(took, 2),
         "of_which": {"upload": round(sent, 2), "until_checked": round(checked, 2)},
         "file_seconds": round(time.perf_counter() - began - took, 2), "file_mib": round(len(read) / 2**20, 1),
+        "worker_computing": round(computing(worker) - computed, 2),
         "worker_mib": int(memory.split()[1]) // 1024, "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "cores": os.cpu_count(), "target": TARGET, "ok": took <= TARGET,
     }  # fmt: skip

@@ -18,6 +18,7 @@ import orjson
 from mantra.jobs import inputs
 from mantra.jobs.files import INPUT, ROWS, JobFolder
 from mantra.jobs.inputs import Table, Values
+from mantra.jobs.models import HEADER as NAME
 from mantra.jobs.models import Job
 from mantra.jobs.problems import JobError
 from registry.parameter_values import InvalidValue, as_text
@@ -27,7 +28,7 @@ from registry.snapshot.types import Operation, Parameter
 #: cannot be run.
 REPORTED, IGNORED, REASON, SHOWN = 40, 40, 120, 100
 #: The columns of a file that a report names to choose from.
-HEADER = 200
+HEADERS = 200
 #: Rows between two reports of progress; lines that are written at once.
 STEP = 500
 
@@ -57,7 +58,7 @@ class ColumnsMissing(JobError):
 
     def __init__(self, names: Sequence[str], header: Sequence[str], report: Report) -> None:
         super().__init__("columns-missing", ", ".join(names))
-        self.header, self.report = [name[:SHOWN] for name in header[:HEADER]], report
+        self.header, self.report = [name[:NAME] for name in header[:HEADERS]], report
 
 
 @dataclass(slots=True)

@@ -13,7 +13,9 @@ from registry.models.bounds import MaxJsonLength
 from registry.secrets import EncryptedField
 
 #: Characters of the mapping of columns, of what the check reports, and of the columns of the results, each as JSON.
-MAPPING, REPORT, COLUMNS = 20_000, 60_000, 100_000
+MAPPING, REPORT, COLUMNS = 60_000, 100_000, 100_000
+#: Characters of the name of a column of a file.
+HEADER = 200
 
 
 class Job(models.Model):

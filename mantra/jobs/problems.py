@@ -91,7 +91,7 @@ def _why_unreadable(detail: str) -> str:
     """Return why a file cannot be read, by a code and perhaps the number of a row."""
     code, _colon, number = detail.partition(":")
     why = str(_UNREADABLE.get(code, _("its format is unknown")))
-    return f"{why}, {gettext('row')} {number}" if number else why
+    return gettext("%(why)s, row %(number)s") % {"why": why, "number": number} if number else why
 
 
 def sentence(job: Job) -> str:

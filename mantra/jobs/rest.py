@@ -228,7 +228,7 @@ def _options(environ: Environ) -> tuple[dict[str, str], dict[str, str]]:
     mapping: dict[str, str] = {}
     for name, value in http.pairs(environ.get("QUERY_STRING", "")):
         if name.startswith(_COLUMN):
-            mapping[name.removeprefix(_COLUMN)[:100]] = value[:100]
+            mapping[name.removeprefix(_COLUMN)] = value
         elif name == "on_invalid":
             options[name] = value
         else:

@@ -23,7 +23,7 @@ from mantra.jobs import admission, execution, files, inputs, record
 from mantra.jobs import results as stored_results
 from mantra.jobs.files import INPUT, JobFolder
 from mantra.jobs.inputs import format_of
-from mantra.jobs.models import ACTIVE, ENDED, UNFINISHED, Job, State
+from mantra.jobs.models import ACTIVE, ENDED, HEADER, UNFINISHED, Job, State
 from mantra.jobs.problems import JobError
 from registry import tenancy
 from registry.models import Agency, Application, Operation, User
@@ -127,6 +127,8 @@ def _check_mapping(operation: Operation, mapping: Mapping[str, str]) -> None:
     known = {name.lower() for name in operation.parameters.values_list("name", flat=True)}
     if unknown := [name for name in mapping if name.lower() not in known]:
         raise JobError("mapping", ", ".join(unknown))
+    if any(len(header) > HEADER for header in mapping.values()):
+        raise JobError("mapping")
 
 
 def _plain_name(name: str) -> str:

@@ -68,7 +68,6 @@ class Plan:
     lock_seconds: int
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     page_size: int = 0
-    change_size: int = 0
     pass_through: bool = False
     change_size: int = 0
     marks_deletions: bool = False
