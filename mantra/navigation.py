@@ -80,7 +80,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
     (
         _("Match data"),
         (
-            Item(_("Jobs"), "fact_check", "jobs", jobs.may_open),
+            Item(_("Jobs"), "checklist", "jobs", jobs.may_open),
             Item(reconciliation.TITLE, "compare_arrows", "reconciliations", reconciliation.RIGHT),
             _rows(_("Synchronisations"), "sync", "synchronization", "sync"),
         ),
