@@ -168,7 +168,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["hour"].widget = select(hours)
         self.fields["notify"].widget = checkbox()
         for name, label in (
-            ("schedule", _("Runs")),
+            ("schedule", _("Schedule")),
             ("hour", _("At")),
             ("notify", _("Notify me when a scheduled run has ended")),
         ):
