@@ -25,6 +25,10 @@ from registry.snapshot.types import Operation
 log = logging.getLogger("mantra.verification")
 
 
+#: The rules that read all that begins with a letter or a digit.
+_OF_ANY_FORM = frozenset((VerifiedField.Rule.EXACT, VerifiedField.Rule.TEXT, VerifiedField.Rule.NAME))
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A field that is verified."""
@@ -39,7 +43,7 @@ class Verified:
 
     def is_readable(self, given: str) -> bool:
         """Return False for a text that has not the form of the rule, such as a date that is none."""
-        return is_readable(self.rule, given)
+        return (given[0].isalnum() and self.rule in _OF_ANY_FORM) or is_readable(self.rule, given)
 
 
 class Shape(NamedTuple):

@@ -103,8 +103,11 @@ def _verified(call: Call, plan: Plan) -> Row:
 
 def given_of(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return what a caller sent of the verified fields, without blank ones. Raises Fault."""
-    given = {each.name: str(value) for each in plan.fields if (value := arguments.get(each.name)) is not None}
-    given = {name: value for name, value in given.items() if value.strip()}
+    given = {}
+    for each in plan.fields:
+        value = arguments.get(each.name)
+        if value is not None and (text := str(value)) and not text.isspace():
+            given[each.name] = text
     if len(given) < plan.min_fields:
         raise Fault(faults.FIELDS_TOO_FEW, least=plan.min_fields, known=", ".join(each.name for each in plan.fields))
     for each in plan.fields:
@@ -166,9 +169,14 @@ def compare(plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> tu
     """
     best: tuple[int, int, list[Any]] | None = None
     for record in found or ({each.column: _NOBODY for each in plan.fields},):
-        judged = [_field(each, given.get(each.name), record.get(each.column)) for each in plan.fields]
-        agreeing = sum(agrees is True for agrees, _similarity in judged)
-        similar = sum(similarity or 0 for _agrees, similarity in judged)
+        judged: list[tuple[bool | None, int | None]] = []
+        agreeing = similar = 0
+        for each in plan.fields:
+            found_field = _field(each, given[each.name], record[each.column]) if each.name in given else _NEITHER
+            judged.append(found_field)
+            if found_field[0]:
+                agreeing += 1
+            similar += found_field[1] or 0
         if best is None or (agreeing, similar) > best[:2]:
             best = agreeing, similar, judged
     assert best is not None
@@ -191,17 +199,23 @@ def compare(plan: Plan, given: Mapping[str, str], found: Sequence[Record]) -> tu
     return tuple(row), agrees, agrees and similar == 100 * len(given)
 
 
-def _field(verified: Verified, given: str | None, stored: Any) -> tuple[bool | None, int | None]:
-    """Return whether a field agrees, and how similar it is; None, None if it was not sent or is not stored."""
-    if given is None or stored is None or isinstance(stored, dict | list) or not str(stored).strip():
-        return None, None
+#: Of a field that was not sent, or is not stored.
+_NEITHER: tuple[bool | None, int | None] = (None, None)
+
+
+def _field(verified: Verified, given: str, stored: Any) -> tuple[bool | None, int | None]:
+    """Return whether a field agrees, and how similar it is; None, None if it is not stored."""
+    if stored is None or isinstance(stored, dict | list) or stored == "":
+        return _NEITHER
     if stored == given and given[0].isalnum():  # most callers have what is right, and letter by letter
         return True, 100
+    if isinstance(stored, str) and stored.isspace():
+        return _NEITHER
     try:
         matches, similarity = verified.compare(stored, given)
     except Exception as error:  # its text may have the value
         log.error("a value cannot be compared as %s: %s", verified.rule, type(error).__name__)
-        return None, None
+        return _NEITHER
     return matches, similarity
 
 
