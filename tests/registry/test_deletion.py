@@ -32,7 +32,7 @@ def requester(marked: MarkedAgency) -> User:
 def test_s6_every_cascade_is_either_a_part_or_asked_for() -> None:
     cascading = {
         model._meta.label_lower
-        for name in ("registry", "dataservices", "proxyservices")
+        for name in ("registry", "dataservices", "proxyservices", "synchronization")
         for model in apps.get_app_config(name).get_models()
         for field in model._meta.local_fields
         if isinstance(field, models.ForeignKey) and field.remote_field.on_delete is models.CASCADE
