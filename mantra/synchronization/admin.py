@@ -94,7 +94,8 @@ class SyncAdmin(ScopedAdmin):
             kept = sync.operation
             initial = {
                 "agency": str(sync.agency_id), "operation": str(sync.operation_id or ""),
-                "application": str(sync.application_id), "source": str(sync.source_id), "table": table_value(sync),
+                "application": str(sync.application_id or ""), "source": str(sync.source_id),
+                "table": table_value(sync),
             }  # fmt: skip
         # What was chosen is in the address: a reload loses nothing, and nothing is stored before the second step.
         chosen = ChoiceForm(request.user, request.GET if "agency" in request.GET else None, initial, kept)
@@ -108,6 +109,7 @@ class SyncAdmin(ScopedAdmin):
     def _columns(self, request: HttpRequest, chosen: ChoiceForm, sync: Sync | None, title: Any) -> HttpResponse:
         row = self._row(chosen, sync)
         assert row.operation is not None
+        assert row.application is not None
         names = choices.fields(row.operation, row.application)
         context: dict[str, Any] = {"sync": sync, "row": row, "chosen": chosen}
         try:

@@ -58,10 +58,12 @@ class Sync(models.Model):
     operation = models.ForeignKey(
         Operation, models.SET_NULL, verbose_name=_("operation"), null=True, related_name="syncs"
     )
+    #: None: the application was deleted, and its grants with it.
     application = models.ForeignKey(
         Application,
-        models.PROTECT,
+        models.SET_NULL,
         verbose_name=_("application"),
+        null=True,
         related_name="syncs",
         help_text=_("The operation is called as this application: its grant, its quota and its history count."),
     )
@@ -140,7 +142,7 @@ class Sync(models.Model):
             problems["source"] = _("The data source belongs to another agency.")
         elif self.source_id and (self.source.engine == "dbase" or self.source.holds_uploads):
             problems["source"] = PROBLEMS["target-kind"]
-        if self.application_id and self.application.agency_id != self.agency_id:
+        if self.application is not None and self.application.agency_id != self.agency_id:
             problems["application"] = _("The application belongs to another agency.")
         if reason := self._columns_problem():
             problems["columns"] = reason

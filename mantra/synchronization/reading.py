@@ -134,10 +134,12 @@ class Reader:
     # --------------------------------------------------------------------------------------- calls
 
     def _call(self, operation: types.Operation, paging: list[tuple[str, Any]]) -> Call:
-        sync = self.sync
-        owner = types.Application(sync.application_id, sync.agency.code, sync.application.code)
+        sync, application = self.sync, self.sync.application
+        if application is None or not application.active:
+            raise Problem("grant")
+        owner = types.Application(application.pk, sync.agency.code, application.code)
         # No row has its id: it shares nothing with a real key.
-        key = types.Key(-sync.application_id, "", owner, float("inf"), (), None, in_path=False)
+        key = types.Key(-application.pk, "", owner, float("inf"), (), None, in_path=False)
         pairs = [*sync.arguments.items(), *paging]
         assert operation.plan is not None
         call = Call(
@@ -153,8 +155,6 @@ class Reader:
             code=operation.code,
             vouched=key,
         )
-        if not sync.application.active:
-            raise Problem("grant")
         if self._is_own(operation) and not self._is_granted(operation):
             # What an agency may change it may read as well: no grant is needed.
             call.needs_key, call.operation, call.key, call.application = False, operation, key, owner

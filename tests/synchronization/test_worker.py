@@ -296,6 +296,15 @@ def test_the_grant_counts(files: Stage, columns: dict[str, str], problem: str) -
     assert files.target.rows("salinan") == []
 
 
+def test_without_its_application_nothing_is_read(files: Stage) -> None:
+    files.define()
+    files.application.delete()
+    files.sync.refresh_from_db()
+    assert files.sync.application is None
+    assert files.run().problem == "grant"
+    assert recorded() == []
+
+
 def test_the_quota_counts(files: Stage) -> None:
     files.grant.quota = "1/day"
     files.grant.save()

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('next_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='next run')),
                 ('changed_at', models.DateTimeField(auto_now=True, verbose_name='changed at')),
                 ('agency', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='syncs', to='registry.agency', verbose_name='agency')),
-                ('application', models.ForeignKey(help_text='The operation is called as this application: its grant, its quota and its history count.', on_delete=django.db.models.deletion.PROTECT, related_name='syncs', to='registry.application', verbose_name='application')),
+                ('application', models.ForeignKey(help_text='The operation is called as this application: its grant, its quota and its history count.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='syncs', to='registry.application', verbose_name='application')),
                 ('operation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='syncs', to='registry.operation', verbose_name='operation')),
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='syncs', to='dataservices.datasource', verbose_name='data source')),
             ],
