@@ -68,19 +68,28 @@ class Service:
 def services() -> list[Service]:
     """Return the services with public operations, by agency and title. Reads five queries, however many there are."""
     rows = _operations()
-    sources = _sources(row["dataoperation__source"] for row in rows)
-    backends = _backends(row["proxyoperation__backend"] for row in rows)
+    sources = _sources(_needed(row, _SOURCES) for row in rows)
+    backends = _backends(_needed(row, _BACKENDS) for row in rows)
     found: dict[int, Service] = {}
     for row in rows:
         service = found.setdefault(row["service"], _service(row))
         service.operations.append(row["pk"])
-        if (source := row["dataoperation__source"]) is not None:
+        if (source := _needed(row, _SOURCES)) is not None:
             service.needs["source", source] = sources.get(source, _UNKNOWN)
-        elif (backend := row["proxyoperation__backend"]) is not None:
+        elif (backend := _needed(row, _BACKENDS)) is not None:
             service.needs["backend", backend] = backends.get(backend, _UNKNOWN)
         if row["sunset"] is not None:
             service.retirements.append(Retirement(row["title"] or row["code"], row["sunset"]))
     return sorted(found.values(), key=lambda each: (each.agency_name.casefold(), each.title.casefold(), each.code))
+
+
+#: Where an operation's source and backend are: a verification needs those of the operation with its data.
+_SOURCES = ("dataoperation__source", "verificationoperation__base__dataoperation__source")
+_BACKENDS = ("proxyoperation__backend", "verificationoperation__base__proxyoperation__backend")
+
+
+def _needed(row: Mapping[str, Any], places: tuple[str, ...]) -> int | None:
+    return next((row[place] for place in places if row[place] is not None), None)
 
 
 def _operations() -> list[dict[str, Any]]:
@@ -88,7 +97,7 @@ def _operations() -> list[dict[str, Any]]:
     rows = rows.order_by("service__agency__code", "service__code", "code")
     columns = (
         "pk", "code", "title", "sunset", "service", "service__code", "service__title", "service__agency__code",
-        "service__agency__name", "dataoperation__source", "proxyoperation__backend",
+        "service__agency__name", *_SOURCES, *_BACKENDS,
     )  # fmt: skip
     return list(rows.values(*columns)[:MOST])
 

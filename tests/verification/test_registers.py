@@ -77,6 +77,7 @@ def test_the_columns_in_a_grant(made: Verifying, sign_in: SignIn) -> None:
 def test_the_status_page_counts_it_in_its_service(made: Verifying) -> None:
     (service,) = [each for each in states.services() if each.code == "data"]
     assert made.operation.pk in service.operations
+    assert list(service.needs) == [("source", made.base.of_its_kind.source_id)]  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------------------- requests
