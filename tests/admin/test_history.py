@@ -39,7 +39,7 @@ def test_codes_and_names_are_suggested(marked: MarkedAgency, sign_in: SignIn) ->
     assert suggested(client, "agency", f"badan {mark}") == suggested(client, "agency", mark.upper()) == [mark]
     service = f"{mark}/{mark}-layanan/"
     assert suggested(client, "operation", f"Data {mark}") == [service + f"{mark}-data"]
-    assert suggested(client, "operation", "layanan")[:2] == [service, service + f"{mark}-data"]
+    assert suggested(client, "operation", "layanan")[:2] == [service, service + f"{mark}-cek"]
     assert suggested(client, "application", "aplikasi") == [f"{mark}/{mark}-aplikasi"]
     assert suggested(client, "operation", "tidak ada") == []
 
@@ -54,7 +54,7 @@ def test_nothing_is_suggested_that_the_user_cannot_know(marked: MarkedAgency, si
     other.grant.operation = marked.operation
     other.grant.save()
     assert suggested(client, "application", "akik") == ["akik/akik-aplikasi"]
-    assert len(suggested(sign_in("Supervisor"), "operation", "akik")) == 3
+    assert len(suggested(sign_in("Supervisor"), "operation", "akik")) == 5
     address = reverse("admin:registry_callrecord_suggest", args=("user",))
     assert client.get(address).status_code == 404
     bare = User.objects.create(username="tanpa-peran", is_staff=True, agency=marked.agency)

@@ -87,9 +87,12 @@ def test_rotation_knows_every_column_with_secrets() -> None:
         ("DataSource", "password"),
         ("DataSource", "wallet_password"),
         ("ExportJob", "key"),
+        ("Job", "key"),
         ("OutboxMessage", "link"),
         ("ParameterMapping", "value"),
+        ("ReconciliationRun", "key"),
         ("SampleRequest", "request"),
+        ("Side", "key"),
     }
 
 

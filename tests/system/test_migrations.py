@@ -160,7 +160,7 @@ from registry.models import OperationVersion
 for version in OperationVersion.objects.order_by("operation__code"):
     row = version.operation
     print(row.code, row.revision, version.number, version.origin,
-          versions.is_same(version.definition, versions.definition(row)),
+          versions.is_same(version.definition, versions.definition(row), versions.kind_of(row)),
           row.version_texts.count(), "rahasia" in str(version.definition))
     draft = versions.open_draft(row, None)
     print(draft.revision, row.versions.count(), versions.next_number(row))
