@@ -40,15 +40,15 @@ def nik(number: int) -> str:
     return f"327301010190{number:04d}"
 
 
-def make(server: PostgreSQLServer) -> dict[str, Any]:
+def make(server: PostgreSQLServer, database: str = DATABASE) -> dict[str, Any]:
     """Make the database, if it is not there, and return the settings of a source for it."""
     with closing(server.superuser()) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
         if cursor.fetchone() is None:
-            cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {server.user}")
-    with closing(server.superuser(DATABASE)) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(f"CREATE DATABASE {database} OWNER {server.user}")
+    with closing(server.superuser(database)) as connection, closing(connection.cursor()) as cursor:
         cursor.execute("SELECT to_regclass('penduduk')")
         if cursor.fetchone() == (None,):
             cursor.execute(_TABLES.format(people=PEOPLE))
             cursor.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {server.user}")
-    return server.source(database=DATABASE)
+    return server.source(database=database)
