@@ -55,7 +55,8 @@ print(json.dumps({
         "protocol", "operation", "application", "outcome", "rows")),
     "operation": [operation.state, operation.max_rows, operation.timeout_ms, operation.parameters.count(),
                   operation.fields.get(name="nama").classification, versions.is_same(
-                      operation.versions.get().definition, versions.definition(operation))],
+                      operation.versions.get().definition, versions.definition(operation),
+                      versions.kind_of(operation))],
     "counted": totals(Selection(), Period.of(7, date.fromisoformat(DAY))).calls,
     "secrets": [str(DataSource.objects.get(code="jauh").password), str(backend.servers.get().settings.credential)],
     "grants": sorted(f"{each} {each.quota}" for each in Grant.objects.all()),
