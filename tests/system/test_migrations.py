@@ -231,7 +231,9 @@ print(*(f"{row.backend} {row.operation} {row.server.url}" for row in AddressChan
 from registry import versions
 from registry.models import OperationVersion, SampleRequest
 rows = OperationVersion.objects.select_related("operation")
-print(rows.count(), all(versions.is_same(row.definition, versions.definition(row.operation), versions.kind_of(row.operation)) for row in rows))
+print(rows.count(), all(
+    versions.is_same(row.definition, versions.definition(row.operation), versions.kind_of(row.operation))
+    for row in rows))
 print(*(f"{row.operation} {row.request}" for row in SampleRequest.objects.all()))
 
 executor = MigrationExecutor(connection)
