@@ -197,12 +197,12 @@ class Composed:
         raise AssertionError(f"{path} never went over the fast lane")
 
     def record(self, id: str) -> dict[str, Any]:
-        """The record of a call in the history, once the worker has it."""
+        """The record of a call in the history, once the worker has its end."""
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
             found[:] = self.records(id)
-            return bool(found)
+            return any(record["outcome"] for record in found)
 
         wait_until(there, 20, f"the history of {id}")
         (record,) = found
