@@ -38,7 +38,7 @@ _MOST_PARAMETERS = {"sqlserver": 2_000}
 #: Characters that a statement has at most by its texts, and by its values.
 _STATEMENT_LENGTH, _VALUES_LENGTH = 400_000, 400_000
 
-#: Rows and seconds after which a result ends: the rest is asked for again.
+#: Rows and seconds after which a result ends: the rest is requested again.
 MOST_ROWS, MOST_SECONDS = 100_000, 30.0
 
 #: Seconds after which what was refused, or was too slow, is tried again.
@@ -47,9 +47,9 @@ FORGET_SECONDS = 600.0
 #: Kinds of arguments about which something is remembered for an operation.
 _MOST_STATES = 256
 
-#: The source cannot be asked: that is the fault of no arguments.
-_UNASKED = frozenset(kind.code for kind in (faults.SOURCE_BUSY, faults.SOURCE_CIRCUIT_OPEN, faults.SOURCE_UNREACHABLE))
-#: Smaller statements cannot be asked either.
+#: The source cannot be called: that is the fault of no arguments.
+_UNCALLED = frozenset(kind.code for kind in (faults.SOURCE_BUSY, faults.SOURCE_CIRCUIT_OPEN, faults.SOURCE_UNREACHABLE))
+#: Smaller statements cannot be run either.
 _CLOSED = frozenset(kind.code for kind in (faults.SOURCE_BUSY, faults.SOURCE_CIRCUIT_OPEN))
 
 #: Why calls were run one by one.
@@ -97,7 +97,7 @@ def _power_of_two(most: int) -> int:
 def run_set(call: Call, arguments: Sequence[Arguments]) -> SetResult:
     """Run a data operation for each of some sets of validated arguments; ``call.arguments`` is not used.
 
-    Raises Fault if the source cannot be asked for even the first of them: all may be asked again.
+    Raises Fault if the source cannot be called for even the first of them: all may be run again.
     """
     plan = call.operation.plan  # type: ignore[union-attr]
     assert isinstance(plan, Plan)
@@ -146,8 +146,8 @@ class _Fetched:
     over: bool
 
 
-class _Unasked(Exception):
-    """The source cannot be asked now."""
+class _Uncalled(Exception):
+    """The source cannot be called now."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__()
@@ -179,14 +179,14 @@ class _Work:
     def result(self) -> SetResult:
         """Do the work, and return the answers of the first arguments. Raises Fault."""
         self._begin()
-        unasked: Fault | None = None
+        uncalled: Fault | None = None
         try:
             for start in range(0, len(self.arguments), SET_SIZE):
                 self._answer(range(start, min(start + SET_SIZE, len(self.arguments))))
         except _Enough:
             pass
-        except _Unasked as error:
-            unasked = error.fault
+        except _Uncalled as error:
+            uncalled = error.fault
         rows: list[list[Row] | Fault] = []
         columns: tuple[Column, ...] = ()
         for index in range(len(self.arguments)):
@@ -194,8 +194,8 @@ class _Work:
                 break
             columns = _common(columns, own)
             rows.append(self.answers[index])
-        if unasked is not None and not rows:
-            raise unasked
+        if uncalled is not None and not rows:
+            raise uncalled
         cut = frozenset(index for index in self.truncated if index < len(rows))
         return SetResult(columns, rows, cut, self.as_of, self.reason)
 
@@ -346,8 +346,8 @@ class _Kind:
                 raise Fault(faults.ANSWER_TOO_WIDE, request_id=work.call.request_id, mib=f"{limits.width / 2**20:.3g}")
             work.put(index, fetched.columns, fetched.rows, limits.rows)
         except Fault as fault:
-            if fault.code in _UNASKED:
-                raise _Unasked(fault.without_traceback()) from None
+            if fault.code in _UNCALLED:
+                raise _Uncalled(fault.without_traceback()) from None
             work.answers[index] = fault.without_traceback()
             work.columns.pop(index, None)
             return
@@ -370,7 +370,7 @@ class _Kind:
             fetched = work.fetch(query.union(len(indexes), work.plan.pool.adapter.paramstyle), values, limits)
         except Fault as fault:
             if fault.code in _CLOSED:
-                raise _Unasked(fault.without_traceback()) from None
+                raise _Uncalled(fault.without_traceback()) from None
             self._halve(indexes)
             return
         if fetched.over:
@@ -387,7 +387,7 @@ class _Kind:
         work.check_bounds(fetched)
 
     def _distribute(self, indexes: Sequence[int], fetched: _Fetched, most: int) -> None:
-        """Give each call its rows. Those whose order counts are asked for again, one by one."""
+        """Give each call its rows. Those whose order counts are run again, one by one."""
         work, state = self.work, self.state
         by_number: list[list[Row]] = [[] for _ in indexes]
         for row in fetched.rows:

@@ -26,7 +26,7 @@ MOST_AT_ONCE, SHARE = 8, 4
 #: The most rows of one answer of an upstream.
 MOST_ROWS = 10_000
 
-#: Faults after which a row is asked again: nobody was there to answer it.
+#: Faults after which a row is run again: nobody was there to respond.
 _AWAY = frozenset(
     kind.code
     for kind in (
@@ -60,7 +60,7 @@ def can_run(operation: Operation) -> bool:
 
 
 def waits(fault: Fault) -> str:
-    """Return why the row of a fault is asked again later: source, busy or quota-store; "" if it is not."""
+    """Return why the row of a fault is run again later: source, busy or quota-store; "" if it is not."""
     if fault.code in _AWAY:
         return "source"
     if fault.code in _QUOTA:
@@ -75,18 +75,18 @@ def is_answer(fault: Fault) -> bool:
 
 
 def pause_of(fault: Fault) -> float:
-    """Return the seconds for which a row that is asked again has to wait at least."""
+    """Return the seconds for which a row that is run again has to wait at least."""
     return float(max(fault.retry_after or 0, fault.details.get("pause") or 0))
 
 
 def answers_of(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
-    """Return the answers of the first of some rows, one at least. Raises Fault if none could be asked."""
+    """Return the answers of the first of some rows, one at least. Raises Fault if none could be run."""
     assert call.operation is not None
     return _ENGINES[call.operation.kind](call, arguments)
 
 
 def size_of(operation: Operation) -> int:
-    """Return how many rows are asked for together."""
+    """Return how many rows are run together."""
     return 4 * sets.SET_SIZE if operation.kind != "proxy" else 4 * MOST_AT_ONCE
 
 
@@ -115,7 +115,7 @@ Found = tuple[tuple[Column, ...], list[Row], bool]
 def _each(call: Call, arguments: Sequence[Mapping[str, Any]], asked: Operation | None = None) -> Answers:
     """Answer rows by calls of their own, several at a time. It ends with the first row that has to wait.
 
-    ``asked``: the operation whose upstream is asked, if that is not the call's own.
+    ``asked``: the operation whose upstream is called, if that is not the call's own.
     """
     assert call.operation is not None
     run = runner_of(call.operation.kind)

@@ -42,9 +42,9 @@ PART_ROWS, PART_BYTES, PART_SECONDS = 5_000, 8 * 1024 * 1024, 5.0
 REPORT, PACE = 1.0, 15.0
 #: Seconds for which a source that is away is tried within a run, and a quota that begins anew is waited for.
 PATIENCE, SHORT_WAIT = 20.0, 3
-#: The first pause before a row is asked again, and the longest.
+#: The first pause before a row is run again, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-#: How often a row is asked that alone makes its upstream ask for a pause.
+#: How often a row is run that alone makes its upstream request a pause.
 TRIES = 5
 #: Seconds of a turn, if other jobs wait for theirs.
 TURN = 15.0

@@ -69,7 +69,7 @@ def grant_of(application: Application, operation: Operation) -> Grant | None:
 def fields(operation: Operation, application: Application) -> list[str]:
     """Return the columns that the application gets of an operation; none if they are not known.
 
-    Those of an own operation without declared columns are asked of its source.
+    Those of an own operation without declared columns are read from its source.
     """
     names = list(operation.fields.values_list("name", flat=True)[: settings.ROW_LIMITS["fields"]])
     of_its_kind = operation.of_its_kind
