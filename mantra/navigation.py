@@ -74,6 +74,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
+            _rows(_("Client certificates"), "badge", "registry", "clientcertificate"),
             _rows(_("Grants"), "handshake", "registry", "grant"),
         ),
     ),

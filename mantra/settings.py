@@ -109,6 +109,8 @@ ROW_LIMITS = {
     "applications": env.int("MANTRA_MAX_APPLICATIONS", default=500),
     "grants": env.int("MANTRA_MAX_GRANTS", default=10_000),
     "keys": env.int("MANTRA_MAX_KEYS", default=1_000),
+    "certificates": env.int("MANTRA_MAX_CERTIFICATES", default=20),
+    "revoked_tokens": env.int("MANTRA_MAX_REVOKED_TOKENS", default=1_000),
     "parameters": env.int("MANTRA_MAX_PARAMETERS", default=200),
     "fields": env.int("MANTRA_MAX_FIELDS", default=500),
     "backend_servers": env.int("MANTRA_MAX_BACKEND_SERVERS", default=20),
@@ -123,6 +125,8 @@ ROW_LIMITS = {
     "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
     "syncs": env.int("MANTRA_MAX_SYNCS", default=200),
 }
+#: Seconds for which an access token of an application is valid.
+ACCESS_TOKEN_SECONDS = env.int("MANTRA_ACCESS_TOKEN_SECONDS", default=3_600)
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)
 #: When a second person of the agency must approve what is published of personal data: available (if the agency has

@@ -3,6 +3,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from mantra import well_known
 from mantra.access_requests.views import request_access
 from mantra.catalogue import views as catalogue_views
 from mantra.health import board as health_board
@@ -42,5 +43,6 @@ urlpatterns = [
     path("help/", help_views.index, name="help"),
     path("help/<slug:name>/", help_views.page, name="help_guide"),
     path("manage/api/v1/", include("mantra.api.urls")),
+    path(".well-known/oauth-authorization-server", well_known.authorization_server),
     path("i18n/", include("django.conf.urls.i18n")),
 ]

@@ -23,7 +23,7 @@ from mantra import VERSION, administration, probes
 from mantra.gateway import delivery
 from mantra.gateway.fast_lane import groups, tick
 from mantra.gateway.http import Environ, Response, header_fields, status_line
-from mantra.gateway.protocols import legacy, rest
+from mantra.gateway.protocols import legacy, oauth2, rest
 from mantra.gateway.protocols.soap import handler
 from mantra.health import alarms
 from mantra.metrics import page, web
@@ -47,6 +47,7 @@ HANDLERS: dict[str, Callable[[Environ], Response]] = {
     "api": legacy.handle,
     "json": legacy.handle,
     "xml": legacy.handle,
+    oauth2.PROTOCOL: oauth2.handle,
     "healthz": probes.alive,
     "readyz": probes.ready,
     "metrics": page.handle,

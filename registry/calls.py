@@ -124,6 +124,8 @@ class Call:
     code: str = ""
     access_key: str = field(default="", repr=False)
     key_in_path: bool = False
+    #: SHA-256, in hex, of the certificate with which the connection was opened; "" for none.
+    certificate: str = ""
     #: Agency, service and operation as a caller of the legacy wire spelt them, which its responses repeat.
     spelling: tuple[str, ...] = ()
     #: True on the legacy wire: undeclared parameters are ignored. Other protocols refuse them.

@@ -22,6 +22,7 @@ from registry.models import RegistryModel, SnapshotVersion, User
 #: delete them.
 PARTS = frozenset(
     {
+        "registry.revokedtoken",
         "dataservices.uploadversion",
         "dataservices.wizarddraft",
         "registry.parameter",
@@ -56,6 +57,7 @@ PARTS = frozenset(
 #: versions.
 _UNLOGGED = frozenset(
     {
+        "registry.revokedtoken",
         "registry.notification",
         "registry.notificationchoice",
         "registry.outboxmessage",

@@ -732,6 +732,40 @@ JOB_FAILED = _row(
     scope=Scope.JOB,
 )
 
+# From 11401: trust.
+TOKEN_INVALID = _row(
+    11421,
+    "token-invalid",
+    401,
+    "Token akses tidak dikenal, sudah kedaluwarsa atau sudah dicabut. Minta token baru di /oauth2/token",
+    "The access token is unknown, expired or revoked: request a new one at /oauth2/token",
+    scope=Scope.KEYED,
+)
+TOKEN_SCOPE = _row(
+    11422,
+    "token-scope",
+    403,
+    "Token akses ini tidak berlaku untuk {operation}. Minta token dengan cakupan (scope) itu",
+    "This access token is not valid for {operation}: request one with that scope",
+    scope=Scope.KEYED,
+)
+CERTIFICATE_MISSING = _row(
+    11423,
+    "certificate-missing",
+    401,
+    "Aplikasi ini hanya dapat memanggil dengan sertifikat klien (mTLS). Sambungkan lewat HTTPS dengan sertifikatnya",
+    "This application must call with its client certificate (mutual TLS): connect by HTTPS with it",
+    scope=Scope.KEYED,
+)
+CERTIFICATE_UNKNOWN = _row(
+    11424,
+    "certificate-unknown",
+    403,
+    "Sertifikat klien bukan milik aplikasi ini, atau sudah kedaluwarsa atau dicabut. Periksa halaman aplikasinya",
+    "The client certificate is not this application's, or it has expired or is revoked: see the application's page",
+    scope=Scope.KEYED,
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,

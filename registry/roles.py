@@ -55,7 +55,7 @@ _PROXY = (
     "proxyservices.servicedescription",
 )
 _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfield")
-_CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
+_CONSUMER = ("registry.application", "registry.accesskey", "registry.clientcertificate", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
@@ -95,7 +95,7 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.
     REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
-    | _of(_ALL, "registry.application", "registry.accesskey", *_MATCHING)
+    | _of(_ALL, "registry.application", "registry.accesskey", "registry.clientcertificate", *_MATCHING)
     | _of(("view", "add"), "registry.accessrequest"),
 }
 

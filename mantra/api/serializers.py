@@ -36,6 +36,7 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
+    ClientCertificate,
     Field,
     Grant,
     Operation,
@@ -276,7 +277,7 @@ class ApplicationSerializer(RegistrySerializer):
 
     class Meta:
         model = Application
-        fields = ("id", "agency", "code", "title", "contact", "active")
+        fields = ("id", "agency", "code", "title", "contact", "active", "certificate_required")
         validators: ClassVar[list[Any]] = []
 
 
@@ -718,6 +719,17 @@ class NewKeySerializer(KeySerializer):
             raise serializers.ValidationError(_error_details(error, self.fields)) from None
         row.plain = plain  # type: ignore[attr-defined]
         return row
+
+
+class ClientCertificateSerializer(RegistrySerializer):
+    application = of_agency()
+    immutable_after_create = ("application", "pem")
+
+    class Meta:
+        model = ClientCertificate
+        fields = ("id", "application", "pem", "subject", "thumbprint", "not_after", "created_at", "revoked_at")
+        read_only_fields = ("subject", "thumbprint", "not_after", "created_at", "revoked_at")
+        validators: ClassVar[list[Any]] = []
 
 
 class GrantSerializer(RegistrySerializer):

@@ -22,6 +22,7 @@ router.register("publish-requests", views.PublishRequests)
 router.register("access-requests", access_requests.AccessRequests)
 router.register("applications", views.Applications)
 router.register("keys", views.Keys)
+router.register("client-certificates", views.ClientCertificates)
 router.register("grants", views.Grants)
 router.register("calls", views.Calls)
 

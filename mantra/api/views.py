@@ -50,6 +50,7 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
+    ClientCertificate,
     Grant,
     Operation,
     OperationVersion,
@@ -661,6 +662,22 @@ class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
             key.revoke()
             self.log(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
         return Response(self.get_serializer(key).data)
+
+
+class ClientCertificates(ReadableMixin, WritableMixin, RegistryViewSet):
+    queryset = ClientCertificate.objects.select_related("application__agency")
+    serializer_class = serializers.ClientCertificateSerializer
+    filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
+
+    @extend_schema(request=None, responses=serializers.ClientCertificateSerializer)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:
+        """Revoke the certificate. Every worker process refuses it within a second."""
+        with one_change():
+            certificate = self.get_object()
+            certificate.revoke()
+            self.log(certificate, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
+        return Response(self.get_serializer(certificate).data)
 
 
 class Grants(ReadableMixin, WritableMixin, RegistryViewSet):

@@ -143,6 +143,11 @@ def security_schemes() -> dict[str, Any]:
     return {
         "AccessKey": {"type": "apiKey", "in": "header", "name": "AccessKey", "description": _("The access key.")},
         "Bearer": {"type": "http", "scheme": "bearer", "description": _("The access key, as a bearer token.")},
+        "OAuth2": {
+            "type": "oauth2",
+            "description": _("A token for the access key: its public part is client_id, the key is client_secret."),
+            "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": {}}},
+        },
     }
 
 
@@ -213,7 +218,7 @@ def _operation(operation: Operation, method: str, answers: dict[str, Any], prefi
         "operationId": f"{method.lower()}{prefix}_{name_of(operation)}",
         "summary": operation.title or operation.code,
         "tags": [operation.service],
-        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}],
+        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}],
         "responses": answers,
     }
     if description := _description(operation):

@@ -145,7 +145,7 @@ def _secure(root: dict[str, Any], alias: Alias) -> None:
     """Require the bus's key; and what the upstream requires only where callers' credentials go there."""
     schemes = security_schemes()
     if "swagger" in root:
-        del schemes["Bearer"]  # Swagger 2 has no words for it
+        del schemes["Bearer"], schemes["OAuth2"]  # Swagger 2 has no words for the one, and others for the other
         stored = root.setdefault("securityDefinitions", {})
     else:
         components = root.setdefault("components", {})

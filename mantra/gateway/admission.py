@@ -8,10 +8,10 @@ from __future__ import annotations
 import ipaddress
 import time
 
-from registry import faults
+from registry import access_tokens, faults
 from registry.calls import Call
 from registry.models import Operation as Row
-from registry.results import Fault
+from registry.results import Fault, FaultKind
 from registry.snapshot import holder
 from registry.snapshot.types import Grant, Key, Network, Operation, Snapshot
 
@@ -61,11 +61,12 @@ def admit(call: Call) -> None:
         _identify_if_possible(call, key, now)
         return
     if key is None:
-        raise Fault(faults.KEY_UNKNOWN if call.access_key else faults.KEY_MISSING)
+        raise Fault(_unknown(call.access_key))
     # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
     check_key(call, key, operation, now)
+    check_certificate(call, key, now)
     grant = snapshot_of(call).grants.get((key.application.id, operation.id))
     if grant is None:
         raise Fault(faults.GRANT_MISSING)
@@ -81,6 +82,7 @@ def may_call(call: Call, key: Key, operation: Operation) -> bool:
     now = time.time()
     try:
         check_key(call, key, operation, now)
+        check_certificate(call, key, now)
         check_grant(call, grant, now)
     except Fault:
         return False
@@ -89,14 +91,42 @@ def may_call(call: Call, key: Key, operation: Operation) -> bool:
 
 def check_key(call: Call, key: Key, operation: Operation, now: float) -> None:
     """Check that the key may be used at the time ``now`` (epoch seconds) for this call. Raises Fault."""
+    check_caller(call, key, now)
+    if key.operation_id is not None and key.operation_id != operation.id:
+        raise Fault(faults.KEY_OF_ANOTHER_OPERATION)
+    if key.scope and operation.path not in key.scope:
+        raise Fault(faults.TOKEN_SCOPE, operation=operation.path)
+
+
+def check_caller(call: Call, key: Key, now: float) -> None:
+    """Check that the key may be used now and from the caller's address, for whatever it opens. Raises Fault."""
     if call.key_in_path and not key.in_path:
         raise Fault(faults.KEY_IN_PATH)
     if now >= key.expires_at:
-        raise Fault(faults.KEY_EXPIRED)
+        raise Fault(faults.TOKEN_INVALID if key.token else faults.KEY_EXPIRED)
     if key.networks and not within(call.client_ip, key.networks):
         raise Fault(faults.KEY_NETWORK, address=call.client_ip)
-    if key.operation_id is not None and key.operation_id != operation.id:
-        raise Fault(faults.KEY_OF_ANOTHER_OPERATION)
+
+
+def check_certificate(call: Call, key: Key, now: float) -> None:
+    """Check that the caller has shown a certificate where the application or the token needs one. Raises Fault.
+
+    What the bus itself calls for an application, such as the rows of a job, has no connection of the application's.
+    """
+    if not (key.application.certificate_required or key.thumbprint) or call.vouched is not None:
+        return
+    if not call.certificate:
+        raise Fault(faults.CERTIFICATE_MISSING)
+    known = snapshot_of(call).certificates.get((key.application.id, call.certificate))
+    if known is None or now >= known.not_after or (key.thumbprint and key.thumbprint != call.certificate):
+        raise Fault(faults.CERTIFICATE_UNKNOWN)
+
+
+def _unknown(access_key: str) -> FaultKind:
+    """Return why nobody is known by what a caller sent in the place of a key."""
+    if not access_key:
+        return faults.KEY_MISSING
+    return faults.TOKEN_INVALID if access_key.startswith(access_tokens.MARK) else faults.KEY_UNKNOWN
 
 
 def check_grant(call: Call, grant: Grant, now: float) -> None:
@@ -112,6 +142,10 @@ def check_grant(call: Call, grant: Grant, now: float) -> None:
 def _identify_if_possible(call: Call, key: Key | None, now: float) -> None:
     """Set the caller of an open operation, which needs no key, if the call has a valid one."""
     if key is None or now >= key.expires_at or (call.key_in_path and not key.in_path):
+        return
+    try:
+        check_certificate(call, key, now)
+    except Fault:
         return
     if not key.networks or within(call.client_ip, key.networks):
         call.key = key

@@ -78,6 +78,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#ganti-kunci-akses-yang-akan-kedaluwarsa",
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
+    "registry_clientcertificate_": ("pemanfaat#pasang-sertifikat-klien",),
     "registry_accesskey_add": ("pemanfaat#terbitkan-kunci-akses",),
     "registry_grant_": (
         "pemanfaat#perpanjang-atau-ubah-izin",

@@ -100,6 +100,7 @@ def call_of(call: Call, base: Operation) -> Call:
         service=base.service,
         code=base.code,
         access_key=call.access_key,
+        certificate=call.certificate,
         started=call.started,
         started_monotonic=call.started_monotonic,
         operation=base,

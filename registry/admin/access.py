@@ -21,7 +21,7 @@ from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.quota_form import QuotaField, pairs
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
-from registry.models import AccessKey, Application, CallRecord, Grant
+from registry.models import AccessKey, Application, CallRecord, ClientCertificate, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
@@ -35,7 +35,7 @@ class ApplicationAdmin(ScopedAdmin):
     list_select_related = ("agency",)
     ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
-    fields = ("agency", "code", "title", "contact", "active")
+    fields = ("agency", "code", "title", "contact", "active", "certificate_required")
     autocomplete_fields = ("agency",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -48,6 +48,7 @@ class ApplicationAdmin(ScopedAdmin):
         query = {"application__id__exact": obj.pk}
         return [
             Neighbour(_("Access keys"), AccessKey, query, obj.access_keys.all()),
+            Neighbour(_("Client certificates"), ClientCertificate, query, obj.certificates.all()),
             Neighbour(_("Grants"), Grant, query, obj.grants.all()),
             Neighbour(_("Calls"), CallRecord, {"of_application": f"{obj.agency.code}/{obj.code}"}),
         ]
@@ -154,6 +155,64 @@ class AccessKeyAdmin(ScopedAdmin):
         self._revoke(request, key)
         self.message_user(request, _("The key is revoked."), messages.SUCCESS)
         return self.redirect_to(request, key)
+
+
+@admin.register(ClientCertificate)
+class ClientCertificateAdmin(ScopedAdmin):
+    list_display = ("subject", "application", "state", "not_after", "created_at")
+    list_filter = (("application__agency", ScopedFilter), ("application", ScopedFilter))
+    list_select_related = ("application__agency",)
+    search_fields = ("subject", "thumbprint", "application__code", "application__agency__code")
+    autocomplete_fields = ("application",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "pem":
+            kwargs["widget"] = text_area()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        return rows.filter(active=True) if field == "application" else rows
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ("application", "pem")
+        return ("application", "subject", "thumbprint", "not_after", "state_text", "created_at", "revoked_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Another certificate is another row: what was trusted once stays known.
+        return self.get_fields(request, obj) if obj else ()
+
+    @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
+    def state(self, certificate: ClientCertificate) -> tuple[str, Any]:
+        if certificate.revoked_at is not None:
+            return "revoked", _("revoked")
+        return ("live", _("active")) if certificate.is_active else ("expired", _("expired"))
+
+    @display(description=_("state"))
+    def state_text(self, certificate: ClientCertificate) -> Any:
+        return self.state(certificate)[1]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_active)
+
+    def row_views(self) -> dict[str, Any]:
+        return {"revoke": self.revoke_one}
+
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        if obj.revoked_at is not None or not self.has_change_permission(request, obj):
+            return []
+        question = _("Revoke this certificate? Callers that need it are refused immediately.")
+        return [("revoke", _("Revoke certificate"), question)]
+
+    @method_decorator(require_POST)
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        certificate = self.get_or_404(request, object_id)
+        if not self.has_change_permission(request, certificate):
+            raise PermissionDenied
+        certificate.revoke()
+        self.log_change(request, certificate, [{"changed": {"fields": [str(_("revoked at"))]}}])
+        self.message_user(request, _("The certificate is revoked."), messages.SUCCESS)
+        return self.redirect_to(request, certificate)
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]

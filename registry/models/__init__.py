@@ -14,6 +14,7 @@ from registry.models.base import (
 )
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.credentials import ClientCertificate, RevokedToken
 from registry.models.exports import ExportJob
 from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
 from registry.models.leader import LeaderLock
@@ -49,6 +50,7 @@ __all__ = [
     "CallLease",
     "CallMonth",
     "CallRecord",
+    "ClientCertificate",
     "Event",
     "ExportJob",
     "Field",
@@ -70,6 +72,7 @@ __all__ = [
     "RegistryModel",
     "RequestStep",
     "RequestedOperation",
+    "RevokedToken",
     "RoleRule",
     "SampleRequest",
     "SampleResponse",

@@ -33,6 +33,14 @@ class Application(RegistryModel):
     title = models.CharField(_("title"), max_length=200)
     contact = models.CharField(_("contact"), max_length=200, blank=True)
     active = models.BooleanField(_("active"), default=True)
+    certificate_required = models.BooleanField(
+        _("only with a client certificate"),
+        default=False,
+        help_text=_(
+            "Calls must come over HTTPS with one of the application's client certificates: a key alone opens nothing. "
+            "Add the certificate first."
+        ),
+    )
 
     class Meta:
         verbose_name = _("application")

@@ -6,13 +6,13 @@ import logging
 import time
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from registry import models
 from registry.models import RegistryChange, SnapshotVersion
 from registry.snapshot import parts
-from registry.snapshot.parts import Grants, Keys, Operations, Part, Services
+from registry.snapshot.parts import Certificates, Grants, Keys, Operations, Part, RevokedTokens, Services
 from registry.snapshot.types import Operation, Snapshot
 
 log = logging.getLogger("mantra.snapshot")
@@ -23,6 +23,9 @@ STEP_SECONDS = 0.2
 #: Batches that are read at once as long as there is no snapshot: no call waits then.
 FIRST_BATCHES = 20
 _OPERATION_PATHS = {"service": "service", "agency": "service__agency"}
+
+#: Kinds of rows from which nothing else in the snapshot is prepared.
+_SMALL = ("key", "grant", "certificate", "revoked-token")
 
 #: Seconds that a change may take until all of it is in force, before the log says so.
 ALARM_SECONDS = 0.5
@@ -44,9 +47,11 @@ class Loader:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self._services, self._keys, self._grants, self._operations = Services(), Keys(), Grants(), Operations()
-        self._parts: dict[str, Part] = {
-            part.kind: part for part in (self._services, self._keys, self._grants, self._operations)
-        }
+        self._certificates, self._revoked_tokens = Certificates(), RevokedTokens()
+        every = (
+            self._services, self._keys, self._grants, self._certificates, self._revoked_tokens, self._operations,
+        )  # fmt: skip
+        self._parts: dict[str, Part] = {part.kind: part for part in every}
         #: The version of the registry up to which changes were noted.
         self.version = -1
         #: Changes that are put into force first: they are cheap, and may close something.
@@ -98,12 +103,12 @@ class Loader:
     def _note(self, kind: str, refs: set[int | None]) -> None:
         ids = {ref for ref in refs if ref is not None}
         if len(ids) < len(refs):
-            if kind in ("key", "grant"):
+            if kind in _SMALL:
                 self._compare(self._parts[kind])
             elif kind != RegistryChange.NOTHING:
                 self._compare_all()
             return
-        if kind in ("key", "grant", "service"):
+        if kind in _SMALL or kind == "service":
             self._first[kind] |= ids
         if kind == "application":
             self._first["key"].update(_keys_of(application__in=ids))
@@ -168,8 +173,10 @@ class Loader:
         old = self.snapshot
         operations, services = self._operations.publish(), self._services.publish()
         keys, grants = self._keys.publish(), self._grants.publish()
+        certificates, revoked_tokens = self._certificates.publish(), self._revoked_tokens.publish()
         as_before = old is not None and operations is old.operations and services is old.services
-        if old is not None and as_before and keys is old.keys and grants is old.grants:
+        small = keys, grants, certificates, revoked_tokens
+        if old is not None and as_before and _same(small, (old.keys, old.grants, old.certificates, old.revoked_tokens)):
             return
         documents = old.documents if old is not None and as_before else OrderedDict()
         if old is not None and operations is old.operations:
@@ -177,7 +184,9 @@ class Loader:
         else:
             legacy = _by_legacy_address(operations)
             legacy_services = frozenset(address[:2] for address in legacy)
-        self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
+        self.snapshot = Snapshot(
+            operations, keys, grants, services, legacy, legacy_services, certificates, revoked_tokens, documents
+        )
         self._replaced = self._replaced or old is None or operations is not old.operations
 
     def _retain(self) -> None:
@@ -233,6 +242,10 @@ class Loader:
         if differing and SnapshotVersion.current() == self.version:
             log.warning("%d rows (%s) had changed without an entry in the change log", len(differing), part.kind)
         self._later(part, differing)
+
+
+def _same(new: Iterable[object], old: Iterable[object]) -> bool:
+    return all(each is before for each, before in zip(new, old, strict=True))
 
 
 def _by_legacy_address(operations: Mapping[tuple[str, str, str], Operation]) -> dict[tuple[str, str, str], Operation]:

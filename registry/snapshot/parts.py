@@ -25,6 +25,7 @@ from registry.parameter_values import parser_of
 from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
 from registry.snapshot.types import (
     Application,
+    ClientCertificate,
     Definition,
     Field,
     Grant,
@@ -33,6 +34,7 @@ from registry.snapshot.types import (
     Network,
     Operation,
     Parameter,
+    RevokedToken,
     Service,
 )
 
@@ -185,7 +187,7 @@ class Keys(Part):
             .order_by()
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
-                "expires_at", "networks", "operation_id", "in_path",
+                "application__certificate_required", "expires_at", "networks", "operation_id", "in_path",
             )
         )  # fmt: skip
 
@@ -201,12 +203,34 @@ class Keys(Part):
             in_path=in_path,
         )
 
-    def _application(self, id: int, agency: str, code: str) -> Application:
+    def _application(self, id: int, agency: str, code: str, certificate_required: bool) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(id, agency, code)
+        new = Application(id, agency, code, certificate_required)
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
+
+
+class Certificates(Part):
+    kind = "certificate"
+
+    def rows(self) -> QuerySet[Any, Any]:
+        rows = models.ClientCertificate.objects.filter(revoked_at=None).order_by()
+        return rows.values_list("id", "application_id", "thumbprint", "not_after")
+
+    def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, ClientCertificate]:
+        id, application_id, thumbprint, not_after = row
+        return (application_id, thumbprint), ClientCertificate(id, not_after.timestamp())
+
+
+class RevokedTokens(Part):
+    kind = "revoked-token"
+
+    def rows(self) -> QuerySet[Any, Any]:
+        return models.RevokedToken.objects.order_by().values_list("id", "token")
+
+    def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, RevokedToken]:
+        return row[1], RevokedToken(row[0])
 
 
 class Grants(Part):

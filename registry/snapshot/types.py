@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Protocol
 
-from registry import secrets
+from registry import access_tokens, secrets
 from registry.parameter_values import ParameterParser
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -164,6 +164,8 @@ class Application:
     id: int
     agency: str
     code: str
+    #: True if its callers must show a certificate of its own.
+    certificate_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,24 @@ class Key:
     networks: tuple[Network, ...]
     operation_id: int | None
     in_path: bool
+    #: Of a key that stands for an access token: the token's id, the aliases that it opens (empty: all), and the
+    #: certificate that its bearer must show ("": none).
+    token: str = ""
+    scope: frozenset[str] = frozenset()
+    thumbprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate that an application may show, until ``not_after`` (epoch seconds)."""
+
+    id: int
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedToken:
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +218,10 @@ class Snapshot:
     legacy_operations: dict[tuple[str, str, str], Operation] = field(default_factory=dict)
     #: Agency and service of the same addresses, in lower case.
     legacy_services: frozenset[tuple[str, str]] = frozenset()
+    #: By the application's id and the certificate's SHA-256.
+    certificates: dict[tuple[int, str], ClientCertificate] = field(default_factory=dict)
+    #: By the token's id: access tokens that ended before their time.
+    revoked_tokens: dict[str, RevokedToken] = field(default_factory=dict)
     #: Documents written from the operations and services, such as WSDLs: valid only with them.
     documents: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
 
@@ -216,9 +240,28 @@ class Snapshot:
         return names in self.services or names in self.legacy_services
 
     def key(self, plain: str) -> Key | None:
-        """Return the key with this plain text, None if there is none or it is revoked."""
+        """Return the key with this plain text, None if there is none or it is revoked.
+
+        For an access token it is the token's key, with the token's own end and scope.
+        """
+        if plain.startswith(access_tokens.MARK):
+            return self._key_of_token(plain)
         for digest in secrets.key_digests(plain):
             key = self.keys.get(digest)
             if key is not None:
                 return key
         return None
+
+    def digest(self, plain: str) -> str:
+        """Return the digest by which the key with this plain text is known; "" if there is no such key."""
+        return next((digest for digest in secrets.key_digests(plain) if digest in self.keys), "")
+
+    def _key_of_token(self, plain: str) -> Key | None:
+        token = access_tokens.read(plain)
+        key = self.keys.get(token.digest) if token is not None else None
+        if token is None or key is None or token.id in self.revoked_tokens:
+            return None
+        expires_at = min(key.expires_at, token.expires)
+        return replace(
+            key, expires_at=expires_at, token=token.id, scope=frozenset(token.scope), thumbprint=token.thumbprint
+        )

@@ -31,6 +31,7 @@ from registry.models import (
     ApiToken,
     Application,
     CallRecord,
+    ClientCertificate,
     Field,
     Grant,
     Notification,
@@ -154,6 +155,10 @@ def make_agency(mark: str) -> MarkedAgency:
     key, _plain = AccessKey.issue(application)
     AccessKey.objects.filter(pk=key.pk).update(public=f"mtr_{mark}")
     key.refresh_from_db()
+    certificate = ClientCertificate.objects.create(
+        application=application, pem=f"sertifikat-{mark}", subject=f"CN={mark}", thumbprint="0" * 64,
+        not_after=timezone.now() + timedelta(days=30),
+    )  # fmt: skip
     grant = Grant.objects.create(application=application, operation=operation, purpose=f"Uji {mark}")
     record = CallRecord.objects.create(
         request_id=f"{mark}-{0:08d}", started_at=timezone.now(), protocol="rest", method="GET", agency=mark,
@@ -199,7 +204,7 @@ def make_agency(mark: str) -> MarkedAgency:
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
-        application, key, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
+        application, key, certificate, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
     ]  # fmt: skip
     return found
 

@@ -10,7 +10,17 @@ from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
-from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
+from registry.models import (
+    AccessKey,
+    AccessRequest,
+    Agency,
+    Application,
+    CallRecord,
+    ClientCertificate,
+    Grant,
+    PublishRequest,
+    Service,
+)
 
 
 def _list(name: str, query: str = "") -> str:
@@ -97,6 +107,9 @@ def pages() -> dict[str, str]:
         "keys": _list("registry_accesskey"),
         "key": _row("registry_accesskey", AccessKey.objects.order_by("pk").first().pk),
         "add a key": reverse("admin:registry_accesskey_add"),
+        "client certificates": _list("registry_clientcertificate"),
+        "client certificate": _row("registry_clientcertificate", ClientCertificate.objects.order_by("pk").first().pk),
+        "add a client certificate": reverse("admin:registry_clientcertificate_add"),
         "grants": _list("registry_grant"),
         "grant": _row("registry_grant", Grant.objects.order_by("pk").first().pk),
         "add a grant": reverse("admin:registry_grant_add"),

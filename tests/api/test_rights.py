@@ -22,6 +22,7 @@ from registry.models import (
     ApiToken,
     Application,
     CallRecord,
+    ClientCertificate,
     Grant,
     Operation,
     PublishRequest,
@@ -32,6 +33,7 @@ from tests.api import conftest
 from tests.api.conftest import ROOT, Person
 from tests.cast import Cast
 from tests.proxy.publishing import add_server
+from tests.servers.certificates import self_signed
 
 SECRETS = ("kata-sandi-sumber", "kunci-hulu-rahasia")
 #: All may read the directory of agencies; nobody but administrators writes it.
@@ -69,9 +71,17 @@ def rows(cast: Cast) -> dict[str, Any]:
         "publish-requests": asked,
         "applications": cast.application,
         "keys": cast.key_row,
+        "client-certificates": certificate_of(cast.application),
         "grants": cast.grants["satu"],
         "calls": record,
     }
+
+
+def certificate_of(application: Application) -> ClientCertificate:
+    row = ClientCertificate(application=application, pem=self_signed("ada"))
+    row.full_clean()
+    row.save()
+    return row
 
 
 #: What a head decides on: test_publishing.py, test_access_requests.py.
@@ -93,6 +103,7 @@ MAKING: dict[str, dict[str, Any]] = {
     },
     "applications": {"agency": "kons", "code": "baru", "title": "Baru"},
     "keys": {"application": "kons/app"},
+    "client-certificates": {"application": "kons/app", "pem": self_signed("baru")},
     "grants": {"application": "kons/app", "operation": "prov/data/alias", "purpose": "uji"},
     "calls": {},
 }  # fmt: skip
@@ -109,7 +120,7 @@ def actions(view: Any) -> list[str]:
 def book() -> list[Any]:
     models = (
         Agency, User, DataSource, Service, Operation, Application, AccessKey, Grant, CallRecord, Backend, BackendServer,
-        UploadedTable, PublishRequest, AccessRequest,
+        UploadedTable, PublishRequest, AccessRequest, ClientCertificate,
     )  # fmt: skip
     return [list(model.objects.order_by("pk").values()) for model in models]
 

@@ -69,8 +69,8 @@ def test_the_stored_document_leads_to_the_alias(cast: Cast) -> None:
     assert "servers" not in operation
     assert "servers" not in document["paths"]["/orang/{nip}"]
     # Its own key is the bus's business; callers send theirs.
-    assert document["components"]["securitySchemes"].keys() == {"AccessKey", "Bearer"}
-    assert document["security"] == operation["security"] == [{"AccessKey": []}, {"Bearer": []}]
+    assert document["components"]["securitySchemes"].keys() == {"AccessKey", "Bearer", "OAuth2"}
+    assert document["security"] == operation["security"] == [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}]
     assert document["info"]["termsOfService"] == f"{ALIAS}/syarat"
     assert "jauh.contoh.go.id" not in json.dumps(document)
 

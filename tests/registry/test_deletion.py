@@ -18,7 +18,8 @@ from tests.api.conftest import Person, person
 #: Rows that go with another one and are asked for as if each was deleted alone; tokens go with their user only.
 #: So is the draft of an operation, as a row of its kind.
 ASKED = {
-    "registry.accesskey", "registry.grant", "registry.apitoken", "registry.operation", "reconciliation.reconciliation",
+    "registry.accesskey", "registry.clientcertificate", "registry.grant",
+    "registry.apitoken", "registry.operation", "reconciliation.reconciliation",
 }  # fmt: skip
 
 
@@ -86,6 +87,8 @@ def test_s6_a_live_key_stays_and_so_does_its_application(marked: MarkedAgency) -
         deletion.delete(user, marked.application)
     assert AccessKey.objects.filter(pk=marked.key.pk).exists()
     marked.key.revoke()
+    for certificate in marked.application.certificates.all():
+        certificate.revoke()
     deletion.delete(user, marked.application)
     assert not Application.objects.filter(pk=pk).exists()
 

@@ -53,6 +53,8 @@ def why_not_this(call: Call) -> str:
         (call.hops or call.trace_context[0], "hops"),
         (call.trace is not None or settings.TRACING, "tracing"),
         (call.key_in_path, "key"),
+        # nginx knows a key, not what ends a token or which certificate belongs to whom.
+        (call.key.token or call.key.application.certificate_required, "credentials"),
         (call.grant.fields, "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)

@@ -1,6 +1,7 @@
 """What nginx and the bus say to each other in headers, and how the bus knows its nginx: by a secret.
 
-nginx shows the secret with each request. What it says about the fast lane counts only then; from others it is removed.
+nginx shows the secret with each request. What it says about the fast lane and about callers' certificates counts only
+then; from others it is removed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from mantra.gateway.http import Environ
+from registry import certificates
 from registry.calls import EarlierAttempt
 
 #: The header of a response with an admission.
@@ -21,7 +23,10 @@ LANE_REQUEST, FAILED_CALL = "mantra.fast_lane.request", "mantra.fast_lane.failed
 #: Reasons of EarlierAttempt.
 _REASONS = ("unreachable", "closed", "late", "status", "large")
 
+#: Where the environment has the SHA-256 of the certificate with which the caller opened the connection.
+CERTIFICATE = "mantra.certificate"
 _SECRET, _LANE, _FAILED = "HTTP_X_MANTRA_NGINX", "HTTP_X_MANTRA_LANE", "HTTP_X_MANTRA_FAILED"
+_CERTIFICATE = "HTTP_X_MANTRA_CERTIFICATE"
 _REQUESTS = re.compile(r"([0-9a-f]{16}|-);([0-9a-f]{16}|-);([0-9]{1,6}|-)\Z")
 _FAILURES = re.compile(rf"([0-9a-f]{{16}}) ([0-9a-f]{{32}}) ({'|'.join(_REASONS)}) (b[0-9]{{1,18}}s[0-9]{{1,18}})\Z")
 
@@ -56,9 +61,12 @@ def is_nginx(environ: Environ) -> bool:
 
 
 def read(environ: Environ) -> None:
-    """Put what nginx says about the fast lane into the environment, and remove its headers: no upstream gets them."""
+    """Put what nginx says into the environment, and remove its headers: no upstream gets them."""
     trusted = is_nginx(environ)
     lane, failed = environ.pop(_LANE, None), environ.pop(_FAILED, None)
+    certificate = environ.pop(_CERTIFICATE, None)
+    if certificate and trusted:
+        environ[CERTIFICATE] = certificates.thumbprint(certificate)
     if not trusted or not settings.FAST_LANE:
         return
     if lane is not None and (match := _REQUESTS.match(lane)):

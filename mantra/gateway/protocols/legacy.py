@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from mantra.gateway import admission, http, php_input
+from mantra.gateway.fast_lane import wire
 from mantra.gateway.formats import LEGACY
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.php_input import decoded, decoded_again
@@ -51,6 +52,7 @@ def handle(environ: Environ, trial: Trial | None = None) -> Response:
 
 def read(environ: Environ) -> Call:
     """Return the request as a Call. If a part cannot be read, the fault is its error."""
+    wire.read(environ)
     rest: list[str] = []
     call = Call(
         protocol="legacy",
@@ -60,6 +62,7 @@ def read(environ: Environ) -> Call:
         format="legacy_json",
         read_input=lambda call: read_parameters(call, environ, rest),
         access_key=environ.get("HTTP_ACCESSKEY", "").strip(),
+        certificate=environ.get(wire.CERTIFICATE, ""),
         ignores_unknown=True,
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),

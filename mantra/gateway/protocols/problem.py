@@ -20,6 +20,13 @@ _XML = "application/problem+xml"
 NAMESPACE = "urn:ietf:rfc:7807"
 
 
+#: Fault → what the challenge says of it (RFC 6750, section 3.1).
+_BEARER_ERRORS = {
+    faults.TOKEN_INVALID.code: ', error="invalid_token"',
+    faults.TOKEN_SCOPE.code: ', error="insufficient_scope"',
+}
+
+
 def media_type(format: str) -> str:
     """Return the media type of a problem where a caller selected a format."""
     if format in ("php", "phpa"):
@@ -46,8 +53,8 @@ def write_fault(fault: Fault, call: Call, environ: Environ) -> FaultResponse:
         members["request_url"] = url
     content, media_type = render(members, call.format)
     headers = {"Cache-Control": "no-store"}
-    if fault.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"'
+    if fault.status == 401 or fault.code in _BEARER_ERRORS:
+        headers["WWW-Authenticate"] = 'Bearer realm="MANTRA"' + _BEARER_ERRORS.get(fault.code, "")
     if fault.status == 405:
         headers["Allow"] = str(fault.details.get("allowed", ""))
     if fault.code == faults.BODY_ENCODING.code:

@@ -74,6 +74,7 @@ def read(environ: Environ) -> Call:
         format=_DEFAULT,
         read_input=lambda call: read_parameters(environ),
         access_key=http.key_of(environ),
+        certificate=environ.get(wire.CERTIFICATE, ""),
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),
         raw_request=lambda: http.raw_request(environ),

@@ -37,6 +37,7 @@ PROTOCOLS: dict[str, Any] = {
     "soap": "SOAP",
     "legacy": "MANTRA 1.99x",
     "job": _("job"),
+    "oauth2": _("access token"),
     "tryout": _("try-out"),
     "browse": _("view of a source"),
     "explain": _("execution plan"),

@@ -30,6 +30,7 @@ def sentence(about: Related) -> str:
         "matching": _("%(who)s read %(what)s for a reconciliation on %(moment)s; %(end)s."),
         "own-read": _("%(who)s read %(what)s for a reconciliation on %(moment)s; %(end)s."),
         "rehearsal": _("%(who)s compared responses of %(what)s on %(moment)s; %(end)s."),
+        "oauth2": _("%(who)s requested an access token on %(moment)s; %(end)s."),
         "job": _("%(who)s had a job of %(what)s on %(moment)s; %(end)s."),
     }.get(about.record.protocol, _("%(who)s called %(what)s on %(moment)s; %(end)s."))
     text = template % words

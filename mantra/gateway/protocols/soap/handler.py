@@ -7,6 +7,7 @@ import binascii
 from functools import partial
 
 from mantra.gateway import admission, http, xml_names
+from mantra.gateway.fast_lane import wire
 from mantra.gateway.formats.soap import Writer
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.parameters import printable
@@ -31,6 +32,7 @@ _READ = ("GET", "HEAD")
 
 def handle(environ: Environ, trial: Trial | None = None) -> Response:
     """Return the response to a SOAP request, or to a request for a service's WSDL or schema."""
+    wire.read(environ)
     kind = wsdl.requested_document(environ.get("QUERY_STRING", "")) if environ["REQUEST_METHOD"] in _READ else ""
     if kind:
         call = _document_call(environ, kind)
@@ -52,6 +54,7 @@ def _document_call(environ: Environ, kind: str) -> Call:
         format=kind,
         read_input=lambda call: [],
         access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
+        certificate=environ.get(wire.CERTIFICATE, ""),
     )
     try:
         call.agency, call.service = wsdl.address(http.path(environ))
@@ -72,6 +75,7 @@ def read(environ: Environ) -> Call:
         format=f"soap{envelope.version}",
         read_input=lambda call: request.read_parameters(call, envelope),
         access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
+        certificate=environ.get(wire.CERTIFICATE, ""),
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),
     )
