@@ -171,7 +171,9 @@ CATALOGS: dict[str, frozenset[str]] = {
     "oracle": frozenset(),
 }
 RELATIONS: dict[str, frozenset[str]] = {
-    "sqlite": _words("dbstat sqlite_dbpage sqlite_stmt sqlite_memstat bytecode tables_used completion fsdir"),
+    "sqlite": _words("""
+    dbstat sqlite_dbpage sqlite_stmt sqlite_memstat bytecode tables_used completion fsdir fts3tokenize
+"""),
     "postgres": _words("user_mapping_options foreign_server_options foreign_data_wrapper_options"),
     # Of its information_schema only INFORMATION can be read.
     "mysql": frozenset(),
@@ -255,7 +257,7 @@ CALLED: dict[str, frozenset[str]] = {
 #: Functions that are called without brackets, and are written like a column. One that is in FUNCTIONS is allowed.
 BARE: dict[str, frozenset[str]] = {
     "sqlite": frozenset(),
-    "postgres": _words("current_role current_user session_user system_user user"),
+    "postgres": _words("current_catalog current_role current_schema current_user session_user system_user user"),
     "mysql": _words("current_role current_user"),
     "tsql": _words("current_user session_user system_user user"),
     "oracle": _words("ora_invoking_user ora_invoking_userid uid user"),

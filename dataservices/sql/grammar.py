@@ -195,8 +195,7 @@ _RECORDS = (exp.Identifier, exp.Subquery, exp.XMLTable, exp.JSONTable)
 _NAMED = (*_RECORDS, exp.Anonymous)
 #: Values that FROM may have without brackets.
 _VALUES_IN_FROM = frozenset((
-    "current_catalog", "current_date", "current_schema", "current_time", "current_timestamp", "localtime",
-    "localtimestamp",
+    "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
 ))  # fmt: skip
 
 
