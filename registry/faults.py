@@ -732,6 +732,17 @@ JOB_FAILED = _row(
     scope=Scope.JOB,
 )
 
+# From 11401: trust.
+STOPPED = _row(
+    11401,
+    "stopped",
+    403,
+    "Akses ini sedang dihentikan untuk melindungi data. Jangan ulangi panggilan; hubungi instansi penyedia atau "
+    "administrator server",
+    "This access is stopped at the moment to protect data. Do not repeat the call; contact the providing agency or the "
+    "operators",
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,
