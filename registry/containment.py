@@ -222,6 +222,11 @@ def in_force() -> frozenset[tuple[str, int]]:
     return frozenset(Stop.in_force().order_by().values_list("kind", "ref"))
 
 
+def is_stopped(*objects: tuple[str, int]) -> bool:
+    """Return True if one of these objects, or everything, is stopped, from the tables."""
+    return not in_force().isdisjoint({(StopKind.ALL.value, 0), *objects})
+
+
 def recently_in_force() -> frozenset[tuple[str, int]]:
     """Return in_force() as it was a moment ago, for a process without a snapshot that asks often."""
     at, stops = _Recent.read

@@ -17,8 +17,14 @@ def refuse(call: Call, grant: Grant | None = None, operation: Operation | None =
     snapshot = _now()
     if not snapshot.stops:
         return
-    if snapshot.stop_of(operation or call.operation, call.application, call.key, grant or call.grant) is not None:
+    asked = operation or call.operation
+    if snapshot.stop_of(asked, call.application, call.key, grant or call.grant, call.origin) is not None:
         raise Fault(faults.STOPPED)
+
+
+def in_force() -> frozenset[tuple[str, int]]:
+    """Return kind and id of all that is stopped now, for what is no call, such as writing to a source."""
+    return _now().stops
 
 
 def _now() -> Snapshot:

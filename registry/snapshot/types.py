@@ -212,11 +212,16 @@ class Snapshot:
         application: Application | None = None,
         key: Key | None = None,
         grant: Grant | None = None,
+        origin: tuple[str, int, str] | None = None,
     ) -> tuple[str, int] | None:
-        """Return the kind and id of a stop that forbids this; None if there is none, as nearly always."""
+        """Return the kind and id of a stop that forbids this; None if there is none, as nearly always.
+
+        ``origin``: the source or backend that was asked, where that is not the operation's own.
+        """
         if not self.stops:
             return None
-        return next((each for each in _stoppable(operation, application, key, grant) if each in self.stops), None)
+        taking_part = _stoppable(operation, application, key, grant, origin)
+        return next((each for each in taking_part if each in self.stops), None)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
         """Return the operation with an alias, in any case of letters; None if there is none."""
@@ -242,7 +247,11 @@ class Snapshot:
 
 
 def _stoppable(
-    operation: Operation | None, application: Application | None, key: Key | None, grant: Grant | None
+    operation: Operation | None,
+    application: Application | None,
+    key: Key | None,
+    grant: Grant | None,
+    asked: tuple[str, int, str] | None,
 ) -> Iterator[tuple[str, int]]:
     """Yield the kind and id of whatever takes part in a call, and can be stopped."""
     yield "all", 0
@@ -259,3 +268,5 @@ def _stoppable(
         yield "key", key.id
     if grant is not None:
         yield "grant", grant.id
+    if asked is not None:
+        yield asked[0], asked[1]
