@@ -206,6 +206,8 @@ class Stop(RegistryModel):
     agency = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops", editable=False)
     #: The agency that its object belongs to.
     owner = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops_of_own", editable=False)
+    #: The agency whose application a grant shuts out.
+    caller = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops_of_callers", editable=False)
     reason = BoundedTextField(_("reason"), max_length=bounds.REASON)
     origin = models.CharField(max_length=10, choices=StopOrigin.choices, default=StopOrigin.USER, editable=False)
     started_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="stops_started", editable=False)
