@@ -19,7 +19,7 @@ from registry.models import Agency, Incident, SnapshotVersion, Stop, StopKind, S
 from registry.stop_targets import Target, kind_of, model_of, target_of, target_of_row
 
 __all__ = [
-    "Target", "in_force", "is_stopped", "kind_of", "may_release", "may_stop", "model_of", "recently_in_force",
+    "Target", "in_force", "is_stopped", "join", "kind_of", "may_release", "may_stop", "model_of", "recently_in_force",
     "release", "stop", "stops_of", "target_of", "target_of_row",
 ]  # fmt: skip
 
@@ -133,6 +133,19 @@ def release(stop: Stop, reason: str, by: User | None = None, checks: Collection[
             incidents.released(row.incident, row, by)
         stop_notices.released(row, _target_or_none(row))
     return row
+
+
+def join(stop: Stop, incident: Incident, by: User) -> None:
+    """Make a stop one of an incident's that the user handles. Raises PermissionDenied."""
+    if not incidents.may_handle(by, incident):
+        raise PermissionDenied
+    with transaction.atomic():
+        SnapshotVersion.lock()
+        row = Stop.objects.select_for_update().get(pk=stop.pk)
+        if row.incident is None:
+            row.incident = incident
+            row.save(update_fields=["incident"])
+            incidents.stopped(incident, row, by)
 
 
 def _target_or_none(stop: Stop) -> Target | None:
