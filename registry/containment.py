@@ -160,7 +160,7 @@ def _target_or_none(stop: Stop) -> Target | None:
 
 def in_force() -> frozenset[tuple[str, int]]:
     """Return kind and id of all objects that are stopped, from the tables; ("all", 0) for all calls."""
-    return frozenset(Stop.in_force().order_by().values_list("kind", "ref"))
+    return Stop.stopped()
 
 
 def is_stopped(*objects: tuple[str, int]) -> bool:

@@ -1,1 +1,1 @@
-"""The pages of stops and incidents (docs/containment.md). Their rules: registry/containment.py, registry/incidents.py."""
+"""The pages of stops and incidents. Their rules are in registry/containment.py and registry/incidents.py."""

@@ -37,7 +37,7 @@ class StopForm(forms.Form):
         label=_("Reason"),
         max_length=REASON,
         widget=text_area(),
-        help_text=_("Who and what, in a few words. People of both agencies' records may read it; callers do not."),
+        help_text=_("Who and what, in a few words. The people of the agency that it belongs to can read it, callers cannot."),
     )
 
 

@@ -237,6 +237,11 @@ class Stop(RegistryModel):
         return cls.objects.filter(released_at=None)
 
     @classmethod
+    def stopped(cls) -> frozenset[tuple[str, int]]:
+        """Return kind and id of all objects that are stopped; ("all", 0) for all calls."""
+        return frozenset(cls.in_force().order_by().values_list("kind", "ref"))
+
+    @classmethod
     def _counted_rows(cls) -> models.QuerySet[Any]:
         return cls.in_force()  # only those are in the snapshot
 

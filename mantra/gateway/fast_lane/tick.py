@@ -36,7 +36,7 @@ _VERSION = re.compile(r"[0-9a-f]{16}\Z|-\Z")
 
 
 def handle(environ: Environ) -> Response:
-    """Return the versions of the snapshot and the groups, and what is stopped, when the ended admissions are on record."""
+    """Return the versions of snapshot and groups, and what is stopped, when the ended admissions are on record."""
     if not wire.is_nginx(environ) or not is_on() or environ.get("PATH_INFO") != PATH:
         return _response(404, {})
     if environ["REQUEST_METHOD"] != "POST":
