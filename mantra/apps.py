@@ -18,3 +18,4 @@ class MantraConfig(AppConfig):
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
+        KINDS.update({name: f"mantra.containment.exporting.{name.upper()}" for name in ("breach", "subjects")})

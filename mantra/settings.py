@@ -124,6 +124,8 @@ ROW_LIMITS = {
     "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
     "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
     "syncs": env.int("MANTRA_MAX_SYNCS", default=200),
+    "stops": env.int("MANTRA_MAX_STOPS", default=1_000),
+    "incidents": env.int("MANTRA_MAX_INCIDENTS", default=2_000),
 }
 #: Seconds for which an access token of an application is valid.
 ACCESS_TOKEN_SECONDS = env.int("MANTRA_ACCESS_TOKEN_SECONDS", default=3_600)

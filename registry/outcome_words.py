@@ -110,6 +110,7 @@ SENTENCES: dict[int, Any] = {
     11308: _("the files of the job were deleted"),
     11309: _("the files of jobs could not be stored or read"),
     11310: _("a job stopped before its end"),
+    11401: _("the access was stopped to protect data"),
     11421: _("the access token is unknown, expired or revoked"),
     11422: _("the access token is not for this operation"),
     11423: _("the client certificate was missing"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 
+from mantra.gateway import stops
 from registry import access_tokens, faults
 from registry.calls import Call
 from registry.models import Operation as Row
@@ -54,20 +55,24 @@ def admit(call: Call) -> None:
     if operation.state == _RETIRED:
         raise Fault(faults.OPERATION_RETIRED)
     if not call.needs_key:
+        stops.refuse(call)
         return
     now = time.time()
     key = call.vouched or (snapshot_of(call).key(call.access_key) if call.access_key else None)
     if operation.open:
         _identify_if_possible(call, key, now)
+        stops.refuse(call)
         return
     if key is None:
+        stops.refuse(call)
         raise Fault(_unknown(call.access_key))
     # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
+    grant = snapshot_of(call).grants.get((key.application.id, operation.id))
+    stops.refuse(call, grant)
     check_key(call, key, operation, now)
     check_certificate(call, key, now)
-    grant = snapshot_of(call).grants.get((key.application.id, operation.id))
     if grant is None:
         raise Fault(faults.GRANT_MISSING)
     check_grant(call, grant, now)
@@ -81,6 +86,7 @@ def may_call(call: Call, key: Key, operation: Operation) -> bool:
         return False
     now = time.time()
     try:
+        stops.refuse(call, grant, operation)
         check_key(call, key, operation, now)
         check_certificate(call, key, now)
         check_grant(call, grant, now)

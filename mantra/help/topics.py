@@ -33,6 +33,20 @@ _HISTORY = (
     "kepala#baca-riwayat-panggilan",
     "administrator#jelaskan-mengapa-panggilan-ditolak",
 )
+_STOPS = (
+    "penyedia#blokir-panggilan-seketika",
+    "pengelola-proksi#blokir-panggilan-seketika",
+    "pemanfaat#blokir-panggilan-seketika",
+    "administrator#blokir-panggilan-seketika",
+    "kepala#baca-pemblokiran-dan-insiden",
+)
+_INCIDENTS = (
+    "penyedia#tangani-insiden-kebocoran",
+    "pengelola-proksi#tangani-insiden-kebocoran",
+    "pemanfaat#tangani-insiden-kebocoran",
+    "administrator#tangani-insiden-kebocoran",
+    "kepala#baca-pemblokiran-dan-insiden",
+)
 _COMPARE = (
     "penyedia#bandingkan-respons-sebelum-terbit",
     "pengelola-proksi#ubah-operasi-bandingkan-versi-dan-kembali",
@@ -94,6 +108,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#lihat-panggilan-aplikasi-anda",
     ),
     "why_refused": _HISTORY,
+    "containment": _STOPS,
+    "incident": _INCIDENTS,
     "reconciliation": (
         "pemanfaat#cocokkan-dua-daftar",
         "penyedia#cocokkan-daftar-anda-dengan-daftar-lain",

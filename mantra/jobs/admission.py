@@ -6,6 +6,7 @@ import time
 
 from django.conf import settings
 
+from mantra.gateway import stops
 from mantra.gateway.admission import check_grant, check_key
 from mantra.jobs.execution import can_run
 from mantra.jobs.models import Job
@@ -52,7 +53,8 @@ def call_of(job: Job) -> Call:
         # As a caller of REST gets rows; the format is one that no upstream's document is passed on in.
         protocol="rest", method="GET", client_ip=job.client_ip or "", request_id=job.request_id, format="xlsx",
         read_input=lambda call: [], agency=operation.agency, service=operation.service, code=operation.code,
-        operation=operation, application=Application(owner.pk, owner.agency.code, owner.code), snapshot=found,
+        operation=operation, snapshot=found,
+        application=Application(owner.pk, owner.agency.code, owner.code, owner.agency_id),
     )  # fmt: skip
     if operation.plan is not None and operation.plan.page_size:
         call.page, call.per_page = 1, operation.plan.page_size
@@ -68,7 +70,16 @@ def call_of(job: Job) -> Call:
             raise JobError("key") from None
     if not operation.open:
         call.grant = grant_of(call, found.grants.get((owner.pk, operation.id)), now)
+    refuse_stopped(call)
     return call
+
+
+def refuse_stopped(call: Call) -> None:
+    """Raise JobError if anything that takes part in the rows' call is stopped."""
+    try:
+        stops.refuse(call)
+    except Fault:
+        raise JobError("stopped") from None
 
 
 def grant_of(call: Call, grant: Grant | None, now: float) -> Grant:

@@ -125,7 +125,7 @@ def _trial(request: HttpRequest, form: CallerForm) -> Trial:
 
 def vouched(application: Application) -> types.Key:
     """Return what stands for a key of the application. No row has its id: it shares nothing with a real key."""
-    owner = types.Application(application.pk, application.agency.code, application.code)
+    owner = types.Application(application.pk, application.agency.code, application.code, application.agency_id)
     never = float("inf")
     return types.Key(-application.pk, "", owner, expires_at=never, networks=(), operation_id=None, in_path=False)
 

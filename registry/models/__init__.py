@@ -14,6 +14,7 @@ from registry.models.base import (
 )
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.credentials import ClientCertificate, RevokedToken
 from registry.models.exports import ExportJob
 from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
@@ -56,6 +57,9 @@ __all__ = [
     "Field",
     "Grant",
     "Illness",
+    "Incident",
+    "IncidentNote",
+    "IncidentObject",
     "Invitation",
     "JournalSegment",
     "LeaderLock",
@@ -79,6 +83,9 @@ __all__ = [
     "SavedFilter",
     "Service",
     "SnapshotVersion",
+    "Stop",
+    "StopKind",
+    "StopOrigin",
     "SubjectDay",
     "SubjectsOfJob",
     "User",

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from registry import models
 from registry.models import RegistryChange, SnapshotVersion
@@ -54,6 +54,9 @@ class Loader:
         self._parts: dict[str, Part] = {part.kind: part for part in every}
         #: The version of the registry up to which changes were noted.
         self.version = -1
+        #: What is stopped, and the version of the registry in which that was read.
+        self._stops: frozenset[tuple[str, int]] = frozenset()
+        self._stops_of = -1
         #: Changes that are put into force first: they are cheap, and may close something.
         self._first: defaultdict[str, set[int]] = defaultdict(set)
         self._groups: list[_Group] = []
@@ -67,9 +70,32 @@ class Loader:
 
     # ------------------------------------------------------------------------------ what has changed
 
+    def take_stops(self) -> None:
+        """Put stops into force, before all else that has changed. Raises errors of the database.
+
+        They wait neither for a change of thousands of rows nor for one that cannot be prepared, and do not depend on
+        the change log: it may have been pruned.
+        """
+        self._current_version()
+
+    def _current_version(self) -> int:
+        """Return the registry's version. The stops are at least as new as it: nginx keeps what has that version."""
+        version = SnapshotVersion.current()
+        if version != self._stops_of:
+            self._read_stops()
+            self._stops_of = version
+        return version
+
+    def _read_stops(self) -> None:
+        stops = models.Stop.stopped()
+        if stops != self._stops:
+            self._stops = stops
+            if self.snapshot is not None:
+                self.snapshot = replace(self.snapshot, stops=stops)
+
     def poll(self) -> None:
         """Note what has changed. Raises errors of the database; nothing is lost then."""
-        version = SnapshotVersion.current()
+        version = self._current_version()
         if version == self.version:
             return
         if self._noticed is None:
@@ -105,7 +131,7 @@ class Loader:
         if len(ids) < len(refs):
             if kind in _SMALL:
                 self._compare(self._parts[kind])
-            elif kind != RegistryChange.NOTHING:
+            elif kind not in (RegistryChange.NOTHING, "stop"):
                 self._compare_all()
             return
         if kind in _SMALL or kind == "service":
@@ -185,8 +211,9 @@ class Loader:
             legacy = _by_legacy_address(operations)
             legacy_services = frozenset(address[:2] for address in legacy)
         self.snapshot = Snapshot(
-            operations, keys, grants, services, legacy, legacy_services, certificates, revoked_tokens, documents
-        )
+            operations, keys, grants, services, legacy, legacy_services, certificates, revoked_tokens, documents,
+            self._stops,
+        )  # fmt: skip
         self._replaced = self._replaced or old is None or operations is not old.operations
 
     def _retain(self) -> None:
@@ -225,6 +252,7 @@ class Loader:
             self._comparison = None
 
     def _compared(self) -> Iterator[bool]:
+        self._read_stops()
         for part in self._parts.values():
             held, after = sorted(part.held), 0
             while True:

@@ -187,7 +187,8 @@ class Keys(Part):
             .order_by()
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
-                "application__certificate_required", "expires_at", "networks", "operation_id", "in_path",
+                "application__certificate_required", "application__agency_id", "expires_at", "networks", "operation_id",
+                "in_path",
             )
         )  # fmt: skip
 
@@ -203,9 +204,9 @@ class Keys(Part):
             in_path=in_path,
         )
 
-    def _application(self, id: int, agency: str, code: str, certificate_required: bool) -> Application:
+    def _application(self, id: int, agency: str, code: str, certificate_required: bool, agency_id: int) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(id, agency, code, certificate_required)
+        new = Application(id, agency, code, certificate_required, agency_id)
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
@@ -372,7 +373,10 @@ class Operations(Part):
 _COLUMNS = names(models.Operation)
 _KIND = _COLUMNS.index("kind")
 #: What makes the address of an operation, beside its own names.
-_ADDRESS = ("service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name")
+_ADDRESS = (
+    "service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name",
+    "service__agency_id",
+)  # fmt: skip
 
 
 def _children(model: type[RegistryModel], ids: Collection[int]) -> dict[int, tuple[Row, ...]]:
@@ -391,7 +395,7 @@ def _definitions(rows: Mapping[int, _Stored]) -> dict[int, Definition | None]:
 
 def _operation(stored: _Stored, definition: Definition | None) -> Operation:
     row = dict(zip(_COLUMNS, stored.row, strict=False))
-    service, legacy_service, agency, legacy_agency = stored.row[len(_COLUMNS) :]
+    service, legacy_service, agency, legacy_agency, agency_id = stored.row[len(_COLUMNS) :]
     parameters, valid = _parameters(stored.parameters)
     place = _lower(agency), _lower(service), _lower(row["code"])
     legacy = (
@@ -422,6 +426,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         lazy_plan=LazyPlan(definition if valid else None),
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
+        agency_id=agency_id,
     )
 
 

@@ -20,7 +20,7 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 from django.utils import timezone
 
-from mantra.gateway import admission, http, recording
+from mantra.gateway import admission, http, recording, stops
 from mantra.gateway.fast_lane import wire
 from mantra.gateway.http import Environ, Response
 from registry import access_tokens, faults, logs
@@ -159,6 +159,7 @@ def _client(environ: Environ, call: Call, form: Form) -> Client:
     if key is None or id not in names:
         raise Refusal("invalid_client", "Send the key's public part as client_id and the key as client_secret.", 401)
     call.key, call.application = key, key.application
+    stops.refuse(call)
     admission.check_caller(call, key, now)
     admission.check_certificate(call, key, now)
     return Client(key, digest)

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0038_matching_events'),
+        ('registry', '0039_stops'),
     ]
 
     operations = [
