@@ -56,7 +56,7 @@ _PROXY = (
 )
 _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfield")
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
-_HISTORY = ("registry.callrecord",)
+_HISTORY = ("registry.callrecord", "registry.changerecord")
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)

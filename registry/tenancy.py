@@ -77,6 +77,7 @@ SCOPES: dict[str, Scope] = {
     "synchronization.sync": _both("agency"),
     "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
+    "registry.changerecord": Scope(("agency", "other_agency"), by_code=True),
     "jobs.job": Scope(("application__agency",)),
 }
 
@@ -96,6 +97,7 @@ CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 READ_ONLY = frozenset(
     {
         "registry.callrecord",
+        "registry.changerecord",
         "registry.operationversion",
         "registry.versiontext",
         "registry.accessrequest",

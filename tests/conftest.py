@@ -23,6 +23,7 @@ from mantra.gateway import quotas
 from mantra.verification import tries
 from proxyservices import runtime
 from registry.journal import chain, segments
+from registry.models import base, changes
 from registry.snapshot import holder
 from registry.statistics import rollups
 from tests import cast as cast_module
@@ -72,6 +73,19 @@ def _fresh_journal() -> Iterator[None]:
         for path in Path(settings.JOURNAL_DIR).glob(pattern):
             path.unlink()
     shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_changes_in_the_journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal of a test has its calls only, unless it asks for ``changes_recorded``: tests change rows freely."""
+    if "changes_recorded" not in request.fixturenames:
+        monkeypatch.setattr(changes, "OBSERVERS", [])
+        monkeypatch.setattr(base, "OBSERVERS", changes.OBSERVERS)
+
+
+@pytest.fixture
+def changes_recorded() -> None:
+    """Changes of rows are in the journal, as they are outside of tests."""
 
 
 @pytest.fixture(autouse=True)
