@@ -17,4 +17,5 @@ class MantraConfig(AppConfig):
         OBSERVED.extend(alarms.observed())
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
+        KINDS["subject"] = "mantra.subject_access.kind.KIND"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})

@@ -16,6 +16,8 @@ from mantra.home.publishing import WIZARD
 from mantra.jobs import reading as jobs
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
+from mantra.subject_access import answers
+from mantra.subject_access import views as subject_access
 from mantra.tryout import refused
 from registry import tenancy
 
@@ -92,6 +94,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
             _rows(_("Changes of definitions"), "edit_note", "registry", "changerecord"),
+            Item(subject_access.TITLE, "person_search", "subject_access", answers.may_look),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
         ),

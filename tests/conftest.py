@@ -22,8 +22,9 @@ from adapters.tds import dialling
 from mantra.gateway import quotas
 from mantra.verification import tries
 from proxyservices import runtime
+from registry import change_journal
 from registry.journal import chain, segments
-from registry.models import base, changes
+from registry.models import changes
 from registry.snapshot import holder
 from registry.statistics import rollups
 from tests import cast as cast_module
@@ -76,16 +77,18 @@ def _fresh_journal() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_changes_in_the_journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_changes_in_the_journal() -> Iterator[None]:
     """The journal of a test has its calls only, unless it asks for ``changes_recorded``: tests change rows freely."""
-    if "changes_recorded" not in request.fixturenames:
-        monkeypatch.setattr(changes, "OBSERVERS", [])
-        monkeypatch.setattr(base, "OBSERVERS", changes.OBSERVERS)
+    observers = changes.OBSERVERS[:]
+    changes.OBSERVERS.clear()
+    yield
+    changes.OBSERVERS[:] = observers
 
 
 @pytest.fixture
 def changes_recorded() -> None:
-    """Changes of rows are in the journal, as they are outside of tests."""
+    """From here on changes of rows are in the journal, as they are outside of tests."""
+    changes.OBSERVERS.append(change_journal.record)
 
 
 @pytest.fixture(autouse=True)
