@@ -14,6 +14,8 @@ from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
 from mantra.jobs import reading as jobs
+from mantra.key_use import finding
+from mantra.key_use import views as key_use
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.subject_access import answers
@@ -76,6 +78,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         (
             _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
+            Item(key_use.TITLE, "key_off", "leaked_key", finding.may_look),
             _rows(_("Grants"), "handshake", "registry", "grant"),
         ),
     ),
