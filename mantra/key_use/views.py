@@ -67,6 +67,7 @@ def _page(request: HttpRequest, template: str, status: int = 200, **context: Any
     return response
 
 
+@viewing.shows("leaked-key")
 @sensitive_post_parameters("text")
 def leaked(request: HttpRequest) -> HttpResponse:
     """GET: the form. POST: which keys of the user's agency a text has; those of others are reported to them.
@@ -124,6 +125,7 @@ def _own(user: User, pk: int) -> AccessKey:
     return key
 
 
+@viewing.shows("key-use")
 @require_safe
 def use(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what a key opens, what was fetched with it, and from where."""

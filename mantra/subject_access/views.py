@@ -89,6 +89,7 @@ def _page(request: HttpRequest, template: str, status: int = 200, **context: Any
     return response
 
 
+@viewing.shows("subject")
 @sensitive_post_parameters("identifier")
 def look_up(request: HttpRequest) -> HttpResponse:
     """GET: the form. POST: who looked at the person, once the journal has recorded the look-up."""
@@ -128,6 +129,7 @@ def _shown(request: HttpRequest, user: User, answer: Answer, form: IdentifierFor
     return _page(request, "page", form=form, answer=answer, person=sealed(user, answer))
 
 
+@viewing.shows("subject")
 @require_POST
 def letter(request: HttpRequest) -> HttpResponse:
     """Show the answer as a letter to the person, for paper; or let it be made as PDF."""

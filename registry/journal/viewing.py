@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -21,6 +22,22 @@ from registry.models import Operation
 from registry.results import Fault
 
 log = logging.getLogger("mantra.journal")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def shows(kind: str) -> Callable[[F], F]:
+    """Mark a view that shows rows, files or persons, and records it by record() with this kind.
+
+    tests/looks/test_looks.py visits each marked view, and finds those that show such things and are not marked.
+    """
+
+    def mark(view: F) -> F:
+        view.shows_data = kind  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
 
 #: The most characters of a name, and names, that a source's catalogue gives.
 _NAME, _NAMES = 127, 500

@@ -43,12 +43,7 @@ PROTOCOLS: dict[str, Any] = {
     "rehearsal": _("comparison of responses"),
     "matching": _("reconciliation"),
     "own-read": _("reconciliation of own data"),
-    "subject": _("look-up of a person"),
-    "samples": _("samples"),
-    "export": _("download of an export"),
-    "agreement": _("agreement file"),
-    "leaked-key": _("look-up of a leaked key"),
-    "key-use": _("look at the use of a key"),
+    **story.LOOKS,
 }
 
 
