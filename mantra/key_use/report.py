@@ -59,8 +59,11 @@ class Use:
     more: bool
 
 
-def use_of(user: User, key: AccessKey, now: datetime | None = None) -> Use:
-    """Return what a key opens, and what was fetched with it in the last DAYS days."""
+def use_of(user: User | None, key: AccessKey, now: datetime | None = None) -> Use:
+    """Return what a key opens, of what the user may see, and what was fetched with it in the last DAYS days.
+
+    None: for who operates the bus.
+    """
     since = (now or timezone.now()) - timedelta(days=DAYS)
     rows = CallRecord.objects.filter(key_ref=key.pk, started_at__gte=since).order_by("-started_at")
     ids = list(rows.values_list("started_at", flat=True)[: MOST_CALLS + 1])
@@ -103,12 +106,13 @@ def _persons(rows: Any) -> int:
     return len(found)
 
 
-def _opened(user: User, key: AccessKey) -> list[Opened]:
+def _opened(user: User | None, key: AccessKey) -> list[Opened]:
     """Return the operations that a key opens, the most sensitive first."""
     grants = Grant.objects.filter(application=key.application, state=Grant.State.APPROVED)
     if key.operation_id is not None:
         grants = grants.filter(operation=key.operation_id)
-    grants = tenancy.visible(grants, user).select_related("operation__service__agency", "application__agency")
+    grants = grants if user is None else tenancy.visible(grants, user)
+    grants = grants.select_related("operation__service__agency", "application__agency")
     found = [_of_grant(grant) for grant in grants.prefetch_related("operation__fields")[:LINES]]
     return sorted(found, key=_sensitivity, reverse=True)
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from mantra.key_use import finding, report
 from registry import actors, moments, secrets
 from registry.journal import viewing
-from registry.models import AccessKey, User
+from registry.models import AccessKey
 from registry.results import Fault
 
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         finding.report(tuple(keys))
 
     def _print(self, key: AccessKey) -> None:
-        use = report.use_of(User(is_superuser=True), key)
+        use = report.use_of(None, key)
         state = "revoked" if key.revoked_at else "active" if key.is_active else "expired"
         self.stdout.write(f"{key.public}… of {key.application}: {state}, issued {moments.moment(key.created_at)}")
         for opened in use.opened:
