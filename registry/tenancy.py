@@ -65,6 +65,7 @@ SCOPES: dict[str, Scope] = {
     "registry.samplerequest": _both("operation__service__agency"),
     "registry.application": _both("agency"),
     "registry.accesskey": _both("application__agency"),
+    "registry.keynetwork": Scope(("key__application__agency",)),
     # The caller's agency may read the grant; the provider's agency decides on it.
     "registry.grant": Scope(("operation__service__agency", "application__agency"), ("operation__service__agency",)),
     # The applicant's agency and the one that decides. Neither changes a request but by the steps of requests.py.
