@@ -2,8 +2,8 @@
 
 Generates records (by default 1,000,000) about 200,000 persons in a PostgreSQL of its own, one of whom has 5,000, and
 prints how long an answer takes (the best and the worst of five): of a person with a few records, of that one, of that
-one by one agency's records, and of nobody; and how long the same took without the table of persons. It also prints how many
-records a second are shipped from a journal. Ends with 1 if an answer takes longer than a second at its best.
+one by one agency's records, and of nobody; and how long the same took without the table of persons. It also prints how
+many records a second are shipped from a journal. Ends with 1 if an answer takes longer than a second at its best.
 """
 
 from __future__ import annotations

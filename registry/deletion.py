@@ -68,7 +68,6 @@ _UNLOGGED = frozenset(
         "registry.sampleresponse",
         "registry.invitation",
         "registry.exportjob",
-        "registry.keynetwork",
         "registry.savedfilter",
         "synchronization.syncrun",
         "jobs.job",

@@ -249,7 +249,11 @@ def changed_columns(row: models.Model, before: dict[str, Any] | None, only: Coll
     """
     found = []
     for field in row._meta.concrete_fields:
-        if field.primary_key or (only is not None and field.name not in only and field.attname not in only):
+        if (
+            field.primary_key
+            or getattr(field, "auto_now", False)
+            or (only is not None and field.name not in only and field.attname not in only)
+        ):
             continue
         value = getattr(row, field.attname)
         if _differs(field, value, before):
