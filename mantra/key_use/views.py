@@ -35,8 +35,8 @@ LEAKED, USE = "leaked-key", "key-use"
 #: The most texts that a user may have looked at.
 RATE = "10/minute"
 TOO_MANY = _("You have looked for too many keys in this minute. Wait a minute, then try again.")
-#: The page on which a key is stopped, if this installation has one.
-STOP_PAGE = "stop_add"
+#: The page on which a key is stopped, if this version has one.
+STOP_PAGE = "containment_stop_new"
 
 
 class KeyForm(forms.Form):
@@ -115,7 +115,7 @@ def _shown(user: User, use: report.Use) -> dict[str, Any]:
 def _stop_page(key: AccessKey) -> str:
     """Return the page on which the key is stopped, "" if there is none."""
     try:
-        return f"{reverse(STOP_PAGE)}?kind=key&ref={key.pk}"
+        return reverse(STOP_PAGE, args=("key", key.pk))
     except NoReverseMatch:
         return ""
 

@@ -249,14 +249,11 @@ def changed_columns(row: models.Model, before: dict[str, Any] | None, only: Coll
     """
     found = []
     for field in row._meta.concrete_fields:
-        if (
-            field.primary_key
-            or getattr(field, "auto_now", False)
-            or (only is not None and field.name not in only and field.attname not in only)
-        ):
+        saved = only is None or field.name in only or field.attname in only
+        # The time of saving is no change of anybody's.
+        if field.primary_key or not saved or getattr(field, "auto_now", False):
             continue
-        value = getattr(row, field.attname)
-        if _differs(field, value, before):
+        if _differs(field, getattr(row, field.attname), before):
             found.append(field.name)
     return tuple(found)
 
