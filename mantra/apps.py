@@ -17,5 +17,6 @@ class MantraConfig(AppConfig):
         OBSERVED.extend(alarms.observed())
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
+        KINDS["subject"] = "mantra.subject_access.kind.KIND"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
         KINDS.update({name: f"mantra.containment.exporting.{name.upper()}" for name in ("breach", "subjects")})

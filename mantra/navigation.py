@@ -15,8 +15,12 @@ from mantra.health import board as health_board
 from mantra.home.cards import address
 from mantra.home.publishing import WIZARD
 from mantra.jobs import reading as jobs
+from mantra.key_use import finding
+from mantra.key_use import views as key_use
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
+from mantra.subject_access import answers
+from mantra.subject_access import views as subject_access
 from mantra.tryout import refused
 from registry import tenancy
 
@@ -76,6 +80,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Calling applications"), "apps", "registry", "application"),
             _rows(_("Access keys"), "key", "registry", "accesskey"),
             _rows(_("Client certificates"), "badge", "registry", "clientcertificate"),
+            Item(key_use.TITLE, "key_off", "leaked_key", finding.may_look),
             _rows(_("Grants"), "handshake", "registry", "grant"),
         ),
     ),
@@ -93,6 +98,8 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             Item(views.TITLE, "bar_chart", "statistics", scopes.may_open),
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
+            _rows(_("Changes of definitions"), "edit_note", "registry", "changerecord"),
+            Item(subject_access.TITLE, "person_search", "subject_access", answers.may_look),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
             Item(containment.TITLE, "front_hand", "containment", containment.may_open),

@@ -35,6 +35,8 @@ urlpatterns = [
     path("admin/exports/", include("mantra.exports.urls")),
     path("admin/reconciliations/", include("mantra.reconciliation.urls")),
     path("admin/containment/", include("mantra.containment.urls")),
+    path("admin/subject-access/", include("mantra.subject_access.urls")),
+    path("admin/keys/", include("mantra.key_use.urls")),
     path("admin/jobs/", include("mantra.jobs.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),

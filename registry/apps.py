@@ -11,15 +11,19 @@ class RegistryConfig(AppConfig):
     def ready(self) -> None:
         from registry import (  # models must be loaded first; checks register themselves
             approvals,
+            change_journal,
             checks,
             roles,
             versions,
         )
+        from registry.models.changes import OBSERVERS
         from registry.models.services import state_changed
         from registry.notifications import changes
         from registry.people import second_factor
 
         assert checks
+        OBSERVERS.append(change_journal.record)
+        change_journal.watch()
         state_changed.connect(changes.state_changed, dispatch_uid="registry.notifications")
         versions.CHECKS.append(approvals.check)
         post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")

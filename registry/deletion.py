@@ -34,6 +34,7 @@ PARTS = frozenset(
         "registry.notificationchoice",
         "registry.outboxmessage",
         "registry.accessrequest",
+        "registry.keynetwork",
         "registry.requestedoperation",
         "registry.requeststep",
         "dataservices.sourcestate",

@@ -57,6 +57,7 @@ _PROXY = (
 _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfield")
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.clientcertificate", "registry.grant")
 _HISTORY = ("registry.callrecord",)
+_CHANGES = ("registry.changerecord",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)
@@ -66,7 +67,7 @@ _STOPS = ("registry.stop", "registry.incident")
 _INCIDENTS = {("change", "registry.incident")}
 _EVERYTHING = (
     "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
-    *_REQUESTS, *_MATCHING, *_SYNCS,
+    *_CHANGES, *_REQUESTS, *_MATCHING, *_SYNCS,
 )  # fmt: skip
 
 
@@ -84,16 +85,28 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING, *_STOPS),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_MATCHING, *_SYNCS, *_STOPS)
+    HEAD: _of(
+        _VIEW,
+        *_DIRECTORY,
+        *_DATA,
+        *_PROXY,
+        *_VERIFICATION,
+        *_CONSUMER,
+        *_HISTORY,
+        *_CHANGES,
+        *_MATCHING,
+        *_SYNCS,
+        *_STOPS,
+    )
     | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_STOPS)
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_STOPS)
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)

@@ -67,6 +67,7 @@ SCOPES: dict[str, Scope] = {
     "registry.accesskey": _both("application__agency"),
     "registry.clientcertificate": _both("application__agency"),
     "registry.revokedtoken": _both("application__agency"),
+    "registry.keynetwork": Scope(("key__application__agency",)),
     # The caller's agency may read the grant; the provider's agency decides on it.
     "registry.grant": Scope(("operation__service__agency", "application__agency"), ("operation__service__agency",)),
     # The applicant's agency and the one that decides. Neither changes a request but by the steps of requests.py.
@@ -84,6 +85,7 @@ SCOPES: dict[str, Scope] = {
     "registry.incident": _both("agency"),
     "registry.incidentobject": Scope(("incident__agency",)),
     "registry.incidentnote": Scope(("incident__agency",)),
+    "registry.changerecord": Scope(("agency", "other_agency"), by_code=True),
     "jobs.job": Scope(("application__agency",)),
 }
 
@@ -103,6 +105,7 @@ CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 READ_ONLY = frozenset(
     {
         "registry.callrecord",
+        "registry.changerecord",
         "registry.operationversion",
         "registry.versiontext",
         "registry.accessrequest",

@@ -22,7 +22,9 @@ from adapters.tds import dialling
 from mantra.gateway import quotas
 from mantra.verification import tries
 from proxyservices import runtime
+from registry import change_journal
 from registry.journal import chain, segments
+from registry.models import changes
 from registry.snapshot import holder
 from registry.statistics import rollups
 from tests import cast as cast_module
@@ -72,6 +74,21 @@ def _fresh_journal() -> Iterator[None]:
         for path in Path(settings.JOURNAL_DIR).glob(pattern):
             path.unlink()
     shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_changes_in_the_journal() -> Iterator[None]:
+    """The journal of a test has its calls only, unless it asks for ``changes_recorded``: tests change rows freely."""
+    observers = changes.OBSERVERS[:]
+    changes.OBSERVERS.clear()
+    yield
+    changes.OBSERVERS[:] = observers
+
+
+@pytest.fixture
+def changes_recorded() -> None:
+    """From here on changes of rows are in the journal, as they are outside of tests."""
+    changes.OBSERVERS.append(change_journal.record)
 
 
 @pytest.fixture(autouse=True)

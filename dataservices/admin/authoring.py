@@ -27,6 +27,7 @@ from registry.results import Fault
 _DECLARED = ("name", "type", "default", "pattern", "min", "max", "choices")
 
 
+@viewing.shows("browse")
 @never_cache
 @require_safe
 def schema(request: HttpRequest) -> JsonResponse:
@@ -51,6 +52,7 @@ def schema(request: HttpRequest) -> JsonResponse:
     )
 
 
+@viewing.shows("unsaved")
 @never_cache
 @require_POST
 def run(request: HttpRequest) -> JsonResponse:

@@ -210,6 +210,7 @@ class DataSourceAdmin(ScopedAdmin):
         context = {"source": source, "address": request.path, **copies.copies(source)}
         return self.render_page(request, f"mantra/{template}", _("Table copies"), **context)
 
+    @viewing.shows("browse")
     def browse_schema(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the source's account sees there, if the journal can record it. Rows are shown by POST only."""
         source = self.get_or_404(request, object_id)

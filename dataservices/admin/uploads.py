@@ -22,6 +22,7 @@ from dataservices.uploads import Choices, ColumnChoice, Layout, Preview, UploadE
 from registry import tenancy
 from registry.admin.filters import ScopedFilter
 from registry.admin.theme import capitalise_labels, display, file_input, select, text_input
+from registry.journal import viewing
 from registry.models import Agency, User
 
 _ACCEPT = ".xlsx,.xlsb,.xls,.ods,.csv,.tsv,.txt"
@@ -114,6 +115,13 @@ class LayoutForm(forms.Form):
             return uploads.look_again(preview, sheet)
         lines = values["header_lines"] if values["header_row"] else 0
         return uploads.look_again(preview, layout=Layout(values["header_row"], lines, values["skip_last"]))
+
+
+def _record(request: HttpRequest, agency: Agency, preview: Preview) -> None:
+    """Record that the user sees the first rows of a file, without its name, which may be a person's. Raises Fault."""
+    columns = tuple(column.name for column in preview.columns)
+    rows = len(preview.found.sample)
+    viewing.record(request, viewing.View("upload", agency.code, "", fields=columns, rows=rows))
 
 
 def agencies(user: Any) -> Any:
@@ -223,6 +231,7 @@ class UploadedTableAdmin(TableToWizard):
         if not tenancy.may_change(request.user, DataSource(agency=agency)):
             raise PermissionDenied
 
+    @viewing.shows("upload")
     def preview_view(self, request: HttpRequest, agency: int, token: str) -> HttpResponse:
         """GET: what the file has. POST: look again at another sheet or header, or make the table."""
         if not self.has_add_permission(request):
@@ -254,6 +263,7 @@ class UploadedTableAdmin(TableToWizard):
                 return made
         if looks:
             form = TableForm(initial={name: request.POST.get(name, "") for name in ("title", "name", "note")})
+        _record(request, agency, preview)
         context = {"layout": layout, "form": form, **self._preview_context(preview)}
         context["columns"] = column_rows(preview, request.POST if request.method == "POST" and not looks else None)
         return self.render_page(request, "mantra/upload_preview.html", _("Check the table"), **context)
@@ -314,6 +324,7 @@ class UploadedTableAdmin(TableToWizard):
         assert isinstance(table, UploadedTable)
         return table
 
+    @viewing.shows("upload")
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """POST with a file: store it. GET with its token: what would change. POST with the token: replace."""
         table = self._changeable(request, object_id)
@@ -327,6 +338,7 @@ class UploadedTableAdmin(TableToWizard):
         except UploadError as error:
             return self._refused(request, table, str(error))
         found = uploads.difference(table, preview)
+        _record(request, agency, preview)
         context = {"table": table, "difference": found, "problems": found.sentences(), **self._preview_context(preview)}
         return self.render_page(request, "mantra/upload_replace.html", _("Replace with a newer file"), **context)
 

@@ -36,6 +36,7 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
+    ChangeRecord,
     ClientCertificate,
     Field,
     Grant,
@@ -750,6 +751,12 @@ class GrantSerializer(RegistrySerializer):
         validators: ClassVar[list[Any]] = []
 
     fields = NameListField(required=False)
+
+
+class ChangeSerializer(serializers.ModelSerializer):  # type: ignore[misc]
+    class Meta:
+        model = ChangeRecord
+        exclude = ("segment",)
 
 
 class CallSerializer(serializers.ModelSerializer):  # type: ignore[misc]

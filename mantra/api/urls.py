@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
-from mantra.api import access_requests, views
+from mantra.api import access_requests, subject_access, views
 from mantra.api.authentication import may_read_description
 
 router = DefaultRouter()
@@ -25,6 +25,8 @@ router.register("keys", views.Keys)
 router.register("client-certificates", views.ClientCertificates)
 router.register("grants", views.Grants)
 router.register("calls", views.Calls)
+router.register("changes", views.Changes)
+router.register("subject-access", subject_access.SubjectAccess, basename="subject-access")
 
 #: A page for people: they are sent to the sign-in.
 docs = SpectacularSwaggerView.as_view(url_name="manage-api:schema")

@@ -50,6 +50,7 @@ from registry.models import (
     Agency,
     Application,
     CallRecord,
+    ChangeRecord,
     ClientCertificate,
     Grant,
     Operation,
@@ -759,4 +760,24 @@ class Calls(ReadableMixin, RegistryViewSet):
         "outcome": ("outcome", _number),
         "since": ("started_at__gte", _datetime),
         "until": ("started_at__lt", _datetime),
+    }
+
+
+class ChangesPagination(HistoryPagination):
+    ordering = ("-at", "-id")
+
+
+class Changes(ReadableMixin, RegistryViewSet):
+    """The changes of definitions: who, when, which row and which fields, without values."""
+
+    queryset = ChangeRecord.objects.filter(committed=True)
+    serializer_class = serializers.ChangeSerializer
+    pagination_class = ChangesPagination
+    filters = {
+        "user": ("user", _text),
+        "agency": ("agency", _text),
+        "kind": ("kind", _text),
+        "ref": ("ref", _number),
+        "since": ("at__gte", _datetime),
+        "until": ("at__lt", _datetime),
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from django.db import transaction
 
 from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
+from registry import change_journal
 from registry.lookups import with_lookups
 from registry.models import SnapshotVersion
 
@@ -28,7 +31,7 @@ def _apply(text: str, environment: Environment, dry_run: bool, reason: str) -> R
     report = Report()
     reader = BundleReader(environment, report.problems)
     try:
-        with transaction.atomic():
+        with transaction.atomic(), change_journal.undone() if dry_run else nullcontext():
             if not dry_run:
                 SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
             bundle = reader.document(text)

@@ -28,6 +28,7 @@ from registry import exports, moments, notifications, tenancy
 from registry.admin.theme import select, text_input
 from registry.exports import ExportError, files, problems
 from registry.exports.kinds import MEDIA_TYPES
+from registry.journal import viewing
 from registry.models import Agency, ExportJob, User
 
 TITLE = gettext_lazy("Exports and reports")
@@ -239,6 +240,7 @@ def _start_history(request: HttpRequest, user: User, query: str) -> Any:
     return ""
 
 
+@viewing.shows("export")
 @require_safe
 def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Send the file of an export to its user, who still must have the right to what is in it."""
@@ -249,7 +251,10 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     kind = exports.kind_of(job.kind)
     if kind is None or not exports.may_download(user, job):
         raise PermissionDenied
-    response = StreamingHttpResponse(_content(job), content_type=MEDIA_TYPES[job.format])
+    content = _content(job)
+    agency = user.agency.code if user.agency is not None else ""
+    viewing.record(request, viewing.View("export", agency, "", f"{job.kind}.{job.format}", rows=job.rows))
+    response = StreamingHttpResponse(content, content_type=MEDIA_TYPES[job.format])
     response["Content-Length"] = str(job.size)
     response["Content-Disposition"] = f'attachment; filename="{kind.file_name(job.parameters)}.{job.format}"'
     response["Cache-Control"] = "no-store"

@@ -102,6 +102,17 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_callrecord_": _HISTORY,
+    "registry_changerecord_": (
+        "kepala#lihat-siapa-mengubah-definisi",
+        "penyedia#lihat-siapa-mengubah-definisi",
+        "administrator#lihat-siapa-mengubah-definisi",
+    ),
+    "subject_": (
+        "kepala#jawab-warga-yang-bertanya-siapa-melihat-datanya",
+        "penyedia#jawab-warga-yang-bertanya-siapa-melihat-datanya",
+    ),
+    "leaked_key": ("pemanfaat#tangani-kunci-yang-bocor", "administrator#tangani-kunci-yang-bocor"),
+    "key_use": ("pemanfaat#tangani-kunci-yang-bocor", "administrator#tangani-kunci-yang-bocor"),
     "statistics": (
         "kepala#baca-statistik",
         "penyedia#lihat-siapa-memanggil-data-anda",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
@@ -23,6 +23,7 @@ from mantra.jobs.problems import JobError
 from mantra.jobs.starting import limits, page
 from registry import notifications, tenancy
 from registry.admin.theme import select
+from registry.journal import viewing
 from registry.models import User
 from registry.results import Fault
 
@@ -153,6 +154,7 @@ class ColumnsForm(forms.Form):
         return {self._names[name]: column for name, column in self.cleaned_data.items() if column}
 
 
+@viewing.shows("results")
 @require_safe
 def single(request: HttpRequest, number: str) -> HttpResponse:
     """Show a job. A page that polls gets its progress alone, and loads itself again when there is more to show."""
@@ -186,11 +188,15 @@ def _page_of(
     line, controls = line_of(job), service.may_control(user, job)
     if form is None and controls and asks_for_columns(job):
         form = ColumnsForm(job)
+    results = _results(user, job)
+    if results.get("rows"):
+        seen = viewing.View.of(job.operation, "results", len(results["rows"]))
+        viewing.record(request, replace(seen, fields=tuple(results["columns"])))
     return page(
         request, "single", status=status, title=job.operation.title or job.operation.address, line=line, job=job,
         form=form, known=_known(job), seconds=SECONDS if line.progress.moves else 0, may_control=controls,
         actions=_actions(job) if controls else (), invalid=_invalid(job), ended=job.state in ENDED,
-         **_results(user, job), **limits(),
+         **results, **limits(),
     )  # fmt: skip
 
 
@@ -234,6 +240,7 @@ def _shown(name: str, value: Any) -> Any:
     return ROW_STATES.get(value, value) if name == STATUS else value
 
 
+@viewing.shows("results")
 @require_POST
 def columns(request: HttpRequest, number: str) -> HttpResponse:
     """Store which column goes to which parameter, and let the job be checked again."""
@@ -290,6 +297,7 @@ def _controlled(user: User, number: str) -> Job:
     return job
 
 
+@viewing.shows("job")
 @require_safe
 def download(request: HttpRequest, number: str, file_format: str) -> HttpResponseBase:
     """Send the results of a job as a file to the person who started it, once the journal has recorded that."""

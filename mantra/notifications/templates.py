@@ -37,6 +37,8 @@ EXAMPLES: dict[str, Any] = {
     "found": 960,
     "key": "mtr_Ab12Cd34",
     "month": {"month": "2026-10"},
+    "network": "10.20.30.0/24",
+    "networks": 2,
     "number": "27",
     "operation": "Penduduk menurut NIK (dukcapil/penduduk/by-nik)",
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],

@@ -26,6 +26,7 @@ from mantra.reconciliation.schedule import next_run
 from registry import exports, notifications, tenancy
 from registry.exports import ExportError
 from registry.exports import problems as export_problems
+from registry.journal import viewing
 from registry.models import User
 
 TITLE = gettext_lazy("Reconciliation")
@@ -227,6 +228,7 @@ def columns(request: HttpRequest, pk: int) -> HttpResponse:
 # ------------------------------------------------------------------------------------ a reconciliation
 
 
+@viewing.shows("results")
 @require_safe
 def single(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a reconciliation: its lists, what its last run has found, and its runs."""
@@ -246,9 +248,13 @@ def single(request: HttpRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request") and current is not None:
         return _page(request, "progress", **context)
     if done is not None:
+        rows = shown.first_rows(done) if may_use else []
+        if rows:
+            number = sum(len(each.rows) for each in rows)
+            viewing.record(request, viewing.View("results", row.agency.code, "", row.code, rows=number))
         context |= {
             "done": done, "figures": shown.figures(done), "summary": shown.summary(done),
-            "by_field": shown.by_field(done), "rows": shown.first_rows(done) if may_use else [],
+            "by_field": shown.by_field(done), "rows": rows,
         }  # fmt: skip
     response = _page(
         request, "single", runs=[shown.Line(run) for run in found], trend=shown.trend(found),

@@ -131,6 +131,7 @@ class NewSample(TryForm):
         return found
 
 
+@viewing.shows("rehearsal")
 def compare_answers(request: HttpRequest, operation_id: int) -> HttpResponse:
     """GET: the samples. POST: adds or deletes one, or sends all to both versions, as ``action`` says.
 

@@ -25,6 +25,7 @@ from registry.journal import viewing
 from registry.results import Fault
 
 
+@viewing.shows("explain")
 @require_POST
 def explain_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Return the execution plan of the saved operation. For htmx only that part of the page.

@@ -18,6 +18,7 @@ from dataservices.unsaved import AuthoringError
 from mantra.tryout.views import operation_or_404
 from mantra.wizard import columns_step, drafts, opening, pages, preview, publish_step, query_step, source_step
 from registry import tenancy
+from registry.journal import viewing
 from registry.models import User
 
 Step = Callable[[HttpRequest, User, WizardDraft], HttpResponse]
@@ -32,6 +33,7 @@ def start(request: HttpRequest) -> HttpResponse:
     return source_step.show(request, user, WizardDraft(key=uuid.uuid4(), owner=user, agency=user.agency))
 
 
+@viewing.shows("browse")
 @require_http_methods(["GET", "HEAD", "POST"])
 def step(request: HttpRequest, key: uuid.UUID, number: int) -> HttpResponse:
     """Return a step of a draft, or do what its form says."""
@@ -50,6 +52,7 @@ def step(request: HttpRequest, key: uuid.UUID, number: int) -> HttpResponse:
         return redirect("wizard")
 
 
+@viewing.shows("browse")
 @require_http_methods(["GET", "HEAD"])
 def show_preview(request: HttpRequest, key: uuid.UUID, sample: bool = False) -> HttpResponse:
     """Return the preview of step 2 or the sample of step 4 alone, for the page's script."""

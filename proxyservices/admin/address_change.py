@@ -91,6 +91,7 @@ else:
 class AddressChangePage(_Page):
     """The page's views, for the admin of backends."""
 
+    @viewing.shows("rehearsal")
     def change_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET: the operations, the form and the history. POST: what its ``action`` says."""
         backend = self.get_or_404(request, object_id)

@@ -18,6 +18,7 @@ from proxyservices.models import METHODS, ProxyOperation
 from registry.admin.base import ScopedAdmin
 from registry.admin.numbers import number_of
 from registry.admin.theme import capitalise_labels, select, text_area, text_input
+from registry.journal import viewing
 from registry.models import SampleRequest
 from registry.parameter_values import InvalidValue
 
@@ -99,6 +100,7 @@ else:
 class SamplesPage(_Page):
     """The page's views, for the admin of proxy operations."""
 
+    @viewing.shows("samples")
     def samples_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET: the samples and the forms. POST: what its ``action`` says."""
         operation = self.get_or_404(request, object_id)
@@ -114,9 +116,12 @@ class SamplesPage(_Page):
             done = way(request, operation, context)
             if done is not None:
                 return done
+        stored = list(operation.samples.all())
+        if stored:
+            viewing.record(request, viewing.View.of(operation, "samples", len(stored)))
         context = {
             "operation": operation,
-            "samples": [(sample, lines_of(json.loads(str(sample.request)))) for sample in operation.samples.all()],
+            "samples": [(sample, lines_of(json.loads(str(sample.request)))) for sample in stored],
             "sample_form": SampleForm(operation),
             "ignored_form": IgnoredPathsForm(instance=operation),
             "own": str(self.redirect_to(request, operation)["Location"]),

@@ -65,6 +65,7 @@ class AccessKeyAdmin(ScopedAdmin):
     list_select_related = ("application__agency", "operation__service__agency")
     search_fields = ("public", "application__code", "application__title", "application__agency__code")
     actions = ("revoke",)
+    page_above = (_("Use of the access key"), "key_use")
     autocomplete_fields = ("application",)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

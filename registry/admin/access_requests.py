@@ -23,6 +23,7 @@ from registry.admin.base import ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.quota_form import QuotaField
 from registry.admin.theme import ChoicesDropdownFilter, capitalise_labels, display, text_area, text_input
+from registry.journal import viewing
 from registry.models import AccessKey, AccessRequest, RequestedOperation, bounds
 from registry.models.requests import TEXT
 from registry.notifications import seen
@@ -350,6 +351,7 @@ class AccessRequestAdmin(ScopedAdmin):
             calls=self._calls(row),
         )  # fmt: skip
 
+    @viewing.shows("agreement")
     @method_decorator(require_safe)
     def agreement(self, request: HttpRequest, object_id: str) -> Any:
         """Return the agreement's file to the two agencies, as a download that no browser opens as a page."""
@@ -362,6 +364,8 @@ class AccessRequestAdmin(ScopedAdmin):
         except OSError:
             raise Http404 from None
         file = row.agreement_file
+        service = row.service
+        viewing.record(request, viewing.View("agreement", service.agency.code, service.code, str(row.pk)))
         response = FileResponse(content, as_attachment=True, filename=file.name, content_type=file.media_type)
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -322,6 +322,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
         """Return the lists to which a row's page leads."""
         return []
 
+    #: The label and the name of a page about a row that belongs to a package above this one.
+    page_above: tuple[Any, str] | None = None
+
     #: The name of the page with the statistics of a row.
     statistics_page = ""
 
@@ -337,6 +340,9 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
                 rows = neighbour.rows
                 count = None if rows is None else tenancy.visible(rows, request.user).count()
                 yield {"label": neighbour.label, "address": listed(neighbour.model, **neighbour.query), "count": count}
+        if self.page_above is not None:
+            label, name = self.page_above
+            yield {"label": label, "address": reverse(name, args=(obj.pk,)), "count": None}
         if request.user.has_perm("registry.view_callrecord") and (address := self.statistics_address(request, obj)):
             yield {"label": _("Statistics"), "address": address, "count": None}
 

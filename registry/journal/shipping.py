@@ -21,10 +21,21 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults, leader
-from registry.journal import archive, lane_folder, leases, partitions, reader, records, sealing, subjects
+from registry.journal import (
+    archive,
+    changes,
+    key_networks,
+    lane_folder,
+    leases,
+    partitions,
+    reader,
+    records,
+    sealing,
+    subjects,
+)
 from registry.journal.collecting import CALLS_PER_LINE
 from registry.journal.records import Record
-from registry.models import AccessKey, CallRecord, JournalSegment, SubjectsOfJob
+from registry.models import AccessKey, CallRecord, ChangeRecord, JournalSegment, SubjectsOfJob
 from registry.statistics import rollups
 
 log = logging.getLogger("mantra.journal")
@@ -127,6 +138,9 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         leases.note(new, timezone.now())
         leases.report(parsed.of_leases["used"], timezone.now())
         subjects.store(parsed.subjects)
+        subjects.index(complete)
+        key_networks.note(complete)
+        changes.store(parsed.changes, parsed.committed)
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         _store(row, genuine)
@@ -140,13 +154,15 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
 class _Parsed:
     """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases.
 
-    ``subjects``: the persons of jobs.
+    ``subjects``: the persons of jobs. ``changes``: those of definitions; ``committed``: the ids of those that were.
     """
 
     begun: dict[str, Record] = field(default_factory=dict)
     ends: dict[str, Record] = field(default_factory=dict)
     of_leases: dict[str, list[leases.Line]] = field(default_factory=lambda: {"lease": [], "used": [], "calls": []})
     subjects: list[SubjectsOfJob] = field(default_factory=list)
+    changes: list[ChangeRecord] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
 
 
 def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
@@ -175,6 +191,10 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.ends[entry["id"]] = records.of_end(entry)
     elif kind == "subjects":
         parsed.subjects.append(subjects.of_line(entry, segment, number))
+    elif kind == changes.CHANGE:
+        parsed.changes.append(changes.of_line(entry, segment))
+    elif kind == changes.COMMITTED:
+        parsed.committed.append(str(entry["id"]))
     elif kind in parsed.of_leases:
         leases.check(entry)
         parsed.of_leases[kind].append(entry)
@@ -250,6 +270,7 @@ def _prune_history(now: datetime) -> None:
     partitions.create_ahead(now)
     partitions.prune(before)
     subjects.prune(before)
+    changes.prune(before)
 
 
 @transaction.atomic

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -22,13 +23,29 @@ from registry.results import Fault
 
 log = logging.getLogger("mantra.journal")
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def shows(kind: str) -> Callable[[F], F]:
+    """Mark a view that shows rows, files or persons, and records it by record() with this kind.
+
+    tests/looks/test_looks.py visits each marked view, and finds those that show such things and are not marked.
+    """
+
+    def mark(view: F) -> F:
+        view.shows_data = kind  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 #: The most characters of a name, and names, that a source's catalogue gives.
 _NAME, _NAMES = 127, 500
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is viewed. ``kind`` is recorded as the protocol: browse, explain or rehearsal."""
+    """What is viewed. ``kind`` is recorded as the protocol: one of registry.admin.history.page.PROTOCOLS."""
 
     kind: str
     agency: str
@@ -40,6 +57,8 @@ class View:
     fields: tuple[str, ...] = ()
     #: The number of rows, or of responses, that are shown; None for names only.
     rows: int | None = None
+    #: The hashes of the persons whose records are looked for.
+    subjects: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, operation: Operation, kind: str, rows: int | None = None) -> View:
@@ -50,18 +69,24 @@ class View:
 
 def record(request: HttpRequest, view: View) -> None:
     """Record that the request's user sees data now. Raises Fault JOURNAL_DOWN: do not show what is not recorded."""
+    record_of(request.user.get_username(), client_ip(request.META), str(request.method), view)
+
+
+def record_of(user: str, address: str, method: str, view: View) -> None:
+    """Record that a user sees data now, also without a request, as by a command. Raises Fault JOURNAL_DOWN."""
     if not settings.JOURNAL:
         return
     id, operation = request_id(), view.operation
     reference = (operation.pk, operation.revision) if operation else (None, None)
     begin = {
-        "t": "begin", "id": id, "at": time.time(), "protocol": view.kind, "method": request.method,
-        "ip": client_ip(request.META), "user": request.user.get_username(),
+        "t": "begin", "id": id, "at": time.time(), "protocol": view.kind, "method": method, "ip": address, "user": user,
         "op": (view.agency, view.service, view.name[:_NAME], *reference),
     }  # fmt: skip
     end = {"t": "end", "id": id, "code": 200, "status": 200, "bytes": 0, "us": 0, "format": "html"}
     if view.rows is not None:
         end |= {"rows": view.rows, "fields": [name[:_NAME] for name in view.fields[:_NAMES]]}
+    if view.subjects:
+        end["subjects"] = list(view.subjects)
     _write(begin)
     _write(end)
 

@@ -1,6 +1,6 @@
 """The registry: agencies, services, operations, keys, grants, and the call history."""
 
-from registry.models.access import AccessKey, Application, Grant
+from registry.models.access import AccessKey, Application, Grant, GrantTerms
 from registry.models.agencies import Agency, ApiToken, User
 from registry.models.base import (
     RegistryModel,
@@ -13,11 +13,13 @@ from registry.models.base import (
     validate_quota,
 )
 from registry.models.catalogue import SampleResponse
+from registry.models.change_records import ChangeRecord
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.credentials import ClientCertificate, RevokedToken
 from registry.models.exports import ExportJob
-from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
+from registry.models.history import CallLease, CallRecord, CallSubject, JournalSegment, SubjectsOfJob
+from registry.models.key_networks import KeyNetwork
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
     Event,
@@ -51,17 +53,21 @@ __all__ = [
     "CallLease",
     "CallMonth",
     "CallRecord",
+    "CallSubject",
+    "ChangeRecord",
     "ClientCertificate",
     "Event",
     "ExportJob",
     "Field",
     "Grant",
+    "GrantTerms",
     "Illness",
     "Incident",
     "IncidentNote",
     "IncidentObject",
     "Invitation",
     "JournalSegment",
+    "KeyNetwork",
     "LeaderLock",
     "MessageTemplate",
     "Notification",

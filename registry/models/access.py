@@ -268,7 +268,9 @@ class Grant(RegistryModel):
             self.revoked_at = self.revoked_at or timezone.now()
         else:
             self.revoked_at = None
-        super().save(*args, **kwargs)
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            GrantTerms.keep(self)
 
     @property
     def warnings(self) -> list[str]:
@@ -308,3 +310,35 @@ class Grant(RegistryModel):
                         % {"names": ", ".join(unknown)}
                     }
                 )
+
+
+class GrantTerms(models.Model):
+    """What a grant was given for from a moment on. It outlives the grant: calls are explained by what held then."""
+
+    grant_ref = models.BigIntegerField(editable=False)
+    since = models.DateTimeField()
+    purpose = models.CharField(_("purpose"), max_length=300)
+    legal_basis = models.CharField(_("legal basis"), max_length=300, blank=True)
+    agreement = models.CharField(_("agreement number"), max_length=100, blank=True)
+    #: True if an upgrade wrote it: what the grant said before that is not known.
+    adopted = models.BooleanField(default=False)
+
+    COLUMNS = ("purpose", "legal_basis", "agreement")
+
+    class Meta:
+        verbose_name = _("terms of a grant")
+        verbose_name_plural = _("terms of grants")
+        default_permissions = ()
+        indexes = [models.Index(fields=["grant_ref", "-since"], name="grant_terms_since")]
+
+    def __str__(self) -> str:
+        return self.purpose
+
+    @classmethod
+    def keep(cls, grant: Grant) -> None:
+        """Write the terms of a grant that was saved, if they are other ones than before."""
+        last = cls.objects.filter(grant_ref=grant.pk).order_by("-since", "-pk").values_list(*cls.COLUMNS).first()
+        terms = tuple(getattr(grant, name) for name in cls.COLUMNS)
+        if last != terms:
+            values = dict(zip(cls.COLUMNS, terms, strict=True))
+            cls.objects.create(grant_ref=grant.pk, since=timezone.now(), **values)

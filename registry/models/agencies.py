@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -79,6 +80,11 @@ class User(AbstractUser):
         if self.email and others.filter(email__iexact=self.email).exists():
             raise ValidationError({"email": _("Another user has this e-mail address.")})
 
+    @transaction.atomic
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the user; what records the change (registry/change_journal.py) can refuse it."""
+        super().save(*args, **kwargs)
+
 
 def max_token_age() -> timedelta:
     """Return how long a token is valid at most."""
@@ -109,7 +115,8 @@ class ApiToken(models.Model):
             user=user, public=secrets.public_part(plain), digest=secrets.key_digest(plain), expires_at=expires_at
         )
         token.full_clean()
-        token.save()
+        with transaction.atomic():
+            token.save()
         return token, plain
 
     def clean(self) -> None:

@@ -17,7 +17,18 @@ from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
 from registry.models import bounds
-from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.changes import (
+    ADDED,
+    CHANGED,
+    DELETED,
+    NAMED_ROWS,
+    OBSERVERS,
+    Change,
+    RegistryChange,
+    SnapshotVersion,
+    observe,
+)
+from registry.secrets import Secret, readable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -102,8 +113,11 @@ class RegistryQuerySet(models.QuerySet[Any]):
         with transaction.atomic():
             version = SnapshotVersion.bump()
             ids = None if self._moves(kwargs) else self._units()
+            rows = list(self.order_by()[:NAMED_ROWS]) if OBSERVERS else []
             changed = super().update(**kwargs)
             RegistryChange.note(version, self.model.snapshot_unit[0], ids)
+            if changed:
+                observe(Change(CHANGED, self.model, rows, tuple(kwargs), version, changed))
         return changed
 
     def _moves(self, columns: Collection[str]) -> bool:
@@ -126,6 +140,8 @@ class RegistryQuerySet(models.QuerySet[Any]):
             ids = {getattr(row, field) for row in rows}
             # Not every database tells the ids of rows that it was told to ignore or to update.
             RegistryChange.note(version, kind, None if None in ids else ids)
+            if rows:
+                observe(Change(ADDED, self.model, rows[:NAMED_ROWS], (), version, len(rows)))
         return rows
 
 
@@ -211,19 +227,58 @@ class RegistryModel(models.Model):
         kind, field = self.snapshot_unit
         with transaction.atomic():
             version = SnapshotVersion.bump()
-            units = set() if self._state.adding else set(self._stored().values_list(field, flat=True))
+            before = None if self._state.adding else self._stored().order_by().values().first()
             super().save(*args, **kwargs)
-            RegistryChange.note(version, kind, {*units, getattr(self, field)})
+            unit = getattr(self, field)
+            RegistryChange.note(version, kind, {before[field] if before else unit, unit})
+            changed = changed_columns(self, before, kwargs.get("update_fields"))
+            if before is None:
+                observe(Change(ADDED, type(self), (self,), changed, version))
+            elif changed:
+                observe(Change(CHANGED, type(self), (self,), changed, version))
 
     def _stored(self) -> models.QuerySet[Any]:
         """Return the row as it is stored: a row that moves changes both what it leaves and what it joins."""
         return type(self)._default_manager.filter(pk=self.pk)
 
 
+def changed_columns(row: models.Model, before: dict[str, Any] | None, only: Collection[str] | None) -> tuple[str, ...]:
+    """Return the names of the fields whose values differ from those that were stored; of a new row those with a value.
+
+    ``only``: the fields that were saved.
+    """
+    found = []
+    for field in row._meta.concrete_fields:
+        saved = only is None or field.name in only or field.attname in only
+        # The time of saving is no change of anybody's.
+        if field.primary_key or not saved or getattr(field, "auto_now", False):
+            continue
+        if _differs(field, getattr(row, field.attname), before):
+            found.append(field.name)
+    return tuple(found)
+
+
+def _differs(field: Any, value: Any, before: dict[str, Any] | None) -> bool:
+    if before is None:
+        return value not in (None, "", False)
+    if field.attname not in before:
+        return False
+    stored = before[field.attname]
+    if isinstance(stored, Secret):
+        # One that no key opens is the same if its token is.
+        return getattr(value, "token", None) != getattr(stored, "token", None) or readable(value) != readable(stored)
+    try:
+        return bool(field.to_python(value) != stored)
+    except (TypeError, ValueError, ValidationError):  # an expression, or what is no value of the field
+        return True
+
+
 def _note_deletion(instance: RegistryModel, **_kwargs: Any) -> None:
     """Note the deletion of a row, also by a cascade. Django sends this within the transaction that deletes."""
     kind, field = instance.snapshot_unit
-    RegistryChange.note(SnapshotVersion.bump(), kind, {getattr(instance, field)})
+    version = SnapshotVersion.bump()
+    RegistryChange.note(version, kind, {getattr(instance, field)})
+    observe(Change(DELETED, type(instance), (instance,), (), version))
 
 
 class AddressPart(RegistryModel):

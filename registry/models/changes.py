@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.db import models
+
+ADDED, CHANGED, DELETED = "added", "changed", "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of definitions: what became of which rows, and the names of the columns that changed.
+
+    ``count``: the number of rows, of which ``rows`` may be the first ones only.
+    """
+
+    action: str
+    model: type[models.Model]
+    rows: Sequence[Any]
+    fields: tuple[str, ...] = ()
+    version: int = 0
+    count: int = 1
+
+
+#: Those who record changes. They are called in the transaction of the change, which an error of theirs refuses.
+OBSERVERS: list[Callable[[Change], None]] = []
+#: The rows of one statement that are recorded by their names.
+NAMED_ROWS = 100
+
+
+def observe(change: Change) -> None:
+    """Let a change be recorded."""
+    for observer in OBSERVERS:
+        observer(change)
 
 
 class SnapshotVersion(models.Model):

@@ -65,12 +65,37 @@ class CallRecord(models.Model):
             models.Index(fields=["-duration_us"], name="call_duration"),
             models.Index(fields=["operation_ref", "-started_at"], name="call_operation"),
             models.Index(fields=["application", "-started_at"], name="call_application"),
+            models.Index(fields=["key_ref", "-started_at"], name="call_key"),
             # What is rare and looked for: among many records it would be found last.
             models.Index(fields=["-started_at"], name="call_broken", condition=Q(broken=True)),
             models.Index(fields=["-started_at"], name="call_failed", condition=FAILED_OR_BUS),
             models.Index(fields=["-started_at"], name="call_specific", condition=Q(classification="specific")),
             # Calls without an end, which are closed after their worker process has ended.
             models.Index(fields=["segment"], name="call_open", condition=Q(outcome=0)),
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+class CallSubject(models.Model):
+    """A person whom a call or a job was about, by which its record is found: a row for each.
+
+    The record itself has all of its subjects in one column, which no index serves.
+    """
+
+    hash = models.CharField(max_length=32)
+    #: Those of the record.
+    started_at = models.DateTimeField()
+    request_id = models.CharField(max_length=32)
+
+    class Meta:
+        verbose_name = _("subject of a call")
+        verbose_name_plural = _("subjects of calls")
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["hash", "-started_at"], name="call_subject"),
+            models.Index(fields=["started_at"], name="call_subject_time"),
         ]
 
     def __str__(self) -> str:

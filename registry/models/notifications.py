@@ -27,6 +27,8 @@ class Event(models.TextChoices):
     GRANT_CHANGED = "grant_changed", _("a grant was changed")
     GRANT_ENDING = "grant_ending", _("a grant is about to end")
     KEY_ENDING = "key_ending", _("an access key is about to expire")
+    KEY_NEW_NETWORK = "key_new_network", _("an access key was used from a new network")
+    KEY_LEAKED = "key_leaked", _("an access key was reported as leaked")
     PUBLISH_REQUESTED = "publish_requested", _("approval to publish was requested")
     PUBLISH_DECIDED = "publish_decided", _("a publish request was decided")
     OPERATION_CHANGED = "operation_changed", _("an operation was changed")

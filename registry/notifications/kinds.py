@@ -25,6 +25,8 @@ SAFE = frozenset(
         "failed",  # rows of a job with a fault, or that could not be run
         "found",  # rows of a job that were found
         "month",  # of a report
+        "network",  # from which a key was used
+        "networks",  # their number
         "key",  # the public part of an access key
         "number",  # of a request
         "operation",  # title and address
@@ -111,6 +113,8 @@ KINDS: dict[Event, Kind] = {
     Event.GRANT_CHANGED: _kind(ACCESS, _CALLERS, "agency", "application", "operation", "until"),
     Event.GRANT_ENDING: _kind(ACCESS, _CALLERS, "application", "operation", "days", "until"),
     Event.KEY_ENDING: _kind(ACCESS, _CALLERS, "application", "key", "days", "until"),
+    Event.KEY_NEW_NETWORK: _kind(ACCESS, _CALLERS, "application", "key", "network", "networks"),
+    Event.KEY_LEAKED: _kind(ACCESS, _CALLERS, "application", "key", fixed=True),
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
     Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
     Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),

@@ -94,6 +94,23 @@ TEXTS: dict[Event, Text] = {
             "one:\n{link}"
         ),
     ),
+    Event.KEY_NEW_NETWORK: Text(
+        _("An access key of {application} was used from a new network: {network}"),
+        _(
+            "The access key of your application {application} that begins with {key} was used from {networks} "
+            "network(s) from which it was not used in the last 90 days. The latest is {network}.\n\nIf your "
+            "application runs there now, say so on the page of the key. If not, somebody else has the key: revoke it "
+            "there.\n{link}"
+        ),
+    ),
+    Event.KEY_LEAKED: Text(
+        _("An access key of {application} was reported as leaked"),
+        _(
+            "Somebody has found the access key of your application {application} that begins with {key} where it "
+            "should not be, and reported it.\n\nIssue a new key for the application, and revoke this one. The page "
+            "shows what the key opens, and from where it was used:\n{link}"
+        ),
+    ),
     Event.PUBLISH_REQUESTED: Text(
         _("Approval is requested to publish {operation}"),
         _(

@@ -288,6 +288,7 @@ class Snapshot:
             key, expires_at=expires_at, token=token.id, scope=frozenset(token.scope), thumbprint=token.thumbprint
         )
 
+
 def stoppable(
     operation: Operation | None,
     application: Application | None,

@@ -31,9 +31,11 @@ from registry.models import (
     ApiToken,
     Application,
     CallRecord,
+    ChangeRecord,
     ClientCertificate,
     Field,
     Grant,
+    KeyNetwork,
     Notification,
     Operation,
     OutboxMessage,
@@ -165,6 +167,13 @@ def make_agency(mark: str) -> MarkedAgency:
         service=service.code, operation=operation.code, consumer_agency=mark, application=application.code,
         outcome=200, status=200, rows=1, bytes=10, duration_us=1000,
     )  # fmt: skip
+    KeyNetwork.objects.create(
+        key=key, network="10.1.2.0/24", first_at=timezone.now(), last_at=timezone.now(), calls=3, rows=9
+    )
+    changed = ChangeRecord.objects.create(
+        change_id=f"{mark}-{1:08d}", at=timezone.now(), user=user.username, origin="admin", action="changed",
+        kind="registry.grant", ref=grant.pk, name=str(grant), agency=mark, fields="quota", committed=True,
+    )  # fmt: skip
     uploaded = UploadedTable.objects.create(
         source=DataSource.objects.create(agency=agency, code=f"{mark}-unggahan", engine="sqlite", database=":uploads:"),
         name=f"{mark}_tabel", title=f"Tabel {mark}",
@@ -205,6 +214,7 @@ def make_agency(mark: str) -> MarkedAgency:
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
         application, key, certificate, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
+        changed,
     ]  # fmt: skip
     return found
 

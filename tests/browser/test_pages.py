@@ -18,7 +18,15 @@ from mantra.jobs.models import Job
 from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
-from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
+from registry.models import (
+    AccessRequest,
+    CallRecord,
+    ChangeRecord,
+    Operation,
+    OutboxMessage,
+    PublishRequest,
+    RoleRule,
+)
 from registry.people import invitations
 from registry.statistics import rollups
 from tests import cast as cast_module
@@ -50,7 +58,7 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
         # Nobody adds these.
-        if type(row) not in (AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest):
+        if type(row) not in (AccessRequest, CallRecord, ChangeRecord, Operation, OutboxMessage, PublishRequest):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry) - OF_THE_BUS
@@ -79,6 +87,9 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("health_board")
     yield reverse("statistics")
     yield reverse("statistics_matrix")
+    yield reverse("subject_access")
+    yield reverse("leaked_key")
+    yield reverse("key_use", args=(marked.key.pk,))
     yield reverse("reconciliations")
     yield reverse("reconciliation", args=(Reconciliation.objects.get().pk,))
     yield reverse("jobs")

@@ -44,6 +44,7 @@ PROTOCOLS: dict[str, Any] = {
     "rehearsal": _("comparison of responses"),
     "matching": _("reconciliation"),
     "own-read": _("reconciliation of own data"),
+    **story.LOOKS,
 }
 
 

@@ -7,12 +7,25 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from registry import faults, outcome_words, tenancy
 from registry.admin.history.related import Related
 from registry.models import CallRecord
 from registry.moments import moment
+
+#: Protocol of the record of what a user saw → what that was (registry/journal/viewing.py).
+LOOKS: dict[str, Any] = {
+    "subject": gettext_lazy("look-up of a person"),
+    "samples": gettext_lazy("samples"),
+    "export": gettext_lazy("download of an export"),
+    "agreement": gettext_lazy("agreement file"),
+    "leaked-key": gettext_lazy("look-up of a leaked key"),
+    "key-use": gettext_lazy("look at the use of a key"),
+    "results": gettext_lazy("results on a page"),
+    "upload": gettext_lazy("preview of a file"),
+    "unsaved": gettext_lazy("unsaved query"),
+}
 
 #: A duration from which on it is told in seconds.
 SECOND_US = 1_000_000
@@ -22,7 +35,15 @@ ERROR, SERVER_ERROR = 400, 500
 
 def sentence(about: Related) -> str:
     """Return what happened, as a sentence."""
-    words = {"who": caller(about), "what": called(about), "moment": moment(about.record.started_at), "end": end(about)}
+    record = about.record
+    words: dict[str, Any] = {
+        "who": caller(about),
+        "what": called(about),
+        "moment": moment(about.record.started_at),
+        "end": end(about),
+    }
+    if record.protocol in LOOKS:
+        return _capital(_("%(who)s, %(moment)s: %(view)s; %(end)s.") % {**words, "view": LOOKS[record.protocol]})
     template = {
         "tryout": _("%(who)s tried %(what)s in the admin on %(moment)s; %(end)s."),
         "browse": _("%(who)s viewed tables of %(what)s on %(moment)s; %(end)s."),
@@ -32,8 +53,11 @@ def sentence(about: Related) -> str:
         "rehearsal": _("%(who)s compared responses of %(what)s on %(moment)s; %(end)s."),
         "oauth2": _("%(who)s requested an access token on %(moment)s; %(end)s."),
         "job": _("%(who)s had a job of %(what)s on %(moment)s; %(end)s."),
-    }.get(about.record.protocol, _("%(who)s called %(what)s on %(moment)s; %(end)s."))
-    text = template % words
+    }.get(record.protocol, _("%(who)s called %(what)s on %(moment)s; %(end)s."))
+    return _capital(template % words)
+
+
+def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
