@@ -56,7 +56,7 @@ def admit(call: Call) -> None:
     if not call.needs_key:
         return
     now = time.time()
-    key = call.vouched or (snapshot_of(call).key(call.access_key) if call.access_key else None)
+    key = call.vouched or _key_of(call, now)
     if operation.open:
         _identify_if_possible(call, key, now)
         return
@@ -65,12 +65,23 @@ def admit(call: Call) -> None:
     # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
+    if key.application.signing_required and not key.secret:
+        raise Fault(faults.SIGNATURE_MISSING)
     check_key(call, key, operation, now)
     grant = snapshot_of(call).grants.get((key.application.id, operation.id))
     if grant is None:
         raise Fault(faults.GRANT_MISSING)
     check_grant(call, grant, now)
     call.grant = grant
+
+
+def _key_of(call: Call, now: float) -> Key | None:
+    """Return the key with which the request was signed, else the one that it sent; None without either. Raises Fault."""
+    if call.signature is not None:
+        key = call.signature.key(call, now)
+        if key is not None:
+            return key
+    return snapshot_of(call).key(call.access_key) if call.access_key else None
 
 
 def may_call(call: Call, key: Key, operation: Operation) -> bool:
@@ -112,6 +123,8 @@ def check_grant(call: Call, grant: Grant, now: float) -> None:
 def _identify_if_possible(call: Call, key: Key | None, now: float) -> None:
     """Set the caller of an open operation, which needs no key, if the call has a valid one."""
     if key is None or now >= key.expires_at or (call.key_in_path and not key.in_path):
+        return
+    if key.application.signing_required and not key.secret:
         return
     if not key.networks or within(call.client_ip, key.networks):
         call.key = key

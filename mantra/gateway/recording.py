@@ -184,6 +184,13 @@ class RecordedResult:
                 raise Fault(faults.RESPONSES_BUSY, retry_after=1)
             self._places.append(bulkhead)
 
+    def hold_place(self, places: Bulkhead) -> bool:
+        """Take a place until the call's end. Return False if none is free."""
+        if not places.try_acquire(PLACE_SECONDS):
+            return False
+        self._places.append(places)
+        return True
+
     def _release_places(self) -> None:
         while self._places:
             self._places.pop().release()
@@ -268,6 +275,28 @@ class StreamedBody:
             raise
         self._sent += len(chunk)
         return chunk
+
+    def hold_place(self, places: Bulkhead) -> bool:
+        """Take a place for a body that is held in memory, until it has been sent. Return False if none is free."""
+        return self._recorded.hold_place(places)
+
+    def read_ahead(self, most: int) -> list[bytes] | None:
+        """Read the body before it is sent, which follows as before. Return its pieces; None if it is longer.
+
+        Raises what the source of the body raises: no byte of it was sent.
+        """
+        pieces = list(reversed(self._ready))
+        size = sum(map(len, pieces))
+        whole = False
+        while size <= most and not whole:
+            piece = next(self._rest, None)
+            if piece is None:
+                whole = True
+            else:
+                pieces.append(piece)
+                size += len(piece)
+        self._ready = list(reversed(pieces))
+        return pieces if whole and size <= most else None
 
     @property
     def deadline(self) -> float:

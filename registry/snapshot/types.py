@@ -164,6 +164,8 @@ class Application:
     id: int
     agency: str
     code: str
+    #: True if requests with an access key are refused: they must be signed.
+    signing_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class Key:
     networks: tuple[Network, ...]
     operation_id: int | None
     in_path: bool
+    #: The text of a signing key, with which requests are signed; b"" for a key that is sent.
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     operations: dict[tuple[str, str, str], Operation]
+    #: By their digests; signing keys by their public parts.
     keys: dict[str, Key]
     grants: dict[tuple[int, int], Grant]
     #: By agency and code in lower case.
@@ -222,3 +227,8 @@ class Snapshot:
             if key is not None:
                 return key
         return None
+
+    def signing_key(self, public: str) -> Key | None:
+        """Return the signing key with this public part, None if there is none or it is revoked."""
+        key = self.keys.get(public)
+        return key if key is not None and key.secret else None

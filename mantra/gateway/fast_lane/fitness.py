@@ -53,6 +53,7 @@ def why_not_this(call: Call) -> str:
         (call.hops or call.trace_context[0], "hops"),
         (call.trace is not None or settings.TRACING, "tracing"),
         (call.key_in_path, "key"),
+        (call.signature is not None, "signature"),
         (call.grant.fields, "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)
