@@ -143,7 +143,16 @@ def security_schemes() -> dict[str, Any]:
     return {
         "AccessKey": {"type": "apiKey", "in": "header", "name": "AccessKey", "description": _("The access key.")},
         "Bearer": {"type": "http", "scheme": "bearer", "description": _("The access key, as a bearer token.")},
+        "Signature": {"type": "apiKey", "in": "header", "name": "Signature", "description": _signing()},
     }
+
+
+def _signing() -> str:
+    return _(
+        "In place of a key: the request's signature (RFC 9421, hmac-sha256) with a signing key of the application, "
+        "together with the header Signature-Input. It covers @method, @target-uri and, with a body, content-digest and "
+        "content-type; its parameters are created, nonce and keyid. For a signed response send Accept-Signature: bus=()."
+    )
 
 
 def _format_parameter() -> dict[str, Any]:
@@ -213,7 +222,7 @@ def _operation(operation: Operation, method: str, answers: dict[str, Any], prefi
         "operationId": f"{method.lower()}{prefix}_{name_of(operation)}",
         "summary": operation.title or operation.code,
         "tags": [operation.service],
-        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}],
+        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}, {"Signature": []}],
         "responses": answers,
     }
     if description := _description(operation):

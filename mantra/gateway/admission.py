@@ -76,7 +76,7 @@ def admit(call: Call) -> None:
 
 
 def _key_of(call: Call, now: float) -> Key | None:
-    """Return the key with which the request was signed, else the one that it sent; None without either. Raises Fault."""
+    """Return the key that signed the request, else the one that it sent; None without either. Raises Fault."""
     if call.signature is not None:
         key = call.signature.key(call, now)
         if key is not None:

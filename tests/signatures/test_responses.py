@@ -145,7 +145,8 @@ def test_the_caller_names_label_nonce_and_tag(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        ('a=("@query";req)', "components"), ('a=("x-lain")', "components"), ('a=("@status" "cache-control")', "components"),
+        ('a=("@query";req)', "components"), ('a=("x-lain")', "components"),
+        ('a=("@status" "cache-control")', "components"),
         ('a=();keyid="lain"', "key"), ('a=();alg="hmac-sha256"', "key"), ("a=1", "key"), ("((", "unreadable"),
         (", ".join(f"a{n}=()" for n in range(20)), "unreadable"), ("x" * 9000, "unreadable"),
     ],

@@ -38,7 +38,7 @@ def mismatch() -> Fault:
 
 
 class DigestedBody:
-    """A request's body that is compared with its Content-Digest while it is read. Of one that differs nobody sees the end.
+    """A request's body, compared with its Content-Digest while it is read. Of one that differs nobody sees the end.
 
     Of a body whose length was stated, the last piece is handed on only once the whole is right.
     """
@@ -71,7 +71,7 @@ class DigestedBody:
         self._ended = self._differs = False
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes, b"" at the end. Raises Fault if the digest is another, errors of the server."""
+        """Return at most ``size`` bytes, b"" at the end. Raises Fault if the digest differs, errors of the server."""
         pieces, wanted = [], size
         while wanted and (piece := self._piece(wanted)):
             pieces.append(piece)
@@ -90,7 +90,7 @@ class DigestedBody:
         return piece
 
     def _receive(self) -> bytes:
-        """Return the next bytes from the caller. Of a body in chunks only what follows tells that they were the last."""
+        """Return the next bytes from the caller. In chunks, only what follows says that they were the last."""
         left = self._left
         size = _PIECE if left is None else min(_PIECE, left)
         piece: bytes = self._stream.read(size) if size else b""

@@ -1,4 +1,4 @@
-"""Structured fields (RFC 9651) as signatures use them: dictionaries of items and inner lists, read and written strictly.
+"""Structured fields (RFC 9651) as signatures use them: dictionaries of items and inner lists.
 
 Stricter than the RFC in two points: a name that is there twice is an error, and decimals, dates and display strings
 are, of which no signature has one.
