@@ -151,7 +151,8 @@ def _signing() -> str:
     return _(
         "In place of a key: the request's signature (RFC 9421, hmac-sha256) with a signing key of the application, "
         "together with the header Signature-Input. It covers @method, @target-uri and, with a body, content-digest and "
-        "content-type; its parameters are created, nonce and keyid. For a signed response send Accept-Signature: bus=()."
+        "content-type; its parameters are created, nonce and keyid. For a signed response, send "
+        "Accept-Signature: bus=()."
     )
 
 

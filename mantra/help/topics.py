@@ -78,7 +78,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "pemanfaat#ganti-kunci-akses-yang-akan-kedaluwarsa",
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
-    "registry_accesskey_add": ("pemanfaat#terbitkan-kunci-akses",),
+    "registry_accesskey_add": ("pemanfaat#terbitkan-kunci-akses", "pemanfaat#tandatangani-permintaan"),
     "registry_grant_": (
         "pemanfaat#perpanjang-atau-ubah-izin",
         "penyedia#beri-atau-cabut-izin",
