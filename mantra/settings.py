@@ -60,7 +60,7 @@ for _pepper in env.list("MANTRA_KEY_PEPPERS"):
     KEY_PEPPERS.append((int(_number), _secret.encode()))
 #: Seeds of the Ed25519 keys with which responses are signed, the newest first; it signs, others stay published.
 RESPONSE_KEYS: list[bytes] = []
-for _seed in env.list("MANTRA_RESPONSE_KEYS", default=[]):
+for _seed in filter(None, env("MANTRA_RESPONSE_KEYS", default="").split(",")):
     if not re.fullmatch("[0-9a-fA-F]{64}", _seed):
         raise ImproperlyConfigured("MANTRA_RESPONSE_KEYS must be seeds of 64 hexadecimal digits each.")
     RESPONSE_KEYS.append(bytes.fromhex(_seed))

@@ -152,7 +152,7 @@ def _signing() -> str:
         "In place of a key: the request's signature (RFC 9421, hmac-sha256) with a signing key of the application, "
         "together with the header Signature-Input. It covers @method, @target-uri and, with a body, content-digest and "
         "content-type; its parameters are created, nonce and keyid. For a signed response, send "
-        "Accept-Signature: bus=()."
+        "Accept-Signature: mantra=()."
     )
 
 

@@ -76,6 +76,8 @@ class AccessKeyAdmin(ScopedAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "networks":
             kwargs["widget"] = text_area()
+        if db_field.name == "kind":
+            kwargs["required"] = False  # most keys are sent
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -178,7 +178,7 @@ class AccessKey(RegistryModel):
             raise ValidationError({"expires_at": EXPIRED})
         if self.signs and self.in_path:
             raise ValidationError({"in_path": _("A key that signs requests is never sent.")})
-        if self.signs != bool(self.secret):
+        if self.pk is not None and not AccessKey.objects.filter(pk=self.pk, kind=self.kind).exists():
             raise ValidationError({"kind": _("A key keeps its use: issue another one.")})
         if self.operation_id is None and self.application_id and self._becomes_active():
             others = AccessKey.active().filter(application=self.application, operation=None, kind=self.kind)

@@ -29,6 +29,8 @@ log = logging.getLogger("mantra.signatures")
 WINDOW_SECONDS = 300
 #: So long a nonce is remembered: after that its signature is too old.
 MEMORY_SECONDS = 2 * WINDOW_SECONDS
+#: The processes of a host read one clock: by less than this they see its time differently.
+CLOCKS_DIFFER_SECONDS = 30
 #: The most nonces that one process writes into the folder within MEMORY_SECONDS.
 MAX_NONCES = 500_000
 
@@ -44,20 +46,26 @@ class FolderNonces:
 
     def is_new(self, id: str) -> bool:
         """Remember a nonce. Return False if it was remembered already. Raises OSError."""
-        period = int(self._clock() // MEMORY_SECONDS)
+        now = self._clock()
+        period = int(now // MEMORY_SECONDS)
         if period != self._period:
             self._begin(period)
         self._count += 1
         if self._count > MAX_NONCES:
             raise OSError("too many nonces")
-        if not _create(self._folder / str(period) / id):
+        if not _create(self._path(period, id)):
             return False
         # Created before it is looked for: of two processes whose clocks are at a period's end, one sees the other's.
-        return not any((self._folder / str(other) / id).exists() for other in (period - 1, period + 1))
+        if (period + 1) * MEMORY_SECONDS - now < CLOCKS_DIFFER_SECONDS and os.path.exists(self._path(period + 1, id)):
+            return False
+        return not os.path.exists(self._path(period - 1, id))
+
+    def _path(self, period: int, id: str) -> str:
+        return f"{self._folder}/{period}/{id}"
 
     def _begin(self, period: int) -> None:
         """Begin a period, and delete what was remembered long enough in a thread, so that no call waits for it."""
-        (self._folder / str(period)).mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(self._path(period, "")).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._period, self._count = period, 0
         threading.Thread(target=self._forget, args=(period - 1,), name="nonces", daemon=True).start()
 
@@ -67,7 +75,7 @@ class FolderNonces:
                 shutil.rmtree(each, ignore_errors=True)
 
 
-def _create(path: Path) -> bool:
+def _create(path: str) -> bool:
     """Create an empty file. Return False if there is one already."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
