@@ -6,6 +6,7 @@ A setting NAME may also be set as NAME_FILE, the path of a file with the value, 
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ for _pepper in env.list("MANTRA_KEY_PEPPERS"):
             "MANTRA_KEY_PEPPERS must have the form number:secret with at least 16 characters each."
         )
     KEY_PEPPERS.append((int(_number), _secret.encode()))
+#: Seeds of the Ed25519 keys with which responses are signed, the newest first; it signs, others stay published.
+RESPONSE_KEYS: list[bytes] = []
+for _seed in filter(None, env("MANTRA_RESPONSE_KEYS", default="").split(",")):
+    if not re.fullmatch("[0-9a-fA-F]{64}", _seed):
+        raise ImproperlyConfigured("MANTRA_RESPONSE_KEYS must be seeds of 64 hexadecimal digits each.")
+    RESPONSE_KEYS.append(bytes.fromhex(_seed))
 #: The key of the journal's chain.
 JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
@@ -67,6 +74,8 @@ METRICS_TOKEN = env("MANTRA_METRICS_TOKEN", default="")
 METRICS_DIR = Path(env("MANTRA_METRICS_DIR", default=str(VAR_DIR / "metrics")))
 JOURNAL = env.bool("MANTRA_JOURNAL", default=True)
 JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
+#: The folder in which nonces of signed requests are remembered, where no Redis/Valkey is.
+NONCE_DIR = VAR_DIR / "nonces"
 #: The secret by which the bus knows its nginx; "": it knows none.
 NGINX_SECRET = env("MANTRA_NGINX_SECRET", default="")
 #: True: nginx may take calls over the fast lane. And the folder that it shares with the bus for that.

@@ -77,6 +77,10 @@ def _opens(key: Fernet, token: str) -> bool:
 
 def peppers() -> Counter[int]:
     """Return the numbers of the peppers that live access keys and API tokens need, with how many need each."""
-    live = [AccessKey.active(), ApiToken.objects.filter(expires_at__gt=timezone.now())]
+    # A signing key is found by its public part.
+    live = [
+        AccessKey.active().filter(kind=AccessKey.Kind.ACCESS),
+        ApiToken.objects.filter(expires_at__gt=timezone.now()),
+    ]
     digests = (digest for rows in live for digest in rows.values_list("digest", flat=True).iterator(1000))
     return Counter(int(digest.partition(":")[0]) for digest in digests)

@@ -6,6 +6,8 @@ from django.views.generic import RedirectView
 from mantra import well_known
 from mantra.access_requests.views import request_access
 from mantra.catalogue import views as catalogue_views
+from mantra.gateway.signatures import response_keys
+from mantra.gateway.signatures.views import published_keys
 from mantra.health import board as health_board
 from mantra.help import views as help_views
 from mantra.home import server
@@ -43,6 +45,7 @@ urlpatterns = [
     path("catalog/", include("mantra.contracts.urls")),
     path("catalog/<str:agency>/<str:service>/<str:operation>/request", request_access, name="request_access"),
     path("catalog/", include("mantra.catalogue.urls")),
+    path(response_keys.PATH, published_keys, name="response_keys"),
     path("help/", help_views.index, name="help"),
     path("help/<slug:name>/", help_views.page, name="help_guide"),
     path("manage/api/v1/", include("mantra.api.urls")),

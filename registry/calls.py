@@ -88,6 +88,18 @@ class Trial:
         self.steps.append((step, time.perf_counter()))
 
 
+class RequestSignature(Protocol):
+    """What a request says about signatures: its own, and that of its response (mantra/gateway/signatures)."""
+
+    def key(self, call: Call, now: float) -> Key | None:
+        """Return the key with which the request was signed; None if it was with no key of the bus. Raises Fault."""
+        ...
+
+    def sign(self, response: Any) -> None:
+        """Sign the response, if its caller wants that. Raises Fault."""
+        ...
+
+
 class Trace(Protocol):
     """The trace of a call (registry/tracing)."""
 
@@ -126,6 +138,8 @@ class Call:
     key_in_path: bool = False
     #: SHA-256, in hex, of the certificate with which the connection was opened; "" for none.
     certificate: str = ""
+    #: What the request says about signatures; None for most, which say nothing.
+    signature: RequestSignature | None = field(default=None, repr=False)
     #: Agency, service and operation as a caller of the legacy wire spelt them, which its responses repeat.
     spelling: tuple[str, ...] = ()
     #: True on the legacy wire: undeclared parameters are ignored. Other protocols refuse them.

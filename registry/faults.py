@@ -742,6 +742,35 @@ STOPPED = _row(
     "This access is stopped at the moment to protect data. Do not repeat the call; contact the providing agency or the "
     "operators",
 )
+SIGNATURE_MISSING = _row(
+    11411,
+    "signature-missing",
+    401,
+    "Aplikasi ini hanya boleh mengirim permintaan yang ditandatangani. Tanda tangani dengan kunci penanda tangan",
+    "This application may send signed requests only. Sign the request with its signing key",
+    scope=Scope.KEYED,
+)
+SIGNATURE_INVALID = _row(
+    11412,
+    "signature-invalid",
+    401,
+    "Tanda tangan permintaan tidak sah: {reason_id}",
+    "The request's signature is not valid: {reason_en}",
+)
+SIGNATURE_REPLAYED = _row(
+    11413,
+    "signature-replayed",
+    401,
+    "Permintaan dengan nonce ini sudah diterima. Buat nonce baru dan tanda tangan baru untuk setiap permintaan",
+    "A request with this nonce was received already. Make a new nonce and a new signature for each request",
+)
+SIGNATURE_STALE = _row(
+    11414,
+    "signature-stale",
+    401,
+    "Tanda tangan tidak dibuat pada saat ini: pukul {server_time} menurut MANTRA. Cocokkan jam server Anda",
+    "The signature was not made now: the bus's time is {server_time}. Set your server's clock",
+)
 TOKEN_INVALID = _row(
     11421,
     "token-invalid",

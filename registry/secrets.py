@@ -17,6 +17,8 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 
 KEY_MARK = "mtr_"
+#: Of the secrets with which applications sign requests.
+SIGNING_MARK = "mts_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PUBLIC, _SECRET, _CHECK = 8, 30, 6
 
@@ -180,20 +182,20 @@ def _checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode()), _CHECK)
 
 
-def new_key() -> str:
+def new_key(mark: str = KEY_MARK) -> str:
     """Return a new access key: mark, public part, secret part, checksum. Secret scanners recognise it."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_PUBLIC + _SECRET))
-    return KEY_MARK + body[:_PUBLIC] + "_" + body[_PUBLIC:] + _checksum(body)
+    return mark + body[:_PUBLIC] + "_" + body[_PUBLIC:] + _checksum(body)
 
 
 def public_part(key: str) -> str:
     """Return the part of a key that may be shown and logged, to identify it."""
-    return key[: len(KEY_MARK) + _PUBLIC] if key.startswith(KEY_MARK) else key[:2] + "…"
+    return key[: len(KEY_MARK) + _PUBLIC] if key.startswith((KEY_MARK, SIGNING_MARK)) else key[:2] + "…"
 
 
 def well_formed(key: str) -> bool:
     """Return True if a key has the bus's mark and a correct checksum."""
-    if not key.startswith(KEY_MARK) or len(key) != len(KEY_MARK) + _PUBLIC + 1 + _SECRET + _CHECK:
+    if not key.startswith((KEY_MARK, SIGNING_MARK)) or len(key) != len(KEY_MARK) + _PUBLIC + 1 + _SECRET + _CHECK:
         return False
     body = key[len(KEY_MARK) : -_CHECK].replace("_", "", 1)
     return hmac.compare_digest(_checksum(body), key[-_CHECK:])

@@ -278,7 +278,7 @@ class ApplicationSerializer(RegistrySerializer):
 
     class Meta:
         model = Application
-        fields = ("id", "agency", "code", "title", "contact", "active", "certificate_required")
+        fields = ("id", "agency", "code", "title", "contact", "active", "certificate_required", "signing_required")
         validators: ClassVar[list[Any]] = []
 
 
@@ -686,20 +686,20 @@ class KeySerializer(RegistrySerializer):
     application = of_agency()
     operation = operation(read_only=True, allow_null=True)
     networks = NameListField(required=False)
-    immutable_after_create = ("application",)
+    immutable_after_create = ("application", "kind")
 
     class Meta:
         model = AccessKey
         fields: tuple[str, ...] = (
-            "id", "application", "public", "operation", "expires_at", "networks", "in_path", "created_at", "revoked_at",
-            "last_used_at",
+            "id", "application", "public", "kind", "operation", "expires_at", "networks", "in_path", "created_at",
+            "revoked_at", "last_used_at",
         )  # fmt: skip
         read_only_fields = ("public", "created_at", "revoked_at", "last_used_at")
         validators: ClassVar[list[Any]] = []
 
 
 class NewKeySerializer(KeySerializer):
-    """A new access key. Its plain text is in this one response and is not stored."""
+    """A new access key. Its plain text is in this one response; it is stored only of a key that signs, encrypted."""
 
     key = serializers.CharField(source="plain", read_only=True)
 

@@ -148,7 +148,17 @@ def security_schemes() -> dict[str, Any]:
             "description": _("A token for the access key: its public part is client_id, the key is client_secret."),
             "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": {}}},
         },
+        "Signature": {"type": "apiKey", "in": "header", "name": "Signature", "description": _signing()},
     }
+
+
+def _signing() -> str:
+    return _(
+        "In place of a key: the request's signature (RFC 9421, hmac-sha256) with a signing key of the application, "
+        "together with the header Signature-Input. It covers @method, @target-uri and, with a body, content-digest and "
+        "content-type; its parameters are created, nonce and keyid. For a signed response, send "
+        "Accept-Signature: mantra=()."
+    )
 
 
 def _format_parameter() -> dict[str, Any]:
@@ -218,7 +228,7 @@ def _operation(operation: Operation, method: str, answers: dict[str, Any], prefi
         "operationId": f"{method.lower()}{prefix}_{name_of(operation)}",
         "summary": operation.title or operation.code,
         "tags": [operation.service],
-        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}],
+        "security": [] if operation.open else [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}, {"Signature": []}],
         "responses": answers,
     }
     if description := _description(operation):

@@ -58,7 +58,7 @@ def admit(call: Call) -> None:
         stops.refuse(call)
         return
     now = time.time()
-    key = call.vouched or (snapshot_of(call).key(call.access_key) if call.access_key else None)
+    key = call.vouched or _key_of(call, now)
     if operation.open:
         _identify_if_possible(call, key, now)
         stops.refuse(call)
@@ -69,6 +69,8 @@ def admit(call: Call) -> None:
     # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
+    if key.application.signing_required and not key.secret:
+        raise Fault(faults.SIGNATURE_MISSING)
     grant = snapshot_of(call).grants.get((key.application.id, operation.id))
     stops.refuse(call, grant)
     check_key(call, key, operation, now)
@@ -77,6 +79,15 @@ def admit(call: Call) -> None:
         raise Fault(faults.GRANT_MISSING)
     check_grant(call, grant, now)
     call.grant = grant
+
+
+def _key_of(call: Call, now: float) -> Key | None:
+    """Return the key that signed the request, else the one that it sent; None without either. Raises Fault."""
+    if call.signature is not None:
+        key = call.signature.key(call, now)
+        if key is not None:
+            return key
+    return snapshot_of(call).key(call.access_key) if call.access_key else None
 
 
 def may_call(call: Call, key: Key, operation: Operation) -> bool:
@@ -148,6 +159,8 @@ def check_grant(call: Call, grant: Grant, now: float) -> None:
 def _identify_if_possible(call: Call, key: Key | None, now: float) -> None:
     """Set the caller of an open operation, which needs no key, if the call has a valid one."""
     if key is None or now >= key.expires_at or (call.key_in_path and not key.in_path):
+        return
+    if key.application.signing_required and not key.secret:
         return
     try:
         check_certificate(call, key, now)

@@ -191,6 +191,13 @@ class RecordedResult:
         if not isinstance(self.result, Fault):
             stops.refuse(self.call)
 
+    def hold_place(self, places: Bulkhead) -> bool:
+        """Take a place until the call's end. Return False if none is free."""
+        if not places.try_acquire(PLACE_SECONDS):
+            return False
+        self._places.append(places)
+        return True
+
     def _release_places(self) -> None:
         while self._places:
             self._places.pop().release()
@@ -284,6 +291,28 @@ class StreamedBody:
     def stopped(self) -> Fault | None:
         """Return Fault STOPPED if the response must go no further."""
         return self._stop_watch.fault()
+
+    def hold_place(self, places: Bulkhead) -> bool:
+        """Take a place for a body that is held in memory, until it has been sent. Return False if none is free."""
+        return self._recorded.hold_place(places)
+
+    def read_ahead(self, most: int) -> list[bytes] | None:
+        """Read the body before it is sent, which follows as before. Return its pieces; None if it is longer.
+
+        Raises what the source of the body raises: no byte of it was sent.
+        """
+        pieces = list(reversed(self._ready))
+        size = sum(map(len, pieces))
+        whole = False
+        while size <= most and not whole:
+            piece = next(self._rest, None)
+            if piece is None:
+                whole = True
+            else:
+                pieces.append(piece)
+                size += len(piece)
+        self._ready = list(reversed(pieces))
+        return pieces if whole and size <= most else None
 
     @property
     def deadline(self) -> float:

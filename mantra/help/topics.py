@@ -93,7 +93,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_clientcertificate_": ("pemanfaat#pasang-sertifikat-klien",),
-    "registry_accesskey_add": ("pemanfaat#terbitkan-kunci-akses",),
+    "registry_accesskey_add": ("pemanfaat#terbitkan-kunci-akses", "pemanfaat#tandatangani-permintaan"),
     "registry_grant_": (
         "pemanfaat#perpanjang-atau-ubah-izin",
         "penyedia#beri-atau-cabut-izin",

@@ -13,7 +13,7 @@ from mantra.jobs.models import Job
 from mantra.jobs.service import FILE_FORMATS
 from registry.snapshot.types import Operation
 
-_SECURITY: list[dict[str, list[str]]] = [{"AccessKey": []}, {"Bearer": []}]
+_SECURITY: list[dict[str, list[str]]] = [{"AccessKey": []}, {"Bearer": []}, {"Signature": []}]
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 

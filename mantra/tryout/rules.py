@@ -112,6 +112,11 @@ def key_network(key: AccessKey, client_ip: str) -> str:
     return _("The access key %(key)s may be used from %(networks)s only, not from %(address)s.") % words
 
 
+def key_unsigned(key: AccessKey) -> str:
+    words = {"key": key.public, "application": str(key.application)}
+    return _("The access key %(key)s is refused: %(application)s may send signed requests only.") % words
+
+
 def key_of_another(key: AccessKey) -> str:
     words = {"key": key.public, "operation": str(key.operation)}
     return _("The access key %(key)s is for the operation %(operation)s only.") % words
@@ -385,6 +390,34 @@ def _fields(case: Case) -> Explanation:
     )
 
 
+def _signature_missing(case: Case) -> Explanation:
+    words = {"application": case.caller_name}
+    return Explanation(
+        _("Signature"),
+        _("%(application)s may send signed requests only, and this one was not signed.") % words,
+        _("Let the program sign each request with a signing key of the application."),
+        key_pages(case.viewer, case.application),
+    )
+
+
+def _signature(case: Case) -> Explanation:
+    return Explanation(
+        _("Signature"),
+        case.message,
+        _("Compare what the program signs with what it sends. Each request needs a signature and a nonce of its own."),
+        key_pages(case.viewer, case.application, case.key),
+    )
+
+
+def _signature_stale(case: Case) -> Explanation:
+    return Explanation(
+        _("Time of the signature"),
+        _("The signature was made more than five minutes before or after the request came, or it had expired."),
+        _("Set the clock of the server that signs, and sign each request just before it is sent."),
+        key_pages(case.viewer, case.application, case.key),
+    )
+
+
 RULES: dict[int, Callable[[Case], Explanation]] = {
     faults.KEY_MISSING.code: _key_missing,
     faults.KEY_UNKNOWN.code: _key_unknown,
@@ -402,6 +435,10 @@ RULES: dict[int, Callable[[Case], Explanation]] = {
     faults.OPERATION_UNNAMED.code: _unknown,
     faults.QUOTA_EXCEEDED.code: _quota,
     faults.FIELDS_INSEPARABLE.code: _fields,
+    faults.SIGNATURE_MISSING.code: _signature_missing,
+    faults.SIGNATURE_INVALID.code: _signature,
+    faults.SIGNATURE_REPLAYED.code: _signature,
+    faults.SIGNATURE_STALE.code: _signature_stale,
 }
 
 

@@ -96,7 +96,9 @@ def _judged(listed: str, address: str) -> bool | None:
 def key_findings(viewer: User, application: Application, operation: Operation, address: str) -> list[Finding]:
     """Return what holds for each of an application's keys that are not revoked."""
     fitting = Q(operation=None) | Q(operation=operation.pk)
-    rows = AccessKey.objects.filter(fitting, application=application, revoked_at=None).select_related("operation")
+    rows = AccessKey.objects.filter(fitting, application=application, revoked_at=None).select_related(
+        "operation", "application__agency"
+    )
     keys = list(rows.order_by("-created_at")[:MOST])
     if not keys:
         words = {"application": str(application)}
@@ -110,6 +112,8 @@ def _key_finding(viewer: User, application: Application, key: AccessKey, address
         return Finding(False, rules.key_expired(key), rules.key_pages(viewer, application, key))
     if rules.is_outside(key.networks, address):
         return Finding(False, rules.key_network(key, address), rules.key_pages(viewer, application, key))
+    if key.application.signing_required and not key.signs:
+        return Finding(False, rules.key_unsigned(key), rules.key_pages(viewer, application, key))
     said = [_("The access key %(key)s is valid.") % {"key": key.public}]
     if key.expires_at:
         said.append(_("It expires on %(moment)s.") % {"moment": moment(key.expires_at)})

@@ -35,7 +35,7 @@ class ApplicationAdmin(ScopedAdmin):
     list_select_related = ("agency",)
     ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
-    fields = ("agency", "code", "title", "contact", "active", "certificate_required")
+    fields = ("agency", "code", "title", "contact", "active", "certificate_required", "signing_required")
     autocomplete_fields = ("agency",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -60,17 +60,26 @@ class ApplicationAdmin(ScopedAdmin):
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(ScopedAdmin):
-    list_display = ("public", "application", "state", "operation", "expires_at", "last_used_at", "created_at")
-    list_filter = (("application__agency", ScopedFilter), ("application", ScopedFilter))
+    list_display = ("public", "application", "kind", "state", "operation", "expires_at", "last_used_at", "created_at")
+    list_filter = (
+        ("application__agency", ScopedFilter),
+        ("application", ScopedFilter),
+        ("kind", ChoicesDropdownFilter),
+    )
     list_select_related = ("application__agency", "operation__service__agency")
     search_fields = ("public", "application__code", "application__title", "application__agency__code")
     actions = ("revoke",)
     page_above = (_("Use of the access key"), "key_use")
     autocomplete_fields = ("application",)
+    _identity = (
+        "public", "application", "kind", "operation", "state_text", "created_at", "last_used_at", "revoked_at",
+    )  # fmt: skip
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "networks":
             kwargs["widget"] = text_area()
+        if db_field.name == "kind":
+            kwargs["required"] = False  # most keys are sent
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -83,14 +92,11 @@ class AccessKeyAdmin(ScopedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
-            return [(None, {"fields": ("application",)}), limits]
-        identity = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
-        return [(None, {"fields": identity}), limits]
+            return [(None, {"fields": ("application", "kind")}), limits]
+        return [(None, {"fields": self._identity}), limits]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ()
-        return ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+        return () if obj is None else self._identity
 
     @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
     def state(self, key: AccessKey) -> tuple[str, Any]:
@@ -112,16 +118,19 @@ class AccessKeyAdmin(ScopedAdmin):
             return
         if not tenancy.may_change(request.user, obj):
             raise PermissionDenied
-        issued, obj.plain = AccessKey.issue(obj.application, obj.expires_at, networks=obj.networks, in_path=obj.in_path)
+        issued, obj.plain = AccessKey.issue(
+            obj.application, obj.expires_at, kind=obj.kind, networks=obj.networks, in_path=obj.in_path
+        )
         obj.pk, obj.public = issued.pk, issued.public
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return self.render_page(
             request,
             "mantra/issued.html",
-            _("New access key"),
+            _("New signing key") if obj.signs else _("New access key"),
             issued=obj,
             plain=obj.plain,
+            signs=obj.signs,
             header=f"AccessKey: {obj.plain}",
             application=obj.application,
             shown_at=str(self.redirect_to(request, obj)["Location"]),

@@ -41,6 +41,14 @@ class Application(RegistryModel):
             "Add the certificate first."
         ),
     )
+    signing_required = models.BooleanField(
+        _("signed requests only"),
+        default=False,
+        help_text=_(
+            "Requests with an access key are refused: each must be signed with a signing key. Issue one first, and "
+            "let the program sign."
+        ),
+    )
 
     class Meta:
         verbose_name = _("application")
@@ -53,16 +61,32 @@ class Application(RegistryModel):
 
 
 class AccessKey(RegistryModel):
-    """An access key of an application. It is shown once, when it is issued; the database has its digest only."""
+    """An access key of an application. It is shown once, when it is issued; the database has its digest only.
+
+    A signing key is never sent: its application signs requests with it. To check them the bus has it too, encrypted.
+    """
 
     snapshot_unit = ("key", "id")
     counted = ("keys", "application")
+
+    class Kind(models.TextChoices):
+        ACCESS = "access", _("sent with each request")
+        SIGNING = "signing", _("signs requests")
 
     application = models.ForeignKey(
         Application, models.CASCADE, verbose_name=_("application"), related_name="access_keys"
     )
     public = models.CharField(_("begins with"), max_length=20, editable=False)
     digest = models.CharField(max_length=80, unique=True, editable=False)
+    kind = models.CharField(
+        _("use"),
+        max_length=10,
+        choices=Kind.choices,
+        default=Kind.ACCESS,
+        help_text=_("A key that signs requests is never sent itself, and a request that was seen is refused again."),
+    )
+    #: The whole text of a signing key; "" for other keys.
+    secret = secrets.EncryptedField(max_length=80, blank=True, default="", editable=False)
     operation = models.ForeignKey(
         Operation,
         models.CASCADE,
@@ -111,16 +135,27 @@ class AccessKey(RegistryModel):
     def is_active(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
 
+    @property
+    def signs(self) -> bool:
+        return self.kind == self.Kind.SIGNING
+
     @classmethod
     def issue(
         cls, application: Application, expires_at: datetime | None = None, **attributes: Any
     ) -> tuple[AccessKey, str]:
-        """Issue a new key. Return it with its plain text, which is not stored. Raises ValidationError."""
-        plain = secrets.new_key()
+        """Issue a new key. Return it with its plain text, which is stored of no other key than one that signs.
+
+        Raises ValidationError.
+        """
+        signs = attributes.get("kind", cls.Kind.ACCESS) == cls.Kind.SIGNING
+        plain = secrets.new_key(secrets.SIGNING_MARK if signs else secrets.KEY_MARK)
+        while signs and cls.objects.filter(public=secrets.public_part(plain)).exists():  # signatures name it by this
+            plain = secrets.new_key(secrets.SIGNING_MARK)
         key = cls(
             application=application,
             public=secrets.public_part(plain),
             digest=secrets.key_digest(plain),
+            secret=plain if signs else "",
             expires_at=expires_at,
             **attributes,
         )
@@ -149,9 +184,13 @@ class AccessKey(RegistryModel):
         super().clean()
         if self.expires_at and self.expires_at <= timezone.now() and self._expiry_changes():
             raise ValidationError({"expires_at": EXPIRED})
+        if self.signs and self.in_path:
+            raise ValidationError({"in_path": _("A key that signs requests is never sent.")})
+        if self.pk is not None and not AccessKey.objects.filter(pk=self.pk, kind=self.kind).exists():
+            raise ValidationError({"kind": _("A key keeps its use: issue another one.")})
         if self.operation_id is None and self.application_id and self._becomes_active():
-            others = AccessKey.active().filter(application=self.application, operation=None).exclude(pk=self.pk)
-            if others.count() >= self.MAX_ACTIVE:
+            others = AccessKey.active().filter(application=self.application, operation=None, kind=self.kind)
+            if others.exclude(pk=self.pk).count() >= self.MAX_ACTIVE:
                 raise ValidationError(_("Revoke a key first: an application can have at most two active keys."))
 
     def _expiry_changes(self) -> bool:

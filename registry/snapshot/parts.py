@@ -22,6 +22,7 @@ from registry import models
 from registry.legacy_names import parameter_key
 from registry.models import RegistryModel
 from registry.parameter_values import parser_of
+from registry.secrets import Sealed
 from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
 from registry.snapshot.types import (
     Application,
@@ -187,14 +188,16 @@ class Keys(Part):
             .order_by()
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
-                "application__certificate_required", "application__agency_id", "expires_at", "networks", "operation_id",
-                "in_path",
+                "application__certificate_required", "application__agency_id", "application__signing_required",
+                "expires_at", "networks", "operation_id", "in_path", "secret",
             )
         )  # fmt: skip
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Key]:
-        id, digest, public, *owner, expires_at, networks, operation_id, in_path = row
-        return digest, Key(
+        id, digest, public, *owner, expires_at, networks, operation_id, in_path, secret = row
+        if isinstance(secret, Sealed):
+            raise ValueError("no key opens the secret")
+        return public if secret else digest, Key(
             id=id,
             public=public,
             application=self._application(*owner),
@@ -202,11 +205,13 @@ class Keys(Part):
             networks=_networks(networks),
             operation_id=operation_id,
             in_path=in_path,
+            secret=secret.encode(),
         )
 
-    def _application(self, id: int, agency: str, code: str, certificate_required: bool, agency_id: int) -> Application:
+    def _application(self, *values: Any) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(id, agency, code, certificate_required, agency_id)
+        new = Application(*values)
+        id = new.id
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]

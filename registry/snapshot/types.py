@@ -169,6 +169,8 @@ class Application:
     #: True if its callers must show a certificate of its own.
     certificate_required: bool = False
     agency_id: int = 0
+    #: True if requests with an access key are refused: they must be signed.
+    signing_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Key:
     token: str = ""
     scope: frozenset[str] = frozenset()
     thumbprint: str = ""
+    #: The text of a signing key, with which requests are signed; b"" for a key that is sent.
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,7 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     operations: dict[tuple[str, str, str], Operation]
+    #: By their digests; signing keys by their public parts.
     keys: dict[str, Key]
     grants: dict[tuple[int, int], Grant]
     #: By agency and code in lower case.
@@ -287,6 +292,11 @@ class Snapshot:
         return replace(
             key, expires_at=expires_at, token=token.id, scope=frozenset(token.scope), thumbprint=token.thumbprint
         )
+
+    def signing_key(self, public: str) -> Key | None:
+        """Return the signing key with this public part, None if there is none or it is revoked."""
+        key = self.keys.get(public)
+        return key if key is not None and key.secret else None
 
 
 def stoppable(

@@ -31,6 +31,7 @@ def environment(var: Path, **more: str) -> dict[str, str]:
         "MANTRA_FIELD_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "MANTRA_KEY_PEPPERS": "1:" + secrets.token_hex(16),
         "MANTRA_JOURNAL_KEY": secrets.token_hex(16),
+        "MANTRA_RESPONSE_KEYS": secrets.token_hex(32),
         "MANTRA_UPSTREAM_NETWORKS": "127.0.0.0/8,::1/128,0.0.0.0/0,::/0",
         **more,
     }

@@ -55,6 +55,7 @@ def why_not_this(call: Call) -> str:
         (call.key_in_path, "key"),
         # nginx knows a key, not what ends a token or which certificate belongs to whom.
         (call.key.token or call.key.application.certificate_required, "credentials"),
+        (call.signature is not None, "signature"),
         (call.grant.fields, "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)

@@ -18,6 +18,7 @@ from mantra.gateway.http import Environ, Response
 from mantra.gateway.php_input import decoded, decoded_again
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
 from mantra.gateway.recording import RecordedResult
+from mantra.gateway.signatures import exchange as signatures
 from registry import faults
 from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
@@ -63,6 +64,7 @@ def read(environ: Environ) -> Call:
         read_input=lambda call: read_parameters(call, environ, rest),
         access_key=environ.get("HTTP_ACCESSKEY", "").strip(),
         certificate=environ.get(wire.CERTIFICATE, ""),
+        signature=signatures.read(environ),
         ignores_unknown=True,
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),

@@ -42,11 +42,18 @@ def respond_to(
         trial.begin(call)
     recorded = serve(call)
     try:
-        response = _respond(recorded, respond)
+        response = _finished(_respond(recorded, respond), call)
     except Exception as error:  # a defect in an encoder: the call must still be recorded
         recorded.fail(error if isinstance(error, Fault) else internal_fault(call))
-        response = _respond_with_fault(recorded, write_fault)
+        response = _finished(_respond_with_fault(recorded, write_fault), call)
+    return response
+
+
+def _finished(response: Response, call: Call) -> Response:
+    """Return a response with the request id, and signed if its caller wants that. Raises Fault."""
     http.stamp(response, call.request_id)
+    if call.signature is not None:
+        call.signature.sign(response)
     return response
 
 

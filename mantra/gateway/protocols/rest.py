@@ -21,6 +21,7 @@ from mantra.gateway.http import Environ, Response, unwrapped
 from mantra.gateway.protocols import problem
 from mantra.gateway.protocols.responding import describe_to, respond_to
 from mantra.gateway.recording import RecordedResult
+from mantra.gateway.signatures import exchange as signatures
 from registry import faults
 from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
@@ -75,6 +76,7 @@ def read(environ: Environ) -> Call:
         read_input=lambda call: read_parameters(environ),
         access_key=http.key_of(environ),
         certificate=environ.get(wire.CERTIFICATE, ""),
+        signature=signatures.read(environ),
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),
         raw_request=lambda: http.raw_request(environ),

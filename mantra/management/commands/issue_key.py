@@ -27,6 +27,8 @@ class Command(BaseCommand):
             help="network from which it may be used; repeatable",
         )
 
+        parser.add_argument("--signing", action="store_true", help="a key that signs requests and is never sent")
+
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["days"]
         if days is not None and not 1 <= days <= 36_500:
@@ -34,7 +36,8 @@ class Command(BaseCommand):
         application = _application(options["application"])
         expires = timezone.now() + timedelta(days=days) if days else None
         try:
-            key, plain = AccessKey.issue(application, expires, networks="\n".join(options["network"]))
+            kind = AccessKey.Kind.SIGNING if options["signing"] else AccessKey.Kind.ACCESS
+            key, plain = AccessKey.issue(application, expires, kind=kind, networks="\n".join(options["network"]))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         until = f"until {timezone.localtime(expires):%Y-%m-%d %H:%M}" if expires else "no expiry"

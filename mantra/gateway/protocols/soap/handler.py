@@ -18,6 +18,7 @@ from mantra.gateway.protocols.soap import request, wsdl
 from mantra.gateway.protocols.soap.rendering import chunks
 from mantra.gateway.protocols.soap.request import Envelope, EnvelopeReader
 from mantra.gateway.recording import RecordedResult
+from mantra.gateway.signatures import exchange as signatures
 from registry import faults
 from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
@@ -76,6 +77,7 @@ def read(environ: Environ) -> Call:
         read_input=lambda call: request.read_parameters(call, envelope),
         access_key=http.key_of(environ) or _basic(environ.get("HTTP_AUTHORIZATION", "")),
         certificate=environ.get(wire.CERTIFICATE, ""),
+        signature=signatures.read(environ),
         hops=http.hops_of(environ),
         trace_context=http.trace_context_of(environ),
     )

@@ -58,7 +58,10 @@ def schema(namespace: str, operations: Iterable[Operation]) -> str:
 def _key() -> str:
     return tag(
         "xs:element",
-        annotation("Kunci akses, sebagai header SOAP. Boleh juga sebagai header HTTP AccessKey."),
+        annotation(
+            "Kunci akses, sebagai header SOAP. Boleh juga sebagai header HTTP AccessKey. Permintaan yang "
+            "ditandatangani (RFC 9421) tidak memerlukannya."
+        ),
         tag("xs:simpleType", tag("xs:restriction", base="xs:string")),
         name=xml_names.KEY,
     )
