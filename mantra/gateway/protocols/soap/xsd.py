@@ -59,8 +59,8 @@ def _key() -> str:
     return tag(
         "xs:element",
         annotation(
-            "Kunci akses, sebagai header SOAP. Boleh juga sebagai header HTTP AccessKey. Permintaan yang ditandatangani "
-            "(RFC 9421) tidak memerlukannya."
+            "Kunci akses, sebagai header SOAP. Boleh juga sebagai header HTTP AccessKey. Permintaan yang "
+            "ditandatangani (RFC 9421) tidak memerlukannya."
         ),
         tag("xs:simpleType", tag("xs:restriction", base="xs:string")),
         name=xml_names.KEY,
