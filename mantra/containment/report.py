@@ -75,7 +75,7 @@ def _what(incident: Incident, evidence: Evidence) -> Section:
     total = evidence.total
     persons = len(evidence.subjects)
     facts = [
-        (_("Persons concerned whose data was asked for by a key such as the NIK"), number(persons)),
+        (_("Persons about whom calls were made, by a key such as the NIK"), number(persons)),
         (_("Rows that left"), number(total.rows)),
         (_("Highest classification"), str(_CLASSES.get(total.classification, "–"))),
     ]
