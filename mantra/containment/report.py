@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -35,8 +36,6 @@ def title(incident: Incident) -> str:
 
 def number(value: int) -> str:
     """Return a number as the reader's language writes it."""
-    from django.utils.formats import number_format
-
     return number_format(value, use_l10n=True, force_grouping=True)
 
 
