@@ -48,6 +48,8 @@ PARTS = frozenset(
         "registry.invitation",
         "registry.exportjob",
         "registry.savedfilter",
+        "registry.incidentobject",
+        "registry.incidentnote",
         "reconciliation.side",
         "reconciliation.reconciliationrun",
         "synchronization.syncrun",

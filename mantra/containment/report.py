@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -35,8 +36,6 @@ def title(incident: Incident) -> str:
 
 def number(value: int) -> str:
     """Return a number as the reader's language writes it."""
-    from django.utils.formats import number_format
-
     return number_format(value, use_l10n=True, force_grouping=True)
 
 
@@ -75,7 +74,7 @@ def _what(incident: Incident, evidence: Evidence) -> Section:
     total = evidence.total
     persons = len(evidence.subjects)
     facts = [
-        (_("Persons concerned whose data was asked for by a key such as the NIK"), number(persons)),
+        (_("Persons about whom calls were made, by a key such as the NIK"), number(persons)),
         (_("Rows that left"), number(total.rows)),
         (_("Highest classification"), str(_CLASSES.get(total.classification, "–"))),
     ]

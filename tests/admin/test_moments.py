@@ -30,6 +30,7 @@ OTHERS = {
     "dataservices/sql/functions.py",
     "dataservices/changes.py",  # SQL of a source
     "mantra/demo/recipients.py",  # forms in which people write dates
+    "mantra/containment/forms.py",  # what a browser's field for a day and a time sends
     "mantra/access_requests/forms.py",  # what a browser's field for dates sends
     "mantra/doctor/checks/clock.py",  # reads the time of another server's HTTP header
     "mantra/exports/report/words.py",  # a document on paper, with months in words

@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def _list(self) -> None:
         for stop in Stop.in_force().order_by("started_at"):
-            self.stdout.write(f"{stop.started_at:%Y-%m-%dT%H:%M:%S%z} {stop.kind} {stop.name} ({stop.ref})")
+            self.stdout.write(f"{stop.started_at.isoformat(timespec='seconds')} {stop.kind} {stop.name} ({stop.ref})")
 
     def _release(self, kind: str, ref: int, reason: str) -> None:
         found = list(Stop.in_force().filter(kind=kind, ref=ref))
