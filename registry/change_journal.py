@@ -22,7 +22,6 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from registry import actors, faults, tenancy
 from registry.calls import request_id
 from registry.journal import segments
-from registry.journal.chain import CHANGES
 from registry.journal.changes import CHANGE, COMMITTED
 from registry.models import Agency, ApiToken, RoleRule, User
 from registry.models.base import changed_columns
@@ -86,7 +85,7 @@ def _name(row: Any) -> str:
 
 def _write(line: dict[str, Any]) -> None:
     try:
-        segments.write(line, CHANGES)
+        segments.write(line)
     except OSError as error:
         log.error("the journal cannot be written: errno %s; a change is refused", error.errno)
         raise Fault(faults.JOURNAL_DOWN, retry_after=5) from None
@@ -95,7 +94,7 @@ def _write(line: dict[str, Any]) -> None:
 def _confirm(id: str) -> None:
     """Record that a change was committed. It was: what cannot be recorded now cannot be undone either."""
     try:
-        segments.write({"t": COMMITTED, "id": id, "at": time.time()}, CHANGES)
+        segments.write({"t": COMMITTED, "id": id, "at": time.time()})
     except OSError as error:
         log.error("the journal cannot be written: errno %s; the commit of a change is not in it", error.errno)
 

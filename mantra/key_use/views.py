@@ -88,7 +88,7 @@ def leaked(request: HttpRequest) -> HttpResponse:
         _record(request, user, LEAKED, ",".join(key.public for key in found.own), len(found.own))
     except Fault as fault:
         return _page(request, "leaked", status=503, form=form, problem=fault.message(get_language() or "id"))
-    finding.report(found.others)
+    finding.report(found.others + tuple(key for key in found.own if key.application.agency_id != user.agency_id))
     uses = [_shown(user, report.use_of(user, key)) for key in found.own[: finding.MOST]]
     return _page(request, "leaked", form=form, looked=True, uses=uses)
 

@@ -14,8 +14,6 @@ SUFFIX = ".journal"
 COMPLETIONS = "completions"
 #: The kind of segments with calls of the fast lane, which began with a lease in another segment: read last, too.
 CALLS = "calls"
-#: The kind of segments with changes of definitions.
-CHANGES = "changes"
 CHAIN_LENGTH = 64
 
 

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from registry.calls import REQUEST_ID_LENGTH
-from registry.models import ChangeRecord
+from registry.models import ChangeRecord, GrantTerms
 from registry.models.change_records import FIELDS, NAME
 
 #: The kinds of the two lines.
@@ -47,5 +49,12 @@ def store(rows: Sequence[ChangeRecord], committed: Iterable[str]) -> None:
 
 
 def prune(before: datetime) -> None:
-    """Delete the records from before a moment. The journal and its archive keep their lines as long as others."""
+    """Delete the records from before a moment, and the terms of grants that no call since then was made under.
+
+    The journal and its archive keep their lines as long as others.
+    """
     ChangeRecord.objects.filter(at__lt=before).delete()
+    newer = GrantTerms.objects.filter(grant_ref=OuterRef("grant_ref"), since__gt=OuterRef("since"), since__lte=before)
+    ended = GrantTerms.objects.filter(Exists(newer)).order_by("pk").values_list("pk", flat=True)
+    while keys := list(ended[:_CHUNK]):
+        GrantTerms.objects.filter(pk__in=keys).delete()

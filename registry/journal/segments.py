@@ -22,7 +22,7 @@ import orjson
 from django.conf import settings
 
 from registry import disk
-from registry.journal.chain import CALLS, CHANGES, COMPLETIONS, SUFFIX, link
+from registry.journal.chain import CALLS, COMPLETIONS, SUFFIX, link
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 3600.0
@@ -31,8 +31,7 @@ MAX_SECONDS = 3600.0
 class Segment:
     """A segment that one thread writes.
 
-    ``kind``: "", COMPLETIONS for ends of calls that began in other segments, CALLS for those of the fast lane, or
-    CHANGES for changes of definitions.
+    ``kind``: "", COMPLETIONS for ends of calls that began in other segments, or CALLS for those of the fast lane.
     """
 
     def __init__(self, sequence: int, previous: tuple[str, str] | None, kind: str = "") -> None:
@@ -103,7 +102,7 @@ class _Writer(threading.local):
     pid = 0
 
 
-_writers = {"": _Writer(), COMPLETIONS: _Writer(), CALLS: _Writer(), CHANGES: _Writer()}
+_writers = {"": _Writer(), COMPLETIONS: _Writer(), CALLS: _Writer()}
 
 
 def write(line: dict[str, Any], kind: str = "") -> None:

@@ -88,6 +88,15 @@ def test_others_learn_nothing_and_the_owner_is_told(citizen: Cast, sign_in: Sign
     assert (told.user, told.context["key"]) == (owner, citizen.key_row.public)
 
 
+def test_the_owner_is_told_of_what_an_administrator_finds(citizen: Cast, sign_in: SignIn) -> None:
+    owner = make_user("Requester", citizen.consumer, "pemilik")
+    pasted(sign_in("Administrator"), citizen.key)
+    assert [row.user for row in Notification.objects.filter(event=Event.KEY_LEAKED)] == [owner]
+    Notification.objects.all().delete()
+    pasted(sign_in("Requester", citizen.consumer), citizen.key)
+    assert not Notification.objects.exists()
+
+
 def without_tokens(page: str) -> list[str]:
     return [line for line in page.splitlines() if "csrf" not in line]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from mantra.definitions.apply import apply
 from mantra.definitions.reading import Environment
 from registry import faults
 from registry.actors import Actor, acting
-from registry.journal import changes, segments, shipping
+from registry.journal import changes, reader, segments, shipping
 from registry.models import AccessKey, ChangeRecord, Grant, GrantTerms, Operation, Parameter, Service, User
 from registry.results import Fault
 from tests.admin.conftest import SignIn, make_user, sign_in
@@ -64,14 +66,9 @@ def test_no_value_is_recorded(cast: Cast, journaled: OnCommit) -> None:
         source.password, source.host = "kata-sandi-baru", "db.rahasia.go.id"
         source.save()
         cast.operation("lagi", "SELECT nama FROM orang WHERE unit = 'Unit 3'")
-    written = b"".join(path.read_bytes() for path in segments_of_changes())
+    written = b"".join(path.read_bytes() for path in reader.segments())
     assert written.count(b"password") == 1
     assert not any(text in written for text in (b"kata-sandi-baru", b"db.rahasia", b"Unit 3", b"uji.sqlite3"))
-
-
-def segments_of_changes() -> list[Path]:
-    folder = Path(segments.settings.JOURNAL_DIR)
-    return [path for path in folder.iterdir() if "-changes" in path.name]
 
 
 def test_saving_without_a_change_is_none(cast: Cast, journaled: OnCommit) -> None:
@@ -232,6 +229,16 @@ def test_the_terms_of_a_grant_are_kept(cast: Cast) -> None:
     number = grant.pk
     grant.delete()
     assert GrantTerms.objects.filter(grant_ref=number).count() == 2
+
+
+def test_terms_that_no_recorded_call_had_are_forgotten(cast: Cast) -> None:
+    grant, now = cast.grants["satu"], timezone.now()
+    GrantTerms.objects.filter(grant_ref=grant.pk).delete()
+    for days in (900, 800, 700, 10):
+        GrantTerms.objects.create(grant_ref=grant.pk, since=now - timedelta(days=days), purpose=f"{days} hari")
+    changes.prune(now - timedelta(days=750))
+    kept = GrantTerms.objects.filter(grant_ref=grant.pk).order_by("since").values_list("purpose", flat=True)
+    assert list(kept) == ["800 hari", "700 hari", "10 hari"]
 
 
 # ---------------------------------------------------------------------------------------------- pages
