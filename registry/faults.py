@@ -732,6 +732,36 @@ JOB_FAILED = _row(
     scope=Scope.JOB,
 )
 
+# From 11401: trust.
+ROWS_EXCEEDED = _row(
+    11402,
+    "rows-exceeded",
+    429,
+    "Kuota {rows} baris per {period} untuk {owner} tidak mencukupi respons ini. Coba lagi dalam {seconds} detik, atau "
+    "minta lebih sedikit baris",
+    "The quota of {rows} rows per {period} for {owner} does not suffice for this response. Try again in {seconds} "
+    "seconds, or request fewer rows",
+    scope=Scope.KEYED,
+)
+PERSONS_EXCEEDED = _row(
+    11403,
+    "persons-exceeded",
+    429,
+    "Kuota {persons} orang per {period} untuk {owner} sudah habis. Coba lagi dalam {seconds} detik",
+    "The quota of {persons} persons per {period} for {owner} is used up. Try again in {seconds} seconds",
+    scope=Scope.KEYED,
+)
+KEY_SLOWED = _row(
+    11404,
+    "key-slowed",
+    429,
+    "Kunci akses ini sementara dibatasi menjadi satu panggilan setiap {interval} detik karena pemakaiannya tidak biasa. "
+    "Coba lagi dalam {seconds} detik, atau hubungi administrator",
+    "This access key is limited to one call every {interval} seconds for the time being, because its use is unusual. "
+    "Try again in {seconds} seconds, or contact the administrator",
+    scope=Scope.KEYED,
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,

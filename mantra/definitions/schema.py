@@ -321,7 +321,11 @@ PARAMETER = Schema(
 FIELD = Schema("field", _keys("name", "type", "description", "classification"))
 MAPPING = Schema("mapping", _keys("location", "name", "parameter", ConstantText("value"), Boolean("secret")))
 DESCRIPTION = Schema("description", _keys("url", Boolean("main"), DocumentText("content")))
-APPLICATION = Schema("application", _keys("title", "contact", Boolean("active")), ("agency", "code", "keys", "grants"))
+APPLICATION = Schema(
+    "application",
+    _keys("title", "contact", Boolean("active"), "row_limit", "subject_limit"),
+    ("agency", "code", "keys", "grants"),
+)
 #: The value of a legacy key's ``operation`` if 1.99x had the key for several: all that its application is granted.
 ALL_GRANTED = "*"
 LEGACY_KEY = Schema("legacy key", _keys(NameList("networks"), Boolean("in_path")), ("legacy", "operation"))
@@ -336,6 +340,8 @@ GRANT = Schema(
         Date("valid_until"),
         NameList("fields"),
         "quota",
+        "row_limit",
+        "subject_limit",
         NameList("networks"),
     ),
     ("operation",),

@@ -197,6 +197,9 @@ class RecordedResult:
         """Release what the call holds, and record its end. ``fault``: what ended it, if that is not its result."""
         self.result.close()
         self._release_places()
+        if self.call.meter is not None:
+            unsent = isinstance(self.result, Fault) or self.call.method == "HEAD" or status == 304
+            self.call.meter.settle(unsent)
         end(self.call, fault or self.result, sent, broken, status)
 
     def send(

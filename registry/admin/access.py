@@ -19,15 +19,22 @@ from django.views.decorators.http import require_POST
 from registry import requests, tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
-from registry.admin.quota_form import QuotaField, pairs
+from registry.admin.quota_form import QuotaField, pairs, use_boxes
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
 from registry.models import AccessKey, Application, CallRecord, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
 
+class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        use_boxes(self)
+
+
 @admin.register(Application)
 class ApplicationAdmin(ScopedAdmin):
+    form = ApplicationForm
     list_display = ("code", "title", "agency", "contact", "active", "active_keys")
     statistics_page = "statistics_application"
     list_display_links = ("code", "title")
@@ -35,7 +42,7 @@ class ApplicationAdmin(ScopedAdmin):
     list_select_related = ("agency",)
     ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
-    fields = ("agency", "code", "title", "contact", "active")
+    fields = ("agency", "code", "title", "contact", "active", "row_limit", "subject_limit")
     autocomplete_fields = ("agency",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -166,6 +173,7 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         if quota is not None and pairs(self.instance.quota) is not None:
             help_text = _("Calls beyond the limit are refused. Empty: no limit.")
             self.fields["quota"] = QuotaField(label=quota.label, required=False, help_text=help_text)
+        use_boxes(self)
 
     def _post_clean(self) -> None:
         before = Grant.objects.filter(pk=self.instance.pk).first()
@@ -193,7 +201,7 @@ class GrantAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("application", "operation", "state")}),
         (_("Justification"), {"fields": ("purpose", "legal_basis", "agreement")}),
-        (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota")}),
+        (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota", "row_limit", "subject_limit")}),
         (_("Limits"), {"fields": ("fields", "networks")}),
     )
 

@@ -9,6 +9,7 @@ from registry.models.base import (
     names,
     networks,
     operation_validator,
+    periods,
     validate_networks,
     validate_quota,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "names",
     "networks",
     "operation_validator",
+    "periods",
     "reserved_message",
     "validate_networks",
     "validate_quota",

@@ -33,6 +33,7 @@ from registry.snapshot.types import (
     Network,
     Operation,
     Parameter,
+    Periods,
     Service,
 )
 
@@ -185,12 +186,13 @@ class Keys(Part):
             .order_by()
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
-                "expires_at", "networks", "operation_id", "in_path",
+                "application__row_limit", "application__subject_limit", "expires_at", "networks", "operation_id",
+                "in_path", "slow_seconds", "slowed_until",
             )
         )  # fmt: skip
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Key]:
-        id, digest, public, *owner, expires_at, networks, operation_id, in_path = row
+        id, digest, public, *owner, expires_at, networks, operation_id, in_path, slow_seconds, slowed_until = row
         return digest, Key(
             id=id,
             public=public,
@@ -199,11 +201,13 @@ class Keys(Part):
             networks=_networks(networks),
             operation_id=operation_id,
             in_path=in_path,
+            slow_seconds=slow_seconds if slowed_until else 0,
+            slowed_until=slowed_until.timestamp() if slowed_until else 0.0,
         )
 
-    def _application(self, id: int, agency: str, code: str) -> Application:
+    def _application(self, id: int, agency: str, code: str, row_limit: str, subject_limit: str) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(id, agency, code)
+        new = Application(id, agency, code, _periods(row_limit), _periods(subject_limit))
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
@@ -217,7 +221,8 @@ class Grants(Part):
             models.Grant.objects.filter(state=models.Grant.State.APPROVED)
             .order_by()
             .values_list(
-                "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota"
+                "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota",
+                "row_limit", "subject_limit",
             )
         )
 
@@ -227,7 +232,7 @@ class Grants(Part):
         self._applications: dict[int, int] = {}
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Grant]:
-        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota = row
+        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota, *limited = row
         return (self._applications.setdefault(application_id, application_id), operation_id), Grant(
             id=id,
             valid_from=_midnight(valid_from) if valid_from else _BEGINNINGLESS,
@@ -235,11 +240,23 @@ class Grants(Part):
             networks=_networks(networks),
             fields=_names(fields),
             quota=intern(quota),
+            row_limits=_periods(limited[0]),
+            subject_limits=_periods(limited[1]),
         )
 
 
 #: One object each for the rows of a large registry that have the same.
 _ENDLESS, _BEGINNINGLESS = float("inf"), float("-inf")
+
+
+@lru_cache(maxsize=4096)
+def _periods(text: str) -> Periods:
+    return models.periods(text)
+
+
+def application_of(row: models.Application) -> Application:
+    """Return an application as a snapshot has it, for calls that the bus makes in its name."""
+    return Application(row.pk, row.agency.code, row.code, _periods(row.row_limit), _periods(row.subject_limit))
 
 
 @lru_cache(maxsize=4096)

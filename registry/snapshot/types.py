@@ -17,6 +17,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SENSITIVITY = {name: rank for rank, name in enumerate(("public", "internal", "personal", "specific"))}
 
 
+#: Quotas of rows or persons: each a number and the seconds of its period.
+Periods = tuple[tuple[int, int], ...]
+
+
 class Plan(Protocol):
     """An operation as prepared for its runner. The gateway needs these properties only."""
 
@@ -164,6 +168,9 @@ class Application:
     id: int
     agency: str
     code: str
+    #: How many rows and persons all of its calls together may get.
+    row_limits: Periods = ()
+    subject_limits: Periods = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,9 @@ class Key:
     networks: tuple[Network, ...]
     operation_id: int | None
     in_path: bool
+    #: Seconds between two calls, and until when (seconds since the epoch); 0 for a key that is not slowed down.
+    slow_seconds: int = 0
+    slowed_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,8 @@ class Grant:
     networks: tuple[Network, ...]
     fields: frozenset[str]
     quota: str
+    row_limits: Periods = ()
+    subject_limits: Periods = ()
 
 
 @dataclass(frozen=True, slots=True)
