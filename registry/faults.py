@@ -755,8 +755,8 @@ KEY_SLOWED = _row(
     11404,
     "key-slowed",
     429,
-    "Kunci akses ini sementara dibatasi menjadi satu panggilan setiap {interval} detik karena pemakaiannya tidak biasa. "
-    "Coba lagi dalam {seconds} detik, atau hubungi administrator",
+    "Kunci akses ini sementara dibatasi menjadi satu panggilan setiap {interval} detik karena pemakaiannya tidak "
+    "biasa. Coba lagi dalam {seconds} detik, atau hubungi administrator",
     "This access key is limited to one call every {interval} seconds for the time being, because its use is unusual. "
     "Try again in {seconds} seconds, or contact the administrator",
     scope=Scope.KEYED,

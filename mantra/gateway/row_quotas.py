@@ -281,5 +281,3 @@ def _identifying(names: tuple[str, ...], subjects: frozenset[str]) -> tuple[int,
         if kind in kinds:
             return tuple(place for place, found in enumerate(kinds) if found == kind)
     return ()
-
-

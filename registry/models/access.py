@@ -254,8 +254,8 @@ class Grant(RegistryModel):
     )
     row_limit = _row_quota(
         _(
-            "Rows that may be sent, for example 1000/hour; 5000/day. A response that does not fit is refused or stopped. "
-            "Responses that are passed through are not counted. Empty: no limit."
+            "Rows that may be sent, for example 1000/hour; 5000/day. A response that does not fit is refused or "
+            "aborted. Responses that are passed through are not counted. Empty: no limit."
         )
     )
     subject_limit = _person_quota(

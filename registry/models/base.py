@@ -113,7 +113,9 @@ def _validate_periods(text: str, most: int) -> None:
     try:
         found = periods(text)
     except ValueError:
-        raise ValidationError(_("Enter a number per hour or day like 1000/hour, or both: 1000/hour; 5000/day.")) from None
+        raise ValidationError(
+            _("Enter a number per hour or day like 1000/hour, or both: 1000/hour; 5000/day.")
+        ) from None
     valid = (amount <= most and 60 <= seconds <= MAX_PERIOD_SECONDS for amount, seconds in found)
     if len(found) > MAX_PERIODS or not all(valid):
         raise ValidationError(

@@ -224,7 +224,7 @@ class Grants(Part):
                 "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota",
                 "row_limit", "subject_limit",
             )
-        )
+        )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
