@@ -360,7 +360,7 @@ class Run:
             raise _NothingLeft(int(left) + 1)
 
     def _meter(self) -> Meter | None:
-        """Return what counts the rows and persons of the job, by its grant as it is now; None if nothing limits them."""
+        """Return what counts the rows and persons of the job, by its grant as it is now; None without limits."""
         assert self._call is not None
         return row_quotas.meter_of(self._call)
 
