@@ -122,6 +122,8 @@ ROW_LIMITS = {
     "exports": env.int("MANTRA_MAX_EXPORTS", default=20),
     "reconciliations": env.int("MANTRA_MAX_RECONCILIATIONS", default=200),
     "syncs": env.int("MANTRA_MAX_SYNCS", default=200),
+    "stops": env.int("MANTRA_MAX_STOPS", default=1_000),
+    "incidents": env.int("MANTRA_MAX_INCIDENTS", default=2_000),
 }
 #: The most days for which an API token is valid.
 MAX_TOKEN_DAYS = env.int("MANTRA_MAX_TOKEN_DAYS", default=366)

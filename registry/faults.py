@@ -733,6 +733,15 @@ JOB_FAILED = _row(
 )
 
 # From 11401: trust.
+STOPPED = _row(
+    11401,
+    "stopped",
+    403,
+    "Akses ini sedang dihentikan untuk melindungi data. Jangan ulangi panggilan; hubungi instansi penyedia atau "
+    "administrator server",
+    "This access is stopped at the moment to protect data. Do not repeat the call; contact the providing agency or the "
+    "operators",
+)
 ROWS_EXCEEDED = _row(
     11402,
     "rows-exceeded",

@@ -110,6 +110,7 @@ SENTENCES: dict[int, Any] = {
     11308: _("the files of the job were deleted"),
     11309: _("the files of jobs could not be stored or read"),
     11310: _("a job stopped before its end"),
+    11401: _("the access was stopped to protect data"),
     11402: _("the quota of rows did not suffice"),
     11403: _("the quota of persons was used up"),
     11404: _("the access key was slowed down"),

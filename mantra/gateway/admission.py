@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 
+from mantra.gateway import stops
 from registry import faults
 from registry.calls import Call
 from registry.models import Operation as Row
@@ -54,19 +55,23 @@ def admit(call: Call) -> None:
     if operation.state == _RETIRED:
         raise Fault(faults.OPERATION_RETIRED)
     if not call.needs_key:
+        stops.refuse(call)
         return
     now = time.time()
     key = call.vouched or (snapshot_of(call).key(call.access_key) if call.access_key else None)
     if operation.open:
         _identify_if_possible(call, key, now)
+        stops.refuse(call)
         return
     if key is None:
+        stops.refuse(call)
         raise Fault(faults.KEY_UNKNOWN if call.access_key else faults.KEY_MISSING)
     # From here on the record has the key, also if the call is refused.
     call.key = key
     call.application = key.application
-    check_key(call, key, operation, now)
     grant = snapshot_of(call).grants.get((key.application.id, operation.id))
+    stops.refuse(call, grant)
+    check_key(call, key, operation, now)
     if grant is None:
         raise Fault(faults.GRANT_MISSING)
     check_grant(call, grant, now)
@@ -80,6 +85,7 @@ def may_call(call: Call, key: Key, operation: Operation) -> bool:
         return False
     now = time.time()
     try:
+        stops.refuse(call, grant, operation)
         check_key(call, key, operation, now)
         check_grant(call, grant, now)
     except Fault:

@@ -3,7 +3,7 @@ connection of a source or upstream.
 
 A caller may be waited for WEB_CALLER_SECONDS in one response, and for what its bytes take at WEB_CALLER_RATE. When half
 of the threads wait for callers who are behind that rate, those go at once. A response whose rows or bytes are still
-being fetched ends at the time limit of its operation, whatever its caller does.
+being fetched ends at the time limit of its operation, whatever its caller does; one that is stopped ends at once.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Delivery:
             close()
 
     def overdue(self, now: float) -> Fault | None:
-        """Return the fault of a caller who is too slow, None for others."""
+        """Return the fault of a caller who is too slow, or whose call was stopped; None for others."""
+        if isinstance(self._body, StreamedBody) and (stopped := self._body.stopped()) is not None:
+            return stopped
         since = self._since
         if self._acknowledged is None:
             self._acknowledged = self._acknowledged_bytes()

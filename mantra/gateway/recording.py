@@ -14,6 +14,8 @@ from typing import Any
 
 from django.conf import settings
 
+from mantra.gateway import stops
+from mantra.gateway.stops import StopWatch
 from mantra.metrics import calls as counted
 from registry import faults, logs
 from registry.bulkhead import Bulkhead, bulkhead_for
@@ -184,6 +186,11 @@ class RecordedResult:
                 raise Fault(faults.RESPONSES_BUSY, retry_after=1)
             self._places.append(bulkhead)
 
+    def _refuse_stopped(self) -> None:
+        """Raise Fault STOPPED if the call was stopped while it ran."""
+        if not isinstance(self.result, Fault):
+            stops.refuse(self.call)
+
     def _release_places(self) -> None:
         while self._places:
             self._places.pop().release()
@@ -212,6 +219,7 @@ class RecordedResult:
         """
         first = next(chunks, b"")
         second = next(chunks, None)
+        self._refuse_stopped()
         if second is None:
             status, first = conditional(first) if conditional is not None else (None, first)
             if len(first) > SMALL_BODY:
@@ -235,6 +243,7 @@ class RecordedResult:
             self.end(0)
             return b""
         first = next(response.chunks, b"")
+        self._refuse_stopped()
         if not first or response.whole:
             if len(first) > SMALL_BODY:
                 return self._large(first)
@@ -256,6 +265,7 @@ class StreamedBody:
         self._rest = rest
         self._sent = 0
         self._open = True
+        self._stop_watch = StopWatch(recorded.call)
 
     def __iter__(self) -> StreamedBody:
         return self
@@ -263,6 +273,8 @@ class StreamedBody:
     def __next__(self) -> bytes:
         try:
             chunk = self._ready.pop() if self._ready else next(self._rest)
+            if (stopped := self.stopped()) is not None:
+                raise stopped
         except StopIteration:
             self._finish(broken=False)
             raise
@@ -271,6 +283,10 @@ class StreamedBody:
             raise
         self._sent += len(chunk)
         return chunk
+
+    def stopped(self) -> Fault | None:
+        """Return Fault STOPPED if the response must go no further."""
+        return self._stop_watch.fault()
 
     @property
     def deadline(self) -> float:

@@ -6,6 +6,7 @@ import time
 
 from django.conf import settings
 
+from mantra.gateway import stops
 from mantra.gateway.admission import check_grant, check_key
 from mantra.jobs.execution import can_run
 from mantra.jobs.models import Job
@@ -69,7 +70,16 @@ def call_of(job: Job) -> Call:
             raise JobError("key") from None
     if not operation.open:
         call.grant = grant_of(call, found.grants.get((owner.pk, operation.id)), now)
+    refuse_stopped(call)
     return call
+
+
+def refuse_stopped(call: Call) -> None:
+    """Raise JobError if anything that takes part in the rows' call is stopped."""
+    try:
+        stops.refuse(call)
+    except Fault:
+        raise JobError("stopped") from None
 
 
 def grant_of(call: Call, grant: Grant | None, now: float) -> Grant:

@@ -40,6 +40,7 @@ PROBLEMS: dict[str, Any] = {
     "journal": _("The journal cannot be written. The job goes on by itself when it can."),
     "snapshot": _("The server cannot read its settings for the moment. The job goes on by itself."),
     "quota-store": _("Quotas cannot be counted for the moment. The job goes on by itself when they can."),
+    "stopped": _("The access is stopped to protect data. The job goes on by itself when the stop is released."),
     "key": _("The access key of the job was revoked or has expired. Start a new job with another key."),
     "grant": _("The application no longer has a grant for the operation. Request access, then start a new job."),
     "application": _("The application or its agency is no longer active."),

@@ -30,6 +30,7 @@ from mantra.jobs.files import INPUT, ROWS, JobFolder
 from mantra.jobs.models import Job, State
 from mantra.jobs.problems import JobError
 from mantra.jobs.results import INVALID, NOT_FOUND, OK, Columns, Numbers, Part
+from registry import faults
 from registry.calls import Call
 from registry.journal.chain import subject_hash
 from registry.parameter_values import InvalidValue
@@ -54,6 +55,7 @@ MAX_COLUMNS = 1_000
 #: Problem → seconds after which the job goes on by itself.
 RETRIED = {
     "disk": 30, "source": 30, "busy": 10, "journal": 10, "snapshot": 5, "quota-store": 10, "agency-space": 300,
+    "stopped": 60,
 }  # fmt: skip
 #: Problems with which the job waits for its owner.
 _ASKED = frozenset(("check", "columns-missing"))
@@ -538,8 +540,9 @@ def _tried(call: Call, arguments: Sequence[dict[str, Any]]) -> tuple[Answers | N
         answers = execution.answers_of(call, arguments)
     except Fault as fault:
         if not execution.waits(fault):
-            raise JobError("operation") from None
+            raise JobError("stopped" if fault.kind is faults.STOPPED else "operation") from None
         return None, fault.without_traceback()
+    admission.refuse_stopped(call)  # what was read before a stop is not stored after it
     for place, answer in enumerate(answers.rows):
         if isinstance(answer, Fault) and execution.waits(answer):
             if place:

@@ -25,7 +25,7 @@ from mantra.jobs.files import INPUT, JobFolder
 from mantra.jobs.inputs import format_of
 from mantra.jobs.models import ACTIVE, ENDED, HEADER, UNFINISHED, Job, State
 from mantra.jobs.problems import JobError
-from registry import tenancy
+from registry import containment, tenancy
 from registry.models import Agency, Application, Operation, User
 from registry.parameter_examples import example
 from registry.parameter_values import ParameterParser
@@ -306,6 +306,7 @@ def result_file(job: Job, format: str) -> tuple[Iterator[bytes], str, str]:
     """Return the results of a job that has ended: its bytes, its media type, and a name. Raises JobError, Fault."""
     if format not in FILE_FORMATS:
         raise JobError("format")
+    _refuse_stopped(job)
     folder = folder_of(job)
     if job.state not in ENDED or not job.done:
         raise JobError("not-ready")
@@ -314,6 +315,17 @@ def result_file(job: Job, format: str) -> tuple[Iterator[bytes], str, str]:
     first = next(chunks, b"")
     name = f"{job.operation.code}-{job.created_at:%Y%m%d}-{job.request_id[:12]}.{written.suffix}"
     return chain((first,), chunks), written.media_type, name
+
+
+def _refuse_stopped(job: Job) -> None:
+    """Raise JobError if what the results were read with is stopped: then nobody fetches them either."""
+    application, service = job.application, job.operation.service
+    origin = [(str(job.origin[0]), int(job.origin[1]))] if len(job.origin) == 3 else []
+    if containment.is_stopped(
+        ("application", application.pk), ("agency", application.agency_id),
+        ("operation", job.operation_id), ("agency", service.agency_id), *origin,
+    ):  # fmt: skip
+        raise JobError("stopped")
 
 
 def record_download(job: Job, request: HttpRequest) -> None:
@@ -330,6 +342,7 @@ def results(job: Job, first: int = 1, most: int = 1000) -> tuple[tuple[Column, .
 
     None follows if there are none yet from there on. Raises JobError.
     """
+    _refuse_stopped(job)
     folder = folder_of(job)
     rows, follows = stored_results.page(job, folder, first, most, MOST_LINES)
     return stored_results.columns_of_job(job), rows, follows if rows else None

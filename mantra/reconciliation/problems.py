@@ -26,6 +26,7 @@ PROBLEMS: dict[str, Any] = {
     "parameters": _("The operation does not accept the values of its parameters. Check them."),
     "quota": _("The quota of the grant is used up. Start the run again later, or request a larger quota."),
     "source": _("The source of this list did not answer. Start the run again later, or tell the provider."),
+    "stopped": _("The access is stopped to protect data. Start the run again when the stop is released."),
     "time": _("Reading this list took longer than its operation allows. Ask the provider for a longer time limit."),
     "too-large": _("The lists are too large. Compare a part of them, for example one region, by a parameter."),
     "too-many": _("A list has more rows than the server compares. Compare a part of it, by a parameter."),

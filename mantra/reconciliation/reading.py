@@ -18,6 +18,7 @@ from django.conf import settings
 from dataservices.tabular.shapes import ColumnWanted, Layout
 from dataservices.uploads import UploadError, process
 from mantra.gateway import serve as gateway
+from mantra.gateway import stops
 from mantra.reconciliation import files
 from mantra.reconciliation.models import Side
 from mantra.reconciliation.pairs import Column
@@ -131,6 +132,7 @@ def _answered(call: Call) -> Generator[Batch, None, bool]:
         began = True
         yield columns, []
         for batch in rows.batches:
+            stops.refuse(call)
             yield columns, batch
         if rows.truncated:
             raise ReadingError("truncated")
@@ -189,6 +191,7 @@ _PROBLEMS = {
         "parameters",
     ),
     faults.GRANT_NETWORK: "network",
+    faults.STOPPED: "stopped",
     faults.QUOTA_EXCEEDED: "quota",
     faults.JOURNAL_DOWN: "journal",
     faults.INTERNAL: "error",

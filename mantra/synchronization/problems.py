@@ -18,6 +18,7 @@ PROBLEMS: dict[str, Any] = {
     "source-away": _("The operation did not respond. The next run tries again; see the health of its source."),
     "source-error": _("The call of the operation has failed. The call history says why."),
     "source-columns": _("The operation no longer has a column that the table is filled from. Check the columns."),
+    "stopped": _("The access is stopped to protect data. The next run after the release goes on."),
     "truncated": _(
         "The operation has more rows than its row limit. Ask its provider for a higher limit, or for pages."
     ),

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from mantra.gateway import stops
 from mantra.gateway.serve import serve
 from mantra.synchronization.models import Sync
 from mantra.synchronization.problems import Problem
@@ -58,6 +59,7 @@ _PROBLEMS = {
         "source-away",
     ),
     faults.JOURNAL_DOWN: "disk",
+    faults.STOPPED: "stopped",
 }
 
 
@@ -170,7 +172,8 @@ class Reader:
 
     def _one_call(self, operation: types.Operation, paging: list[tuple[str, Any]]) -> Generator[Page, None, bool]:
         """Call the operation once, and yield its rows. Return whether there is a next page."""
-        recorded = serve(self._call(operation, paging))
+        call = self._call(operation, paging)
+        recorded = serve(call)
         size, result = 0, recorded.result
         try:
             if isinstance(result, Fault):
@@ -180,6 +183,7 @@ class Reader:
             names = [column.name for column in result.columns]
             places, gone_at = self._places(names), _place_of_deletions(operation, names)
             for batch in result.batches:
+                stops.refuse(call)
                 size += sum(len(str(value)) for row in batch for value in row)
                 gone = [gone_at is not None and is_deletion(row[gone_at]) for row in batch]
                 yield Page([tuple(row[at] for at in places) for row in batch], gone)

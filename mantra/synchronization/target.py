@@ -13,6 +13,7 @@ from django.utils import timezone
 from adapters import missing_driver
 from adapters.base import Adapter, ColumnInfo, ConnectFailed, Limits, QueryFailed, Row, SourceError
 from dataservices import pool
+from mantra.gateway import stops
 from mantra.synchronization.models import Sync
 from mantra.synchronization.problems import Problem
 from mantra.synchronization.statements import Statement, Table
@@ -57,6 +58,8 @@ class Target:
             raise Problem("target-kind")
         if missing_driver(source.engine):
             raise Problem("target-away")
+        #: What can be stopped here: the source, its agency, and all.
+        self._stoppable = {("all", 0), ("source", source.pk), ("agency", source.agency_id)}
         self._pool = pool.source_pool(source.pk, source.engine, source.settings(), source.pool_size)
         self._adapter: Adapter = self._pool.adapter
         pairs = sync.pairs
@@ -219,6 +222,8 @@ class Target:
         return Limits(rows, seconds, writes, settings.ROW_BYTES, plain=not writes)
 
     def _checkout(self, writes: bool, seconds: float) -> pool.PooledConnection:
+        if not self._stoppable.isdisjoint(stops.in_force()):
+            raise Problem("stopped")
         try:
             return self._pool.checkout(writes, seconds)
         except (pool.Busy, pool.CircuitOpen):

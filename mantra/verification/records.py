@@ -8,6 +8,7 @@ from typing import Any
 
 from dataservices import runner
 from dataservices.sets import run_set
+from mantra.gateway import stops
 from mantra.gateway.http import unwrapped
 from mantra.verification.plan import Plan
 from proxyservices.forwarding import pipeline
@@ -28,7 +29,7 @@ _CALLABLE = (Row.State.PUBLISHED.value, Row.State.DEPRECATED.value)
 
 
 def base_of(call: Call, plan: Plan) -> Operation:
-    """Return the operation with the data. Raises Fault VERIFICATION_UNAVAILABLE."""
+    """Return the operation with the data. Raises Fault VERIFICATION_UNAVAILABLE, or STOPPED if that is stopped."""
     snapshot = call.snapshot or holder.current()
     if snapshot is not None:
         base = snapshot.operations.get(plan.base_address)
@@ -36,6 +37,7 @@ def base_of(call: Call, plan: Plan) -> Operation:
         base = parts.operation(plan.base)  # in the worker, which has no snapshot
     if base is None or base.id != plan.base or base.state not in _CALLABLE or base.plan is None:
         raise unavailable(call)
+    stops.refuse(call, operation=base)
     return base
 
 

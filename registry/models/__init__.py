@@ -15,6 +15,7 @@ from registry.models.base import (
 )
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.exports import ExportJob
 from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
 from registry.models.leader import LeaderLock
@@ -55,6 +56,9 @@ __all__ = [
     "Field",
     "Grant",
     "Illness",
+    "Incident",
+    "IncidentNote",
+    "IncidentObject",
     "Invitation",
     "JournalSegment",
     "LeaderLock",
@@ -77,6 +81,9 @@ __all__ = [
     "SavedFilter",
     "Service",
     "SnapshotVersion",
+    "Stop",
+    "StopKind",
+    "StopOrigin",
     "SubjectDay",
     "SubjectsOfJob",
     "User",

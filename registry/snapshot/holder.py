@@ -73,6 +73,9 @@ def _advance() -> bool:
     """Put committed changes into force for a fraction of a second. Return True if some are left."""
     with _holder.lock:
         loader = _holder.loader
+        loader.take_stops()
+        if loader.snapshot is not _holder.snapshot:
+            _holder.snapshot, _holder.settled = loader.snapshot, None
         loader.poll()
         left = loader.step()
         snapshot = _holder.snapshot = loader.snapshot

@@ -7,9 +7,9 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from registry import models
+from registry import containment, models
 from registry.models import RegistryChange, SnapshotVersion
 from registry.snapshot import parts
 from registry.snapshot.parts import Grants, Keys, Operations, Part, Services
@@ -49,6 +49,9 @@ class Loader:
         }
         #: The version of the registry up to which changes were noted.
         self.version = -1
+        #: What is stopped, and the version of the registry in which that was read.
+        self._stops: frozenset[tuple[str, int]] = frozenset()
+        self._stops_of = -1
         #: Changes that are put into force first: they are cheap, and may close something.
         self._first: defaultdict[str, set[int]] = defaultdict(set)
         self._groups: list[_Group] = []
@@ -62,9 +65,32 @@ class Loader:
 
     # ------------------------------------------------------------------------------ what has changed
 
+    def take_stops(self) -> None:
+        """Put stops into force, before all else that has changed. Raises errors of the database.
+
+        They wait neither for a change of thousands of rows nor for one that cannot be prepared, and do not depend on
+        the change log: it may have been pruned.
+        """
+        self._current_version()
+
+    def _current_version(self) -> int:
+        """Return the registry's version. The stops are at least as new as it: nginx keeps what has that version."""
+        version = SnapshotVersion.current()
+        if version != self._stops_of:
+            self._read_stops()
+            self._stops_of = version
+        return version
+
+    def _read_stops(self) -> None:
+        stops = containment.in_force()
+        if stops != self._stops:
+            self._stops = stops
+            if self.snapshot is not None:
+                self.snapshot = replace(self.snapshot, stops=stops)
+
     def poll(self) -> None:
         """Note what has changed. Raises errors of the database; nothing is lost then."""
-        version = SnapshotVersion.current()
+        version = self._current_version()
         if version == self.version:
             return
         if self._noticed is None:
@@ -100,7 +126,7 @@ class Loader:
         if len(ids) < len(refs):
             if kind in ("key", "grant"):
                 self._compare(self._parts[kind])
-            elif kind != RegistryChange.NOTHING:
+            elif kind not in (RegistryChange.NOTHING, "stop"):
                 self._compare_all()
             return
         if kind in ("key", "grant", "service"):
@@ -177,7 +203,7 @@ class Loader:
         else:
             legacy = _by_legacy_address(operations)
             legacy_services = frozenset(address[:2] for address in legacy)
-        self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents)
+        self.snapshot = Snapshot(operations, keys, grants, services, legacy, legacy_services, documents, self._stops)
         self._replaced = self._replaced or old is None or operations is not old.operations
 
     def _retain(self) -> None:
@@ -216,6 +242,7 @@ class Loader:
             self._comparison = None
 
     def _compared(self) -> Iterator[bool]:
+        self._read_stops()
         for part in self._parts.values():
             held, after = sorted(part.held), 0
             while True:

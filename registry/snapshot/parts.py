@@ -186,8 +186,8 @@ class Keys(Part):
             .order_by()
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
-                "application__row_limit", "application__subject_limit", "expires_at", "networks", "operation_id",
-                "in_path", "slow_seconds", "slowed_until",
+                "application__agency_id", "application__row_limit", "application__subject_limit", "expires_at",
+                "networks", "operation_id", "in_path", "slow_seconds", "slowed_until",
             )
         )  # fmt: skip
 
@@ -205,9 +205,11 @@ class Keys(Part):
             slowed_until=slowed_until.timestamp() if slowed_until else 0.0,
         )
 
-    def _application(self, id: int, agency: str, code: str, row_limit: str, subject_limit: str) -> Application:
+    def _application(
+        self, id: int, agency: str, code: str, agency_id: int, row_limit: str, subject_limit: str
+    ) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(id, agency, code, _periods(row_limit), _periods(subject_limit))
+        new = Application(id, agency, code, agency_id, _periods(row_limit), _periods(subject_limit))
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
@@ -256,7 +258,8 @@ def _periods(text: str) -> Periods:
 
 def application_of(row: models.Application) -> Application:
     """Return an application as a snapshot has it, for calls that the bus makes in its name."""
-    return Application(row.pk, row.agency.code, row.code, _periods(row.row_limit), _periods(row.subject_limit))
+    limits = _periods(row.row_limit), _periods(row.subject_limit)
+    return Application(row.pk, row.agency.code, row.code, row.agency_id, *limits)
 
 
 @lru_cache(maxsize=4096)
@@ -365,7 +368,10 @@ class Operations(Part):
 _COLUMNS = names(models.Operation)
 _KIND = _COLUMNS.index("kind")
 #: What makes the address of an operation, beside its own names.
-_ADDRESS = ("service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name")
+_ADDRESS = (
+    "service__code", "service__legacy_name", "service__agency__code", "service__agency__legacy_name",
+    "service__agency_id",
+)  # fmt: skip
 
 
 def _children(model: type[RegistryModel], ids: Collection[int]) -> dict[int, tuple[Row, ...]]:
@@ -384,7 +390,7 @@ def _definitions(rows: Mapping[int, _Stored]) -> dict[int, Definition | None]:
 
 def _operation(stored: _Stored, definition: Definition | None) -> Operation:
     row = dict(zip(_COLUMNS, stored.row, strict=False))
-    service, legacy_service, agency, legacy_agency = stored.row[len(_COLUMNS) :]
+    service, legacy_service, agency, legacy_agency, agency_id = stored.row[len(_COLUMNS) :]
     parameters, valid = _parameters(stored.parameters)
     place = _lower(agency), _lower(service), _lower(row["code"])
     legacy = (
@@ -415,6 +421,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         lazy_plan=LazyPlan(definition if valid else None),
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
+        agency_id=agency_id,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -134,6 +135,7 @@ class Operation:
     fingerprint: int = 0
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
+    agency_id: int = 0
 
     @property
     def plan(self) -> Plan | None:
@@ -168,6 +170,7 @@ class Application:
     id: int
     agency: str
     code: str
+    agency_id: int = 0
     #: How many rows and persons all of its calls together may get.
     row_limits: Periods = ()
     subject_limits: Periods = ()
@@ -212,6 +215,25 @@ class Snapshot:
     legacy_services: frozenset[tuple[str, str]] = frozenset()
     #: Documents written from the operations and services, such as WSDLs: valid only with them.
     documents: OrderedDict[Any, bytes] = field(default_factory=OrderedDict, repr=False, compare=False)
+    #: Kind and id of all that is stopped (registry/containment.py); ("all", 0) for all calls.
+    stops: frozenset[tuple[str, int]] = frozenset()
+
+    def stop_of(
+        self,
+        operation: Operation | None,
+        application: Application | None = None,
+        key: Key | None = None,
+        grant: Grant | None = None,
+        origin: tuple[str, int, str] | None = None,
+    ) -> tuple[str, int] | None:
+        """Return the kind and id of a stop that forbids this; None if there is none, as nearly always.
+
+        ``origin``: the source or backend that was asked, where that is not the operation's own.
+        """
+        if not self.stops:
+            return None
+        taking_part = _stoppable(operation, application, key, grant, origin)
+        return next((each for each in taking_part if each in self.stops), None)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
         """Return the operation with an alias, in any case of letters; None if there is none."""
@@ -234,3 +256,29 @@ class Snapshot:
             if key is not None:
                 return key
         return None
+
+
+def _stoppable(
+    operation: Operation | None,
+    application: Application | None,
+    key: Key | None,
+    grant: Grant | None,
+    asked: tuple[str, int, str] | None,
+) -> Iterator[tuple[str, int]]:
+    """Yield the kind and id of whatever takes part in a call, and can be stopped."""
+    yield "all", 0
+    if operation is not None:
+        yield "operation", operation.id
+        yield "agency", operation.agency_id
+        origin = getattr(operation.plan, "origin", None)
+        if origin is not None:
+            yield origin[0], origin[1]
+    if application is not None:
+        yield "application", application.id
+        yield "agency", application.agency_id
+    if key is not None:
+        yield "key", key.id
+    if grant is not None:
+        yield "grant", grant.id
+    if asked is not None:
+        yield asked[0], asked[1]

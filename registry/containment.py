@@ -1,0 +1,250 @@
+"""Stops: who may stop what, and who may release it again. Their rules hold for pages, the API, commands and rules.
+
+A stop is a row of the registry: every process has it with its next snapshot, before all other changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from registry import tenancy
+from registry.models import Agency, Incident, SnapshotVersion, Stop, StopKind, StopOrigin, User
+from registry.models.containment import NAME
+
+#: Kind of stop → the model of its object.
+MODELS = {
+    StopKind.KEY: "registry.AccessKey",
+    StopKind.GRANT: "registry.Grant",
+    StopKind.APPLICATION: "registry.Application",
+    StopKind.OPERATION: "registry.Operation",
+    StopKind.SOURCE: "dataservices.DataSource",
+    StopKind.BACKEND: "proxyservices.Backend",
+    StopKind.AGENCY: "registry.Agency",
+}
+#: The agency that an object belongs to. A grant is the offering agency's: it decides whom it serves.
+_OWNERS = {
+    StopKind.KEY: "application__agency",
+    StopKind.GRANT: "operation__service__agency",
+    StopKind.APPLICATION: "agency",
+    StopKind.OPERATION: "service__agency",
+    StopKind.SOURCE: "agency",
+    StopKind.BACKEND: "agency",
+}
+#: The name of a stop of all calls.
+ALL_NAME = "MANTRA"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a stop is about: its kind, its row (None for all calls), its name, and the agency that it belongs to."""
+
+    kind: StopKind
+    row: Model | None
+    name: str
+    owner: Agency | None
+
+    @property
+    def ref(self) -> int:
+        return self.row.pk if self.row is not None else 0
+
+
+def model_of(kind: str) -> type[Model]:
+    """Return the model of the objects of a kind."""
+    return apps.get_model(MODELS[StopKind(kind)])
+
+
+def target_of(kind: str, pk: int) -> Target:
+    """Return the object with an id; for "all" that of all calls. Raises ValidationError if there is none."""
+    try:
+        known = StopKind(kind)
+    except ValueError:
+        raise ValidationError(_("There is nothing like this to stop.")) from None
+    if known == StopKind.ALL:
+        return Target(known, None, ALL_NAME, None)
+    row = model_of(known)._default_manager.filter(pk=pk).first()
+    if row is None:
+        raise ValidationError(_("There is nothing like this to stop."))
+    return target_of_row(row)
+
+
+def target_of_row(row: Model) -> Target:
+    """Return the object that a row is. An operation of any kind is one; of a draft it is what the draft is beside."""
+    kind = kind_of(row)
+    if kind is None:
+        raise ValidationError(_("There is nothing like this to stop."))
+    if kind == StopKind.OPERATION:
+        if getattr(row, "draft_of_id", None):
+            row = row.draft_of  # type: ignore[attr-defined]
+        row = getattr(row, "operation_ptr", row)
+    owner = row if isinstance(row, Agency) else _end_of(row, _OWNERS[kind])
+    return Target(kind, row, _name_of(kind, row)[:NAME], owner)
+
+
+def kind_of(row: Model) -> StopKind | None:
+    """Return the kind of stop for a row; None if its model has none."""
+    labels = {row._meta.label, *(parent._meta.label for parent in row._meta.get_parent_list())}
+    return next((kind for kind, label in MODELS.items() if label in labels), None)
+
+
+def _end_of(row: Any, path: str) -> Any:
+    for step in path.split("__"):
+        row = getattr(row, step)
+    return row
+
+
+def _name_of(kind: StopKind, row: Any) -> str:
+    if kind == StopKind.KEY:
+        return f"{row.application} {row.public}"
+    if kind == StopKind.GRANT:
+        return f"{row.application} → {row.operation.address}"
+    if kind == StopKind.OPERATION:
+        return str(row.address)
+    if kind in (StopKind.SOURCE, StopKind.BACKEND):
+        return f"{row.agency.code}/{row.code}"
+    return str(row.code) if kind == StopKind.AGENCY else str(row)
+
+
+# ------------------------------------------------------------------------------ who may
+
+
+def may_stop(user: tenancy.AnyUser, target: Target) -> bool:
+    """Return True if ``user`` may stop this: an administrator anything, others what they may change."""
+    if not isinstance(user, User) or not user.is_active:
+        return False
+    if tenancy.is_administrator(user):
+        return True
+    if target.row is None or isinstance(target.row, Agency):
+        return False
+    right = _right_of(target)
+    return user.has_perm(right) and tenancy.may_change(user, target.row)
+
+
+def _right_of(target: Target) -> str:
+    if target.kind == StopKind.OPERATION:
+        return tenancy.KINDS[target.row.kind]  # type: ignore[union-attr]
+    meta = model_of(target.kind)._meta
+    return f"{meta.app_label}.change_{meta.model_name}"
+
+
+def may_release(user: tenancy.AnyUser, stop: Stop) -> bool:
+    """Return True if ``user`` may release a stop: an administrator any, others one of their own agency's people.
+
+    So an agency cannot end what the administrators have stopped.
+    """
+    if not isinstance(user, User) or not user.is_active or not stop.is_in_force:
+        return False
+    if tenancy.is_administrator(user):
+        return True
+    if stop.agency_id is None or stop.agency_id != user.agency_id:
+        return False
+    try:
+        target = target_of(stop.kind, stop.ref)
+    except ValidationError:  # its object is gone
+        return tenancy.roles(user) != frozenset() and not tenancy.is_supervisor(user)
+    return may_stop(user, target)
+
+
+# ------------------------------------------------------------------------------ stopping and releasing
+
+
+def stop(
+    kind: str,
+    pk: int,
+    reason: str,
+    by: User | None = None,
+    incident: Incident | None = None,
+    origin: str = "",
+) -> Stop:
+    """Stop an object, or return the stop that is in force already. Raises ValidationError or PermissionDenied.
+
+    Without ``by`` a rule has done it: the agency that the object belongs to may release it. ``origin`` "operator": a
+    command has; then only administrators may.
+    """
+    target = target_of(kind, pk)
+    if by is not None and not may_stop(by, target):
+        raise PermissionDenied
+    source = StopOrigin(origin) if origin else StopOrigin.USER if by is not None else StopOrigin.RULE
+    with transaction.atomic():
+        SnapshotVersion.lock()  # nobody else stops the same meanwhile
+        agency = _releasing(target, by, source)
+        earlier = Stop.in_force().filter(kind=target.kind, ref=target.ref, agency=agency).first()
+        if earlier is not None:
+            return earlier
+        row = Stop(
+            kind=target.kind, ref=target.ref, name=target.name, agency=agency, owner=target.owner, reason=reason,
+            origin=source, started_by=by, incident=incident,
+        )  # fmt: skip
+        row.full_clean()
+        row.save()
+    return row
+
+
+def _releasing(target: Target, by: User | None, origin: str) -> Agency | None:
+    """Return the agency whose people may release a stop; None for the administrators only."""
+    if by is not None:
+        return None if tenancy.is_administrator(by) else by.agency
+    return target.owner if origin == StopOrigin.RULE else None
+
+
+def release(stop: Stop, reason: str, by: User | None = None, checks: Collection[str] = ()) -> Stop:
+    """End a stop. Without ``by`` an operator has done it by a command. Raises ValidationError or PermissionDenied."""
+    with transaction.atomic():
+        SnapshotVersion.lock()
+        row = Stop.objects.select_for_update().get(pk=stop.pk)
+        if not row.is_in_force:
+            raise ValidationError(_("This stop was released already."))
+        if by is not None and not may_release(by, row):
+            raise PermissionDenied
+        if not reason.strip():
+            raise ValidationError({"released_reason": _("Enter a reason.")})
+        row.released_by, row.released_at, row.released_reason = by, timezone.now(), reason
+        row.checks = " ".join(name for name in Stop.CHECKS if name in checks)
+        row.full_clean()
+        row.save()
+    return row
+
+
+# ------------------------------------------------------------------------------ what is in force
+
+
+def in_force() -> frozenset[tuple[str, int]]:
+    """Return kind and id of all objects that are stopped, from the tables; ("all", 0) for all calls."""
+    return frozenset(Stop.in_force().order_by().values_list("kind", "ref"))
+
+
+def is_stopped(*objects: tuple[str, int]) -> bool:
+    """Return True if one of these objects, or everything, is stopped, from the tables."""
+    return not in_force().isdisjoint({(StopKind.ALL.value, 0), *objects})
+
+
+def recently_in_force() -> frozenset[tuple[str, int]]:
+    """Return in_force() as it was a moment ago, for a process without a snapshot that asks often."""
+    at, stops = _Recent.read
+    if time.monotonic() - at > RECENT_SECONDS:
+        stops = in_force()
+        _Recent.read = (time.monotonic(), stops)
+    return stops
+
+
+#: Seconds for which recently_in_force() does not read again.
+RECENT_SECONDS = 0.3
+
+
+class _Recent:
+    read: tuple[float, frozenset[tuple[str, int]]] = (float("-inf"), frozenset())
+
+
+def stops_of(row: Model) -> QuerySet[Stop]:
+    """Return the stops in force of a row itself."""
+    target = target_of_row(row)
+    return Stop.in_force().filter(kind=target.kind, ref=target.ref)
