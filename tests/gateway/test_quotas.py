@@ -107,7 +107,7 @@ def clock(store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the calls' breaker; they count in the store."""
     clock = Clock()
     monkeypatch.setattr(quotas, "_redis", quotas.RedisCounter(store.url))
-    monkeypatch.setattr(quotas, "_breaker", CircuitBreaker(reset_timeout=1.0, clock=clock))
+    monkeypatch.setattr(quotas, "breaker", CircuitBreaker(reset_timeout=1.0, clock=clock))
     return clock
 
 
