@@ -50,6 +50,7 @@ PARTS = frozenset(
         "reconciliation.reconciliationrun",
         "synchronization.syncrun",
         "jobs.job",
+        "registry.harvestalarm",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -70,6 +71,7 @@ _UNLOGGED = frozenset(
         "registry.savedfilter",
         "synchronization.syncrun",
         "jobs.job",
+        "registry.harvestalarm",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

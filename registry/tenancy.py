@@ -77,6 +77,9 @@ SCOPES: dict[str, Scope] = {
     "synchronization.sync": _both("agency"),
     "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
+    # A rule of an agency looks at the calls of its own operations. Those of all agencies are the administrators'.
+    "registry.harvestrule": _both("agency"),
+    "registry.harvestalarm": Scope(("agency",), by_code=True),
     "jobs.job": Scope(("application__agency",)),
 }
 
@@ -96,6 +99,7 @@ CROSS_AGENCY_REFERENCES = {("registry.grant", "application")}
 READ_ONLY = frozenset(
     {
         "registry.callrecord",
+        "registry.harvestalarm",
         "registry.operationversion",
         "registry.versiontext",
         "registry.accessrequest",

@@ -89,13 +89,20 @@ class AccessKeyAdmin(ScopedAdmin):
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
             return [(None, {"fields": ("application",)}), limits]
-        identity = ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+        identity: tuple[str, ...] = (
+            "public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at",
+        )  # fmt: skip
+        if obj.is_slowed:
+            identity += ("slow_seconds", "slowed_until")
         return [(None, {"fields": identity}), limits]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ()
-        return ("public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at")
+        return (
+            "public", "application", "operation", "state_text", "created_at", "last_used_at", "revoked_at",
+            "slow_seconds", "slowed_until",
+        )  # fmt: skip
 
     @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
     def state(self, key: AccessKey) -> tuple[str, Any]:
@@ -146,12 +153,28 @@ class AccessKeyAdmin(ScopedAdmin):
         self.log_change(request, key, [{"changed": {"fields": [str(_("revoked at"))]}}])
 
     def row_views(self) -> dict[str, Any]:
-        return {"revoke": self.revoke_one}
+        return {"revoke": self.revoke_one, "hasten": self.hasten_one}
 
     def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if obj.revoked_at is not None or not self.has_change_permission(request, obj):
             return []
-        return [("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))]
+        found: list[tuple[str, Any, Any]] = [
+            ("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))
+        ]
+        # Not by those whose key it is.
+        if obj.is_slowed and tenancy.is_administrator(request.user):
+            found.append(("hasten", _("End the slowing down"), ""))
+        return found
+
+    @method_decorator(require_POST)
+    def hasten_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.get_or_404(request, object_id)
+        if not tenancy.is_administrator(request.user):
+            raise PermissionDenied
+        key.hasten()
+        self.log_change(request, key, [{"changed": {"fields": [str(_("slowed down until"))]}}])
+        self.message_user(request, _("The key is not slowed down any more."), messages.SUCCESS)
+        return self.redirect_to(request, key)
 
     @method_decorator(require_POST)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -17,6 +17,7 @@ from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.exports import ExportJob
+from registry.models.harvest import CallerHour, HarvestAlarm, HarvestRule
 from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
@@ -51,10 +52,13 @@ __all__ = [
     "CallLease",
     "CallMonth",
     "CallRecord",
+    "CallerHour",
     "Event",
     "ExportJob",
     "Field",
     "Grant",
+    "HarvestAlarm",
+    "HarvestRule",
     "Illness",
     "Incident",
     "IncidentNote",

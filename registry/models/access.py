@@ -194,6 +194,10 @@ class AccessKey(RegistryModel):
         # Refusing a caller takes a revocation, which the key's dates and the log record.
         return _("Revoke the key before you delete it.") if self.is_active else ""
 
+    @property
+    def is_slowed(self) -> bool:
+        return self.slowed_until is not None and self.slowed_until > timezone.now()
+
     def slow(self, seconds: int, until: datetime) -> None:
         """Admit the key once in so many seconds, until a time. Worker processes follow within a second."""
         self.slow_seconds, self.slowed_until = seconds, until

@@ -113,7 +113,7 @@ def clock(store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def counted(grant: str, quota: str = "1000/hour") -> bool:
     """Whether a call under the grant was counted."""
-    call: Any = SimpleNamespace(grant=SimpleNamespace(id=grant, quota=quota), quota=None, lease="")
+    call: Any = SimpleNamespace(key=None, grant=SimpleNamespace(id=grant, quota=quota), quota=None, lease="")
     quotas.consume(call)
     return call.quota is not None
 
