@@ -50,6 +50,7 @@ PARTS = frozenset(
         "reconciliation.reconciliationrun",
         "synchronization.syncrun",
         "jobs.job",
+        "registry.harvestrule",
         "registry.harvestalarm",
     }
 )

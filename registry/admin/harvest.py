@@ -26,7 +26,7 @@ ACTIONS = {"": "default", "alarm": "warning", "slow": "warning", "suspend": "dan
 
 @admin.register(HarvestRule)
 class HarvestRuleAdmin(ScopedAdmin):
-    list_display = ("kind_label", "owner", "mode_label", "action_label", "least", "percent_text", "factor")
+    list_display = ("kind_label", "owner", "mode_label", "action_label", "least", "percent_text", "factor_text")
     list_display_links = ("kind_label",)
     list_filter = (("mode", ChoicesDropdownFilter), ("agency", ScopedFilter))
     list_select_related = ("agency",)
@@ -78,6 +78,10 @@ class HarvestRuleAdmin(ScopedAdmin):
     @display(description=_("action"), ordering="action")
     def action_label(self, rule: HarvestRule) -> str:
         return rule.get_action_display()
+
+    @display(description=_("of the usual"), ordering="factor")
+    def factor_text(self, rule: HarvestRule) -> str:
+        return f"{rule.factor} %"
 
     @display(description=_("share of the calls"), ordering="percent")
     def percent_text(self, rule: HarvestRule) -> str:

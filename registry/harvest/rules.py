@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
-from decimal import Decimal
 
 from registry.harvest.hours import OTHER, add_network
 from registry.models import CallerHour, HarvestRule
@@ -116,7 +115,7 @@ def find(rule: HarvestRule, hour: Hour, past: Past) -> Found | None:
         return _new_networks(rule, hour, past)
     measure = _NUMBERS[rule.kind]
     number, usual = measure(hour), past.most(measure)
-    return Found(hour.at, number, usual) if number > Decimal(rule.factor) * usual else None
+    return Found(hour.at, number, usual) if 100 * number > rule.factor * usual else None
 
 
 def _new_networks(rule: HarvestRule, hour: Hour, past: Past) -> Found | None:

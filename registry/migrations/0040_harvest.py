@@ -4,18 +4,17 @@ import django.core.validators
 import django.db.models.deletion
 import registry.models.base
 import registry.models.bounds
-from decimal import Decimal
 from django.db import migrations, models
 
 
 #: The rules that a new bus has: kind → mode and numbers.
 RULES = {
-    "sequence": {"mode": "on", "least": 200, "percent": 50, "factor": 2, "days": 1},
-    "misses": {"mode": "on", "least": 200, "percent": 50, "factor": 2, "days": 1},
-    "wide": {"mode": "on", "least": 2_000, "factor": 5},
-    "rows": {"mode": "on", "least": 10_000, "factor": 3},
-    "persons": {"mode": "on", "least": 1_000, "factor": 3},
-    "calls": {"mode": "dry_run", "least": 5_000, "factor": 3},
+    "sequence": {"mode": "on", "least": 200, "percent": 50, "factor": 200, "days": 1},
+    "misses": {"mode": "on", "least": 200, "percent": 50, "factor": 200, "days": 1},
+    "wide": {"mode": "on", "least": 2_000, "factor": 500},
+    "rows": {"mode": "on", "least": 10_000, "factor": 300},
+    "persons": {"mode": "on", "least": 1_000, "factor": 300},
+    "calls": {"mode": "dry_run", "least": 5_000, "factor": 300},
     "hour": {"mode": "dry_run", "least": 200, "days": 14},
     "network": {"mode": "dry_run", "least": 100, "days": 14},
 }
@@ -120,7 +119,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(choices=[('alarm', 'notify'), ('slow', 'slow down the key'), ('suspend', 'stop the key')], default='alarm', max_length=7, verbose_name='action')),
                 ('least', models.PositiveIntegerField(help_text='Below it nothing is found. It counts what the kind names: values, rows, persons or calls.', validators=[django.core.validators.MinValueValidator(10), django.core.validators.MaxValueValidator(1000000000)], verbose_name='least number in an hour')),
                 ('percent', models.PositiveSmallIntegerField(default=50, help_text='Only for values in sequence and for values that do not exist.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='share of the calls in percent')),
-                ('factor', models.DecimalField(decimal_places=1, default=Decimal('3'), help_text='The usual is the highest hour of the 36 days before.', max_digits=5, validators=[django.core.validators.MinValueValidator(Decimal('1')), django.core.validators.MaxValueValidator(Decimal('1000'))], verbose_name='times the usual')),
+                ('factor', models.PositiveSmallIntegerField(default=300, help_text='300 is three times the usual: the highest hour of the 36 days before.', validators=[django.core.validators.MinValueValidator(100), django.core.validators.MaxValueValidator(30000)], verbose_name='percent of the usual')),
                 ('days', models.PositiveSmallIntegerField(default=7, help_text='Of an application that called on fewer days nothing is usual yet.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(30)], verbose_name='least days of the past')),
                 ('slow_seconds', models.PositiveSmallIntegerField(default=10, help_text='For a key that is slowed down.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)], verbose_name='seconds between two calls')),
                 ('slow_minutes', models.PositiveIntegerField(default=60, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(10080)], verbose_name='minutes of slowing down')),

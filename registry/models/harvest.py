@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -112,13 +111,11 @@ class HarvestRule(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(100)],
         help_text=_("Only for values in sequence and for values that do not exist."),
     )
-    factor = models.DecimalField(
-        _("times the usual"),
-        max_digits=5,
-        decimal_places=1,
-        default=Decimal(3),
-        validators=[MinValueValidator(Decimal(1)), MaxValueValidator(Decimal(1000))],
-        help_text=_("The usual is the highest hour of the 36 days before."),
+    factor = models.PositiveSmallIntegerField(
+        _("percent of the usual"),
+        default=300,
+        validators=[MinValueValidator(100), MaxValueValidator(30_000)],
+        help_text=_("300 is three times the usual: the highest hour of the 36 days before."),
     )
     days = models.PositiveSmallIntegerField(
         _("least days of the past"),

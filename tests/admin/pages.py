@@ -10,7 +10,18 @@ from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation
 from proxyservices.models import Backend, ProxyOperation
-from registry.models import AccessKey, AccessRequest, Agency, Application, CallRecord, Grant, PublishRequest, Service
+from registry.models import (
+    AccessKey,
+    AccessRequest,
+    Agency,
+    Application,
+    CallRecord,
+    Grant,
+    HarvestAlarm,
+    HarvestRule,
+    PublishRequest,
+    Service,
+)
 
 
 def _list(name: str, query: str = "") -> str:
@@ -124,6 +135,11 @@ def pages() -> dict[str, str]:
         "notifications": reverse("notifications"),
         "how to be notified": reverse("notification_choices"),
         "outbox": _list("registry_outboxmessage"),
+        "alarm rules": _list("registry_harvestrule"),
+        "alarm rule": _row("registry_harvestrule", HarvestRule.objects.order_by("pk")[0].pk),
+        "what a rule would have found": _row("registry_harvestrule", HarvestRule.objects.order_by("pk")[0].pk, "past"),
+        "alarms": _list("registry_harvestalarm"),
+        "alarm": _row("registry_harvestalarm", HarvestAlarm.objects.order_by("pk")[0].pk),
         "texts of messages": reverse("message_templates"),
         "text of a message": reverse("message_template", args=("grant_ending", "id")),
         "test e-mail": reverse("test_mail"),
