@@ -20,3 +20,4 @@ class MantraConfig(AppConfig):
         OBSERVERS.append(lane.count)
         TASKS["harvest"] = "mantra.containment.detector.Task"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
+        KINDS.update({name: f"mantra.containment.exporting.{name.upper()}" for name in ("breach", "subjects")})

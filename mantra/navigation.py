@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from mantra.containment import views as containment
 from mantra.exports import views as exports
 from mantra.health import board as health_board
 from mantra.home.cards import address
@@ -93,6 +94,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Call history"), "history", "registry", "callrecord"),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
+            Item(containment.TITLE, "front_hand", "containment", containment.may_open),
         ),
     ),
     (

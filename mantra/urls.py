@@ -33,6 +33,7 @@ urlpatterns = [
     path("admin/verify/", include("mantra.verification.urls")),
     path("admin/exports/", include("mantra.exports.urls")),
     path("admin/reconciliations/", include("mantra.reconciliation.urls")),
+    path("admin/containment/", include("mantra.containment.urls")),
     path("admin/jobs/", include("mantra.jobs.urls")),
     path("admin/notifications/", include("mantra.notifications.urls")),
     path("admin/", admin.site.urls),

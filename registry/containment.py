@@ -7,111 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registry import tenancy
+from registry import incidents, stop_notices, tenancy
 from registry.models import Agency, Incident, SnapshotVersion, Stop, StopKind, StopOrigin, User
-from registry.models.containment import NAME
+from registry.stop_targets import Target, kind_of, model_of, target_of, target_of_row
 
-#: Kind of stop → the model of its object.
-MODELS = {
-    StopKind.KEY: "registry.AccessKey",
-    StopKind.GRANT: "registry.Grant",
-    StopKind.APPLICATION: "registry.Application",
-    StopKind.OPERATION: "registry.Operation",
-    StopKind.SOURCE: "dataservices.DataSource",
-    StopKind.BACKEND: "proxyservices.Backend",
-    StopKind.AGENCY: "registry.Agency",
-}
-#: The agency that an object belongs to. A grant is the offering agency's: it decides whom it serves.
-_OWNERS = {
-    StopKind.KEY: "application__agency",
-    StopKind.GRANT: "operation__service__agency",
-    StopKind.APPLICATION: "agency",
-    StopKind.OPERATION: "service__agency",
-    StopKind.SOURCE: "agency",
-    StopKind.BACKEND: "agency",
-}
-#: The name of a stop of all calls.
-ALL_NAME = "MANTRA"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a stop is about: its kind, its row (None for all calls), its name, and the agency that it belongs to."""
-
-    kind: StopKind
-    row: Model | None
-    name: str
-    owner: Agency | None
-
-    @property
-    def ref(self) -> int:
-        return self.row.pk if self.row is not None else 0
-
-
-def model_of(kind: str) -> type[Model]:
-    """Return the model of the objects of a kind."""
-    return apps.get_model(MODELS[StopKind(kind)])
-
-
-def target_of(kind: str, pk: int) -> Target:
-    """Return the object with an id; for "all" that of all calls. Raises ValidationError if there is none."""
-    try:
-        known = StopKind(kind)
-    except ValueError:
-        raise ValidationError(_("There is nothing like this to stop.")) from None
-    if known == StopKind.ALL:
-        return Target(known, None, ALL_NAME, None)
-    row = model_of(known)._default_manager.filter(pk=pk).first()
-    if row is None:
-        raise ValidationError(_("There is nothing like this to stop."))
-    return target_of_row(row)
-
-
-def target_of_row(row: Model) -> Target:
-    """Return the object that a row is. An operation of any kind is one; of a draft it is what the draft is beside."""
-    kind = kind_of(row)
-    if kind is None:
-        raise ValidationError(_("There is nothing like this to stop."))
-    if kind == StopKind.OPERATION:
-        if getattr(row, "draft_of_id", None):
-            row = row.draft_of  # type: ignore[attr-defined]
-        row = getattr(row, "operation_ptr", row)
-    owner = row if isinstance(row, Agency) else _end_of(row, _OWNERS[kind])
-    return Target(kind, row, _name_of(kind, row)[:NAME], owner)
-
-
-def kind_of(row: Model) -> StopKind | None:
-    """Return the kind of stop for a row; None if its model has none."""
-    labels = {row._meta.label, *(parent._meta.label for parent in row._meta.get_parent_list())}
-    return next((kind for kind, label in MODELS.items() if label in labels), None)
-
-
-def _end_of(row: Any, path: str) -> Any:
-    for step in path.split("__"):
-        row = getattr(row, step)
-    return row
-
-
-def _name_of(kind: StopKind, row: Any) -> str:
-    if kind == StopKind.KEY:
-        return f"{row.application} {row.public}"
-    if kind == StopKind.GRANT:
-        return f"{row.application} → {row.operation.address}"
-    if kind == StopKind.OPERATION:
-        return str(row.address)
-    if kind in (StopKind.SOURCE, StopKind.BACKEND):
-        return f"{row.agency.code}/{row.code}"
-    return str(row.code) if kind == StopKind.AGENCY else str(row)
+__all__ = [
+    "Target", "in_force", "is_stopped", "join", "kind_of", "may_release", "may_stop", "model_of", "recently_in_force",
+    "release", "stop", "stops_of", "target_of", "target_of_row",
+]  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ who may
@@ -181,12 +91,20 @@ def stop(
         if earlier is not None:
             return earlier
         row = Stop(
-            kind=target.kind, ref=target.ref, name=target.name, agency=agency, owner=target.owner, reason=reason,
-            origin=source, started_by=by, incident=incident,
+            kind=target.kind, ref=target.ref, name=target.name, agency=agency, owner=target.owner,
+            caller=_caller_of(target), reason=reason, origin=source, started_by=by, incident=incident,
         )  # fmt: skip
         row.full_clean()
         row.save()
+        if incident is not None:
+            incidents.stopped(incident, row, by)
+        stop_notices.stopped(row, target)
     return row
+
+
+def _caller_of(target: Target) -> Agency | None:
+    """Return the agency whose application a grant shuts out."""
+    return target.row.application.agency if target.kind == StopKind.GRANT else None  # type: ignore[union-attr]
 
 
 def _releasing(target: Target, by: User | None, origin: str) -> Agency | None:
@@ -211,7 +129,30 @@ def release(stop: Stop, reason: str, by: User | None = None, checks: Collection[
         row.checks = " ".join(name for name in Stop.CHECKS if name in checks)
         row.full_clean()
         row.save()
+        if row.incident is not None:
+            incidents.released(row.incident, row, by)
+        stop_notices.released(row, _target_or_none(row))
     return row
+
+
+def join(stop: Stop, incident: Incident, by: User) -> None:
+    """Make a stop one of an incident's that the user handles. Raises PermissionDenied."""
+    if not incidents.may_handle(by, incident):
+        raise PermissionDenied
+    with transaction.atomic():
+        SnapshotVersion.lock()
+        row = Stop.objects.select_for_update().get(pk=stop.pk)
+        if row.incident is None:
+            row.incident = incident
+            row.save(update_fields=["incident"])
+            incidents.stopped(incident, row, by)
+
+
+def _target_or_none(stop: Stop) -> Target | None:
+    try:
+        return target_of(stop.kind, stop.ref)
+    except ValidationError:
+        return None  # its object is gone
 
 
 # ------------------------------------------------------------------------------ what is in force
@@ -219,7 +160,7 @@ def release(stop: Stop, reason: str, by: User | None = None, checks: Collection[
 
 def in_force() -> frozenset[tuple[str, int]]:
     """Return kind and id of all objects that are stopped, from the tables; ("all", 0) for all calls."""
-    return frozenset(Stop.in_force().order_by().values_list("kind", "ref"))
+    return Stop.stopped()
 
 
 def is_stopped(*objects: tuple[str, int]) -> bool:

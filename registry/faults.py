@@ -737,7 +737,7 @@ STOPPED = _row(
     11401,
     "stopped",
     403,
-    "Akses ini sedang dihentikan untuk melindungi data. Jangan ulangi panggilan; hubungi instansi penyedia atau "
+    "Akses ini sedang diblokir untuk melindungi data. Jangan ulangi panggilan; hubungi instansi penyedia atau "
     "administrator server",
     "This access is stopped at the moment to protect data. Do not repeat the call; contact the providing agency or the "
     "operators",

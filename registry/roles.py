@@ -63,6 +63,9 @@ _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)
 _SYNCS = ("synchronization.sync",)
+#: Stops are seen by whom they concern; who may stop something and release it is in containment.py.
+_STOPS = ("registry.stop", "registry.incident")
+_INCIDENTS = {("change", "registry.incident")}
 _EVERYTHING = (
     "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
     *_REQUESTS, *_MATCHING, *_SYNCS, *_HARVEST,
@@ -81,26 +84,28 @@ _DECIDING = _of(("view", "decide"), *_REQUESTS)
 
 ROLES: dict[str, set[tuple[str, str]]] = {
     # Runs the bus; reads and changes the rows of all agencies.
-    ADMINISTRATOR: _of(_ALL, *_EVERYTHING),
+    ADMINISTRATOR: _of(_ALL, *_EVERYTHING) | _of(_VIEW, *_STOPS) | _INCIDENTS,
     # Reads the rows of all agencies, changes nothing.
-    SUPERVISOR: _of(_VIEW, *_EVERYTHING),
+    SUPERVISOR: _of(_VIEW, *_EVERYTHING, *_STOPS),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(
-        _VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_MATCHING, *_SYNCS, *_HARVEST
-    )
+    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_MATCHING, *_SYNCS, *_STOPS)
+    | _of(_VIEW, *_HARVEST)
     | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_HARVEST)
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_STOPS, *_HARVEST)
+    | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_HARVEST)
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_STOPS, *_HARVEST)
+    | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)
     | _DECIDING,
     # Manages an agency's applications and keys, and requests access for them.
-    REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY)
+    REQUESTER: _of(_VIEW, "registry.agency", *_CONSUMER, *_HISTORY, *_STOPS)
+    | _INCIDENTS
     | _of(_ALL, "registry.application", "registry.accesskey", *_MATCHING)
     | _of(("view", "add"), "registry.accessrequest"),
 }

@@ -77,6 +77,11 @@ SCOPES: dict[str, Scope] = {
     "synchronization.sync": _both("agency"),
     "synchronization.syncrun": Scope(("sync__agency",)),
     "registry.callrecord": Scope(("agency", "consumer_agency"), by_code=True),
+    # Who has stopped it, whose it is, and who is shut out. Nobody changes one but by the rules of containment.py.
+    "registry.stop": Scope(("agency", "owner", "caller")),
+    "registry.incident": _both("agency"),
+    "registry.incidentobject": Scope(("incident__agency",)),
+    "registry.incidentnote": Scope(("incident__agency",)),
     # A rule of an agency looks at the calls of its own operations. Those of all agencies are the administrators'.
     "registry.harvestrule": _both("agency"),
     "registry.harvestalarm": Scope(("agency",), by_code=True),
@@ -106,6 +111,9 @@ READ_ONLY = frozenset(
         "registry.requestedoperation",
         "registry.requeststep",
         "registry.agreementfile",
+        "registry.stop",
+        "registry.incidentobject",
+        "registry.incidentnote",
         "jobs.job",
     }
 )

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from mantra.home import asking, calling, deciding, ending, first_steps, health, jobs, people, publishing, usage
 from mantra.home.cards import Card
 from registry import tenancy
-from registry.models import User
+from registry.models import Stop, User
 from registry.roles import ADMINISTRATOR, HEAD, PROVIDER, PUBLISHER, REQUESTER, SUPERVISOR
+from registry.snapshot import holder
 
 Maker = Callable[[User], Card]
 
@@ -43,4 +44,13 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "start": publishing.start_of(user),
         "catalogue": reverse("catalogue") if REQUESTER in roles else "",
         "without_role": not roles,
+        "stops": _stops(user),
     }
+
+
+def _stops(user: User) -> list[Stop]:
+    """Return what is stopped now and concerns the user. While nothing is, as nearly always, nothing is read."""
+    snapshot = holder.current()
+    if snapshot is None or not snapshot.stops:
+        return []
+    return list(tenancy.visible(Stop.in_force(), user)[:5])

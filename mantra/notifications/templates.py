@@ -53,6 +53,7 @@ EXAMPLES: dict[str, Any] = {
     "synchronization": "dinsos/penduduk",
     "until": {"date": date(2026, 12, 31).isoformat()},
     "version": 4,
+    "what": "dinsos/bansos → dukcapil/penduduk/by-nik",
 }
 
 

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from registry import deletion, tenancy
-from registry.admin import theme
+from registry.admin import stops, theme
 from registry.locking import lock
 from registry.models import RegistryModel, SnapshotVersion
 from registry.models.base import RegistryQuerySet
@@ -345,6 +345,7 @@ class ScopedAdmin(_Scoped, theme.ModelAdmin):
     ) -> HttpResponse:
         obj = kwargs.get("obj")
         if obj is not None:
+            context |= stops.context_of(request, obj)
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_"
             context["neighbours"] = list(self._linked(request, obj))
             context["row_buttons"] = [

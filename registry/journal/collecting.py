@@ -28,13 +28,14 @@ log = logging.getLogger("mantra.journal")
 INTERVAL, CALLS_PER_LINE, CHUNK = 0.2, 500, 256 * 1024
 #: Seconds after the last write from which on a file is renamed, and from then on until it is removed.
 CLOSE_AFTER, REMOVE_AFTER = 600.0, 60.0
-#: How a call ended: whole, broken off, or cut because it was larger than its operation allows.
-WHOLE, BROKEN, LARGE = range(3)
+#: How a call ended: whole, broken off, or cut because it was larger than its operation allows, or was stopped.
+WHOLE, BROKEN, LARGE, STOPPED = range(4)
+_CUT = {b"large": LARGE, b"stopped": STOPPED}
 
 #: lease, request id, end, (method, address,) status, bytes, seconds, expected length, completion
 _LINE = re.compile(
     rb"([0-9a-f]{16}) ([0-9a-f]{32}) ([0-9]{1,11}\.[0-9]{3}) [A-Z]{1,10} [0-9a-fA-F:.]{1,45} "
-    rb"([0-9]{3}) ([0-9]{1,18}) ([0-9]{1,9}\.[0-9]{3}) (-|end|large|[0-9]{1,18}) (OK)?\Z"
+    rb"([0-9]{3}) ([0-9]{1,18}) ([0-9]{1,9}\.[0-9]{3}) (-|end|large|stopped|[0-9]{1,18}) (OK)?\Z"
 )
 _POSITION = re.compile(rb'\{"t":"calls","at":[0-9.]+,"file":"([^"]{1,100})","to":([0-9]+),')
 
@@ -154,7 +155,7 @@ class Collector:
                 continue
             lease, id, end, status, size, seconds, expected, complete = match.groups()
             ended, duration = float(end), float(seconds)
-            how = LARGE if expected == b"large" else WHOLE if complete and expected in (b"end", size) else BROKEN
+            how = _CUT.get(expected, WHOLE if complete and expected in (b"end", size) else BROKEN)
             entry = (id.decode(), round(ended - duration, 3), int(status), int(size), int(duration * 1e6), how)
             calls.setdefault(lease.decode(), []).append(entry)
         to = file.position + sum(map(len, lines)) + len(lines)

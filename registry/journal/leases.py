@@ -19,7 +19,7 @@ from django.db.models import F, Q
 
 from registry import faults
 from registry.journal import records, segments
-from registry.journal.collecting import LARGE, WHOLE
+from registry.journal.collecting import LARGE, STOPPED, WHOLE
 from registry.journal.records import Record
 from registry.models import CallLease
 
@@ -117,6 +117,8 @@ def _record(template: Record, call: Sequence[Any]) -> Record:
     }
     if how == LARGE:
         record["outcome"] = faults.UPSTREAM_TOO_LARGE.code
+    elif how == STOPPED:
+        record["outcome"] = faults.STOPPED.code
     if status >= 400 or how == LARGE:
         record["classification"] = ""  # what left is no response of the operation
     return record

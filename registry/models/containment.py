@@ -206,6 +206,8 @@ class Stop(RegistryModel):
     agency = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops", editable=False)
     #: The agency that its object belongs to.
     owner = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops_of_own", editable=False)
+    #: The agency whose application a grant shuts out.
+    caller = models.ForeignKey(Agency, models.PROTECT, null=True, related_name="stops_of_callers", editable=False)
     reason = BoundedTextField(_("reason"), max_length=bounds.REASON)
     origin = models.CharField(max_length=10, choices=StopOrigin.choices, default=StopOrigin.USER, editable=False)
     started_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="stops_started", editable=False)
@@ -233,6 +235,11 @@ class Stop(RegistryModel):
     @classmethod
     def in_force(cls) -> models.QuerySet[Stop]:
         return cls.objects.filter(released_at=None)
+
+    @classmethod
+    def stopped(cls) -> frozenset[tuple[str, int]]:
+        """Return kind and id of all objects that are stopped; ("all", 0) for all calls."""
+        return frozenset(cls.in_force().order_by().values_list("kind", "ref"))
 
     @classmethod
     def _counted_rows(cls) -> models.QuerySet[Any]:

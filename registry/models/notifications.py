@@ -45,6 +45,8 @@ class Event(models.TextChoices):
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
     RECONCILED = "reconciled", _("a scheduled reconciliation has ended")
     SYNC_FAILED = "sync_failed", _("a synchronisation has failed")
+    CALLS_STOPPED = "calls_stopped", _("calls were stopped to protect data")
+    CALLS_RELEASED = "calls_released", _("a stop of calls was released")
     INVITATION = "invitation", _("invitation")
     PASSWORD_RESET = "password_reset", _("a new password was requested")
     PASSWORD_CHANGED = "password_changed", _("your password was changed")

@@ -40,6 +40,7 @@ SAFE = frozenset(
         "synchronization",  # agency/code
         "until",  # a date
         "version",
+        "what",  # what was stopped: the names of a key, a grant, an application, an operation, a source, a backend
     }
 )
 
@@ -88,6 +89,7 @@ REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
+STOPS = _("Stops")
 MATCHING = _("Jobs, reconciliations and synchronisations")
 
 
@@ -130,6 +132,8 @@ KINDS: dict[Event, Kind] = {
     ),
     Event.RECONCILED: _kind(REPORTS, ("reconciliation.change_reconciliation",), "outcome", "reconciliation"),
     Event.SYNC_FAILED: _kind(MATCHING, ("synchronization.change_sync",), "synchronization"),
+    Event.CALLS_STOPPED: _kind(STOPS, ("registry.view_stop",), "what"),
+    Event.CALLS_RELEASED: _kind(STOPS, ("registry.view_stop",), "what"),
     Event.INVITATION: _kind(ACCOUNT, (), "agency", "days", fixed=True, needs_link=True),
     Event.PASSWORD_RESET: _kind(ACCOUNT, (), fixed=True, needs_link=True),
     Event.PASSWORD_CHANGED: _kind(ACCOUNT, (), fixed=True),

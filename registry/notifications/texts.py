@@ -170,6 +170,17 @@ TEXTS: dict[Event, Text] = {
             "with an error.\n\nSee its calls, ask its agency, and revoke the grant if it goes on:\n{link}"
         ),
     ),
+    Event.CALLS_STOPPED: Text(
+        _("Stopped: {what}"),
+        _(
+            "Calls were stopped to protect data: {what}. They are refused until the stop is released.\n\n"
+            "See who has stopped it, and since when:\n{link}"
+        ),
+    ),
+    Event.CALLS_RELEASED: Text(
+        _("Released: {what}"),
+        _("The stop was released: {what}. Calls are served again.\n\n{link}"),
+    ),
     Event.JOB_ENDED: Text(
         _("A job of {application} has ended: {done} of {rows} rows"),
         _(

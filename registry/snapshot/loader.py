@@ -9,7 +9,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from registry import containment, models
+from registry import models
 from registry.models import RegistryChange, SnapshotVersion
 from registry.snapshot import parts
 from registry.snapshot.parts import Grants, Keys, Operations, Part, Services
@@ -82,7 +82,7 @@ class Loader:
         return version
 
     def _read_stops(self) -> None:
-        stops = containment.in_force()
+        stops = models.Stop.stopped()
         if stops != self._stops:
             self._stops = stops
             if self.snapshot is not None:

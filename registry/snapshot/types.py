@@ -232,7 +232,7 @@ class Snapshot:
         """
         if not self.stops:
             return None
-        taking_part = _stoppable(operation, application, key, grant, origin)
+        taking_part = stoppable(operation, application, key, grant, origin)
         return next((each for each in taking_part if each in self.stops), None)
 
     def operation(self, agency: str, service: str, code: str) -> Operation | None:
@@ -258,7 +258,7 @@ class Snapshot:
         return None
 
 
-def _stoppable(
+def stoppable(
     operation: Operation | None,
     application: Application | None,
     key: Key | None,

@@ -115,7 +115,10 @@ def test_a_reconciliation_reads_no_own_list_that_is_stopped(
 
 
 @pytest.mark.parametrize("which", ["operation", "target"])
-def test_a_synchronisation_neither_reads_nor_writes_what_is_stopped(files: Stage, which: str) -> None:
+def test_a_synchronisation_neither_reads_nor_writes_what_is_stopped(
+    files: Stage,  # noqa: F811
+    which: str,
+) -> None:
     with_rows(files, 3)
     files.define()
     kind, pk = ("operation", files.operation.pk) if which == "operation" else ("source", files.target_source.pk)

@@ -27,7 +27,7 @@ ALIAS = "/rest/prov/data"
 #: The line that nginx writes of a call on the fast lane (mantra/gateway/fast_lane).
 _LINE = re.compile(
     r"([0-9a-f]{16}) ([0-9a-f]{32}) [0-9.]+ (?:GET|HEAD) [0-9a-f.:]+ ([0-9]{3}) [0-9]+ [0-9.]+ "
-    r"(?:[0-9]+|end|-|large) (?:OK)?\n"
+    r"(?:[0-9]+|end|-|large|stopped) (?:OK)?\n"
 )
 
 #: (status, headers by their names in lower case, body).

@@ -2,6 +2,7 @@
 //
 // lane_admissions  name of an admission → its record          lane_asked  names for which a call asks the bus just now
 // lane_leases      id → calls that are left of its lease      lane_ended  id → calls that were taken, for the next tick
+// lane_stops       "now": what is stopped, as the bus last said
 // lane_state       "version": the registry's newest version seen; "heard": when the bus answered last (ms)
 
 import lane from 'lane.js';
@@ -111,7 +112,7 @@ function fieldsOf(admission) {
         admission.addresses.alias,
         admission.addresses.bases.join(' '),
         quota ? `"quota";q=${quota[0]};w=${quota[1]}` : '',
-    ].concat(ADDED.map(name => admission.added[name] || ''));
+    ].concat(ADDED.map(name => admission.added[name] || ''), [admission.parts]);
 }
 
 // One digit for each place of headers.json: whether that header goes back.
@@ -151,13 +152,23 @@ function end(id, used) {
 async function tick(session) {
     dropWhere(record => record.slice(0, 13) <= Date.now());
     const ended = ngx.shared.lane_ended.items(MOST_ENDED);
-    const version = await exchange(session.variables.fast_lane_groups, ended);
-    if (version !== null) {
+    const said = await exchange(session.variables.fast_lane_groups, ended);
+    if (said !== null) {
         ngx.shared.lane_state.set('heard', Date.now());
         ended.forEach(each => forget(each[0]));
-        isOld(version);
+        isOld(said.version);
+        keepStops(said.stops);
     } else if (Date.now() - heard() > SILENCE) {
         dropWhere(() => true);
+    }
+}
+
+// For the responses that are under way: lane.js (isStopped).
+function keepStops(stops) {
+    if (stops) {
+        ngx.shared.lane_stops.set('now', `,${stops},`);
+    } else {
+        ngx.shared.lane_stops.delete('now');
     }
 }
 
@@ -174,11 +185,11 @@ function dropWhere(over) {
     });
 }
 
-// The version of the bus's registry; null where the bus does not answer.
+// The version of the bus's registry, and what is stopped; null where the bus does not answer.
 async function exchange(groups, ended) {
     try {
         const reply = await ngx.fetch(TICK, {method: 'POST', body: JSON.stringify({groups: groups, ended: ended})});
-        return reply.status === 200 ? (await reply.json()).version : null;
+        return reply.status === 200 ? await reply.json() : null;
     } catch (error) {
         return null;
     }

@@ -6,9 +6,14 @@
 
 import crypto from 'crypto';
 
-// Whether the response's length is known: then its body need not be counted.
+// Whether the response's length is known: then its body need not be counted. Whether it is sent in so little time that
+// nobody can stop it on its way.
 let known = false;
+let short = false;
 let count = 0;
+
+// Bytes from which on each piece of a body is looked at: its call may have been stopped.
+const LONG = 262144;
 
 // From this place on, headers.json has headers that hold addresses.
 const ADDRESSES = 15;
@@ -73,12 +78,13 @@ function head(r) {
     const variables = r.variables;
     const length = out['Content-Length'];
     known = length !== undefined || r.method === 'HEAD';
+    short = known && !(length > LONG);
     // A caller would take what follows for the response, or wait for another one.
     if (r.status < 200 || r.status > 599) {
         throw new Error('the upstream sent no response');
     }
     if (length > 0 && r.method !== 'HEAD' && Number(length) > Number(variables.lane_max)) {
-        cut(variables);
+        cut(variables, 'large');
     }
     // What is no HTTP nginx takes for HTTP/0.9, and would pass on as it came, without a head.
     if (!known && Number(r.httpVersion) < 1) {
@@ -108,23 +114,32 @@ function isOther(variables, name) {
         ? variables.lane_others.includes(`,${lower},`) : variables.lane_returned.charAt(place) === '1';
 }
 
-// Counts a body whose length its upstream did not state.
+// Counts a body whose length its upstream did not state, and ends one whose call was stopped.
 function body(r, data, flags) {
+    if (!short && isStopped(r.variables.lane_parts)) {
+        cut(r.variables, 'stopped');
+    }
     r.sendBuffer(data, flags);
-    if (known) {
+    if (short) {
         r.done();
         return;
     }
     count += data.length;
-    if (count > Number(r.variables.lane_max)) {
-        cut(r.variables);
+    if (!known && count > Number(r.variables.lane_max)) {
+        cut(r.variables, 'large');
     }
 }
 
-// Ends a response that is larger than its operation allows: the caller's connection is closed within it.
-function cut(variables) {
-    variables.lane_cut = 'large';
-    throw new Error('the response is larger than the operation allows');
+// Whether anything that takes part in a call is among what the bus says is stopped (admissions.js, tick).
+function isStopped(parts) {
+    const stops = ngx.shared.lane_stops.get('now');
+    return stops !== undefined && parts.split(',').some(part => stops.includes(`,${part},`));
+}
+
+// Ends a response that is larger than its operation allows, or stopped: the caller's connection is closed within it.
+function cut(variables, why) {
+    variables.lane_cut = why;
+    throw new Error(`the response is ${why}`);
 }
 
 // Whether a Connection header names another one. Content-Type and Content-Length describe the body and stay.

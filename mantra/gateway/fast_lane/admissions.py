@@ -30,6 +30,7 @@ from registry.calls import Call
 from registry.journal import lane_folder
 from registry.results import RelayedResponse
 from registry.snapshot import holder
+from registry.snapshot.types import stoppable
 
 log = logging.getLogger("mantra.fast_lane")
 
@@ -118,11 +119,18 @@ def _text(terms: _Terms, leased: Leased) -> str:
         "retry": int(plan.retries > 0 and len(plan.endpoints) > 1),
         "max_bytes": plan.limits.max_body_bytes,
         "quota": leased.quota,
+        "parts": _parts(terms.call),
         **_request(terms),
         **_response(terms),
     }
     text = json.dumps(admission, separators=(",", ":"))
     return text if len(text) <= MAX_LENGTH and "\\" not in text else ""
+
+
+def _parts(call: Call) -> str:
+    """Return what takes part in the calls and can be stopped, as ticks name it."""
+    parts = stoppable(call.operation, call.application, call.key, call.grant, call.origin)
+    return ",".join(sorted({f"{kind}:{id}" for kind, id in parts}))
 
 
 def _request(terms: _Terms) -> dict[str, Any]:

@@ -27,6 +27,8 @@ log = logging.getLogger("mantra.fast_lane")
 PATH = "/fast-lane/tick"
 #: The most bytes of a request, admissions in it, and admissions in a line of the journal.
 MAX_BYTES, MAX_ENDED, PER_LINE = 512 * 1024, 5_000, 500
+#: The most stops that nginx is told of one by one.
+MAX_STOPS = 1_000
 #: Seconds between two signs of ticks.
 SIGN_SECONDS = 2.0
 _ID = re.compile(r"[0-9a-f]{16}\Z")
@@ -34,7 +36,7 @@ _VERSION = re.compile(r"[0-9a-f]{16}\Z|-\Z")
 
 
 def handle(environ: Environ) -> Response:
-    """Return the versions of the snapshot and the groups, when the ended admissions are on record."""
+    """Return the versions of snapshot and groups, and what is stopped, when the ended admissions are on record."""
     if not wire.is_nginx(environ) or not is_on() or environ.get("PATH_INFO") != PATH:
         return _response(404, {})
     if environ["REQUEST_METHOD"] != "POST":
@@ -48,7 +50,17 @@ def handle(environ: Environ) -> Response:
         log.error("the journal cannot be written: errno %s", error.errno)
         return _response(503, {})
     _sign(tick.groups)
-    return _response(200, {"version": holder.version(), "groups": groups.version or "-"})
+    version = holder.version()  # first: what is stopped is then at least as new
+    return _response(200, {"version": version, "groups": groups.version or "-", "stops": _stops()})
+
+
+def _stops() -> str:
+    """Return what is stopped, for nginx: kinds and ids. Of very many, all: better too much is cut than too little."""
+    snapshot = holder.current()
+    stops = snapshot.stops if snapshot is not None else frozenset[tuple[str, int]]()
+    if len(stops) > MAX_STOPS:
+        stops = frozenset([("all", 0)])
+    return ",".join(f"{kind}:{id}" for kind, id in sorted(stops))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""Stop calls, or release stops, when the pages of the admin cannot be reached. It works on the registry only."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from registry import containment
+from registry.models import Stop, StopKind, StopOrigin
+
+
+class Command(BaseCommand):
+    help = (
+        "Stop all calls of an object, everywhere within a second, or release its stops. NAME is a key's first "
+        "characters, agency/application, agency/service/operation, agency/source, agency/backend, an agency's code, "
+        "or the id of a grant. Without KIND it lists what is stopped."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", nargs="?", choices=[kind.value for kind in StopKind])
+        parser.add_argument("name", nargs="?", default="")
+        parser.add_argument("--reason", default="", help="why; required")
+        parser.add_argument("--release", action="store_true", help="release the stops in force instead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["kind"] is None:
+            self._list()
+            return
+        if not options["reason"].strip():
+            raise CommandError("Give a reason: --reason '…'")
+        ref = self._ref(StopKind(options["kind"]), options["name"])
+        try:
+            if options["release"]:
+                self._release(options["kind"], ref, options["reason"])
+            else:
+                made = containment.stop(options["kind"], ref, options["reason"], origin=StopOrigin.OPERATOR)
+                self.stdout.write(f"{made.kind} {made.name} is stopped (stop {made.pk}).")
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+
+    def _list(self) -> None:
+        for stop in Stop.in_force().order_by("started_at"):
+            self.stdout.write(f"{stop.started_at:%Y-%m-%dT%H:%M:%S%z} {stop.kind} {stop.name} ({stop.ref})")
+
+    def _release(self, kind: str, ref: int, reason: str) -> None:
+        found = list(Stop.in_force().filter(kind=kind, ref=ref))
+        if not found:
+            raise CommandError("Nothing like this is stopped.")
+        for stop in found:
+            containment.release(stop, reason)
+            self.stdout.write(f"{stop.kind} {stop.name} is released (stop {stop.pk}).")
+
+    def _ref(self, kind: StopKind, name: str) -> int:
+        """Return the id of the object of a name. Raises CommandError."""
+        if kind == StopKind.ALL:
+            return 0
+        parts = name.split("/")
+        paths = {
+            StopKind.KEY: ("public",),
+            StopKind.GRANT: ("pk",),
+            StopKind.APPLICATION: ("agency__code", "code"),
+            StopKind.OPERATION: ("service__agency__code", "service__code", "code"),
+            StopKind.SOURCE: ("agency__code", "code"),
+            StopKind.BACKEND: ("agency__code", "code"),
+            StopKind.AGENCY: ("code",),
+        }[kind]
+        if len(parts) != len(paths) or not name or (kind == StopKind.GRANT and not name.isdecimal()):
+            raise CommandError(f"The name of a {kind.value} reads {'/'.join(path.split('__')[0] for path in paths)}.")
+        suffix = "" if kind in (StopKind.GRANT, StopKind.KEY) else "__iexact"
+        rows = containment.model_of(kind)._default_manager.filter(
+            **{f"{path}{suffix}": part for path, part in zip(paths, parts, strict=True)}
+        )
+        if kind == StopKind.OPERATION:
+            rows = rows.filter(draft_of=None)
+        found = list(rows.values_list("pk", flat=True)[:2])
+        if len(found) != 1:
+            raise CommandError(f"There is {'no' if not found else 'more than one'} {kind.value} {name}.")
+        return int(found[0])

@@ -1,0 +1,106 @@
+"""What can be stopped: the objects of each kind, by their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+
+from registry.models import Agency, StopKind
+from registry.models.containment import NAME
+
+#: Kind of stop → the model of its object.
+MODELS = {
+    StopKind.KEY: "registry.AccessKey",
+    StopKind.GRANT: "registry.Grant",
+    StopKind.APPLICATION: "registry.Application",
+    StopKind.OPERATION: "registry.Operation",
+    StopKind.SOURCE: "dataservices.DataSource",
+    StopKind.BACKEND: "proxyservices.Backend",
+    StopKind.AGENCY: "registry.Agency",
+}
+#: The agency that an object belongs to. A grant is the offering agency's: it decides whom it serves.
+_OWNERS = {
+    StopKind.KEY: "application__agency",
+    StopKind.GRANT: "operation__service__agency",
+    StopKind.APPLICATION: "agency",
+    StopKind.OPERATION: "service__agency",
+    StopKind.SOURCE: "agency",
+    StopKind.BACKEND: "agency",
+}
+#: The name of a stop of all calls.
+ALL_NAME = "MANTRA"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a stop is about: its kind, its row (None for all calls), its name, and the agency that it belongs to."""
+
+    kind: StopKind
+    row: Model | None
+    name: str
+    owner: Agency | None
+
+    @property
+    def ref(self) -> int:
+        return self.row.pk if self.row is not None else 0
+
+
+def model_of(kind: str) -> type[Model]:
+    """Return the model of the objects of a kind."""
+    return apps.get_model(MODELS[StopKind(kind)])
+
+
+def target_of(kind: str, pk: int) -> Target:
+    """Return the object with an id; for "all" that of all calls. Raises ValidationError if there is none."""
+    try:
+        known = StopKind(kind)
+    except ValueError:
+        raise ValidationError(_("There is nothing like this to stop.")) from None
+    if known == StopKind.ALL:
+        return Target(known, None, ALL_NAME, None)
+    row = model_of(known)._default_manager.filter(pk=pk).first()
+    if row is None:
+        raise ValidationError(_("There is nothing like this to stop."))
+    return target_of_row(row)
+
+
+def target_of_row(row: Model) -> Target:
+    """Return the object that a row is. An operation of any kind is one; of a draft it is what the draft is beside."""
+    kind = kind_of(row)
+    if kind is None:
+        raise ValidationError(_("There is nothing like this to stop."))
+    if kind == StopKind.OPERATION:
+        if getattr(row, "draft_of_id", None):
+            row = row.draft_of  # type: ignore[attr-defined]
+        row = getattr(row, "operation_ptr", row)
+    owner = row if isinstance(row, Agency) else _end_of(row, _OWNERS[kind])
+    return Target(kind, row, _name_of(kind, row)[:NAME], owner)
+
+
+def kind_of(row: Model) -> StopKind | None:
+    """Return the kind of stop for a row; None if its model has none."""
+    labels = {row._meta.label, *(parent._meta.label for parent in row._meta.get_parent_list())}
+    return next((kind for kind, label in MODELS.items() if label in labels), None)
+
+
+def _end_of(row: Any, path: str) -> Any:
+    for step in path.split("__"):
+        row = getattr(row, step)
+    return row
+
+
+def _name_of(kind: StopKind, row: Any) -> str:
+    if kind == StopKind.KEY:
+        return f"{row.application} {row.public}"
+    if kind == StopKind.GRANT:
+        return f"{row.application} → {row.operation.address}"
+    if kind == StopKind.OPERATION:
+        return str(row.address)
+    if kind in (StopKind.SOURCE, StopKind.BACKEND):
+        return f"{row.agency.code}/{row.code}"
+    return str(row.code) if kind == StopKind.AGENCY else str(row)
