@@ -23,12 +23,24 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext, override
 
-from registry import containment
+from registry import containment, incidents, stop_targets
 from registry.harvest import hours, rules
 from registry.harvest.past import Caller, rows_of
 from registry.harvest.rules import Found, Past
 from registry.leader import Leadership
-from registry.models import AccessKey, Agency, Application, CallerHour, Event, HarvestAlarm, HarvestRule, StopKind, User
+from registry.models import (
+    AccessKey,
+    Agency,
+    Application,
+    CallerHour,
+    Event,
+    HarvestAlarm,
+    HarvestRule,
+    Incident,
+    StopKind,
+    StopOrigin,
+    User,
+)
 from registry.notifications import notify
 from registry.notifications.recipients import administrators, members
 from registry.rounds import survive
@@ -164,31 +176,53 @@ def raise_alarm(
 
 
 def _act(rule: HarvestRule, alarm: HarvestAlarm, offering: Sequence[str], now: datetime) -> None:
-    key = AccessKey.objects.filter(pk=alarm.key_ref).first() if alarm.key_ref else None
-    if rule.action == Action.SLOW and key is not None:
-        key.slow(rule.slow_seconds, now + timedelta(minutes=rule.slow_minutes))
-    elif rule.action == Action.SUSPEND:
-        _stop(alarm, key)
+    # Without a key, as of a job that a user started, it is about the application.
+    row: AccessKey | Application | None = AccessKey.objects.filter(pk=alarm.key_ref).first() if alarm.key_ref else None
+    if row is None:
+        row = Application.objects.filter(agency__code=alarm.consumer_agency, code=alarm.application).first()
+    if row is not None:
+        try:
+            incident = _incident(rule, alarm, row, now)
+            if rule.action == Action.SUSPEND:
+                kind = StopKind.KEY if isinstance(row, AccessKey) else StopKind.APPLICATION
+                containment.stop(kind, row.pk, _reason(alarm), incident=incident)
+        except ValidationError:  # so many objects or notes that there is room for no more
+            log.error("no incident has alarm %d", alarm.pk)
+        if rule.action == Action.SLOW and isinstance(row, AccessKey):
+            row.slow(rule.slow_seconds, now + timedelta(minutes=rule.slow_minutes))
     _notify(rule, alarm, offering)
 
 
-def _stop(alarm: HarvestAlarm, key: AccessKey | None) -> None:
-    """Stop the key; without one, as of a job that a user started, the application."""
+def _reason(alarm: HarvestAlarm) -> str:
     with override(settings.LANGUAGE_CODE):
-        reason = gettext("Alarm rule: %(kind)s. %(number)d in an hour, usually at most %(usual)d.") % {
+        return gettext("Alarm rule: %(kind)s. %(number)d in an hour, usually at most %(usual)d.") % {
             "kind": alarm.rule.get_kind_display(),
             "number": alarm.number,
             "usual": alarm.usual,
         }
-    try:
-        if key is not None:
-            containment.stop(StopKind.KEY, key.pk, reason)
-            return
-        rows = Application.objects.filter(agency__code=alarm.consumer_agency, code=alarm.application)
-        for application in rows[:1]:
-            containment.stop(StopKind.APPLICATION, application.pk, reason)
-    except ValidationError:
-        log.error("what alarm %d is about cannot be stopped", alarm.pk)
+
+
+def _incident(rule: HarvestRule, alarm: HarvestAlarm, row: AccessKey | Application, now: datetime) -> Incident:
+    """Return the incident of an alarm: the one that a rule has opened for the same key and that is open, or a new one.
+
+    Raises ValidationError.
+    """
+    target = stop_targets.target_of_row(row)
+    incident = (
+        Incident.objects.exclude(state=Incident.State.CLOSED)
+        .filter(origin=StopOrigin.RULE, agency=rule.agency, objects_of__kind=target.kind, objects_of__ref=target.ref)
+        .first()
+    )
+    if incident is None:
+        with override(settings.LANGUAGE_CODE):
+            title = gettext("Unusual calls of %(application)s") % {"application": alarm.address}
+        incident = incidents.open_incident(
+            title, alarm.hour, agency=rule.agency, targets=[target], noticed_at=now
+        )  # fmt: skip
+    incidents.note(incident, None, _reason(alarm))
+    alarm.incident = incident
+    alarm.save(update_fields=["incident"])
+    return incident
 
 
 def _notify(rule: HarvestRule, alarm: HarvestAlarm, offering: Sequence[str]) -> None:

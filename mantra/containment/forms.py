@@ -37,7 +37,9 @@ class StopForm(forms.Form):
         label=_("Reason"),
         max_length=REASON,
         widget=text_area(),
-        help_text=_("Who and what, in a few words. The people of the agency that it belongs to can read it, callers cannot."),
+        help_text=_(
+            "Who and what, in a few words. The people of the agency that it belongs to can read it, callers cannot."
+        ),
     )
 
 

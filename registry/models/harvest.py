@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from registry.models.agencies import Agency
 from registry.models.bounds import MaxJsonLength
+from registry.models.containment import Incident
 from registry.models.statistics import MAX_SKETCH
 
 #: The most networks of an hour that are remembered, characters of their list, and of an alarm's figures.
@@ -171,6 +172,9 @@ class HarvestAlarm(models.Model):
     number = models.PositiveBigIntegerField(_("counted"))
     usual = models.PositiveBigIntegerField(_("usual"))
     figures = models.JSONField(default=dict, validators=[MaxJsonLength(FIGURES)])
+    incident = models.ForeignKey(
+        Incident, models.SET_NULL, verbose_name=_("incident"), null=True, blank=True, related_name="alarms"
+    )
     #: What was done; "" in a dry run.
     action = models.CharField(_("action"), max_length=7, choices=HarvestRule.Action.choices, blank=True)
 

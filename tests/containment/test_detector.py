@@ -25,6 +25,7 @@ from registry.models import (
     CallRecord,
     HarvestAlarm,
     HarvestRule,
+    Incident,
     Notification,
     Stop,
     User,
@@ -399,7 +400,9 @@ def test_the_page_of_the_past(cast: Cast, admin_client: Client) -> None:
     assert page.status_code == 200
     assert "kons/app" in page.content.decode()
     assert not HarvestAlarm.objects.exists()
-    page = admin_client.get(reverse("admin:registry_harvestrule_past", args=[row.pk]) + "?agency=kons&application=z&key=x")
+    page = admin_client.get(
+        reverse("admin:registry_harvestrule_past", args=[row.pk]) + "?agency=kons&application=z&key=x"
+    )
     assert "kons/app" not in page.content.decode()
 
 
@@ -438,3 +441,25 @@ def test_counting_costs_the_shipping_little(db: None) -> None:
     began = time.perf_counter()
     hours.count(records)
     print(f"{(time.perf_counter() - began) / len(records) * 1e6:.1f} µs a call")
+
+
+def test_alarms_of_a_key_are_one_incident(cast: Cast, admin_client: Client) -> None:
+    rule("sequence", least=50)
+    HarvestRule.objects.filter(kind="misses").update(mode="on", least=50)
+    for number in range(60):
+        cast.get("satu", f"id={900_000 + number}")
+    harvested(cast, 0)
+    alarms = Task().look(detector.timezone.now())
+    assert {each.rule.kind for each in alarms} == {"sequence", "misses"}
+    (incident,) = Incident.objects.all()
+    assert {each.incident for each in alarms} == {incident}
+    assert (incident.origin, incident.agency, incident.state) == ("rule", None, "open")
+    assert [(each.kind, each.ref) for each in incident.objects_of.all()] == [("key", cast.key_row.pk)]
+    assert admin_client.get(reverse("admin:registry_harvestalarm_change", args=[alarms[0].pk])).status_code == 200
+
+
+def test_the_health_board_shows_alarms(cast: Cast, admin_client: Client) -> None:
+    rule("sequence", least=50)
+    harvested(cast)
+    Task().look(detector.timezone.now())
+    assert "kons/app" in admin_client.get(reverse("health_board")).content.decode()

@@ -12,7 +12,19 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from mantra.health.checks import alarms, backends, certificates, disk, journal, keys, lane, mail, snapshot, sources, worker
+from mantra.health.checks import (
+    alarms,
+    backends,
+    certificates,
+    disk,
+    journal,
+    keys,
+    lane,
+    mail,
+    snapshot,
+    sources,
+    worker,
+)
 from mantra.health.findings import Finding, worst_first
 from registry import tenancy
 from registry.tenancy import AnyUser
