@@ -13,10 +13,12 @@ class MantraConfig(AppConfig):
         from registry.exports import KINDS
         from registry.journal.shipping import OBSERVERS
         from registry.notifications.health import OBSERVED
+        from registry.worker_tasks import TASKS
 
         OBSERVED.extend(alarms.observed())
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
         KINDS["subject"] = "mantra.subject_access.kind.KIND"
+        TASKS["harvest"] = "mantra.containment.detector.Task"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
         KINDS.update({name: f"mantra.containment.exporting.{name.upper()}" for name in ("breach", "subjects")})

@@ -106,6 +106,13 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
         ),
     ),
     (
+        _("Protection"),
+        (
+            _rows(_("Alarms"), "crisis_alert", "registry", "harvestalarm"),
+            _rows(_("Alarm rules"), "rule", "registry", "harvestrule"),
+        ),
+    ),
+    (
         _("Administration"),
         (
             _rows(_("Agencies"), "account_balance", "registry", "agency"),

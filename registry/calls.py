@@ -167,6 +167,10 @@ class Call:
     since: str | None = None
     #: (quota, its window in seconds, calls left, seconds until the window ends), after the call is counted.
     quota: tuple[int, int, int, int] | None = None
+    #: True if a verification found no record.
+    missed: bool = False
+    #: Counts the rows and persons that the call gets; None if nothing limits them.
+    meter: Any = field(default=None, repr=False)
     #: The user of the try-out; "" for calls of callers.
     user: str = ""
     #: The trial that the call belongs to, and what stands for its key; None for calls of callers.

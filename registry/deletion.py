@@ -54,6 +54,8 @@ PARTS = frozenset(
         "reconciliation.reconciliationrun",
         "synchronization.syncrun",
         "jobs.job",
+        "registry.harvestrule",
+        "registry.harvestalarm",
     }
 )
 #: Parts that get no line of their own in the log: messages, observations, samples, whose names may be people's, and
@@ -75,6 +77,7 @@ _UNLOGGED = frozenset(
         "registry.savedfilter",
         "synchronization.syncrun",
         "jobs.job",
+        "registry.harvestalarm",
         "registry.operationversion",
         "registry.versiontext",
         "registry.requestedoperation",

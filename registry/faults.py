@@ -742,6 +742,34 @@ STOPPED = _row(
     "This access is stopped at the moment to protect data. Do not repeat the call; contact the providing agency or the "
     "operators",
 )
+ROWS_EXCEEDED = _row(
+    11402,
+    "rows-exceeded",
+    429,
+    "Kuota {rows} baris per {period} untuk {owner} tidak mencukupi respons ini. Coba lagi dalam {seconds} detik, atau "
+    "minta lebih sedikit baris",
+    "The quota of {rows} rows per {period} for {owner} does not suffice for this response. Try again in {seconds} "
+    "seconds, or request fewer rows",
+    scope=Scope.KEYED,
+)
+PERSONS_EXCEEDED = _row(
+    11403,
+    "persons-exceeded",
+    429,
+    "Kuota {persons} orang per {period} untuk {owner} sudah habis. Coba lagi dalam {seconds} detik",
+    "The quota of {persons} persons per {period} for {owner} is used up. Try again in {seconds} seconds",
+    scope=Scope.KEYED,
+)
+KEY_SLOWED = _row(
+    11404,
+    "key-slowed",
+    429,
+    "Kunci akses ini sementara dibatasi menjadi satu panggilan setiap {interval} detik karena pemakaiannya tidak "
+    "biasa. Coba lagi dalam {seconds} detik, atau hubungi administrator",
+    "This access key is limited to one call every {interval} seconds for the time being, because its use is unusual. "
+    "Try again in {seconds} seconds, or contact the administrator",
+    scope=Scope.KEYED,
+)
 SIGNATURE_MISSING = _row(
     11411,
     "signature-missing",
@@ -801,7 +829,6 @@ CERTIFICATE_UNKNOWN = _row(
     403,
     "Sertifikat klien bukan milik aplikasi ini, atau sudah kedaluwarsa atau dicabut. Periksa halaman aplikasinya",
     "The client certificate is not this application's, or it has expired or is revoked: see the application's page",
-    scope=Scope.KEYED,
 )
 
 # From 11901: the bus itself.

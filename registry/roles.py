@@ -58,6 +58,8 @@ _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfie
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.clientcertificate", "registry.grant")
 _HISTORY = ("registry.callrecord",)
 _CHANGES = ("registry.changerecord",)
+#: Rules about unusual calls, and what they found.
+_HARVEST = ("registry.harvestrule", "registry.harvestalarm")
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)
@@ -67,7 +69,7 @@ _STOPS = ("registry.stop", "registry.incident")
 _INCIDENTS = {("change", "registry.incident")}
 _EVERYTHING = (
     "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
-    *_CHANGES, *_REQUESTS, *_MATCHING, *_SYNCS,
+    *_CHANGES, *_REQUESTS, *_MATCHING, *_SYNCS, *_HARVEST,
 )  # fmt: skip
 
 
@@ -75,7 +77,9 @@ def _of(verbs: tuple[str, ...], *models: str) -> set[tuple[str, str]]:
     return {(verb, model) for verb in verbs for model in models}
 
 
-_OFFERING = _of(_ALL, "registry.service", "registry.parameter", "registry.field", "registry.grant")
+_OFFERING = _of(
+    _ALL, "registry.service", "registry.parameter", "registry.field", "registry.grant", "registry.harvestrule"
+)
 #: To see requests to publish and for access, and to decide on those of others (approvals.py, requests.py).
 _DECIDING = _of(("view", "decide"), *_REQUESTS)
 
@@ -98,15 +102,16 @@ ROLES: dict[str, set[tuple[str, str]]] = {
         *_SYNCS,
         *_STOPS,
     )
+    | _of(_VIEW, *_HARVEST)
     | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS)
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS, *_HARVEST)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS)
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS, *_HARVEST)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)

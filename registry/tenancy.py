@@ -86,6 +86,9 @@ SCOPES: dict[str, Scope] = {
     "registry.incidentobject": Scope(("incident__agency",)),
     "registry.incidentnote": Scope(("incident__agency",)),
     "registry.changerecord": Scope(("agency", "other_agency"), by_code=True),
+    # A rule of an agency looks at the calls of its own operations. Those of all agencies are the administrators'.
+    "registry.harvestrule": _both("agency"),
+    "registry.harvestalarm": Scope(("agency",), by_code=True),
     "jobs.job": Scope(("application__agency",)),
 }
 
@@ -106,6 +109,7 @@ READ_ONLY = frozenset(
     {
         "registry.callrecord",
         "registry.changerecord",
+        "registry.harvestalarm",
         "registry.operationversion",
         "registry.versiontext",
         "registry.accessrequest",

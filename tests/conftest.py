@@ -19,7 +19,8 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from adapters import socket_watch
 from adapters.tds import dialling
-from mantra.gateway import quotas
+from mantra.gateway import quotas, row_quotas
+from mantra.gateway.row_quota_stores import Memory
 from mantra.verification import tries
 from proxyservices import runtime
 from registry import change_journal
@@ -96,6 +97,7 @@ def _fresh_runtime() -> None:
     """No test knows what the proxied calls of another have learned, or pays for its quotas."""
     runtime.reset()
     quotas._limiter.storage.reset()
+    row_quotas.store = Memory()
     tries.store = tries.Memory()
 
 

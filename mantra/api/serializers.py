@@ -278,7 +278,10 @@ class ApplicationSerializer(RegistrySerializer):
 
     class Meta:
         model = Application
-        fields = ("id", "agency", "code", "title", "contact", "active", "certificate_required", "signing_required")
+        fields = (
+            "id", "agency", "code", "title", "contact", "active", "row_limit", "subject_limit", "certificate_required",
+            "signing_required",
+        )  # fmt: skip
         validators: ClassVar[list[Any]] = []
 
 
@@ -745,7 +748,8 @@ class GrantSerializer(RegistrySerializer):
         model = Grant
         fields = (
             "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from",
-            "valid_until", "fields", "quota", "networks", "created_at", "warnings", "standing", "revoked_at",
+            "valid_until", "fields", "quota", "row_limit", "subject_limit", "networks", "created_at", "warnings",
+            "standing", "revoked_at",
         )  # fmt: skip
         read_only_fields = ("state", "created_at", "revoked_at")
         validators: ClassVar[list[Any]] = []

@@ -323,7 +323,10 @@ MAPPING = Schema("mapping", _keys("location", "name", "parameter", ConstantText(
 DESCRIPTION = Schema("description", _keys("url", Boolean("main"), DocumentText("content")))
 APPLICATION = Schema(
     "application",
-    _keys("title", "contact", Boolean("active"), Boolean("certificate_required"), Boolean("signing_required")),
+    (
+        *_keys("title", "contact", Boolean("active"), "row_limit", "subject_limit"),
+        *_keys(Boolean("certificate_required"), Boolean("signing_required")),
+    ),
     ("agency", "code", "keys", "grants"),
 )
 #: The value of a legacy key's ``operation`` if 1.99x had the key for several: all that its application is granted.
@@ -340,6 +343,8 @@ GRANT = Schema(
         Date("valid_until"),
         NameList("fields"),
         "quota",
+        "row_limit",
+        "subject_limit",
         NameList("networks"),
     ),
     ("operation",),

@@ -351,15 +351,24 @@ def set_result_headers(response: Response, call: Call, result: Result, operation
     set_cursor(response, result)
     if call.extra_headers:
         response.headers.update(call.extra_headers)
-    if call.quota is not None:
-        amount, window, remaining, reset = call.quota
-        response.headers["RateLimit-Policy"] = f'"quota";q={amount};w={window}'
-        response.headers["RateLimit"] = f'"quota";r={remaining};t={reset}'
+    if call.quota is not None or call.meter is not None:
+        _set_rate_limits(response, call)
     if operation.state == "deprecated":
         response.headers["Deprecation"] = "true"
         if operation.sunset:
             midnight = datetime.combine(operation.sunset, day_time(), UTC)
             response.headers["Sunset"] = http_date(midnight.timestamp())
+
+
+def _set_rate_limits(response: Response, call: Call) -> None:
+    """Set the headers about what is left of the quotas of calls, rows and persons, of those that there are."""
+    found = {"quota": call.quota} if call.quota is not None else {}
+    if call.meter is not None:
+        found |= call.meter.left
+    if found:
+        policies = [f'"{name}";q={each[0]};w={each[1]}' for name, each in found.items()]
+        response.headers["RateLimit-Policy"] = ", ".join(policies)
+        response.headers["RateLimit"] = ", ".join(f'"{name}";r={each[2]};t={each[3]}' for name, each in found.items())
 
 
 def set_cursor(response: Response, result: Result) -> None:

@@ -16,7 +16,7 @@ from registry import faults
 from registry.calls import Call
 from registry.circuit_breaker import CircuitBreaker
 from registry.results import Fault, Words
-from registry.snapshot.types import Grant
+from registry.snapshot.types import Grant, Key
 
 log = logging.getLogger("mantra.quotas")
 
@@ -25,7 +25,7 @@ _limiter = limiter(settings.QUOTA_STORE)
 _redis = RedisCounter(settings.QUOTA_STORE) if settings.QUOTA_STORE.startswith(("redis://", "rediss://")) else None
 
 #: While the store is away, calls do not wait for it: one tries each second.
-_breaker = CircuitBreaker(reset_timeout=1.0)
+breaker = CircuitBreaker(reset_timeout=1.0)
 
 
 def _hit(item: limits.RateLimitItem, grant: str) -> tuple[bool, int, int]:
@@ -60,8 +60,29 @@ def _items(quota: str) -> tuple[limits.RateLimitItem, ...]:
         return ()
 
 
+def _keep_pace(key: Key) -> None:
+    """Count the call of a key that is slowed down. Raises Fault KEY_SLOWED if it comes too soon after another one."""
+    if time.time() >= key.slowed_until:
+        return
+    if not breaker.try_pass():
+        go_on_without_store()
+        return
+    try:
+        allowed, _left, seconds = _hit(limits.RateLimitItemPerSecond(1, key.slow_seconds), f"key:{key.id}")
+    except Exception as error:  # as in consume()
+        breaker.failed()
+        log.error("the quota store failed: %s", type(error).__name__)
+        go_on_without_store()
+        return
+    breaker.succeeded()
+    if not allowed:
+        raise Fault(faults.KEY_SLOWED, retry_after=seconds, interval=key.slow_seconds, seconds=seconds)
+
+
 def consume(call: Call) -> None:
     """Count the call in its grant's quota, unless a lease has. Raises Fault QUOTA_EXCEEDED if nothing is left."""
+    if call.key is not None and call.key.slow_seconds:
+        _keep_pace(call.key)
     grant = call.grant
     if grant is None or not grant.quota or call.lease:
         return
@@ -70,13 +91,13 @@ def consume(call: Call) -> None:
     if drawn is not None:
         call.quota = drawn
         return
-    if not items or not _breaker.try_pass():
-        _go_on_without_store()
+    if not items or not breaker.try_pass():
+        go_on_without_store()
         return
     try:
         for item in items:
             allowed, remaining, seconds = _hit(item, str(grant.id))
-            _breaker.succeeded()
+            breaker.succeeded()
             if not allowed:
                 call.quota = (item.amount, item.get_expiry(), 0, seconds)
                 words = {"calls": item.amount, "period": _period(item), "seconds": seconds}
@@ -89,12 +110,12 @@ def consume(call: Call) -> None:
     except Fault:
         raise
     except Exception as error:  # the store's client documents no common base class of its errors
-        _breaker.failed()
+        breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
-        _go_on_without_store()
+        go_on_without_store()
 
 
-def _go_on_without_store() -> None:
+def go_on_without_store() -> None:
     """Let a call pass uncounted, or raise Fault QUOTA_STORE_DOWN, as the setting says."""
     if settings.QUOTA_STORE_DOWN == "refuse":
         raise Fault(faults.QUOTA_STORE_DOWN, retry_after=5) from None
@@ -109,18 +130,18 @@ def count(grant: Grant, number: int) -> tuple[int, int]:
     items = _items(grant.quota)
     if not items:
         return number, 0
-    if not _breaker.try_pass():
-        _go_on_without_store()
+    if not breaker.try_pass():
+        go_on_without_store()
         return number, 0
     try:
         counter = _counter()
         granted, seconds = (_take if counter is None else counter.take)(items, str(grant.id), number)
     except Exception as error:  # as in consume()
-        _breaker.failed()
+        breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
-        _go_on_without_store()
+        go_on_without_store()
         return number, 0
-    _breaker.succeeded()
+    breaker.succeeded()
     return granted, seconds
 
 
@@ -142,28 +163,28 @@ def _take(items: Sequence[limits.RateLimitItem], grant: str, number: int) -> tup
 def lease(grant: Grant, id: str, count: int) -> Lease | None:
     """Count at most ``count`` calls of a grant with a quota in advance. None if that cannot be done now."""
     items, counter = _items(grant.quota), _counter()
-    if not items or counter is None or not _breaker.try_pass():
+    if not items or counter is None or not breaker.try_pass():
         return None
     try:
         leased = counter.lease(items, str(grant.id), id, count)
     except Exception as error:
-        _breaker.failed()
+        breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
         return None
-    _breaker.succeeded()
+    breaker.succeeded()
     return leased
 
 
 def give_back(ended: Sequence[tuple[str, int]]) -> None:
     """Give back what was not used of leases, each an id and the used calls. Without the store it stays counted."""
     counter = _counter()
-    if counter is None or not _breaker.try_pass():
+    if counter is None or not breaker.try_pass():
         return
     try:
         counter.give_back(ended)
-        _breaker.succeeded()
+        breaker.succeeded()
     except Exception as error:
-        _breaker.failed()
+        breaker.failed()
         log.error("the quota store failed: %s", type(error).__name__)
 
 

@@ -20,12 +20,14 @@ from mantra.metrics import calls as counted
 from registry import faults, logs
 from registry.bulkhead import Bulkhead, bulkhead_for
 from registry.calls import Call
+from registry.harvest import nearness
 from registry.journal import chain, segments
 from registry.results import Affected, Fault, RelayedResponse, Result, Rows
 from registry.snapshot.types import Service
 
 log = logging.getLogger("mantra.journal")
 
+_NOT_FOUND = 404
 #: Seconds that a large response waits for a place among those that are being sent.
 PLACE_SECONDS = 0.1
 
@@ -117,11 +119,15 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         ]
         if subjects:
             line["subjects"] = subjects
+        if call.key is not None and nearness.is_near(call.key.id, call.operation, call.arguments):  # type: ignore[arg-type]
+            line["near"] = 1
     if isinstance(result, Rows):
         line["rows"] = result.count
         line["fields"] = [column.name for column in result.columns]
     elif isinstance(result, Affected):
         line["rows"] = result.count
+    if call.missed or (isinstance(result, Fault) and result.details.get("upstream_status") == _NOT_FOUND):
+        line["miss"] = 1
     if broken:
         line["broken"] = True
     try:
@@ -211,6 +217,9 @@ class RecordedResult:
         """Release what the call holds, and record its end. ``fault``: what ended it, if that is not its result."""
         self.result.close()
         self._release_places()
+        if self.call.meter is not None:
+            unsent = isinstance(self.result, Fault) or self.call.method == "HEAD" or status == 304
+            self.call.meter.settle(unsent)
         end(self.call, fault or self.result, sent, broken, status)
 
     def send(

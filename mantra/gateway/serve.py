@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.utils.module_loading import import_string
 
 from dataservices import changes
-from mantra.gateway import admission, parameters, quotas, recording
+from mantra.gateway import admission, parameters, quotas, recording, row_quotas
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
 from registry import logs, tracing
@@ -46,10 +46,13 @@ def serve(call: Call) -> RecordedResult:
         if trial is not None:
             trial.passed("parameters")
         quotas.consume(call)  # 429
+        row_quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
         runner = runner_of(call.operation.kind)  # type: ignore[union-attr]
         result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
+        if call.meter is not None:
+            result = row_quotas.counted(call, result)  # 429
         if trial is not None:
             trial.passed("run")
     except Fault as fault:

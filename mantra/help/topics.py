@@ -87,6 +87,12 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_publishrequest_": _DECIDE_PUBLISHING,
+    "registry_harvest": (
+        "administrator#tangani-alarm-pemanggil",
+        "penyedia#pantau-pemanggil-yang-tidak-biasa",
+        "pengelola-proksi#pantau-pemanggil-yang-tidak-biasa",
+        "kepala#baca-riwayat-panggilan",
+    ),
     "registry_application_": ("pemanfaat#daftarkan-aplikasi",),
     "registry_accesskey_": (
         "pemanfaat#ganti-kunci-akses-yang-akan-kedaluwarsa",

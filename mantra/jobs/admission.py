@@ -15,7 +15,8 @@ from registry import models
 from registry.calls import Call
 from registry.results import Fault
 from registry.snapshot import holder
-from registry.snapshot.types import Application, Grant, Operation, Snapshot
+from registry.snapshot.parts import application_of
+from registry.snapshot.types import Grant, Operation, Snapshot
 
 _RETIRED = models.Operation.State.RETIRED.value
 
@@ -53,8 +54,7 @@ def call_of(job: Job) -> Call:
         # As a caller of REST gets rows; the format is one that no upstream's document is passed on in.
         protocol="rest", method="GET", client_ip=job.client_ip or "", request_id=job.request_id, format="xlsx",
         read_input=lambda call: [], agency=operation.agency, service=operation.service, code=operation.code,
-        operation=operation, snapshot=found,
-        application=Application(owner.pk, owner.agency.code, owner.code, owner.agency_id),
+        operation=operation, application=application_of(owner), snapshot=found,
     )  # fmt: skip
     if operation.plan is not None and operation.plan.page_size:
         call.page, call.per_page = 1, operation.plan.page_size

@@ -12,10 +12,12 @@ from django.db import connection
 
 from dataservices import sets
 from mantra.gateway.http import unwrapped
+from mantra.gateway.row_quotas import Meter
 from mantra.gateway.serve import runner_of
 from mantra.verification import records
 from mantra.verification import runner as verification
 from proxyservices.forwarding.plan import Plan as ProxyPlan
+from proxyservices.forwarding.response import longest_list
 from registry import faults
 from registry.calls import Call
 from registry.results import Column, Document, Fault, Result, Row, Rows
@@ -77,6 +79,13 @@ def is_answer(fault: Fault) -> bool:
 def pause_of(fault: Fault) -> float:
     """Return the seconds for which a row that is run again has to wait at least."""
     return float(max(fault.retry_after or 0, fault.details.get("pause") or 0))
+
+
+def counted(meter: Meter, columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, set[bytes]]:
+    """Return the rows and persons that an answer counts as: a document has as many as its longest list."""
+    if len(columns) == 1 and columns[0].type == "json" and len(rows) == 1:
+        return len(longest_list(rows[0][0])) or 1, set()
+    return len(rows), meter.persons_of(rows)
 
 
 def answers_of(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:

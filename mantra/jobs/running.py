@@ -21,7 +21,8 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from mantra.gateway import quotas
+from mantra.gateway import quotas, row_quotas
+from mantra.gateway.row_quotas import Meter
 from mantra.jobs import admission, checking, execution, record, results
 from mantra.jobs.checking import ColumnsMissing
 from mantra.jobs.execution import Answers
@@ -348,10 +349,49 @@ class Run:
         at, ran = 0, self._together().run
         while at < len(arguments):
             self._report()
-            number = self._counted(len(arguments) - at, ran + at)
-            answers = self._asked(arguments[at : at + number])
+            self._keep_pace()
+            number = self._named(arguments[at : at + self._counted(len(arguments) - at, ran + at)])
+            answers = self._fitting(self._asked(arguments[at : at + number]))
             at += len(answers.rows)
             yield answers
+
+    def _keep_pace(self) -> None:
+        """Let the job wait while its key is slowed down. Raises JobError."""
+        key = self._call.key  # type: ignore[union-attr]
+        if key is not None and key.slow_seconds and (left := key.slowed_until - time.time()) > 0:
+            raise _NothingLeft(int(left) + 1)
+
+    def _meter(self) -> Meter | None:
+        """Return what counts the rows and persons of the job, by its grant as it is now; None without limits."""
+        assert self._call is not None
+        return row_quotas.meter_of(self._call)
+
+    def _named(self, arguments: Sequence[dict[str, Any]]) -> int:
+        """Return how many rows the quota of persons lets run: those persons are counted. Raises JobError."""
+        meter = self._meter()
+        if meter is None:
+            return len(arguments)
+        return self._fits(meter, [(0, meter.named(each)) for each in arguments])
+
+    def _fitting(self, answers: Answers) -> Answers:
+        """Return the first answers, as many as the quotas of rows and persons let pass. Raises JobError for none."""
+        meter = self._meter()
+        if meter is None:
+            return answers
+        meter.columns(answers.columns)
+        groups = [(0, set[bytes]()) if isinstance(rows, Fault) else execution.counted(meter, answers.columns, rows)
+                  for rows in answers.rows]  # fmt: skip
+        number = self._fits(meter, groups)
+        return Answers(answers.columns, answers.rows[:number], answers.cut) if number < len(groups) else answers
+
+    def _fits(self, meter: Meter, groups: Sequence[tuple[int, set[bytes]]]) -> int:
+        try:
+            number, seconds = meter.fitting(groups)
+        except Fault:
+            raise JobError("quota-store") from None
+        if not number:
+            raise _NothingLeft(seconds)
+        return number
 
     def _counted(self, wanted: int, ran: int) -> int:
         """Return how many of the wanted rows the quota lets pass now. Raises JobError if it lets none."""

@@ -49,6 +49,7 @@ EXAMPLES: dict[str, Any] = {
     "quota": "1000/day",
     "reconciliation": "penerima-bantuan",
     "rows": 1000,
+    "rule": "sequence",
     "service": "Data kependudukan",
     "source": "dukcapil/siak",
     "synchronization": "dinsos/penduduk",

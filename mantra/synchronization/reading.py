@@ -13,7 +13,7 @@ from mantra.synchronization.problems import Problem
 from registry import faults
 from registry.calls import Call, request_id
 from registry.results import DELETED, Fault, Row, Rows
-from registry.snapshot import holder, types
+from registry.snapshot import holder, parts, types
 
 #: The address of these calls: they come from this server.
 ADDRESS = "127.0.0.1"
@@ -139,7 +139,7 @@ class Reader:
         sync, application = self.sync, self.sync.application
         if application is None or not application.active:
             raise Problem("grant")
-        owner = types.Application(application.pk, sync.agency.code, application.code, sync.agency_id)
+        owner = parts.application_of(application)
         # No row has its id: it shares nothing with a real key.
         key = types.Key(-application.pk, "", owner, float("inf"), (), None, in_path=False)
         pairs = [*sync.arguments.items(), *paging]

@@ -34,7 +34,7 @@ from registry import secrets, tenancy
 from registry.calls import Trial
 from registry.models import AccessKey, Application, Grant, Operation, User
 from registry.results import FaultKind
-from registry.snapshot import types
+from registry.snapshot import parts, types
 
 #: What is in the request in place of the key that nobody typed.
 MASK = "*" * 16
@@ -125,7 +125,7 @@ def _trial(request: HttpRequest, form: CallerForm) -> Trial:
 
 def vouched(application: Application) -> types.Key:
     """Return what stands for a key of the application. No row has its id: it shares nothing with a real key."""
-    owner = types.Application(application.pk, application.agency.code, application.code, application.agency_id)
+    owner = parts.application_of(application)
     never = float("inf")
     return types.Key(-application.pk, "", owner, expires_at=never, networks=(), operation_id=None, in_path=False)
 

@@ -98,6 +98,7 @@ def _verified(call: Call, plan: Plan) -> Row:
     given = given_of(plan, call.arguments)
     base = records.base_of(call, plan)
     found = records.read(call, plan, base)
+    call.missed = not found
     return judge(call, plan, given, found, call.arguments)
 
 

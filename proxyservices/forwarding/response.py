@@ -17,11 +17,11 @@ from proxyservices.forwarding.addresses import AddressMap, alias_path, has_addre
 from proxyservices.forwarding.context import ForwardingContext
 from proxyservices.forwarding.fields import restrict
 from proxyservices.forwarding.plan import Plan
-from proxyservices.forwarding.records import records_at, records_with, result_rows, whole_list
+from proxyservices.forwarding.records import list_items, records_at, records_with, result_rows, whole_list
 from proxyservices.headers import CONTENT, DOCUMENT, connection_named
 from proxyservices.transport.response import UpstreamResponse
 from registry import faults
-from registry.calls import RawRequest
+from registry.calls import Call, RawRequest
 from registry.results import Column, Document, Fault, RelayedResponse, Result, Row, Rows
 
 #: Formats that hold rows and nothing else.
@@ -48,7 +48,8 @@ def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result
         addresses = partial(address_map, context, context.raw_request)
         return relay(response, plan.returned_headers, addresses, context.deadline)
     restricted = bool(context.granted_fields or plan.declared)
-    if not restricted and _has_callers_format(context, response):
+    # Records that are counted (mantra/gateway/row_quotas.py) have to be read.
+    if not restricted and context.call.meter is None and _has_callers_format(context, response):
         return relay(response, DOCUMENT, None, context.deadline)
     try:
         value = plan.style.decode(context, response)
@@ -173,6 +174,34 @@ def records_of(plan: Plan, document: Any, enveloped: bool, names: Collection[str
     if names:
         return records_with(value, names)
     return result_rows(value, plan.style.result_name, from_xml) if enveloped else whole_list(value)
+
+
+def records_in(call: Call, document: Document) -> list[Any]:
+    """Return the records of a document that a caller gets, to be counted.
+
+    Where the document does not say which they are, they are its longest list of objects, else the document itself.
+    """
+    plan, value = call.operation.plan, document.value  # type: ignore[union-attr]
+    if value in (None, "", [], {}) or not isinstance(plan, Plan):
+        return []
+    granted = call.grant.fields if call.grant is not None else frozenset()
+    names = [name for name in plan.declared if not granted or name in granted] or granted
+    found = records_of(plan, value, document.enveloped, names)
+    return found if found is not None else longest_list(value) or [value]
+
+
+def longest_list(value: Any) -> list[Any]:
+    """Return the longest list of objects in a document; [] if there is none."""
+    best: list[Any] = []
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        items = list_items(each)
+        if items is not None and len(items) > len(best) and any(isinstance(item, dict) for item in items):
+            best = items
+        members = items if items is not None else each.values() if isinstance(each, dict) else ()
+        waiting += [member for member in members if isinstance(member, dict | list)]
+    return best
 
 
 def _rows(table: Table, declared: dict[str, str], close: Callable[[], None]) -> Rows:

@@ -19,15 +19,22 @@ from django.views.decorators.http import require_POST
 from registry import requests, tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
-from registry.admin.quota_form import QuotaField, pairs
+from registry.admin.quota_form import QuotaField, pairs, use_boxes
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
 from registry.models import AccessKey, Application, CallRecord, ClientCertificate, Grant
 
 # -------------------------------------------------------------------------------------- applications
 
 
+class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        use_boxes(self)
+
+
 @admin.register(Application)
 class ApplicationAdmin(ScopedAdmin):
+    form = ApplicationForm
     list_display = ("code", "title", "agency", "contact", "active", "active_keys")
     statistics_page = "statistics_application"
     list_display_links = ("code", "title")
@@ -35,7 +42,10 @@ class ApplicationAdmin(ScopedAdmin):
     list_select_related = ("agency",)
     ordering = ("agency__code", "code")
     search_fields = ("code", "title", "agency__code")
-    fields = ("agency", "code", "title", "contact", "active", "certificate_required", "signing_required")
+    fields = (
+        "agency", "code", "title", "contact", "active", "row_limit", "subject_limit", "certificate_required",
+        "signing_required",
+    )  # fmt: skip
     autocomplete_fields = ("agency",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -74,6 +84,7 @@ class AccessKeyAdmin(ScopedAdmin):
     _identity = (
         "public", "application", "kind", "operation", "state_text", "created_at", "last_used_at", "revoked_at",
     )  # fmt: skip
+    _slowed = ("slow_seconds", "slowed_until")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "networks":
@@ -93,10 +104,13 @@ class AccessKeyAdmin(ScopedAdmin):
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
             return [(None, {"fields": ("application", "kind")}), limits]
-        return [(None, {"fields": self._identity}), limits]
+        return [(None, {"fields": self._identity_of(obj)}), limits]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else self._identity
+        return () if obj is None else (*self._identity, *self._slowed)
+
+    def _identity_of(self, key: AccessKey) -> tuple[str, ...]:
+        return (*self._identity, *self._slowed) if key.is_slowed else self._identity
 
     @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
     def state(self, key: AccessKey) -> tuple[str, Any]:
@@ -150,12 +164,28 @@ class AccessKeyAdmin(ScopedAdmin):
         self.log_change(request, key, [{"changed": {"fields": [str(_("revoked at"))]}}])
 
     def row_views(self) -> dict[str, Any]:
-        return {"revoke": self.revoke_one}
+        return {"revoke": self.revoke_one, "hasten": self.hasten_one}
 
     def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
         if obj.revoked_at is not None or not self.has_change_permission(request, obj):
             return []
-        return [("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))]
+        found: list[tuple[str, Any, Any]] = [
+            ("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))
+        ]
+        # Not by those whose key it is.
+        if obj.is_slowed and tenancy.is_administrator(request.user):
+            found.append(("hasten", _("End the slowing down"), ""))
+        return found
+
+    @method_decorator(require_POST)
+    def hasten_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.get_or_404(request, object_id)
+        if not tenancy.is_administrator(request.user):
+            raise PermissionDenied
+        key.hasten()
+        self.log_change(request, key, [{"changed": {"fields": [str(_("slowed down until"))]}}])
+        self.message_user(request, _("The key is not slowed down any more."), messages.SUCCESS)
+        return self.redirect_to(request, key)
 
     @method_decorator(require_POST)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -235,6 +265,7 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         if quota is not None and pairs(self.instance.quota) is not None:
             help_text = _("Calls beyond the limit are refused. Empty: no limit.")
             self.fields["quota"] = QuotaField(label=quota.label, required=False, help_text=help_text)
+        use_boxes(self)
 
     def _post_clean(self) -> None:
         before = Grant.objects.filter(pk=self.instance.pk).first()
@@ -262,7 +293,7 @@ class GrantAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("application", "operation", "state")}),
         (_("Justification"), {"fields": ("purpose", "legal_basis", "agreement")}),
-        (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota")}),
+        (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota", "row_limit", "subject_limit")}),
         (_("Limits"), {"fields": ("fields", "networks")}),
     )
 

@@ -98,6 +98,9 @@ def of_end(line: dict[str, Any]) -> Record:
         "parameters": ", ".join(line.get("params", ())),
         "subjects": ", ".join(line.get("subjects", ())),
         "fields": ", ".join(line.get("fields", ())),
+        # No columns: the hours of callers count them (registry/harvest).
+        "near": line.get("near", 0),
+        "miss": line.get("miss", 0),
     }
 
 

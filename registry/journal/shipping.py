@@ -21,6 +21,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults, leader
+from registry.harvest import hours
 from registry.journal import (
     archive,
     changes,
@@ -135,6 +136,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         new = records.store(wanted)
         complete = [record for record in new if record["outcome"]] + records.complete(ends)
         rollups.count(map(records.counted, complete))
+        hours.count(complete)
         leases.note(new, timezone.now())
         leases.report(parsed.of_leases["used"], timezone.now())
         subjects.store(parsed.subjects)

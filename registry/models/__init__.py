@@ -9,6 +9,7 @@ from registry.models.base import (
     names,
     networks,
     operation_validator,
+    periods,
     validate_networks,
     validate_quota,
 )
@@ -18,6 +19,7 @@ from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.credentials import ClientCertificate, RevokedToken
 from registry.models.exports import ExportJob
+from registry.models.harvest import CallerHour, HarvestAlarm, HarvestRule
 from registry.models.history import CallLease, CallRecord, CallSubject, JournalSegment, SubjectsOfJob
 from registry.models.key_networks import KeyNetwork
 from registry.models.leader import LeaderLock
@@ -54,6 +56,7 @@ __all__ = [
     "CallMonth",
     "CallRecord",
     "CallSubject",
+    "CallerHour",
     "ChangeRecord",
     "ClientCertificate",
     "Event",
@@ -61,6 +64,8 @@ __all__ = [
     "Field",
     "Grant",
     "GrantTerms",
+    "HarvestAlarm",
+    "HarvestRule",
     "Illness",
     "Incident",
     "IncidentNote",
@@ -102,6 +107,7 @@ __all__ = [
     "names",
     "networks",
     "operation_validator",
+    "periods",
     "reserved_message",
     "validate_networks",
     "validate_quota",

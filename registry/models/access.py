@@ -15,10 +15,31 @@ from django.utils.translation import gettext_lazy as _
 from registry import secrets
 from registry.models import bounds
 from registry.models.agencies import Agency
-from registry.models.base import EXPIRED, RegistryModel, code_validator, names, validate_networks, validate_quota
+from registry.models.base import (
+    EXPIRED,
+    RegistryModel,
+    code_validator,
+    names,
+    validate_networks,
+    validate_person_quota,
+    validate_quota,
+    validate_row_quota,
+)
 from registry.models.bounds import BoundedTextField
 from registry.models.changes import SnapshotVersion
 from registry.models.services import Operation
+
+
+def _row_quota(help_text: Any) -> Any:
+    return models.CharField(
+        _("quota of rows"), max_length=100, blank=True, validators=[validate_row_quota], help_text=help_text
+    )
+
+
+def _person_quota(help_text: Any) -> Any:
+    return models.CharField(
+        _("quota of persons"), max_length=100, blank=True, validators=[validate_person_quota], help_text=help_text
+    )
 
 
 class Application(RegistryModel):
@@ -33,6 +54,18 @@ class Application(RegistryModel):
     title = models.CharField(_("title"), max_length=200)
     contact = models.CharField(_("contact"), max_length=200, blank=True)
     active = models.BooleanField(_("active"), default=True)
+    row_limit = _row_quota(
+        _(
+            "Rows that the application gets of all operations together, for example 10000/hour; 50000/day. Responses "
+            "that are passed through are not counted. Empty: no limit."
+        )
+    )
+    subject_limit = _person_quota(
+        _(
+            "Different persons that the application asks for or gets of all operations together, for example 500/hour; "
+            "2000/day. Empty: no limit."
+        )
+    )
     certificate_required = models.BooleanField(
         _("only with a client certificate"),
         default=False,
@@ -115,6 +148,9 @@ class AccessKey(RegistryModel):
     created_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+    #: Until ``slowed_until`` the key is admitted once in so many seconds; 0: it is not slowed down.
+    slow_seconds = models.PositiveSmallIntegerField(_("seconds between two calls"), default=0, editable=False)
+    slowed_until = models.DateTimeField(_("slowed down until"), null=True, blank=True, editable=False)
 
     MAX_ACTIVE = 2
 
@@ -205,6 +241,20 @@ class AccessKey(RegistryModel):
         # Refusing a caller takes a revocation, which the key's dates and the log record.
         return _("Revoke the key before you delete it.") if self.is_active else ""
 
+    @property
+    def is_slowed(self) -> bool:
+        return self.slowed_until is not None and self.slowed_until > timezone.now()
+
+    def slow(self, seconds: int, until: datetime) -> None:
+        """Admit the key once in so many seconds, until a time. Worker processes follow within a second."""
+        self.slow_seconds, self.slowed_until = seconds, until
+        self.save(update_fields=["slow_seconds", "slowed_until"])
+
+    def hasten(self) -> None:
+        """End what slow() began."""
+        self.slow_seconds, self.slowed_until = 0, None
+        self.save(update_fields=["slow_seconds", "slowed_until"])
+
     def revoke(self) -> None:
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
@@ -252,6 +302,18 @@ class Grant(RegistryModel):
             "For example 1000/day, or several: 10/second; 1000/day. A period begins with its first call. Empty: no "
             "limit."
         ),
+    )
+    row_limit = _row_quota(
+        _(
+            "Rows that may be sent, for example 1000/hour; 5000/day. A response that does not fit is refused or "
+            "aborted. Responses that are passed through are not counted. Empty: no limit."
+        )
+    )
+    subject_limit = _person_quota(
+        _(
+            "Different persons that calls ask for or get, for example 200/hour; 1000/day: those that parameters name, "
+            "and those of a column such as NIK. Empty: no limit."
+        )
     )
     networks = BoundedTextField(
         _("networks"),

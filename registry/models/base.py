@@ -98,6 +98,43 @@ def validate_quota(text: str) -> None:
         )
 
 
+#: The most quotas of rows or of persons that a row has, the most of each, and the seconds of the longest period. The
+#: persons of a period are remembered one by one.
+MAX_PERIODS, MAX_QUOTA_ROWS, MAX_QUOTA_PERSONS, MAX_PERIOD_SECONDS = 3, 1_000_000_000, 100_000, 86_400
+
+
+def periods(text: str) -> tuple[tuple[int, int], ...]:
+    """Return a quota of rows or persons as pairs of a number and the seconds of its period. Raises ValueError."""
+    found: dict[int, int] = {}
+    for each in limits.parse_many(text) if text else ():
+        seconds = each.get_expiry()
+        found[seconds] = min(each.amount, found.get(seconds, each.amount))
+    return tuple((found[seconds], seconds) for seconds in sorted(found))
+
+
+def validate_row_quota(text: str) -> None:
+    _validate_periods(text, MAX_QUOTA_ROWS)
+
+
+def validate_person_quota(text: str) -> None:
+    _validate_periods(text, MAX_QUOTA_PERSONS)
+
+
+def _validate_periods(text: str, most: int) -> None:
+    try:
+        found = periods(text)
+    except ValueError:
+        raise ValidationError(
+            _("Enter a number per hour or day like 1000/hour, or both: 1000/hour; 5000/day.")
+        ) from None
+    valid = (amount <= most and 60 <= seconds <= MAX_PERIOD_SECONDS for amount, seconds in found)
+    if len(found) > MAX_PERIODS or not all(valid):
+        raise ValidationError(
+            _("Enter at most %(limits)d limits, each of at most %(most)d and between a minute and a day."),
+            params={"limits": MAX_PERIODS, "most": most},
+        )
+
+
 class RegistryQuerySet(models.QuerySet[Any]):
     """Changes without save() are noted in the change log too."""
 

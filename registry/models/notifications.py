@@ -41,7 +41,7 @@ class Event(models.TextChoices):
     SERVER_ILL = "server_ill", _("the bus itself needs attention")
     SERVER_WELL = "server_well", _("the bus itself is in order again")
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
-    HARVEST_ALARM = "harvest_alarm", _("an application fetches unusually much data")
+    HARVEST_ALARM = "harvest_alarm", _("an application fetches data unusually")
     VERIFICATION_LOCKED = "verification_locked", _("an application guesses values of a verification")
     JOB_ENDED = "job_ended", _("a job has ended")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")

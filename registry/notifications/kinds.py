@@ -35,7 +35,8 @@ SAFE = frozenset(
         "percent",
         "quota",
         "reconciliation",  # its code
-        "rows",  # of a job
+        "rows",  # of a job, or what a rule counted
+        "rule",  # of alarms: its kind
         "service",
         "source",  # agency/code
         "synchronization",  # agency/code
@@ -116,7 +117,7 @@ KINDS: dict[Event, Kind] = {
     Event.KEY_NEW_NETWORK: _kind(ACCESS, _CALLERS, "application", "key", "network", "networks"),
     Event.KEY_LEAKED: _kind(ACCESS, _CALLERS, "application", "key", fixed=True),
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
-    Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
+    Event.HARVEST_ALARM: _kind(ACCESS, (*_APPROVERS, *_CALLERS), "application", "key", "rule", "rows"),
     Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),
     Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
     Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
 
-from registry.models import Event, MessageTemplate
+from registry.models import Event, HarvestRule, MessageTemplate
 from registry.models.notifications import SUBJECT
 from registry.moments import day, month
 from registry.notifications.kinds import KINDS
@@ -37,6 +37,10 @@ AREAS: dict[str, Any] = {
     "mail": gettext_lazy("e-mail is not sent"),
     "certificates": gettext_lazy("a certificate ends"),
 }
+
+
+#: Kind of alarm rule → its words.
+RULES: dict[str, Any] = dict(HarvestRule.Kind.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def render(template: Rendered, language: str, context: Mapping[str, Any], link: 
             **context,
             "outcome": OUTCOMES.get(context.get("outcome", ""), ABSENT),
             "area": AREAS.get(context.get("area", ""), ABSENT),
+            "rule": RULES.get(context.get("rule", ""), ABSENT),
         }
         subject = _fill(template.subject, {key: _in_words(value, ", ") for key, value in known.items()})
         lines = {key: _in_words(value, "\n- ", "- ") for key, value in known.items()}

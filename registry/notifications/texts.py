@@ -172,10 +172,11 @@ TEXTS: dict[Event, Text] = {
         ),
     ),
     Event.HARVEST_ALARM: Text(
-        _("{application} fetches unusually much data from {operation}"),
+        _("{application} fetches data unusually: {rule}"),
         _(
-            "The application {application} has fetched {percent} % of its usual amount of data from {operation}.\n\n"
-            "See its calls:\n{link}"
+            "The application {application} fetches data in a way that it has not before.\n\nWhat was found: {rule}\n"
+            "Counted in an hour: {rows}\nAccess key: {key}\n\nIt may be a stolen key, or a program with an error. See "
+            "its calls, and ask its agency:\n{link}"
         ),
     ),
     Event.VERIFICATION_LOCKED: Text(

@@ -35,6 +35,7 @@ from registry.snapshot.types import (
     Network,
     Operation,
     Parameter,
+    Periods,
     RevokedToken,
     Service,
 )
@@ -189,12 +190,15 @@ class Keys(Part):
             .values_list(
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
                 "application__certificate_required", "application__agency_id", "application__signing_required",
-                "expires_at", "networks", "operation_id", "in_path", "secret",
+                "application__row_limit", "application__subject_limit", "expires_at", "networks", "operation_id",
+                "in_path", "secret", "slow_seconds", "slowed_until",
             )
         )  # fmt: skip
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Key]:
-        id, digest, public, *owner, expires_at, networks, operation_id, in_path, secret = row
+        id, digest, public, *owner, expires_at, networks, operation_id, in_path, secret, slow_seconds, slowed_until = (
+            row
+        )
         if isinstance(secret, Sealed):
             raise ValueError("no key opens the secret")
         return public if secret else digest, Key(
@@ -206,12 +210,14 @@ class Keys(Part):
             operation_id=operation_id,
             in_path=in_path,
             secret=secret.encode(),
+            slow_seconds=slow_seconds if slowed_until else 0,
+            slowed_until=slowed_until.timestamp() if slowed_until else 0.0,
         )
 
-    def _application(self, *values: Any) -> Application:
+    def _application(self, id: int, *values: Any) -> Application:
         """Return an application: one for all of its keys."""
-        new = Application(*values)
-        id = new.id
+        *others, row_limit, subject_limit = values
+        new = Application(id, *others, _periods(row_limit), _periods(subject_limit))
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
@@ -247,9 +253,10 @@ class Grants(Part):
             models.Grant.objects.filter(state=models.Grant.State.APPROVED)
             .order_by()
             .values_list(
-                "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota"
+                "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota",
+                "row_limit", "subject_limit",
             )
-        )
+        )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -257,7 +264,7 @@ class Grants(Part):
         self._applications: dict[int, int] = {}
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Grant]:
-        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota = row
+        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota, *limited = row
         return (self._applications.setdefault(application_id, application_id), operation_id), Grant(
             id=id,
             valid_from=_midnight(valid_from) if valid_from else _BEGINNINGLESS,
@@ -265,11 +272,24 @@ class Grants(Part):
             networks=_networks(networks),
             fields=_names(fields),
             quota=intern(quota),
+            row_limits=_periods(limited[0]),
+            subject_limits=_periods(limited[1]),
         )
 
 
 #: One object each for the rows of a large registry that have the same.
 _ENDLESS, _BEGINNINGLESS = float("inf"), float("-inf")
+
+
+@lru_cache(maxsize=4096)
+def _periods(text: str) -> Periods:
+    return models.periods(text)
+
+
+def application_of(row: models.Application) -> Application:
+    """Return an application as a snapshot has it, for calls that the bus makes in its name."""
+    limits = _periods(row.row_limit), _periods(row.subject_limit)
+    return Application(row.pk, row.agency.code, row.code, row.agency_id, *limits)
 
 
 @lru_cache(maxsize=4096)

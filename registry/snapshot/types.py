@@ -18,6 +18,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SENSITIVITY = {name: rank for rank, name in enumerate(("public", "internal", "personal", "specific"))}
 
 
+#: Quotas of rows or persons: each a number and the seconds of its period.
+Periods = tuple[tuple[int, int], ...]
+
+
 class Plan(Protocol):
     """An operation as prepared for its runner. The gateway needs these properties only."""
 
@@ -171,6 +175,9 @@ class Application:
     agency_id: int = 0
     #: True if requests with an access key are refused: they must be signed.
     signing_required: bool = False
+    #: How many rows and persons all of its calls together may get.
+    row_limits: Periods = ()
+    subject_limits: Periods = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +209,9 @@ class ClientCertificate:
 @dataclass(frozen=True, slots=True)
 class RevokedToken:
     id: int
+    #: Seconds between two calls, and until when (seconds since the epoch); 0 for a key that is not slowed down.
+    slow_seconds: int = 0
+    slowed_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +222,8 @@ class Grant:
     networks: tuple[Network, ...]
     fields: frozenset[str]
     quota: str
+    row_limits: Periods = ()
+    subject_limits: Periods = ()
 
 
 @dataclass(frozen=True, slots=True)

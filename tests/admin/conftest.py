@@ -35,6 +35,8 @@ from registry.models import (
     ClientCertificate,
     Field,
     Grant,
+    HarvestAlarm,
+    HarvestRule,
     KeyNetwork,
     Notification,
     Operation,
@@ -210,11 +212,17 @@ def make_agency(mark: str) -> MarkedAgency:
         source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
     )  # fmt: skip
     sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
+    rule = HarvestRule.objects.create(agency=agency, kind="rows", least=1000)
+    alarm = HarvestAlarm.objects.create(
+        rule=rule, agency=mark, consumer_agency=mark, application=application.code, key=key.public, key_ref=key.pk,
+        day=timezone.localdate(), found_at=timezone.now(), hour=timezone.now(), number=5000, usual=10,
+        figures={"agencies": [mark]}, action="alarm",
+    )  # fmt: skip
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
         application, key, certificate, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
-        changed,
+        changed, rule, alarm,
     ]  # fmt: skip
     return found
 

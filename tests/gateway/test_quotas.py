@@ -107,13 +107,13 @@ def clock(store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the calls' breaker; they count in the store."""
     clock = Clock()
     monkeypatch.setattr(quotas, "_redis", quotas.RedisCounter(store.url))
-    monkeypatch.setattr(quotas, "_breaker", CircuitBreaker(reset_timeout=1.0, clock=clock))
+    monkeypatch.setattr(quotas, "breaker", CircuitBreaker(reset_timeout=1.0, clock=clock))
     return clock
 
 
 def counted(grant: str, quota: str = "1000/hour") -> bool:
     """Whether a call under the grant was counted."""
-    call: Any = SimpleNamespace(grant=SimpleNamespace(id=grant, quota=quota), quota=None, lease="")
+    call: Any = SimpleNamespace(key=None, grant=SimpleNamespace(id=grant, quota=quota), quota=None, lease="")
     quotas.consume(call)
     return call.quota is not None
 

@@ -40,6 +40,8 @@ WRITTEN_BY_THE_BUS = frozenset(
         "JournalSegment",
         "CallGroup",
         "CallHour",
+        "CallerHour",
+        "HarvestAlarm",
         "CallDay",
         "CallMonth",
         "SubjectDay",

@@ -12,7 +12,19 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from mantra.health.checks import backends, certificates, disk, journal, keys, lane, mail, snapshot, sources, worker
+from mantra.health.checks import (
+    alarms,
+    backends,
+    certificates,
+    disk,
+    journal,
+    keys,
+    lane,
+    mail,
+    snapshot,
+    sources,
+    worker,
+)
 from mantra.health.findings import Finding, worst_first
 from registry import tenancy
 from registry.tenancy import AnyUser
@@ -36,6 +48,7 @@ ROWS: dict[str, RowCheck] = {
     backends.AREA: backends.check,
     certificates.AREA: certificates.check_backends,
     keys.AREA: keys.check,
+    alarms.AREA: alarms.check,
 }
 #: Area → its name for people.
 LABELS: dict[str, Any] = {
@@ -49,6 +62,7 @@ LABELS: dict[str, Any] = {
     sources.AREA: _("data source"),
     backends.AREA: _("backend"),
     keys.AREA: _("access"),
+    alarms.AREA: _("alarm"),
 }
 
 
