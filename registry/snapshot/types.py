@@ -196,6 +196,9 @@ class Key:
     thumbprint: str = ""
     #: The text of a signing key, with which requests are signed; b"" for a key that is sent.
     secret: bytes = field(default=b"", repr=False)
+    #: Seconds between two calls, and until when (seconds since the epoch); 0 for a key that is not slowed down.
+    slow_seconds: int = 0
+    slowed_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +212,6 @@ class ClientCertificate:
 @dataclass(frozen=True, slots=True)
 class RevokedToken:
     id: int
-    #: Seconds between two calls, and until when (seconds since the epoch); 0 for a key that is not slowed down.
-    slow_seconds: int = 0
-    slowed_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
