@@ -13,8 +13,10 @@ class MantraConfig(AppConfig):
         from registry.exports import KINDS
         from registry.journal.shipping import OBSERVERS
         from registry.notifications.health import OBSERVED
+        from registry.worker_tasks import TASKS
 
         OBSERVED.extend(alarms.observed())
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
+        TASKS["heads"] = "mantra.proof.prover.Prover"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})

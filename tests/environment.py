@@ -26,6 +26,7 @@ os.environ.update(
     MANTRA_FIELD_KEYS=base64.urlsafe_b64encode(os.urandom(32)).decode(),
     MANTRA_KEY_PEPPERS="1:" + os.urandom(16).hex(),
     MANTRA_JOURNAL_KEY=os.urandom(16).hex(),
+    MANTRA_HEAD_KEYS=os.urandom(32).hex(),
     MANTRA_SNAPSHOT_SECONDS="0",
     MANTRA_UPSTREAM_NETWORKS="127.0.0.0/8,::1/128,0.0.0.0/0,::/0",
 )

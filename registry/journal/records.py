@@ -60,7 +60,7 @@ def of_begin(line: dict[str, Any], segment: str) -> Record:
         "started_at": datetime.fromtimestamp(line["at"], UTC),
         "protocol": line["protocol"] if "protocol" in line else _OLD_PROTOCOLS.get(line["face"], line["face"]),
         "method": line["method"][:10],
-        "client_ip": _client_ip(line["ip"]),
+        "client_ip": _client_ip(line.get("ip", "")),
         "user": line.get("user", ""),
         "segment": segment,
         "agency": agency,

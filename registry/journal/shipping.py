@@ -85,7 +85,7 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
         shipped += len(batch)
     if not alive:
         with transaction.atomic():
-            row.closed, row.closed_at = True, timezone.now()
+            row.closed, row.closed_at, row.headed = True, timezone.now(), 0
             _store(row, genuine)
     return shipped
 
@@ -129,11 +129,22 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         subjects.store(parsed.subjects)
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
+        row.digest, row.headed = _digest(batch, row), 0
         _store(row, genuine)
     _update_last_used(complete)
     if on_lane:
         for observe in OBSERVERS:
             observe(new)
+
+
+def _digest(batch: list[reader.Line], row: JournalSegment) -> str:
+    """Return the public digest of a batch's last line; "" for a segment of format 1."""
+    digest = (row.digest or row.name).encode()
+    for line in batch:
+        if line.fields is None:
+            return ""
+        digest = line.digest(digest)
+    return digest.decode()
 
 
 @dataclass(slots=True)
@@ -173,7 +184,7 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.begun[entry["id"]] = records.of_begin(entry, segment)
     elif kind == "end":
         parsed.ends[entry["id"]] = records.of_end(entry)
-    elif kind == "subjects":
+    elif kind == "subjects" and "hashes" in entry:  # they may be erased
         parsed.subjects.append(subjects.of_line(entry, segment, number))
     elif kind in parsed.of_leases:
         leases.check(entry)
@@ -237,7 +248,7 @@ def _prune() -> None:
             log.error("%s cannot be archived: errno %s; it is kept", row.name, error.errno)
             continue
         path.unlink(missing_ok=True)
-        row.pruned = True
+        row.pruned, row.headed = True, 0
         _store(row, genuine=True)
     _forget_pruned()
     if settings.ARCHIVE_DAYS:
@@ -261,7 +272,9 @@ def _forget_pruned() -> None:
     forgotten: list[JournalSegment] = []
     for row in JournalSegment.objects.order_by("serial").iterator(BATCH):
         follows = row.serial == (forgotten[-1].serial or 0) + 1 if forgotten else row.first or row.serial == 1
-        if not (row.pruned and follows and sealing.is_genuine(row)):
+        # A head says that it was deleted, before its row is.
+        is_said = bool(row.headed) or not settings.HEAD_KEYS
+        if not (row.pruned and follows and is_said and sealing.is_genuine(row)):
             break
         forgotten.append(row)
     if len(forgotten) > 1:

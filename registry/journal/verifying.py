@@ -1,11 +1,13 @@
 """Verifies the journal: every line and every segment is as it was written, and none is missing.
 
-Three things prove it, each as far as it reaches: the chain in the files, the sealed rows in the database, and a signed
-head that was stored elsewhere.
+Four things prove it, each as far as it reaches: the chain in the files, the sealed rows in the database, a signed head
+that was stored elsewhere, and the public heads (registry/journal/heads.py). deploy/verify_journal.py does the same
+without a line of this code, and mostly without the key.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +21,22 @@ from django.conf import settings
 from registry.journal import reader, sealing
 from registry.journal.chain import SUFFIX, link
 from registry.journal.head import Entry, Head
+from registry.journal.lines import FORMAT, MARK_LENGTH
 from registry.models import JournalSegment
 
 #: Line number → the chains that it must have, each with the words for whoever noted it.
 Marks = dict[int, list[tuple[str, str]]]
 
 SHIPPED = "shipped to the call history"
+#: How far a clock may go back before it is said: a call's time is that of its first byte.
+CLOCK = timedelta(minutes=10)
+#: Ranges of lines that are kept of a segment: more erased lines than these are not looked at one by one.
+RANGES = 10_000
+
+_NAME = re.compile(rf".+-\d{{1,19}}-\d{{1,9}}{re.escape(SUFFIX)}")
+
+#: Lines from the first to the second, both included.
+Range = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -34,8 +46,19 @@ class Chain:
     name: str
     lines: int = 0
     end: str = ""
+    #: The public digest of the last line; "" for format 1.
+    digest: str = ""
     #: Name and last chain of the segment that it continues, None for the first one of a writer.
     after: tuple[str, str] | None = None
+    #: Its format, from the open line.
+    format: int = 0
+    #: The lines whose content was erased, and those that still have content.
+    erased: list[Range] = field(default_factory=list)
+    with_content: list[Range] = field(default_factory=list)
+    #: What its erase lines say: the segment, and its lines.
+    erasures: list[tuple[str, list[Range]]] = field(default_factory=list)
+    #: The line before which the clock was put back, and by how much; None if it was not.
+    clock: tuple[int, timedelta] | None = None
     has_close: bool = False
     has_writer: bool = False
     fault: str = ""
@@ -81,6 +104,8 @@ def verify(
         _check_head(report, head, rows or {}, now)
     _check_links(report, rows, now)
     _check_ends(report, rows, head)
+    _check_erased(report)
+    _check_clocks(report)
     return report
 
 
@@ -122,33 +147,77 @@ def _read(path: Path, name: str, marks: Marks) -> Chain:
 
 
 def _read_lines(path: Path, chain: Chain, marks: Marks) -> Chain:
-    previous, end = chain.name.encode(), 0
+    previous = digest = chain.name.encode()
+    if not _NAME.fullmatch(chain.name):
+        chain.fault = "its name is not one that the bus gives"
+        return chain
+    end, latest = 0, _opened(chain.name)
     for line in reader.lines(path):
-        chain.fault = _fault_of(line, previous, marks, chain)
+        chained = line.chained(digest)
+        chain.fault = _fault_of(line, previous, chained, marks, chain)
         if chain.fault:
             return chain
+        latest = _note(line, chain, latest)
         previous, end = line.chain, line.end
-        chain.lines, chain.end = line.number, line.chain.decode()
+        digest = chained if line.fields else b""
+        chain.lines, chain.end, chain.digest = line.number, line.chain.decode(), digest.decode()
     torn = 0 if reader.is_archived(path) else path.stat().st_size - end
     chain.fault = _fault_of_end(chain, torn, marks)
     return chain
 
 
-def _fault_of(line: reader.Line, previous: bytes, marks: Marks, chain: Chain) -> str:
-    """Return the fault of a line, or "". Notes in ``chain`` what an open or a close line says."""
-    if link(settings.JOURNAL_KEY, previous, line.body) != line.chain:
+def _fault_of(line: reader.Line, previous: bytes, chained: bytes, marks: Marks, chain: Chain) -> str:
+    """Return the fault of a line, or "". ``chained``: what its chain is made of."""
+    if line.fields is not None and chained[:MARK_LENGTH] != line.fields[3]:
+        return f"line {line.number} was changed, or a line before it was removed"
+    if link(settings.JOURNAL_KEY, previous, chained) != line.chain:
         return f"line {line.number} was changed, or a line before it was removed"
     for expected, words in marks.get(line.number, ()):
         if line.chain.decode() != expected:
             return f"line {line.number} is not the line that was {words}"
     if chain.has_close:
         return f"line {line.number} follows the close line"
-    entry = orjson.loads(line.body)
-    if line.number == 1 and entry.get("after"):
-        name, end = entry["after"]
-        chain.after = name, end
-    chain.has_close = entry.get("t") == "close"
+    return _fault_of_format(line, chain)
+
+
+def _fault_of_format(line: reader.Line, chain: Chain) -> str:
+    if line.number == 1:
+        version = orjson.loads(line.body).get("v")
+        if version not in range(1, FORMAT + 1):
+            return "line 1 names a format that this version does not know"
+        chain.format = version
+    if (line.fields is None) != (chain.format == 1):
+        return f"line {line.number} has another format than its segment"
     return ""
+
+
+def _note(line: reader.Line, chain: Chain, latest: datetime) -> datetime:
+    """Note what a line says of its segment. ``latest``: the latest time before it. Returns the latest time now."""
+    entry = orjson.loads(line.body)
+    kind = entry.get("t")
+    if line.number == 1 and entry.get("after"):
+        chain.after = entry["after"][0], entry["after"][1]
+    chain.has_close = kind == "close"
+    if line.is_erased:
+        _extend(chain.erased, line.number)
+    elif line.has_content:
+        _extend(chain.with_content, line.number)
+    if kind == "erase":
+        chain.erasures.append((entry["segment"], [(first, last) for first, last in entry["lines"]]))
+    if kind != "begin":
+        return latest
+    at = datetime.fromtimestamp(entry["at"], UTC)
+    if latest - at > CLOCK and chain.clock is None:
+        chain.clock = line.number, latest - at
+    return max(at, latest)
+
+
+def _extend(ranges: list[Range], number: int) -> None:
+    """Add a line to ranges of lines in order. Beyond RANGES of them the last one grows over what lies between."""
+    if ranges and (ranges[-1][1] == number - 1 or len(ranges) >= RANGES):
+        ranges[-1] = ranges[-1][0], number
+    else:
+        ranges.append((number, number))
 
 
 def _fault_of_end(chain: Chain, torn: int, marks: Marks) -> str:
@@ -235,6 +304,50 @@ def _check_ends(report: Report, rows: Mapping[str, JournalSegment] | None, head:
         proven = chain.has_close or name in continued or chain.has_writer or (row is not None and row.closed)
         if not proven and (entry is None or entry.lines != chain.lines):
             report.unproven.setdefault(name, "it has no close line: its writer was killed, or its end was cut off")
+
+
+# ------------------------------------------------------------------------------------------ content
+
+
+def _check_erased(report: Report) -> None:
+    """Check that a line of the journal says of each erased content that it was erased, and that it is."""
+    recorded: dict[str, list[Range]] = {}
+    for chain in report.chains.values():
+        if chain.name not in report.broken:
+            for name, ranges in chain.erasures:
+                recorded.setdefault(name, []).extend(ranges)
+    for name, chain in report.chains.items():
+        ranges = recorded.get(name, [])
+        if number := first_outside(chain.erased, ranges):
+            report.breaks(name, f"line {number} was erased, and no line of the journal says so")
+        if number := _first_inside(chain.with_content, ranges):
+            report.unproven.setdefault(name, f"line {number} was to be erased, and its content is there")
+
+
+def first_outside(lines: Iterable[Range], ranges: Sequence[Range]) -> int:
+    """Return the first of lines that is in none of the ranges, 0 if there is none."""
+    ordered = sorted(ranges)
+    for first, last in lines:
+        for begin, end in ordered:
+            if begin <= first <= end:
+                first = end + 1
+        if first <= last:
+            return first
+    return 0
+
+
+def _first_inside(lines: Iterable[Range], ranges: Sequence[Range]) -> int:
+    """Return the first of lines that is in one of the ranges, 0 if there is none."""
+    found = [max(first, begin) for first, last in lines for begin, end in ranges if begin <= last and first <= end]
+    return min(found, default=0)
+
+
+def _check_clocks(report: Report) -> None:
+    for name, chain in report.chains.items():
+        if chain.clock is not None:
+            number, back = chain.clock
+            minutes = int(back.total_seconds() // 60)
+            report.unproven.setdefault(name, f"line {number} is {minutes} minutes older than a line before: the clock was put back")
 
 
 def _parts(name: str) -> tuple[str, int, int]:

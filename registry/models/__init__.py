@@ -15,7 +15,7 @@ from registry.models.base import (
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.exports import ExportJob
-from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
+from registry.models.history import CallLease, CallRecord, JournalHead, JournalSegment, SubjectsOfJob
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
     Event,
@@ -55,6 +55,7 @@ __all__ = [
     "Grant",
     "Illness",
     "Invitation",
+    "JournalHead",
     "JournalSegment",
     "LeaderLock",
     "MessageTemplate",
