@@ -18,5 +18,6 @@ class MantraConfig(AppConfig):
         OBSERVED.extend(alarms.observed())
         worker_metrics.SOURCES.extend((Findings(), lane.gauges))
         OBSERVERS.append(lane.count)
+        TASKS["erasing"] = "mantra.proof.eraser.Eraser"
         TASKS["heads"] = "mantra.proof.prover.Prover"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})

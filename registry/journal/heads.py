@@ -173,7 +173,14 @@ def _head(content: dict[str, Any], digest: str) -> PublicHead:
     entries = tuple(Entry(*columns) for columns in content["segments"])
     at = datetime.fromisoformat(content["at"])
     return PublicHead(
-        content["serial"], at, content["previous"], content["key"], tuple(content["keys"]), content["days"], entries, digest
+        content["serial"],
+        at,
+        content["previous"],
+        content["key"],
+        tuple(content["keys"]),
+        content["days"],
+        entries,
+        digest,
     )
 
 

@@ -142,6 +142,14 @@ def _end_of(segment: Segment) -> Previous:
     return segment.name, segment.chain.decode(), segment.digest.decode()
 
 
+def sync() -> None:
+    """Wait until all that this thread has written is on the disk. Raises OSError."""
+    for writer in _writers.values():
+        if writer.segment is not None and writer.segment.fd >= 0:
+            os.fdatasync(writer.segment.fd)
+    disk.sync(Path(settings.JOURNAL_DIR))
+
+
 def close() -> None:
     """End this thread's segments, if it has any."""
     for writer in _writers.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,9 +18,10 @@ from pathlib import Path
 import orjson
 from django.conf import settings
 
-from registry.journal import reader, sealing
+from registry.journal import heads, reader, sealing
 from registry.journal.chain import SUFFIX, link
 from registry.journal.head import Entry, Head
+from registry.journal.heads import PublicHead
 from registry.journal.lines import FORMAT, MARK_LENGTH
 from registry.models import JournalSegment
 
@@ -30,6 +31,8 @@ Marks = dict[int, list[tuple[str, str]]]
 SHIPPED = "shipped to the call history"
 #: How far a clock may go back before it is said: a call's time is that of its first byte.
 CLOCK = timedelta(minutes=10)
+#: How long before the last head a segment was opened that it should name.
+UNNAMED = timedelta(hours=2)
 #: Ranges of lines that are kept of a segment: more erased lines than these are not looked at one by one.
 RANGES = 10_000
 
@@ -88,13 +91,25 @@ class Report:
 
 
 def verify(
-    paths: Sequence[Path], rows: Mapping[str, JournalSegment] | None, head: Head | None, now: datetime
+    paths: Sequence[Path],
+    rows: Mapping[str, JournalSegment] | None,
+    head: Head | None,
+    now: datetime,
+    public: Sequence[PublicHead] = (),
 ) -> Report:
-    """Verify segments. ``rows``: those of the database by name, in the order of their serials; None without it."""
+    """Verify segments. ``rows``: those of the database by name, in the order of their serials; None without it.
+
+    ``public``: the public heads, in the order of their serials.
+    """
     report = Report()
+    named = _by_segment(public)
     for path in paths:
         name = reader.name_of(path)
-        chain = _read(path, name, _marks(name, rows, head))
+        marks = _marks(name, rows, head)
+        for entry, words in named.get(name, ()):
+            if entry.lines:
+                marks.setdefault(entry.lines, []).append((entry.chain, words))
+        chain = _read(path, name, marks)
         report.chains[name] = chain
         if chain.fault:
             report.breaks(name, chain.fault)
@@ -102,6 +117,7 @@ def verify(
         _check_rows(report, list(rows.values()))
     if head is not None:
         _check_head(report, head, rows or {}, now)
+    _check_public(report, named, rows or {}, public, now)
     _check_links(report, rows, now)
     _check_ends(report, rows, head)
     _check_erased(report)
@@ -152,10 +168,12 @@ def _read_lines(path: Path, chain: Chain, marks: Marks) -> Chain:
         chain.fault = "its name is not one that the bus gives"
         return chain
     end, latest = 0, _opened(chain.name)
-    for line in reader.lines(path):
+    for line, following in _with_next(reader.lines(path)):
         chained = line.chained(digest)
         chain.fault = _fault_of(line, previous, chained, marks, chain)
         if chain.fault:
+            if following is not None and _follows(following, previous, following.chained(digest)):
+                chain.fault = f"line {line.number} was added or moved here: the next line continues the one before it"
             return chain
         latest = _note(line, chain, latest)
         previous, end = line.chain, line.end
@@ -166,12 +184,28 @@ def _read_lines(path: Path, chain: Chain, marks: Marks) -> Chain:
     return chain
 
 
+def _with_next(lines: Iterator[reader.Line]) -> Iterator[tuple[reader.Line, reader.Line | None]]:
+    """Yield each line and the one after it, None for the last one."""
+    line = next(lines, None)
+    while line is not None:
+        following = next(lines, None)
+        yield line, following
+        line = following
+
+
+def _follows(line: reader.Line, previous: bytes, chained: bytes) -> bool:
+    """Return True if a line continues what has this chain. ``chained``: what its chain is made of."""
+    is_marked = line.fields is None or chained[:MARK_LENGTH] == line.fields[3]
+    return is_marked and link(settings.JOURNAL_KEY, previous, chained) == line.chain
+
+
 def _fault_of(line: reader.Line, previous: bytes, chained: bytes, marks: Marks, chain: Chain) -> str:
     """Return the fault of a line, or "". ``chained``: what its chain is made of."""
     if line.fields is not None and chained[:MARK_LENGTH] != line.fields[3]:
         return f"line {line.number} was changed, or a line before it was removed"
-    if link(settings.JOURNAL_KEY, previous, chained) != line.chain:
-        return f"line {line.number} was changed, or a line before it was removed"
+    if not _follows(line, previous, chained):
+        by_key = "was not written with this MANTRA_JOURNAL_KEY" if line.fields else "was changed"
+        return f"line {line.number} {by_key}, or a line before it was removed"
     for expected, words in marks.get(line.number, ()):
         if line.chain.decode() != expected:
             return f"line {line.number} is not the line that was {words}"
@@ -261,6 +295,45 @@ def _check_head(report: Report, head: Head, rows: Mapping[str, JournalSegment], 
             report.breaks(entry.name, f"the segment is missing: {entry.lines} lines were {_words(head)}")
 
 
+#: Segment → what public heads say of it, in order, each with the words for the head.
+_Named = dict[str, list[tuple[heads.Entry, str]]]
+
+
+def _by_segment(public: Sequence[PublicHead]) -> _Named:
+    named: _Named = {}
+    for head in public:
+        for entry in head.entries:
+            named.setdefault(entry.name, []).append((entry, f"named by head {head.serial}"))
+    return named
+
+
+def _check_public(
+    report: Report, named: _Named, rows: Mapping[str, JournalSegment], public: Sequence[PublicHead], now: datetime
+) -> None:
+    """Check that each segment of the heads is there, and as long as it was when it was closed."""
+    days = timedelta(days=max((head.days for head in public), default=0))
+    for name, said in named.items():
+        entry, words = said[-1]
+        chain, row = report.chains.get(name), rows.get(name)
+        if chain is not None:
+            if entry.state != heads.OPEN and chain.lines > entry.lines:
+                report.breaks(name, f"line {entry.lines + 1} was added after the segment was {words}")
+            continue
+        pruned = entry.state == heads.PRUNED or (row is not None and row.pruned and sealing.is_genuine(row))
+        is_old = bool(entry.closed_at) and datetime.fromisoformat(entry.closed_at) < now - days
+        if not pruned and not is_old:
+            report.breaks(name, f"the segment is missing: {entry.lines} lines were {words}")
+    for head, after in pairwise(public):
+        if after.at < head.at - CLOCK:
+            report.unproven.setdefault(
+                heads.named(after.serial), "it is older than the one before: the clock was put back"
+            )
+    if public and public[0].serial == 1:
+        for name, chain in report.chains.items():
+            if name not in named and chain.lines and _opened(name) < public[-1].at - UNNAMED:
+                report.unproven.setdefault(name, "no head names it")
+
+
 # ------------------------------------------------------------------------------------------- links
 
 
@@ -317,29 +390,46 @@ def _check_erased(report: Report) -> None:
             for name, ranges in chain.erasures:
                 recorded.setdefault(name, []).extend(ranges)
     for name, chain in report.chains.items():
-        ranges = recorded.get(name, [])
-        if number := first_outside(chain.erased, ranges):
+        ranges = _merged(recorded.get(name, ()))
+        if number := _first_outside(chain.erased, ranges):
             report.breaks(name, f"line {number} was erased, and no line of the journal says so")
         if number := _first_inside(chain.with_content, ranges):
             report.unproven.setdefault(name, f"line {number} was to be erased, and its content is there")
 
 
-def first_outside(lines: Iterable[Range], ranges: Sequence[Range]) -> int:
-    """Return the first of lines that is in none of the ranges, 0 if there is none."""
-    ordered = sorted(ranges)
+def _merged(ranges: Iterable[Range]) -> list[Range]:
+    """Return ranges in order, with those that touch each other as one."""
+    merged: list[Range] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _first_outside(lines: Iterable[Range], ranges: Sequence[Range]) -> int:
+    """Return the first of lines that is in none of the ranges, 0 if there is none. Both are in order."""
+    place = 0
     for first, last in lines:
-        for begin, end in ordered:
-            if begin <= first <= end:
-                first = end + 1
-        if first <= last:
+        while place < len(ranges) and ranges[place][1] < first:
+            place += 1
+        if place == len(ranges) or first < ranges[place][0]:
             return first
+        if last > ranges[place][1]:
+            return ranges[place][1] + 1
     return 0
 
 
 def _first_inside(lines: Iterable[Range], ranges: Sequence[Range]) -> int:
-    """Return the first of lines that is in one of the ranges, 0 if there is none."""
-    found = [max(first, begin) for first, last in lines for begin, end in ranges if begin <= last and first <= end]
-    return min(found, default=0)
+    """Return the first of lines that is in one of the ranges, 0 if there is none. Both are in order."""
+    place = 0
+    for first, last in lines:
+        while place < len(ranges) and ranges[place][1] < first:
+            place += 1
+        if place < len(ranges) and ranges[place][0] <= last:
+            return max(first, ranges[place][0])
+    return 0
 
 
 def _check_clocks(report: Report) -> None:
@@ -347,7 +437,9 @@ def _check_clocks(report: Report) -> None:
         if chain.clock is not None:
             number, back = chain.clock
             minutes = int(back.total_seconds() // 60)
-            report.unproven.setdefault(name, f"line {number} is {minutes} minutes older than a line before: the clock was put back")
+            report.unproven.setdefault(
+                name, f"line {number} is {minutes} minutes older than a line before: the clock was put back"
+            )
 
 
 def _parts(name: str) -> tuple[str, int, int]:
