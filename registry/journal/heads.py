@@ -1,7 +1,7 @@
 """The public heads of the journal: every hour what has changed of its segments, signed, each naming the one before.
 
-A head is one line: a JSON object, a space, and its Ed25519 signature in hex with the first of settings.HEAD_KEYS. It has
-the segments that got lines, were closed or were deleted because of their age since the head before it; so all heads
+A head is one line: a JSON object, a space, and its Ed25519 signature in hex with the first of settings.HEAD_KEYS. It
+has the segments that got lines, were closed or were deleted because of their age since the head before it; so all heads
 together have all segments. It names the digest of the head before it, and the public keys with which the next ones may
 be signed. Whoever has the digest of one head can prove all before it, without any secret: deploy/verify_journal.py.
 """
@@ -171,16 +171,9 @@ def _head(content: dict[str, Any], digest: str) -> PublicHead:
     if content["v"] != FORMAT:
         raise ValueError
     entries = tuple(Entry(*columns) for columns in content["segments"])
-    at = datetime.fromisoformat(content["at"])
+    at, keys = datetime.fromisoformat(content["at"]), tuple(content["keys"])
     return PublicHead(
-        content["serial"],
-        at,
-        content["previous"],
-        content["key"],
-        tuple(content["keys"]),
-        content["days"],
-        entries,
-        digest,
+        content["serial"], at, content["previous"], content["key"], keys, content["days"], entries, digest
     )
 
 

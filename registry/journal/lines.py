@@ -54,5 +54,5 @@ def commitment(salt: bytes, content: bytes) -> bytes:
 
 
 def next_digest(previous: bytes, facts: bytes, committed: bytes) -> bytes:
-    """Return the public digest of a line, as 64 hex characters. ``committed``: its commitment, empty without content."""
+    """Return the public digest of a line, 64 hex characters. ``committed``: its commitment, empty without content."""
     return sha256(b"%b%b\t%b" % (previous, facts, committed)).hexdigest().encode()

@@ -30,7 +30,7 @@ Marks = dict[int, list[tuple[str, str]]]
 
 SHIPPED = "shipped to the call history"
 #: How far a clock may go back before it is said: a call's time is that of its first byte.
-CLOCK = timedelta(minutes=10)
+CLOCK, CLOCK_BACK = timedelta(minutes=10), "the clock was put back"
 #: How long before the last head a segment was opened that it should name.
 UNNAMED = timedelta(hours=2)
 #: Ranges of lines that are kept of a segment: more erased lines than these are not looked at one by one.

@@ -9,13 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from registry.journal import erasing
-from registry.models import REASON
+from registry.models.bounds import REASON
 
 
 class Command(BaseCommand):
-    help = (
-        "Erase a person from the journal, its archive and the call history, at a lawful request. The chain stays whole."
-    )
+    help = "Erase a person from the journal, its archive and the call history, at a lawful request; the chain stays."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", required=True, help="stays in the journal: a number, never a person's name")
@@ -35,7 +33,7 @@ class Command(BaseCommand):
             raise CommandError(f"{len(found.left)} segments still name the person")
 
     def _value(self) -> str:
-        """Return what identifies the person: from a prompt, or the standard input, so that no list of commands has it."""
+        """Return what identifies the person, from a prompt or the input: no list of commands has it."""
         prompt = sys.stdin.isatty()
         value = getpass.getpass("The person's number, as callers send it: ") if prompt else sys.stdin.readline()
         if not value.strip():

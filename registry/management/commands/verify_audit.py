@@ -46,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--heads",
             metavar="FOLDER",
-            help="check against public heads that were fetched (default: those stored here)",
+            help="check against public heads that were fetched (default: those stored)",
         )
         parser.add_argument("--since-head", metavar="FILE", help="check also against a head that was stored (-: input)")
 
