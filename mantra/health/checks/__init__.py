@@ -12,7 +12,19 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from mantra.health.checks import backends, certificates, disk, journal, keys, lane, mail, snapshot, sources, worker
+from mantra.health.checks import (
+    backends,
+    certificates,
+    disk,
+    journal,
+    keys,
+    lane,
+    mail,
+    proof,
+    snapshot,
+    sources,
+    worker,
+)
 from mantra.health.findings import Finding, worst_first
 from registry import tenancy
 from registry.tenancy import AnyUser
@@ -24,6 +36,7 @@ RowCheck = Callable[[AnyUser | None], list[Finding]]
 SERVER: dict[str, ServerCheck] = {
     disk.AREA: disk.check,
     journal.AREA: journal.check,
+    proof.AREA: proof.check,
     snapshot.AREA: snapshot.check,
     worker.AREA: worker.check,
     lane.AREA: lane.check,
@@ -41,6 +54,7 @@ ROWS: dict[str, RowCheck] = {
 LABELS: dict[str, Any] = {
     disk.AREA: _("disk"),
     journal.AREA: _("journal"),
+    proof.AREA: _("proof of the journal"),
     snapshot.AREA: _("snapshot"),
     worker.AREA: _("worker"),
     lane.AREA: lane.NAME,
