@@ -87,23 +87,23 @@ def key_id(public: str) -> str:
 
 
 def make_due(now: datetime) -> list[JournalHead]:
-    """Make the heads of all that has changed: one at least, and one more for each MOST segments. Return them."""
-    made = [_make(now)]
-    while len(made) < AT_ONCE and JournalSegment.objects.filter(headed=0).exists():
-        further = _make(now, empty=False)
-        if further is None:
-            break  # what is left was changed without the key
-        made.append(further)
-    return [head for head in made if head is not None]
+    """Make the heads of all that has changed: one at least, and one more for each MOST segments. Return them.
+
+    What changes meanwhile comes into those of the next time: a busy bus would never be done.
+    """
+    made: list[JournalHead] = []
+    count = MOST
+    while count == MOST and len(made) < AT_ONCE:
+        head, count = _make(now)
+        made.append(head)
+    return made
 
 
 @transaction.atomic
-def _make(now: datetime, empty: bool = True) -> JournalHead | None:
-    """Make a head of the first segments that changed. ``empty``: also if there is none. Return it."""
+def _make(now: datetime) -> tuple[JournalHead, int]:
+    """Make a head of the first segments that changed, at most MOST. Return it, and their number."""
     changed = JournalSegment.objects.filter(headed=0).order_by("serial")[:LOOKED_AT].iterator(MOST)
     rows = list(islice((row for row in changed if sealing.is_genuine(row)), MOST))
-    if not rows and not empty:
-        return None
     last = JournalHead.objects.order_by("-serial").first()
     serial = last.serial + 1 if last else 1
     document = dump(serial, now, last.digest if last else "", rows)
@@ -113,7 +113,7 @@ def _make(now: datetime, empty: bool = True) -> JournalHead | None:
         seal, row.headed = row.seal, serial
         # A row that was shipped meanwhile comes into the next head.
         JournalSegment.objects.filter(pk=row.pk, seal=seal).update(headed=serial, seal=sealing.seal(row))
-    return head
+    return head, len(rows)
 
 
 def dump(serial: int, now: datetime, previous: str, rows: Iterable[JournalSegment]) -> str:
