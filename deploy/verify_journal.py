@@ -294,7 +294,7 @@ def check_line(segment, raw, following, points, key, report):
         after = Line(following) if following.endswith(b"\n") else None
         if after and after.format and not after.fits(segment.digest, segment.chain, key) and (key or after.format == 2):
             return broken("added", "it was added or moved here: the next line continues the one before it")
-        if wrong == "chain":
+        if wrong == "chain" and line.format == 2:
             return broken("chain", "it was not written with this MANTRA_JOURNAL_KEY, or a line before it was removed")
         return broken("changed", "it was changed, or a line before it was removed")
     digest = line.digest(segment.digest)

@@ -7,7 +7,6 @@ and again. The head's row says what was found; the health board shows it (mantra
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.journal import heads, sealing, verifying
+from registry.journal import heads, reader, sealing, verifying
 from registry.leader import Leadership
 from registry.models import Event, JournalHead, JournalSegment
 from registry.notifications.writing import mail
@@ -44,6 +43,8 @@ class Prover:
         #: The serial up to which the older segments were read, and the segments that were found to be broken.
         self._position = 0
         self._broken: set[str] = set()
+        #: The hosts whose segments are here: a host with a journal of its own may share the database.
+        self._hosts: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
@@ -77,6 +78,7 @@ class Prover:
 
     def _prove(self) -> int:
         """Read segments and compare them with their rows. Return how many were read."""
+        self._hosts |= {_host_of(path.name) for path in reader.segments()}
         rows = JournalSegment.objects.order_by("serial").filter(pruned=False)
         changed = self._read(rows.filter(headed=0).iterator(CHUNK), CHANGED_BYTES)
         again = self._read(rows.filter(name__in=list(self._broken)).iterator(CHUNK), CHANGED_BYTES)
@@ -110,13 +112,16 @@ class Prover:
             whole = sealing.is_genuine(row) and not verifying.chain_of(path, {row.name: row}).fault
         except FileNotFoundError:
             size = 0
-            # Of another host, or deleted: the rows of this host's segments name it.
-            whole = not row.name.startswith(f"{socket.gethostname()}-") or _was_pruned(row)
+            whole = _host_of(row.name) not in self._hosts or _was_pruned(row)
         if whole:
             self._broken.discard(row.name)
         elif len(self._broken) < REMEMBERED:
             self._broken.add(row.name)
         return size
+
+
+def _host_of(name: str) -> str:
+    return reader.process_of(name).rpartition("-")[0]
 
 
 def _was_pruned(row: JournalSegment) -> bool:

@@ -42,10 +42,14 @@ def split(line: dict[str, Any]) -> tuple[bytes, bytes]:
     """Return the facts and the content of a line as JSON; the content is empty if there is none."""
     if line["t"] in WHOLE:
         return orjson.dumps(line), b""
-    content = {name: value for name, value in line.items() if name not in FACTS}
-    if not content:
-        return orjson.dumps(line), b""
-    return orjson.dumps({name: value for name, value in line.items() if name in FACTS}), orjson.dumps(content)
+    facts: dict[str, Any] = {}
+    content: dict[str, Any] = {}
+    for name, value in line.items():
+        if name in FACTS:
+            facts[name] = value
+        else:
+            content[name] = value
+    return orjson.dumps(facts), orjson.dumps(content) if content else b""
 
 
 def commitment(salt: bytes, content: bytes) -> bytes:

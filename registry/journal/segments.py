@@ -26,8 +26,8 @@ from registry.journal.chain import CALLS, COMPLETIONS, SUFFIX, link
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 3600.0
-#: Bytes of salts that are taken from the system at once.
-_SALTS = 4096
+#: Characters of salts that are taken from the system at once.
+_SALTS = 256 * lines.SALT_LENGTH
 
 #: The segment that another one continues: its name, the chain and the public digest of its last line.
 Previous = tuple[str, str, str]
@@ -48,7 +48,7 @@ class Segment:
         self.sequence = sequence
         self.opened = time.monotonic()
         self.size = 0
-        self._salts = ""
+        self._salts, self._salts_used = b"", _SALTS
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self.fd = os.open(folder / self.name, flags, 0o640)
         try:
@@ -83,10 +83,10 @@ class Segment:
 
     def _salt(self) -> bytes:
         """Return a new salt. Those of many lines are taken at once: each question to the system costs a microsecond."""
-        if not self._salts:
-            self._salts = os.urandom(_SALTS).hex()
-        salt, self._salts = self._salts[: lines.SALT_LENGTH], self._salts[lines.SALT_LENGTH :]
-        return salt.encode()
+        if self._salts_used == _SALTS:
+            self._salts, self._salts_used = os.urandom(_SALTS // 2).hex().encode(), 0
+        begin, self._salts_used = self._salts_used, self._salts_used + lines.SALT_LENGTH
+        return self._salts[begin : self._salts_used]
 
     def is_full(self) -> bool:
         """Return True if a new segment is due, by size or age."""

@@ -29,7 +29,7 @@ ONE, OTHER = "3174012345678901", "3174012345678902"
 
 @pytest.fixture
 def cast_of_persons(cast: Cast) -> Cast:
-    cast.operation("orang", "SELECT :nik AS nik", {"nik": {"subject": True}})
+    cast.operation("orang", "SELECT :nik AS nik", parameters=({"name": "nik", "subject": True},))
     return cast
 
 
@@ -221,9 +221,9 @@ def test_nothing_is_erased_while_a_backup_is_made(
 ) -> None:
     called(cast_of_persons, ONE)
     monkeypatch.setattr(erasing, "WAIT", 0.0)
-    with leader.only_one_in(settings.JOURNAL_DIR, shipping.PRUNING):
-        with pytest.raises(CommandError, match="a backup is being made"):
-            erase(monkeypatch, ONE)
+    refused = pytest.raises(CommandError, match="a backup is being made")
+    with leader.only_one_in(settings.JOURNAL_DIR, shipping.PRUNING), refused:
+        erase(monkeypatch, ONE)
 
 
 # --------------------------------------------------------------------------------------- by request
