@@ -35,6 +35,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "CallLease",
         "SubjectsOfJob",
         "JournalSegment",
+        "JournalHead",
         "CallGroup",
         "CallHour",
         "CallDay",
