@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registry.journal import archive, head, heads, reader, verifying
+from registry.journal import archive, head, heads, history, reader, verifying
 from registry.models import JournalHead, JournalSegment
 
 #: The most bytes of a file with a head.
@@ -48,6 +48,9 @@ class Command(BaseCommand):
             metavar="FOLDER",
             help="check against public heads that were fetched (default: those stored)",
         )
+        parser.add_argument(
+            "--history", metavar="N", type=int, help="compare the call history with the newest N segments (0: with all)"
+        )
         parser.add_argument("--since-head", metavar="FILE", help="check also against a head that was stored (-: input)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -59,6 +62,10 @@ class Command(BaseCommand):
         report = verifying.verify(paths, rows, earlier, now, public)
         for name, text in wrong.items():
             report.breaks(name, text)
+        if rows is not None and options["history"] is not None:
+            newest = [path for path in paths if reader.name_of(path) not in report.broken][-options["history"] :]
+            for name, text in history.compare(newest, rows, now):
+                report.breaks(name, text)
         # The standard output has the head only, if it is asked for there.
         out = self.stderr if options["head"] == "-" else self.stdout
         for name, text in sorted(report.unproven.items()):
