@@ -331,7 +331,7 @@ def note(segment, line, said, number, report):
         extend(segment.content if line.content else segment.erased, number)
     if said["t"] == "erase":
         segment.erasures.append((said["segment"], said["lines"]))
-    if said["t"] == "begin":
+    if said["t"] == "begin" and "at" in said:
         at = datetime.fromtimestamp(said["at"], timezone.utc)
         if segment.latest and segment.latest - at > CLOCK:
             minutes = int((segment.latest - at).total_seconds() // 60)

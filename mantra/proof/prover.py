@@ -21,13 +21,14 @@ from django.utils import timezone
 from registry.journal import heads, reader, sealing, verifying
 from registry.leader import Leadership
 from registry.models import Event, JournalHead, JournalSegment
+from registry.notifications.smtp import is_configured
 from registry.notifications.writing import mail
 from registry.rounds import survive
 
 log = logging.getLogger("mantra.journal")
 
 #: Seconds between two looks, and between two heads.
-ROUND, EVERY = 10.0, timedelta(hours=1)
+ROUND, EVERY = 2.0, timedelta(hours=1)
 #: Bytes that are read in an hour of what has changed, and of what is older.
 CHANGED_BYTES, OLDER_BYTES = 512 * 1024 * 1024, 64 * 1024 * 1024
 #: Rows that are read at once, and the most segments of which it is remembered that they are broken.
@@ -70,7 +71,7 @@ class Prover:
         if self._broken:
             log.error("%d segments of the journal are not as they were written: run verify_audit", len(self._broken))
         heads.prune(now)
-        for address in settings.HEAD_MAIL:
+        for address in settings.HEAD_MAIL if is_configured() else ():
             _send(made[-1], address)
         return made
 

@@ -61,7 +61,7 @@ def _compare_lines(calls: Sequence[tuple[Line, dict[str, Any]]], segment: str, n
             yield f"line {line.number}: the history has no record of it"
 
 
-def _differs(line: Line, entry: dict[str, Any], record: dict[str, Any], segment: str, now: datetime) -> str:
+def _differs(line: Line, entry: dict[str, Any], record: Mapping[str, Any], segment: str, now: datetime) -> str:
     """Return the first column of a record that is not as a line says, or ""."""
     if entry["t"] == "begin":
         said = records.of_begin(entry, segment)
@@ -79,6 +79,6 @@ def _differs(line: Line, entry: dict[str, Any], record: dict[str, Any], segment:
     )
 
 
-def _is_erased(record: dict[str, Any], now: datetime) -> bool:
+def _is_erased(record: Mapping[str, Any], now: datetime) -> bool:
     days = settings.CONTENT_DAYS
     return bool(days) and record["started_at"] < now - timedelta(days=days)

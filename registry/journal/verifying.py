@@ -175,7 +175,11 @@ def _read_lines(path: Path, chain: Chain, marks: Marks) -> Chain:
             if following is not None and _follows(following, previous, following.chained(digest)):
                 chain.fault = f"line {line.number} was added or moved here: the next line continues the one before it"
             return chain
-        latest = _note(line, chain, latest)
+        try:
+            latest = _note(line, chain, latest)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            chain.fault = f"line {line.number} is none of this format"
+            return chain
         previous, end = line.chain, line.end
         digest = chained if line.fields else b""
         chain.lines, chain.end, chain.digest = line.number, line.chain.decode(), digest.decode()
@@ -238,7 +242,7 @@ def _note(line: reader.Line, chain: Chain, latest: datetime) -> datetime:
         _extend(chain.with_content, line.number)
     if kind == "erase":
         chain.erasures.append((entry["segment"], [(first, last) for first, last in entry["lines"]]))
-    if kind != "begin":
+    if kind != "begin" or "at" not in entry:
         return latest
     at = datetime.fromtimestamp(entry["at"], UTC)
     if latest - at > CLOCK and chain.clock is None:

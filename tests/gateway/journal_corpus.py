@@ -191,6 +191,11 @@ def _format(scene: Scene) -> None:
     _remake(0, lambda each: [each[0].replace(b'"v":2', b'"v":9'), *each[1:]], key=True)(scene)
 
 
+def _without_members(scene: Scene) -> None:
+    """A record of an erasure that names no lines, written with the key."""
+    _remake(5, _at(3, lambda _raw: b'{"t":"erase","segment":7}\t\t\t\t\n'), key=True)(scene)
+
+
 def _older_format(scene: Scene) -> None:
     """A line of format 1 in a segment of format 2, chained with the key."""
     found = scene.lines(5)
@@ -312,6 +317,7 @@ ATTACKS = [
     Attack("two segments that continue the same one", _successor, 6),
     Attack("a clock that was put back", _clock, 6, 3, unproven=True),
     Attack("an unknown format", _format, 0, 1),
+    Attack("a line without what it must have, with the key", _without_members, 5, 3),
     Attack("a line of an older format", _older_format, 5, 4),
     Attack("an archive that is damaged", _damaged, 5),
     Attack("a head changed", _changed_head, found_by=HEADS, head=2),

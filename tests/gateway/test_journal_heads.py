@@ -290,13 +290,17 @@ def test_a_task_of_the_worker(journal: list[Path], monkeypatch: pytest.MonkeyPat
 def test_the_digest_is_mailed(journal: list[Path], settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     use(1, monkeypatch)
     settings.HEAD_MAIL = ["bukti@bssn.go.id", "bukan alamat"]
+    with monkeypatch.context() as without_server:
+        without_server.setattr(settings, "SMTP_HOST", "")
+        assert Prover(lambda: NOON - timedelta(days=1)).round()
+    assert not OutboxMessage.objects.exists()
     settings.BASE_URL = "https://bus.contoh.go.id"
     [made] = Prover(Clock()).round()
     [row] = OutboxMessage.objects.all()
     message, address = composing.compose(row)
     text = message.get_content()
     assert (address, row.user) == ("bukti@bssn.go.id", None)
-    assert made.digest in text and "https://bus.contoh.go.id/.well-known/mantra/heads/1" in text
+    assert made.digest in text and "https://bus.contoh.go.id/.well-known/mantra/heads/2" in text
 
 
 def test_everybody_may_fetch_heads(journal: list[Path], client: Client) -> None:

@@ -16,7 +16,7 @@ from registry.models import JournalHead
 
 AREA = "proof"
 #: How old the last head may be, and how many of the last ones are looked at.
-LATE, LOOKED_AT = timedelta(hours=2), 24
+LATE, LOOKED_AT = timedelta(hours=2), 6
 
 
 def check() -> list[Finding]:

@@ -6,9 +6,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
@@ -58,7 +60,8 @@ class Command(BaseCommand):
         rows = None if options["offline"] else self._rows()
         now = timezone.now()
         paths = archive.segments() + reader.segments() if options["archive"] else reader.segments()
-        public, wrong = self._public(options["heads"], rows is not None)
+        since = None if options["archive"] else now - timedelta(days=settings.JOURNAL_DAYS + 1)
+        public, wrong = self._public(options["heads"], rows is not None, since)
         report = verifying.verify(paths, rows, earlier, now, public)
         for name, text in wrong.items():
             report.breaks(name, text)
@@ -79,12 +82,14 @@ class Command(BaseCommand):
         if report.broken:
             raise CommandError(f"{len(report.broken)} of {len(report.chains)} segments have changed")
 
-    def _public(self, folder: str | None, has_rows: bool) -> tuple[list[heads.PublicHead], dict[str, str]]:
-        """Return the public heads, and what is wrong with them."""
+    def _public(
+        self, folder: str | None, has_rows: bool, since: datetime | None
+    ) -> tuple[list[heads.PublicHead], dict[str, str]]:
+        """Return the public heads, and what is wrong with them. ``since``: older ones name nothing that is here."""
         if folder is None and not has_rows:
             return [], {}
         try:
-            documents = heads.stored() if folder is None else _fetched(Path(folder))
+            documents = heads.stored(since) if folder is None else _fetched(Path(folder))
             return heads.load_all(documents, heads.public_keys())
         except OSError as error:
             raise CommandError(f"the heads of {folder} cannot be read: {error.strerror}") from None
