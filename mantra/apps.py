@@ -20,5 +20,7 @@ class MantraConfig(AppConfig):
         OBSERVERS.append(lane.count)
         KINDS["subject"] = "mantra.subject_access.kind.KIND"
         TASKS["harvest"] = "mantra.containment.detector.Task"
+        TASKS["erasing"] = "mantra.proof.eraser.Eraser"
+        TASKS["heads"] = "mantra.proof.prover.Prover"
         KINDS.update({name: f"mantra.exports.kinds.{name.upper()}" for name in ("history", "report", "statistics")})
         KINDS.update({name: f"mantra.containment.exporting.{name.upper()}" for name in ("breach", "subjects")})

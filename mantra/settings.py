@@ -66,6 +66,8 @@ for _seed in filter(None, env("MANTRA_RESPONSE_KEYS", default="").split(",")):
     RESPONSE_KEYS.append(bytes.fromhex(_seed))
 #: The key of the journal's chain.
 JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
+#: Ed25519 keys as 64 hex characters, the newest first: the first signs the journal's heads. Without one there are none.
+HEAD_KEYS = env.list("MANTRA_HEAD_KEYS", default=[])
 
 # -------------------------------------------------------------------------------------- calls
 
@@ -87,6 +89,12 @@ HISTORY_DAYS = env.int("MANTRA_HISTORY_DAYS", default=365)
 #: The folder of old segments, as gzip, and the days for which they are kept there; 0 days: none are kept.
 JOURNAL_ARCHIVE_DIR = Path(env("MANTRA_JOURNAL_ARCHIVE_DIR", default=str(VAR_DIR / "journal-archive")))
 ARCHIVE_DAYS = env.int("MANTRA_ARCHIVE_DAYS", default=1826)
+#: Days after which the content of segments and records is erased, such as addresses and hashes of persons: the facts of
+#: a call stay, and prove themselves. 0: content stays as long as they do.
+CONTENT_DAYS = env.int("MANTRA_CONTENT_DAYS", default=0)
+#: True: everybody may fetch the journal's heads. And who gets the digest of each by e-mail.
+HEADS_PUBLIC = env.bool("MANTRA_HEADS_PUBLIC", default=True)
+HEAD_MAIL = env.list("MANTRA_HEAD_MAIL", default=[])
 #: Days for which roll-ups are kept.
 STATISTICS_DAYS = env.int("MANTRA_STATISTICS_DAYS", default=1826)
 #: True: wait for the disk with every line of the journal, so that a power cut loses none.

@@ -20,6 +20,7 @@ handler429 = "mantra.people.sign_in.too_many_requests"
 
 urlpatterns = [
     path("", catalogue_views.start_page),
+    path(".well-known/mantra/", include("mantra.proof.urls")),
     path("account/", include("mantra.people.urls")),
     path("admin/try/<int:operation_id>/", admin.site.admin_view(views.try_operation), name="try_operation"),
     path(

@@ -19,6 +19,9 @@ OWN_SEGMENTS = frozenset(
     | {"healthz", "readyz", "metrics", "status", "fast-lane"}
 )
 
+#: The fewest days after which content is erased: until then its lines must have been shipped.
+CONTENT_DAYS = 7
+
 
 @checks.register()
 def field_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -77,6 +80,21 @@ def metrics_token(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         return []
     hint = "Create one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
     return [checks.Error("MANTRA_METRICS_TOKEN has fewer than 16 characters.", hint=hint, id="mantra.E007")]
+
+
+@checks.register()
+def head_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if all(re.fullmatch(r"[0-9a-fA-F]{64}", key) for key in settings.HEAD_KEYS):
+        return []
+    hint = "Create one with: python -c 'import secrets; print(secrets.token_hex(32))'"
+    return [checks.Error("MANTRA_HEAD_KEYS must have keys of 64 hex characters.", hint=hint, id="mantra.E021")]
+
+
+@checks.register()
+def content_days(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.CONTENT_DAYS == 0 or settings.CONTENT_DAYS >= CONTENT_DAYS:
+        return []
+    return [checks.Error(f"MANTRA_CONTENT_DAYS must be 0, or {CONTENT_DAYS} at least.", id="mantra.E022")]
 
 
 @checks.register()

@@ -71,7 +71,7 @@ def _fresh_journal() -> Iterator[None]:
     rollups.forget_groups()
     yield
     segments.close()
-    for pattern in (f"*{chain.SUFFIX}", "*.alive"):
+    for pattern in (f"*{chain.SUFFIX}", "*.alive", "*.erased"):
         for path in Path(settings.JOURNAL_DIR).glob(pattern):
             path.unlink()
     shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)

@@ -23,7 +23,8 @@ def count(folder: Path, zone: str) -> dict[Key, tuple[int, int, int]]:
     lane: dict[str, tuple[str, list]] = {}  # type: ignore[type-arg]
     for path in folder.glob("*.journal"):
         for text in path.read_text().splitlines():
-            line = json.loads(text.rpartition(" ")[0])
+            facts, content, *_ = text.split("\t")
+            line = json.loads(facts) | json.loads(content or "{}")
             if line["t"] in ("begin", "end"):
                 (begins if line["t"] == "begin" else ends)[line["id"]] = line
             elif line["t"] == "lease":

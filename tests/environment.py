@@ -27,6 +27,7 @@ os.environ.update(
     MANTRA_KEY_PEPPERS="1:" + os.urandom(16).hex(),
     MANTRA_JOURNAL_KEY=os.urandom(16).hex(),
     MANTRA_RESPONSE_KEYS=os.urandom(32).hex(),
+    MANTRA_HEAD_KEYS=os.urandom(32).hex(),
     MANTRA_SNAPSHOT_SECONDS="0",
     MANTRA_UPSTREAM_NETWORKS="127.0.0.0/8,::1/128,0.0.0.0/0,::/0",
 )

@@ -13,6 +13,8 @@ from registry.secrets import authenticate
 
 #: Settings whose keys a backup can need.
 FIELD_KEYS, KEY_PEPPERS, JOURNAL_KEY = "MANTRA_FIELD_KEYS", "MANTRA_KEY_PEPPERS", "MANTRA_JOURNAL_KEY"
+#: A backup needs none of them: new heads can be signed with a new key.
+HEAD_KEYS = "MANTRA_HEAD_KEYS"
 _PURPOSE = b"mantra: fingerprint of a key"
 
 
@@ -56,6 +58,7 @@ def store(path: Path) -> None:
         FIELD_KEYS: ",".join(settings.FIELD_KEYS),
         KEY_PEPPERS: peppers,
         JOURNAL_KEY: settings.JOURNAL_KEY.decode(),
+        HEAD_KEYS: ",".join(settings.HEAD_KEYS),
     }
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

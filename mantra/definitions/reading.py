@@ -23,6 +23,7 @@ OWN_SECRETS = frozenset(
         "MANTRA_FIELD_KEYS",
         "MANTRA_KEY_PEPPERS",
         "MANTRA_JOURNAL_KEY",
+        "MANTRA_HEAD_KEYS",
         "MANTRA_DATABASE_URL",
         "MANTRA_QUOTA_STORE",
     )

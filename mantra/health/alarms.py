@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.urls import reverse
 from django.utils import timezone
 
-from mantra.health.checks import SERVER, certificates, disk, journal, mail, worker
+from mantra.health.checks import SERVER, certificates, disk, journal, mail, proof, worker
 from mantra.health.findings import State, worst
 from registry.journal import heartbeat
 from registry.models import Event
@@ -27,6 +27,7 @@ from registry.rounds import ProcessThread
 ALARMS: dict[str, tuple[tuple[State, ...], timedelta]] = {
     disk.AREA: (("warn", "ill"), timedelta(hours=6)),
     journal.AREA: (("ill",), RECOVERED),
+    proof.AREA: (("ill",), RECOVERED),
     worker.AREA: (("ill",), RECOVERED),
     mail.AREA: (("ill",), RECOVERED),
     certificates.AREA: (("warn", "ill"), RECOVERED),

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "month": {"month": "2026-10"},
     "network": "10.20.30.0/24",
     "networks": 2,
+    "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "number": "27",
     "operation": "Penduduk menurut NIK (dukcapil/penduduk/by-nik)",
     "operations": ["Penduduk menurut NIK", "Kartu keluarga"],

@@ -20,6 +20,8 @@ CHAIN_LENGTH = 64
 def link(key: bytes, previous: bytes, body: bytes) -> bytes:
     """Return the chain of a line: the HMAC of the previous chain and the line's body, as 64 hex characters.
 
+    ``body``: its public digest (registry/journal/lines.py); of a line of format 1 its JSON.
+
     ``key`` is settings.JOURNAL_KEY. Writers hand it over, as reading a setting takes a fifth of the digest's time.
     """
     return authenticate(key, previous + body).encode()

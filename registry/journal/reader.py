@@ -13,6 +13,7 @@ from typing import IO
 from django.conf import settings
 
 from registry.journal.chain import CALLS, CHAIN_LENGTH, COMPLETIONS, SUFFIX
+from registry.journal.lines import commitment, next_digest
 
 #: Seconds in which a writer has surely locked a new file.
 OPENING_SECONDS = 60
@@ -23,12 +24,45 @@ _OLD_COMPLETIONS = "ends"
 
 @dataclass(slots=True)
 class Line:
-    """A complete line of a segment: its position, its JSON (unparsed) and its chain."""
+    """A complete line of a segment: its position, its JSON (unparsed) and its chain.
+
+    The JSON of a line of format 2 is that of facts and content together; ``fields`` has it as it is in the file.
+    """
 
     number: int
     end: int  # offset of the byte after the line
     body: bytes
     chain: bytes
+    #: Facts, content, seal and mark of a line of format 2; None for format 1.
+    fields: tuple[bytes, bytes, bytes, bytes] | None = None
+
+    @property
+    def is_erased(self) -> bool:
+        """True if the line's content was erased."""
+        return self.fields is not None and not self.fields[1] and bool(self.fields[2])
+
+    @property
+    def has_content(self) -> bool:
+        """True if the line has content that can be erased."""
+        return self.fields is not None and bool(self.fields[1])
+
+    def digest(self, previous: bytes) -> bytes:
+        """Return the public digest of a line of format 2, after that of the previous line."""
+        facts, content, seal, _mark = self.fields or (b"", b"", b"", b"")
+        return next_digest(previous, facts, commitment(seal, content) if content else seal)
+
+    def chained(self, digest: bytes) -> bytes:
+        """Return what the chain is made of: the public digest after that of the previous line, or the JSON."""
+        return self.digest(digest) if self.fields else self.body
+
+
+def line_of(raw: bytes, number: int, end: int) -> Line:
+    """Return a line from its bytes."""
+    parts = raw[:-1].split(b"\t")
+    if len(parts) != 5:
+        return Line(number, end, raw[: -CHAIN_LENGTH - 2], raw[-CHAIN_LENGTH - 1 : -1])
+    facts, content, seal, mark, chain = parts
+    return Line(number, end, facts[:-1] + b"," + content[1:] if content else facts, chain, (facts, content, seal, mark))
 
 
 def segments(folder: Path | None = None) -> list[Path]:
@@ -75,7 +109,7 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
                 return
             offset += len(raw)
             number += 1
-            yield Line(number, offset, raw[: -CHAIN_LENGTH - 2], raw[-CHAIN_LENGTH - 1 : -1])
+            yield line_of(raw, number, offset)
 
 
 def has_writer(path: Path) -> bool:

@@ -26,16 +26,16 @@ _OLD_PROTOCOLS = {"console": "tryout"}
 #: A record: its columns but for the id; and the lease of a call on the fast lane, which is no column.
 Record = dict[str, Any]
 
-_BEGIN_COLUMNS = (
+BEGIN_COLUMNS = (
     "request_id", "started_at", "protocol", "method", "client_ip", "user", "segment",
     "agency", "service", "operation", "operation_ref", "revision",
 )  # fmt: skip
-_END_COLUMNS = (
+END_COLUMNS = (
     "consumer_agency", "application", "key", "key_ref", "grant_ref", "origin_kind", "origin_ref", "origin",
     "server_ref", "classification", "format", "parameters", "subjects", "fields", "outcome", "status", "rows", "bytes",
     "duration_us", "broken",
 )  # fmt: skip
-COLUMNS = (*_BEGIN_COLUMNS, *_END_COLUMNS)
+COLUMNS = (*BEGIN_COLUMNS, *END_COLUMNS)
 #: What a call without an end has in the columns of its end.
 _OPEN: Record = {
     "consumer_agency": "", "application": "", "key": "", "key_ref": None, "grant_ref": None, "origin_kind": "",
@@ -60,7 +60,7 @@ def of_begin(line: dict[str, Any], segment: str) -> Record:
         "started_at": datetime.fromtimestamp(line["at"], UTC),
         "protocol": line["protocol"] if "protocol" in line else _OLD_PROTOCOLS.get(line["face"], line["face"]),
         "method": line["method"][:10],
-        "client_ip": _client_ip(line["ip"]),
+        "client_ip": _client_ip(line.get("ip", "")),
         "user": line.get("user", ""),
         "segment": segment,
         "agency": agency,
@@ -150,11 +150,11 @@ def _in_progress(ids: list[str]) -> list[Record]:
     rows = CallRecord.objects.filter(request_id__in=ids, outcome=0)
     times = [time for id in ids if (time := began_at(id)) is not None]
     if not times:
-        return list(rows.values("id", *_BEGIN_COLUMNS))
+        return list(rows.values("id", *BEGIN_COLUMNS))
     near = rows.filter(started_at__gte=min(times) - _CLOCK, started_at__lte=max(times) + _CLOCK)
-    found = list(near.values("id", *_BEGIN_COLUMNS))
+    found = list(near.values("id", *BEGIN_COLUMNS))
     missing = set(ids) - {record["request_id"] for record in found}
-    return found + list(rows.filter(request_id__in=missing).values("id", *_BEGIN_COLUMNS)) if missing else found
+    return found + list(rows.filter(request_id__in=missing).values("id", *BEGIN_COLUMNS)) if missing else found
 
 
 def _update(rows: Sequence[Record]) -> None:
@@ -163,22 +163,22 @@ def _update(rows: Sequence[Record]) -> None:
             _update_together(rows[start : start + _CHUNK])
     elif rows:
         quote = connection.ops.quote_name
-        sets = ", ".join(f"{quote(name)} = %s" for name in _END_COLUMNS)
+        sets = ", ".join(f"{quote(name)} = %s" for name in END_COLUMNS)
         adapt = _adapter()
         with connection.cursor() as cursor:
             cursor.executemany(
                 f"UPDATE {quote(CallRecord._meta.db_table)} SET {sets} WHERE id = %s",  # noqa: S608
-                [adapt(row, (*_END_COLUMNS, "id")) for row in rows],
+                [adapt(row, (*END_COLUMNS, "id")) for row in rows],
             )
 
 
 def _update_together(rows: Sequence[Record]) -> None:
     """Update records by one statement: many of their own take twenty times as long."""
-    columns = (*_END_COLUMNS, "id", "started_at")
+    columns = (*END_COLUMNS, "id", "started_at")
     types = [CallRecord._meta.get_field(name).db_type(connection) for name in columns]
     place = f"({', '.join(f'%s::{type}' for type in types)})"
     names = ", ".join(map(connection.ops.quote_name, columns))
-    sets = ", ".join(f'"{name}" = new."{name}"' for name in _END_COLUMNS)
+    sets = ", ".join(f'"{name}" = new."{name}"' for name in END_COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {CallRecord._meta.db_table} AS record SET {sets}"  # noqa: S608

@@ -23,6 +23,9 @@ def seal(row: Any) -> str:
         row.name, row.serial, row.offset, row.lines, row.last_hash, row.closed, closed_at, row.adopted, row.pruned,
         row.first,
     ]  # fmt: skip
+    # Rows from before these columns keep their seals.
+    if row.digest or row.headed or row.erased:
+        columns += [row.digest, row.headed, row.erased]
     return authenticate(settings.JOURNAL_KEY, b"segment:" + orjson.dumps(columns))
 
 

@@ -1,9 +1,9 @@
 """The journal's files: lines with an HMAC chain, one segment for each writing thread.
 
-A segment's name is ``{host}-{pid}-{thread}-{nanoseconds}-{sequence}.journal``. Each line is a JSON object, a space, and
-the chain: HMAC-SHA256, in hex, over the previous line's chain and this line's JSON, with settings.JOURNAL_KEY. The
-first line's previous chain is the segment's name. A writer holds an exclusive flock on its segment while it is alive,
-by which others recognise an open segment.
+A segment's name is ``{host}-{pid}-{thread}-{nanoseconds}-{sequence}.journal``. Each line ends with its chain:
+HMAC-SHA256, in hex, over the previous line's chain and this line's public digest, with settings.JOURNAL_KEY
+(registry/journal/lines.py). The first line's previous chain is the segment's name. A writer holds an exclusive flock on
+its segment while it is alive, by which others recognise an open segment.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from registry import disk
+from registry.journal import lines
 from registry.journal.chain import CALLS, COMPLETIONS, SUFFIX, link
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 3600.0
+#: Characters of salts that are taken from the system at once.
+_SALTS = 256 * lines.SALT_LENGTH
+
+#: The segment that another one continues: its name, the chain and the public digest of its last line.
+Previous = tuple[str, str, str]
 
 
 class Segment:
@@ -34,7 +39,7 @@ class Segment:
     ``kind``: "", COMPLETIONS for ends of calls that began in other segments, or CALLS for those of the fast lane.
     """
 
-    def __init__(self, sequence: int, previous: tuple[str, str] | None, kind: str = "") -> None:
+    def __init__(self, sequence: int, previous: Previous | None, kind: str = "") -> None:
         folder = Path(settings.JOURNAL_DIR)
         self.pid = os.getpid()
         writer = f"{socket.gethostname()}-{self.pid}-{kind}{threading.get_ident():x}"
@@ -43,12 +48,13 @@ class Segment:
         self.sequence = sequence
         self.opened = time.monotonic()
         self.size = 0
+        self._salts, self._salts_used = b"", _SALTS
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self.fd = os.open(folder / self.name, flags, 0o640)
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.chain = self.name.encode()
-            self.append({"t": "open", "v": 1, "after": previous})
+            self.chain = self.digest = self.name.encode()
+            self.append({"t": "open", "v": lines.FORMAT, "after": previous})
             if self.sync:
                 disk.sync(folder)
         except OSError:
@@ -58,9 +64,11 @@ class Segment:
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line with one write(). Raises OSError; the segment then ends at its last complete line."""
-        body = orjson.dumps(line)
-        line_chain = link(self.key, self.chain, body)
-        data = b"%b %b\n" % (body, line_chain)
+        facts, content = lines.split(line)
+        salt = self._salt() if content else b""
+        digest = lines.next_digest(self.digest, facts, lines.commitment(salt, content) if content else b"")
+        chain = link(self.key, self.chain, digest)
+        data = b"%b\t%b\t%b\t%b\t%b\n" % (facts, content, salt, digest[: lines.MARK_LENGTH], chain)
         try:
             written = os.write(self.fd, data)
             if written != len(data):
@@ -71,7 +79,14 @@ class Segment:
             os.ftruncate(self.fd, self.size)
             raise
         self.size += len(data)
-        self.chain = line_chain
+        self.chain, self.digest = chain, digest
+
+    def _salt(self) -> bytes:
+        """Return a new salt. Those of many lines are taken at once: each question to the system costs a microsecond."""
+        if self._salts_used == _SALTS:
+            self._salts, self._salts_used = os.urandom(_SALTS // 2).hex().encode(), 0
+        begin, self._salts_used = self._salts_used, self._salts_used + lines.SALT_LENGTH
+        return self._salts[begin : self._salts_used]
 
     def is_full(self) -> bool:
         """Return True if a new segment is due, by size or age."""
@@ -114,13 +129,25 @@ def write(line: dict[str, Any], kind: str = "") -> None:
         writer.pid = os.getpid()
     elif segment.is_full():
         segment.close()
-        segment = writer.segment = Segment(segment.sequence + 1, (segment.name, segment.chain.decode()), kind)
+        segment = writer.segment = Segment(segment.sequence + 1, _end_of(segment), kind)
     try:
         segment.append(line)
     except OSError:
         # The disk may be full, or the file deleted: the next line begins a new segment.
         writer.segment = None
         raise
+
+
+def _end_of(segment: Segment) -> Previous:
+    return segment.name, segment.chain.decode(), segment.digest.decode()
+
+
+def sync() -> None:
+    """Wait until all that this thread has written is on the disk. Raises OSError."""
+    for writer in _writers.values():
+        if writer.segment is not None and writer.segment.fd >= 0:
+            os.fdatasync(writer.segment.fd)
+    disk.sync(Path(settings.JOURNAL_DIR))
 
 
 def close() -> None:

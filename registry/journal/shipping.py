@@ -25,6 +25,7 @@ from registry.harvest import hours
 from registry.journal import (
     archive,
     changes,
+    heads,
     key_networks,
     lane_folder,
     leases,
@@ -97,7 +98,7 @@ def _ship_segment(path: Path, row: JournalSegment, alive: bool | None = None, si
         shipped += len(batch)
     if not alive:
         with transaction.atomic():
-            row.closed, row.closed_at = True, timezone.now()
+            row.closed, row.closed_at, row.headed = True, timezone.now(), 0
             _store(row, genuine)
     return shipped
 
@@ -145,11 +146,22 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         changes.store(parsed.changes, parsed.committed)
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
+        row.digest, row.headed = _digest(batch, row), 0
         _store(row, genuine)
     _update_last_used(complete)
     if on_lane:
         for observe in OBSERVERS:
             observe(new)
+
+
+def _digest(batch: list[reader.Line], row: JournalSegment) -> str:
+    """Return the public digest of a batch's last line; "" for a segment of format 1."""
+    digest = (row.digest or row.name).encode()
+    for line in batch:
+        if line.fields is None:
+            return ""
+        digest = line.digest(digest)
+    return digest.decode()
 
 
 @dataclass(slots=True)
@@ -191,7 +203,7 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.begun[entry["id"]] = records.of_begin(entry, segment)
     elif kind == "end":
         parsed.ends[entry["id"]] = records.of_end(entry)
-    elif kind == "subjects":
+    elif kind == "subjects" and "hashes" in entry:  # they may be erased
         parsed.subjects.append(subjects.of_line(entry, segment, number))
     elif kind == changes.CHANGE:
         parsed.changes.append(changes.of_line(entry, segment))
@@ -259,7 +271,7 @@ def _prune() -> None:
             log.error("%s cannot be archived: errno %s; it is kept", row.name, error.errno)
             continue
         path.unlink(missing_ok=True)
-        row.pruned = True
+        row.pruned, row.headed = True, 0
         _store(row, genuine=True)
     _forget_pruned()
     if settings.ARCHIVE_DAYS:
@@ -284,7 +296,9 @@ def _forget_pruned() -> None:
     forgotten: list[JournalSegment] = []
     for row in JournalSegment.objects.order_by("serial").iterator(BATCH):
         follows = row.serial == (forgotten[-1].serial or 0) + 1 if forgotten else row.first or row.serial == 1
-        if not (row.pruned and follows and sealing.is_genuine(row)):
+        # A head says that it was deleted, before its row is.
+        is_said = bool(row.headed) or not settings.HEAD_KEYS
+        if not (row.pruned and follows and is_said and sealing.is_genuine(row)):
             break
         forgotten.append(row)
     if len(forgotten) > 1:
@@ -295,5 +309,13 @@ def _forget_pruned() -> None:
 
 
 def start_over() -> int:
-    """Forget all segments, after their files were put into an archive. Return their number."""
+    """Forget all segments, after their files were put into an archive. Return their number.
+
+    The next head names them as deleted: so no later proof misses them.
+    """
+    if settings.HEAD_KEYS:
+        for row in JournalSegment.objects.filter(pruned=False).iterator(BATCH):
+            row.pruned, row.headed = True, 0
+            _store(row, sealing.is_genuine(row))
+        heads.make_due(timezone.now())
     return JournalSegment.objects.all().delete()[0]

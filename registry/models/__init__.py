@@ -20,7 +20,7 @@ from registry.models.containment import Incident, IncidentNote, IncidentObject, 
 from registry.models.credentials import ClientCertificate, RevokedToken
 from registry.models.exports import ExportJob
 from registry.models.harvest import CallerHour, HarvestAlarm, HarvestRule
-from registry.models.history import CallLease, CallRecord, CallSubject, JournalSegment, SubjectsOfJob
+from registry.models.history import CallLease, CallRecord, CallSubject, JournalHead, JournalSegment, SubjectsOfJob
 from registry.models.key_networks import KeyNetwork
 from registry.models.leader import LeaderLock
 from registry.models.notifications import (
@@ -71,6 +71,7 @@ __all__ = [
     "IncidentNote",
     "IncidentObject",
     "Invitation",
+    "JournalHead",
     "JournalSegment",
     "KeyNetwork",
     "LeaderLock",

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from registry.models.bounds import BoundedTextField
+
 #: Calls that failed at the provider or in the bus. One fault of providers, fields-inseparable, has the status 403.
 FAILED_OR_BUS = Q(status__gte=500) | Q(outcome=11214)
 
@@ -179,6 +181,12 @@ class JournalSegment(models.Model):
     pruned = models.BooleanField(default=False)
     #: True if all rows before this one were deleted, as their files were.
     first = models.BooleanField(default=False)
+    #: The public digest of the last shipped line; "" for a segment of format 1.
+    digest = models.CharField(max_length=64, blank=True)
+    #: The serial of the signed head that has the row as it is; 0: none has.
+    headed = models.BigIntegerField(default=0)
+    #: True if all content of the file was erased because of its age.
+    erased = models.BooleanField(default=False)
     seal = models.CharField(max_length=64, blank=True)
 
     class Meta:
@@ -188,3 +196,28 @@ class JournalSegment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class JournalHead(models.Model):
+    """A signed head of the journal, as everybody may have it (registry/journal/heads.py)."""
+
+    #: Most characters of a document.
+    LENGTH = 1_000_000
+
+    serial = models.BigIntegerField(_("number"), unique=True)
+    at = models.DateTimeField(_("time"))
+    #: SHA-256 of the document, which the next head names.
+    digest = models.CharField(_("digest"), max_length=64)
+    document = BoundedTextField(max_length=LENGTH)
+    #: The segments that were proven when it was made, and how many of them are not as they were written.
+    proven = models.IntegerField(default=0)
+    broken = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("head of the journal")
+        verbose_name_plural = _("heads of the journal")
+        ordering = ("-serial",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.serial)

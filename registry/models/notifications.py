@@ -40,6 +40,7 @@ class Event(models.TextChoices):
     SOURCE_WELL = "source_well", _("a source works again")
     SERVER_ILL = "server_ill", _("the bus itself needs attention")
     SERVER_WELL = "server_well", _("the bus itself is in order again")
+    JOURNAL_HEAD = "journal_head", _("a head of the journal was made")
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches data unusually")
     VERIFICATION_LOCKED = "verification_locked", _("an application guesses values of a verification")

@@ -21,6 +21,7 @@ SAFE = frozenset(
         "backend",  # agency/code
         "calls",  # their number
         "days",
+        "digest",  # of a head of the journal, which everybody may know
         "done",  # rows of a job that have a result
         "failed",  # rows of a job with a fault, or that could not be run
         "found",  # rows of a job that were found
@@ -130,6 +131,7 @@ KINDS: dict[Event, Kind] = {
     Event.SOURCE_WELL: _kind(HEALTH, ("dataservices.change_datasource",), "source"),
     Event.SERVER_ILL: _kind(SERVER, ("registry.change_rolerule",), "area"),
     Event.SERVER_WELL: _kind(SERVER, ("registry.change_rolerule",), "area"),
+    Event.JOURNAL_HEAD: _kind(SERVER, (), "digest", "number", fixed=True, needs_link=True),
     Event.JOB_ENDED: _kind(MATCHING, _CALLERS, "application", "operation", "rows", "done", "found", "failed"),
     Event.MONTHLY_REPORT: _kind(
         REPORTS, ("registry.view_callrecord",), "agency", "month", default=Way.NONE, default_of={HEAD: Way.MAIL}

@@ -164,6 +164,13 @@ TEXTS: dict[Event, Text] = {
         _("The bus is in order again: {area}"),
         _("This is in order again: {area}.\n\n{link}"),
     ),
+    Event.JOURNAL_HEAD: Text(
+        _("Head {number} of the MANTRA journal"),
+        _(
+            "Keep this e-mail. It proves what the journal of MANTRA had when it was sent.\n\nHead: {number}\n"
+            "SHA-256: {digest}\n\nThe head itself:\n{link}"
+        ),
+    ),
     Event.QUOTA_ALARM: Text(
         _("{application} has used {percent} % of its quota for {operation}"),
         _(

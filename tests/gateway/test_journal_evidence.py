@@ -17,7 +17,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from registry.journal import archive, chain, reader, sealing, segments, shipping
+from registry.journal import archive, chain, heads, reader, sealing, segments, shipping
+from registry.journal.lines import next_digest
 from registry.models import JournalSegment
 from tests.servers.bus import Bus
 
@@ -265,7 +266,11 @@ def test_s11_what_the_bus_deletes_itself_is_not_missed(
     monkeypatch.setattr("registry.journal.verifying._opened", lambda name: timezone.now() - timedelta(days=400))
     assert audit(capsys) == audit(capsys, "--since-head", str(head)) == ""
     assert audit(capsys, "--offline").count("UNPROVEN") == 2
+    heads.make_due(timezone.now())  # it says that they were deleted
     age(journal[1], journal[2])
+    shipping.prune()
+    assert JournalSegment.objects.count() == 6
+    heads.make_due(timezone.now())
     shipping.prune()
     left = list(JournalSegment.objects.order_by("serial").values_list("serial", "pruned", "first"))
     assert left == [(4, True, True), (5, False, False), (6, False, False)]
@@ -283,7 +288,7 @@ def test_s11_pruning_hides_no_row_that_was_removed(journal: list[Path], capsys: 
 
 def test_s11_a_copy_that_continues_the_same_segment(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     before = next(reader.lines(journal[1]))
-    again = segments.Segment(1, (journal[0].name, list(reader.lines(journal[0]))[-1].chain.decode()))
+    again = segments.Segment(1, (journal[0].name, list(reader.lines(journal[0]))[-1].chain.decode(), ""))
     again.close()
     assert before.number == 1
     assert f"it continues {journal[0].name}, as " in audit(capsys, "--offline")
@@ -297,10 +302,14 @@ def test_s11_a_renamed_segment(journal: list[Path], capsys: pytest.CaptureFixtur
 
 def test_s11_nothing_follows_a_close_line(journal: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     """Not even what was written with the key."""
-    last, body = list(reader.lines(journal[5]))[-1], b'{"t":"note"}'
-    more = chain.link(settings.JOURNAL_KEY, last.chain, body)
+    written = list(reader.lines(journal[5]))
+    digest = journal[5].name.encode()
+    for line in written:
+        digest = line.digest(digest)
+    digest = next_digest(digest, b'{"t":"note"}', b"")
+    more = chain.link(settings.JOURNAL_KEY, written[-1].chain, digest)
     with journal[5].open("ab") as file:
-        file.write(b"%b %b\n" % (body, more))
+        file.write(b'{"t":"note"}\t\t\t%b\t%b\n' % (digest[:16], more))
     assert "follows the close line" in audit(capsys, "--offline")
 
 

@@ -38,6 +38,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "CallLease",
         "SubjectsOfJob",
         "JournalSegment",
+        "JournalHead",
         "CallGroup",
         "CallHour",
         "CallerHour",

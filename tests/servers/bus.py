@@ -66,9 +66,10 @@ def private_memory(pid: int) -> int:
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Every line of the journal in a folder; the digest at a line's end is left out."""
+    """Every line of the journal in a folder: its facts and its content."""
     found = b"".join(path.read_bytes() for path in sorted(folder.glob("*.journal"))).splitlines()
-    return [json.loads(line.rpartition(b" ")[0]) for line in found]
+    fields = [line.split(b"\t") for line in found]
+    return [json.loads(facts) | json.loads(content or b"{}") for facts, content, *_ in fields]
 
 
 class Served:

@@ -131,7 +131,7 @@ def test_every_setting_is_explained_with_its_default() -> None:
         if default is None:
             assert shown == "must be given", name
         elif default is not ...:
-            assert shown == ("empty" if default == "" else _worded(default)), name
+            assert shown == ("empty" if default in ("", []) else _worded(default)), name
 
 
 def variables_of(path: Path) -> set[str]:

@@ -63,7 +63,8 @@ def journal_key() -> list[Finding]:
     for path in reversed(reader.segments()):
         first = next(reader.lines(path), None)
         if first is not None:
-            fits = link(settings.JOURNAL_KEY, path.name.encode(), first.body) == first.chain
+            name = path.name.encode()
+            fits = link(settings.JOURNAL_KEY, name, first.chained(name)) == first.chain
             return [_of_journal(fits)]
     return []
 

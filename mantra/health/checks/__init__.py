@@ -21,6 +21,7 @@ from mantra.health.checks import (
     keys,
     lane,
     mail,
+    proof,
     snapshot,
     sources,
     worker,
@@ -36,6 +37,7 @@ RowCheck = Callable[[AnyUser | None], list[Finding]]
 SERVER: dict[str, ServerCheck] = {
     disk.AREA: disk.check,
     journal.AREA: journal.check,
+    proof.AREA: proof.check,
     snapshot.AREA: snapshot.check,
     worker.AREA: worker.check,
     lane.AREA: lane.check,
@@ -54,6 +56,7 @@ ROWS: dict[str, RowCheck] = {
 LABELS: dict[str, Any] = {
     disk.AREA: _("disk"),
     journal.AREA: _("journal"),
+    proof.AREA: _("proof of the journal"),
     snapshot.AREA: _("snapshot"),
     worker.AREA: _("worker"),
     lane.AREA: lane.NAME,
