@@ -24,10 +24,10 @@ from django.db.models import Min
 
 from registry import disk, leader
 from registry.journal import archive, reader, sealing, segments, verifying
-from registry.journal.chain import subject_hash
+from registry.journal.chain import subject_hashes
 from registry.journal.lines import commitment
 from registry.journal.shipping import PRUNING
-from registry.models import CallRecord, JournalSegment, SubjectsOfJob
+from registry.models import CallRecord, CallSubject, ChangeRecord, JournalSegment, SubjectsOfJob
 
 log = logging.getLogger("mantra.journal")
 
@@ -155,6 +155,8 @@ def erase_history(before: datetime) -> int:
             break
     mark.write_text(begin.isoformat())
     SubjectsOfJob.objects.filter(started_at__lt=before).delete()
+    CallSubject.objects.filter(started_at__lt=before).delete()
+    ChangeRecord.objects.filter(at__lt=before).update(user="", client_ip=None)
     return count
 
 
@@ -164,21 +166,21 @@ def erase_history(before: datetime) -> int:
 def erase_subject(value: str, reason: str, by: str) -> Erased:
     """Erase a person from the journal, its archive and the history. Raises ErasingError.
 
-    ``value``: what identifies the person, as the parameter of a call. ``reason``: it stays, and names nobody.
+    ``value``: what identifies the person, however it is written. ``reason``: it stays, and names nobody.
     """
-    digest = subject_hash(value)
+    digests = frozenset(subject_hashes(value))
     found = Erased(0, 0, 0, {})
     for path in [*archive.segments(), *reader.segments()]:
         with _unpruned():
             if path.exists():  # it was not archived meanwhile
-                _erase_in(path, digest, reason, by, found)
+                _erase_in(path, digests, reason, by, found)
     segments.close()
-    found.records = _erase_in_history(digest)
+    found.records = _erase_in_history(digests)
     return found
 
 
-def _erase_in(path: Path, digest: str, reason: str, by: str, found: Erased) -> None:
-    lines = _lines_about(path, digest)
+def _erase_in(path: Path, digests: frozenset[str], reason: str, by: str, found: Erased) -> None:
+    lines = _lines_about(path, digests)
     if not lines:
         return
     name = reader.name_of(path)
@@ -187,7 +189,7 @@ def _erase_in(path: Path, digest: str, reason: str, by: str, found: Erased) -> N
         found.left[name] = problem
         return
     for line in lines:
-        _restate(name, line, digest)
+        _restate(name, line, digests)
     numbers = [line.number for line in lines]
     for start in range(0, len(numbers), LINES_IN_LINE):
         _record(name, [(number, number) for number in numbers[start : start + LINES_IN_LINE]], REQUEST, reason, by)
@@ -210,42 +212,45 @@ def _problem(path: Path, row: JournalSegment | None, lines: Sequence[reader.Line
     return ""
 
 
-def _lines_about(path: Path, digest: str) -> list[reader.Line]:
-    """Return the lines that name a person by the keyed hash."""
-    wanted = digest.encode()
-    return [line for line in reader.lines(path) if wanted in line.body and _names(line, digest)]
+def _lines_about(path: Path, digests: frozenset[str]) -> list[reader.Line]:
+    """Return the lines that name a person by one of the keyed hashes."""
+    wanted = [digest.encode() for digest in digests]
+    return [
+        line for line in reader.lines(path) if any(digest in line.body for digest in wanted) and _names(line, digests)
+    ]
 
 
-def _names(line: reader.Line, digest: str) -> bool:
+def _names(line: reader.Line, digests: frozenset[str]) -> bool:
     try:
         entry = orjson.loads(line.body)
-        return any(digest in entry.get(member, ()) for member in _PERSONS)
+        return any(not digests.isdisjoint(entry.get(member, ())) for member in _PERSONS)
     except (orjson.JSONDecodeError, AttributeError, TypeError):
         return False
 
 
-def _restate(segment: str, line: reader.Line, digest: str) -> None:
+def _restate(segment: str, line: reader.Line, digests: frozenset[str]) -> None:
     """Write the content of a line again, without the person: it is about others, too."""
     content = orjson.loads((line.fields or (b"", b"{}"))[1])
     for member in _PERSONS:
         if member in content:
-            content[member] = [each for each in content[member] if each != digest]
+            content[member] = [each for each in content[member] if each not in digests]
     id = orjson.loads(line.body).get("id", "")
     segments.write({**content, "t": "restated", "id": id, "segment": segment, "line": line.number})
 
 
-def _erase_in_history(digest: str) -> int:
+def _erase_in_history(digests: frozenset[str]) -> int:
     """Erase a person from the call history. Return the number of records and of parts of jobs."""
     count = 0
-    for id, started_at, subjects in list(
-        CallRecord.objects.filter(subjects__contains=digest).values_list("id", "started_at", "subjects")
-    ):
-        left = ", ".join(each for each in subjects.split(", ") if each != digest)
-        count += CallRecord.objects.filter(pk=id, started_at=started_at).update(subjects=left)
-    for part in SubjectsOfJob.objects.filter(hashes__contains=digest):
-        part.hashes = " ".join(each for each in part.hashes.split(" ") if each != digest)
-        part.save(update_fields=["hashes"])
-        count += 1
+    for digest in digests:
+        records = CallRecord.objects.filter(subjects__contains=digest)
+        for id, started_at, subjects in list(records.values_list("id", "started_at", "subjects")):
+            left = ", ".join(each for each in subjects.split(", ") if each not in digests)
+            count += CallRecord.objects.filter(pk=id, started_at=started_at).update(subjects=left)
+        for part in SubjectsOfJob.objects.filter(hashes__contains=digest):
+            part.hashes = " ".join(each for each in part.hashes.split(" ") if each not in digests)
+            part.save(update_fields=["hashes"])
+            count += 1
+    CallSubject.objects.filter(hash__in=digests).delete()
     return count
 
 

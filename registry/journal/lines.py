@@ -31,7 +31,8 @@ SALT_LENGTH, COMMITMENT_LENGTH, MARK_LENGTH = 32, 64, 16
 FACTS = frozenset(
     {
         "t", "id", "at", "protocol", "method", "op", "code", "status", "bytes", "us", "format", "rows", "broken",
-        "by", "grant", "from", "class", "lease", "n", "leases", "calls", "file", "to", "unreadable", "segment", "line",
+        "by", "grant", "from", "class", "kind", "ref", "what", "of", "version", "revision",
+        "lease", "n", "leases", "calls", "file", "to", "unreadable", "segment", "line",
     }
 )  # fmt: skip
 #: Lines without content: those that prove something.
