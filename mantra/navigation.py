@@ -91,6 +91,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             Item(views.TITLE, "bar_chart", "statistics", scopes.may_open),
             Item(health_board.TITLE, "monitor_heart", "health_board", health_board.may_open),
             _rows(_("Call history"), "history", "registry", "callrecord"),
+            _rows(_("Undeclared personal data"), "privacy_tip", "registry", "guardfinding"),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
         ),

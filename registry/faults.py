@@ -732,6 +732,17 @@ JOB_FAILED = _row(
     scope=Scope.JOB,
 )
 
+# From 11401: trust: what a call may do beside its grant, and what may leave.
+EGRESS_BLOCKED = _row(
+    11406,
+    "egress-blocked",
+    502,
+    "Respons memuat data pribadi yang tidak dinyatakan ({kind}), sehingga MANTRA tidak mengirimkannya. Hubungi penyedia"
+    " data",
+    "The response has personal data that is not declared ({kind}), so the bus does not send it. Contact the provider",
+    "provider",
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,

@@ -57,13 +57,15 @@ _PROXY = (
 _VERIFICATION = ("verification.verificationoperation", "verification.verifiedfield")
 _CONSUMER = ("registry.application", "registry.accesskey", "registry.grant")
 _HISTORY = ("registry.callrecord",)
+#: What responses had that nobody declared.
+_FINDINGS = ("registry.guardfinding",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)
 _SYNCS = ("synchronization.sync",)
 _EVERYTHING = (
     "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
-    *_REQUESTS, *_MATCHING, *_SYNCS,
+    *_FINDINGS, *_REQUESTS, *_MATCHING, *_SYNCS,
 )  # fmt: skip
 
 
@@ -81,15 +83,17 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING),
     # Reads all of an agency and decides on requests to publish; changes nothing else.
-    HEAD: _of(_VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_MATCHING, *_SYNCS)
+    HEAD: _of(
+        _VIEW, *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY, *_FINDINGS, *_MATCHING, *_SYNCS
+    )
     | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY)
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_FINDINGS)
     | _OFFERING
     | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY)
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_FINDINGS)
     | _OFFERING
     | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)
     | _DECIDING,

@@ -1,7 +1,7 @@
 """Reads bodies as they come, in bounded memory, and finds or covers what identifies people in them.
 
-A number may be in two chunks: what may still go on waits for the next one. A body in a Content-Encoding is unpacked; what
-cannot be read, such as an unknown encoding, raises Unreadable.
+A number may be in two chunks: what may still go on waits for the next one. A body in a Content-Encoding is unpacked;
+what cannot be read, such as an unknown encoding, raises Unreadable.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from mantra.egress.prefilter import may_have
-from mantra.egress.scanner import LABEL, Found, scan
+from mantra.egress.scanner import Found, scan
 
 #: The kind of a body, or a part of one, that cannot be read.
 FILE = "FILE"
 #: Unpacked bytes that any body may have, and how many times as many as packed ones beyond them.
-FREE_BYTES, MOST_TIMES = 32 * 1024 * 1024, 200
+FREE_BYTES, MOST_TIMES = 32 * 1024 * 1024, 100
 #: Bytes that are unpacked at once, and characters that are looked at in one piece.
 _PIECE, _WINDOW = 64 * 1024, 2_048
 #: Characters that may wait for the next chunk, and that are looked at again beside those that follow.
@@ -40,7 +40,8 @@ _MARKS = (
 #: The first bytes of files whose content is no text: documents, images, archives.
 _FILES = (
     b"%PDF", b"PK\x03\x04", b"PK\x05\x06", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"Rar!", b"7z\xbc\xaf", b"BZh",
-    b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"II*\0", b"MM\0*", b"RIFF", b"\xd0\xcf\x11\xe0", b"OggS", b"ID3", b"SQLite format",
+    b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"II*\0", b"MM\0*", b"RIFF", b"\xd0\xcf\x11\xe0", b"OggS", b"ID3",
+    b"SQLite format",
 )  # fmt: skip
 #: A number that JSON and PHP write without quotes, and the characters before it that tell.
 _NUMBER, _BEFORE = re.compile(r"[0-9.eE+]+"), 16
@@ -142,7 +143,9 @@ class Text:
     ``expected``: kinds that may leave. ``base64``: look into it too. ``counts`` has what was found, by kinds.
     """
 
-    def __init__(self, expected: Collection[str], covers: bool = False, base64: bool = True, json: bool = False) -> None:
+    def __init__(
+        self, expected: Collection[str], covers: bool = False, base64: bool = True, json: bool = False
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._expected, self._covers, self._base64, self._json = expected, covers, base64, json
         #: What waits, and the characters before it, which are not looked at again.
@@ -166,6 +169,10 @@ class Text:
         keep = max(0, cut - _AGAIN)
         self._text, self._done = text[keep:], cut - keep
         return going
+
+    def restart(self) -> None:
+        """Forget what waits: what comes next does not follow it."""
+        self._text, self._done = "", 0
 
     def _may_have(self, text: str, begin: int, end: int) -> bool:
         return may_have(text[max(0, begin - _AGAIN) : end].encode("utf-8", "surrogatepass"), self._base64)
@@ -253,10 +260,17 @@ class Body:
         self._encoder: codecs.IncrementalEncoder | None = None
         #: True for a file whose content nobody reads, and may go out.
         self._is_opaque = False
+        #: True if any part of the body can be read by itself.
+        self.is_plain = isinstance(self._unpacker, _Plain) and not self._codec
 
     @property
     def counts(self) -> Counter[str]:
+        """What was found, by kinds, since it was last cleared."""
         return self._text.counts
+
+    def restart(self) -> None:
+        """Read what comes next as another part of the body, not as what follows."""
+        self._text.restart()
 
     def feed(self, chunk: bytes, last: bool = False) -> bytes:
         """Take the next chunk; ``last``: none follows."""
@@ -285,12 +299,14 @@ class Body:
         codec = next((name for mark, name in _MARKS if content.startswith(mark)), self._codec)
         if not codec and content.startswith((_GZIP, *_FILES)):
             if not self._holds or FILE in self._expected:
-                self._is_opaque = True
+                self._is_opaque, self.is_plain = True, False
                 return
             raise Leaked(FILE)
         errors = "strict" if self._holds else "replace"
         codec = codec or _by_nul(content)
-        if not codec:
+        if codec:
+            self.is_plain = False
+        else:
             codec, errors = "utf-8", "surrogateescape"
         codec = _exact(codec, content)
         # A mark at the beginning is a character of its own here, and goes out as it came.

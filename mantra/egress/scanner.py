@@ -37,17 +37,19 @@ _LABELS = {
     "NIK": re.compile(r"(?<![a-z])(?:nik|ktp|kependudukan)(?![a-z])", re.I),
     "KK": re.compile(r"(?<![a-z])(?:kk|nkk|kartu.keluarga)(?![a-z])", re.I),
     "NPWP": re.compile(r"(?<![a-z])(?:npwp|pajak)(?![a-z])", re.I),
-    "PHONE": re.compile(r"(?<![a-z])(?:hp|wa|telp|telepon|telpon|ponsel|phone|handphone|mobile|whatsapp)(?![a-z])", re.I),
+    "PHONE": re.compile(
+        r"(?<![a-z])(?:hp|wa|telp|telepon|telpon|ponsel|phone|handphone|mobile|whatsapp)(?![a-z])", re.I
+    ),
 }
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}\Z")
 _WRITTEN_NPWP = re.compile(r"[0-9]{2}\.[0-9]{3}\.[0-9]{3}\.[0-9][-.][0-9]{3}\.[0-9]{3}\Z")
 _NAME_OF_ADDRESS = re.compile(r"[\w.%+\-]{1,64}\Z")
 _DOMAIN = re.compile(r"(?:[\w\-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w\-]*@)")
 #: Addresses of offices: the first word of their names.
-_OFFICES = frozenset(
-    "info admin humas kontak contact cs sekretariat office noreply no-reply ppid layanan helpdesk support "
-    "pengaduan webmaster postmaster".split()
-)
+_OFFICES = frozenset((
+    "info", "admin", "humas", "kontak", "contact", "cs", "sekretariat", "office", "noreply", "no-reply", "ppid",
+    "layanan", "helpdesk", "support", "pengaduan", "webmaster", "postmaster",
+))  # fmt: skip
 _FIRST_WORD = re.compile(r"[a-z]+(?:-reply)?")
 #: The digits of the shortest number, of a telephone, and of the longest, a NIP.
 SHORTEST, _LONGEST = 11, 18

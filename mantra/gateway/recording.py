@@ -120,6 +120,9 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         line["fields"] = [column.name for column in result.columns]
     elif isinstance(result, Affected):
         line["rows"] = result.count
+    if call.guarded:
+        line["guard"] = [(place, kind, number) for (place, kind), number in call.guarded.items()]
+        line["guard_rule"] = call.operation.guard  # type: ignore[union-attr]
     if broken:
         line["broken"] = True
     try:

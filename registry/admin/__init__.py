@@ -1,5 +1,23 @@
 """The pages of the registry: agencies and people, services, consumers and the history."""
 
-from registry.admin import access, access_requests, agencies, history, outbox, publish_requests, services
+from registry.admin import (
+    access,
+    access_requests,
+    agencies,
+    guard_findings,
+    history,
+    outbox,
+    publish_requests,
+    services,
+)
 
-__all__ = ["access", "access_requests", "agencies", "history", "outbox", "publish_requests", "services"]
+__all__ = [
+    "access",
+    "access_requests",
+    "agencies",
+    "guard_findings",
+    "history",
+    "outbox",
+    "publish_requests",
+    "services",
+]

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from registry.calls import began_at
+from registry.journal import findings
 from registry.models import CallRecord
 from registry.statistics.rollups import EndedCall
 
@@ -98,6 +99,8 @@ def of_end(line: dict[str, Any]) -> Record:
         "parameters": ", ".join(line.get("params", ())),
         "subjects": ", ".join(line.get("subjects", ())),
         "fields": ", ".join(line.get("fields", ())),
+        # What the egress guard has found, which is no column.
+        **({"guarded": findings.of_line(line)} if line.get("guard") else {}),
     }
 
 

@@ -21,7 +21,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registry import faults, leader
-from registry.journal import archive, lane_folder, leases, partitions, reader, records, sealing, subjects
+from registry.journal import archive, findings, lane_folder, leases, partitions, reader, records, sealing, subjects
 from registry.journal.collecting import CALLS_PER_LINE
 from registry.journal.records import Record
 from registry.models import AccessKey, CallRecord, JournalSegment, SubjectsOfJob
@@ -127,6 +127,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         leases.note(new, timezone.now())
         leases.report(parsed.of_leases["used"], timezone.now())
         subjects.store(parsed.subjects)
+        findings.store([*complete, *parsed.guarded])
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         _store(row, genuine)
@@ -140,13 +141,14 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
 class _Parsed:
     """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases.
 
-    ``subjects``: the persons of jobs.
+    ``subjects``: the persons of jobs. ``guarded``: what the egress guard has found in their results.
     """
 
     begun: dict[str, Record] = field(default_factory=dict)
     ends: dict[str, Record] = field(default_factory=dict)
     of_leases: dict[str, list[leases.Line]] = field(default_factory=lambda: {"lease": [], "used": [], "calls": []})
     subjects: list[SubjectsOfJob] = field(default_factory=list)
+    guarded: list[Record] = field(default_factory=list)
 
 
 def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
@@ -175,6 +177,8 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.ends[entry["id"]] = records.of_end(entry)
     elif kind == "subjects":
         parsed.subjects.append(subjects.of_line(entry, segment, number))
+    elif kind == "guard":
+        parsed.guarded.append(findings.of_job(entry))
     elif kind in parsed.of_leases:
         leases.check(entry)
         parsed.of_leases[kind].append(entry)
@@ -224,6 +228,7 @@ def _prune() -> None:
     now = timezone.now()
     _prune_history(now)
     leases.prune(now)
+    findings.prune(now - timedelta(days=settings.HISTORY_DAYS))
     rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))
     before = now - timedelta(days=settings.JOURNAL_DAYS)
     for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):

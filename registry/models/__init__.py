@@ -14,6 +14,7 @@ from registry.models.base import (
 )
 from registry.models.catalogue import SampleResponse
 from registry.models.changes import RegistryChange, SnapshotVersion
+from registry.models.egress import Guard, GuardFinding
 from registry.models.exports import ExportJob
 from registry.models.history import CallLease, CallRecord, JournalSegment, SubjectsOfJob
 from registry.models.leader import LeaderLock
@@ -53,6 +54,8 @@ __all__ = [
     "ExportJob",
     "Field",
     "Grant",
+    "Guard",
+    "GuardFinding",
     "Illness",
     "Invitation",
     "JournalSegment",

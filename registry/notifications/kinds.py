@@ -20,6 +20,7 @@ SAFE = frozenset(
         "area",  # of the server's own health
         "backend",  # agency/code
         "calls",  # their number
+        "data",  # the kinds of personal data that were found
         "days",
         "done",  # rows of a job that have a result
         "failed",  # rows of a job with a fault, or that could not be run
@@ -85,6 +86,7 @@ class Kind:
 
 REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys"), _("Approval to publish")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
+DATA = _("What your operations give")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
 MATCHING = _("Jobs, reconciliations and synchronisations")
@@ -112,6 +114,7 @@ KINDS: dict[Event, Kind] = {
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
     Event.HARVEST_ALARM: _kind(ACCESS, _APPROVERS, "application", "operation", "percent"),
     Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),
+    Event.UNDECLARED_DATA: _kind(DATA, _AUTHORS, "operation", "calls", "data"),
     Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
     Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),
     Event.OPERATION_CHANGED: _kind(OPERATIONS, _CALLERS, "operation", "version", default=Way.DIGEST),

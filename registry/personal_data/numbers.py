@@ -21,9 +21,10 @@ SERIALS = 1_000
 _WOMEN = 40
 #: The codes of mobile networks behind 0 or 62, two digits behind the 8.
 MOBILE = frozenset(
-    "11 12 13 14 15 16 17 18 19 21 22 23 28 31 32 33 38 51 52 53 55 56 57 58 59 68 77 78 79 "
-    "81 82 83 84 85 86 87 88 89 95 96 97 98 99".split()
-)
+    f"{code}" for codes in (range(11, 20), (21, 22, 23, 28, 31, 32, 33, 38), range(51, 60), (68, 77, 78, 79),
+                            range(81, 90), (95, 96, 97, 98, 99))
+    for code in codes if code != 54
+)  # fmt: skip
 #: The digits of a mobile number behind 0 or 62, least and most.
 _MOBILE_DIGITS = range(10, 13)
 #: The years between which people were born who work for the state, and were appointed.
@@ -87,7 +88,10 @@ def _is_checked(digits: str) -> bool:
 
 
 def is_mobile_number(digits: str, international: bool = False) -> bool:
-    """Return True for a mobile number that begins with 0 or 62. ``international``: a + or a word says that it is one."""
+    """Return True for a mobile number that begins with 0 or 62.
+
+    ``international``: a + before it, or a word, says that it is one.
+    """
     for prefix in ("0062", "62", "0"):
         if digits.startswith(prefix + "8"):
             rest = digits[len(prefix) :]

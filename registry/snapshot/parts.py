@@ -398,6 +398,8 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         lazy_plan=LazyPlan(definition if valid else None),
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
+        guard=row["guard"],
+        guard_expected=_names(row["guard_expected"]),
     )
 
 
