@@ -22,6 +22,8 @@ FILE = "FILE"
 FREE_BYTES, MOST_TIMES = 32 * 1024 * 1024, 100
 #: Bytes that are unpacked at once, and characters that are looked at in one piece.
 _PIECE, _WINDOW = 64 * 1024, 2_048
+#: The most bytes of a body that is only watched, once it is unpacked.
+LOOKED_AT = 256 * 1024
 #: Characters that may wait for the next chunk, and that are looked at again beside those that follow.
 _WAITING, _AGAIN = 4_096, 128
 #: What is in no number, address, escape or text in base64.
@@ -37,6 +39,8 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
+#: Bytes by which it is decided how a body is read.
+_HEAD = 64
 #: The first bytes of files whose content is no text: documents, images, archives.
 _FILES = (
     b"%PDF", b"PK\x03\x04", b"PK\x05\x06", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"Rar!", b"7z\xbc\xaf", b"BZh",
@@ -235,7 +239,7 @@ class Text:
 
 
 class Body:
-    """Finds what identifies people in a body. ``feed`` returns the bytes that can go out, if ``covers`` or ``holds``.
+    """Finds what identifies people in a body.
 
     ``holds``: nothing goes out before it was looked at; else bytes are only watched. Raises Unreadable, and Leaked if
     ``holds`` and not ``covers``.
@@ -260,6 +264,10 @@ class Body:
         self._encoder: codecs.IncrementalEncoder | None = None
         #: True for a file whose content nobody reads, and may go out.
         self._is_opaque = False
+        #: Bytes of a body that is only watched.
+        self._looked_at = 0
+        #: The first bytes, until there are enough to tell how the others are read.
+        self._head = b""
         #: True if any part of the body can be read by itself.
         self.is_plain = isinstance(self._unpacker, _Plain) and not self._codec
 
@@ -272,19 +280,39 @@ class Body:
         """Read what comes next as another part of the body, not as what follows."""
         self._text.restart()
 
-    def feed(self, chunk: bytes, last: bool = False) -> bytes:
-        """Take the next chunk; ``last``: none follows."""
-        out = [self._taken(content, False) for content in self._unpacker.feed(chunk)]
+    def feed(self, chunk: bytes, last: bool = False) -> Iterator[bytes]:
+        """Take the next chunk, and yield what can go out; ``last``: no chunk follows."""
+        for content in self._unpacker.feed(chunk):
+            if going := self._taken(content, False):
+                yield going
         if last:
             self._unpacker.end()
-            out.append(self._taken(b"", True))
-        return b"".join(out)
+            if going := self._taken(b"", True):
+                yield going
+
+    def look(self, chunk: bytes, last: bool = False) -> None:
+        """Look at the next chunk, of which nothing is wanted, and at no more of it than LOOKED_AT bytes."""
+        if self._is_opaque:
+            return
+        for content in self._unpacker.feed(chunk):
+            self._looked_at += len(content)
+            self._taken(content, False)
+            if self._looked_at > LOOKED_AT:
+                self._is_opaque = True
+                return
+        if last and not self._is_opaque:
+            self._taken(b"", True)
 
     def _taken(self, content: bytes, last: bool) -> bytes:
-        if self._decoder is None and content:
+        if self._decoder is None and not self._is_opaque:
+            self._head += content
+            if len(self._head) < _HEAD and not last:
+                return b""
+            content, self._head = self._head, b""
             self._begin(content)
-        if self._is_opaque or self._decoder is None:
+        if self._is_opaque:
             return content
+        assert self._decoder is not None
         try:
             piece = self._decoder.decode(content, last)
         except UnicodeError:
@@ -317,7 +345,7 @@ class Body:
 
 def _by_nul(content: bytes) -> str:
     """Return the codec of a text in two bytes a character, of which one is 0 for those of ASCII; "" for another."""
-    first, second = content[:64:2], content[1:64:2]
+    first, second = content[:_HEAD:2], content[1:_HEAD:2]
     if second and not second.strip(b"\0") and first.strip(b"\0"):
         return "utf-16-le"
     return "utf-16-be" if first and not first.strip(b"\0") and second.strip(b"\0") else ""

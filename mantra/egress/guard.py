@@ -290,7 +290,7 @@ def _between_boundaries(part: bytes) -> bytes:
 def _look(call: Call, body: Body, part: bytes, last: bool) -> None:
     """Look at a part of a body, and note what is found."""
     try:
-        body.feed(part, last)
+        body.look(part, last)
     except Unreadable:
         body.is_plain = False
         note(call, Counts({("", FILE): 1}))
@@ -306,16 +306,23 @@ def _held(call: Call, body: Body, chunks: Iterator[bytes], whole: bool) -> Itera
     """Yield what was looked at. Raises Fault EGRESS_BLOCKED."""
     try:
         for chunk in chunks:
-            if going := body.feed(chunk, whole):
-                _count(call, body)
-                yield going
-        going = b"" if whole else body.feed(b"", True)
+            if whole:  # it is read as one chunk
+                yield b"".join(_counting(call, body, body.feed(chunk, True)))
+            else:
+                yield from _counting(call, body, body.feed(chunk))
+        if not whole:
+            yield from _counting(call, body, body.feed(b"", True))
     except Leaked as error:
         note(call, Counts({("", error.kind): 1}))
         raise _blocked(call, error.kind) from None
     except Unreadable:
         note(call, Counts({("", FILE): 1}))
         raise _blocked(call, FILE) from None
+
+
+def _counting(call: Call, body: Body, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a body, and note what is found in them."""
+    for piece in pieces:
+        _count(call, body)
+        yield piece
     _count(call, body)
-    if going:
-        yield going

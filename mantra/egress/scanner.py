@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import accumulate
 from typing import NamedTuple
 
 from mantra.egress import text as texts
 from registry.personal_data.numbers import (
+    PROVINCES,
     is_citizen_number,
     is_civil_servant_number,
     is_mobile_number,
@@ -41,9 +43,10 @@ _LABELS = {
         r"(?<![a-z])(?:hp|wa|telp|telepon|telpon|ponsel|phone|handphone|mobile|whatsapp)(?![a-z])", re.I
     ),
 }
+_LETTER = re.compile(r"[A-Za-z]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}\Z")
 _WRITTEN_NPWP = re.compile(r"[0-9]{2}\.[0-9]{3}\.[0-9]{3}\.[0-9][-.][0-9]{3}\.[0-9]{3}\Z")
-_NAME_OF_ADDRESS = re.compile(r"[\w.%+\-]{1,64}\Z")
+_REVERSED_NAME = re.compile(r"[\w.%+\-]{1,64}")
 _DOMAIN = re.compile(r"(?:[\w\-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w\-]*@)")
 #: Addresses of offices: the first word of their names.
 _OFFICES = frozenset((
@@ -53,6 +56,17 @@ _OFFICES = frozenset((
 _FIRST_WORD = re.compile(r"[a-z]+(?:-reply)?")
 #: The digits of the shortest number, of a telephone, and of the longest, a NIP.
 SHORTEST, _LONGEST = 11, 18
+#: In a run of more groups no number begins with one digit alone but at its beginning: each would be tried as one.
+_MOST_GROUPS = 24
+#: The first two digits of a number → the numbers of digits that it may have, the most first; an NPWP begins with any.
+_OTHERS = (15,)
+_BY_START = {
+    **dict.fromkeys(PROVINCES, (16, 15)),
+    "19": (18, 16, 15),
+    "20": (18, 15),
+    **{f"0{digit}": (16, 15, 14, 13, 12, 11) for digit in range(10)},
+    "62": (16, 15, 14, 13, 12, 11),
+}
 
 
 def scan(text: str, label: str = "", base64: bool = True) -> list[Found]:
@@ -116,19 +130,21 @@ def _plain(text: str, label: str) -> Iterator[Found]:
     if "e" in text or "E" in text:
         for number in _SCIENTIFIC.finditer(text):
             digits = str(int(Decimal(number.group())))
-            if kind := _kind_of(digits, text[max(0, number.start() - LABEL) : number.start()], label, digits):
+            if kind := _of_digits(digits):
                 yield Found(kind, number.start(), number.end())
 
 
 def _addresses(text: str) -> Iterator[Found]:
     at = text.find("@")
     while at >= 0:
-        name = _NAME_OF_ADDRESS.search(text[max(0, at - 64) : at])
         domain = _DOMAIN.match(text, at + 1)
+        # Read backwards: the name ends at the sign.
+        name = _REVERSED_NAME.match(text[max(0, at - 64) : at][::-1]) if domain is not None else None
         if name is not None and domain is not None:
-            word = _FIRST_WORD.match(name.group().lower())
+            written = name.group()[::-1]
+            word = _FIRST_WORD.match(written.lower())
             if word is None or word.group() not in _OFFICES:
-                yield Found("EMAIL", at - len(name.group()), domain.end())
+                yield Found("EMAIL", at - len(written), domain.end())
         at = text.find("@", at + 1)
 
 
@@ -139,50 +155,65 @@ def _numbers(text: str, begin: int, end: int, label: str) -> Iterator[Found]:
         groups = groups[1:]  # the end of a number that is too long
     elif groups and end < len(text) and text[end].isdigit():
         groups = groups[:-1]
+    digits = "".join([text[start:stop] for start, stop in groups])
+    #: The place of each group in the digits, and that behind the last one.
+    places = [0, *accumulate(stop - start for start, stop in groups)]
+    at = {place: number for number, place in enumerate(places)}
     first = 0
     while first < len(groups):
+        if len(groups) > _MOST_GROUPS and first and groups[first][1] - groups[first][0] == 1:
+            first += 1
+            continue
         taken = 1
-        for number, last in _windows(text, groups, first):
-            kind = _window_kind(text, groups, first, last, number, label)
-            if kind:
-                taken = last - first + 1
-                yield from _found(kind, number, groups[first][0], groups[last][1])
-                break
+        place = places[first]
+        alone = digits[place : places[first + 1]]
+        if len(alone) > _LONGEST:
+            if (kind := _joined(alone)) and not _is_fraction(text, groups, first):
+                yield from _found(kind, alone, *groups[first])
+        else:
+            for size in _sizes(digits[place : place + 2]):
+                last = at.get(place + size, 0) - 1
+                if last < first:
+                    continue
+                is_written = size == 15 and _WRITTEN_NPWP.match(text, groups[first][0], groups[last][1])
+                if not (kind := "NPWP" if is_written else _of_digits(digits[place : place + size])):
+                    continue
+                if _is_one(text, groups, first, last) and _is_sure(kind, text, groups, first, last, label):
+                    yield Found(_family_card(kind, text, groups[first][0], label), groups[first][0], groups[last][1])
+                    taken = last - first + 1
+                    break
         first += taken
 
 
-def _found(kind: str, digits: str, begin: int, end: int) -> Iterator[Found]:
-    if len(digits) == end - begin and len(digits) > _LONGEST and not _hexadecimal(digits):
-        for at in range(begin, end, 16):  # several, without anything between them
-            yield Found(kind, at, at + 16)
-    else:
-        yield Found(kind, begin, end)
+def _sizes(start: str) -> tuple[int, ...]:
+    """Return the numbers of digits, the most first, that a number which begins so may have."""
+    return _BY_START.get(start, _OTHERS)
 
 
-def _windows(text: str, groups: list[tuple[int, int]], first: int) -> list[tuple[str, int]]:
-    """Return the digits of the groups from the first one on, the most first, each with its last group."""
-    digits, found = "", []
-    for last in range(first, len(groups)):
-        digits += text[slice(*groups[last])]
-        if len(digits) > _LONGEST and last > first:
-            break
-        if len(digits) >= SHORTEST:
-            found.append((digits, last))
-    return found[::-1]
+def _of_digits(digits: str) -> str:
+    """Return what digits may be, if what is beside them says so; "" for nothing. It is cheap: most are nothing."""
+    size = len(digits)
+    if size == 18:
+        return "NIP" if is_civil_servant_number(digits) else ""
+    if size == 16 and is_citizen_number(digits, labelled=True):
+        return "NIK"
+    if size in (15, 16) and is_tax_number(digits, labelled=True):
+        return "NPWP"
+    return "PHONE" if is_mobile_number(digits, international=True) else ""
 
 
-def _window_kind(text: str, groups: list[tuple[int, int]], first: int, last: int, digits: str, label: str) -> str:
-    """Return what the digits of some groups are; "" for nothing."""
-    begin, end = groups[first][0], groups[last][1]
-    between = [text[groups[at][1] : groups[at + 1][0]] for at in range(first, last)]
+def _is_one(text: str, groups: list[tuple[int, int]], first: int, last: int) -> bool:
+    """Return True if groups of digits are written as those of one number are."""
     if first == last:
-        if _is_fraction(text, groups, first):
-            return ""
-        if len(digits) > _LONGEST:
-            return _joined(digits)
-    elif not _belong_together(text, groups[first : last + 1], between):
-        return ""
-    return _kind_of(digits, text[max(0, begin - LABEL) : begin], label, text[begin:end], text[end : end + 1])
+        return not _is_fraction(text, groups, first)
+    between = {text[groups[number][1] : groups[number + 1][0]] for number in range(first, last)}
+    if len(between) > 1:
+        # An NPWP, and a telephone number with its brackets, have several.
+        written = text[groups[first][0] : groups[last][1]]
+        return _WRITTEN_NPWP.match(written) is not None or (written[0] in "06" and not between & {"/", "_"})
+    lengths = [end - begin for begin, end in groups[first : last + 1]]
+    is_money = between == {"."} and lengths[0] <= 3 and set(lengths[1:]) == {3}
+    return not is_money
 
 
 def _is_fraction(text: str, groups: list[tuple[int, int]], at: int) -> bool:
@@ -195,53 +226,53 @@ def _is_fraction(text: str, groups: list[tuple[int, int]], at: int) -> bool:
 
 
 def _joined(digits: str) -> str:
-    """Return what long digits are made of: several NIK without anything between them, or one in hexadecimal."""
-    if inner := _hexadecimal(digits):
-        return _kind_of(inner, "", "", inner)
+    """Return what long digits are made of: several NIK without anything between them, or one by its codes."""
+    if inner := _decoded(digits):
+        return _of_digits(inner)
     if len(digits) % 16 == 0 and all(is_citizen_number(digits[at : at + 16]) for at in range(0, len(digits), 16)):
         return "NIK"
     return ""
 
 
-def _hexadecimal(digits: str) -> str:
+def _decoded(digits: str) -> str:
     """Return the digits that others stand for by their codes, as 33 for 3; "" if they do not."""
     return digits[1::2] if len(digits) % 2 == 0 and set(digits[::2]) == {"3"} else ""
 
 
-def _belong_together(text: str, groups: list[tuple[int, int]], between: list[str]) -> bool:
-    """Return True if groups of digits are written as those of one number are."""
-    kinds = set(between)
-    if len(kinds) > 1:
-        # An NPWP, and a telephone number with its brackets, have several.
-        written = text[groups[0][0] : groups[-1][1]]
-        return _WRITTEN_NPWP.match(written) is not None or (written[0] in "06" and not kinds & {"/", "_"})
-    lengths = [end - begin for begin, end in groups]
-    is_money = kinds == {"."} and lengths[0] <= 3 and set(lengths[1:]) == {3}
-    return not is_money
+def _found(kind: str, digits: str, begin: int, end: int) -> Iterator[Found]:
+    if _decoded(digits):
+        yield Found(kind, begin, end)
+    else:
+        for at in range(begin, end, 16):
+            yield Found(kind, at, at + 16)
 
 
-def _kind_of(digits: str, before: str, label: str, written: str, after: str = "") -> str:
-    """Return what a number is; "" for none of a person."""
-    size = len(digits)
-    if size == 18:
-        return "NIP" if is_civil_servant_number(digits) else ""
-    if size == 16:
-        card = _says("KK", before, label)
-        if is_citizen_number(digits, labelled=card or _says("NIK", before, label)):
-            return "KK" if card and not _says("NIK", before, "") else "NIK"
-    if size in (15, 16):
-        if _WRITTEN_NPWP.match(written):
-            return "NPWP"
-        return "NPWP" if is_tax_number(digits, _says("NPWP", before, label)) else ""
-    if size <= 15 and digits[0] in "06":
-        touches = before[-1:].isalnum() or after.isalnum()
-        surely = before[-1:] == "+" or digits[:2] == "00" or _says("PHONE", before, label)
-        if not touches and not _UUID.search(before) and is_mobile_number(digits, surely):
-            return "PHONE"
-    return ""
+def _is_sure(kind: str, text: str, groups: list[tuple[int, int]], first: int, last: int, label: str) -> bool:
+    """Return True if digits that may be a number of a kind are one, by themselves or by what is beside them."""
+    begin, end = groups[first][0], groups[last][1]
+    digits = "".join([text[start:stop] for start, stop in groups[first : last + 1]])
+    before = text[max(0, begin - LABEL) : begin]
+    if kind == "NIK":
+        return is_citizen_number(digits) or _says("NIK", before, label) or _says("KK", before, label)
+    if kind == "NPWP":
+        written = _WRITTEN_NPWP.match(text[begin:end]) is not None
+        return written or is_tax_number(digits) or _says("NPWP", before, label)
+    if kind == "PHONE":
+        if before[-1:].isalnum() or text[end : end + 1].isalnum() or _UUID.search(before):
+            return False
+        surely = before[-1:] == "+" or digits[:2] == "00"
+        return surely or is_mobile_number(digits) or _says("PHONE", before, label)
+    return True
+
+
+def _family_card(kind: str, text: str, begin: int, label: str) -> str:
+    """Return the kind of a number; of one like a NIK, that of a family card if something says so."""
+    before = text[max(0, begin - LABEL) : begin]
+    return "KK" if kind == "NIK" and _says("KK", before, label) and not _says("NIK", before, "") else kind
 
 
 def _says(kind: str, before: str, label: str) -> bool:
     """Return True if the words before a number, or the name of its column, say that it is of a kind."""
     pattern = _LABELS[kind]
+    before = before if _LETTER.search(before) else ""
     return pattern.search(before) is not None or (bool(label) and pattern.search(label) is not None)
