@@ -127,7 +127,7 @@ def note(call: Call, counts: Counts) -> None:
 
 
 def _blocked(call: Call, kind: str) -> Fault:
-    return Fault(faults.EGRESS_BLOCKED, kind=_SAYS.get(kind, kind))
+    return Fault(faults.EGRESS_BLOCKED, found=_SAYS.get(kind, kind))
 
 
 # ------------------------------------------------------------------------------------------------ rows
