@@ -47,6 +47,8 @@ _FILES = (
     b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"II*\0", b"MM\0*", b"RIFF", b"\xd0\xcf\x11\xe0", b"OggS", b"ID3",
     b"SQLite format",
 )  # fmt: skip
+#: Characters that texts hardly have.
+_CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
 #: A number that JSON and PHP write without quotes, and the characters before it that tell.
 _NUMBER, _BEFORE = re.compile(r"[0-9.eE+]+"), 16
 _GZIP = b"\x1f\x8b"
@@ -330,8 +332,11 @@ class Body:
                 self._is_opaque, self.is_plain = True, False
                 return
             raise Leaked(FILE)
-        errors = "strict" if self._holds else "replace"
         codec = codec or _by_nul(content)
+        if not codec and not self._holds and len(content.translate(None, _CONTROL)) < len(content) * 9 // 10:
+            self._is_opaque, self.is_plain = True, False  # neither text nor a file that is known
+            return
+        errors = "strict" if self._holds else "replace"
         if codec:
             self.is_plain = False
         else:

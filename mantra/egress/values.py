@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -121,29 +123,41 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 class RowValues:
-    """Looks at batches of rows."""
+    """Looks at batches of rows. ``known``: columns of which enough is known; ``enough``: finds until a column is."""
 
-    def __init__(self, columns: Sequence[Column], values: Values) -> None:
+    def __init__(
+        self, columns: Sequence[Column], values: Values, known: Collection[str] = (), enough: float = math.inf
+    ) -> None:
         self._values = values
         self._columns = columns
-        self._checked = [at for at, column in enumerate(columns) if column.name not in values.declared]
-        self._all = len(self._checked) == len(columns)
         self._names = [column.name if place_of(column.name) else "" for column in columns]
+        self._enough = enough
+        #: By column: how many were found in it.
+        self.found: Counter[str] = Counter()
+        self._look_at([
+            at for at, column in enumerate(columns) if column.name not in values.declared and column.name not in known
+        ])  # fmt: skip
+
+    def _look_at(self, places: list[int]) -> None:
+        self._checked = places
+        all_of_them = len(places) == len(self._columns)
+        self._cut = itemgetter(*places) if places and not all_of_them else None
 
     def batch(self, batch: list[Row]) -> list[Row]:
         """Return a batch of rows, covered where that is wanted; the batch itself if nothing is."""
-        if not self._checked:
-            return batch
-        rows: list[Any] = batch if self._all else [[row[at] for at in self._checked] for row in batch]
-        if not self._may_have(rows):
+        if not self._checked or not self._may_have(batch if self._cut is None else list(map(self._cut, batch))):
             return batch
         changed: dict[int, list[Any]] = {}
         for at in self._checked:
             column = [row[at] for row in batch]
             if self._may_have(column):
+                before = self._values.counts.total()
                 seen = self._column(column, at)
+                self.found[self._columns[at].name] += self._values.counts.total() - before
                 if self._values.covers and seen != column:
                     changed[at] = seen
+        if self.found and max(self.found.values()) >= self._enough:
+            self._look_at([at for at in self._checked if self.found[self._columns[at].name] < self._enough])
         return [_replaced(row, changed, number) for number, row in enumerate(batch)] if changed else batch
 
     def _may_have(self, values: list[Any]) -> bool:

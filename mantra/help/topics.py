@@ -87,6 +87,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_callrecord_": _HISTORY,
+    "registry_guardfinding_": (
+        "penyedia#periksa-data-pribadi-yang-tidak-dinyatakan",
+        "pengelola-proksi#periksa-data-pribadi-yang-tidak-dinyatakan",
+        "kepala#baca-riwayat-panggilan",
+    ),
     "statistics": (
         "kepala#baca-statistik",
         "penyedia#lihat-siapa-memanggil-data-anda",
