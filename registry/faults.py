@@ -737,8 +737,8 @@ EGRESS_BLOCKED = _row(
     11406,
     "egress-blocked",
     502,
-    "Respons memuat data pribadi yang tidak dinyatakan ({found}), sehingga MANTRA tidak mengirimkannya. Hubungi penyedia"
-    " data",
+    "Respons memuat data pribadi yang tidak dinyatakan ({found}), sehingga MANTRA tidak mengirimkannya. Hubungi "
+    "penyedia data",
     "The response has personal data that is not declared ({found}), so the bus does not send it. Contact the provider",
     "provider",
 )

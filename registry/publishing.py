@@ -90,7 +90,7 @@ class Publication:
     forwards: bool = False
     #: Names of personal data that the response may have, where nobody knows its columns, or what they are built from.
     suspected: frozenset[str] = field(default_factory=frozenset)
-    #: What becomes of personal data that nobody declared, and the kinds that are meant to leave.
+    #: What becomes of personal data that nobody declared, and the kinds that are meant to go out.
     guard: str = Guard.ALARM
     guard_expected: frozenset[str] = field(default_factory=frozenset)
 

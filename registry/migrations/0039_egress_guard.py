@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='operation',
             name='guard_expected',
-            field=models.CharField(blank=True, help_text='For responses without declared columns: NIK, KK, NPWP, NIP, PHONE, EMAIL, separated by commas. FILE: documents and images.', max_length=100, validators=[registry.models.egress.KindList()], verbose_name='kinds that are meant to leave'),
+            field=models.CharField(blank=True, help_text='For responses without declared columns: NIK, KK, NPWP, NIP, PHONE, EMAIL, separated by commas. FILE: documents and images.', max_length=100, validators=[registry.models.egress.KindList()], verbose_name='kinds that are meant to go out'),
         ),
         migrations.AlterField(
             model_name='messagetemplate',

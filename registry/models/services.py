@@ -136,7 +136,7 @@ class Operation(AddressPart):
         ),
     )
     guard_expected = models.CharField(
-        _("kinds that are meant to leave"),
+        _("kinds that are meant to go out"),
         max_length=KIND_LIST,
         blank=True,
         validators=[KindList()],

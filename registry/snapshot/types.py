@@ -137,7 +137,7 @@ class Operation:
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
     #: What becomes of personal data in its responses that nobody declared: allow, alarm, mask or block; and the kinds
-    #: that are meant to leave (registry/models/egress.py).
+    #: that are meant to go out (registry/models/egress.py).
     guard: str = "alarm"
     guard_expected: frozenset[str] = frozenset()
 
