@@ -47,7 +47,8 @@ _FILES = (
     b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"II*\0", b"MM\0*", b"RIFF", b"\xd0\xcf\x11\xe0", b"OggS", b"ID3",
     b"SQLite format",
 )  # fmt: skip
-#: Characters that texts hardly have.
+#: Bytes by which a text is told from another content, and characters that texts hardly have.
+_SAMPLE = 512
 _CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
 #: A number that JSON and PHP write without quotes, and the characters before it that tell.
 _NUMBER, _BEFORE = re.compile(r"[0-9.eE+]+"), 16
@@ -333,7 +334,7 @@ class Body:
                 return
             raise Leaked(FILE)
         codec = codec or _by_nul(content)
-        if not codec and not self._holds and len(content.translate(None, _CONTROL)) < len(content) * 9 // 10:
+        if not codec and not self._holds and _is_binary(content[:_SAMPLE]):
             self._is_opaque, self.is_plain = True, False  # neither text nor a file that is known
             return
         errors = "strict" if self._holds else "replace"
@@ -346,6 +347,11 @@ class Body:
         self._decoder = codecs.getincrementaldecoder(codec)(errors)
         if self._holds:
             self._encoder = codecs.getincrementalencoder(codec)(errors)
+
+
+def _is_binary(content: bytes) -> bool:
+    """Return True for bytes with many characters that texts hardly have."""
+    return len(content.translate(None, _CONTROL)) * 10 < len(content) * 9
 
 
 def _by_nul(content: bytes) -> str:

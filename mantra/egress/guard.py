@@ -42,6 +42,7 @@ _NEEDED = frozenset(("content-type",))
 _PARTIAL = 206
 #: What begins and ends a part of a body: no number is at either side of it.
 _BOUNDARY = re.compile(rb"[\"'<>,\[\]|\n\r\t]")
+_BOUNDARIES = (b'"', b"'", b"<", b">", b",", b"[", b"]", b"|", b"\n", b"\r", b"\t")
 #: What a fault says that a response has.
 _SAYS = {
     "PHONE": Words("nomor telepon", "a telephone number"),
@@ -314,8 +315,8 @@ def _watched(call: Call, body: Body, chunks: Iterator[bytes], whole: bool) -> It
 
 def _between_boundaries(part: bytes) -> bytes:
     """Return a part of a body from its first boundary to the last: numbers that were cut are no numbers."""
-    places = [match.start() for match in _BOUNDARY.finditer(part)]
-    return part[places[0] : places[-1]] if places else b""
+    first = _BOUNDARY.search(part)
+    return part[first.start() : max(map(part.rfind, _BOUNDARIES))] if first is not None else b""
 
 
 def _look(call: Call, body: Body, part: bytes, last: bool) -> None:
