@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import calls, dbase, engines, proxy, reconciliation, snapshot, soap, streams, verification
+from bench import calls, dbase, egress, engines, proxy, reconciliation, snapshot, soap, streams, verification
 from bench.bus import Bench, bench
 from bench.peers import measurement
 
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "proxy-composed": proxy.composed_only,
     "peers": measurement.peers,
     "soap": soap.soap,
+    "egress": egress.egress,
     "snapshot": snapshot.snapshot,
     "reconciliation": reconciliation.reconciliation,
 }

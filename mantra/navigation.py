@@ -100,6 +100,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Call history"), "history", "registry", "callrecord"),
             _rows(_("Changes of definitions"), "edit_note", "registry", "changerecord"),
             Item(subject_access.TITLE, "person_search", "subject_access", answers.may_look),
+            _rows(_("Undeclared personal data"), "privacy_tip", "registry", "guardfinding"),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
             Item(containment.TITLE, "front_hand", "containment", containment.may_open),

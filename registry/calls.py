@@ -193,6 +193,8 @@ class Call:
     #: The headers traceparent and tracestate of the request, if they are valid; and the call's trace, if it has one.
     trace_context: tuple[str, str] = ("", "")
     trace: Trace | None = field(default=None, repr=False)
+    #: What the egress guard has found in the response: (column or member, kind) → how many; never a value.
+    guarded: dict[tuple[str, str], int] = field(default_factory=dict)
     #: The thread that wrote the journal's begin line; 0 before that, and after the end line.
     recorded_by: int = 0
 

@@ -770,6 +770,15 @@ KEY_SLOWED = _row(
     "Try again in {seconds} seconds, or contact the administrator",
     scope=Scope.KEYED,
 )
+EGRESS_BLOCKED = _row(
+    11406,
+    "egress-blocked",
+    502,
+    "Respons memuat data pribadi yang tidak dinyatakan ({found}), sehingga MANTRA tidak mengirimkannya. Hubungi "
+    "penyedia data",
+    "The response has personal data that is not declared ({found}), so the bus does not send it. Contact the provider",
+    "provider",
+)
 SIGNATURE_MISSING = _row(
     11411,
     "signature-missing",

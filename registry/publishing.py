@@ -13,7 +13,8 @@ from typing import Any
 from django.utils.translation import gettext
 
 from registry import versions
-from registry.models import Field, Operation, Parameter
+from registry.models import Field, Guard, Operation, Parameter, names
+from registry.models.egress import RANKS
 from registry.personal_data import IDENTIFIERS, POSSIBLE, recognize
 from registry.versions import Change, Definition
 
@@ -89,6 +90,9 @@ class Publication:
     forwards: bool = False
     #: Names of personal data that the response may have, where nobody knows its columns, or what they are built from.
     suspected: frozenset[str] = field(default_factory=frozenset)
+    #: What becomes of personal data that nobody declared, and the kinds that are meant to go out.
+    guard: str = Guard.ALARM
+    guard_expected: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def identifiers(self) -> list[str]:
@@ -153,6 +157,8 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
         forwards=rules.forwards(definition),
         identifying=frozenset(row["name"] for row in rows if row["type"] in _IDENTIFYING and row["name"] in known),
         behind={name: tuple(found) for name in known if (found := _behind(name, built or {}))},
+        guard=columns.get("guard", Guard.ALARM),
+        guard_expected=frozenset(names(columns.get("guard_expected", ""))),
         suspected=frozenset(word for word in words if word == WHOLE_ROW or _is_recognised(word)),
     )
 
@@ -256,9 +262,18 @@ def widenings(old: Publication, new: Publication) -> list[str]:
         found.append(gettext("Higher limits: %(names)s.") % _names(raised))
     if added := sorted(new.origins - old.origins):
         found.append(gettext("Another origin of the data: %(names)s.") % _names(added))
+    if is_less_guarded(old, new):
+        found.append(gettext("Undeclared personal data is guarded less."))
     if new.query != old.query:
         found.append(gettext("Other rows may come back: the query has changed."))
     return found
+
+
+def is_less_guarded(old: Publication, new: Publication) -> bool:
+    """Return True if personal data that nobody declared leaves by ``new`` and not by ``old``."""
+    if RANKS[new.guard] < RANKS[old.guard]:
+        return True
+    return new.guard != Guard.ALLOW and bool(new.guard_expected - old.guard_expected)
 
 
 def needs_second_person(old: Publication | None, new: Publication) -> bool:
@@ -271,6 +286,8 @@ def needs_second_person(old: Publication | None, new: Publication) -> bool:
         return True
     if old is None:
         return bool(new.personal)
+    if RANKS[old.guard] > RANKS[Guard.ALARM] and is_less_guarded(old, new):
+        return True
     return bool(new.personal or old.personal) and bool(widenings(old, new))
 
 

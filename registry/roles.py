@@ -60,6 +60,8 @@ _HISTORY = ("registry.callrecord",)
 _CHANGES = ("registry.changerecord",)
 #: Rules about unusual calls, and what they found.
 _HARVEST = ("registry.harvestrule", "registry.harvestalarm")
+#: What responses had that nobody declared.
+_FINDINGS = ("registry.guardfinding",)
 _REQUESTS = ("registry.publishrequest", "registry.accessrequest")
 #: Lists that are matched, and tables that are kept equal to an operation's rows.
 _MATCHING = ("reconciliation.reconciliation",)
@@ -69,7 +71,7 @@ _STOPS = ("registry.stop", "registry.incident")
 _INCIDENTS = {("change", "registry.incident")}
 _EVERYTHING = (
     "registry.user", "registry.rolerule", *_DIRECTORY, *_DATA, *_PROXY, *_VERIFICATION, *_CONSUMER, *_HISTORY,
-    *_CHANGES, *_REQUESTS, *_MATCHING, *_SYNCS, *_HARVEST,
+    *_CHANGES, *_FINDINGS, *_REQUESTS, *_MATCHING, *_SYNCS, *_HARVEST,
 )  # fmt: skip
 
 
@@ -98,6 +100,7 @@ ROLES: dict[str, set[tuple[str, str]]] = {
         *_CONSUMER,
         *_HISTORY,
         *_CHANGES,
+        *_FINDINGS,
         *_MATCHING,
         *_SYNCS,
         *_STOPS,
@@ -105,13 +108,13 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     | _of(_VIEW, *_HARVEST)
     | _DECIDING,
     # Manages an agency's services, sources, data operations and their grants.
-    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS, *_HARVEST)
+    PROVIDER: _of(_VIEW, *_DIRECTORY, *_DATA, *_CONSUMER, *_HISTORY, *_CHANGES, *_FINDINGS, *_STOPS, *_HARVEST)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_DATA, *_VERIFICATION, *_MATCHING, *_SYNCS)
     | _DECIDING,
     # Manages an agency's services, proxy operations and their grants.
-    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_CHANGES, *_STOPS, *_HARVEST)
+    PUBLISHER: _of(_VIEW, *_DIRECTORY, *_PROXY, *_CONSUMER, *_HISTORY, *_CHANGES, *_FINDINGS, *_STOPS, *_HARVEST)
     | _INCIDENTS
     | _OFFERING
     | _of(_ALL, *_PROXY, *_VERIFICATION, *_MATCHING)

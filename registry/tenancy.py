@@ -50,6 +50,7 @@ SCOPES: dict[str, Scope] = {
     "registry.operation": _both("service__agency"),
     "registry.parameter": _both("operation__service__agency"),
     "registry.field": _both("operation__service__agency"),
+    "registry.guardfinding": Scope(("operation__service__agency",)),
     "registry.operationversion": _both("operation__service__agency"),
     "registry.versiontext": _both("operation__service__agency"),
     "registry.sampleresponse": _both("operation__service__agency"),

@@ -89,6 +89,7 @@ class DataOperationAdmin(OperationToWizard, ToVerification, OperationAdmin):
             },
         ),
         OperationAdmin.publication,
+        OperationAdmin.undeclared,
         OperationAdmin.rarely_used,
     )
 

@@ -540,6 +540,8 @@ _COMMON = (
     "listing",
     "sunset",
     "cache_seconds",
+    "guard",
+    "guard_expected",
     "legacy_name",
 )
 _END = ("parameters", "fields", "reason", "change_note", "revision", "updated_at")
@@ -646,7 +648,7 @@ class VerificationOperationSerializer(OperationSerializer):
     class Meta:
         model = VerificationOperation
         fields = (
-            *_COMMON,
+            *(name for name in _COMMON if not name.startswith("guard")),
             "base",
             "min_fields",
             "hides_existence",

@@ -247,7 +247,8 @@ SERVICE = Schema(
     ("agency", "code", "operations"),
 )
 _COMMON = _keys(
-    "title", "description", "access", "state", "listing", Date("sunset"), Integer("cache_seconds"), "legacy_name"
+    "title", "description", "access", "state", "listing", Date("sunset"), Integer("cache_seconds"), "guard",
+    CommaSeparated("guard_expected"), "legacy_name",
 )  # fmt: skip
 _PARTS = ("code", "kind", "parameters", "fields")
 OPERATIONS: Mapping[str, Schema] = {
@@ -289,7 +290,7 @@ OPERATIONS: Mapping[str, Schema] = {
     "verification": Schema(
         "verification operation",
         (
-            *(key for key in _COMMON if key.name not in ("access", "cache_seconds")),
+            *(key for key in _COMMON if key.name not in ("access", "cache_seconds", "guard", "guard_expected")),
             *_keys(
                 Integer("min_fields"),
                 Boolean("hides_existence"),

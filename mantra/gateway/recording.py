@@ -128,6 +128,9 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         line["rows"] = result.count
     if call.missed or (isinstance(result, Fault) and result.details.get("upstream_status") == _NOT_FOUND):
         line["miss"] = 1
+    if call.guarded:
+        line["guard"] = [(place, kind, number) for (place, kind), number in call.guarded.items()]
+        line["guard_rule"] = call.operation.guard  # type: ignore[union-attr]
     if broken:
         line["broken"] = True
     try:

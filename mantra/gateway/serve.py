@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.utils.module_loading import import_string
 
 from dataservices import changes
+from mantra.egress import guard
 from mantra.gateway import admission, parameters, quotas, recording, row_quotas
 from mantra.gateway.recording import RecordedResult, internal_fault
 from proxyservices.forwarding import pipeline
@@ -49,8 +50,10 @@ def serve(call: Call) -> RecordedResult:
         row_quotas.consume(call)  # 429
         if trial is not None:
             trial.passed("quota")
+        guard.prepare(call)
         runner = runner_of(call.operation.kind)  # type: ignore[union-attr]
         result = runner(call) if call.trace is None else call.trace.run(call, runner)  # 502 504
+        result = guard.guarded(call, result)  # 502
         if call.meter is not None:
             result = row_quotas.counted(call, result)  # 429
         if trial is not None:

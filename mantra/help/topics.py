@@ -119,6 +119,11 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "leaked_key": ("pemanfaat#tangani-kunci-yang-bocor", "administrator#tangani-kunci-yang-bocor"),
     "key_use": ("pemanfaat#tangani-kunci-yang-bocor", "administrator#tangani-kunci-yang-bocor"),
+    "registry_guardfinding_": (
+        "penyedia#periksa-data-pribadi-yang-tidak-dinyatakan",
+        "pengelola-proksi#periksa-data-pribadi-yang-tidak-dinyatakan",
+        "kepala#baca-riwayat-panggilan",
+    ),
     "statistics": (
         "kepala#baca-statistik",
         "penyedia#lihat-siapa-memanggil-data-anda",

@@ -9,7 +9,19 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from mantra.home import asking, calling, deciding, ending, first_steps, health, jobs, people, publishing, usage
+from mantra.home import (
+    asking,
+    calling,
+    deciding,
+    ending,
+    first_steps,
+    health,
+    jobs,
+    people,
+    publishing,
+    undeclared,
+    usage,
+)
 from mantra.home.cards import Card
 from registry import tenancy
 from registry.models import Stop, User
@@ -20,9 +32,25 @@ Maker = Callable[[User], Card]
 
 #: Role → its cards.
 CARDS: dict[str, tuple[Maker, ...]] = {
-    HEAD: (deciding.decisions, usage.usage, health.ill, ending.ending),
-    PROVIDER: (deciding.decisions, publishing.drafts, health.ill, usage.usage, ending.ending, publishing.published),
-    PUBLISHER: (deciding.decisions, publishing.drafts, health.ill, usage.usage, ending.ending, publishing.published),
+    HEAD: (deciding.decisions, usage.usage, health.ill, undeclared.undeclared, ending.ending),
+    PROVIDER: (
+        deciding.decisions,
+        publishing.drafts,
+        health.ill,
+        undeclared.undeclared,
+        usage.usage,
+        ending.ending,
+        publishing.published,
+    ),
+    PUBLISHER: (
+        deciding.decisions,
+        publishing.drafts,
+        health.ill,
+        undeclared.undeclared,
+        usage.usage,
+        ending.ending,
+        publishing.published,
+    ),
     REQUESTER: (asking.own, jobs.own, ending.ending, calling.applications),
     SUPERVISOR: (usage.usage, health.ill, deciding.undecided),
     ADMINISTRATOR: (people.incomplete, health.ill, usage.usage, deciding.undecided),

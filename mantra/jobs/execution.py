@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from dataservices import sets
+from mantra.egress import guard
 from mantra.gateway.http import unwrapped
 from mantra.gateway.row_quotas import Meter
 from mantra.gateway.serve import runner_of
@@ -91,7 +92,21 @@ def counted(meter: Meter, columns: Sequence[Column], rows: Sequence[Row]) -> tup
 def answers_of(call: Call, arguments: Sequence[Mapping[str, Any]]) -> Answers:
     """Return the answers of the first of some rows, one at least. Raises Fault if none could be run."""
     assert call.operation is not None
-    return _ENGINES[call.operation.kind](call, arguments)
+    return _guarded(call, _ENGINES[call.operation.kind](call, arguments))
+
+
+def _guarded(call: Call, answers: Answers) -> Answers:
+    """Return answers as they may leave. A row whose answer must not has a fault in its place."""
+    rows = [row for found in answers.rows if not isinstance(found, Fault) for row in found]
+    if guard.is_clean(call, answers.columns, rows):
+        return answers
+    for place, found in enumerate(answers.rows):
+        if not isinstance(found, Fault):
+            try:
+                answers.rows[place] = guard.rows_of(call, answers.columns, found)
+            except Fault as fault:
+                answers.rows[place] = fault.without_traceback()
+    return answers
 
 
 def size_of(operation: Operation) -> int:

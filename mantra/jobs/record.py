@@ -50,6 +50,17 @@ def subjects(job: Job, hashes: Iterable[str]) -> None:
         _write({"t": "subjects", "id": job.request_id, "at": job.created_at.timestamp(), "hashes": part})
 
 
+def guarded(job: Job, call: Call) -> None:
+    """Record what the egress guard has found in the results of a part, once. Raises JobError."""
+    if call.guarded and call.operation is not None:
+        found = [(place, kind, number) for (place, kind), number in call.guarded.items()]
+        call.guarded.clear()
+        at, rule = job.created_at.timestamp(), call.operation.guard
+        _write(
+            {"t": "guard", "id": job.request_id, "at": at, "op": call.operation.id, "guard": found, "guard_rule": rule}
+        )
+
+
 def end(job: Job) -> None:
     """Record that a job has ended. Raises JobError."""
     application = job.application

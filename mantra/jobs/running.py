@@ -244,8 +244,9 @@ class Run:
     def _admitted(self) -> Call:
         """Return the call of the rows, admitted anew once a second. Raises JobError."""
         origin = self._call.origin if self._call is not None else None
+        found = self._call.guarded if self._call is not None else {}
         self._call = admission.call_of(self.job)
-        self._call.origin = origin
+        self._call.origin, self._call.guarded = origin, found
         return self._call
 
     def _report(self, force: bool = False) -> None:
@@ -295,6 +296,8 @@ class Run:
         if not part.numbers.rows:
             return
         record.subjects(self.job, self._subjects)
+        if call is not None:
+            record.guarded(self.job, call)
         try:
             self._folder.write_part(part.numbers.first, part.content())
         except FileExistsError:

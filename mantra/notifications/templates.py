@@ -46,6 +46,7 @@ EXAMPLES: dict[str, Any] = {
     "area": "disk",
     "outcome": "approved",
     "calls": 25,
+    "data": "EMAIL, NIK",
     "percent": 80,
     "quota": "1000/day",
     "reconciliation": "penerima-bantuan",

@@ -51,6 +51,7 @@ class ProxyOperationAdmin(ImportPage, SamplesPage, ToVerification, OperationAdmi
             },
         ),
         OperationAdmin.publication,
+        OperationAdmin.undeclared,
         OperationAdmin.rarely_used,
     )  # fmt: skip
 

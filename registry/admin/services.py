@@ -138,6 +138,10 @@ class OperationAdmin(OperationPage, BulkActions, VersionedPage):
         _("Publication"),
         {"classes": on_tab("access"), "fields": (("state", "access"), "listing", "updated_at")},
     )
+    undeclared: ClassVar[tuple[Any, dict[str, Any]]] = (
+        _("Personal data that is not declared"),
+        {"classes": on_tab("access"), "fields": (("guard", "guard_expected"),)},
+    )
     rarely_used: ClassVar[tuple[Any, dict[str, Any]]] = (
         _("Cache, sunset and earlier names"),
         {"classes": on_tab("access", "collapse"), "fields": (("sunset", "cache_seconds"), "legacy_name")},

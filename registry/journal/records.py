@@ -17,6 +17,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from registry.calls import began_at
+from registry.journal import findings
 from registry.models import CallRecord
 from registry.statistics.rollups import EndedCall
 
@@ -101,6 +102,8 @@ def of_end(line: dict[str, Any]) -> Record:
         # No columns: the hours of callers count them (registry/harvest).
         "near": line.get("near", 0),
         "miss": line.get("miss", 0),
+        # What the egress guard has found, which is no column.
+        **({"guarded": findings.of_line(line)} if line.get("guard") else {}),
     }
 
 

@@ -25,6 +25,7 @@ from registry.harvest import hours
 from registry.journal import (
     archive,
     changes,
+    findings,
     heads,
     key_networks,
     lane_folder,
@@ -144,6 +145,7 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         subjects.index(complete)
         key_networks.note(complete)
         changes.store(parsed.changes, parsed.committed)
+        findings.store([*complete, *parsed.guarded])
         last = batch[-1]
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         row.digest, row.headed = _digest(batch, row), 0
@@ -169,6 +171,7 @@ class _Parsed:
     """The lines of a batch. ``begun`` and ``ends``: by request ids. ``of_leases``: by what they say of leases.
 
     ``subjects``: the persons of jobs. ``changes``: those of definitions; ``committed``: the ids of those that were.
+    ``guarded``: what the egress guard has found in the results of jobs.
     """
 
     begun: dict[str, Record] = field(default_factory=dict)
@@ -177,6 +180,7 @@ class _Parsed:
     subjects: list[SubjectsOfJob] = field(default_factory=list)
     changes: list[ChangeRecord] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
+    guarded: list[Record] = field(default_factory=list)
 
 
 def _parse(batch: list[reader.Line], segment: str) -> _Parsed:
@@ -209,6 +213,8 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.changes.append(changes.of_line(entry, segment))
     elif kind == changes.COMMITTED:
         parsed.committed.append(str(entry["id"]))
+    elif kind == "guard":
+        parsed.guarded.append(findings.of_job(entry))
     elif kind in parsed.of_leases:
         leases.check(entry)
         parsed.of_leases[kind].append(entry)
@@ -258,6 +264,7 @@ def _prune() -> None:
     now = timezone.now()
     _prune_history(now)
     leases.prune(now)
+    findings.prune(now - timedelta(days=settings.HISTORY_DAYS))
     rollups.prune(timezone.localdate(now) - timedelta(days=settings.STATISTICS_DAYS))
     before = now - timedelta(days=settings.JOURNAL_DAYS)
     for row in JournalSegment.objects.filter(closed=True, pruned=False, closed_at__lt=before):

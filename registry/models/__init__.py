@@ -18,6 +18,7 @@ from registry.models.change_records import ChangeRecord
 from registry.models.changes import RegistryChange, SnapshotVersion
 from registry.models.containment import Incident, IncidentNote, IncidentObject, Stop, StopKind, StopOrigin
 from registry.models.credentials import ClientCertificate, RevokedToken
+from registry.models.egress import Guard, GuardFinding
 from registry.models.exports import ExportJob
 from registry.models.harvest import CallerHour, HarvestAlarm, HarvestRule
 from registry.models.history import CallLease, CallRecord, CallSubject, JournalHead, JournalSegment, SubjectsOfJob
@@ -64,6 +65,8 @@ __all__ = [
     "Field",
     "Grant",
     "GrantTerms",
+    "Guard",
+    "GuardFinding",
     "HarvestAlarm",
     "HarvestRule",
     "Illness",

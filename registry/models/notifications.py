@@ -44,6 +44,7 @@ class Event(models.TextChoices):
     QUOTA_ALARM = "quota_alarm", _("a quota is nearly used up")
     HARVEST_ALARM = "harvest_alarm", _("an application fetches data unusually")
     VERIFICATION_LOCKED = "verification_locked", _("an application guesses values of a verification")
+    UNDECLARED_DATA = "undeclared_data", _("personal data left that nobody declared")
     JOB_ENDED = "job_ended", _("a job has ended")
     MONTHLY_REPORT = "monthly_report", _("the monthly report of your agency is ready")
     RECONCILED = "reconciled", _("a scheduled reconciliation has ended")

@@ -27,6 +27,7 @@ from registry.models.base import (
     operation_validator,
 )
 from registry.models.bounds import BoundedTextField
+from registry.models.egress import KIND_LIST, Guard, KindList
 
 
 class Service(AddressPart):
@@ -123,6 +124,26 @@ class Operation(AddressPart):
         default=0,
         validators=[MaxValueValidator(bounds.CACHE_SECONDS)],
         help_text=_("How long callers may reuse a response. 0: no reuse. From 1 second on, responses have an ETag."),
+    )
+    guard = models.CharField(
+        _("undeclared personal data"),
+        max_length=5,
+        choices=Guard.choices,
+        default=Guard.ALARM,
+        help_text=_(
+            "What MANTRA does with NIK, KK, NPWP, NIP, phone numbers and e-mail addresses in columns that are not "
+            "classified as personal data."
+        ),
+    )
+    guard_expected = models.CharField(
+        _("kinds that are meant to go out"),
+        max_length=KIND_LIST,
+        blank=True,
+        validators=[KindList()],
+        help_text=_(
+            "For responses without declared columns: NIK, KK, NPWP, NIP, PHONE, EMAIL, separated by commas. FILE: "
+            "documents and images."
+        ),
     )
     #: The number of the version in force (registry/versions); of a draft, that of the version it was made from.
     revision = models.PositiveIntegerField(_("version"), default=0, editable=False)

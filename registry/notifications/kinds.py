@@ -20,6 +20,7 @@ SAFE = frozenset(
         "area",  # of the server's own health
         "backend",  # agency/code
         "calls",  # their number
+        "data",  # the kinds of personal data that were found
         "days",
         "digest",  # of a head of the journal, which everybody may know
         "done",  # rows of a job that have a result
@@ -90,6 +91,7 @@ class Kind:
 
 REQUESTS, ACCESS, PUBLISHING = _("Access requests"), _("Grants and access keys"), _("Approval to publish")
 OPERATIONS, HEALTH, ACCOUNT = _("Operations that you call"), _("Backends and data sources"), _("Your account")
+DATA = _("What your operations give")
 SERVER = _("The bus itself")
 REPORTS = _("Reports")
 STOPS = _("Stops")
@@ -120,6 +122,7 @@ KINDS: dict[Event, Kind] = {
     Event.QUOTA_ALARM: _kind(ACCESS, _CALLERS, "application", "operation", "percent", "quota", default=Way.DIGEST),
     Event.HARVEST_ALARM: _kind(ACCESS, (*_APPROVERS, *_CALLERS), "application", "key", "rule", "rows"),
     Event.VERIFICATION_LOCKED: _kind(ACCESS, _APPROVERS, "application", "operation", "calls"),
+    Event.UNDECLARED_DATA: _kind(DATA, _AUTHORS, "operation", "calls", "data"),
     Event.PUBLISH_REQUESTED: _kind(PUBLISHING, ("registry.decide_publishrequest",), "operation"),
     Event.PUBLISH_DECIDED: _kind(PUBLISHING, _AUTHORS, "operation", "outcome"),
     Event.OPERATION_CHANGED: _kind(OPERATIONS, _CALLERS, "operation", "version", default=Way.DIGEST),

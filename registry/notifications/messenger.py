@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from registry.leader import Leadership
 from registry.models import Notification, NotifiedOnce, OutboxMessage, User
-from registry.notifications import digests, health, key_alarms, lock_alarms, outbox, reminders
+from registry.notifications import digests, guard_alarms, health, key_alarms, lock_alarms, outbox, reminders
 from registry.notifications.quota_alarms import Alarms
 from registry.notifications.smtp import is_configured
 from registry.rounds import survive
@@ -63,6 +63,7 @@ class Messenger:
             Duty(900, lambda: alarms.report(timezone.now())),
             Duty(900, lambda: lock_alarms.report(timezone.now())),
             Duty(60, lambda: key_alarms.report(timezone.now())),
+            Duty(900, lambda: guard_alarms.report(timezone.now())),
             Duty(3600, lambda: reminders.remind(timezone.now())),
             Duty(3600, prune),
             self._sending,

@@ -205,6 +205,13 @@ TEXTS: dict[Event, Text] = {
         _("Released: {what}"),
         _("The stop was released: {what}. Calls are served again.\n\n{link}"),
     ),
+    Event.UNDECLARED_DATA: Text(
+        _("Personal data left {operation} that nobody declared: {data}"),
+        _(
+            "Responses of {operation} had personal data in columns that are not classified so: {data}. Calls: "
+            "{calls}.\n\nSee the columns, and classify them, or have MANTRA cover the data:\n{link}"
+        ),
+    ),
     Event.JOB_ENDED: Text(
         _("A job of {application} has ended: {done} of {rows} rows"),
         _(

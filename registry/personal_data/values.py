@@ -12,6 +12,7 @@ from stdnum.exceptions import ValidationError as BadNumber
 from stdnum.id import npwp
 
 from registry.personal_data.kinds import CERTAIN, KINDS, NOTHING, POSSIBLE, Guess
+from registry.personal_data.numbers import PROVINCES
 from registry.personal_data.vocabulary import THINGS, word_set
 
 #: Values that are read, and characters of each.
@@ -32,11 +33,6 @@ _DATE = re.compile(
     r"(?:1[89]|20)\d\d-\d\d-\d\d|\d{1,2}[-/. ]\w{1,9}[-/. ](?:\d\d)?\d\d\Z|(?:1[89]|20)\d{6}\Z|(?:1[89]|20)\d\d\Z"
 )
 _OFFICES = word_set("info admin humas kontak contact cs sekretariat office noreply no-reply ppid layanan helpdesk")
-#: The numbers of the provinces, with which a NIK begins.
-_PROVINCES = frozenset(
-    str(number) for begin, end in ((11, 21), (31, 36), (51, 53), (61, 65), (71, 76), (81, 82), (91, 97))
-    for number in range(begin, end + 1) if number != 20
-)  # fmt: skip
 _TITLES = word_set("h hj dr drs dra ir prof kh r rr raden ust ustadz nn ny tn sdr bin binti")
 _GIVEN_NAMES = word_set("""
     abdul abdullah achmad adi aditya agung agus ahmad aisyah ali amin amir andi andri anggi ani anisa anita anton ari
@@ -69,7 +65,7 @@ def _compact(text: str) -> str:
 def is_nik(text: str) -> bool:
     """Return True if a text has the structure of a NIK: a province, a date of birth, a serial number."""
     number = _compact(text)
-    if not re.fullmatch(r"[0-9]{16}", number) or number[:2] not in _PROVINCES or number[12:] == "0000":
+    if not re.fullmatch(r"[0-9]{16}", number) or number[:2] not in PROVINCES or number[12:] == "0000":
         return False
     return 1 <= int(number[6:8]) % 40 <= 31 and int(number[6:8]) <= 71 and 1 <= int(number[8:10]) <= 12
 

@@ -452,6 +452,8 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
         agency_id=agency_id,
+        guard=row["guard"],
+        guard_expected=_names(row["guard_expected"]),
     )
 
 

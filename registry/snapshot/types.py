@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, Protocol
 
 from registry import access_tokens, secrets
@@ -108,6 +109,11 @@ class Field:
     classification: str
 
 
+@lru_cache(maxsize=4096)
+def _personal(fields: tuple[Field, ...]) -> frozenset[str]:
+    return frozenset(field.name for field in fields if field.classification in ("personal", "specific"))
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     id: int
@@ -136,6 +142,15 @@ class Operation:
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
     agency_id: int = 0
+    #: What becomes of personal data in its responses that nobody declared: allow, alarm, mask or block; and the kinds
+    #: that are meant to go out (registry/models/egress.py).
+    guard: str = "alarm"
+    guard_expected: frozenset[str] = frozenset()
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """The fields that are declared as personal data."""
+        return _personal(self.fields)
 
     @property
     def plan(self) -> Plan | None:

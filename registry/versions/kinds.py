@@ -36,6 +36,8 @@ _COMMON_SECTIONS = {
     "description": "description",
     "access": "access",
     "cache_seconds": "caching",
+    "guard": "fields",
+    "guard_expected": "fields",
 }
 
 

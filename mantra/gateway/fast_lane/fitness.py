@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from mantra.egress import guard
 from proxyservices.forwarding.plan import Plan
 from proxyservices.headers import FAST_LANE
 from proxyservices.styles.pass_through import PassThrough
@@ -27,6 +28,7 @@ def why_not(operation: Operation) -> str:
         (operation.open, "open"),
         (operation.cache_seconds, "cache"),
         (plan.forward_credentials, "credentials"),
+        (operation.guard in (guard.MASK, guard.BLOCK), "guard"),
         (not {"GET", "HEAD"} & set(plan.methods), "method"),
         (not FAST_LANE.issuperset(plan.style.forwarded), "headers"),
         (plan.bulkhead.limit < default_limit() or plan.backend_bulkhead is not None, "bulkhead"),

@@ -59,7 +59,7 @@ class VerificationOperationAdmin(OperationAdmin):
         ),
     )
     #: Access and caching are fixed: it always needs a grant, and each try is counted.
-    exclude: ClassVar[tuple[str, ...]] = ("access", "cache_seconds")
+    exclude: ClassVar[tuple[str, ...]] = ("access", "cache_seconds", "guard", "guard_expected")
 
     def form_tabs(self) -> list[Tab]:
         return [
