@@ -60,6 +60,9 @@ for _pepper in env.list("MANTRA_KEY_PEPPERS"):
 #: The key of the journal's chain.
 JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 
+#: The key of hashes in place of masked values. Empty: it is made of the first of FIELD_KEYS, and changes with that.
+MASK_KEY = env("MANTRA_MASK_KEY", default="").encode()
+
 # -------------------------------------------------------------------------------------- calls
 
 #: What a monitoring system must send to read /metrics; "": there are no metrics. And the folder of the counts.

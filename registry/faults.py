@@ -732,6 +732,17 @@ JOB_FAILED = _row(
     scope=Scope.JOB,
 )
 
+# From 11401: trust.
+GRANT_INCOMPLETE = _row(
+    11405,
+    "grant-incomplete",
+    403,
+    "Izin untuk operasi ini belum lengkap: {missing_id}. Minta instansi penyedia melengkapinya",
+    "The grant for this operation is incomplete: {missing_en}. Ask the providing agency to complete it",
+    "provider",
+    scope=Scope.KEYED,
+)
+
 # From 11901: the bus itself.
 JOURNAL_DOWN = _row(
     11901,

@@ -110,6 +110,7 @@ SENTENCES: dict[int, Any] = {
     11308: _("the files of the job were deleted"),
     11309: _("the files of jobs could not be stored or read"),
     11310: _("a job stopped before its end"),
+    11405: _("the grant lacks a value or a legal basis"),
     11901: _("MANTRA could not record the call"),
     11902: _("MANTRA was not ready"),
     11903: _("MANTRA stopped during the call"),

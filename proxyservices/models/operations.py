@@ -31,6 +31,9 @@ from registry.secrets import EncryptedField
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
 
+#: A value of the grant as the source of a mapping: no parameter's name has a dot.
+_GRANT_VALUE = re.compile(r"grant\.([a-z_][a-z0-9_]{0,22})")
+
 #: The highest size limit. What the bus itself reads of a response has a lower one: proxyservices/decoders/limits.py.
 MAX_BODY_BYTES = 1_000_000_000
 #: Bytes of a service description.
@@ -188,8 +191,12 @@ class ProxyOperation(Operation):
 
     @property
     def searched_names(self) -> frozenset[str]:
-        mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
+        mapped = (each.name for each in self.mappings.all() if each.parameter and not each.grant_value)
         return super().searched_names | {name.rpartition(".")[2].lower() for name in mapped}
+
+    @property
+    def grant_values(self) -> frozenset[str]:
+        return frozenset(mapping.grant_value for mapping in self.mappings.all() if mapping.grant_value)
 
     @property
     def limits_fields(self) -> bool:
@@ -246,7 +253,10 @@ class ParameterMapping(RegistryModel):
         _("parameter"),
         max_length=63,
         blank=True,
-        help_text=_("The parameter that gives the value; empty for a fixed value."),
+        help_text=_(
+            "The parameter that gives the value; empty for a fixed value. grant.wilayah is the value that each grant "
+            "has for it, which callers cannot change."
+        ),
     )
     value = EncryptedField(
         _("fixed value"),
@@ -273,7 +283,20 @@ class ParameterMapping(RegistryModel):
             raise ValidationError({"name": _("Enter a valid header name.")})
         if bool(self.parameter) == bool(str(self.value or "")):
             raise ValidationError({"value": _("Enter a parameter or a fixed value, not both.")})
+        if "." in self.parameter and not _GRANT_VALUE.fullmatch(self.parameter):
+            text = _("Write grant. and a name of at most 23 small letters, digits and _ for a value of the grant.")
+            raise ValidationError({"parameter": text})
+        operation = getattr(self, "operation", None)
+        if self.grant_value and operation is not None and operation.style == ProxyOperation.Style.PASS_THROUGH:
+            text = _("The bus passes requests on unread, so it cannot add a value of the grant. Choose another style.")
+            raise ValidationError({"parameter": text})
         secret_rules.check(self)
+
+    @property
+    def grant_value(self) -> str:
+        """The name of the value of the grant that is sent; "" for a parameter or a fixed value."""
+        found = _GRANT_VALUE.fullmatch(self.parameter)
+        return found[1] if found else ""
 
     def secret_destinations(self) -> frozenset[Hashable]:
         """Return the people who may read the value, beside the servers (see mappings_to_reenter)."""

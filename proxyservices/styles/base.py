@@ -22,6 +22,7 @@ from django.utils.http import parse_http_date_safe
 from proxyservices import decoders
 from proxyservices.decoders.limits import MAX_BYTES, DecodeError, inflate
 from proxyservices.decoders.memory import Reservation, budget
+from proxyservices.models import ParameterMapping
 from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
@@ -279,6 +280,24 @@ class ValueSource:
     def value_from(self, arguments: dict[str, Any]) -> Any:
         """Return the value; None if an optional parameter has none."""
         return arguments.get(self.parameter) if self.parameter else self.value
+
+
+#: How the source of a mapping begins that is a value of the grant: no parameter's name has a dot.
+GRANT = "grant."
+
+
+def grant_value(parameter: str) -> str:
+    """Return the name of the value of the grant that a mapping's source is; "" for a parameter."""
+    return parameter.removeprefix(GRANT) if parameter.startswith(GRANT) else ""
+
+
+def source_of(mapping: ParameterMapping, parameter: str) -> ValueSource:
+    """Return the source of a mapping's value. ``parameter``: the declared one of its name. Raises ValueError."""
+    if value := grant_value(mapping.parameter):
+        parameter = GRANT + value
+    if mapping.parameter and not parameter:
+        raise ValueError("parameter")
+    return ValueSource(mapping.name, parameter, str(mapping.value or ""))
 
 
 def named_texts(sources: Sequence[ValueSource], arguments: dict[str, Any]) -> list[tuple[str, str]]:

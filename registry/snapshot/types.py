@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
 from registry import secrets
 from registry.parameter_values import ParameterParser
+from registry.personal_data.masks import ALL, HASH, FieldRights, NothingLeft, sent_type, sight_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -101,6 +103,12 @@ class Field:
     type: str
     description: str
     classification: str
+    mask: str = ""
+
+    @property
+    def sent_type(self) -> str:
+        """The type of the values as callers get them, if their grant does not mask them further."""
+        return sent_type(self.type, self.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,9 @@ class Operation:
     fingerprint: int = 0
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
+    #: True if the operation masks fields for all callers, and if one of them is hashed.
+    is_masked: bool = False
+    is_hashed: bool = False
 
     @property
     def plan(self) -> Plan | None:
@@ -141,11 +152,17 @@ class Operation:
         """The alias: agency/service/operation."""
         return f"{self.agency}/{self.service}/{self.code}"
 
-    def classification(self, granted: frozenset[str]) -> str:
+    def classification(self, rights: FieldRights = ALL) -> str:
         """Return the highest classification of the fields that a caller gets; "" if none is declared.
 
-        ``granted``: the only fields that the caller may see; empty for all.
+        What is masked keeps its classification: it is about the same person.
         """
+        granted = rights.allowed
+        if rights.masks or not rights.lawful or self.is_masked:
+            try:
+                granted = sight_of(self.fields, rights).allowed
+            except NothingLeft:
+                return ""
         classes = [field.classification for field in self.fields if not granted or field.name in granted]
         return max(classes, key=_SENSITIVITY.__getitem__, default="")
 
@@ -185,6 +202,21 @@ class Grant:
     networks: tuple[Network, ...]
     fields: frozenset[str]
     quota: str
+    #: Pairs of a field and its mask.
+    masks: tuple[tuple[str, str], ...] = ()
+    #: The values by which the operation selects rows, by their names.
+    values: Mapping[str, str] = field(default_factory=dict)
+    #: True if a legal basis is stated.
+    lawful: bool = True
+
+    @property
+    def is_hashed(self) -> bool:
+        """True if a field is hashed, so that it counts for which agency."""
+        return any(kind == HASH for _name, kind in self.masks)
+
+    def rights(self, reader: str = "") -> FieldRights:
+        """Return what the grant says of fields. ``reader``: the agency for which hashes are made."""
+        return FieldRights(self.fields, self.masks, self.lawful, reader)
 
 
 @dataclass(frozen=True, slots=True)

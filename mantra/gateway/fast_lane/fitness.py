@@ -10,6 +10,7 @@ from proxyservices.styles.pass_through import PassThrough
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import default_limit
 from registry.calls import Call
+from registry.personal_data.masks import withheld
 from registry.snapshot.types import Operation
 
 #: The timeouts of nginx's locations, in seconds (deploy/nginx/fast_lane). What cannot be connected to in time, the bus
@@ -26,6 +27,7 @@ def why_not(operation: Operation) -> str:
     reasons = (
         (operation.open, "open"),
         (operation.cache_seconds, "cache"),
+        (operation.is_masked, "fields"),
         (plan.forward_credentials, "credentials"),
         (not {"GET", "HEAD"} & set(plan.methods), "method"),
         (not FAST_LANE.issuperset(plan.style.forwarded), "headers"),
@@ -53,6 +55,6 @@ def why_not_this(call: Call) -> str:
         (call.hops or call.trace_context[0], "hops"),
         (call.trace is not None or settings.TRACING, "tracing"),
         (call.key_in_path, "key"),
-        (call.grant.fields, "fields"),
+        (call.grant.fields or call.grant.masks or withheld(operation.fields, call.rights), "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)

@@ -157,7 +157,7 @@ def _field(field: Field) -> str:
         "xs:element",
         annotation(field.description),
         name=xml_names.element(field.name),
-        type_=XSD_TYPES[field.type],
+        type_=XSD_TYPES[field.sent_type],
         minOccurs="0",
         nillable="true",
     )
