@@ -179,7 +179,9 @@ def _rows(call: Call, result: Result) -> Rows:
 
 #: What a fault means for a run; others are of the source or the upstream.
 _PROBLEMS = {
-    **dict.fromkeys((faults.GRANT_MISSING, faults.GRANT_EXPIRED, faults.GRANT_NOT_YET_VALID), "grant"),
+    **dict.fromkeys(
+        (faults.GRANT_MISSING, faults.GRANT_EXPIRED, faults.GRANT_NOT_YET_VALID, faults.GRANT_INCOMPLETE), "grant"
+    ),
     **dict.fromkeys((faults.OPERATION_UNKNOWN, faults.OPERATION_RETIRED, faults.DEFINITION_BROKEN), "operation"),
     **dict.fromkeys((faults.SOURCE_TIMEOUT, faults.UPSTREAM_TIMEOUT), "time"),
     **dict.fromkeys(

@@ -302,6 +302,17 @@ class Grant(RegistryModel):
         return masks.effective(self.operation.fields.all(), self.chosen_masks)
 
     @property
+    def sent_masks(self) -> dict[str, str]:
+        """The fields of which the application gets something, each with its mask, "" for none."""
+        found, allowed = self.effective_masks, set(names(self.fields))
+        kinds = {
+            field.name: found.get(field.name, "") for field in self.operation.fields.all()
+            if not allowed or field.name in allowed
+        }  # fmt: skip
+        unlawful = set(self.unlawful_fields)
+        return {name: kind for name, kind in kinds.items() if kind != masks.DROPPED and name not in unlawful}
+
+    @property
     def chosen_values(self) -> dict[str, str]:
         """The values by which rows are selected, by their names."""
         return pairs(self.values)
@@ -399,8 +410,12 @@ class Grant(RegistryModel):
                 )
         if self.operation_id:
             self._check_masks()
-            self._check_values()
-            self._check_legal_basis()
+            self.check_complete()
+
+    def check_complete(self) -> None:
+        """Check that the grant can be in force. Raises ValidationError."""
+        self._check_values()
+        self._check_legal_basis()
 
     def _check_masks(self) -> None:
         """Check that the masks can be applied and leave something. Raises ValidationError."""

@@ -97,8 +97,11 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def lines_of(found: Mapping[str, str]) -> str:
-    """Return pairs as the lines that pairs() reads."""
-    return "\n".join(f"{name}={value}" for name, value in found.items())
+    """Return pairs as the lines that pairs() reads. Raises ValueError if it would read others."""
+    text = "\n".join(f"{name}={value}" for name, value in found.items())
+    if pairs(text) != {name.strip(): value.strip() for name, value in found.items()}:
+        raise ValueError
+    return text
 
 
 def validate_pairs(text: str) -> None:
