@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxyservices.forwarding.plan import Plan
-from proxyservices.styles.base import GRANT, RequestContext
+from proxyservices.models.operations import GRANT
+from proxyservices.styles.base import RequestContext
 from registry.calls import Call
 from registry.field_rights import granted_values
 from registry.personal_data.masks import Sight

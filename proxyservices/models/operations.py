@@ -31,8 +31,15 @@ from registry.secrets import EncryptedField
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
 
-#: A value of the grant as the source of a mapping: no parameter's name has a dot.
+#: How the source of a mapping begins that is a value of the grant: no parameter's name has a dot.
+GRANT = "grant."
 _GRANT_VALUE = re.compile(r"grant\.([a-z_][a-z0-9_]{0,22})")
+
+
+def grant_value(parameter: str) -> str:
+    """Return the name of the value of the grant that a mapping's source is; "" for a parameter."""
+    return parameter.removeprefix(GRANT) if parameter.startswith(GRANT) else ""
+
 
 #: The highest size limit. What the bus itself reads of a response has a lower one: proxyservices/decoders/limits.py.
 MAX_BODY_BYTES = 1_000_000_000
@@ -295,8 +302,7 @@ class ParameterMapping(RegistryModel):
     @property
     def grant_value(self) -> str:
         """The name of the value of the grant that is sent; "" for a parameter or a fixed value."""
-        found = _GRANT_VALUE.fullmatch(self.parameter)
-        return found[1] if found else ""
+        return grant_value(self.parameter)
 
     def secret_destinations(self) -> frozenset[Hashable]:
         """Return the people who may read the value, beside the servers (see mappings_to_reenter)."""

@@ -23,6 +23,7 @@ from proxyservices import decoders
 from proxyservices.decoders.limits import MAX_BYTES, DecodeError, inflate
 from proxyservices.decoders.memory import Reservation, budget
 from proxyservices.models import ParameterMapping
+from proxyservices.models.operations import GRANT, grant_value
 from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
@@ -280,15 +281,6 @@ class ValueSource:
     def value_from(self, arguments: dict[str, Any]) -> Any:
         """Return the value; None if an optional parameter has none."""
         return arguments.get(self.parameter) if self.parameter else self.value
-
-
-#: How the source of a mapping begins that is a value of the grant: no parameter's name has a dot.
-GRANT = "grant."
-
-
-def grant_value(parameter: str) -> str:
-    """Return the name of the value of the grant that a mapping's source is; "" for a parameter."""
-    return parameter.removeprefix(GRANT) if parameter.startswith(GRANT) else ""
 
 
 def source_of(mapping: ParameterMapping, parameter: str) -> ValueSource:
