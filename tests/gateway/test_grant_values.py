@@ -77,7 +77,8 @@ def test_it_works(cast: Cast, warga: DataOperation) -> None:
 #: Names under which a caller may try to give the value.
 NAMES = (
     "grant.wilayah", "grant__wilayah", "grant_wilayah", "GRANT.WILAYAH", "grant[wilayah]", "wilayah", "grant",
-    ":grant.wilayah", "grant%2Ewilayah", "grant.wilayah[]", "nama[grant.wilayah]", "_grant_wilayah", "values", "grant..wilayah",
+    ":grant.wilayah", "grant%2Ewilayah", "grant.wilayah[]", "nama[grant.wilayah]", "_grant_wilayah",
+    "values", "grant..wilayah",
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def test_the_grant_of_the_verification_selects_the_rows(cast: Cast) -> None:
         agency=cast.provider, code="penduduk", engine="sqlite", database=str(make_people())
     )
     base = cast.define(
-        "orang", "SELECT nik, nama, lahir, telepon FROM penduduk WHERE nik = :nik AND substr(nik, 7, 2) = :grant.tanggal",
+        "orang",
+        "SELECT nik, nama, lahir, telepon FROM penduduk WHERE nik = :nik AND substr(nik, 7, 2) = :grant.tanggal",
         source=source, parameters=({"name": "nik", "type": "text"},), listing="hidden",
     )  # fmt: skip
     cast.grants["orang"].delete()
