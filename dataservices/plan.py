@@ -72,8 +72,6 @@ class Plan:
     page_size: int
     #: Declared columns in their order, by name; empty when the provider declares none.
     declared: dict[str, str]
-    #: The same with their classifications and masks.
-    fields: tuple[Field, ...]
     methods: tuple[str, ...]
     _shapes: dict[Any, tuple[tuple[Column, ...], Projection | None]] = field(default_factory=dict)
     pass_through: bool = False
@@ -83,6 +81,8 @@ class Plan:
     changes: ChangeMarker | None = None
     #: What sets and changes have learned about its statements.
     learned: dict[Any, Any] = field(default_factory=dict)
+    #: The declared columns with their classifications and masks.
+    fields: tuple[Field, ...] = ()
 
     @property
     def change_size(self) -> int:
@@ -167,14 +167,11 @@ def _project(indexes: list[int], width: int, conversions: Mapping[int, Callable[
         return None if cut is None else lambda batch: [cut(row) for row in batch]
 
     def project(batch: list[Row]) -> list[Row]:
-        projected = []
-        for row in batch:
-            values = list(cut(row) if cut else row)
-            for at, convert in conversions.items():
-                if values[at] is not None:
-                    values[at] = convert(values[at])
-            projected.append(tuple(values))
-        return projected
+        # By columns: a mask costs a call for each value, and nothing for the others of its row.
+        columns: list[Any] = list(zip(*(map(cut, batch) if cut else batch), strict=True))
+        for at, convert in conversions.items():
+            columns[at] = [None if value is None else convert(value) for value in columns[at]]
+        return list(zip(*columns, strict=True)) if columns else []
 
     return project
 

@@ -225,6 +225,19 @@ class GrantAdmin(ScopedAdmin):
         form.user = request.user
         return form
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the sections; without masks and values where the operation can have none."""
+        if obj is None:
+            return self.fieldsets
+        operation = obj.operation.of_its_kind
+        idle = {
+            name for name, used in (("masks", operation.masks_fields), ("values", bool(operation.grant_values)))
+            if not used and not getattr(obj, name)
+        }  # fmt: skip
+        *others, (title, options) = self.fieldsets
+        shown = tuple(name for name in ("masks", "values") if name not in idle)
+        return (*others, (title, {**options, "fields": shown})) if shown else tuple(others)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Application and operation identify the grant: another pair needs another grant.
         return (*self.readonly_fields, "application", "operation") if obj else self.readonly_fields

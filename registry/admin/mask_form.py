@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -38,6 +39,10 @@ class LinesWidget(forms.Widget):
         ]
         context["headings"] = self.headings
         return context
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
+        # A form's own renderer finds templates of Django only.
+        return render_to_string(self.template_name, self.get_context(name, value, attrs))
 
     def _rendered(self, name: str, value: str, row: str, id_: str) -> Any:
         return self.make(row).render(name, value, {"id": id_, "aria-label": f"{row}: {self.headings[-1]}"})

@@ -98,7 +98,7 @@ def pairs(text: str) -> dict[str, str]:
 
 def lines_of(found: Mapping[str, str]) -> str:
     """Return pairs as the lines that pairs() reads. Raises ValueError if it would read others."""
-    text = "\n".join(f"{name}={value}" for name, value in found.items())
+    text = "\n".join(f"{name.strip()}={value.strip()}" for name, value in found.items())
     if pairs(text) != {name.strip(): value.strip() for name, value in found.items()}:
         raise ValueError
     return text

@@ -36,9 +36,8 @@ _OF_TYPES = {
     **dict.fromkeys(("date", "datetime"), _DATES),
 }
 
-_HIDDEN = "•"
-#: Characters that stay at each end, and dots at most: they do not tell how long a text is.
-_ENDS, _MOST_DOTS = 4, 32
+#: Characters that stay at each end, and the dots between them: there are no more, so that they tell no length.
+_ENDS, _DOTS = 4, "•" * 32
 #: Words of which initials are given, and characters of a text that are read.
 _WORDS, _READ = 10, 200
 #: Hex digits of a hash.
@@ -76,21 +75,26 @@ def mask_of(kind: str, reader: str) -> Mask:
 
 def partial(value: Any) -> str | None:
     """Return a value with its first and last characters: never more than half of them, and at most four at each end."""
-    text = text_of(value)
+    text = value.strip() if type(value) is str else text_of(value)
     if text is None:
         return None
-    ends = min(_ENDS, len(text) // 4)
-    dots = _HIDDEN * min(len(text) - 2 * ends, _MOST_DOTS)
-    return f"{text[:ends]}{dots}{text[len(text) - ends :]}"
+    length = len(text)
+    ends = _ENDS if length >= 4 * _ENDS else length // 4
+    return text[:ends] + _DOTS[: length - 2 * ends] + text[length - ends :]
 
 
 def year(value: Any) -> str | None:
     """Return the year of a date, NULL for what is none."""
     if isinstance(value, date):
-        return f"{value.year:04d}"
+        return str(value.year).zfill(4)
     if not isinstance(value, str):
         return None
     text = value.strip()[:_READ]
+    if text[4:5] == "-" and not text[10:11].isdigit():
+        try:
+            return str(date.fromisoformat(text[:10]).year).zfill(4)
+        except ValueError:
+            pass
     if found := _YEAR_FIRST.match(text):
         numbers = found[1], found[3], found[4]
     elif found := _DAY_FIRST.match(text):
@@ -109,9 +113,8 @@ def initials(value: Any) -> str | None:
     """Return the first letters of the words of a name, NULL for what has none."""
     if not isinstance(value, str):
         return None
-    words = value[:_READ].split()[:_WORDS]
-    letters = [f"{word[0].upper()}." for word in words if word[0].isalpha()]
-    return " ".join(letters) or None
+    letters = [word[0] for word in value[:_READ].split(None, _WORDS)[:_WORDS] if word[0].isalpha()]
+    return ". ".join(letters).upper() + "." if letters else None
 
 
 def text_of(value: Any) -> str | None:

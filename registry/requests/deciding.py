@@ -116,6 +116,7 @@ def _decide_one(item: RequestedOperation, user: User, terms: Terms | None, reaso
         return
     item.full_clean()  # it may have been retired since
     _check_terms(item, terms)
+    _unsaved(item, terms).check_complete()  # before a second person is asked
     confirmed = item.state == Item.CONFIRMING and item.decided_by_id != user.pk and terms == granted(item)
     if not confirmed and second_person_required(item, terms, user):
         _set_granted(item, terms)
@@ -173,6 +174,15 @@ def _is_within(smaller: str, larger: str) -> bool:
         any(each.version == other.version and each.subnet_of(other) for other in outer)  # type: ignore[arg-type]
         for each in inner
     )
+
+
+def _unsaved(item: RequestedOperation, terms: Terms) -> Grant:
+    """Return the grant of these terms, not saved."""
+    request = item.request
+    return Grant(
+        application=request.application, operation=item.operation, purpose=request.purpose, masks=terms.masks,
+        legal_basis=request.legal_basis, fields="\n".join(sorted(terms.fields)), values=terms.values,
+    )  # fmt: skip
 
 
 def _grant(item: RequestedOperation, terms: Terms, user: User) -> Grant:
