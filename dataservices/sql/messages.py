@@ -63,7 +63,7 @@ MESSAGES = {
         "Write :grant. and a name of at most 23 letters, digits and _ for a value of the grant, not :{name}."
     ),
     "grant-optional": gettext_noop(
-        "Take :grant.{name} out of the [[ block ]]: callers could leave the block out, and get all rows."
+        "Take :grant.{name} out of the [[ block ]]: callers could omit the block, and get all rows."
     ),
     "mark-quoted": gettext_noop(
         "A placeholder in quotation marks is not replaced: {near}. Write {instead}; or {literal} if :{name} belongs to "

@@ -462,7 +462,7 @@ class Grant(RegistryModel):
         if self.state == self.State.APPROVED and (unlawful := self.unlawful_fields):
             text = _(
                 "Specific personal data needs a legal basis: %(names)s. Enter it, or choose fewer fields, or hash or "
-                "leave out these."
+                "omit these."
             )
             raise ValidationError({"legal_basis": text % {"names": ", ".join(unlawful)}})
 

@@ -72,7 +72,7 @@ def proxied(cast: Cast) -> Operation:
 def submit(cast: Cast, asker: User, warga: Operation) -> Submit:
     def submitted(*columns: str, by: User = asker, **more: Any) -> AccessRequest:
         operations = more.pop("operations", {warga: columns or ("id", "nama")})
-        wanted = {"application": cast.application, "purpose": "Verifikasi penerima bantuan"}
+        wanted: dict[str, Any] = {"application": cast.application, "purpose": "Verifikasi penerima bantuan"}
         wanted |= {"legal_basis": "PP 12/2026", **more}
         return requests.submit(by, Wanted(operations=operations, **wanted))
 

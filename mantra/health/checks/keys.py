@@ -81,7 +81,7 @@ def _incomplete(row: Grant) -> Finding:
     else:
         text = _("No legal basis is stated, so these fields do not go out: %(names)s.")
         sentence = text % {"names": ", ".join(row.unlawful_fields)}
-        advice = _("Enter the legal basis, or hash or leave out the fields.")
+        advice = _("Enter the legal basis, or hash or omit the fields.")
     url = reverse("admin:registry_grant_change", args=(row.pk,))
     return Finding(AREA, str(row), "warn", sentence, advice, url=url)
 
