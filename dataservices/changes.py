@@ -103,6 +103,7 @@ class _Reading:
         self.changes = changes
         _text, values, limits = runner.statement_of(self.call, plan)
         self.limits = limits
+        self._granted = {name: call.grant_values[name] for name in plan.template.grant_values}
         self.query = self._query([name for name, value in call.arguments.items() if value is not None])
         self.values = self.query.bound(0, values)
         self.text = self.query.text(plan.pool.adapter.paramstyle, 0)
@@ -120,8 +121,7 @@ class _Reading:
         at = self.named.indexes(columns)
         if page:
             after = [page[-1][at[name]] for name in (self.named.column, *self.named.key)]
-        allowed = self.call.grant.fields if self.call.grant is not None else frozenset()
-        shown, project = self.plan.shape(columns, allowed, as_written=self.call.protocol == "legacy")
+        shown, project = self.plan.shape(columns, self.call.rights, as_written=self.call.protocol == "legacy")
         rows = project(page) if project and page else page
         if self.named.deleted:
             deleted = at[self.named.deleted]
@@ -273,9 +273,13 @@ class _Reading:
         return secrets.seal(content.decode(), _PURPOSE)
 
     def _bound(self) -> str:
-        """Return what a cursor belongs to: the operation, its marker and key, and the values of its parameters."""
+        """Return what a cursor belongs to: the operation, its marker and key, and the values that select its rows.
+
+        Other values of the grant select other rows, of which those before the cursor would be missed.
+        """
         changes = self.changes
         arguments = sorted((name, repr(value)) for name, value in self.call.arguments.items())
+        arguments += sorted((f"grant.{name}", value) for name, value in self._granted.items())
         parts = [self.call.operation.id, changes.column, list(changes.key), arguments]  # type: ignore[union-attr]
         return hashlib.blake2b(orjson.dumps(parts), digest_size=12).hexdigest()
 

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Collection, Hashable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ from adapters.base import Setting, SourceError, time_zone
 from dataservices import sql as sql_text
 from dataservices.routines import own_routines
 from registry import secret_rules
-from registry.models import Agency, Operation, Parameter, RegistryModel, User, bounds, code_validator
+from registry.models import (
+    Agency,
+    Operation,
+    Parameter,
+    RegistryModel,
+    User,
+    bounds,
+    code_validator,
+    open_values_message,
+)
 from registry.models.base import column_validator
 from registry.models.bounds import BoundedTextField
 from registry.secrets import EncryptedField
@@ -311,6 +321,8 @@ class DataOperation(Operation):
         if self.source_id and self.timeout_ms and self.timeout_ms > 1000 * (most := self._max_seconds()):
             problems["timeout_ms"] = _("On this engine at most %(most)d ms.") % {"most": 1000 * most}
         problems |= self._change_problems()
+        if self.access == self.Access.OPEN and "sql" not in problems and (values := sorted(self.grant_values)):
+            problems["access"] = open_values_message(values)
         if self.writes and (self.page_size or self.cache_seconds):
             problems["writes"] = _("An operation that changes data can have neither pages nor a cache.")
         elif self.writes and self.source_id and self.source.holds_uploads:
@@ -382,6 +394,15 @@ class DataOperation(Operation):
         return gettext("To return pages, end the SQL with %(clause)s.") % {"clause": clause}
 
     @property
+    def grant_values(self) -> frozenset[str]:
+        if not self.source_id or f":{sql_text.GRANT}." not in self.sql.lower():
+            return frozenset()
+        return grant_values_of(self.sql, self.dialect)
+
+    def names_behind(self, field: str) -> frozenset[str]:
+        return names_behind(self.sql, self.dialect, field.lower()) if self.source_id else frozenset()
+
+    @property
     def searched_names(self) -> frozenset[str]:
         return super().searched_names | sql_text.compared_words(self.sql)
 
@@ -428,6 +449,25 @@ class DataOperation(Operation):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.kind = Operation.Kind.DATA
         super().save(*args, **kwargs)
+
+
+@lru_cache(maxsize=512)
+def grant_values_of(sql: str, dialect: str) -> frozenset[str]:
+    """Return the names of the values of the grant in a text; none if it cannot be parsed."""
+    try:
+        return frozenset(sql_text.parse(sql, dialect).grant_values)
+    except sql_text.TemplateError:
+        return frozenset()
+
+
+@lru_cache(maxsize=512)
+def names_behind(sql: str, dialect: str, column: str) -> frozenset[str]:
+    """Return the names that the values of a result's column come from; none if the text cannot be parsed."""
+    try:
+        built = sql_text.built_from(sql_text.parse(sql, dialect), dialect) or {}
+    except sql_text.TemplateError:
+        return frozenset()
+    return frozenset(built.get(column, ())) - {sql_text.WHOLE_ROW}
 
 
 class UploadedTable(RegistryModel):

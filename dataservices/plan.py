@@ -22,12 +22,14 @@ from dataservices import sql
 from dataservices.models import MAX_PAGE_SIZE, DataOperation, DataSource
 from dataservices.pool import SourcePool, dispose_unused, source_pool
 from registry import faults
+from registry.field_rights import visible
 from registry.models import Agency, reserved_message
+from registry.personal_data.masks import FieldRights
 from registry.results import Column, Fault, Row
 from registry.snapshot.fingerprints import Row as StoredRow
 from registry.snapshot.fingerprints import among, columns, instance, names, shared
 from registry.snapshot.parts import Planner
-from registry.snapshot.types import Operation
+from registry.snapshot.types import Field, Operation
 
 log = logging.getLogger("mantra.dataservices")
 
@@ -79,6 +81,8 @@ class Plan:
     changes: ChangeMarker | None = None
     #: What sets and changes have learned about its statements.
     learned: dict[Any, Any] = field(default_factory=dict)
+    #: The declared columns with their classifications and masks.
+    fields: tuple[Field, ...] = ()
 
     @property
     def change_size(self) -> int:
@@ -97,24 +101,27 @@ class Plan:
         return "source", {"db.system.name": _TRACED_ENGINES.get(engine, engine), "mantra.source": source}
 
     def shape(
-        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str], as_written: bool = False
+        self, columns: tuple[tuple[str, str | None], ...], rights: FieldRights, as_written: bool = False
     ) -> tuple[tuple[Column, ...], Projection | None]:
         """Return the columns of the response, and the projection of a batch to them (None: none is needed).
 
-        ``as_written`` is for the legacy wire: declared types do not count, and values are as the source writes them.
+        ``as_written`` is for the legacy wire: declared types do not count, and values are as the source writes them,
+        but for masked ones.
         Raises Fault if a declared column is missing: a response without it would look complete.
         """
-        key = columns, allowed, as_written
+        key = columns, rights, as_written
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) > 256:
                 self._shapes.clear()
-            shape = self._shapes[key] = self._shape(columns, allowed, as_written)
+            shape = self._shapes[key] = self._shape(columns, rights, as_written)
         return shape
 
     def _shape(
-        self, columns: tuple[tuple[str, str | None], ...], allowed: frozenset[str], as_written: bool
+        self, columns: tuple[tuple[str, str | None], ...], rights: FieldRights, as_written: bool
     ) -> tuple[tuple[Column, ...], Projection | None]:
+        sight = visible(self.fields, rights)
+        allowed, masks = sight.allowed, sight.masks
         present = {name for name, _type in columns}
         for name in self.declared:
             if name not in present:
@@ -125,26 +132,33 @@ class Plan:
             if (not self.declared or name in self.declared) and (not allowed or name in allowed)
         ]
         chosen = [columns[index] for index in indexes]
+        masked = {at: masks[name] for at, (name, _type) in enumerate(chosen) if name in masks}
         if as_written:
             written = self.pool.adapter.as_written
             conversions = {at: written[type] for at, (_name, type) in enumerate(chosen) if type and type in written}
-            return tuple(Column(name, type) for name, type in chosen), _project(indexes, len(columns), conversions)
-        out = tuple(Column(name, self.declared.get(name) or type) for name, type in chosen)
-        return out, _project(indexes, len(columns), _conversions_to_text(chosen, out))
+            types = [type for _name, type in chosen]
+        else:
+            types = [self.declared.get(name) or type for name, type in chosen]
+            conversions = _conversions_to_text(chosen, types)
+        out = tuple(
+            Column(name, "text", masked=True) if at in masked else Column(name, type)
+            for at, ((name, _type), type) in enumerate(zip(chosen, types, strict=True))
+        )
+        return out, _project(indexes, len(columns), {**conversions, **masked})
 
 
 def _conversions_to_text(
-    source: list[tuple[str, str | None]], out: tuple[Column, ...]
+    source: list[tuple[str, str | None]], out: list[str | None]
 ) -> dict[int, Callable[[Any], str]]:
     """Return the conversions of what the provider declares as text but is none, as a NIK in a bigint, by place."""
     return {
         at: _TEXTS.get(type, _as_text)
         for at, (_name, type) in enumerate(source)
-        if out[at].type == "text" and type != "text"
+        if out[at] == "text" and type != "text"
     }
 
 
-def _project(indexes: list[int], width: int, conversions: Mapping[int, Callable[[Any], str]]) -> Projection | None:
+def _project(indexes: list[int], width: int, conversions: Mapping[int, Callable[[Any], Any]]) -> Projection | None:
     """Return what cuts a batch to the columns at ``indexes`` and converts values by their place after the cut."""
     cut = None
     if len(indexes) != width:
@@ -153,14 +167,11 @@ def _project(indexes: list[int], width: int, conversions: Mapping[int, Callable[
         return None if cut is None else lambda batch: [cut(row) for row in batch]
 
     def project(batch: list[Row]) -> list[Row]:
-        projected = []
-        for row in batch:
-            values = list(cut(row) if cut else row)
-            for at, convert in conversions.items():
-                if values[at] is not None:
-                    values[at] = convert(values[at])
-            projected.append(tuple(values))
-        return projected
+        # By columns: a mask costs a call for each value, and nothing for the others of its row.
+        columns: list[Any] = list(zip(*(map(cut, batch) if cut else batch), strict=True))
+        for at, convert in conversions.items():
+            columns[at] = [None if value is None else convert(value) for value in columns[at]]
+        return list(zip(*columns, strict=True)) if columns else []
 
     return project
 
@@ -228,6 +239,11 @@ class _PlaceholdersMissing(Exception):
         return "its SQL has placeholders without a parameter"
 
 
+class _ValuesMissing(_PlaceholdersMissing):
+    def __str__(self) -> str:
+        return "it is open, and its SQL has values of grants"
+
+
 _SOURCE_ID = names(DataOperation).index("source_id")
 
 
@@ -286,6 +302,8 @@ def _plan(row: DataOperation, definition: _Definition, operation: Operation) -> 
     template = sql.parse(row.sql, pool.adapter.dialect)
     if template.undeclared([parameter.name for parameter in operation.parameters], bool(row.page_size)):
         raise _PlaceholdersMissing
+    if operation.open and template.grant_values:
+        raise _ValuesMissing
     if template.blocks:
         template.check_blocks = _check_blocks(pool.adapter.dialect, row.writes, row.routines)
     return Plan(
@@ -302,6 +320,7 @@ def _plan(row: DataOperation, definition: _Definition, operation: Operation) -> 
         ),
         page_size=row.page_size,
         declared={field.name: field.type for field in operation.fields},
+        fields=operation.fields,
         methods=_WRITES if row.writes else _READS,
         routines=frozenset(row.routines),
         changes=_changes(row),

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from adapters import adapter_class
 from dataservices import sql
 from dataservices.authoring import column_names, run
-from dataservices.models import DataOperation, DataSource
+from dataservices.models import DataOperation, DataSource, grant_values_of
 from dataservices.unsaved import AuthoringError, UnsavedQuery
 from registry import personal_data
 from registry.lookups import look_up
@@ -51,6 +51,12 @@ def _built_from(definition: Definition) -> Mapping[str, Collection[str]] | None:
         return sql.built_from(sql.parse(columns["sql"], dialect), dialect)
     except sql.TemplateError:
         return None
+
+
+def _grant_values(definition: Definition) -> frozenset[str]:
+    columns = definition["columns"]
+    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
+    return frozenset() if source is None else grant_values_of(columns["sql"], adapter_class(source.engine).dialect)
 
 
 def _words(definition: Definition) -> Iterable[str]:
@@ -194,5 +200,6 @@ KIND = PublishedKind(
     result=_result,
     seen=_seen,
     built_from=_built_from,
+    grant_values=_grant_values,
     words=_words,
 )

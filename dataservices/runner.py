@@ -23,10 +23,11 @@ from adapters.base import (
     ValueRefused,
 )
 from adapters.streaming import widest_row
-from dataservices import pool
+from dataservices import pool, sql
 from dataservices.plan import BlocksRefused, Plan, Projection
 from registry import faults
 from registry.calls import Call
+from registry.field_rights import granted_values
 from registry.results import Affected, Column, Fault, Result, Row, Rows
 
 log = logging.getLogger("mantra.dataservices")
@@ -52,9 +53,8 @@ def run(call: Call) -> Result:
         affected = stream.affected
         close(pooled, stream)
         return Affected(affected)
-    allowed = call.grant.fields if call.grant is not None else frozenset()
     try:
-        columns, project = plan.shape(stream.columns, allowed, as_written=call.protocol == "legacy")
+        columns, project = plan.shape(stream.columns, call.rights, as_written=call.protocol == "legacy")
     except Fault:
         close(pooled, stream)
         raise
@@ -90,6 +90,10 @@ def statement_of(call: Call, plan: Plan) -> tuple[str, dict[str, Any], Limits]:
     if call.per_page:
         arguments = {**arguments, "limit": call.per_page + 1, "offset": (call.page - 1) * call.per_page}
         limits = replace(limits, rows=min(limits.rows, call.per_page))
+    if plan.template.grant_values:
+        values = granted_values(call.grant_values, plan.template.grant_values)
+        # After the caller's: nothing that a caller sends can take their place.
+        arguments = {**arguments, **{sql.grant_placeholder(name): value for name, value in values.items()}}
     given = [name for name, value in arguments.items() if value is not None]
     if plan.template.blocks:
         _check_blocks(call, plan, given)

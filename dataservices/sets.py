@@ -271,11 +271,10 @@ class _Work:
     def put(self, index: int, columns: Columns, rows: list[Row], most: int) -> None:
         """Store the rows of a call, up to ``most``. Raises Fault if a declared column is missing."""
         call = self.call
-        allowed = call.grant.fields if call.grant is not None else frozenset()
         if columns is _AFFECTED:
             self.columns[index] = (Column(*_AFFECTED[0]),)
         else:
-            self.columns[index], project = self.plan.shape(columns, allowed, as_written=call.protocol == "legacy")
+            self.columns[index], project = self.plan.shape(columns, call.rights, as_written=call.protocol == "legacy")
             if len(rows) > most:
                 rows = rows[:most]
                 self.truncated.add(index)

@@ -105,14 +105,21 @@ def statement_of(query: UnsavedQuery, values: Mapping[str, str], described: bool
     arguments, findings = {}, []
     for name in template.placeholders:
         try:
-            arguments[name] = _value(query, template, name, values.get(name, ""), described)
+            arguments[name] = _value(query, template, name, _given(values, sql_text.as_in_sql(name)), described)
         except InvalidValue as error:
-            findings.append(_of_value(name, error.id if (get_language() or "id") == "id" else error.en))
+            findings.append(
+                _of_value(sql_text.as_in_sql(name), error.id if (get_language() or "id") == "id" else error.en)
+            )
     if findings:
         raise AuthoringError(*findings)
     statement = Statement(query, operation, template, arguments, described)
     _check_blocks(statement)
     return statement
+
+
+def _given(values: Mapping[str, str], name: str) -> str:
+    """Return the value under a name as it is in the SQL, where capital letters of grant. make no difference."""
+    return values.get(name, "") or next((text for key, text in values.items() if key.lower() == name), "")
 
 
 def _value(query: UnsavedQuery, template: sql_text.Template, name: str, text: str, described: bool) -> Any:

@@ -69,6 +69,9 @@ JOURNAL_KEY = env("MANTRA_JOURNAL_KEY").encode()
 #: Ed25519 keys as 64 hex characters, the newest first: the first signs the journal's heads. Without one there are none.
 HEAD_KEYS = env.list("MANTRA_HEAD_KEYS", default=[])
 
+#: The key of hashes in place of masked values. Empty: it is made of the first of FIELD_KEYS, and changes with that.
+MASK_KEY = env("MANTRA_MASK_KEY", default="").encode()
+
 # -------------------------------------------------------------------------------------- calls
 
 #: What a monitoring system must send to read /metrics; "": there are no metrics. And the folder of the counts.

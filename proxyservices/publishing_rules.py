@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxyservices.models import ProxyOperation
+from proxyservices.models.operations import grant_value
 from registry.publishing import PublishedKind
 from registry.versions import Definition
 from registry.versions.definition import plain
@@ -30,8 +31,9 @@ def _mapping(row: dict[str, Any]) -> str:
 
 def _words(definition: Definition) -> list[str]:
     """Return the names of what callers give: who asks by NIK gets data of that person."""
-    rows = definition["lists"]
-    return [row["name"] for label in ("parameters", "mappings") for row in rows[label]]
+    lists = definition["lists"]
+    rows = [*lists["parameters"], *(row for row in lists["mappings"] if not grant_value(row["parameter"]))]
+    return [row["name"] for row in rows]
 
 
 def _restricts(definition: Definition) -> bool:
@@ -42,11 +44,16 @@ def _forwards(definition: Definition) -> bool:
     return not _restricts(definition) and bool(definition["columns"]["forward_credentials"])
 
 
+def _grant_values(definition: Definition) -> frozenset[str]:
+    return frozenset(filter(None, (grant_value(row["parameter"]) for row in definition["lists"]["mappings"])))
+
+
 KIND = PublishedKind(
     limits=("max_body_bytes",),
     origins=_origins,
     query=_query,
     restricts=_restricts,
     forwards=_forwards,
+    grant_values=_grant_values,
     words=_words,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from registry.personal_data.masks import ALL, INTERNAL, FieldRights
 from registry.results import Fault, Result
 from registry.snapshot.types import Application, Grant, Key, Operation, Snapshot
 
@@ -197,6 +198,33 @@ class Call:
     guarded: dict[tuple[str, str], int] = field(default_factory=dict)
     #: The thread that wrote the journal's begin line; 0 before that, and after the end line.
     recorded_by: int = 0
+    #: True for a part of another call whose rows go no further than the bus.
+    internal: bool = False
+    #: The values by which the operation selects rows, as its author tries them; None: those of the grant.
+    tried_values: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def rights(self) -> FieldRights:
+        """What the caller may see of the operation's fields."""
+        if self.internal:
+            return INTERNAL
+        grant, operation = self.grant, self.operation
+        hashed = operation is not None and operation.is_hashed
+        if grant is None:
+            return FieldRights(reader=self._reader) if hashed else ALL
+        reader = self._reader if hashed or grant.is_hashed else ""
+        return grant.rights(reader)
+
+    @property
+    def grant_values(self) -> Mapping[str, str]:
+        """The values by which the operation selects rows: they are never the caller's."""
+        if self.tried_values is not None:
+            return self.tried_values
+        return self.grant.values if self.grant is not None else {}
+
+    @property
+    def _reader(self) -> str:
+        return self.application.agency if self.application is not None else ""
 
     @property
     def legacy_name(self) -> str:

@@ -770,6 +770,15 @@ KEY_SLOWED = _row(
     "Try again in {seconds} seconds, or contact the administrator",
     scope=Scope.KEYED,
 )
+GRANT_INCOMPLETE = _row(
+    11405,
+    "grant-incomplete",
+    403,
+    "Izin untuk operasi ini belum lengkap: {missing_id}. Minta instansi penyedia melengkapinya",
+    "The grant for this operation is incomplete: {missing_en}. Ask the providing agency to complete it",
+    "provider",
+    scope=Scope.KEYED,
+)
 EGRESS_BLOCKED = _row(
     11406,
     "egress-blocked",
@@ -838,6 +847,7 @@ CERTIFICATE_UNKNOWN = _row(
     403,
     "Sertifikat klien bukan milik aplikasi ini, atau sudah kedaluwarsa atau dicabut. Periksa halaman aplikasinya",
     "The client certificate is not this application's, or it has expired or is revoked: see the application's page",
+    scope=Scope.KEYED,
 )
 
 # From 11901: the bus itself.

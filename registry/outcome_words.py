@@ -114,6 +114,7 @@ SENTENCES: dict[int, Any] = {
     11402: _("the quota of rows did not suffice"),
     11403: _("the quota of persons was used up"),
     11404: _("the access key was slowed down"),
+    11405: _("the grant lacks a value or a legal basis"),
     11406: _("the response had personal data that nobody declared"),
     11411: _("the application may send signed requests only"),
     11412: _("the request's signature was not valid"),

@@ -13,9 +13,10 @@ from typing import Any
 from django.utils.translation import gettext
 
 from registry import versions
-from registry.models import Field, Guard, Operation, Parameter, names
+from registry.models import Field, Guard, Operation, Parameter, names, open_values_message
 from registry.models.egress import RANKS
 from registry.personal_data import IDENTIFIERS, POSSIBLE, recognize
+from registry.personal_data.masks import DROPPED, stricter
 from registry.versions import Change, Definition
 
 #: Classifications, the least protected first.
@@ -53,6 +54,8 @@ class PublishedKind:
     restricts: Callable[[Definition], bool] = lambda _definition: True
     #: Returns True for a definition by which callers' own credentials are sent on.
     forwards: Callable[[Definition], bool] = lambda _definition: False
+    #: Returns the names of the values of grants by which rows are selected.
+    grant_values: Callable[[Definition], frozenset[str]] = lambda _definition: frozenset()
     #: Returns words that tell what the data is about, where its columns do not.
     words: Callable[[Definition], Iterable[str]] = lambda _definition: ()
 
@@ -88,6 +91,10 @@ class Publication:
     restricted: bool = True
     #: The origins get the credentials of callers.
     forwards: bool = False
+    #: Column → its mask, for those that have one. Columns that are left out are none.
+    masks: Mapping[str, str] = field(default_factory=dict)
+    #: The values of grants by which rows are selected.
+    grant_values: frozenset[str] = field(default_factory=frozenset)
     #: Names of personal data that the response may have, where nobody knows its columns, or what they are built from.
     suspected: frozenset[str] = field(default_factory=frozenset)
     #: What becomes of personal data that nobody declared, and the kinds that are meant to go out.
@@ -138,7 +145,9 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
     ``result`` are the columns of the source's result, None if they are not known.
     """
     columns, rows = definition["columns"], definition["lists"]["parameters"]
-    declared = {each["name"]: each["classification"] for each in definition["lists"]["fields"]}
+    fields = definition["lists"]["fields"]
+    masks = {each["name"]: each["mask"] for each in fields if each.get("mask")}
+    declared = {each["name"]: each["classification"] for each in fields if masks.get(each["name"]) != DROPPED}
     known = declared or dict.fromkeys(result or (), str(Field.Classification.INTERNAL))
     rules = KINDS[kind]
     built = rules.built_from(definition)
@@ -155,6 +164,8 @@ def publication(kind: str, definition: Definition, result: Iterable[str] | None 
         complete=complete,
         restricted=restricted,
         forwards=rules.forwards(definition),
+        masks=masks,
+        grant_values=rules.grant_values(definition),
         identifying=frozenset(row["name"] for row in rows if row["type"] in _IDENTIFYING and row["name"] in known),
         behind={name: tuple(found) for name in known if (found := _behind(name, built or {}))},
         guard=columns.get("guard", Guard.ALARM),
@@ -188,6 +199,8 @@ def problems(new: Publication) -> list[str]:
     """Return why nobody may publish ``new``, as sentences that say what to do. Empty: it may be published."""
     if not new.open:
         return []
+    if new.grant_values:
+        return [open_values_message(sorted(new.grant_values))]
     if not new.restricted:
         text = gettext(
             "The bus passes this response on unread, so it cannot be open. Restrict access, or change style."
@@ -254,6 +267,8 @@ def widenings(old: Publication, new: Publication) -> list[str]:
         found.append(gettext("New columns: %(names)s.") % _names(more))
     if lowered := _lowered(old, new):
         found.append(gettext("Less protected columns: %(names)s.") % _names(lowered))
+    if unmasked := _unmasked(old, new):
+        found.append(gettext("Less masked columns: %(names)s.") % _names(unmasked))
     if lost := sorted(old.filters - new.filters):
         found.append(gettext("No longer required from callers: %(names)s.") % _names(lost))
     if raised := [
@@ -308,6 +323,15 @@ def _lowered(old: Publication, new: Publication) -> list[str]:
     return [
         name for name, classification in new.columns.items()
         if name in old.columns and _RANKS[classification] < _RANKS[old.columns[name]]  # type: ignore[index]
+    ]  # fmt: skip
+
+
+def _unmasked(old: Publication, new: Publication) -> list[str]:
+    """Return the columns of which callers get more than before."""
+    return [
+        name for name in new.columns
+        if name in old.columns and old.masks.get(name, "") not in ("", new.masks.get(name, ""))
+        and stricter(old.masks[name], new.masks.get(name, "")) == old.masks[name]
     ]  # fmt: skip
 
 

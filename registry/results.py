@@ -25,6 +25,8 @@ class Column:
 
     name: str
     type: str | None = None
+    #: True if the values are masked: their text is not of the type that the operation declares.
+    masked: bool = False
 
 
 #: The column that says whether a row is deleted, in pages of changes.

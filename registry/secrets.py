@@ -147,7 +147,7 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]
 _BLOCK = 64  # of SHA-256, in bytes
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1024)
 def _keyed(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     """Return the states of the inner and the outer digest of HMAC with a key (RFC 2104)."""
     block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
@@ -199,6 +199,15 @@ def well_formed(key: str) -> bool:
         return False
     body = key[len(KEY_MARK) : -_CHECK].replace("_", "", 1)
     return hmac.compare_digest(_checksum(body), key[-_CHECK:])
+
+
+def mask_key(reader: str) -> bytes:
+    """Return the key of the hashes that an agency gets in place of masked values: two agencies cannot compare theirs.
+
+    It is made of MANTRA_MASK_KEY, without which it changes with the first of settings.FIELD_KEYS.
+    """
+    key = settings.MASK_KEY or settings.FIELD_KEYS[0].encode()
+    return hmac.digest(hmac.digest(key, b"mantra mask", "sha256"), reader.lower().encode(), "sha256")
 
 
 def key_digest(key: str) -> str:

@@ -8,14 +8,17 @@ second wall; the first one is the read-only account and transaction.
 from __future__ import annotations
 
 from dataservices.sql.checker import check, check_combination
-from dataservices.sql.lineage import built_from
+from dataservices.sql.lineage import WHOLE_ROW, built_from
 from dataservices.sql.messages import Problem, not_looked_up, position_of
 from dataservices.sql.template import (
     CHANGE_NAMES,
+    GRANT,
     PAGING_NAMES,
     Template,
     TemplateError,
+    as_in_sql,
     compared_words,
+    grant_placeholder,
     is_query,
     normalised,
     parse,
@@ -29,17 +32,21 @@ from dataservices.sql.wrapping import NotWrappable, Query, wrappable
 
 __all__ = (
     "CHANGE_NAMES",
+    "GRANT",
     "PAGING_NAMES",
+    "WHOLE_ROW",
     "NotWrappable",
     "Problem",
     "Query",
     "Template",
     "TemplateError",
     "Traits",
+    "as_in_sql",
     "built_from",
     "check",
     "check_combination",
     "compared_words",
+    "grant_placeholder",
     "is_query",
     "normalised",
     "not_looked_up",

@@ -59,6 +59,12 @@ MESSAGES = {
     "mark-adjacent": gettext_noop(
         "Write a space before :{name} if it is a placeholder, or after its colon if it is not."
     ),
+    "grant-name": gettext_noop(
+        "Write :grant. and a name of at most 23 letters, digits and _ for a value of the grant, not :{name}."
+    ),
+    "grant-optional": gettext_noop(
+        "Take :grant.{name} out of the [[ block ]]: callers could omit the block, and get all rows."
+    ),
     "mark-quoted": gettext_noop(
         "A placeholder in quotation marks is not replaced: {near}. Write {instead}; or {literal} if :{name} belongs to "
         "the text."

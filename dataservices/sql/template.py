@@ -26,11 +26,27 @@ PAGING_NAMES = frozenset(("limit", "offset", "page", "per_page"))
 CHANGE_NAMES = frozenset(("since", "per_page"))
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: A value of the grant behind its :grant, and how its placeholder begins, as no parameter's name does.
+_GRANT_VALUE = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)")
+GRANT, _GRANT_PREFIX = "grant", "grant__"
+#: Characters of the name of such a value: Oracle takes no placeholders with more than 30.
+_MAX_GRANT_NAME = 23
+
+
+def grant_placeholder(name: str) -> str:
+    """Return the name of the placeholder for a value of the grant."""
+    return _GRANT_PREFIX + name
+
+
+def as_in_sql(name: str) -> str:
+    """Return the name of a placeholder as authors write it, behind its colon."""
+    return f"{GRANT}.{name.removeprefix(_GRANT_PREFIX)}" if name.startswith(_GRANT_PREFIX) else name
 
 
 #: The beginnings and the ends of conditions.
 _CONDITION = re.compile(r"\b(?:WHERE|HAVING|ON|AND|OR|WHEN)\b|\[\[|\]\]", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"(?<![:\w]):[A-Za-z_]")
+#: A value that callers send: those of the grant are none.
+_PLACEHOLDER = re.compile(r"(?<![:\w]):(?!grant\.)[A-Za-z_]", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -83,6 +99,7 @@ class Template:
         "_renderings",
         "blocks",
         "check_blocks",
+        "grant_values",
         "occurrences",
         "optional",
         "outs",
@@ -100,6 +117,10 @@ class Template:
         in_blocks = {placeholder for block in blocks for placeholder in block.placeholders}
         outside = {placeholder.name for placeholder in occurrences if placeholder not in in_blocks}
         self.optional = frozenset(self.placeholders) - outside
+        #: The names of the values of the grant that the text has as :grant.name.
+        self.grant_values = tuple(
+            name.removeprefix(_GRANT_PREFIX) for name in self.placeholders if name.startswith(_GRANT_PREFIX)
+        )
         self._block_names = frozenset(placeholder.name for placeholder in in_blocks)
         #: Called with the given names when a combination of blocks is rendered for the first time; raises to refuse
         #: it. When an operation is saved, only the text with all blocks and with none is checked.
@@ -107,9 +128,9 @@ class Template:
         self._renderings: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
     def undeclared(self, declared: Collection[str], paging: bool) -> list[str]:
-        """Return the placeholders that neither a ``declared`` parameter nor paging fills."""
+        """Return the placeholders that neither a ``declared`` parameter, nor paging, nor the grant fills."""
         given = {*declared, "limit", "offset"} if paging else set(declared)
-        return [name for name in self.placeholders if name not in given]
+        return [name for name in self.placeholders if name not in given and not name.startswith(_GRANT_PREFIX)]
 
     def split(self, chosen: Collection[str], given: Collection[str]) -> tuple[list[str], list[str]] | None:
         """Return the names of a block, as (chosen, missing), that drops out and takes a chosen value with it.
@@ -379,14 +400,28 @@ class _TemplateParser:
             return start + 1
         if start and is_word_character(self.sql[start - 1]):
             raise self._error("mark-adjacent", start, name=name[0])
+        if name[0].lower() == GRANT and (value := _GRANT_VALUE.match(self.sql, name.end())):
+            return self._grant_value(start, value)
         if name.end() < len(self.sql) and is_word_character(self.sql[name.end()]):
             raise self._error("mark-name", start, near=self.sql[start : name.end() + 1])
+        if name[0].lower().startswith(_GRANT_PREFIX):
+            raise self._error("grant-name", start, name=name[0])
         out = self.out.match(self.sql, name.end()) if self.out else None
         if out:
             self.outs.append((name.end() if out["both"] else start, out.end()))
         if not out or out["both"]:
             self.placeholders.append(Placeholder(name[0], start, name.end()))
         return out.end() if out else name.end()
+
+    def _grant_value(self, start: int, value: re.Match[str]) -> int:
+        """Add the placeholder of a value of the grant. It is never optional: no caller can leave it out."""
+        name, end = value[1].lower(), value.end()
+        if len(name) > _MAX_GRANT_NAME or (end < len(self.sql) and is_word_character(self.sql[end])):
+            raise self._error("grant-name", start, name=self.sql[start + 1 : end + 1][:60])
+        if self.opened is not None:
+            raise self._error("grant-optional", start, name=name)
+        self.placeholders.append(Placeholder(grant_placeholder(name), start, end))
+        return end
 
     def _left(self, start: int) -> int:
         if self.brackets_quote and self.depth:

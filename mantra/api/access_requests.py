@@ -16,7 +16,7 @@ from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mantra.api.serializers import NameListField, of_agency, operation
+from mantra.api.serializers import NameListField, PairsField, of_agency, operation
 from mantra.api.views import Conflict, ReadableMixin, RegistryViewSet, RolePermission, _text
 from registry import agreements, catalogue, requests, tenancy
 from registry.models import AccessRequest, Application, Operation, RequestedOperation, bounds, names
@@ -31,6 +31,8 @@ class RequestedOperationSerializer(serializers.ModelSerializer):  # type: ignore
     operation = operation(read_only=True)
     granted_fields = NameListField(read_only=True)
     granted_networks = NameListField(read_only=True)
+    granted_masks = PairsField(read_only=True)
+    granted_values = PairsField(read_only=True)
     decided_by = serializers.CharField(source="decided_by.username", read_only=True, default=None)
     confirmed_by = serializers.CharField(source="confirmed_by.username", read_only=True, default=None)
     seen = serializers.SerializerMethodField()
@@ -39,7 +41,8 @@ class RequestedOperationSerializer(serializers.ModelSerializer):  # type: ignore
         model = RequestedOperation
         fields = (
             "id", "operation", "fields", "state", "granted_fields", "granted_quota", "granted_from", "granted_until",
-            "granted_networks", "decided_by", "decided_at", "confirmed_by", "reason", "grant", "seen",
+            "granted_networks", "granted_masks", "granted_values", "decided_by", "decided_at", "confirmed_by", "reason",
+            "grant", "seen",
         )  # fmt: skip
 
     fields = NameListField(read_only=True)
@@ -157,6 +160,8 @@ class TermsSerializer(SeenSerializer):
     networks = serializers.ListField(
         child=serializers.CharField(max_length=50), required=False, max_length=bounds.NETWORKS * 10
     )
+    masks = PairsField(required=False, default="")
+    values = PairsField(required=False, default="")
 
 
 class DecisionsSerializer(serializers.Serializer):  # type: ignore[misc]
@@ -298,7 +303,7 @@ class AccessRequests(mixins.CreateModelMixin, ReadableMixin, RegistryViewSet):
 def _decision(values: dict[str, Any]) -> Decision:
     terms = Terms(
         frozenset(values.get("fields", ())), values["quota"], values["valid_from"], values["valid_until"],
-        "\n".join(values.get("networks", ())),
+        "\n".join(values.get("networks", ())), values["masks"], values["values"],
     )  # fmt: skip
     return Decision(values["seen"], terms if values["grant"] else None)
 

@@ -47,7 +47,9 @@ from registry.models import (
     RegistryModel,
     Service,
     User,
+    lines_of,
     names,
+    pairs,
 )
 from registry.models.bounds import CHANGE_NOTE
 from registry.models.versions import MAX_REASON
@@ -124,6 +126,22 @@ class LineListField(NameListField):
     """A list like NameListField with items that may contain spaces."""
 
     parts = staticmethod(lambda text: [line.strip() for line in text.splitlines() if line.strip()])
+
+
+class PairsField(serializers.DictField):  # type: ignore[misc]
+    """Names and values that the model stores as text, one pair per line."""
+
+    child = serializers.CharField()
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return lines_of(super().to_internal_value(data))
+        except ValueError:
+            text = _("Write each name and its value on one line, without = in names.")
+            raise serializers.ValidationError(text) from None
+
+    def to_representation(self, data: str) -> dict[str, str]:
+        return pairs(data)
 
 
 def _error_details(error: DjangoValidationError, known: Any) -> dict[str, Any]:
@@ -303,7 +321,7 @@ class ParameterSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 class FieldSerializer(serializers.ModelSerializer):  # type: ignore[misc]
     class Meta:
         model = Field
-        fields = ("name", "type", "description", "classification")
+        fields = ("name", "type", "description", "classification", "mask")
         validators: ClassVar[list[Any]] = []
 
 
@@ -364,7 +382,7 @@ class VerifiedFieldSerializer(serializers.ModelSerializer):  # type: ignore[misc
 #: Field → model of the list's rows, the columns that identify a row, columns that keep their value if absent.
 _LISTS: dict[str, tuple[type[RegistryModel], tuple[str, ...], frozenset[str]]] = {
     "parameters": (Parameter, ("name",), frozenset()),
-    "fields": (Field, ("name",), frozenset()),
+    "fields": (Field, ("name",), frozenset({"mask"})),
     "servers": (BackendServer, ("url",), frozenset({"credential", "client_certificate"})),
     "mappings": (ParameterMapping, ("location", "name"), frozenset({"value"})),
     "descriptions": (ServiceDescription, ("url",), frozenset({"content"})),
@@ -742,6 +760,8 @@ class GrantSerializer(RegistrySerializer):
     application = of_agency()
     operation = operation()
     networks = NameListField(required=False)
+    masks = PairsField(required=False)
+    values = PairsField(required=False)
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
     standing = serializers.ChoiceField(choices=Grant.Standing.choices, read_only=True)
     immutable_after_create = ("application", "operation")
@@ -750,8 +770,8 @@ class GrantSerializer(RegistrySerializer):
         model = Grant
         fields = (
             "id", "application", "operation", "state", "purpose", "legal_basis", "agreement", "valid_from",
-            "valid_until", "fields", "quota", "row_limit", "subject_limit", "networks", "created_at", "warnings",
-            "standing", "revoked_at",
+            "valid_until", "fields", "masks", "values", "quota", "row_limit", "subject_limit", "networks", "created_at",
+            "warnings", "standing", "revoked_at",
         )  # fmt: skip
         read_only_fields = ("state", "created_at", "revoked_at")
         validators: ClassVar[list[Any]] = []

@@ -40,10 +40,11 @@ class ParameterLine:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A declared column. ``granted``: the reader's application gets it; None if it has no grant."""
+    """A declared column. ``granted``: the reader's application gets it; None if it has no grant. ``mask``: in words."""
 
     field: Field
     granted: bool | None
+    mask: str
 
 
 def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str, Any]:
@@ -98,10 +99,13 @@ def _rules(parameter: Parameter) -> Iterator[str]:
 
 def _columns(operation: Operation, fields: list[Field], grant: Grant | None) -> Iterator[Column]:
     allowed = set(names(grant.fields)) if grant is not None else set()
+    sent = grant.sent_masks if grant is not None else {field.name: field.mask for field in fields}
+    labels = dict(Field.Mask.choices)
     for field in fields:
         of_all = not allowed and not operation.is_named_only(field.name)
-        granted = None if grant is None else of_all or field.name in allowed
-        yield Column(field, granted)
+        granted = None if grant is None else field.name in sent and (of_all or field.name in allowed)
+        kind = sent.get(field.name, "")
+        yield Column(field, granted, str(labels.get(kind, kind)) if kind else "")
 
 
 # ------------------------------------------------------------------------------------------ limits

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 
 from registry import catalogue
-from registry.models import Agency, Application, Field, Grant, Operation, Service, User, names
+from registry.models import Agency, Application, Field, Grant, Operation, Service, User
 from registry.tenancy import AnyUser
 from registry.versions import kind_of
 
@@ -72,13 +72,15 @@ class Reader:
         return {grant.operation_id: grant for grant in catalogue.in_force(rows, timezone.localdate())}
 
     def fields(self, operation: Operation) -> list[Field]:
-        """Return the columns of a response; where the reader's application has a grant for some, these only."""
+        """Return the columns that the reader's application gets, or would get with a grant, each with its mask."""
         grant, declared = self.grant(operation), list(operation.fields.all())
         if grant is None or not grant.fields:
             is_named_only = operation.of_its_kind.is_named_only
-            return [field for field in declared if not is_named_only(field.name)]
-        granted = set(names(grant.fields))
-        return [field for field in declared if field.name in granted]
+            declared = [field for field in declared if not is_named_only(field.name)]
+        sent = grant.sent_masks if grant is not None else {field.name: field.mask for field in declared}
+        for field in declared:
+            field.mask = sent.get(field.name, Field.Mask.DROPPED)
+        return [field for field in declared if field.mask != Field.Mask.DROPPED]
 
 
 def reader_of(request: HttpRequest) -> Reader:

@@ -223,7 +223,7 @@ def row_schema(fields: Iterable[Field], deletions: bool = False) -> Schema:
 
 
 def _column_schema(field: Field) -> Schema:
-    schema: Schema = {"$ref": f"#/components/schemas/{column_type_name(field.type)}"}
+    schema: Schema = {"$ref": f"#/components/schemas/{column_type_name(field.sent_type)}"}
     return schema | ({"description": field.description} if field.description else {})
 
 

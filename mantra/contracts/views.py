@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -23,7 +23,7 @@ from mantra.gateway import documents, http
 from mantra.verification.plan import Plan as Verification
 from proxyservices.models import ProxyOperation
 from registry import models
-from registry.models import names
+from registry.personal_data.masks import DROPPED
 from registry.snapshot import holder
 from registry.snapshot.types import Operation, Snapshot
 
@@ -61,7 +61,7 @@ def operation_openapi(request: HttpRequest, agency: str, service: str, operation
     place = _Place.of(request, reader)
     if openapi.is_as_is(found) and (stored := _stored(request, row, found, place)) is not None:
         return _json(request, stored)
-    readable = place.readable(found, {field.name for field in reader.fields(row)})
+    readable = place.readable(found, {field.name: field.mask for field in reader.fields(row)})
     return _json(request, openapi.operation_document(row.service, readable, place.base))
 
 
@@ -73,6 +73,10 @@ def docs(request: HttpRequest, agency: str, service: str) -> HttpResponse:
     response = render(request, "catalogue/contract_docs.html", context)
     response["Content-Security-Policy"] = _POLICY.format(bus=f" {settings.BASE_URL}" if settings.BASE_URL else "")
     return response
+
+
+#: Columns that a reader gets, each with its mask.
+Columns = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,14 @@ class _Place:
         names = operation.agency, operation.service, operation.code
         return self.base + reverse("contract_operation", args=names)
 
-    def readable(self, operation: Operation, columns: Collection[str] | None) -> Readable:
-        """Return an operation with these columns only; None: with all."""
-        fields = tuple(each for each in operation.fields if columns is None or each.name in columns)
+    def readable(self, operation: Operation, columns: Mapping[str, str] | None) -> Readable:
+        """Return an operation with these columns only, each with its mask; None: with all."""
+        masks = {each.name: each.mask for each in operation.fields} if columns is None else columns
+        fields = tuple(
+            replace(each, mask=masks[each.name])
+            for each in operation.fields
+            if masks.get(each.name, DROPPED) != DROPPED
+        )
         if columns is None and isinstance(operation.plan, Verification):
             known = {column.name for column in operation.plan.shape(frozenset()).columns}
             fields = tuple(each for each in fields if each.name in known)
@@ -119,17 +128,21 @@ def _of_service(request: HttpRequest, agency: str, service: str, write: Write) -
 
     def build() -> bytes:
         found = [each for each in documents.operations_of(snapshot, agency, service) if each.id in columns]
-        return write(row, [place.readable(each, columns[each.id]) for each in found], place.base)
+        shown = {pk: None if pairs is None else dict(pairs) for pk, pairs in columns.items()}
+        return write(row, [place.readable(each, shown[each.id]) for each in found], place.base)
 
     return _json(request, documents.stored(snapshot, key, build))
 
 
-def _readable_columns(reader: Reader, service: models.Service) -> dict[int, frozenset[str] | None]:
+def _readable_columns(reader: Reader, service: models.Service) -> dict[int, Columns | None]:
     """Return the operations that a reader finds in a service by their ids, with the granted columns (None: all)."""
-    found = list(reader.operations().filter(service=service).only("pk"))
-    grants = reader.grants(found)
-    granted = {pk: frozenset(names(grant.fields)) for pk, grant in grants.items() if grant.fields}
-    return {each.pk: granted.get(each.pk) for each in found}
+    found = {each.pk: each for each in reader.operations().filter(service=service).prefetch_related("fields")}
+    granted: dict[int, Columns] = {}
+    for pk, grant in reader.grants(list(found.values())).items():
+        grant.operation = found[pk]
+        if grant.fields or grant.masks or grant.unlawful_fields:
+            granted[pk] = tuple(grant.sent_masks.items())
+    return {pk: granted.get(pk) for pk in found}
 
 
 def _snapshot() -> Snapshot:

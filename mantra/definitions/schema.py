@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from mantra.definitions.reading import BundleSyntaxError, Environment, Scalar, escaped, is_null, is_reference, native
-from registry.models import names
+from registry.models import lines_of, names, pairs
 
 
 class FieldSpec:
@@ -122,6 +122,23 @@ class CommaSeparated(NameList):
 
     def write(self, stored: str) -> Any:
         return ", ".join(self.parts(stored))
+
+
+class Pairs(FieldSpec):
+    """A mapping of names to texts that the model stores as text, one pair per line."""
+
+    def read(self, value: Any, environment: Environment) -> Any:
+        if is_null(value):
+            return ""
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+            raise BundleSyntaxError(_("Write a mapping of names to texts, for example {nik: partial}."))
+        try:
+            return lines_of({str(name): str(each) for name, each in value.items()})
+        except ValueError:
+            raise BundleSyntaxError(_("Write each name and its value on one line, without = in names.")) from None
+
+    def write(self, stored: str) -> Any:
+        return pairs(stored)
 
 
 class FreeMapping(FieldSpec):
@@ -319,7 +336,7 @@ PARAMETER = Schema(
         "legacy_name",
     ),
 )
-FIELD = Schema("field", _keys("name", "type", "description", "classification"))
+FIELD = Schema("field", _keys("name", "type", "description", "classification", "mask"))
 MAPPING = Schema("mapping", _keys("location", "name", "parameter", ConstantText("value"), Boolean("secret")))
 DESCRIPTION = Schema("description", _keys("url", Boolean("main"), DocumentText("content")))
 APPLICATION = Schema(
@@ -343,6 +360,8 @@ GRANT = Schema(
         Date("valid_from"),
         Date("valid_until"),
         NameList("fields"),
+        Pairs("masks"),
+        Pairs("values"),
         "quota",
         "row_limit",
         "subject_limit",

@@ -146,7 +146,7 @@ def _classification_of_sent(call: Call, result: Result) -> str:
         return ""
     if isinstance(result, Rows) and not result.count:
         return ""
-    return call.operation.classification(call.grant.fields if call.grant is not None else frozenset())
+    return call.operation.classification(call.rights)
 
 
 #: The largest body in bytes that is recorded as sent before it is. The kernel takes about as much without waiting for

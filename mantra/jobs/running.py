@@ -306,7 +306,7 @@ class Run:
         self._begin_part()
         columns = {"columns": self._columns, "stored_bytes": self._folder.size(), "attempts": 0, "expires_at": None}
         if call is not None and call.operation is not None:
-            columns["classification"] = call.operation.classification(call.grant.fields if call.grant else frozenset())
+            columns["classification"] = call.operation.classification(call.rights)
             columns["origin"] = list(call.origin or ())
         # Also if the job was paused meanwhile: it is done.
         self._of().update(**self._counts(), **columns)

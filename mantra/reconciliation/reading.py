@@ -164,9 +164,10 @@ def _rows(call: Call, result: Result) -> Rows:
     records = records_of(plan, result.value, result.enveloped, plan.declared)
     if records is None:
         raise ReadingError("no-rows")
-    granted = call.grant.fields if call.grant is not None else frozenset()
-    names = [name for name in plan.declared if not granted or name in granted]
-    rows = Rows(tuple(results.Column(name, plan.declared[name]) for name in names), iter(()))
+    sight = plan.sight(call.rights)
+    names = [name for name in plan.declared if not sight.allowed or name in sight.allowed]
+    types = {name: "text" if name in sight.kinds else type_ for name, type_ in plan.declared.items()}
+    rows = Rows(tuple(results.Column(name, types[name]) for name in names), iter(()))
 
     def lists() -> Iterator[list[Row]]:
         for start in range(0, len(records), _BATCH):
@@ -180,7 +181,9 @@ def _rows(call: Call, result: Result) -> Rows:
 
 #: What a fault means for a run; others are of the source or the upstream.
 _PROBLEMS = {
-    **dict.fromkeys((faults.GRANT_MISSING, faults.GRANT_EXPIRED, faults.GRANT_NOT_YET_VALID), "grant"),
+    **dict.fromkeys(
+        (faults.GRANT_MISSING, faults.GRANT_EXPIRED, faults.GRANT_NOT_YET_VALID, faults.GRANT_INCOMPLETE), "grant"
+    ),
     **dict.fromkeys((faults.OPERATION_UNKNOWN, faults.OPERATION_RETIRED, faults.DEFINITION_BROKEN), "operation"),
     **dict.fromkeys((faults.SOURCE_TIMEOUT, faults.UPSTREAM_TIMEOUT), "time"),
     **dict.fromkeys(

@@ -15,7 +15,7 @@ from mantra.reconciliation.pairs import Column
 from proxyservices.models import ProxyOperation
 from registry import tenancy
 from registry.models import Application, Field, Grant, Operation, User
-from registry.models.base import names
+from registry.personal_data.masks import DROPPED, sent_type
 
 CHANGE = "reconciliation.change_reconciliation"
 #: Who may issue an application's keys may read what it is granted: registry.add_accesskey, as for trials.
@@ -144,11 +144,14 @@ def columns(side: Side) -> list[Column]:
         return [Column(name, type) for _index, name, _kind, type in side.found.get("columns", ())]
     if side.operation is None:
         return []
-    shown: set[str] = set()
+    fields = list(side.operation.fields.order_by("position", "pk"))
+    sent = {field.name: field.mask for field in fields}
     if not side.as_own:
         grant = grant_of(side)
         if grant is None:
             return []
-        shown = set(names(grant.fields))
-    fields = side.operation.fields.order_by("position", "pk").values_list("name", "type")
-    return [Column(name, type) for name, type in fields if not shown or name in shown]
+        sent = grant.sent_masks
+    return [
+        Column(field.name, sent_type(field.type, sent[field.name])) for field in fields
+        if sent.get(field.name, DROPPED) != DROPPED
+    ]  # fmt: skip

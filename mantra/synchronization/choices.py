@@ -80,7 +80,8 @@ def fields(operation: Operation, application: Application) -> list[str]:
             return []
     grant = grant_of(application, operation)
     allowed = set(grant.fields.split()) if grant is not None else set()
-    return [name for name in names if not allowed or name in allowed]
+    sent = grant.sent_masks if grant is not None and operation.fields.exists() else None
+    return [name for name in names if (not allowed or name in allowed) and (sent is None or name in sent)]
 
 
 def parameters(operation: Operation) -> list[Parameter]:

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mantra.tryout.forms import TryForm
+from mantra.tryout.forms import GRANT, TryForm
 from mantra.tryout.forms import writes as data_writes
 from mantra.tryout.views import operation_or_404, run
 from proxyservices.address_change import compare, samples
@@ -82,7 +82,7 @@ def _sender(operation: Operation, request: HttpRequest) -> Send:
 
 def _run(operation: Operation, names: set[str], values: Mapping[str, Any], request: HttpRequest) -> ObservedResponse:
     """Run a data operation as the try-out does: the call history records it."""
-    pairs = [(name, str(value)) for name, value in values.items() if name in names]
+    pairs = [(name, str(value)) for name, value in values.items() if name in names or name[:6] == GRANT]
     ran = run(operation, pairs, request)
     if ran["fault"] is not None:
         return ObservedResponse(failure=f"{ran['fault'].code}: {ran['message']}")

@@ -31,6 +31,8 @@ _MEDIA_TYPE = re.compile(r"[ -~]*\Z")
 class CallerForm(TryForm):
     """The fields of a trial. A typed key is never written back."""
 
+    asks_values = False
+
     def __init__(
         self,
         operation: Operation,

@@ -16,7 +16,7 @@ from dataservices import runner
 from dataservices.models import DataOperation
 from mantra.gateway import parameters
 from mantra.gateway.recording import internal_fault
-from mantra.tryout.forms import TryForm
+from mantra.tryout.forms import TryForm, split
 from mantra.tryout.views import advice, operation_or_404, prepared
 from registry import faults
 from registry.calls import Call, request_id
@@ -53,16 +53,18 @@ def explain_operation(request: HttpRequest, operation_id: int) -> HttpResponse:
 
 def execution_plan(operation: DataOperation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
     """Return the context of the result's template: the lines of the plan, or the fault instead."""
+    given, values = split(pairs)
     call = Call(
         protocol="tryout",
         method="POST" if operation.writes else "GET",
         client_ip=client_ip(request.META),
         request_id=request_id(),
         format="json",
-        read_input=lambda call: list(pairs),
+        read_input=lambda call: list(given),
         needs_key=False,
         user=request.user.get_username(),
         operation=prepared(operation),
+        tried_values=values,
     )
     try:
         if call.operation is None:

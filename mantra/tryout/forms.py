@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -11,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from registry.admin.theme import select, text_input
 from registry.models import Operation, Parameter
+
+#: How the names of values of grants begin: no parameter's name has a dot.
+GRANT = "grant."
 
 INPUT_MODES: dict[str, str] = {
     Parameter.Type.INTEGER: "numeric",
@@ -23,11 +27,16 @@ class TryForm(forms.Form):
     """One field for each parameter. An empty field is an absent parameter; the gateway validates the values."""
 
     PREFIX = "p_"
+    #: True if the values that grants have for the operation are asked for: no grant is used.
+    asks_values = True
 
     def __init__(self, operation: Operation, parameters: list[Parameter], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in parameters:
             self.fields[self.PREFIX + parameter.name] = self._field(parameter)
+        for name in sorted(operation.of_its_kind.grant_values) if self.asks_values else ():
+            hint = _("A value of the grant: callers cannot send it.")
+            self.fields[f"{self.PREFIX}{GRANT}{name}"] = self._text(f"{GRANT}{name}", hint)
         if getattr(operation, "page_size", 0):
             self.fields["page"] = self._text(_("page"), _("Empty: first page."), inputmode="numeric")
         if writes(operation):
@@ -69,6 +78,13 @@ class TryForm(forms.Form):
             for name, value in self.cleaned_data.items()
             if name != "confirm" and value != ""
         ]
+
+
+def split(pairs: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the values that callers would send, and those that a grant would have, by their names."""
+    found = list(pairs)
+    values = {name.removeprefix(GRANT): value for name, value in found if name.startswith(GRANT)}
+    return [pair for pair in found if not pair[0].startswith(GRANT)], values
 
 
 def writes(operation: Operation) -> bool:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from mantra.tryout import rules
 from mantra.tryout.rules import Links
-from registry.models import AccessKey, Application, Grant, Operation, User, names
+from registry.models import AccessKey, Application, Field, Grant, Operation, User, names
 from registry.moments import day, moment
 
 #: The most keys that are judged: an application has two, and those of MANTRA 1.99x.
@@ -70,6 +70,15 @@ def _terms(grant: Grant, address: str) -> list[str]:
         said.append(_("It is valid until %(day)s.") % {"day": day(grant.valid_until)})
     if grant.fields:
         said.append(_("It allows these columns only: %(fields)s.") % {"fields": rules.joined(grant.fields)})
+    if masks := grant.effective_masks:
+        labels = dict(Field.Mask.choices)
+        text = ", ".join(f"{name} ({labels.get(kind, kind)})" for name, kind in masks.items())
+        said.append(_("It masks these columns: %(fields)s.") % {"fields": text})
+    if missing := grant.missing_values:
+        said.append(_("Calls are refused until it has these values: %(names)s.") % {"names": ", ".join(missing)})
+    if unlawful := grant.unlawful_fields:
+        text = _("No legal basis is stated, so these columns are left out: %(names)s.")
+        said.append(text % {"names": ", ".join(unlawful)})
     if grant.quota:
         said.append(_("Its quota is %(quota)s.") % {"quota": grant.quota})
     said += _networks(grant.networks, address)

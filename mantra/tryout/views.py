@@ -22,7 +22,7 @@ from mantra.gateway.formats import FORMATS
 from mantra.gateway.protocols.soap.request import sample_envelope
 from mantra.gateway.recording import internal_fault
 from mantra.gateway.serve import serve
-from mantra.tryout.forms import TryForm, writes
+from mantra.tryout.forms import TryForm, split, writes
 from mantra.tryout.rendering import Rendering, render, render_soap_fault
 from mantra.verification.models import VerificationOperation
 from proxyservices.models import ProxyOperation
@@ -45,19 +45,21 @@ KINDS: dict[str, type[Operation]] = {
 
 def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest) -> dict[str, Any]:
     """Run the saved operation, and return the context of the result's template."""
+    given, values = split(pairs)
     call = Call(
         protocol="tryout",
         method="POST" if writes(operation) else "GET",
         client_ip=client_ip(request.META),
         request_id=request_id(),
         format="json",
-        read_input=lambda call: list(pairs),
+        read_input=lambda call: list(given),
         agency=operation.service.agency.code,
         service=operation.service.code,
         code=operation.code,
         needs_key=False,
         user=request.user.get_username(),
         operation=prepared(operation),
+        tried_values=values,
     )
     recorded = serve(call)
     rendering, fault = Rendering(), None
@@ -78,7 +80,7 @@ def run(operation: Operation, pairs: list[tuple[str, str]], request: HttpRequest
     return {
         "call": call,
         "shown": rendering,
-        "soap_request": sample_envelope(call.operation, pairs) if call.operation else "",
+        "soap_request": sample_envelope(call.operation, given) if call.operation else "",
         "fault": fault,
         "message": fault.message(get_language() or "id") if fault else "",
         "advice": advice(operation, fault) if fault else "",

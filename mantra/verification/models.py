@@ -80,6 +80,14 @@ class VerificationOperation(Operation):
         """The time limit: that of the operation with the data."""
         return int(getattr(self.base.of_its_kind, "timeout_ms", 0))
 
+    @property
+    def grant_values(self) -> frozenset[str]:
+        return self.base.of_its_kind.grant_values if self.base_id else frozenset()
+
+    @property
+    def masks_fields(self) -> bool:
+        return False
+
     def is_named_only(self, field: str) -> bool:
         return field.endswith(FIELD_SIMILARITY)
 

@@ -89,7 +89,10 @@ def _read_one(call: Call, plan: Plan, base: Operation, key: Mapping[str, Any]) -
 
 
 def call_of(call: Call, base: Operation) -> Call:
-    """Return a call of the operation with the data, as a part of ``call``: nobody's grant restricts its columns."""
+    """Return a call of the operation with the data, as a part of ``call``: nobody's grant restricts its columns.
+
+    No mask does either: what is compared goes no further. But the caller's grant selects the rows, as it does there.
+    """
     inner = Call(
         # A format that holds rows only, and that no upstream's response has: a document becomes rows where it can.
         protocol="rest",
@@ -109,6 +112,8 @@ def call_of(call: Call, base: Operation) -> Call:
         application=call.application,
         key=call.key,
         trial=call.trial,
+        internal=True,
+        tried_values=call.grant_values,
         hops=call.hops,
         snapshot=call.snapshot,
         trace_context=call.trace_context if call.trace is None else call.trace.context,

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxyservices.forwarding.plan import Plan
+from proxyservices.models.operations import GRANT
 from proxyservices.styles.base import RequestContext
 from registry.calls import Call
+from registry.field_rights import granted_values
+from registry.personal_data.masks import Sight
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class ForwardingContext(RequestContext):
             call=call,
             plan=plan,
             operation_id=plan.id,
-            arguments=call.arguments,
+            arguments={**call.arguments, **_granted(call, plan)},
             raw_request=call.raw_request() if call.raw_request is not None else None,
             method=call.method,
             request_id=call.request_id,
@@ -41,6 +44,13 @@ class ForwardingContext(RequestContext):
         )
 
     @property
-    def granted_fields(self) -> frozenset[str]:
-        """The only fields that the caller may see; empty for all."""
-        return self.call.grant.fields if self.call.grant is not None else frozenset()
+    def sight(self) -> Sight:
+        """What the caller may see of the fields. Raises Fault if that is nothing."""
+        return self.plan.sight(self.call.rights)
+
+
+def _granted(call: Call, plan: Plan) -> dict[str, str]:
+    """Return the values of the grant that the request has, by the sources of its mappings. Raises Fault."""
+    if not plan.grant_values:
+        return {}
+    return {GRANT + name: value for name, value in granted_values(call.grant_values, plan.grant_values).items()}

@@ -10,6 +10,8 @@ from proxyservices.forwarding.context import ForwardingContext
 from proxyservices.forwarding.plan import Plan
 from registry import faults
 from registry.calls import Call
+from registry.field_rights import nothing_left
+from registry.personal_data.masks import withheld
 from registry.results import Fault, Result
 
 
@@ -33,6 +35,12 @@ def run(call: Call) -> Result:
 
 
 def refuse_inseparable_fields(call: Call, plan: Plan) -> None:
-    """Raise Fault where a grant allows some fields only, of a response that is passed through unread."""
-    if plan.pass_through and call.grant is not None and call.grant.fields and call.raw_request is not None:
+    """Raise Fault where a caller may not see all of a response that is passed through unread, or has no fields."""
+    rights = call.rights
+    if plan.pass_through and call.raw_request is not None:
+        if rights.allowed or rights.masks or (call.operation is not None and call.operation.is_masked):
+            raise Fault(faults.FIELDS_INSEPARABLE)
+        if unlawful := withheld(plan.fields, rights):
+            raise nothing_left(unlawful)
+    elif rights.masks and not plan.fields:
         raise Fault(faults.FIELDS_INSEPARABLE)

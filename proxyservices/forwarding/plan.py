@@ -32,9 +32,12 @@ from proxyservices.styles.soap import Soap
 from proxyservices.transport.client import Limits
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import Bulkhead, bulkhead_for
+from registry.field_rights import visible
 from registry.models import Field, Parameter, RegistryModel
+from registry.personal_data.masks import FieldRights, Sight
 from registry.snapshot.fingerprints import Row, among, by_owner, columns, instance, names, shared
 from registry.snapshot.parts import Planner
+from registry.snapshot.types import Field as PreparedField
 from registry.snapshot.types import Operation
 
 log = logging.getLogger("mantra.proxyservices")
@@ -66,6 +69,11 @@ class Plan:
     stale_if_error_seconds: int
     #: The type of each declared field by its name; empty if the provider declares none.
     declared: dict[str, str] = field(default_factory=dict)
+    #: The same with their classifications and masks, and what callers with some rights see of them.
+    fields: tuple[PreparedField, ...] = ()
+    sights: dict[FieldRights, Sight] = field(default_factory=dict, repr=False)
+    #: The names of the values of grants that requests have.
+    grant_values: tuple[str, ...] = ()
     page_size: int = 0
     change_size: int = 0
     marks_deletions: bool = False
@@ -83,6 +91,15 @@ class Plan:
         """The name of a run in a trace, and its attributes."""
         backend = {"mantra.backend": self.origin[2]} if self.origin is not None else {}
         return "upstream", {"mantra.style": type(self.style).__name__, **backend}
+
+    def sight(self, rights: FieldRights) -> Sight:
+        """Return what callers with these rights see of the fields. Raises Fault if that is nothing."""
+        sight = self.sights.get(rights)
+        if sight is None:
+            if len(self.sights) > 256:
+                self.sights.clear()
+            sight = self.sights[rights] = visible(self.fields, rights)
+        return sight
 
 
 def plan_of(operation: ProxyOperation, mappings: Sequence[ParameterMapping] | None = None) -> Plan:
@@ -125,6 +142,8 @@ def _describe(plan: Plan, descriptions: Sequence[ServiceDescription], urls: Sequ
 
 def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], parameters: Sequence[str]) -> Plan:
     style = style_of(operation, mappings, parameters)
+    if style.pass_through and any(each.grant_value for each in mappings):
+        raise ValueError("value of the grant")
     limits = Limits(
         connect=operation.connect_timeout_ms / 1000,
         read=operation.read_timeout_ms / 1000,
@@ -151,6 +170,7 @@ def _build(operation: ProxyOperation, mappings: Sequence[ParameterMapping], para
         cache_seconds=operation.cache_seconds,
         stale_if_error_seconds=operation.stale_if_error_seconds,
         records_path=parse_path(operation.records_path),
+        grant_values=tuple(dict.fromkeys(each.grant_value for each in mappings if each.grant_value)),
     )
 
 
@@ -178,6 +198,9 @@ class _Definition:
         plan = _build(row, mappings, [parameter.name for parameter in operation.parameters])
         _give_servers(plan, self.servers.pairs, self.servers.pairs[0][0].backend)
         plan.declared = {field.name: field.type for field in operation.fields}
+        plan.fields = operation.fields
+        if operation.open and plan.grant_values:
+            raise ValueError("open")
         if row.style in DESCRIBED_STYLES:
             _describe(plan, self.descriptions, [server.url for server, _endpoint in self.servers.pairs])
         return plan

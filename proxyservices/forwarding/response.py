@@ -22,6 +22,7 @@ from proxyservices.headers import CONTENT, DOCUMENT, connection_named
 from proxyservices.transport.response import UpstreamResponse
 from registry import faults
 from registry.calls import Call, RawRequest
+from registry.personal_data.masks import Sight
 from registry.results import Column, Document, Fault, RelayedResponse, Result, Row, Rows
 
 #: Formats that hold rows and nothing else.
@@ -47,7 +48,7 @@ def _to_result(context: ForwardingContext, response: UpstreamResponse) -> Result
     if plan.pass_through and context.raw_request is not None:
         addresses = partial(address_map, context, context.raw_request)
         return relay(response, plan.returned_headers, addresses, context.deadline)
-    restricted = bool(context.granted_fields or plan.declared)
+    restricted = bool(context.sight.allowed or plan.declared)
     # Records that are counted (mantra/gateway/row_quotas.py) have to be read.
     if not restricted and context.call.meter is None and _has_callers_format(context, response):
         return relay(response, DOCUMENT, None, context.deadline)
@@ -122,20 +123,20 @@ def document_response(body: bytes, media_type: str) -> RelayedResponse:
 
 def _shaped(context: ForwardingContext, value: Any) -> Result:
     """A decoded value as the result that the caller may see, in a shape that its format can hold. Raises Fault."""
-    plan, granted = context.plan, context.granted_fields
+    plan, sight = context.plan, context.sight
     enveloped = plan.style.legacy and _has_envelope(value)
     if not isinstance(value, Table) and context.call.protocol == "rest" and context.format in TABULAR:
         try:
-            table = _table(plan, value, enveloped, granted)
+            table = _table(plan, value, enveloped, sight)
         except DecodeError:
             raise Fault(faults.UPSTREAM_ANSWER_UNREADABLE, request_id=context.request_id) from None
         if table is None:
             return Document(value, enveloped, context.release_memory)
-        return _rows(table, plan.declared, context.release_memory)
-    if granted or plan.declared:
-        value = restrict(value, plan.declared, granted, enveloped)
+        return _rows(table, plan.declared, sight, context.release_memory)
+    if sight.allowed or plan.declared:
+        value = restrict(value, plan.declared, sight.allowed, enveloped, sight.masks)
     if isinstance(value, Table):
-        return _rows(value, plan.declared, context.release_memory)
+        return _rows(value, plan.declared, sight, context.release_memory)
     return Document(value, enveloped, context.release_memory)
 
 
@@ -145,19 +146,20 @@ def _has_envelope(value: Any) -> bool:
     return isinstance(envelope, dict) and "status" in envelope
 
 
-def _table(plan: Plan, value: Any, enveloped: bool, granted: frozenset[str]) -> Table | None:
+def _table(plan: Plan, value: Any, enveloped: bool, sight: Sight) -> Table | None:
     """A document's records as a table; None where it does not say which they are. Raises Fault, DecodeError."""
     if enveloped and str(value["response"].get("status")) != "1":
         return None
+    granted, masks = sight.allowed, sight.masks
     if not granted and not plan.declared:
         records = records_of(plan, value, enveloped)
         return None if records is None else table_of(records)
     columns = [name for name in plan.declared if not granted or name in granted]
     names = columns or granted
     if plan.records_path is None:
-        records = records_of(plan, restrict(value, plan.declared, granted, enveloped), enveloped, names)
+        records = records_of(plan, restrict(value, plan.declared, granted, enveloped, masks), enveloped, names)
     elif (records := records_of(plan, value, enveloped)) is not None:
-        records = records_with(restrict(records, plan.declared, granted, False), names)
+        records = records_with(restrict(records, plan.declared, granted, False, masks), names)
     return None if records is None else table_of(records, columns)
 
 
@@ -204,8 +206,11 @@ def longest_list(value: Any) -> list[Any]:
     return best
 
 
-def _rows(table: Table, declared: dict[str, str], close: Callable[[], None]) -> Rows:
-    columns = tuple(Column(name, declared.get(name)) for name in table.names)
+def _rows(table: Table, declared: dict[str, str], sight: Sight, close: Callable[[], None]) -> Rows:
+    columns = tuple(
+        Column(name, "text", masked=True) if name in sight.kinds else Column(name, declared.get(name))
+        for name in table.names
+    )
     rows = Rows(columns, iter(()), close)
 
     def batches() -> Iterator[list[Row]]:

@@ -31,6 +31,16 @@ from registry.secrets import EncryptedField
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
 
 
+#: How the source of a mapping begins that is a value of the grant: no parameter's name has a dot.
+GRANT = "grant."
+_GRANT_VALUE = re.compile(r"grant\.([a-z_][a-z0-9_]{0,22})")
+
+
+def grant_value(parameter: str) -> str:
+    """Return the name of the value of the grant that a mapping's source is; "" for a parameter."""
+    return parameter.removeprefix(GRANT) if parameter.startswith(GRANT) else ""
+
+
 #: The highest size limit. What the bus itself reads of a response has a lower one: proxyservices/decoders/limits.py.
 MAX_BODY_BYTES = 1_000_000_000
 #: Bytes of a service description.
@@ -188,8 +198,12 @@ class ProxyOperation(Operation):
 
     @property
     def searched_names(self) -> frozenset[str]:
-        mapped = (mapping.name for mapping in self.mappings.all() if mapping.parameter)
+        mapped = (each.name for each in self.mappings.all() if each.parameter and not each.grant_value)
         return super().searched_names | {name.rpartition(".")[2].lower() for name in mapped}
+
+    @property
+    def grant_values(self) -> frozenset[str]:
+        return frozenset(mapping.grant_value for mapping in self.mappings.all() if mapping.grant_value)
 
     @property
     def limits_fields(self) -> bool:
@@ -246,7 +260,10 @@ class ParameterMapping(RegistryModel):
         _("parameter"),
         max_length=63,
         blank=True,
-        help_text=_("The parameter that gives the value; empty for a fixed value."),
+        help_text=_(
+            "The parameter that gives the value; empty for a fixed value. grant.wilayah is the value that each grant "
+            "has for it, which callers cannot change."
+        ),
     )
     value = EncryptedField(
         _("fixed value"),
@@ -273,7 +290,19 @@ class ParameterMapping(RegistryModel):
             raise ValidationError({"name": _("Enter a valid header name.")})
         if bool(self.parameter) == bool(str(self.value or "")):
             raise ValidationError({"value": _("Enter a parameter or a fixed value, not both.")})
+        if "." in self.parameter and not _GRANT_VALUE.fullmatch(self.parameter):
+            text = _("Write grant. and a name of at most 23 small letters, digits and _ for a value of the grant.")
+            raise ValidationError({"parameter": text})
+        operation = getattr(self, "operation", None)
+        if self.grant_value and operation is not None and operation.style == ProxyOperation.Style.PASS_THROUGH:
+            text = _("The bus passes requests on unread, so it cannot add a value of the grant. Choose another style.")
+            raise ValidationError({"parameter": text})
         secret_rules.check(self)
+
+    @property
+    def grant_value(self) -> str:
+        """The name of the value of the grant that is sent; "" for a parameter or a fixed value."""
+        return grant_value(self.parameter)
 
     def secret_destinations(self) -> frozenset[Hashable]:
         """Return the people who may read the value, beside the servers (see mappings_to_reenter)."""

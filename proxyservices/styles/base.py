@@ -22,6 +22,8 @@ from django.utils.http import parse_http_date_safe
 from proxyservices import decoders
 from proxyservices.decoders.limits import MAX_BYTES, DecodeError, inflate
 from proxyservices.decoders.memory import Reservation, budget
+from proxyservices.models import ParameterMapping
+from proxyservices.models.operations import GRANT, grant_value
 from proxyservices.transport.response import UpstreamResponse
 from proxyservices.transport.upload import Upload
 from registry import faults
@@ -279,6 +281,15 @@ class ValueSource:
     def value_from(self, arguments: dict[str, Any]) -> Any:
         """Return the value; None if an optional parameter has none."""
         return arguments.get(self.parameter) if self.parameter else self.value
+
+
+def source_of(mapping: ParameterMapping, parameter: str) -> ValueSource:
+    """Return the source of a mapping's value. ``parameter``: the declared one of its name. Raises ValueError."""
+    if value := grant_value(mapping.parameter):
+        parameter = GRANT + value
+    if mapping.parameter and not parameter:
+        raise ValueError("parameter")
+    return ValueSource(mapping.name, parameter, str(mapping.value or ""))
 
 
 def named_texts(sources: Sequence[ValueSource], arguments: dict[str, Any]) -> list[tuple[str, str]]:

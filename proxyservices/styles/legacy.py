@@ -18,6 +18,7 @@ from proxyservices.styles.base import (
     path_segment,
     plain_body,
     quoted_path,
+    source_of,
     status_fault,
     with_query,
 )
@@ -63,10 +64,7 @@ class Legacy:
         #: In the order of the mappings; parameters without one follow in their declared order.
         self._sources: list[ValueSource] = []
         for mapping in mappings:
-            parameter = declared.pop(mapping.parameter.lower(), "") if mapping.parameter else ""
-            if mapping.parameter and not parameter:
-                raise ValueError("parameter")
-            self._sources.append(ValueSource(mapping.name, parameter, str(mapping.value or "")))
+            self._sources.append(source_of(mapping, declared.pop(mapping.parameter.lower(), "")))
         self._sources += [ValueSource(name, name) for name in declared.values()]
         self._headers = [("User-Agent", "MANTRA")]
 

@@ -26,6 +26,7 @@ from proxyservices.styles.base import (
     nested_object,
     path_segment,
     quoted_path,
+    source_of,
     successful_body,
     text_of,
     with_query,
@@ -55,7 +56,7 @@ class Rest:
         sources = self._by_location(mappings, declared)
         self._template = self._parse_path(quoted_path(operation.path), sources.pop("path", []), declared)
         mapped = {each.parameter for _, each in self._template if each is not None}
-        mapped |= {declared[mapping.parameter.lower()] for mapping in mappings if mapping.parameter}
+        mapped |= {each.parameter for located in sources.values() for each in located}
         body = "json" if "json" in sources else "form"
         unmapped = sources.setdefault(body if self._method in ("POST", "PUT", "PATCH") else "query", [])
         unmapped += [ValueSource(name, name) for name in parameters if name not in mapped]
@@ -71,12 +72,8 @@ class Rest:
     def _by_location(mappings: Sequence[ParameterMapping], declared: dict[str, str]) -> dict[str, list[ValueSource]]:
         sources: dict[str, list[ValueSource]] = {}
         for mapping in mappings:
-            parameter = declared.get(mapping.parameter.lower(), "") if mapping.parameter else ""
-            if mapping.parameter and not parameter:
-                raise ValueError("parameter")
-            sources.setdefault(mapping.location, []).append(
-                ValueSource(mapping.name, parameter, str(mapping.value or ""))
-            )
+            source = source_of(mapping, declared.get(mapping.parameter.lower(), ""))
+            sources.setdefault(mapping.location, []).append(source)
         return sources
 
     @staticmethod

@@ -32,6 +32,7 @@ from proxyservices.styles.base import (
     nested_object,
     not_convertible,
     plain_body,
+    source_of,
     text_of,
 )
 from proxyservices.transport.response import UpstreamResponse
@@ -64,10 +65,7 @@ class Soap:
         self._headers: list[ValueSource] = []
         self._values: list[ValueSource] = []
         for mapping in mappings:
-            parameter = declared.pop(mapping.parameter.lower(), "") if mapping.parameter else ""
-            if mapping.parameter and not parameter:
-                raise ValueError("parameter")
-            source = ValueSource(mapping.name, parameter, str(mapping.value or ""))
+            source = source_of(mapping, declared.pop(mapping.parameter.lower(), ""))
             (self._headers if mapping.location == ParameterMapping.Location.HEADER else self._values).append(source)
         self._values += [ValueSource(name, name) for name in declared.values()]
         #: Set by the plan.

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from registry import requests, tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
+from registry.admin.mask_form import mask_field, value_field
 from registry.admin.quota_form import QuotaField, pairs, use_boxes
 from registry.admin.theme import ChoicesDropdownFilter, display, text_area
 from registry.models import AccessKey, Application, CallRecord, ClientCertificate, Grant
@@ -266,6 +267,16 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
             help_text = _("Calls beyond the limit are refused. Empty: no limit.")
             self.fields["quota"] = QuotaField(label=quota.label, required=False, help_text=help_text)
         use_boxes(self)
+        if self.instance.pk:
+            self._set_lines()
+
+    def _set_lines(self) -> None:
+        """Show masks and values line by line: the operation is known, and so are its fields and values."""
+        operation = self.instance.operation.of_its_kind
+        if "masks" in self.fields and operation.masks_fields and (fields := list(operation.fields.all())):
+            self.fields["masks"] = mask_field(fields, self.fields["masks"].label)
+        if "values" in self.fields and (values := sorted(operation.grant_values)):
+            self.fields["values"] = value_field(values, self.fields["values"].label)
 
     def _post_clean(self) -> None:
         before = Grant.objects.filter(pk=self.instance.pk).first()
@@ -295,10 +306,11 @@ class GrantAdmin(ScopedAdmin):
         (_("Justification"), {"fields": ("purpose", "legal_basis", "agreement")}),
         (_("Validity and quota"), {"fields": (("valid_from", "valid_until"), "quota", "row_limit", "subject_limit")}),
         (_("Limits"), {"fields": ("fields", "networks")}),
+        (_("Masks and rows"), {"fields": ("masks", "values")}),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name in ("fields", "networks"):
+        if db_field.name in ("fields", "networks", "masks", "values"):
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
@@ -312,6 +324,19 @@ class GrantAdmin(ScopedAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         form.user = request.user
         return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the sections; without masks and values where the operation can have none."""
+        if obj is None:
+            return self.fieldsets
+        operation = obj.operation.of_its_kind
+        idle = {
+            name for name, used in (("masks", operation.masks_fields), ("values", bool(operation.grant_values)))
+            if not used and not getattr(obj, name)
+        }  # fmt: skip
+        *others, (title, options) = self.fieldsets
+        shown = tuple(name for name in ("masks", "values") if name not in idle)
+        return (*others, (title, {**options, "fields": shown})) if shown else tuple(others)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Application and operation identify the grant: another pair needs another grant.

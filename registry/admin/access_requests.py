@@ -21,10 +21,11 @@ from django.views.decorators.http import require_POST, require_safe
 from registry import agreements, requests, tenancy
 from registry.admin.base import ScopedAdmin
 from registry.admin.filters import ScopedFilter
+from registry.admin.mask_form import mask_field, value_field
 from registry.admin.quota_form import QuotaField
 from registry.admin.theme import ChoicesDropdownFilter, capitalise_labels, display, text_area, text_input
 from registry.journal import viewing
-from registry.models import AccessKey, AccessRequest, RequestedOperation, bounds
+from registry.models import AccessKey, AccessRequest, RequestedOperation, bounds, lines_of, pairs
 from registry.models.requests import TEXT
 from registry.notifications import seen
 from registry.requests import Decision, Terms
@@ -72,6 +73,12 @@ class PartForm(forms.Form):
         self.item = item
         offered = requests.requested(item).fields
         columns = [each for each in requests.choosable(item.operation) if each.name in offered]
+        if columns and item.operation.of_its_kind.masks_fields:
+            self.fields["masks"] = mask_field(columns, _("masks"))
+            self.initial["masks"] = terms.masks
+        if values := sorted(item.operation.of_its_kind.grant_values):
+            self.fields["values"] = value_field(values, _("values of the grant"))
+            self.initial["values"] = terms.values
         self.fields["columns"].choices = [  # type: ignore[attr-defined]
             (column.name, f"{column.name} ({column.get_classification_display()})") for column in columns
         ]
@@ -82,9 +89,11 @@ class PartForm(forms.Form):
     def decision(self) -> Decision:
         """Return the decision that a valid form has."""
         values = self.cleaned_data
+        chosen = frozenset(values.get("columns", ()))
+        masks = {name: kind for name, kind in pairs(values.get("masks", "")).items() if name in chosen}
         terms = Terms(
-            frozenset(values.get("columns", ())), values["quota"], values["valid_from"], values["valid_until"],
-            values["networks"].strip(),
+            chosen, values["quota"], values["valid_from"], values["valid_until"], values["networks"].strip(),
+            lines_of(masks), lines_of(pairs(values.get("values", ""))),
         )  # fmt: skip
         return Decision(values["seen"], terms if values["include"] else None)
 

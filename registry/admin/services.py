@@ -189,4 +189,4 @@ class FieldInline(TabularInline):
     model = Field
     on_tab = "columns"
     template_before = "mantra/fields_hint.html"
-    fields = ("position", "name", "type", "classification", "description")
+    fields = ("position", "name", "type", "classification", "mask", "description")

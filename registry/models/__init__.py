@@ -6,9 +6,11 @@ from registry.models.base import (
     RegistryModel,
     code_validator,
     column_validator,
+    lines_of,
     names,
     networks,
     operation_validator,
+    pairs,
     periods,
     validate_networks,
     validate_quota,
@@ -39,7 +41,7 @@ from registry.models.publish_requests import PublishRequest
 from registry.models.requests import AccessRequest, AgreementFile, RequestedOperation, RequestStep
 from registry.models.samples import SampleRequest
 from registry.models.saved_filters import SavedFilter
-from registry.models.services import Field, Operation, Parameter, Service, reserved_message
+from registry.models.services import Field, Operation, Parameter, Service, open_values_message, reserved_message
 from registry.models.statistics import CallDay, CallGroup, CallHour, CallMonth, SubjectDay
 from registry.models.versions import OperationVersion, VersionText
 
@@ -108,9 +110,12 @@ __all__ = [
     "Way",
     "code_validator",
     "column_validator",
+    "lines_of",
     "names",
     "networks",
+    "open_values_message",
     "operation_validator",
+    "pairs",
     "periods",
     "reserved_message",
     "validate_networks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, time
 from typing import Any
 
@@ -20,14 +21,18 @@ from registry.models.base import (
     RegistryModel,
     code_validator,
     names,
+    pairs,
     validate_networks,
+    validate_pairs,
     validate_person_quota,
     validate_quota,
     validate_row_quota,
+    validate_values,
 )
 from registry.models.bounds import BoundedTextField
 from registry.models.changes import SnapshotVersion
-from registry.models.services import Operation
+from registry.models.services import UNMASKABLE, Field, Operation, impossible_mask
+from registry.personal_data import masks
 
 
 def _row_quota(help_text: Any) -> Any:
@@ -325,6 +330,23 @@ class Grant(RegistryModel):
             "begin with 10.1. Ask the application's administrator for its server's address. Empty: any address."
         ),
     )
+    masks = BoundedTextField(
+        _("masks"),
+        max_length=bounds.NAME_LIST,
+        blank=True,
+        validators=[validate_pairs],
+        help_text=_("Fields of which the application does not get the whole value, such as nik=partial, one per line."),
+    )
+    values = BoundedTextField(
+        _("values of the grant"),
+        max_length=bounds.VALUE_LIST,
+        blank=True,
+        validators=[validate_values],
+        help_text=_(
+            "They select the rows that the application gets, such as wilayah=32.01, one per line. The operation names "
+            "them; callers cannot send them."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
 
@@ -374,24 +396,103 @@ class Grant(RegistryModel):
             GrantTerms.keep(self)
 
     @property
-    def warnings(self) -> list[str]:
-        """Sentences for the person who grants, about limits that keep less secret than they seem to."""
-        searchable = self.searchable_fields()
-        if not searchable:
+    def chosen_masks(self) -> dict[str, str]:
+        """The grant's own masks by the fields' names."""
+        return pairs(self.masks)
+
+    @property
+    def effective_masks(self) -> dict[str, str]:
+        """The masks that hold, the operation's own included, by the fields' names."""
+        return masks.effective(self.operation.fields.all(), self.chosen_masks)
+
+    @property
+    def sent_masks(self) -> dict[str, str]:
+        """The fields of which the application gets something, each with its mask, "" for none."""
+        found, allowed = self.effective_masks, set(names(self.fields))
+        kinds = {
+            field.name: found.get(field.name, "") for field in self.operation.fields.all()
+            if not allowed or field.name in allowed
+        }  # fmt: skip
+        unlawful = set(self.unlawful_fields)
+        return {name: kind for name, kind in kinds.items() if kind != masks.DROPPED and name not in unlawful}
+
+    @property
+    def chosen_values(self) -> dict[str, str]:
+        """The values by which rows are selected, by their names."""
+        return pairs(self.values)
+
+    @property
+    def missing_values(self) -> list[str]:
+        """The names of the values that the operation needs and the grant does not have: calls are refused."""
+        return sorted(self.operation.of_its_kind.grant_values - self.chosen_values.keys())
+
+    @property
+    def unlawful_fields(self) -> list[str]:
+        """The fields with specific personal data that do not go out, as no legal basis is stated."""
+        if self.legal_basis.strip():
             return []
-        text = _(
-            "Not allowed, but callers can search by these fields and so find out their values: %(names)s. Remove the "
-            "parameters, or allow the fields."
-        )
-        return [text % {"names": ", ".join(searchable)}]
+        return masks.revealing(list(self.operation.fields.all()), names(self.fields), self.chosen_masks)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the person who grants, about limits that keep less secret than they seem to, and what fails."""
+        found = []
+        if searchable := self.searchable_fields():
+            text = _(
+                "Not allowed, but callers can search by these fields and so find out their values: %(names)s. Remove "
+                "the parameters, or allow the fields."
+            )
+            found.append(text % {"names": ", ".join(searchable)})
+        if masked := self.searchable_masks():
+            text = _(
+                "Masked, but callers can search by these fields and so find out their values: %(names)s. Remove the "
+                "parameters, or let callers search by values that they must have already."
+            )
+            found.append(text % {"names": ", ".join(masked)})
+        if names_ := self._masked_otherwise():
+            text = _("Masked, so callers over SOAP get these fields empty: %(names)s. Declare them as text.")
+            found.append(text % {"names": ", ".join(names_)})
+        if missing := self.missing_values:
+            text = _("Calls are refused until the grant has these values: %(names)s.")
+            found.append(text % {"names": ", ".join(missing)})
+        if unlawful := self.unlawful_fields:
+            text = _("Not given, because no legal basis is stated: %(names)s. Enter it, or mask or remove the fields.")
+            found.append(text % {"names": ", ".join(unlawful)})
+        return [str(text) for text in found]
 
     def searchable_fields(self) -> list[str]:
         """Return the fields that the grant leaves out although parameters search by them."""
-        if not self.fields:
+        hidden = {name for name, kind in self.effective_masks.items() if kind == masks.DROPPED}
+        if self.fields:
+            hidden |= {field.name for field in self.operation.fields.all()} - set(names(self.fields))
+        return self._searched(hidden)
+
+    def searchable_masks(self) -> list[str]:
+        """Return the fields that are masked although parameters search by them."""
+        allowed = set(names(self.fields))
+        return self._searched(
+            name for name, kind in self.effective_masks.items()
+            if kind != masks.DROPPED and (not allowed or name in allowed)
+        )  # fmt: skip
+
+    def _searched(self, fields: Iterable[str]) -> list[str]:
+        """Return those of the fields that callers can search by, also where the result has them by another name."""
+        chosen = list(fields)
+        if not chosen:
             return []
-        searched = self.operation.of_its_kind.searched_names
-        left_out = {field.name for field in self.operation.fields.all()} - set(names(self.fields))
-        return sorted(name for name in left_out if name.lower() in searched)
+        operation = self.operation.of_its_kind
+        searched = operation.searched_names
+        return sorted(name for name in chosen if not searched.isdisjoint({name.lower(), *operation.names_behind(name)}))
+
+    def _masked_otherwise(self) -> list[str]:
+        """Return the fields that only the grant masks and that are no text: a WSDL is the same for all callers."""
+        if self.operation.kind == Operation.Kind.PROXY:
+            return []
+        chosen = self.chosen_masks
+        return [
+            field.name for field in self.operation.fields.all()
+            if chosen.get(field.name, masks.DROPPED) != masks.DROPPED and not field.mask and field.type != "text"
+        ]  # fmt: skip
 
     def clean(self) -> None:
         super().clean()
@@ -411,6 +512,63 @@ class Grant(RegistryModel):
                         % {"names": ", ".join(unknown)}
                     }
                 )
+        if self.operation_id:
+            self._check_masks()
+            self.check_complete()
+
+    def check_complete(self) -> None:
+        """Check that the grant can be in force. Raises ValidationError."""
+        self._check_values()
+        self._check_legal_basis()
+
+    def _check_masks(self) -> None:
+        """Check that the masks can be applied and leave something. Raises ValidationError."""
+        chosen = self.chosen_masks
+        if not chosen:
+            return
+        if not self.operation.of_its_kind.masks_fields:
+            raise ValidationError({"masks": self._unmaskable()})
+        fields = {field.name: field for field in self.operation.fields.all()}
+        if unknown := [name for name in chosen if name not in fields]:
+            text = _("The operation does not declare these fields: %(names)s.")
+            raise ValidationError({"masks": text % {"names": ", ".join(unknown)}})
+        allowed = names(self.fields) or list(fields)
+        if idle := [name for name in chosen if name not in allowed]:
+            text = _("These fields are not allowed at all, so they need no mask: %(names)s.")
+            raise ValidationError({"masks": text % {"names": ", ".join(idle)}})
+        if wrong := sorted({kind for kind in chosen.values() if kind not in _MASKS}):
+            text = _("%(names)s is no mask. There are: %(known)s.")
+            raise ValidationError({"masks": text % {"names": ", ".join(wrong)[:100], "known": ", ".join(_MASKS)}})
+        if wrong := [name for name, kind in chosen.items() if kind not in masks.possible(fields[name].type)]:
+            raise ValidationError({"masks": impossible_mask(wrong)})
+        if all(self.effective_masks.get(name) == masks.DROPPED for name in allowed):
+            raise ValidationError({"masks": _("All fields are left out. Mask fewer, or revoke the grant.")})
+
+    def _unmaskable(self) -> Any:
+        if self.operation.kind == Operation.Kind.VERIFICATION:
+            return _("The fields of a verification have no masks. Choose the allowed fields instead.")
+        return UNMASKABLE
+
+    def _check_values(self) -> None:
+        """Check that the grant has the values by which the operation selects rows. Raises ValidationError."""
+        needed, chosen = self.operation.of_its_kind.grant_values, self.chosen_values
+        if self.state == self.State.REVOKED:
+            return
+        if missing := sorted(needed - chosen.keys()):
+            text = _("The operation selects rows by these values. Enter them as name=value: %(names)s.")
+            raise ValidationError({"values": text % {"names": ", ".join(missing)}})
+        if unknown := [name for name in chosen if name not in needed]:
+            text = _("The operation does not use these values: %(names)s.")
+            raise ValidationError({"values": text % {"names": ", ".join(unknown)}})
+
+    def _check_legal_basis(self) -> None:
+        """Check that specific personal data is given on a legal basis only. Raises ValidationError."""
+        if self.state == self.State.APPROVED and (unlawful := self.unlawful_fields):
+            text = _(
+                "Specific personal data needs a legal basis: %(names)s. Enter it, or choose fewer fields, or hash or "
+                "omit these."
+            )
+            raise ValidationError({"legal_basis": text % {"names": ", ".join(unlawful)}})
 
 
 class GrantTerms(models.Model):
@@ -443,3 +601,6 @@ class GrantTerms(models.Model):
         if last != terms:
             values = dict(zip(cls.COLUMNS, terms, strict=True))
             cls.objects.create(grant_ref=grant.pk, since=timezone.now(), **values)
+
+
+_MASKS = tuple(kind for kind in Field.Mask.values if kind)

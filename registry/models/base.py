@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import limits
@@ -133,6 +133,55 @@ def _validate_periods(text: str, most: int) -> None:
             _("Enter at most %(limits)d limits, each of at most %(most)d and between a minute and a day."),
             params={"limits": MAX_PERIODS, "most": most},
         )
+
+
+_VALUE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,22}")
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return the pairs in lines such as ``name = value``; the last one of a name counts. Other lines are none."""
+    found = (line.partition("=") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, equals, value in found if equals and name.strip()}
+
+
+def lines_of(found: Mapping[str, str]) -> str:
+    """Return pairs as the lines that pairs() reads. Raises ValueError if it would read others."""
+    text = "\n".join(f"{name.strip()}={value.strip()}" for name, value in found.items())
+    if pairs(text) != {name.strip(): value.strip() for name, value in found.items()}:
+        raise ValueError
+    return text
+
+
+def validate_pairs(text: str) -> None:
+    wrong = [line.strip() for line in text.splitlines() if line.strip() and not all(map(str.strip, _sides(line)))]
+    if wrong:
+        raise ValidationError(_("Write name=value in each line: %(line)s."), params={"line": wrong[0][:60]})
+    names_ = [line.partition("=")[0].strip() for line in text.splitlines() if line.strip()]
+    if len(set(names_)) < len(names_):
+        raise ValidationError(_("Write each name once."))
+
+
+def _sides(line: str) -> tuple[str, str]:
+    name, _equals, value = line.partition("=")
+    return name, value
+
+
+def validate_values(text: str) -> None:
+    validate_pairs(text)
+    found = pairs(text)
+    if len(found) > bounds.VALUES:
+        raise ValidationError(_("Enter at most %(most)d values."), params={"most": bounds.VALUES})
+    for name, value in found.items():
+        if not _VALUE_NAME.fullmatch(name):
+            raise ValidationError(
+                _("%(name)s cannot be the name of a value. Use at most 23 small letters, digits and _."),
+                params={"name": name[:60]},
+            )
+        if len(value) > bounds.VALUE or not value.isprintable():
+            raise ValidationError(
+                _("The value of %(name)s must have at most %(most)d characters, all of them visible."),
+                params={"name": name, "most": bounds.VALUE},
+            )
 
 
 class RegistryQuerySet(models.QuerySet[Any]):

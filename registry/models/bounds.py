@@ -22,6 +22,8 @@ CHANGE_NOTE = 1_000
 NAME_LIST = 20_000
 #: Networks of a key or a grant, and characters of their list.
 NETWORKS, NETWORK_LIST = 100, 5_000
+#: Values of a grant, characters of each, and of their list.
+VALUES, VALUE, VALUE_LIST = 20, 200, 5_000
 #: The highest position in a list.
 POSITION = 10_000
 #: Seconds for which responses may be cached, and served while upstreams are down.

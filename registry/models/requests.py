@@ -19,7 +19,14 @@ from django.utils.translation import gettext_lazy as _
 from registry.models import bounds
 from registry.models.access import AccessKey, Application, Grant
 from registry.models.agencies import User
-from registry.models.base import MAX_QUOTA_CALLS, names, validate_networks, validate_quota
+from registry.models.base import (
+    MAX_QUOTA_CALLS,
+    names,
+    validate_networks,
+    validate_pairs,
+    validate_quota,
+    validate_values,
+)
 from registry.models.bounds import BoundedTextField
 from registry.models.history import CallRecord
 from registry.models.services import Field, Operation, Service
@@ -261,6 +268,10 @@ class RequestedOperation(models.Model):
     granted_until = models.DateField(_("valid until"), null=True, blank=True)
     granted_networks = BoundedTextField(
         _("networks"), max_length=bounds.NETWORK_LIST, blank=True, validators=[validate_networks]
+    )
+    granted_masks = BoundedTextField(_("masks"), max_length=bounds.NAME_LIST, blank=True, validators=[validate_pairs])
+    granted_values = BoundedTextField(
+        _("values of the grant"), max_length=bounds.VALUE_LIST, blank=True, validators=[validate_values]
     )
     decided_by = models.ForeignKey(
         User, models.PROTECT, verbose_name=_("decided by"), null=True, blank=True, related_name="+", editable=False

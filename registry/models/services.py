@@ -28,6 +28,7 @@ from registry.models.base import (
 )
 from registry.models.bounds import BoundedTextField
 from registry.models.egress import KIND_LIST, Guard, KindList
+from registry.personal_data import masks
 
 
 class Service(AddressPart):
@@ -187,6 +188,20 @@ class Operation(AddressPart):
         return frozenset(parameter.name.lower() for parameter in self.parameters.all())
 
     @property
+    def grant_values(self) -> frozenset[str]:
+        """The names of the values that each grant must have: they select the rows that its application gets."""
+        return frozenset()
+
+    @property
+    def masks_fields(self) -> bool:
+        """True if fields can be masked; False if responses go out whole, or have no values of a person."""
+        return self.limits_fields
+
+    def names_behind(self, field: str) -> frozenset[str]:
+        """Return the names, in lower case, of what the values of a field come from in the source, if that is known."""
+        return frozenset()
+
+    @property
     def limits_fields(self) -> bool:
         """True if a grant can allow some of the fields only; False if responses go out whole."""
         return True
@@ -233,6 +248,16 @@ class Operation(AddressPart):
     def _check_number(self) -> None:
         if self.draft_of_id is None:
             super()._check_number()
+
+
+def open_values_message(values: Sequence[str]) -> str:
+    """Return why an operation that selects rows by values of grants cannot be open."""
+    text = gettext("Open operations have no grants, so nobody would give these values: %(names)s. Restrict access.")
+    return text % {"names": ", ".join(values)}
+
+
+#: How the names begin under which sources get the values of grants: no parameter can be one of them.
+GRANT_PREFIX = "grant__"
 
 
 def reserved_message(name: str) -> str:
@@ -311,6 +336,8 @@ class Parameter(RegistryModel):
         operation = getattr(self, "operation", None)
         if operation is not None and self.name.lower() in operation.reserved_names:
             errors["name"] = reserved_message(self.name)
+        if self.name.lower().startswith(GRANT_PREFIX):
+            errors["name"] = _("Choose a name that does not begin with grant__: the bus uses it for values of grants.")
         if self.pattern:
             try:
                 parameter_values.compiled(self.pattern)
@@ -367,6 +394,16 @@ class Field(RegistryModel):
         PERSONAL = "personal", _("personal data")
         SPECIFIC = "specific", _("specific personal data")
 
+    class Mask(models.TextChoices):
+        """How a value goes out (registry/personal_data/masks.py)."""
+
+        NONE = "", _("as it is")
+        PARTIAL = "partial", _("first and last characters")
+        INITIALS = "initials", _("initials")
+        YEAR = "year", _("year only")
+        HASH = "hash", _("hash")
+        DROPPED = "dropped", _("left out")
+
     operation = models.ForeignKey(Operation, models.CASCADE, verbose_name=_("operation"), related_name="fields")
     position = models.PositiveSmallIntegerField(
         _("position"), default=0, validators=[MaxValueValidator(bounds.POSITION)]
@@ -377,6 +414,14 @@ class Field(RegistryModel):
     classification = models.CharField(
         _("classification"), max_length=10, choices=Classification.choices, default=Classification.INTERNAL
     )
+    mask = models.CharField(
+        _("mask"),
+        max_length=10,
+        choices=Mask.choices,
+        default="",
+        blank=True,
+        help_text=_("How every caller gets the values. A grant can mask more, never less."),
+    )
 
     class Meta:
         verbose_name = _("field")
@@ -386,3 +431,30 @@ class Field(RegistryModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def check_list(cls, operation: Operation, rows: Sequence[Field]) -> None:
+        """Check the number of fields, and that something is left of a response."""
+        super().check_list(operation, rows)
+        if rows and all(row.mask == cls.Mask.DROPPED for row in rows):
+            raise ValidationError(_("All fields are left out. Mask fewer, or callers get nothing."))
+
+    def clean(self) -> None:
+        super().clean()
+        operation = getattr(self, "operation", None)
+        if self.mask and operation is not None and not operation.of_its_kind.limits_fields:
+            raise ValidationError({"mask": UNMASKABLE})
+        if self.mask and self.mask not in masks.possible(self.type):
+            raise ValidationError({"mask": impossible_mask([self.name])})
+
+
+UNMASKABLE = _("The bus passes this response on unread and cannot mask it. Choose another style.")
+
+
+def impossible_mask(fields: Sequence[str]) -> str:
+    """Return why the fields cannot have their masks."""
+    text = gettext(
+        "This mask does not suit the type of %(names)s. Numbers can be shown in part or hashed, dates by their year "
+        "too, and every field can be left out."
+    )
+    return text % {"names": ", ".join(fields)}

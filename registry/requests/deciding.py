@@ -102,7 +102,7 @@ def mark(item: RequestedOperation) -> str:
     about = [
         item.pk, item.state, item.decided_by_id, request.revision, request.application.active,
         proposed(item).as_list(), operation.revision, operation.state, operation.access, str(operation.sunset),
-        [(column.name, column.classification) for column in operation.fields.all()],
+        [(column.name, column.classification, column.mask) for column in operation.fields.all()],
         [grant.state, *terms_of(grant).as_list()] if grant is not None else None,
     ]  # fmt: skip
     return salted_hmac("mantra.access_request", json.dumps(about), algorithm="sha256").hexdigest()[:32]
@@ -116,6 +116,7 @@ def _decide_one(item: RequestedOperation, user: User, terms: Terms | None, reaso
         return
     item.full_clean()  # it may have been retired since
     _check_terms(item, terms)
+    _unsaved(item, terms).check_complete()  # before a second person is asked
     confirmed = item.state == Item.CONFIRMING and item.decided_by_id != user.pk and terms == granted(item)
     if not confirmed and second_person_required(item, terms, user):
         _set_granted(item, terms)
@@ -144,6 +145,7 @@ def _set_granted(item: RequestedOperation, terms: Terms) -> None:
     order = [column.name for column in item.operation.fields.all()]
     item.granted_fields = "\n".join(name for name in order if name in terms.fields)
     item.granted_quota, item.granted_networks = terms.quota, terms.networks
+    item.granted_masks, item.granted_values = terms.masks, terms.values
     item.granted_from, item.granted_until = terms.valid_from, terms.valid_until
 
 
@@ -174,6 +176,15 @@ def _is_within(smaller: str, larger: str) -> bool:
     )
 
 
+def _unsaved(item: RequestedOperation, terms: Terms) -> Grant:
+    """Return the grant of these terms, not saved."""
+    request = item.request
+    return Grant(
+        application=request.application, operation=item.operation, purpose=request.purpose, masks=terms.masks,
+        legal_basis=request.legal_basis, fields="\n".join(sorted(terms.fields)), values=terms.values,
+    )  # fmt: skip
+
+
 def _grant(item: RequestedOperation, terms: Terms, user: User) -> Grant:
     """Make the grant, or change the present one. Raises ValidationError."""
     request = item.request
@@ -183,6 +194,7 @@ def _grant(item: RequestedOperation, terms: Terms, user: User) -> Grant:
     grant.state, grant.revoked_at = Grant.State.APPROVED, None
     grant.purpose, grant.legal_basis, grant.agreement = request.purpose, request.legal_basis, request.agreement
     grant.fields, grant.quota, grant.networks = item.granted_fields, terms.quota, terms.networks
+    grant.masks, grant.values = terms.masks, terms.values
     grant.valid_from, grant.valid_until = terms.valid_from, terms.valid_until
     grant.full_clean()
     grant.save()

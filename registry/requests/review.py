@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext, gettext_lazy
 
-from registry.models import AccessRequest, Grant, RequestedOperation, names
+from registry.models import AccessRequest, Field, Grant, RequestedOperation, names, pairs
 from registry.models.requests import records
 from registry.moments import day
 from registry.requests.terms import Terms, proposed, specific_columns, terms_of
@@ -63,7 +63,15 @@ def _shown(item: RequestedOperation, terms: Terms | None) -> dict[str, str]:
         gettext("valid from"): day(terms.valid_from) or gettext("at once"),
         gettext("valid until"): day(terms.valid_until) or gettext("no end"),
         gettext("networks"): ", ".join(names(terms.networks)) or gettext("any address"),
+        **_masks_and_values(terms),
     }
+
+
+def _masks_and_values(terms: Terms) -> dict[str, str]:
+    labels = dict(Field.Mask.choices)
+    masks = ", ".join(f"{name}: {labels.get(kind, kind)}" for name, kind in pairs(terms.masks).items())
+    values = ", ".join(f"{name} = {value}" for name, value in pairs(terms.values).items())
+    return {gettext("masks"): masks or gettext("none"), gettext("values of the grant"): values or gettext("none")}
 
 
 def quota_text(quota: str) -> str:
@@ -94,7 +102,10 @@ def warnings(item: RequestedOperation) -> list[str]:
     sunset = item.operation.sunset
     if sunset is not None and (terms.valid_until is None or terms.valid_until > sunset):
         found.append(gettext("The operation will be retired on %(day)s.") % {"day": day(sunset)})
-    grant = Grant(application=request.application, operation=item.operation, fields="\n".join(sorted(terms.fields)))
+    grant = Grant(
+        application=request.application, operation=item.operation, fields="\n".join(sorted(terms.fields)),
+        masks=terms.masks, values=terms.values, legal_basis=request.legal_basis,
+    )  # fmt: skip
     return found + grant.warnings
 
 

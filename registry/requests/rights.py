@@ -84,12 +84,15 @@ def second_person_required(item: RequestedOperation, terms: Terms, first: User) 
 
 
 def check_direct(grant: Grant, before: Grant | None, user: tenancy.AnyUser) -> None:
-    """Check that a grant made without a request gives no specific personal data that takes two people.
+    """Check that a grant made without a request is complete, and gives no specific personal data that takes two people.
 
     ``before``: the grant as it was. What it gave already needs no second person; nor does an administrator. Raises
     ValidationError.
     """
-    if tenancy.is_administrator(user) or grant.state != Grant.State.APPROVED:
+    if grant.state != Grant.State.APPROVED:
+        return
+    grant.check_complete()
+    if tenancy.is_administrator(user):
         return
     added = _specific(grant)
     if before is not None and before.state == Grant.State.APPROVED:

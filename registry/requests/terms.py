@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from registry import publishing
-from registry.models import Field, Grant, Operation, RequestedOperation, names
+from registry.models import Field, Grant, Operation, RequestedOperation, lines_of, names, pairs
 from registry.models.requests import choosable
 
 SPECIFIC = Field.Classification.SPECIFIC
@@ -15,38 +15,47 @@ SPECIFIC = Field.Classification.SPECIFIC
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a grant allows. No fields: all of them. ``networks``: one per line."""
+    """What a grant allows. No fields: all of them. ``networks``: one per line; masks and values as the grant has them.
+
+    An applicant requests no masks and no values: those of the present grant are kept, if it has some.
+    """
 
     fields: frozenset[str] = frozenset()
     quota: str = ""
     valid_from: date | None = None
     valid_until: date | None = None
     networks: str = ""
+    masks: str = ""
+    values: str = ""
 
     def as_list(self) -> list[object]:
         """Return the terms in an order that is the same in each process."""
-        return [sorted(self.fields), self.quota, str(self.valid_from), str(self.valid_until), self.networks]
+        return [sorted(self.fields), self.quota, str(self.valid_from), str(self.valid_until), self.networks,
+                self.masks, self.values]  # fmt: skip
 
 
 def requested(item: RequestedOperation) -> Terms:
-    request = item.request
+    request, grant = item.request, item.present_grant
+    chosen = frozenset(names(item.fields))
+    masks = {name: kind for name, kind in grant.chosen_masks.items() if name in chosen} if grant is not None else {}
     return Terms(
-        frozenset(names(item.fields)), request.quota, request.valid_from, request.valid_until,
-        "\n".join(names(request.networks)),
+        chosen, request.quota, request.valid_from, request.valid_until, "\n".join(names(request.networks)),
+        lines_of(masks), lines_of(grant.chosen_values) if grant is not None else "",
     )  # fmt: skip
 
 
 def granted(item: RequestedOperation) -> Terms:
     return Terms(
         frozenset(names(item.granted_fields)), item.granted_quota, item.granted_from, item.granted_until,
-        "\n".join(names(item.granted_networks)),
+        "\n".join(names(item.granted_networks)), lines_of(pairs(item.granted_masks)),
+        lines_of(pairs(item.granted_values)),
     )  # fmt: skip
 
 
 def terms_of(grant: Grant) -> Terms:
     return Terms(
         frozenset(names(grant.fields)), grant.quota, grant.valid_from, grant.valid_until,
-        "\n".join(names(grant.networks)),
+        "\n".join(names(grant.networks)), lines_of(grant.chosen_masks), lines_of(grant.chosen_values),
     )  # fmt: skip
 
 

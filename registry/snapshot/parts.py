@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from sys import intern
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import QuerySet
@@ -22,6 +23,7 @@ from registry import models
 from registry.legacy_names import parameter_key
 from registry.models import RegistryModel
 from registry.parameter_values import parser_of
+from registry.personal_data.masks import HASH
 from registry.secrets import Sealed
 from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
 from registry.snapshot.types import (
@@ -254,7 +256,7 @@ class Grants(Part):
             .order_by()
             .values_list(
                 "id", "application_id", "operation_id", "valid_from", "valid_until", "networks", "fields", "quota",
-                "row_limit", "subject_limit",
+                "row_limit", "subject_limit", "masks", "values", "legal_basis",
             )
         )  # fmt: skip
 
@@ -264,7 +266,8 @@ class Grants(Part):
         self._applications: dict[int, int] = {}
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Grant]:
-        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota, *limited = row
+        id, application_id, operation_id, valid_from, valid_until, networks, fields, quota, *more = row
+        row_limit, subject_limit, masks, values, legal_basis = more
         return (self._applications.setdefault(application_id, application_id), operation_id), Grant(
             id=id,
             valid_from=_midnight(valid_from) if valid_from else _BEGINNINGLESS,
@@ -272,8 +275,11 @@ class Grants(Part):
             networks=_networks(networks),
             fields=_names(fields),
             quota=intern(quota),
-            row_limits=_periods(limited[0]),
-            subject_limits=_periods(limited[1]),
+            row_limits=_periods(row_limit),
+            subject_limits=_periods(subject_limit),
+            masks=_masks(masks),
+            values=_values(values),
+            lawful=bool(legal_basis.strip()),
         )
 
 
@@ -300,6 +306,16 @@ def _networks(text: str) -> tuple[Network, ...]:
 @lru_cache(maxsize=4096)
 def _names(text: str) -> frozenset[str]:
     return frozenset(intern(name) for name in models.names(text))
+
+
+@lru_cache(maxsize=4096)
+def _masks(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((intern(name), intern(kind)) for name, kind in models.pairs(text).items())
+
+
+@lru_cache(maxsize=4096)
+def _values(text: str) -> Mapping[str, str]:
+    return MappingProxyType(models.pairs(text))
 
 
 @lru_cache(maxsize=4096)
@@ -430,6 +446,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
     )
     by_name = {parameter.lower: parameter for parameter in parameters}
     by_legacy_name = _by_legacy_name(parameters)
+    fields = tuple(_field(*map(field.__getitem__, _FIELD)) for field in stored.fields)
     return Operation(
         id=row["id"],
         kind=row["kind"],
@@ -447,13 +464,15 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         by_name=by_name,
         by_legacy_name=by_name if by_legacy_name == by_name else by_legacy_name,
         legacy_address=place if legacy == place else legacy,
-        fields=tuple(_field(*map(field.__getitem__, _FIELD)) for field in stored.fields),
+        fields=fields,
         lazy_plan=LazyPlan(definition if valid else None),
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
         agency_id=agency_id,
         guard=row["guard"],
         guard_expected=_names(row["guard_expected"]),
+        is_masked=any(field.mask for field in fields),
+        is_hashed=any(field.mask == HASH for field in fields),
     )
 
 
@@ -491,7 +510,7 @@ def _parameters(rows: Iterable[Row]) -> tuple[tuple[Parameter, ...], bool]:
 _PARAMETER = names(models.Parameter)
 #: The columns in which parameters of two operations may be equal.
 _DECLARED = tuple(name for name in _PARAMETER if name not in ("id", "operation_id", "position"))
-_FIELD = tuple(map(names(models.Field).index, ("name", "type", "description", "classification")))
+_FIELD = tuple(map(names(models.Field).index, ("name", "type", "description", "classification", "mask")))
 #: Operations of one agency often have the same parameters and fields: these are shared.
 _field = lru_cache(maxsize=4096)(Field)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from registry import access_tokens, secrets
 from registry.parameter_values import ParameterParser
+from registry.personal_data.masks import ALL, HASH, FieldRights, NothingLeft, sent_type, sight_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -107,6 +108,12 @@ class Field:
     type: str
     description: str
     classification: str
+    mask: str = ""
+
+    @property
+    def sent_type(self) -> str:
+        """The type of the values as callers get them, if their grant does not mask them further."""
+        return sent_type(self.type, self.mask)
 
 
 @lru_cache(maxsize=4096)
@@ -146,6 +153,9 @@ class Operation:
     #: that are meant to go out (registry/models/egress.py).
     guard: str = "alarm"
     guard_expected: frozenset[str] = frozenset()
+    #: True if the operation masks fields for all callers, and if one of them is hashed.
+    is_masked: bool = False
+    is_hashed: bool = False
 
     @property
     def personal(self) -> frozenset[str]:
@@ -162,11 +172,17 @@ class Operation:
         """The alias: agency/service/operation."""
         return f"{self.agency}/{self.service}/{self.code}"
 
-    def classification(self, granted: frozenset[str]) -> str:
+    def classification(self, rights: FieldRights = ALL) -> str:
         """Return the highest classification of the fields that a caller gets; "" if none is declared.
 
-        ``granted``: the only fields that the caller may see; empty for all.
+        What is masked keeps its classification: it is about the same person.
         """
+        granted = rights.allowed
+        if rights.masks or not rights.lawful or self.is_masked:
+            try:
+                granted = sight_of(self.fields, rights).allowed
+            except NothingLeft:
+                return ""
         classes = [field.classification for field in self.fields if not granted or field.name in granted]
         return max(classes, key=_SENSITIVITY.__getitem__, default="")
 
@@ -239,6 +255,21 @@ class Grant:
     quota: str
     row_limits: Periods = ()
     subject_limits: Periods = ()
+    #: Pairs of a field and its mask.
+    masks: tuple[tuple[str, str], ...] = ()
+    #: The values by which the operation selects rows, by their names.
+    values: Mapping[str, str] = field(default_factory=dict)
+    #: True if a legal basis is stated.
+    lawful: bool = True
+
+    @property
+    def is_hashed(self) -> bool:
+        """True if a field is hashed, so that it counts for which agency."""
+        return any(kind == HASH for _name, kind in self.masks)
+
+    def rights(self, reader: str = "") -> FieldRights:
+        """Return what the grant says of fields. ``reader``: the agency for which hashes are made."""
+        return FieldRights(self.fields, self.masks, self.lawful, reader)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,16 +115,22 @@ def is_same(old: Definition, new: Definition, kind: VersionedKind | None = None)
     """
     columns = [column for column in kind.columns if column.editable] if kind is not None else []
     defaults = {column.name: plain(column.get_default()) for column in columns if column.name not in old["columns"]}
-    (before, lists), (after, other_lists) = _comparable(old), _comparable(new)
+    (before, lists), (after, other_lists) = _comparable(old, kind), _comparable(new, kind)
     return {**defaults, **before} == after and lists == other_lists
 
 
-def _comparable(found: Definition) -> Any:
+def _comparable(found: Definition, kind: VersionedKind | None) -> Any:
+    defaults = {label: _defaults(child) for label, child in kind.all_lists.items()} if kind is not None else {}
     lists = {
-        label: [{name: plain(value) for name, value in child.items()} for child in children]
+        label: [defaults.get(label, {}) | {name: plain(value) for name, value in child.items()} for child in children]
         for label, children in found["lists"].items()
     }
     return {name: plain(value) for name, value in found["columns"].items()}, lists
+
+
+def _defaults(child: ChildList) -> dict[str, Any]:
+    """Return the defaults of a list's columns that have one, which rows of an older release may lack."""
+    return {column.name: plain(column.get_default()) for column in child.columns if column.has_default()}
 
 
 # ------------------------------------------------------------------------------------- back to rows

@@ -2,7 +2,7 @@
 "use strict";
 
 (function () {
-    const MARK = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|\/\*[\s\S]*?\*\/|::|:([A-Za-z_][A-Za-z0-9_]*)/g;
+    const MARK = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|\/\*[\s\S]*?\*\/|::|:((?:grant\.)?[A-Za-z_][A-Za-z0-9_]*)/gi;
     const SHOWN_COLUMNS = 300;
     // The names that need no quotation marks, where the case of their letters counts.
     const PLAIN_NAMES = { postgres: /^[a-z_][a-z0-9_]*$/, oracle: /^[A-Z][A-Z0-9_]*$/ };

@@ -20,7 +20,7 @@ from proxyservices.models import ProxyOperation
 from registry import faults
 from registry.journal import lane_folder
 from registry.journal.lane_folder import Collected
-from registry.models import AccessKey, Grant
+from registry.models import AccessKey, Field, Grant
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, recorded
 from tests.proxy.publishing import add_server, publish_proxy
@@ -330,3 +330,20 @@ def test_failures_on_the_lane_open_the_circuit(lane: Lane) -> None:
 def test_a_tick_that_cannot_be_read_is_refused(lane: Lane, body: str) -> None:
     assert call(tick.PATH, "POST", body, x_mantra_nginx=SECRET).status == 400
     assert not lines("used")
+
+
+def test_calls_with_masks_go_by_the_bus(lane: Lane) -> None:
+    """nginx masks nothing: a call whose fields are masked, or need a legal basis, is never admitted."""
+    lane.admission()
+    grant = Grant.objects.get(operation=lane.operation)
+    Field.objects.create(operation=lane.operation, name="ok")
+    for masks, mask, classification in (("ok=partial", "", ""), ("", "partial", ""), ("", "", "specific")):
+        Grant.objects.filter(pk=grant.pk).update(masks=masks)
+        Field.objects.filter(operation=lane.operation).update(mask=mask, classification=classification or "internal")
+        holder.refresh()
+        for _call in range(3):
+            reply = lane.call()
+            assert reply.status == 403 and "x-mantra-admission" not in reply.headers
+    Field.objects.filter(operation=lane.operation).update(classification="internal")
+    holder.refresh()
+    assert lane.admission()

@@ -91,7 +91,7 @@ def restricted(value: Any, declared: dict[str, str], granted: frozenset[str], en
 
 
 def test_it_works() -> None:
-    assert doctest.testmod(fields) == (0, 8)
+    assert doctest.testmod(fields) == (0, 10)
 
 
 @settings(max_examples=500, deadline=None)

@@ -72,7 +72,8 @@ def proxied(cast: Cast) -> Operation:
 def submit(cast: Cast, asker: User, warga: Operation) -> Submit:
     def submitted(*columns: str, by: User = asker, **more: Any) -> AccessRequest:
         operations = more.pop("operations", {warga: columns or ("id", "nama")})
-        wanted = {"application": cast.application, "purpose": "Verifikasi penerima bantuan", **more}
+        wanted: dict[str, Any] = {"application": cast.application, "purpose": "Verifikasi penerima bantuan"}
+        wanted |= {"legal_basis": "PP 12/2026", **more}
         return requests.submit(by, Wanted(operations=operations, **wanted))
 
     return submitted
@@ -558,7 +559,7 @@ def test_nobody_grants_specific_columns_alone_around_a_request(
     client = Client()
     client.force_login(provider)
     api, admin = "/manage/api/v1/grants/", "/admin/registry/grant/"
-    body = {"application": "kons/app", "operation": "prov/data/warga", "purpose": "Uji"}
+    body = {"application": "kons/app", "operation": "prov/data/warga", "purpose": "Uji", "legal_basis": "PP 12/2026"}
     form = {**body, "application": cast.application.pk, "operation": warga.pk}
     for columns in ([], ["gaji"]):  # none of them are all of them
         refused = client.post(api, {**body, "fields": columns}, "application/json")
@@ -567,7 +568,7 @@ def test_nobody_grants_specific_columns_alone_around_a_request(
     assert not Grant.objects.exists()
     made = client.post(api, {**body, "fields": ["nama"]}, "application/json").json()["id"]
     assert client.patch(f"{api}{made}/", {"fields": ["nama", "gaji"]}, "application/json").status_code == 400
-    assert client.post(f"{admin}{made}/change/", {"purpose": "Uji", "fields": "gaji"}).status_code == 200
+    assert client.post(f"{admin}{made}/change/", {**form, "fields": "gaji"}).status_code == 200
     # What two people have approved once may be changed otherwise, and needs them again after it was revoked.
     Grant.objects.update(fields="gaji")
     assert client.patch(f"{api}{made}/", {"quota": "10/day"}, "application/json").status_code == 200

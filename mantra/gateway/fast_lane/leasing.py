@@ -99,7 +99,7 @@ def record(leased: Leased, call: Call, caller: Caller) -> bool:
     }
     if call.origin is not None:
         line["from"] = (*call.origin, call.server)
-        if classification := operation.classification(caller.grant.fields):
+        if classification := operation.classification(caller.grant.rights()):
             line["class"] = classification
     try:
         segments.write(line)

@@ -67,6 +67,9 @@ _COLUMN = {kind: re.compile(f"(?:(?:{pattern})\n)*+") for kind, pattern in _LEXI
 
 _NESTED = Style(nested=True)
 
+#: In place of a type: no value of the column can be written.
+_NEVER = "never"
+
 Tags = tuple[str, str, str]
 #: (index in the row, type, tags, the type against which the values are checked or "", name)
 Cell = tuple[int, str | None, Tags, str, str]
@@ -86,10 +89,17 @@ def _layout(columns: tuple[Column, ...], declared: tuple[tuple[str, str], ...]) 
         return [(at, column.type, _tags(names[at]), "", column.name) for at, column in enumerate(columns)]
     indexes = {name: at for at, name in reversed(list(enumerate(names)))}
     return [
-        (indexes[name], columns[indexes[name]].type, _tags(name, "m:"), kind if kind in _LEXICAL else "", name)
+        (indexes[name], columns[indexes[name]].type, _tags(name, "m:"), _check_of(columns[indexes[name]], kind), name)
         for name, kind in declared
         if name in indexes
     ]
+
+
+def _check_of(column: Column, kind: str) -> str:
+    """Return the type against which a column's values are checked: _NEVER for texts in place of another type."""
+    if column.masked and kind != "text":
+        return _NEVER
+    return kind if kind in _LEXICAL else ""
 
 
 def _as_xsd_type(texts: Values, kind: str, column: str) -> Values:
@@ -142,7 +152,7 @@ class Writer:
         self.operation_name = operation.code
         #: The response of an upstream has no declared schema, also if it is a table.
         self._undeclared = operation.kind == "proxy"
-        self._declared = () if self._undeclared else tuple((field.name, field.type) for field in operation.fields)
+        self._declared = () if self._undeclared else tuple((field.name, field.sent_type) for field in operation.fields)
         plan = operation.plan
         self._pages = plan is not None and plan.page_size + plan.change_size > 0
         if plan is not None and plan.marks_deletions and self._declared:
@@ -210,7 +220,10 @@ def _rows(batch: list[Row], cells: list[Cell], tag: str) -> str:
     columns = columns_of(batch)
     for at, kind, (start, end, nil), checked, name in cells:
         texts = text_column(columns[at], kind, TEXT)
-        if checked:
+        if checked == _NEVER:
+            # The grant masks them. The WSDL, which is the same for all callers, has no text here.
+            texts = [None] * len(texts)
+        elif checked:
             texts = _as_xsd_type(texts, checked, name)
         if None in texts:
             cells_of_columns.append(elements(texts, start, end, nil))

@@ -1,10 +1,13 @@
-"""Access keys and grants that are about to end: then their applications can call no more."""
+"""Access keys and grants that are about to end: then their applications can call no more.
+
+And grants that lack something: their applications get less, or nothing.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,7 +15,7 @@ from django.utils.translation import gettext as _
 from mantra.health.findings import Finding
 from mantra.health.rows import rows_for
 from registry import moments
-from registry.models import AccessKey, Grant
+from registry.models import AccessKey, Field, Grant
 from registry.tenancy import AnyUser
 
 AREA = "keys"
@@ -25,7 +28,28 @@ def check(viewer: AnyUser | None) -> list[Finding]:
     today = timezone.localdate()
     last = today + timedelta(days=DAYS)
     keys = [_key(row) for row in keys_that_end(viewer, last)[:MOST]]
-    return [*keys, *(_grant(row) for row in grants_that_end(viewer, today, last)[:MOST])]
+    ending = [_grant(row) for row in grants_that_end(viewer, today, last)[:MOST]]
+    return [*map(_incomplete, incomplete_grants(viewer, today)), *keys, *ending]
+
+
+#: Operations that select rows by values of grants: only these are read for it.
+_NEEDING_VALUES = Q(operation__kind__in=("data", "proxy", "verification")) & (
+    Q(operation__dataoperation__sql__icontains=":grant.")
+    | Q(operation__proxyoperation__mappings__parameter__startswith="grant.")
+    | Q(operation__verificationoperation__base__dataoperation__sql__icontains=":grant.")
+    | Q(operation__verificationoperation__base__proxyoperation__mappings__parameter__startswith="grant.")
+)
+
+
+def incomplete_grants(viewer: AnyUser | None, today: date) -> list[Grant]:
+    """Return grants in force that lack a legal basis or a value, as a viewer may see them: at most MOST of each."""
+    rows = rows_for(viewer, Grant).filter(Q(valid_until=None) | Q(valid_until__gte=today), state=Grant.State.APPROVED)
+    rows = rows.select_related("application__agency", "operation__service__agency").order_by("pk")
+    unlawful = rows.filter(legal_basis="", operation__fields__classification=Field.Classification.SPECIFIC).distinct()
+    found = [row for row in unlawful[:MOST] if row.unlawful_fields]
+    known = {row.pk for row in found}
+    valueless = rows.filter(_NEEDING_VALUES).exclude(pk__in=known).distinct()
+    return [*found, *(row for row in valueless[:MOST] if row.missing_values)]
 
 
 def keys_that_end(viewer: AnyUser | None, last: date) -> QuerySet[AccessKey]:
@@ -48,6 +72,18 @@ def _key(row: AccessKey) -> Finding:
         _("Issue a new key and give it to the application before then."),
         url=reverse("admin:registry_accesskey_change", args=(row.pk,)),
     )  # fmt: skip
+
+
+def _incomplete(row: Grant) -> Finding:
+    if missing := row.missing_values:
+        sentence = _("Calls are refused: the grant lacks these values: %(names)s.") % {"names": ", ".join(missing)}
+        advice = _("Enter the values that select the rows of this application.")
+    else:
+        text = _("No legal basis is stated, so these fields do not go out: %(names)s.")
+        sentence = text % {"names": ", ".join(row.unlawful_fields)}
+        advice = _("Enter the legal basis, or hash or omit the fields.")
+    url = reverse("admin:registry_grant_change", args=(row.pk,))
+    return Finding(AREA, str(row), "warn", sentence, advice, url=url)
 
 
 def _grant(row: Grant) -> Finding:

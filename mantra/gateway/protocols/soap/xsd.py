@@ -12,6 +12,7 @@ from mantra.gateway.formats.markup import attribute, escape
 from mantra.gateway.formats.soap import XSD_TYPES
 from mantra.gateway.parameters import paging
 from registry.parameter_values import MAX_TEXT, InvalidValue
+from registry.personal_data.masks import DROPPED
 from registry.results import DELETED
 from registry.snapshot.types import Field, Operation, Parameter
 
@@ -114,7 +115,7 @@ def _elements(operation: Operation) -> str:
         type_ = f"tns:{row}" if operation.fields else "xs:anyType"
         response += _table(type_, bool(pages or changes), writes, bool(changes))
         if operation.fields:
-            columns = [_field(field) for field in operation.fields]
+            columns = [_field(field) for field in operation.fields if field.mask != DROPPED]
             if operation.plan is not None and operation.plan.marks_deletions:
                 columns.append(_deleted())
             types = tag("xs:complexType", tag("xs:sequence", *columns), name=row)
@@ -160,7 +161,7 @@ def _field(field: Field) -> str:
         "xs:element",
         annotation(field.description),
         name=xml_names.element(field.name),
-        type_=XSD_TYPES[field.type],
+        type_=XSD_TYPES[field.sent_type],
         minOccurs="0",
         nillable="true",
     )
