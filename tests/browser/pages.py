@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Response, expect
 
 from registry.models import Agency, User
 
@@ -82,7 +82,9 @@ def new_page(browser: Browser, address: str, size: str = "desktop", scheme: str 
 
 
 class Troubles(list[str]):
-    """What goes wrong on a page: a script's error, an error on its console, a request to another host.
+    """What goes wrong on a page: a script's error, an error on its console, a request to another host, no policy.
+
+    What a page's policy forbids is an error on its console.
 
     Errors that a test expects, such as a response with 403, go to ``expected``: parts of their text.
     """
@@ -92,12 +94,20 @@ class Troubles(list[str]):
         self.expected: list[str] = []
         self._own = ("", urlsplit(address).netloc)
         page.on("request", lambda request: self._on_request(request.url))
+        page.on("response", self._on_response)
         page.on("pageerror", lambda error: self._add(str(error)))
         page.on("console", self._on_console)
 
     def _on_request(self, url: str) -> None:
         if urlsplit(url).netloc not in self._own:
             self._add(f"request to {url}")
+
+    def _on_response(self, response: Response) -> None:
+        headers = response.headers
+        if headers.get("content-type", "").startswith("text/html"):
+            rules = headers.get("content-security-policy", "")
+            if "default-src 'none'" not in rules or "unsafe" in rules:
+                self._add(f"policy of {response.url}: {rules or 'none'}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -135,6 +145,34 @@ def _line(violation: dict[str, Any]) -> str:
     nodes = violation["nodes"]
     places = "; ".join(f"{node['target'][-1]} {node['html'][:120]}" for node in nodes[:3])
     return f"{violation['impact']} {violation['id']} ({len(nodes)}): {places}"
+
+
+#: Finds what Alpine cannot read of a page, of which it reads a part on a click only, and handlers in attributes.
+_UNREADABLE = """() => {
+    const found = [];
+    for (const element of document.querySelectorAll("*")) {
+        for (const { name, value } of element.attributes) {
+            const [directive] = name.split(/[:.]/);
+            if (["x-data", "x-on", "x-bind", "x-show", "x-text", "x-model", "x-if", "x-resize", "x-sort"]
+                    .includes(directive) && value) {
+                try {
+                    Alpine.read(value);
+                } catch (error) {
+                    found.push(`${name}="${value}": ${error.message}`);
+                }
+            }
+            if (/^on|^(@|x-html|x-init|x-effect)/.test(name)) {
+                found.push(`${name}="${value}"`);
+            }
+        }
+    }
+    return found;
+}"""
+
+
+def unreadable(page: Page) -> list[str]:
+    """Return the attributes of a page that make code from text, in place of what its policy allows."""
+    return list(dict.fromkeys(page.evaluate(_UNREADABLE)))
 
 
 def fits(page: Page) -> bool:
