@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from registry.models import Agency, Service
 from tests import cast as cast_module
-from tests.browser.pages import new_page, person, picture, signed_in
+from tests.browser.pages import new_page, person, picture, signed_in, wait_for
 
 LOCK = settings.BASE_DIR / "frontend/alpine/package-lock.json"
 BUNDLE = settings.BASE_DIR / "static/mantra/vendor/alpine.js"
@@ -26,7 +26,7 @@ ATTACKS = {
     "a script of another host": "<script data-attack src='https://jahat.example/a.js'></script>",
     "a frame": "<iframe data-attack srcdoc='<script>parent.smuggled = 1</script>'></iframe>",
     "Alpine's attributes": "<p data-attack x-data='{}' x-init='window.smuggled = 1'></p>",
-    "Alpine's way to functions": "<p data-attack x-data='{}' x-init=\"''.constructor.constructor('window.smuggled = 1')()\"></p>",
+    "Alpine's way to functions": "<p data-attack x-data='{}' x-init=\"''.at.constructor('smuggled = 1')()\"></p>",
     "htmx's attributes": "<button data-attack hx-on:click='window.smuggled = 1' id=attacked>x</button>",
 }
 
@@ -48,12 +48,12 @@ def test_what_is_smuggled_into_a_page_does_nothing(browser: Browser, live_server
     page.route("**/admin/registry/service/", with_attack)
     page.route("**/rest/zamrud/data/skrip", with_script)
     page.route("https://jahat.example/**", with_script)
-    for name, attack in ATTACKS.items():
+    for name, attack in ATTACKS.items():  # noqa: B007 (the route's function reads it)
         page.goto("/admin/registry/service/", wait_until="load")
         assert page.locator("main [data-attack]").count() == 1, name
         if page.locator("#attacked").count():
             page.locator("#attacked").dispatch_event("click")
-        page.wait_for_function("Boolean(window.Alpine)")
+        wait_for(page, "Boolean(window.Alpine)")
         page.wait_for_timeout(50)
         assert page.evaluate("window.smuggled") is None, name
     page.context.close()
@@ -78,7 +78,7 @@ def test_the_attacks_would_work_without_the_policy(browser: Browser, live_server
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_menus_tabs_dialogs_and_colours_work_without_eval(page: Page, live_server: LiveServer) -> None:
-    cast = cast_module.assemble()
+    cast_module.assemble()
     Service.objects.create(agency=Agency.objects.get(code="prov"), code="lain", title="Layanan lain")
     signed_in(page.context, person("pengurus", "Administrator"), live_server.url)
     page.goto("/admin/registry/service/")

@@ -23,7 +23,7 @@ from registry.people import invitations
 from registry.statistics import rollups
 from tests import cast as cast_module
 from tests.admin.conftest import OF_THE_BUS, MarkedAgency, make_agency
-from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in, unreadable
+from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in, unreadable, wait_for
 from tests.ended_calls import ended_call
 
 #: Size and colours of each visit → the rules that it checks. What they do not change is checked once.
@@ -145,10 +145,10 @@ def _help(page: Page) -> Iterator[str]:
 def _visit(page: Page, address: str, wrong: list[str]) -> None:
     """Open a page at each of VISITS."""
     page.goto(address, wait_until="load")
-    page.wait_for_function("!document.querySelector('.htmx-request')")
+    wait_for(page, "!document.querySelector('.htmx-request')")
     for tab in page.locator("[data-tabs=page] [role=tab]").all()[1:]:
         tab.click()
-        page.wait_for_function("!document.querySelector('.htmx-request')")
+        wait_for(page, "!document.querySelector('.htmx-request')")
         wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page, within="[role=tabpanel]")]
     wrong += [f"{address}: {line}" for line in unreadable(page)]
     for (size, scheme), rules in VISITS.items():
