@@ -18,8 +18,9 @@ from tests.cast import Cast, Reply, call
 
 #: The most bytes of a request's body.
 LIMIT = settings.MAX_BODY_BYTES
-#: What one request may use: memory for a body that is held a few times, and seconds of the processor.
-MEMORY, SECONDS = 48 * LIMIT, 4.0
+#: What one request may use: memory in proportion to the body (a list of a third as many texts when each character is
+#: percent-encoded), and seconds of the processor, of which counting the memory takes most.
+MEMORY, SECONDS = 96 * LIMIT, 4.0
 #: What a caller may be told: it was fine, it was wrong, it was too much. Never an error of the bus's own.
 TOLD = {200, 400, 403, 404, 405, 406, 411, 413, 414, 415}
 JSON, FORM, XML = "application/json", "application/x-www-form-urlencoded", "text/xml; charset=utf-8"
