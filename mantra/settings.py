@@ -274,6 +274,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mantra.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

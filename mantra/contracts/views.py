@@ -16,6 +16,7 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from mantra.catalogue.reader import Reader, reader_of
+from mantra.content_policy import policy
 from mantra.contracts import openapi, postman, upstream
 from mantra.contracts.openapi import Readable
 from mantra.contracts.upstream import Alias
@@ -26,12 +27,6 @@ from registry import models
 from registry.personal_data.masks import DROPPED
 from registry.snapshot import holder
 from registry.snapshot.types import Operation, Snapshot
-
-#: What the page with Swagger UI may load: its own scripts and styles. Its requests go to the bus.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'{bus}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 Write = Callable[[models.Service, list[Readable], str], bytes]
 
@@ -71,7 +66,8 @@ def docs(request: HttpRequest, agency: str, service: str) -> HttpResponse:
     reader = reader_of(request)
     context = {"service": reader.service(agency, service), "query": _Place.of(request, reader).query}
     response = render(request, "catalogue/contract_docs.html", context)
-    response["Content-Security-Policy"] = _POLICY.format(bus=f" {settings.BASE_URL}" if settings.BASE_URL else "")
+    # Its requests go to the bus, by the address that the document names.
+    response["Content-Security-Policy"] = policy(request, connect=settings.BASE_URL)
     return response
 
 

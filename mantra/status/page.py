@@ -29,6 +29,10 @@ from registry.results import Fault
 #: Seconds for which browsers and proxies may keep a response.
 SECONDS = 10
 PAGE, DOCUMENT = "", "status.json"
+#: The page has no script at all. mantra.content_policy has the policy of the other pages.
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
 #: State → its words, and the colour of its label.
 WORDS: dict[State, tuple[Any, str]] = {
     "working": (_("working"), "good"),
@@ -108,7 +112,7 @@ def _status(kind: str, language: str) -> Response:
         "Vary": "Cookie",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
-        "Content-Security-Policy": "default-src 'self'",
+        "Content-Security-Policy": POLICY,
     }
     return Response(200, body, headers if kind == DOCUMENT else {**headers, "Content-Language": language})
 

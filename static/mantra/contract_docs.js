@@ -1,4 +1,4 @@
-// Shows a service's OpenAPI document by Swagger UI. The key that is typed in is kept nowhere but in this page.
+// Shows an OpenAPI document by Swagger UI: a service's, or the management API's. The key that is typed in is kept nowhere but in this page.
 "use strict";
 
 (function () {
@@ -23,6 +23,16 @@
         }
     }
 
+    // A person who is signed in changes rows of this server with the token of the page.
+    function withToken(request) {
+        const { csrf, csrfHeader } = place.dataset;
+        const own = new URL(request.url, document.baseURI).origin === location.origin;
+        if (csrf && own && !["GET", undefined].includes(request.method)) {
+            request.headers[csrfHeader] = csrf;
+        }
+        return request;
+    }
+
     new MutationObserver(mend).observe(place, {childList: true, subtree: true});
     window.SwaggerUIBundle({
         url: place.dataset.url,
@@ -30,6 +40,7 @@
         defaultModelsExpandDepth: -1,
         docExpansion: "list",
         persistAuthorization: false,
+        requestInterceptor: withToken,
         tryItOutEnabled: true,
         validatorUrl: null,
     });

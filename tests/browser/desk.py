@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.office import Office
-from tests.browser.pages import LEFT, PASSWORD, Clerk, Troubles, accessibility, fits, idle, new_page, picture
+from tests.browser.pages import LEFT, PASSWORD, Clerk, Troubles, accessibility, fits, idle, new_page, picture, wait_for
 from tests.browser.test_pages import VISITS
 from tests.servers.bus import Bus
 
@@ -50,7 +50,7 @@ class Desk(Generic[AnyBus]):
         """Check a page; with ``name`` also make the documentation's picture of it, at one size."""
         idle(page)
         page.mouse.move(0, 0)
-        page.wait_for_function("document.getAnimations().every(each => each.playState !== 'running')")
+        wait_for(page, "document.getAnimations().every(each => each.playState !== 'running')")
         rules = VISITS[self.office.size, self.office.scheme]
         self.wrong += [f"{page.url}: {line}" for line in accessibility(page, rules)]
         if not fits(page):

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, Response, expect
 
 from registry.models import Agency, User
+from tests.servers.process import wait_until
 
 PASSWORD = "kata-sandi-panjang-1"
 #: Name → width and height of the screen.
@@ -55,9 +56,29 @@ def signed_in(context: BrowserContext, user: User, address: str) -> None:
 LEFT = ("htmx:sendAbort", "htmx:afterRequest", "htmx:beforeOnLoad")
 
 
+def wait_for(page: Page, expression: str, seconds: float = 30) -> Any:
+    """Wait until an expression is true in a page, and return its value.
+
+    Playwright's own wait_for_function makes code of a text in the page, which the page's policy forbids.
+    """
+    found: list[Any] = []
+
+    def true() -> bool:
+        try:
+            found.append(page.evaluate(expression))
+        except Error as error:
+            if "navigation" not in str(error):
+                raise
+            return False  # the page is left for another one
+        return bool(found[-1])
+
+    wait_until(true, seconds, expression)
+    return found[-1]
+
+
 def idle(page: Page) -> None:
     """Wait until nothing is on its way to the bus."""
-    page.wait_for_function("!document.querySelector('.htmx-request, .mantra-busy, [aria-busy=true]')")
+    wait_for(page, "!document.querySelector('.htmx-request, .mantra-busy, [aria-busy=true]')")
 
 
 def picture(page: Page, name: str) -> None:
@@ -81,8 +102,22 @@ def new_page(browser: Browser, address: str, size: str = "desktop", scheme: str 
     return context.new_page()
 
 
+#: Reports what a page's policy stops, but for the styles that the browser itself gives a text when a program replaces
+#: all of the SQL editor's: the editor sets its own text there at once.
+_STOPPED = """document.addEventListener("securitypolicyviolation", (event) => {
+    const { violatedDirective: rule, blockedURI, sourceFile, lineNumber, target } = event;
+    if (!(rule === "style-src-attr" && target.closest?.("[data-part=editor]"))) {
+        console.error(`stopped: ${rule} ${blockedURI} ${sourceFile}:${lineNumber} ${target.outerHTML || ""}`);
+    }
+});"""
+#: How the browser reports the same, without the place.
+_REPORTED = "Content Security Policy directive"
+
+
 class Troubles(list[str]):
-    """What goes wrong on a page: a script's error, an error on its console, a request to another host.
+    """What goes wrong on a page: a script's error, an error on its console, a request to another host, no policy.
+
+    What a page's policy forbids is an error on its console.
 
     Errors that a test expects, such as a response with 403, go to ``expected``: parts of their text.
     """
@@ -91,7 +126,9 @@ class Troubles(list[str]):
         super().__init__()
         self.expected: list[str] = []
         self._own = ("", urlsplit(address).netloc)
+        page.add_init_script(_STOPPED)
         page.on("request", lambda request: self._on_request(request.url))
+        page.on("response", self._on_response)
         page.on("pageerror", lambda error: self._add(str(error)))
         page.on("console", self._on_console)
 
@@ -99,8 +136,15 @@ class Troubles(list[str]):
         if urlsplit(url).netloc not in self._own:
             self._add(f"request to {url}")
 
+    def _on_response(self, response: Response) -> None:
+        headers = response.headers
+        if headers.get("content-type", "").startswith("text/html"):
+            rules = headers.get("content-security-policy", "")
+            if "default-src 'none'" not in rules or "unsafe" in rules:
+                self._add(f"policy of {response.url}: {rules or 'none'}")
+
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        if message.type == "error" and _REPORTED not in message.text:
             self._add(f"console: {message.text} {message.location.get('url', '')}")
 
     def _add(self, text: str) -> None:
@@ -135,6 +179,34 @@ def _line(violation: dict[str, Any]) -> str:
     nodes = violation["nodes"]
     places = "; ".join(f"{node['target'][-1]} {node['html'][:120]}" for node in nodes[:3])
     return f"{violation['impact']} {violation['id']} ({len(nodes)}): {places}"
+
+
+#: Finds what Alpine cannot read of a page, of which it reads a part on a click only, and handlers in attributes.
+_UNREADABLE = """() => {
+    const found = [];
+    for (const element of document.querySelectorAll("*")) {
+        for (const { name, value } of element.attributes) {
+            const [directive] = name.split(/[:.]/);
+            if (["x-data", "x-on", "x-bind", "x-show", "x-text", "x-model", "x-if", "x-resize", "x-sort"]
+                    .includes(directive) && value) {
+                try {
+                    Alpine.read(value);
+                } catch (error) {
+                    found.push(`${name}="${value}": ${error.message}`);
+                }
+            }
+            if (/^on|^(@|x-html|x-init|x-effect)/.test(name)) {
+                found.push(`${name}="${value}"`);
+            }
+        }
+    }
+    return found;
+}"""
+
+
+def unreadable(page: Page) -> list[str]:
+    """Return the attributes of a page that make code from text, in place of what its policy allows."""
+    return list(dict.fromkeys(page.evaluate(_UNREADABLE)))
 
 
 def fits(page: Page) -> bool:

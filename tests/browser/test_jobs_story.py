@@ -21,7 +21,7 @@ from python_calamine import CalamineWorkbook
 from tests import population
 from tests.browser.desk import Desk, counted
 from tests.browser.office import Office, PeopledBus, of_environment
-from tests.browser.pages import Clerk
+from tests.browser.pages import Clerk, wait_for
 from tests.servers.postgresql import PostgreSQLServer
 from tests.uploads.files import xlsx
 
@@ -169,7 +169,7 @@ def choose_columns(desk: Desk[PeopledBus], siti: Clerk) -> None:
 def watch(desk: Desk[PeopledBus], page: Page) -> None:
     """See the bar grow: the page shows it without being loaded again by hand."""
     grows = "() => { const bar = document.querySelector('#job-progress progress'); return bar && bar.value > 0; }"
-    page.wait_for_function(grows, timeout=60_000)
+    wait_for(page, grows, 60)
     seen = page.locator("#job-progress progress").evaluate("bar => bar.value")
     assert 0 < seen < 100
     desk.look(page, "job")

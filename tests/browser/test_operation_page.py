@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 from proxyservices.models import ProxyOperation
 from registry.models import Operation, Parameter
 from tests import cast as cast_module
-from tests.browser.pages import SIZES, person, signed_in
+from tests.browser.pages import SIZES, person, signed_in, wait_for
 from tests.proxy.publishing import add_server
 
 TABS = ("query", "parameters", "columns", "access", "callers", "calls", "history")
@@ -59,7 +59,7 @@ def test_no_tab_is_higher_than_two_screens(provider: Page, cast: cast_module.Cas
         provider.wait_for_selector("#try_button", state="attached")
         for tab in provider.locator("[data-tabs=page] [role=tab]").all():
             tab.click()
-            provider.wait_for_function("!document.querySelector('.htmx-request')")
+            wait_for(provider, "!document.querySelector('.htmx-request')")
             height = provider.evaluate("document.documentElement.scrollHeight")
             assert height <= 2 * SIZES["desktop"][1], (str(operation), tab.inner_text(), height)
         assert provider.locator("[data-tab-word=parameters]").inner_text().endswith("4")

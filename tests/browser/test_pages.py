@@ -31,7 +31,7 @@ from registry.people import invitations
 from registry.statistics import rollups
 from tests import cast as cast_module
 from tests.admin.conftest import OF_THE_BUS, MarkedAgency, make_agency
-from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in
+from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, signed_in, unreadable, wait_for
 from tests.ended_calls import ended_call
 
 #: Size and colours of each visit → the rules that it checks. What they do not change is checked once.
@@ -159,11 +159,12 @@ def _help(page: Page) -> Iterator[str]:
 def _visit(page: Page, address: str, wrong: list[str]) -> None:
     """Open a page at each of VISITS."""
     page.goto(address, wait_until="load")
-    page.wait_for_function("!document.querySelector('.htmx-request')")
+    wait_for(page, "!document.querySelector('.htmx-request')")
     for tab in page.locator("[data-tabs=page] [role=tab]").all()[1:]:
         tab.click()
-        page.wait_for_function("!document.querySelector('.htmx-request')")
+        wait_for(page, "!document.querySelector('.htmx-request')")
         wrong += [f"{address} {tab.inner_text()}: {line}" for line in accessibility(page, within="[role=tabpanel]")]
+    wrong += [f"{address}: {line}" for line in unreadable(page)]
     for (size, scheme), rules in VISITS.items():
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
@@ -205,7 +206,8 @@ def test_every_page_can_be_read_and_used(browser: Browser, live_server: LiveServ
     troubles.expected.append("/request")  # administrators have no agency, and are told so with 403
     wrong: list[str] = []
     _invitation, token = invitations.issue(person("baru", "Provider", marked.agency), user)
-    page.route("**/status/", lambda route: route.fulfill(body=_status_page(), content_type="text/html"))
+    status = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": status_page.POLICY}
+    page.route("**/status/", lambda route: route.fulfill(body=_status_page(), headers=status))
     for address in (
         reverse("account_login"), reverse("account_reset_password"), reverse("invitation", args=(token,)), "/status/",
     ):  # fmt: skip

@@ -22,7 +22,7 @@ from pytest_httpserver import HTTPServer
 from tests import population
 from tests.browser.desk import Desk, counted
 from tests.browser.office import OFFICES, OfficeBus
-from tests.browser.pages import Clerk, idle
+from tests.browser.pages import Clerk, idle, wait_for
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.process import Server
 from tests.uploads.files import xlsx
@@ -59,7 +59,7 @@ def button(clerk: Clerk, name: str) -> Locator:
 def address_of(page: Page) -> str:
     """The path by which callers reach the operation of a page."""
     there = r"document.documentElement.innerHTML.match(/\/rest\/[^\s\"<]+?\.json/)"
-    return str(page.wait_for_function(there).json_value()[0])
+    return str(wait_for(page, there)[0])
 
 
 def grant(clerk: Clerk) -> None:

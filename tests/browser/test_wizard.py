@@ -15,7 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from dataservices.models import DataOperation, DataSource
 from registry.models import Agency, User
 from tests import population
-from tests.browser.pages import LEFT, PASSWORD, Troubles, accessibility, idle, new_page, person, signed_in
+from tests.browser.pages import LEFT, PASSWORD, Troubles, accessibility, idle, new_page, person, signed_in, wait_for
 from tests.servers.postgresql import PostgreSQLServer
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -98,7 +98,7 @@ def test_what_is_entered_while_a_response_is_on_its_way_stays(opened: Page, sour
     waiting = []
     page.route(re.compile(r"/2/$"), lambda route: waiting.append(route) if not waiting else route.continue_())
     page.locator("#t0_c2").uncheck()
-    page.wait_for_function("document.querySelector('[data-guard].htmx-request')")
+    wait_for(page, "document.querySelector('[data-guard].htmx-request')")
     page.locator("#t0_c3").uncheck()
     waiting[0].continue_()
     expect(page.locator("legend", has_text="penduduk – Penduduk")).to_contain_text("4 dari 6 kolom dipilih")

@@ -1,0 +1,1 @@
+"""What the bus is made of, as a bill of materials, and which advisories concern it."""
