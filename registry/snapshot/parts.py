@@ -402,6 +402,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         fingerprint=stored.fingerprint,
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
         agency_id=agency_id,
+        draft_of=row["draft_of_id"] or 0,
     )
 
 

@@ -132,6 +132,8 @@ class Operation:
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
     agency_id: int = 0
+    #: The operation beside which it is a draft; 0 for none.
+    draft_of: int = 0
 
     @property
     def plan(self) -> Plan | None:
@@ -256,7 +258,7 @@ def stoppable(
     """Yield the kind and id of whatever takes part in a call, and can be stopped."""
     yield "all", 0
     if operation is not None:
-        yield "operation", operation.id
+        yield "operation", operation.draft_of or operation.id
         yield "agency", operation.agency_id
         origin = getattr(operation.plan, "origin", None)
         if origin is not None:
