@@ -74,10 +74,8 @@ def target_of_row(row: Model) -> Target:
     kind = kind_of(row)
     if kind is None:
         raise ValidationError(_("There is nothing like this to stop."))
-    if kind == StopKind.OPERATION:
-        if getattr(row, "draft_of_id", None):
-            row = row.draft_of  # type: ignore[attr-defined]
-        row = getattr(row, "operation_ptr", row)
+    if kind == StopKind.OPERATION and getattr(row, "draft_of_id", None):
+        row = row.draft_of  # type: ignore[attr-defined]
     owner = row if isinstance(row, Agency) else _end_of(row, _OWNERS[kind])
     return Target(kind, row, _name_of(kind, row)[:NAME], owner)
 

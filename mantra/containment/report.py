@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.formats import number_format
@@ -26,7 +26,7 @@ class Section:
     texts: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
     heads: tuple[str, ...] = ()
-    rows: list[tuple[str, ...]] = field(default_factory=list)
+    rows: Sequence[tuple[str, ...]] = ()
     missing: str = ""
 
 

@@ -202,8 +202,8 @@ def _view_right(target: Target) -> str:
 def _incident_url(user: User, row: Stop) -> str:
     if row.incident is None or not user.has_perm(incidents.VIEW):
         return ""
-    seen = tenancy.visible(Incident.objects.filter(pk=row.incident_id), user).exists()
-    return reverse("incident", args=[row.incident_id]) if seen else ""
+    seen = tenancy.visible(Incident.objects.filter(pk=row.incident.pk), user).exists()
+    return reverse("incident", args=[row.incident.pk]) if seen else ""
 
 
 def _counted(row: Stop) -> dict[str, int]:

@@ -473,6 +473,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         guard_expected=_names(row["guard_expected"]),
         is_masked=any(field.mask for field in fields),
         is_hashed=any(field.mask == HASH for field in fields),
+        draft_of=row["draft_of_id"] or 0,
     )
 
 

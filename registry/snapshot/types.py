@@ -149,6 +149,8 @@ class Operation:
     #: True if only its own agency finds it in the catalogue.
     hidden: bool = False
     agency_id: int = 0
+    #: The operation beside which it is a draft; 0 for none.
+    draft_of: int = 0
     #: What becomes of personal data in its responses that nobody declared: allow, alarm, mask or block; and the kinds
     #: that are meant to go out (registry/models/egress.py).
     guard: str = "alarm"
@@ -367,7 +369,7 @@ def stoppable(
     """Yield the kind and id of whatever takes part in a call, and can be stopped."""
     yield "all", 0
     if operation is not None:
-        yield "operation", operation.id
+        yield "operation", operation.draft_of or operation.id
         yield "agency", operation.agency_id
         origin = getattr(operation.plan, "origin", None)
         if origin is not None:

@@ -12,11 +12,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from dataservices import runner
 from mantra.gateway import serve
 from mantra.gateway.recording import StreamedBody
-from registry import containment
+from registry import containment, versions
 from registry.calls import Call
 from registry.models import Agency, Grant, Operation, RegistryChange, SnapshotVersion, Stop, User
 from registry.results import Result
-from registry.snapshot import holder
+from registry.snapshot import holder, parts
 from tests.cast import Cast, call, ends_of
 
 pytestmark = pytest.mark.django_db
@@ -283,3 +283,14 @@ def test_an_agencys_stops_are_counted_and_those_of_others_are_not(cast: Cast, se
 def test_a_grant_is_named_by_both_sides(cast: Cast) -> None:
     grant = Grant.objects.get(pk=cast.grants["satu"].pk)
     assert containment.target_of_row(grant).name == "kons/app → prov/data/satu"
+
+
+def test_a_draft_beside_a_stopped_operation_is_stopped_too(cast: Cast) -> None:
+    """Its author could read the same data by trying it."""
+    row = cast.operations["satu"]
+    draft = versions.open_draft(row, user_of("Provider", cast.provider))
+    prepared = parts.operation(draft.pk)
+    assert prepared is not None
+    containment.stop("operation", row.pk, "Kebocoran")
+    snapshot = holder.refresh()
+    assert snapshot.stop_of(prepared) == ("operation", row.pk)
