@@ -18,7 +18,16 @@ from mantra.jobs.models import Job
 from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
-from registry.models import AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest, RoleRule
+from registry.models import (
+    AccessRequest,
+    CallRecord,
+    HarvestAlarm,
+    HarvestRule,
+    Operation,
+    OutboxMessage,
+    PublishRequest,
+    RoleRule,
+)
 from registry.people import invitations
 from registry.statistics import rollups
 from tests import cast as cast_module
@@ -50,7 +59,7 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
         # Nobody adds these.
-        if type(row) not in (AccessRequest, CallRecord, Operation, OutboxMessage, PublishRequest):
+        if type(row) not in (AccessRequest, CallRecord, HarvestAlarm, Operation, OutboxMessage, PublishRequest):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry) - OF_THE_BUS
@@ -86,6 +95,7 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("exports")
     yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
+    yield reverse("admin:registry_harvestrule_past", args=(HarvestRule.objects.order_by("pk")[0].pk,))
     yield reverse("message_templates")
     yield reverse("message_template", args=("grant_ending", "id"))
     yield reverse("test_mail")
