@@ -103,12 +103,12 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Undeclared personal data"), "privacy_tip", "registry", "guardfinding"),
             Item(exports.TITLE, "download", "exports", exports.RIGHT),
             Item(refused.TITLE, "help", "why_refused", refused.RIGHT),
-            Item(containment.TITLE, "front_hand", "containment", containment.may_open),
         ),
     ),
     (
         _("Protection"),
         (
+            Item(containment.TITLE, "front_hand", "containment", containment.may_open),
             _rows(_("Alarms"), "crisis_alert", "registry", "harvestalarm"),
             _rows(_("Alarm rules"), "rule", "registry", "harvestrule"),
         ),

@@ -16,6 +16,7 @@ class RegistryConfig(AppConfig):
             roles,
             versions,
         )
+        from registry.harvest import defaults
         from registry.models.changes import OBSERVERS
         from registry.models.services import state_changed
         from registry.notifications import changes
@@ -27,4 +28,5 @@ class RegistryConfig(AppConfig):
         state_changed.connect(changes.state_changed, dispatch_uid="registry.notifications")
         versions.CHECKS.append(approvals.check)
         post_migrate.connect(roles.sync_groups, dispatch_uid="registry.roles")
+        post_migrate.connect(defaults.create_rules, sender=self, dispatch_uid="registry.harvest")
         post_migrate.connect(second_factor.create_rules, sender=self, dispatch_uid="registry.rules")

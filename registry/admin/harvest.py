@@ -101,12 +101,12 @@ def _caller(request: HttpRequest) -> Caller | None:
 class HarvestAlarmAdmin(ScopedAdmin):
     list_display = ("found_at", "kind_label", "address", "key", "number", "usual", "action_text")
     list_filter = (("rule__kind", ChoicesDropdownFilter), ("action", ChoicesDropdownFilter))
-    list_select_related = ("rule__agency",)
+    list_select_related = ("rule__agency", "incident")
     search_fields = ("application", "consumer_agency", "key")
     fields = (
-        "kind_label", "address_text", "key", "found_at", "hour", ("number", "usual"), "offering", "action_text",
+        "kind_label", "address_text", "key", "found_at", "hour", ("number", "usual"), "offering", "done", "incident",
     )  # fmt: skip
-    readonly_fields = ("kind_label", "address_text", "offering", "action_text")
+    readonly_fields = ("kind_label", "address_text", "offering", "done")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -137,6 +137,10 @@ class HarvestAlarmAdmin(ScopedAdmin):
     @display(description=_("operations of"))
     def offering(self, alarm: HarvestAlarm) -> str:
         return ", ".join(map(str, alarm.figures.get("agencies", ())))
+
+    @display(description=_("action"))
+    def done(self, alarm: HarvestAlarm) -> Any:
+        return self.action_text(alarm)[1]
 
     @display(description=_("action"), ordering="action", label=ACTIONS)
     def action_text(self, alarm: HarvestAlarm) -> tuple[str, Any]:

@@ -7,25 +7,6 @@ import registry.models.bounds
 from django.db import migrations, models
 
 
-#: The rules that a new bus has: kind → mode and numbers.
-RULES = {
-    "sequence": {"mode": "on", "least": 200, "percent": 50, "factor": 200, "days": 1},
-    "misses": {"mode": "on", "least": 200, "percent": 50, "factor": 200, "days": 1},
-    "wide": {"mode": "on", "least": 2_000, "factor": 500},
-    "rows": {"mode": "on", "least": 10_000, "factor": 300},
-    "persons": {"mode": "on", "least": 1_000, "factor": 300},
-    "calls": {"mode": "dry_run", "least": 5_000, "factor": 300},
-    "hour": {"mode": "dry_run", "least": 200, "days": 14},
-    "network": {"mode": "dry_run", "least": 100, "days": 14},
-}
-
-
-def create_rules(apps, schema_editor):
-    rules = apps.get_model("registry", "HarvestRule")
-    for kind, numbers in RULES.items():
-        rules.objects.create(kind=kind, action="alarm", **numbers)
-
-
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -169,5 +150,4 @@ class Migration(migrations.Migration):
             model_name='harvestalarm',
             constraint=models.UniqueConstraint(fields=('rule', 'consumer_agency', 'application', 'key_ref', 'day'), name='harvest_alarm_once'),
         ),
-        migrations.RunPython(create_rules, migrations.RunPython.noop),
     ]

@@ -22,6 +22,8 @@ from registry.models import (
     AccessRequest,
     CallRecord,
     ChangeRecord,
+    HarvestAlarm,
+    HarvestRule,
     Operation,
     OutboxMessage,
     PublishRequest,
@@ -58,7 +60,15 @@ def _of_models(marked: MarkedAgency) -> Iterator[str]:
     for row in marked.rows:
         yield reverse(_name(type(row), "changelist"))
         # Nobody adds these.
-        if type(row) not in (AccessRequest, CallRecord, ChangeRecord, Operation, OutboxMessage, PublishRequest):
+        if type(row) not in (
+            AccessRequest,
+            CallRecord,
+            ChangeRecord,
+            HarvestAlarm,
+            Operation,
+            OutboxMessage,
+            PublishRequest,
+        ):
             yield reverse(_name(type(row), "add"))
         yield reverse(_name(type(row), "change"), args=(row.pk,))
     assert {type(row) for row in marked.rows} == set(admin.site._registry) - OF_THE_BUS
@@ -100,6 +110,7 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("exports")
     yield reverse("export_history") + "?outcome_is=failed"
     yield reverse("notification_choices")
+    yield reverse("admin:registry_harvestrule_past", args=(HarvestRule.objects.order_by("pk")[0].pk,))
     yield reverse("message_templates")
     yield reverse("message_template", args=("grant_ending", "id"))
     yield reverse("test_mail")
