@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from adapters.base import QueryFailed, TimedOut
-from dataservices import sets
+from dataservices import runner, sets
 from dataservices.plan import Plan
 from dataservices.pool import SourcePool
 from registry import faults
-from registry.results import Fault, Row
+from registry.results import Fault, Row, Rows
+from registry.snapshot.types import Field
 from tests import dbf_writer
 from tests.adapters import engines, tds_engine
 from tests.dataservices.planned import call_of, plan_of, single
@@ -365,3 +366,50 @@ def test_no_text_or_value_can_leave_its_parentheses(sqlite: SourcePool) -> None:
         assert set(reasons) == {""}
         rows += [row for _, found, _ in answers for row in found]
     assert rows == [(1,), (2,)] * 16
+
+
+def test_every_engine_selects_by_the_value_of_the_grant_and_masks(pool: SourcePool) -> None:
+    """Alone and in sets: the value is bound in each part, wildcards and quotation marks are text, and masks read what
+    the engine gives for its types."""
+    text = (
+        "SELECT nomor AS nomor, nama AS nama, golongan AS golongan, lahir AS lahir FROM orang"
+        " WHERE golongan = :grant.gol AND nomor = :nomor"
+    )
+    masks = {"nomor": "partial", "nama": "initials", "lahir": "year"}
+    fields = tuple(
+        Field(name, "text" if name == "nama" else "date" if name == "lahir" else "text", "", "internal", mask)
+        for name, mask in {**masks, "golongan": ""}.items()
+    )
+    plan = plan_of(pool, text, declared={field.name: field.type for field in fields}, fields=fields)
+    wanted = [{"nomor": n} for n in range(1, 41)]
+
+    def found(value: str) -> tuple[list[Any], list[Any]]:
+        alone, call = [], call_of(plan)
+        call.tried_values = {"gol": value}
+        for each in wanted:
+            call.arguments = each
+            result = runner.run(call)
+            assert isinstance(result, Rows)
+            alone += [
+                dict(zip([c.name for c in result.columns], row, strict=True)) for b in result.batches for row in b
+            ]
+            result.close()
+        together_ = [
+            dict(zip([c.name for c in result.columns], row, strict=True))
+            for result in sets.run_sets(call, wanted) for rows in result.rows
+            if not isinstance(rows, Fault) for row in rows
+        ]  # fmt: skip
+        return alone, together_
+
+    alone, in_sets = found("A")
+    assert alone == in_sets and len(alone) == 13
+    assert {row["golongan"].strip() for row in alone} == {"A"}
+    assert {row["lahir"] for row in alone} == {"1990", None}
+    assert {row["nama"] for row in alone} <= {"O.", None} and {row["nomor"] for row in alone} == {"•", "••"}
+    for value in ("%", "' OR 1=1 --", "A' OR 'A'='A", "_"):
+        assert found(value) == ([], [])
+    missing = call_of(plan)
+    missing.arguments = wanted[0]
+    with pytest.raises(Fault) as refused:
+        runner.run(missing)
+    assert refused.value.code == faults.GRANT_INCOMPLETE.code
