@@ -33,6 +33,7 @@ from registry.models import (
     CallRecord,
     Field,
     Grant,
+    GuardFinding,
     Notification,
     Operation,
     OutboxMessage,
@@ -196,10 +197,14 @@ def make_agency(mark: str) -> MarkedAgency:
         source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
     )  # fmt: skip
     sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
+    undeclared = GuardFinding.objects.create(
+        operation=operation, day=timezone.localdate(), place=mark, kind="NIK", calls=1, found=1, last_at=timezone.now()
+    )
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
         application, key, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
+        undeclared,
     ]  # fmt: skip
     return found
 
