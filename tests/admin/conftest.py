@@ -35,6 +35,7 @@ from registry.models import (
     ClientCertificate,
     Field,
     Grant,
+    GuardFinding,
     HarvestAlarm,
     HarvestRule,
     KeyNetwork,
@@ -212,6 +213,9 @@ def make_agency(mark: str) -> MarkedAgency:
         source=source, schema=mark, table=mark, columns=[[mark, mark, True]],
     )  # fmt: skip
     sync.runs.create(state="done", dry=True, user=user.username, samples=[["inserted", f"{mark}: {mark}"]])
+    undeclared = GuardFinding.objects.create(
+        operation=operation, day=timezone.localdate(), place=mark, kind="NIK", calls=1, found=1, last_at=timezone.now()
+    )
     rule = HarvestRule.objects.create(agency=agency, kind="rows", least=1000)
     alarm = HarvestAlarm.objects.create(
         rule=rule, agency=mark, consumer_agency=mark, application=application.code, key=key.public, key_ref=key.pk,
@@ -222,7 +226,7 @@ def make_agency(mark: str) -> MarkedAgency:
     found.rows = [
         agency, user, service, source, operation, Operation.objects.get(pk=proxy.pk), server.backend, proxy,
         application, key, certificate, grant, record, token, asked, uploaded, mail, access, base, verification, sync,
-        changed, rule, alarm,
+        changed, rule, alarm, undeclared,
     ]  # fmt: skip
     return found
 
