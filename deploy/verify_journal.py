@@ -171,7 +171,10 @@ def read_heads(folder, keys, report):
 
 def check_heads(heads, report):
     """Check that heads follow on each other."""
-    if heads and heads[0]["serial"] != 1:
+    if heads and heads[0]["serial"] != 1 and not heads[0]["previous"]:
+        words = "it continues no head, and is not the first one"
+        report.breaks("head-order", f"head {heads[0]['serial']}", 0, words)
+    elif heads and heads[0]["serial"] != 1:
         words = "the heads before it are not here: segments that they alone name are not checked against one"
         report.doubts("heads", f"head {heads[0]['serial']}", 0, words)
     for before, head in zip(heads, heads[1:]):

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from registry.journal import sealing
 from registry.journal.head import HeadError
@@ -105,7 +106,9 @@ def _make(now: datetime) -> tuple[JournalHead, int]:
     changed = JournalSegment.objects.filter(headed=0).order_by("serial")[:LOOKED_AT].iterator(MOST)
     rows = list(islice((row for row in changed if sealing.is_genuine(row)), MOST))
     last = JournalHead.objects.order_by("-serial").first()
-    serial = last.serial + 1 if last else 1
+    # A row names the head that has it: if the last heads were removed, their numbers are not given again.
+    named = JournalSegment.objects.aggregate(last=Max("headed"))["last"] or 0
+    serial = max(last.serial if last else 0, named) + 1
     document = dump(serial, now, last.digest if last else "", rows)
     head = JournalHead(serial=serial, at=now, document=document, digest=digest_of(document))
     head.save(force_insert=True)
@@ -198,6 +201,8 @@ def load_all(documents: Iterable[tuple[str, str]], trusted: Sequence[str]) -> tu
 
 def _breaks(heads: Sequence[PublicHead]) -> Iterator[tuple[str, str]]:
     """Yield where heads do not follow on each other."""
+    if heads and not heads[0].previous and heads[0].serial != 1:
+        yield named(heads[0].serial), "it continues no head, and is not the first one"
     for before, head in pairwise(heads):
         if head.serial == before.serial:
             if head.digest != before.digest:
@@ -220,6 +225,12 @@ def stored(since: datetime | None = None) -> Iterator[tuple[str, str]]:
         rows = rows.filter(at__gte=since)
     for row in rows.iterator(100):
         yield named(row.serial), row.document
+
+
+def missing(rows: Iterable[JournalSegment]) -> int:
+    """Return the number of the last head that a row names, if it is not stored; else 0."""
+    last = max((row.headed for row in rows), default=0)
+    return last if last and not JournalHead.objects.filter(serial__gte=last).exists() else 0
 
 
 def prune(now: datetime) -> None:

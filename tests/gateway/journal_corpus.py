@@ -231,6 +231,20 @@ def _removed_head(scene: Scene) -> None:
     JournalHead.objects.filter(serial=2).delete()
 
 
+def _removed_last_heads(_scene: Scene) -> None:
+    """In the database only: others have theirs."""
+    JournalHead.objects.filter(serial__gte=2).delete()
+
+
+def _new_heads(scene: Scene) -> None:
+    """The bus goes on after all heads were removed: their numbers are not given again."""
+    JournalHead.objects.all().delete()
+    for path in scene.heads.iterdir():
+        path.unlink()
+    [made] = heads.make_due(timezone.now())
+    _head(made.serial, scene).write_text(made.document)
+
+
 def _swapped_heads(scene: Scene) -> None:
     """Head 3 was made again, with the real key, so that it does not continue head 2."""
     document = heads.dump(3, timezone.now(), "0" * 64, [])
@@ -320,6 +334,8 @@ ATTACKS = [
     Attack("a line without what it must have, with the key", _without_members, 5, 3),
     Attack("a line of an older format", _older_format, 5, 4),
     Attack("an archive that is damaged", _damaged, 5),
+    Attack("the last heads removed", _removed_last_heads, found_by=(AUDIT,), head=3),
+    Attack("all heads removed, and new ones made", _new_heads, found_by=HEADS, head=4),
     Attack("a head changed", _changed_head, found_by=HEADS, head=2),
     Attack("a head removed", _removed_head, found_by=HEADS, head=2),
     Attack("a head that continues another one", _swapped_heads, found_by=HEADS, head=3),

@@ -65,6 +65,8 @@ class Command(BaseCommand):
         report = verifying.verify(paths, rows, earlier, now, public)
         for name, text in wrong.items():
             report.breaks(name, text)
+        if rows and (last := heads.missing(rows.values())):
+            report.breaks(heads.named(last), "the head is missing: a row of a segment names it")
         if rows is not None and options["history"] is not None:
             newest = [path for path in paths if reader.name_of(path) not in report.broken][-options["history"] :]
             for name, text in history.compare(newest, rows, now):
@@ -86,7 +88,7 @@ class Command(BaseCommand):
         self, folder: str | None, has_rows: bool, since: datetime | None
     ) -> tuple[list[heads.PublicHead], dict[str, str]]:
         """Return the public heads, and what is wrong with them. ``since``: older ones name nothing that is here."""
-        if folder is None and not has_rows:
+        if folder is None and not (has_rows and settings.HEAD_KEYS):
             return [], {}
         try:
             documents = heads.stored(since) if folder is None else _fetched(Path(folder))
