@@ -55,6 +55,8 @@ def test_a_citizen_is_answered_and_a_key_revoked(browser: Browser, live_server: 
     expect(page.get_by_text("purpose, legal_basis")).to_be_visible()
     _good(page, "changes")
     page.goto(reverse("admin:registry_changerecord_change", args=(ChangeRecord.objects.get().pk,)))
+    expect(page.get_by_text("versi data induk", exact=False)).to_be_visible()
+    assert "Change id" not in page.content() and "('changed'" not in page.content()
     _good(page, "change")
     page.goto(reverse("subject_access"))
     page.fill("#id_identifier", "3201 0101 0101 0001")
