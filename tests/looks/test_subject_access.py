@@ -207,6 +207,11 @@ def test_nothing_is_shown_that_is_not_recorded(citizen: Cast, sign_in: SignIn, s
     assert (answer.status_code, b"Konsumen" in answer.content) == (503, False)
 
 
+def test_what_is_too_long_is_not_sent_back(citizen: Cast, sign_in: SignIn) -> None:
+    response = sign_in("Head", citizen.provider).post(PAGE, {"identifier": NIK * 20})
+    assert (response.status_code, NIK in response.content.decode()) == (400, False)
+
+
 def test_looking_for_many_is_stopped(citizen: Cast, sign_in: SignIn) -> None:
     client = sign_in("Head", citizen.provider)
     statuses = [client.post(PAGE, {"identifier": f"{number:016}"}).status_code for number in range(21)]
