@@ -25,9 +25,9 @@ ANSWER = 1_000
 
 #: The hash of each record's person; the first one has MANY.
 _SUBJECTS = """
-UPDATE registry_callrecord SET subjects = md5(CASE WHEN id <= {many} THEN '0' ELSE (id % {persons})::text END);
 INSERT INTO registry_callsubject (hash, started_at, request_id)
-    SELECT subjects, started_at, request_id FROM registry_callrecord;
+    SELECT md5(CASE WHEN id <= {many} THEN '0' ELSE (id % {persons})::text END), started_at, request_id
+    FROM registry_callrecord;
 """
 
 
@@ -88,11 +88,10 @@ def main() -> None:
 
         django.setup()
         _say(load=os.getloadavg(), records=records)
-        measure_shipping()
-        _execute("TRUNCATE registry_callrecord, registry_callsubject, registry_callgroup CASCADE")
         fill(records)
         fast = measure(records)
         _say(size=_size())
+        measure_shipping()
     sys.exit(0 if fast else 1)
 
 

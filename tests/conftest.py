@@ -77,19 +77,18 @@ def _fresh_journal() -> Iterator[None]:
     shutil.rmtree(settings.JOURNAL_ARCHIVE_DIR, ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def _no_changes_in_the_journal() -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def _no_changes_in_the_journal() -> None:
     """The journal of a test has its calls only, unless it asks for ``changes_recorded``: tests change rows freely."""
-    observers = changes.OBSERVERS[:]
     changes.OBSERVERS.clear()
-    yield
-    changes.OBSERVERS[:] = observers
 
 
 @pytest.fixture
-def changes_recorded() -> None:
+def changes_recorded() -> Iterator[None]:
     """From here on changes of rows are in the journal, as they are outside of tests."""
     changes.OBSERVERS.append(change_journal.record)
+    yield
+    changes.OBSERVERS.clear()
 
 
 @pytest.fixture(autouse=True)

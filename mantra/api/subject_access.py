@@ -35,7 +35,7 @@ class PersonSerializer(serializers.Serializer):  # type: ignore[misc]
     before = serializers.DateTimeField(required=False, allow_null=True, write_only=True)
 
 
-class TermsSerializer(serializers.Serializer):  # type: ignore[misc]
+class HeldTermsSerializer(serializers.Serializer):  # type: ignore[misc]
     purpose = serializers.CharField()
     legal_basis = serializers.CharField()
     agreement = serializers.CharField()
@@ -54,7 +54,7 @@ class EntrySerializer(serializers.Serializer):  # type: ignore[misc]
     title = serializers.CharField(source="operation")
     caller_agency = serializers.CharField()
     caller = serializers.CharField()
-    terms = TermsSerializer()
+    terms = HeldTermsSerializer()
     fields_given = serializers.ListField(child=serializers.CharField(), source="fields")
     outcome = serializers.IntegerField()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.utils import timezone
 
 from registry import tenancy
@@ -108,7 +108,7 @@ def _persons(rows: Any) -> int:
 
 def _opened(user: User | None, key: AccessKey) -> list[Opened]:
     """Return the operations that a key opens, the most sensitive first."""
-    grants = Grant.objects.filter(application=key.application, state=Grant.State.APPROVED)
+    grants: QuerySet[Grant] = Grant.objects.filter(application=key.application, state=Grant.State.APPROVED)
     if key.operation_id is not None:
         grants = grants.filter(operation=key.operation_id)
     grants = grants if user is None else tenancy.visible(grants, user)

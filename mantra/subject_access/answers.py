@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.utils import timezone
@@ -113,14 +114,21 @@ def _records(agency: Agency | None, hashes: Sequence[str], before: datetime | No
     rows = CallSubject.objects.filter(hash__in=hashes)
     if before is not None:
         rows = rows.filter(started_at__lt=before)
-    newest = rows.order_by("-started_at").values_list("started_at", "request_id")[: MOST_READ + 1]
-    places = list(dict.fromkeys(newest))
+    newest = rows.order_by("-started_at").values_list("started_at", "request_id")[:MOST_READ]
     found: list[CallRecord] = []
-    for start in range(0, min(len(places), MOST_READ), _CHUNK):
-        found += _of_chunk(agency, places[start : start + _CHUNK])
+    read, known = 0, set[str]()
+    # As many as are needed: of few persons there are thousands.
+    places = newest.iterator(_CHUNK)
+    while chunk := list(islice(places, _CHUNK)):
+        read += len(chunk)
+        # A person may be in a record twice, and rows of a segment that was read again are there twice.
+        places_of_chunk = [(at, id) for at, id in dict.fromkeys(chunk) if id not in known]
+        known.update(id for _at, id in places_of_chunk)
+        if places_of_chunk:
+            found += _of_chunk(agency, places_of_chunk)
         if len(found) > MOST:
             return found[:MOST], True
-    return found, len(places) > MOST_READ
+    return found, read == MOST_READ
 
 
 def _of_chunk(agency: Agency | None, places: Sequence[tuple[datetime, str]]) -> list[CallRecord]:

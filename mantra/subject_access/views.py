@@ -101,7 +101,8 @@ def look_up(request: HttpRequest) -> HttpResponse:
         return _further(request, user, form)
     sent = IdentifierForm(request.POST)
     if not sent.is_valid():
-        return _page(request, "page", status=400, form=sent)
+        # Not the form that was sent: it has what was typed.
+        return _page(request, "page", status=400, form=form, problem=" ".join(sent.errors.get("identifier", [])))
     if not attempts.allowed(LOOK_UP, RATE, user.pk):
         return _page(request, "page", status=429, form=form, problem=TOO_MANY)
     answer = answers.about(user, sent.cleaned_data["identifier"])

@@ -139,11 +139,14 @@ class ChangeRecordAdmin(ScopedAdmin):
     paginator = KeysetPaginator
     actions = None
     fieldsets = (
-        (None, {"fields": (("moment", "action_label"), ("kind_text", "what"), "changed_fields", "committed_text")}),
+        (None, {"fields": (("moment", "action_text"), ("kind_text", "what"), "changed_fields", "committed_text")}),
         (_("Who"), {"fields": (("who", "door"), "client_ip")}),
-        (_("Version"), {"fields": (("version", "revision"), "change_id")}),
+        (_("Version"), {"fields": (("registry_version", "revision"), "number")}),
     )
-    readonly_fields = ("moment", "action_label", "kind_text", "what", "changed_fields", "committed_text", "who", "door")
+    readonly_fields = (
+        "moment", "action_text", "kind_text", "what", "changed_fields", "committed_text", "who", "door",
+        "registry_version", "number",
+    )  # fmt: skip
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return ChangesList
@@ -168,6 +171,18 @@ class ChangeRecordAdmin(ScopedAdmin):
     @display(description=_("change"), label={"added": "success", "changed": "info", "deleted": "danger"})
     def action_label(self, record: ChangeRecord) -> tuple[str, str]:
         return record.action, record.get_action_display()
+
+    @display(description=_("change"))
+    def action_text(self, record: ChangeRecord) -> str:
+        return record.get_action_display()
+
+    @display(description=_("version of the registry"))
+    def registry_version(self, record: ChangeRecord) -> str:
+        return str(record.version or "–")
+
+    @display(description=_("number of the change"))
+    def number(self, record: ChangeRecord) -> str:
+        return record.change_id
 
     @display(description=_("kind"))
     def kind_text(self, record: ChangeRecord) -> str:

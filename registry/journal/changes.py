@@ -23,7 +23,7 @@ def of_line(line: dict[str, Any], segment: str) -> ChangeRecord:
     """Return the record of a line. Raises KeyError, TypeError or ValueError for one of another version."""
     if len(line["id"]) > REQUEST_ID_LENGTH:
         raise ValueError
-    agency, other, *_more = [*line.get("of", ()), "", ""]
+    agency, other = [*list(line.get("of", ())), "", ""][:2]
     return ChangeRecord(
         change_id=line["id"], at=datetime.fromtimestamp(line["at"], UTC), user=line["user"], origin=line["by"],
         client_ip=_address(line["ip"]), action=line["what"], kind=line["kind"], ref=line.get("ref"),

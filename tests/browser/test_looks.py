@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from registry.journal import shipping
-from registry.models import AccessKey
+from registry.models import AccessKey, ChangeRecord
 from registry.snapshot import holder
 from tests import cast as cast_module
 from tests.browser.pages import SIZES, Troubles, accessibility, fits, new_page, person, picture, signed_in
@@ -45,6 +46,18 @@ def test_a_citizen_is_answered_and_a_key_revoked(browser: Browser, live_server: 
     page = new_page(browser, live_server.url)
     troubles = Troubles(page, live_server.url)
     signed_in(page.context, person("kepala", "Head", cast.provider), live_server.url)
+    ChangeRecord.objects.create(
+        change_id="0" * 32, at=timezone.now(), user="kepala", origin="admin", action="changed", kind="registry.grant",
+        ref=grant.pk, name=str(grant), agency="prov", other_agency="kons", fields="purpose, legal_basis",
+        committed=True,
+    )  # fmt: skip
+    page.goto(reverse("admin:registry_changerecord_changelist"))
+    expect(page.get_by_text("purpose, legal_basis")).to_be_visible()
+    _good(page, "changes")
+    page.goto(reverse("admin:registry_changerecord_change", args=(ChangeRecord.objects.get().pk,)))
+    expect(page.get_by_text("versi data induk", exact=False)).to_be_visible()
+    assert "Change id" not in page.content() and "('changed'" not in page.content()
+    _good(page, "change")
     page.goto(reverse("subject_access"))
     page.fill("#id_identifier", "3201 0101 0101 0001")
     page.get_by_role("button", name="Cari siapa yang melihat").click()

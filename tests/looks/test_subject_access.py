@@ -144,6 +144,16 @@ def test_jobs_are_found(citizen: Cast, sign_in: SignIn) -> None:
     assert OTHER not in page and "987" not in page
 
 
+def test_a_record_is_told_once(citizen: Cast, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a segment that was read again are there twice, in whatever part of the reading."""
+    called(citizen, times=3)
+    for row in list(CallSubject.objects.all()):
+        CallSubject.objects.create(hash=row.hash, started_at=row.started_at, request_id=row.request_id)
+    for chunk in (1, 2, 3, 500):
+        monkeypatch.setattr(answers, "_CHUNK", chunk)
+        assert len(uses(sign_in("Supervisor"))) == 3
+
+
 def test_refused_calls_claim_no_data(citizen: Cast, sign_in: SignIn) -> None:
     called(citizen)
     CallRecord.objects.update(outcome=11203, status=504, rows=None, fields="")
@@ -195,6 +205,11 @@ def test_nothing_is_shown_that_is_not_recorded(citizen: Cast, sign_in: SignIn, s
     assert (response.status_code, "Konsumen" in response.content.decode()) == (503, False)
     answer = api.post("subject-access/", {"identifier": NIK})
     assert (answer.status_code, b"Konsumen" in answer.content) == (503, False)
+
+
+def test_what_is_too_long_is_not_sent_back(citizen: Cast, sign_in: SignIn) -> None:
+    response = sign_in("Head", citizen.provider).post(PAGE, {"identifier": NIK * 20})
+    assert (response.status_code, NIK in response.content.decode()) == (400, False)
 
 
 def test_looking_for_many_is_stopped(citizen: Cast, sign_in: SignIn) -> None:
