@@ -802,6 +802,7 @@ SIGNATURE_INVALID = _row(
     401,
     "Tanda tangan permintaan tidak sah: {reason_id}",
     "The request's signature is not valid: {reason_en}",
+    scope=Scope.KEYED,
 )
 SIGNATURE_REPLAYED = _row(
     11413,
@@ -809,6 +810,7 @@ SIGNATURE_REPLAYED = _row(
     401,
     "Permintaan dengan nonce ini sudah diterima. Buat nonce baru dan tanda tangan baru untuk setiap permintaan",
     "A request with this nonce was received already. Make a new nonce and a new signature for each request",
+    scope=Scope.KEYED,
 )
 SIGNATURE_STALE = _row(
     11414,
@@ -816,6 +818,7 @@ SIGNATURE_STALE = _row(
     401,
     "Tanda tangan tidak dibuat pada saat ini: pukul {server_time} menurut MANTRA. Cocokkan jam server Anda",
     "The signature was not made now: the bus's time is {server_time}. Set your server's clock",
+    scope=Scope.KEYED,
 )
 TOKEN_INVALID = _row(
     11421,

@@ -58,11 +58,11 @@ def admit(call: Call) -> None:
         stops.refuse(call)
         return
     now = time.time()
-    key = call.vouched or _key_of(call, now)
     if operation.open:
-        _identify_if_possible(call, key, now)
+        _identify_if_possible(call, now)
         stops.refuse(call)
         return
+    key = call.vouched or _key_of(call, now)
     if key is None:
         stops.refuse(call)
         raise Fault(_unknown(call.access_key))
@@ -156,8 +156,12 @@ def check_grant(call: Call, grant: Grant, now: float) -> None:
         raise Fault(faults.GRANT_NETWORK, address=call.client_ip)
 
 
-def _identify_if_possible(call: Call, key: Key | None, now: float) -> None:
+def _identify_if_possible(call: Call, now: float) -> None:
     """Set the caller of an open operation, which needs no key, if the call has a valid one."""
+    try:
+        key = call.vouched or _key_of(call, now)
+    except Fault:  # the signature is not valid: it is anybody's call
+        key = call.key = call.application = None
     if key is None or now >= key.expires_at or (call.key_in_path and not key.in_path):
         return
     if key.application.signing_required and not key.secret:

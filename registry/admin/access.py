@@ -71,7 +71,7 @@ class ApplicationAdmin(ScopedAdmin):
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(ScopedAdmin):
-    list_display = ("public", "application", "kind", "state", "operation", "expires_at", "last_used_at", "created_at")
+    list_display = ("public", "application", "state", "operation", "expires_at", "last_used_at", "created_at")
     list_filter = (
         ("application__agency", ScopedFilter),
         ("application", ScopedFilter),

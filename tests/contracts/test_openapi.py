@@ -296,7 +296,7 @@ def test_keys_are_sent_as_told(cast: Cast) -> None:
     public(cast.operations["satu"])
     document = read("satu/openapi.json")
     get = document["paths"]["/rest/prov/data/satu"]["get"]
-    assert get["security"] == [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}]
+    assert get["security"] == [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}, {"Signature": []}]
     assert answers(document, call("/rest/prov/data/satu?id=1", accesskey=cast.key))["count"] == 1
     assert answers(document, call("/rest/prov/data/satu?id=1", authorization=f"Bearer {cast.key}"))["count"] == 1
     refused = call("/rest/prov/data/satu?id=1")

@@ -69,8 +69,9 @@ def test_the_stored_document_leads_to_the_alias(cast: Cast) -> None:
     assert "servers" not in operation
     assert "servers" not in document["paths"]["/orang/{nip}"]
     # Its own key is the bus's business; callers send theirs.
-    assert document["components"]["securitySchemes"].keys() == {"AccessKey", "Bearer", "OAuth2"}
-    assert document["security"] == operation["security"] == [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}]
+    assert document["components"]["securitySchemes"].keys() == {"AccessKey", "Bearer", "OAuth2", "Signature"}
+    own = [{"AccessKey": []}, {"Bearer": []}, {"OAuth2": []}, {"Signature": []}]
+    assert document["security"] == operation["security"] == own
     assert document["info"]["termsOfService"] == f"{ALIAS}/syarat"
     assert "jauh.contoh.go.id" not in json.dumps(document)
 
@@ -106,8 +107,8 @@ paths:
     OpenAPIV2SpecValidator(document).validate()
     assert (document["schemes"], document["host"]) == (["http"], "localhost:80")
     assert document["basePath"] == "/rest/prov/data/alias/lama"
-    assert document["securityDefinitions"].keys() == {"AccessKey"}
-    assert document["security"] == [{"AccessKey": []}]
+    assert document["securityDefinitions"].keys() == {"AccessKey", "Signature"}
+    assert document["security"] == [{"AccessKey": []}, {"Signature": []}]
 
 
 def test_documents_in_several_parts(cast: Cast) -> None:

@@ -131,8 +131,13 @@ def test_an_open_operation_identifies_nobody_who_has_to_sign_and_does_not(cast: 
     require_signing(cast)
     by_key = cast.get("terbuka.json")
     assert (by_key.status, "by" in ends_of(by_key.headers["x-request-id"])[0]) == (200, False)
-    signed = signer.call("/rest/prov/data/terbuka.json")
+    path = "/rest/prov/data/terbuka.json"
+    headers = signer.headers(path)
+    signed = sent(headers, path)
     assert ends_of(signed.headers["x-request-id"])[0]["by"][2] == signer.keyid
+    for changed in (headers, signer.headers(path, secret="x" * 40), signer.headers(path, created=1)):
+        anybody = sent(changed, path)  # a replay, a forged one, an old one
+        assert (anybody.status, "by" in ends_of(anybody.headers["x-request-id"])[0]) == (200, False)
 
 
 def test_a_signing_key_is_no_access_key(cast: Cast, signer: Signer) -> None:
