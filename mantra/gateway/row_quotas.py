@@ -8,6 +8,7 @@ because the call ended with a fault, or with 304, are given back; persons stay c
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -43,7 +44,7 @@ class Meter:
     Each is (quota, its period in seconds, left, seconds until the first window ends).
     """
 
-    __slots__ = ("_by_rows", "_operation", "_persons", "_rows", "_taken", "left")
+    __slots__ = ("_by_rows", "_masked", "_named", "_operation", "_persons", "_rows", "_taken", "_unknown", "left")
 
     def __init__(self, operation: Operation, application: Application, grant: Grant) -> None:
         self._operation = operation
@@ -53,11 +54,17 @@ class Meter:
         self._taken: dict[tuple[Window, float], int] = {}
         #: Of the columns of a result: the places of those that say whom a row is about.
         self._by_rows: tuple[int, ...] = ()
+        #: The fields that are masked, and True if these places are among them: then nobody knows who a row is about.
+        self._masked = frozenset((*(each.name for each in operation.fields if each.mask), *dict(grant.masks)))
+        self._unknown = False
+        #: Persons that the parameters named, of whom no row has come yet.
+        self._named = 0
         self.left: dict[str, tuple[int, int, int, int]] = {}
 
     def name(self, arguments: Mapping[str, Any]) -> None:
         """Count the persons that a call's parameters name. Raises Fault PERSONS_EXCEEDED."""
         if self._persons and (named := self.named(arguments)):
+            self._named = len(named)
             self._take(0, named)
 
     def named(self, arguments: Mapping[str, Any]) -> set[bytes]:
@@ -71,6 +78,7 @@ class Meter:
         if self._persons:
             subjects = frozenset(each.name.lower() for each in self._operation.parameters if each.subject)
             self._by_rows = _identifying(tuple(column.name for column in columns), subjects)
+            self._unknown = any(columns[place].name in self._masked for place in self._by_rows)
 
     def rows(self, rows: Sequence[Row]) -> None:
         """Count rows before they leave. Raises Fault ROWS_EXCEEDED or PERSONS_EXCEEDED; then none may leave."""
@@ -81,13 +89,28 @@ class Meter:
         places = self._by_rows
         if not places:
             return set()
+        if self._unknown:
+            return self._somebody(sum(any(row[place] not in (None, "") for place in places) for row in rows))
         return {_digest(row[place]) for row in rows for place in places if row[place] not in (None, "")}
+
+    def _somebody(self, rows: int) -> set[bytes]:
+        """Return digests of as many persons as rows may be about, beyond those that the parameters named.
+
+        Two masked numbers that look alike may be two persons: each row counts as one.
+        """
+        known = min(self._named, rows)
+        self._named -= known
+        return {os.urandom(8) for _row in range(rows - known)}
 
     def records(self, records: Sequence[Any]) -> None:
         """Count the records of a document before it leaves. Raises Fault."""
         names = tuple(sorted({name for record in records if isinstance(record, dict) for name in record}))
         self.columns([Column(name) for name in names])
         chosen = [names[place] for place in self._by_rows]
+        if self._unknown:
+            about = sum(any(each.get(name) for name in chosen) for each in records if isinstance(each, dict))
+            self._take(len(records), self._somebody(about))
+            return
         found = {
             _digest(value)
             for record in records

@@ -168,6 +168,16 @@ def test_a_column_that_the_grant_hides_names_nobody(cast: Cast) -> None:
     assert cast.get("warga", "dari=1&sampai=9").json()["count"] == 9
 
 
+def test_masked_persons_count_as_many_as_there_may_be(cast: Cast) -> None:
+    """Eight numbers of one family look alike when they are masked: they are eight persons all the same."""
+    operation = cast.operation("warga", PERSONS_SQL, parameters=RANGE)
+    operation.fields.create(name="nik", position=0, classification="personal")
+    operation.fields.create(name="nama", position=1, classification="personal")
+    limit(cast, "warga", subject_limit="10/hour", masks="nik=partial")
+    assert len({row["nik"] for row in cast.get("warga", "dari=1&sampai=8").json()["data"]}) == 8
+    assert is_refused(cast.get("warga", "dari=1&sampai=8"), faults.PERSONS_EXCEEDED)
+
+
 @pytest.mark.parametrize("spelling", ["1", " 1", "1 "])
 def test_blanks_make_nobody_another(cast: Cast, spelling: str) -> None:
     assert row_quotas._digest(spelling) == row_quotas._digest(1)
