@@ -10,7 +10,9 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from registry import tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
@@ -51,6 +53,7 @@ class HarvestRuleAdmin(ScopedAdmin):
         address = reverse("admin:registry_harvestrule_past", args=(obj.pk,))
         yield {"label": _("What it would have found"), "address": address, "count": None}
 
+    @method_decorator(require_safe)
     def past(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what a rule would have found in the last days, caller by caller, as far as one step gets."""
         rule = self.get_or_404(request, object_id)
