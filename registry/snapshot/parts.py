@@ -418,6 +418,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         hidden=row["listing"] == models.Operation.Listing.HIDDEN,
         is_masked=any(field.mask for field in fields),
         is_hashed=any(field.mask == HASH for field in fields),
+        has_specific=any(field.classification == models.Field.Classification.SPECIFIC for field in fields),
     )
 
 

@@ -10,7 +10,6 @@ from proxyservices.styles.pass_through import PassThrough
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import default_limit
 from registry.calls import Call
-from registry.personal_data.masks import withheld
 from registry.snapshot.types import Operation
 
 #: The timeouts of nginx's locations, in seconds (deploy/nginx/fast_lane). What cannot be connected to in time, the bus
@@ -55,6 +54,6 @@ def why_not_this(call: Call) -> str:
         (call.hops or call.trace_context[0], "hops"),
         (call.trace is not None or settings.TRACING, "tracing"),
         (call.key_in_path, "key"),
-        (call.grant.fields or call.grant.masks or withheld(operation.fields, call.rights), "fields"),
+        (call.grant.fields or call.grant.masks or (operation.has_specific and not call.grant.lawful), "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)
