@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 ROWS, ROUNDS = 200_000, 5
-TARGET = 0.5
+TARGET = 0.3
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = {
     "nik": "text", "nama": "text", "lahir": "date", "alamat": "text", "kota": "integer", "gaji": "integer",

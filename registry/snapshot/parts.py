@@ -474,6 +474,7 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         is_masked=any(field.mask for field in fields),
         is_hashed=any(field.mask == HASH for field in fields),
         draft_of=row["draft_of_id"] or 0,
+        has_specific=any(field.classification == models.Field.Classification.SPECIFIC for field in fields),
     )
 
 

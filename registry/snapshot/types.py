@@ -155,9 +155,10 @@ class Operation:
     #: that are meant to go out (registry/models/egress.py).
     guard: str = "alarm"
     guard_expected: frozenset[str] = frozenset()
-    #: True if the operation masks fields for all callers, and if one of them is hashed.
+    #: True if fields are masked for all callers, if one of them is hashed, and if one is specific personal data.
     is_masked: bool = False
     is_hashed: bool = False
+    has_specific: bool = False
 
     @property
     def personal(self) -> frozenset[str]:
@@ -180,7 +181,7 @@ class Operation:
         What is masked keeps its classification: it is about the same person.
         """
         granted = rights.allowed
-        if rights.masks or not rights.lawful or self.is_masked:
+        if rights.masks or self.is_masked or (self.has_specific and not rights.lawful):
             try:
                 granted = sight_of(self.fields, rights).allowed
             except NothingLeft:

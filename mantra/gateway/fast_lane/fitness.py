@@ -11,7 +11,6 @@ from proxyservices.styles.pass_through import PassThrough
 from proxyservices.transport.endpoint import Endpoint
 from registry.bulkhead import default_limit
 from registry.calls import Call
-from registry.personal_data.masks import withheld
 from registry.snapshot.types import Operation
 
 #: The timeouts of nginx's locations, in seconds (deploy/nginx/fast_lane). What cannot be connected to in time, the bus
@@ -60,6 +59,6 @@ def why_not_this(call: Call) -> str:
         # nginx knows a key, not what ends a token or which certificate belongs to whom.
         (call.key.token or call.key.application.certificate_required, "credentials"),
         (call.signature is not None, "signature"),
-        (call.grant.fields or call.grant.masks or withheld(operation.fields, call.rights), "fields"),
+        (call.grant.fields or call.grant.masks or (operation.has_specific and not call.grant.lawful), "fields"),
     )
     return next((word for applies, word in reasons if applies), "") or why_not(operation)
