@@ -219,7 +219,8 @@ class Text:
             for each in scan(text[context:end], base64=self._base64)
             if each.end + context > begin and each.kind not in self._expected
         ]
-        pieces, upto = [], begin
+        pieces: list[str] = []
+        upto = begin
         for each in found:
             self.counts[each.kind] += 1
             pieces += (text[upto : each.begin], self._cover(text, each))

@@ -113,7 +113,8 @@ def _each_once(found: Iterable[Found]) -> list[Found]:
 
 def covered(text: str, found: Iterable[Found], sign: str = "•") -> str:
     """Return a text of the same length in which what was found is covered."""
-    pieces, upto = [], 0
+    pieces: list[str] = []
+    upto = 0
     for each in found:
         pieces += (text[upto : each.begin], sign * (each.end - each.begin))
         upto = each.end

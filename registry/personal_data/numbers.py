@@ -5,13 +5,12 @@ Each rule says what a number must have by its definition. How often a random num
 
 from __future__ import annotations
 
-import calendar
-
 #: The codes of the provinces, with which a NIK and the number of a family card begin.
 PROVINCES = frozenset(
     str(number) for begin, end in ((11, 21), (31, 36), (51, 53), (61, 65), (71, 76), (81, 82), (91, 97))
     for number in range(begin, end + 1) if number != 20
 )  # fmt: skip
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 #: The highest codes of districts and of regencies in a province; cities have codes from CITIES on.
 DISTRICTS, REGENCIES, CITIES = 60, 30, range(71, 80)
 #: The last number of a day and a place that a NIK is given without a word beside it that says what it is: more people
@@ -56,7 +55,7 @@ def _is_day(year: int, month: int, day: int) -> bool:
         return False
     # Of a year of two digits nobody knows the century: 29 February is taken for any that may have one.
     leap = year % 4 == 0
-    return day <= (29 if month == 2 and leap else calendar.mdays[month])
+    return day <= (29 if month == 2 and leap else _DAYS[month - 1])
 
 
 def is_civil_servant_number(digits: str) -> bool:

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mantra.egress import bodies
 from mantra.egress.bodies import FILE, MOST_TIMES, Body, Leaked, Unreadable
 from tests.egress.numbers import Numbers
+
+#: Each case is the same code with other bytes.
+_few = hypothesis_settings(max_examples=15)
 
 NIK, EMAIL = "3201075001900001", "budi@contoh.id"
 
@@ -88,6 +92,7 @@ def watched(body: Body, content: bytes, splits: Iterable[int] = ()) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
+@_few
 @given(splits=st.lists(st.integers(0, 8_000), max_size=12))
 def test_any_split_finds_and_covers_the_same(name: str, splits: list[int]) -> None:
     media_type, text = TEXTS[name]
@@ -145,6 +150,7 @@ def _raw_deflate(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
+@_few
 @given(split=st.integers(0, 400))
 def test_content_encodings(encoding: str, split: int) -> None:
     content = TEXTS["JSON"][1].encode()
@@ -223,6 +229,7 @@ CHARACTERS = {
 
 
 @pytest.mark.parametrize("name", CHARACTERS)
+@_few
 @given(split=st.integers(0, 300))
 def test_characters(name: str, split: int) -> None:
     charset, mark, codec = CHARACTERS[name]
