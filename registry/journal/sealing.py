@@ -23,9 +23,10 @@ def seal(row: Any) -> str:
         row.name, row.serial, row.offset, row.lines, row.last_hash, row.closed, closed_at, row.adopted, row.pruned,
         row.first,
     ]  # fmt: skip
-    # Rows from before these columns keep their seals.
-    if row.digest or row.headed or row.erased:
-        columns += [row.digest, row.headed, row.erased]
+    # Rows from before these columns keep their seals, and a migration of that time makes them.
+    later = [getattr(row, name, "") for name in ("digest", "headed", "erased")]
+    if any(later):
+        columns += later
     return authenticate(settings.JOURNAL_KEY, b"segment:" + orjson.dumps(columns))
 
 

