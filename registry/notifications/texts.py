@@ -99,8 +99,8 @@ TEXTS: dict[Event, Text] = {
         _(
             "The access key of your application {application} that begins with {key} was used from {networks} "
             "network(s) from which it was not used in the last 90 days. The latest is {network}.\n\nIf your "
-            "application runs there now, say so on the page of the key. If not, the key is in the wrong hands: revoke it "
-            "there.\n{link}"
+            "application runs there now, say so on the page of the key. If not, the key is in the wrong hands: revoke "
+            "it there.\n{link}"
         ),
     ),
     Event.KEY_LEAKED: Text(
