@@ -80,7 +80,7 @@ def leaked(request: HttpRequest) -> HttpResponse:
         return _page(request, "leaked", form=form)
     sent = KeyForm(request.POST)
     if not sent.is_valid():
-        return _page(request, "leaked", status=400, form=form, problem=" ".join(sent.errors.get("text", [])))
+        return _page(request, "leaked", status=400, form=form, problem=" ".join(map(str, sent.errors.get("text", ()))))
     if not attempts.allowed(LEAKED, RATE, user.pk):
         return _page(request, "leaked", status=429, form=form, problem=TOO_MANY)
     found = finding.find(user, sent.cleaned_data["text"])

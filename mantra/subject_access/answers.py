@@ -188,7 +188,7 @@ def _given(record: CallRecord, kind: str) -> Any:
     if record.outcome == 0:
         return _("Not over yet")
     if record.broken:
-        return _("Broken off: part of the data may have been given")
+        return _("Aborted: part of the data may have been given")
     if record.outcome != 200 or (record.status or 0) >= 400:
         return _("No data: the call was refused, or failed")
     if kind == Operation.Kind.VERIFICATION:

@@ -102,7 +102,9 @@ def look_up(request: HttpRequest) -> HttpResponse:
     sent = IdentifierForm(request.POST)
     if not sent.is_valid():
         # Not the form that was sent: it has what was typed.
-        return _page(request, "page", status=400, form=form, problem=" ".join(sent.errors.get("identifier", [])))
+        return _page(
+            request, "page", status=400, form=form, problem=" ".join(map(str, sent.errors.get("identifier", ())))
+        )
     if not attempts.allowed(LOOK_UP, RATE, user.pk):
         return _page(request, "page", status=429, form=form, problem=TOO_MANY)
     answer = answers.about(user, sent.cleaned_data["identifier"])

@@ -55,6 +55,6 @@ def notes() -> list[str]:
         _("Each line is a use that MANTRA recorded when it happened. MANTRA keeps no copy of the data given."),
         _("Purpose, legal basis and agreement are those that the permission had at that time."),
         _("A use is found if the person's number was part of the request. Lists that were given without such a number, "
-          "and tables that officers viewed, cannot be found by it."),
+          "tables that officers viewed, and requests that MANTRA passes on unread cannot be found by it."),
         _("Records are deleted after the time that the operator of MANTRA has set."),
     ]  # fmt: skip

@@ -99,14 +99,14 @@ TEXTS: dict[Event, Text] = {
         _(
             "The access key of your application {application} that begins with {key} was used from {networks} "
             "network(s) from which it was not used in the last 90 days. The latest is {network}.\n\nIf your "
-            "application runs there now, say so on the page of the key. If not, somebody else has the key: revoke it "
-            "there.\n{link}"
+            "application runs there now, say so on the page of the key. If not, the key is in the wrong hands: revoke "
+            "it there.\n{link}"
         ),
     ),
     Event.KEY_LEAKED: Text(
         _("An access key of {application} was reported as leaked"),
         _(
-            "Somebody has found the access key of your application {application} that begins with {key} where it "
+            "A user has found the access key of your application {application} that begins with {key} where it "
             "should not be, and reported it.\n\nIssue a new key for the application, and revoke this one. The page "
             "shows what the key opens, and from where it was used:\n{link}"
         ),

@@ -175,7 +175,7 @@ def test_a_look_up_is_recorded_and_found_itself(citizen: Cast, sign_in: SignIn) 
     assert (end["subjects"], end["rows"]) == ([chain.subject_hash(NIK)], 0)
     shipping.ship()
     (first,) = entries(client)
-    assert first.what == "Dicari untuk menjawab siapa yang melihat data orang ini"
+    assert first.what == "Dicari untuk mengetahui siapa yang melihat data orang ini"
 
 
 def test_the_number_is_nowhere(citizen: Cast, sign_in: SignIn, caplog: pytest.LogCaptureFixture) -> None:
