@@ -47,7 +47,7 @@ STATUS_PAGE = env.bool("MANTRA_STATUS_PAGE", default=False)
 
 SECRET_KEY = env("MANTRA_SECRET_KEY")
 #: Earlier ones, whose sessions and links are still taken.
-SECRET_KEY_FALLBACKS = [key.strip() for key in env.list("MANTRA_SECRET_KEY_FALLBACKS", default=[]) if key.strip()]
+SECRET_KEY_FALLBACKS = [key for key in env("MANTRA_SECRET_KEY_FALLBACKS", default="").split(",") if key]
 #: Fernet keys for stored passwords, the newest first.
 FIELD_KEYS = env.list("MANTRA_FIELD_KEYS")
 #: Peppers of the access keys' digests as number:secret, the newest first.
