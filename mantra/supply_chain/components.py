@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from packaging.requirements import InvalidRequirement, Requirement
@@ -63,7 +64,7 @@ def _distributions() -> Iterator[Component]:
 
 def _licence(distribution: metadata.Distribution) -> str:
     """Return the licence of a distribution: its expression, else the classifiers', else the first line of its text."""
-    about = distribution.metadata
+    about: Any = distribution.metadata  # a message of e-mail's form; the type names fewer methods than it has
     if expression := about.get("License-Expression"):
         return str(expression)
     classifiers = [

@@ -69,6 +69,9 @@ class Page:
     def parameters(self) -> list[str]:
         return re.findall(r"<(\w+)>", self.route)
 
+    def address(self, values: dict[str, str]) -> str:
+        return "/" + re.sub(r"<(\w+)>", lambda part: values[part[1]], self.route)
+
 
 def pages() -> Iterator[Page]:
     def walk(resolver: Any, before: str) -> Iterator[tuple[str, Any]]:
@@ -82,7 +85,7 @@ def pages() -> Iterator[Page]:
         route = re.sub(r"\\Z|[$^]", "", route).replace("\\.", ".")
         model = None
         if found := re.match(r"admin/(\w+)/(\w+)/<(?:object_id|id)>", route):
-            model = apps.get_model(*found.groups())
+            model = apps.get_model(found[1], found[2])
         elif route.startswith("manage/api/v1/") and "<pk>" in route:
             model = pattern.callback.cls.queryset.model
         yield Page(route, model)
@@ -253,10 +256,10 @@ def _form(response: Any, walked: Walked) -> dict[str, Any]:
                 continue
             for name, field in each.fields.items():
                 if isinstance(field, ModelChoiceField):
-                    keys = walked.rows(field.queryset.model)
+                    keys = walked.rows(field.queryset.model)  # type: ignore[union-attr]
                     value = keys[0] if keys else "1"
                 elif isinstance(field, ChoiceField):
-                    value = next((str(code) for code, _word in field.choices if code), "")
+                    value = next((str(code) for code, _word in field.choices if code), "")  # type: ignore[misc,union-attr]
                 else:
                     value = str(each.get_initial_for_field(field, name) or "1")
                 data[each.add_prefix(name)] = value
@@ -291,10 +294,7 @@ def _document(walked: Walked) -> dict[str, Any]:
 
 def _described(client: Client, page: Page, values: dict[str, str]) -> Iterator[str]:
     """Yield what OPTIONS tells of a row that is not told of one that does not exist."""
-    told = [
-        client.options("/" + re.sub(r"<(\w+)>", lambda part, of=of: of[part[1]], page.route))
-        for of in (values, dict.fromkeys(values, "987654"))
-    ]
+    told = [client.options(page.address(of)) for of in (values, dict.fromkeys(values, "987654"))]
     if told[0].status_code != told[1].status_code or told[0].content != told[1].content:
         yield f"OPTIONS {page.route} {values}: {told[0].status_code}, of no row {told[1].status_code}"
 
@@ -307,7 +307,8 @@ def test_a_stranger_sees_and_changes_nothing(role: str, sign_in: SignIn, strange
     if not role:
         client.session.flush()
         client = Client(raise_request_exception=False)  # nobody who is signed in
-    before, wrong, visits = _everything(), [], 0
+    before, visits = _everything(), 0
+    wrong: list[str] = []
     document = _document(walked)
     sent_texts = tuple(str(value) for value in document.values() if MARKER in str(value))
     for page in pages():
@@ -315,7 +316,7 @@ def test_a_stranger_sees_and_changes_nothing(role: str, sign_in: SignIn, strange
             continue
         api = page.route.startswith("manage/api/")
         for values in walked.values(page):
-            address = "/" + re.sub(r"<(\w+)>", lambda part, of=values: of[part[1]], page.route)
+            address = page.address(values)
             answers = [(f"GET {query}", client.get(address + query)) for query in _queries(page.route)]
             shown = answers[0][1]
             answers.append(("GET htmx", client.get(address + "?part=further", headers={"HX-Request": "true"})))

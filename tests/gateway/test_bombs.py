@@ -145,7 +145,7 @@ def test_a_body_that_makes_work_is_bounded(gema: Cast, bomb: str, protocol: str)
     kind, make, headers = BODIES[bomb]
     body = make()
     sent = {"accesskey": gema.key, "content_type": kind, **headers}
-    reply = within_bounds(lambda: call(PROTOCOLS[protocol], "POST", body, **sent))
+    reply = within_bounds(lambda: call(PROTOCOLS[protocol], "POST", body, None, **sent))
     assert b"root:" not in reply.body
     if "content_encoding" in headers:
         assert reply.status != 200 or len(reply.body) < 10_000
