@@ -53,7 +53,7 @@ class GuardFindingAdmin(ScopedAdmin):
     def column(self, row: GuardFinding) -> str:
         return row.place or gettext("the response as a whole")
 
-    @display(description=_("what was done"), ordering="guard", label=ACTIONS)
+    @display(description=_("what was done"), ordering="guard", label={str(key): name for key, name in ACTIONS.items()})
     def action(self, row: GuardFinding) -> tuple[str, str]:
         return row.guard, row.get_guard_display()
 

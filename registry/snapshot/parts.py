@@ -218,8 +218,9 @@ class Keys(Part):
 
     def _application(self, id: int, *values: Any) -> Application:
         """Return an application: one for all of its keys."""
-        *others, row_limit, subject_limit = values
-        new = Application(id, *others, _periods(row_limit), _periods(subject_limit))
+        agency, code, certificate_required, agency_id, signing_required, row_limit, subject_limit = values
+        limits = _periods(row_limit), _periods(subject_limit)
+        new = Application(id, agency, code, certificate_required, agency_id, signing_required, *limits)
         if self._applications.get(id) != new:
             self._applications[id] = new
         return self._applications[id]
@@ -294,8 +295,11 @@ def _periods(text: str) -> Periods:
 
 def application_of(row: models.Application) -> Application:
     """Return an application as a snapshot has it, for calls that the bus makes in its name."""
-    limits = _periods(row.row_limit), _periods(row.subject_limit)
-    return Application(row.pk, row.agency.code, row.code, row.agency_id, *limits)
+    # What its own callers must show is nothing that the bus has.
+    return Application(
+        row.pk, row.agency.code, row.code, agency_id=row.agency_id,
+        row_limits=_periods(row.row_limit), subject_limits=_periods(row.subject_limit),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
