@@ -46,7 +46,7 @@ STATUS_PAGE = env.bool("MANTRA_STATUS_PAGE", default=False)
 # --------------------------------------------------------------------------------------- secrets
 
 SECRET_KEY = env("MANTRA_SECRET_KEY")
-#: Earlier ones, whose sessions and links are still taken.
+#: Earlier ones: their sessions and links are still taken.
 SECRET_KEY_FALLBACKS = [key for key in env("MANTRA_SECRET_KEY_FALLBACKS", default="").split(",") if key]
 #: Fernet keys for stored passwords, the newest first.
 FIELD_KEYS = env.list("MANTRA_FIELD_KEYS")
