@@ -47,14 +47,14 @@ STATUS_PAGE = env.bool("MANTRA_STATUS_PAGE", default=False)
 # --------------------------------------------------------------------------------------- secrets
 
 SECRET_KEY = env("MANTRA_SECRET_KEY")
-#: Earlier ones, whose sessions and links are still taken.
+#: Earlier ones: their sessions and links are still taken.
 SECRET_KEY_FALLBACKS = [key for key in env("MANTRA_SECRET_KEY_FALLBACKS", default="").split(",") if key]
 #: Fernet keys for stored passwords, the newest first.
-FIELD_KEYS = env.list("MANTRA_FIELD_KEYS")
+FIELD_KEYS = [key.strip() for key in env.list("MANTRA_FIELD_KEYS")]
 #: Peppers of the access keys' digests as number:secret, the newest first.
 KEY_PEPPERS: list[tuple[int, bytes]] = []
 for _pepper in env.list("MANTRA_KEY_PEPPERS"):
-    _number, _colon, _secret = _pepper.partition(":")
+    _number, _colon, _secret = _pepper.strip().partition(":")  # a file ends with a line break, which is no part of it
     if not _number.isdigit() or len(_secret) < 16:
         raise ImproperlyConfigured(
             "MANTRA_KEY_PEPPERS must have the form number:secret with at least 16 characters each."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,19 @@ def test_command_without_secrets_names_the_missing_one(tmp_path: Path) -> None:
     done = manage(tmp_path)
     assert done.returncode == 2
     assert done.stderr == "The settings cannot be used: Set the MANTRA_SECRET_KEY environment variable\n"
+
+
+def test_the_line_break_of_a_file_is_no_part_of_its_secrets(tmp_path: Path) -> None:
+    given = {"MANTRA_KEY_PEPPERS": "2:bumbu-baru-bumbu-baru,1:bumbu-lama-bumbu-lama", "MANTRA_FIELD_KEYS": "baru,lama",
+             "MANTRA_SECRET_KEY_FALLBACKS": "lama"}  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name not in given}
+    for name, value in given.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        environment[f"{name}_FILE"] = str(tmp_path / name)
+    show = "from django.conf import settings as s; print(s.KEY_PEPPERS, s.FIELD_KEYS, s.SECRET_KEY_FALLBACKS)"
+    environment["DJANGO_SETTINGS_MODULE"] = "mantra.settings"
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    peppers = [(2, b"bumbu-baru-bumbu-baru"), (1, b"bumbu-lama-bumbu-lama")]
+    assert done.stdout.strip() == f"{peppers} {['baru', 'lama']} {['lama']}"
