@@ -509,6 +509,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OperationState": "registry.models.Operation.State",
         "GrantState": "registry.models.Grant.State",
+        "KeyUse": "registry.models.AccessKey.Kind",
     },
 }
 
