@@ -29,7 +29,7 @@ def post(client: Client, operation: DataOperation, sql: str, *parameters: dict[s
     data = {
         "service": operation.service_id, "source": operation.source_id, "code": operation.code, "title": "",
         "description": "", "sql": sql, "max_rows": 100, "timeout_ms": 1000, "page_size": 0, "state": "published",
-        "access": "restricted", "listing": "members", "cache_seconds": 0, "fields-TOTAL_FORMS": 0,
+        "access": "restricted", "listing": "members", "cache_seconds": 0, "guard": "alarm", "fields-TOTAL_FORMS": 0,
         "fields-INITIAL_FORMS": 0,
         "parameters-TOTAL_FORMS": len(parameters),
         "parameters-INITIAL_FORMS": sum("id" in each for each in parameters), **more,

@@ -50,6 +50,7 @@ BASE = {
     "access": "restricted",
     "listing": "members",
     "cache_seconds": "0",
+    "guard": "alarm",
 }
 
 

@@ -168,6 +168,7 @@ def test_no_form_takes_a_row_of_it(
         "code": "baru", "title": "Baru", "classification": "limited", "engine": "sqlite", "database": "x",
         "options": "{}", "pool_size": "5", "sql": "SELECT 1 AS a", "max_rows": "10", "timeout_ms": "1000",
         "page_size": "0", "state": "draft", "access": "restricted", "listing": "members", "cache_seconds": "0",
+        "guard": "alarm",
         "purpose": "uji",
         "parameters-TOTAL_FORMS": "0", "parameters-INITIAL_FORMS": "0",
         "fields-TOTAL_FORMS": "0", "fields-INITIAL_FORMS": "0",

@@ -97,7 +97,7 @@ def test_t8_paging_keeps_its_names(cast: Cast, name: str) -> None:
 
 FORM: dict[str, Any] = {
     "code": "halaman2", "title": "Baru", "max_rows": "10", "timeout_ms": "1000", "page_size": "10", "state": "draft",
-    "access": "restricted", "listing": "members", "cache_seconds": "0",
+    "access": "restricted", "listing": "members", "cache_seconds": "0", "guard": "alarm",
     "sql": "SELECT id FROM orang LIMIT :limit OFFSET :offset",
     "fields-TOTAL_FORMS": "0", "fields-INITIAL_FORMS": "0",
     "parameters-TOTAL_FORMS": "1", "parameters-INITIAL_FORMS": "0", "parameters-0-position": "0",

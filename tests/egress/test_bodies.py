@@ -175,7 +175,9 @@ def test_an_encoding_that_nobody_reads(encoding: str) -> None:
         Body("application/json", encoding, ())
 
 
-@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"x" * 5_000, mtime=0)[:20], gzip.compress(b"x", mtime=0)[:5]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip at all", gzip.compress(b"x" * 5_000, mtime=0)[:20], gzip.compress(b"x", mtime=0)[:5]]
+)
 def test_damaged_encodings(content: bytes) -> None:
     with pytest.raises(Unreadable):
         fed(Body("application/json", "gzip", (), holds=True), content)
@@ -248,7 +250,9 @@ def test_characters_that_nobody_reads(charset: str) -> None:
         Body(f"text/plain; charset={charset}", "", ())
 
 
-@pytest.mark.parametrize("content", [b"%PDF-1.7 x", b"PK\x03\x04...", b"\x89PNG\r\n", gzip.compress(b"x" * 99, mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"%PDF-1.7 x", b"PK\x03\x04...", b"\x89PNG\r\n", gzip.compress(b"x" * 99, mtime=0)]
+)
 def test_files_are_held_unless_they_are_expected(content: bytes) -> None:
     with pytest.raises(Leaked, match=FILE):
         fed(Body("application/octet-stream", "", (), holds=True), content)
