@@ -102,16 +102,20 @@ OWN, PROXY, SOURCE = "zamrud/zamrud-layanan/zamrud-data", "zamrud/zamrud-layanan
 GRANT = f"zamrud/zamrud-aplikasi → {OWN}"
 KEY, APPLICATION = "zamrud/zamrud-aplikasi mtr_zamrud", "zamrud/zamrud-aplikasi"
 BACKEND, REQUEST = "zamrud/zamrud-proksi", "lain/app → zamrud/zamrud-layanan"
+UNDECLARED = f"{OWN}, kolom zamrud"
 USED = ["30 hari: 1 panggilan", "Hari ini: 1 panggilan"]
 WAITS: dict[str, dict[str, list[str]]] = {
-    "Head": {"inbox": [OWN, REQUEST], "usage": USED, "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY]},
+    "Head": {
+        "inbox": [OWN, REQUEST], "usage": USED, "ill": [BACKEND, SOURCE], "ending": [GRANT, KEY, PROXY],
+        "undeclared": [UNDECLARED],
+    },
     "Provider": {
         "inbox": [OWN, REQUEST], "drafts": ["zamrud/zamrud-layanan/baru", "zamrud/zamrud-layanan/zamrud-cek"],
-        "ill": [SOURCE], "usage": USED, "ending": [GRANT, KEY], "published": [OWN],
+        "ill": [SOURCE], "usage": USED, "ending": [GRANT, KEY], "published": [OWN], "undeclared": [UNDECLARED],
     },
     "Publisher": {
         "inbox": [], "drafts": ["zamrud/zamrud-layanan/zamrud-cek"], "ill": [BACKEND], "usage": USED,
-        "ending": [GRANT, KEY, PROXY], "published": [],
+        "ending": [GRANT, KEY, PROXY], "published": [], "undeclared": [UNDECLARED],
     },
     "Requester": {"requests": [], "jobs": [], "ending": [GRANT, KEY], "applications": [APPLICATION]},
     "Supervisor": {"usage": USED, "ill": [BACKEND, SOURCE], "undecided": [OWN, REQUEST]},
