@@ -85,6 +85,8 @@ JOURNAL_DIR = Path(env("MANTRA_JOURNAL_DIR", default=str(VAR_DIR / "journal")))
 NONCE_DIR = VAR_DIR / "nonces"
 #: The secret by which the bus knows its nginx; "": it knows none.
 NGINX_SECRET = env("MANTRA_NGINX_SECRET", default="")
+#: The secret that nginx has before or after a change of it.
+NGINX_SECRET_FALLBACK = env("MANTRA_NGINX_SECRET_FALLBACK", default="")
 #: True: nginx may take calls over the fast lane. And the folder that it shares with the bus for that.
 FAST_LANE = env.bool("MANTRA_FAST_LANE", default=True)
 FAST_LANE_DIR = Path(env("MANTRA_FAST_LANE_DIR", default=str(VAR_DIR / "fast-lane")))

@@ -91,6 +91,13 @@ def test_only_nginx_says_which_certificate_a_caller_has_shown(bound: Cast, own: 
             assert "11423" in reply.text, (name, protocol)
 
 
+def test_nginx_is_known_while_its_secret_is_changed(bound: Cast, own: str, settings: Any) -> None:
+    settings.NGINX_SECRET, settings.NGINX_SECRET_FALLBACK = "rahasia-baru-0123456789", SECRET
+    assert "Orang 7" in requests(bound, **by_nginx(own))["rest"].text
+    settings.NGINX_SECRET_FALLBACK = ""
+    assert "11423" in requests(bound, **by_nginx(own))["rest"].text
+
+
 @pytest.mark.parametrize("text", ["", "-", "x" * 100_000, quote("-----BEGIN CERTIFICATE-----\nAAAA\n"), "%ff%fe"])
 def test_what_is_no_certificate_is_none(bound: Cast, text: str) -> None:
     reply = call("/rest/prov/data/satu?id=7", accesskey=bound.key, x_mantra_nginx=SECRET, x_mantra_certificate=text)

@@ -257,10 +257,9 @@ def test_a_stolen_key_is_noticed_found_and_revoked(target: Target) -> None:
     seen("stolen key seen in a new network (the worker reports each minute)", began)
     named, plain, application, status, at = target.run(LEAKED.replace("KEY", target.keys["dicuri"]))
     assert (named, plain, application, status) == (True, False, True, 302)
-    began = time.monotonic()
+    began = time.monotonic() - (time.time() - at)
     wait_until(lambda: target.call("dicuri", f"warga?nik={target.persons[2]}", ABROAD)[0] == 401, 10, "the revocation")
     assert_short(seen("  revoked on the page of leaked keys, refused everywhere", began), 1.0)
-    assert at > 0
 
 
 # --------------------------------------------------------------------- a provider who opens too much

@@ -56,8 +56,10 @@ class FailedCall:
 def is_nginx(environ: Environ) -> bool:
     """Return True if the bus's own nginx sent the request. Removes the secret from the environment."""
     secret = environ.pop(_SECRET, None)
-    expected = settings.NGINX_SECRET
-    return secret is not None and bool(expected) and hmac.compare_digest(str(secret).encode(), expected.encode())
+    if secret is None or not settings.NGINX_SECRET:
+        return False
+    known = (settings.NGINX_SECRET, settings.NGINX_SECRET_FALLBACK)
+    return any(each and hmac.compare_digest(str(secret).encode(), each.encode()) for each in known)
 
 
 def read(environ: Environ) -> None:
