@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -49,9 +49,12 @@ class Column:
 
 def context_of(request: HttpRequest, reader: Reader, operation: Any) -> dict[str, Any]:
     """Return the context of an operation's page."""
+    prefetch_related_objects([operation], "fields")
     parameters, fields = list(operation.parameters.all()), list(operation.fields.all())
     grants = list(_grants(reader, operation))
     grant = _in_force(reader, grants)
+    if grant is not None:
+        grant.operation = operation  # whose fields are here already
     formats = formats_of(operation, bool(fields))
     example = example_of(operation, parameters, fields, base_url(request), reader.application)
     return {

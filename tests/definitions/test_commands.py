@@ -79,6 +79,7 @@ def test_after_rotation_the_old_key_may_go(cast: Cast, settings: object) -> None
 
 def test_rotation_knows_every_column_with_secrets() -> None:
     assert {(model.__name__, field.name) for model, field in encrypted_fields()} == {
+        ("AccessKey", "secret"),
         ("AddressChange", "secrets"),
         ("Backend", "client_certificate"),
         ("Backend", "credential"),
