@@ -197,7 +197,7 @@ def approve_part(desk: Desk[PeopledBus], town: Town, link: str) -> Clerk:
     assert file.body() == PDF
     ani.click(page.get_by_role("link", name="Ke keputusan"))
     ani.click(".mantra-part > summary")
-    ani.click(page.get_by_label("pekerjaan"))
+    ani.click(page.get_by_role("checkbox", name="pekerjaan"))
     ani.fill("[name$=quota_0]", "100")
     ani.fill("#part_text", "Pekerjaan tidak diperlukan untuk verifikasi.")
     page.locator(".mantra-part").evaluate("each => each.scrollIntoView()")

@@ -327,7 +327,15 @@ def test_findings_are_counted_and_kept_for_a_time(cast: Cast, monkeypatch: pytes
 
     def ill() -> float:
         found = {(labels["area"], labels["state"]): number for _name, labels, number in gauges()}
-        assert {area for area, _state in found} == {"disk", "journal", "worker", "mail", "certificates", "keys"}
+        assert {area for area, _state in found} == {
+            "disk",
+            "journal",
+            "worker",
+            "mail",
+            "proof",
+            "certificates",
+            "keys",
+        }
         return found["mail", "ill"]
 
     assert (ill(), ill()) == (1, 1)

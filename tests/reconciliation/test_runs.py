@@ -176,18 +176,22 @@ def test_a_key_may_have_several_columns(reconciliation: Reconciliation) -> None:
 
 def test_a_proxied_list_is_read_from_its_document(cast: Cast) -> None:
     """The upstream's document becomes rows of the declared and granted columns."""
+    from registry.personal_data.masks import FieldRights
     from registry.results import Document
+    from registry.snapshot.types import Field
 
     class Call:
         operation: Any = None
-        grant: Any = None
+        rights: Any = None
 
     plan = reading.ProxyPlan.__new__(reading.ProxyPlan)
     object.__setattr__(plan, "records_path", ("data",))
+    object.__setattr__(plan, "sights", {})
+    object.__setattr__(plan, "fields", tuple(Field(name, "text", "", "personal") for name in ("nik", "nama", "gaji")))
     object.__setattr__(plan, "declared", {"nik": "text", "nama": "text", "gaji": "decimal"})
     call = Call()
     call.operation = type("Operation", (), {"plan": plan})()
-    call.grant = type("Granted", (), {"fields": frozenset({"nik", "gaji"})})()
+    call.rights = FieldRights(frozenset({"nik", "gaji"}))
     rows = reading._rows(call, Document({"data": [{"nik": "1", "gaji": 5}, {"nik": "2"}]}))  # type: ignore[arg-type]
     assert [column.name for column in rows.columns] == ["nik", "gaji"]
     assert list(rows.batches) == [[("1", 5), ("2", None)]]
