@@ -109,7 +109,7 @@ def test_choices_are_stored_where_they_differ(as_sari: Client, sari: User) -> No
     fields = dict.fromkeys(mail.split(), "mail") | {"grant_revoked": "none", "operation_changed": "digest"}
     fields["monthly_report"] = "none"  # the default of everybody but heads
     fields |= {"reconciled": "mail", "job_ended": "mail"}
-    fields |= dict.fromkeys("key_new_network harvest_alarm calls_stopped calls_released".split(), "mail")
+    fields |= dict.fromkeys(["key_new_network", "harvest_alarm", "calls_stopped", "calls_released"], "mail")
     answer = as_sari.post(reverse("notification_choices"), {**fields, "language": "en", "password_changed": "none"})
     assert answer.status_code == 302
     stored = dict(NotificationChoice.objects.values_list("event", "way"))
