@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='parametermapping',
             name='parameter',
-            field=models.CharField(blank=True, help_text='The parameter that gives the value; empty for a fixed value. grant.wilayah is the value that each grant has for it, which callers cannot change.', max_length=63, verbose_name='parameter'),
+            field=models.CharField(blank=True, help_text="The parameter that gives the value; empty for a fixed value. grant.wilayah: a value of the caller's grant.", max_length=63, verbose_name='parameter'),
         ),
     ]

@@ -261,8 +261,7 @@ class ParameterMapping(RegistryModel):
         max_length=63,
         blank=True,
         help_text=_(
-            "The parameter that gives the value; empty for a fixed value. grant.wilayah is the value that each grant "
-            "has for it, which callers cannot change."
+            "The parameter that gives the value; empty for a fixed value. grant.wilayah: a value of the caller's grant."
         ),
     )
     value = EncryptedField(

@@ -163,7 +163,7 @@ def _bundle(source: dict[str, Any]) -> dict[str, Any]:
                 "agency": "mitra",
                 "code": "app",
                 "title": "Aplikasi mitra",
-                "grants": [{"operation": name, "purpose": "uji"} for name in granted],
+                "grants": [{"operation": name, "purpose": "uji", "legal_basis": "UU 24/2013"} for name in granted],
             }
         ],
     }
