@@ -217,11 +217,17 @@ class ClientCertificateAdmin(ScopedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ("application", "pem")
-        return ("application", "subject", "thumbprint", "not_after", "state_text", "created_at", "revoked_at")
+        return ("application", "subject", "digits", "not_after", "state_text", "created_at", "revoked_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Another certificate is another row: what was trusted once stays known.
         return self.get_fields(request, obj) if obj else ()
+
+    @display(description=_("SHA-256"))
+    def digits(self, certificate: ClientCertificate) -> str:
+        """Return the thumbprint in groups, as people compare it, and as it fits on a phone."""
+        text = certificate.thumbprint
+        return " ".join(text[start : start + 8] for start in range(0, len(text), 8))
 
     @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
     def state(self, certificate: ClientCertificate) -> tuple[str, Any]:
