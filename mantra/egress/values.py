@@ -23,6 +23,7 @@ Counts = Counter[tuple[str, str]]
 
 #: The names of places. Other keys of documents are data: systems list people by their numbers.
 _NAME = re.compile(r"[^\W\d][\w.-]{0,62}")
+_LONGEST = 63
 _MAX_DIGITS = 3
 #: The depth to which documents are read. Decoders accept less.
 _DEPTH = 200
@@ -30,9 +31,13 @@ _DEPTH = 200
 _BYTES = 1024 * 1024
 
 
-@lru_cache(maxsize=4096)
 def place_of(name: str) -> str:
     """Return a name as it may be recorded; "" for one that may be data itself."""
+    return _place_of(name) if len(name) <= _LONGEST else ""
+
+
+@lru_cache(maxsize=4096)
+def _place_of(name: str) -> str:
     if not _NAME.fullmatch(name) or sum(map(str.isdigit, name)) > _MAX_DIGITS or scan(name):
         return ""
     return "" if is_person_name(name) else name

@@ -37,10 +37,13 @@ _VOCABULARY = (
 _ATTRIBUTES = frozenset(word for rule in RULES if rule.attribute for words in rule.words for word in words)
 
 
-@lru_cache(10_000)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a table's or column's name in their usual spelling: "tglLhr_2" is tanggal, lahir."""
-    plain = name[:MAX_NAME]
+    return _words_of(name[:MAX_NAME])
+
+
+@lru_cache(10_000)
+def _words_of(plain: str) -> tuple[str, ...]:
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)

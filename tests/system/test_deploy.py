@@ -269,7 +269,7 @@ def test_make_env_writes_fresh_secrets_for_its_owner_alone(tmp_path: Path) -> No
     for name in ("POSTGRES_PASSWORD", "VALKEY_PASSWORD"):
         assert re.fullmatch(r"[0-9a-f]{48}", one[name])  # it becomes part of an address
     secret = [name for name in one if re.search("KEY|PEPPER|PASSWORD", name)]
-    assert len(secret) == 7
+    assert len(secret) == 8
     assert all(one[name] != two[name] for name in secret)
 
 
