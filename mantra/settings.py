@@ -512,6 +512,7 @@ SPECTACULAR_SETTINGS = {
         "OperationState": "registry.models.Operation.State",
         "GrantState": "registry.models.Grant.State",
         "KeyUse": "registry.models.AccessKey.Kind",
+        "OperationKind": "registry.models.Operation.Kind",
     },
 }
 

@@ -28,8 +28,8 @@ def test_every_row_is_whole(kind: results.FaultKind) -> None:
     assert kind.party in ("caller", "provider", "bus")
     assert kind.id and kind.en and kind.id != kind.en
     # Both languages are filled from the same details; a value's reason comes in each.
-    assert {name.replace("reason_id", "why") for name in names_in(kind.id)} == {
-        name.replace("reason_en", "why") for name in names_in(kind.en)
+    assert {name.replace("reason_id", "why").replace("missing_id", "what") for name in names_in(kind.id)} == {
+        name.replace("reason_en", "why").replace("missing_en", "what") for name in names_in(kind.en)
     } or kind is faults.ADDRESS_INCOMPLETE
 
 

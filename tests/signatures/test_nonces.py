@@ -20,7 +20,8 @@ from tests.servers.redis import RedisServer
 
 
 def key(required: bool = False, id: int = 1) -> Key:
-    return Key(id, "mts_12345678", Application(1, "kons", "app", required), float("inf"), (), None, False, b"x")
+    owner = Application(1, "kons", "app", signing_required=required)
+    return Key(id, "mts_12345678", owner, float("inf"), (), None, False, secret=b"x")
 
 
 class Clock:
