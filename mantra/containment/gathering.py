@@ -19,7 +19,7 @@ from registry.models import CallRecord, Incident, StopKind, SubjectsOfJob
 
 #: Records that a page reads, and that the worker reads for a file. The latest are read.
 ON_PAGES, IN_FILES = 20_000, 2_000_000
-#: The most persons that are told apart, callers, networks and operations that are listed, and jobs that are looked at.
+#: The most persons that are counted one by one, callers, networks and operations that are listed, and jobs that are looked at.
 MOST_SUBJECTS, MOST_LINES, MOST_JOBS = 1_000_000, 50, 1_000
 #: Hours from which on the calls are counted by day.
 HOURS = 72
@@ -108,7 +108,7 @@ class Evidence:
     times: list[Line] = field(default_factory=list)
     by_day: bool = False
     users: list[tuple[str, int]] = field(default_factory=list)
-    #: Keyed hashes of the persons whose data was asked for, in calls that were served.
+    #: Keyed hashes of the persons that the requests named, in calls that were served.
     subjects: set[str] = field(default_factory=set)
     #: Calls that a stop has refused.
     refused: int = 0

@@ -47,7 +47,7 @@ _FILES = (
     b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"II*\0", b"MM\0*", b"RIFF", b"\xd0\xcf\x11\xe0", b"OggS", b"ID3",
     b"SQLite format",
 )  # fmt: skip
-#: Bytes by which a text is told from another content, and characters that texts hardly have.
+#: Bytes that distinguish a text from another content, and characters that texts hardly have.
 _SAMPLE = 512
 _CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
 #: A number that JSON and PHP write without quotes, and the characters before it that tell.

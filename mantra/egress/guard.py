@@ -193,7 +193,7 @@ def _settle(call: Call, rule: _Rule, values: Values) -> None:
 
 
 def is_clean(call: Call, columns: tuple[Column, ...], rows: list[Row]) -> bool:
-    """Return True if rows may leave as they are, and nothing is to be told of them."""
+    """Return True if rows may leave as they are, and nothing of them is reported."""
     rule = _rule_of(call.operation) if call.operation is not None else None
     if rule is None or not rows:
         return True
