@@ -38,6 +38,8 @@ from registry.models import (
     GuardFinding,
     HarvestAlarm,
     HarvestRule,
+    Incident,
+    IncidentObject,
     KeyNetwork,
     Notification,
     Operation,
@@ -49,6 +51,7 @@ from registry.models import (
     RoleRule,
     SampleRequest,
     Service,
+    Stop,
     User,
 )
 from tests.proxy.publishing import add_server
@@ -221,6 +224,16 @@ def make_agency(mark: str) -> MarkedAgency:
         rule=rule, agency=mark, consumer_agency=mark, application=application.code, key=key.public, key_ref=key.pk,
         day=timezone.localdate(), found_at=timezone.now(), hour=timezone.now(), number=5000, usual=10,
         figures={"agencies": [mark]}, action="alarm",
+    )  # fmt: skip
+    incident = Incident.objects.create(
+        number=f"{mark}/2026/1", agency=agency, title=f"Kejadian {mark}", opened_by=user, period_from=timezone.now(),
+        disclosed=mark, how=mark, handling=mark, effects=mark, contact=f"{mark}@contoh.go.id",
+    )  # fmt: skip
+    incident.notes.create(step="opened", by=user, about=mark, text=mark)
+    IncidentObject.objects.create(incident=incident, kind="grant", ref=grant.pk, name=str(grant))
+    Stop.objects.create(
+        kind="grant", ref=grant.pk, name=str(grant), agency=agency, owner=agency, caller=agency, reason=f"Uji {mark}",
+        started_by=user, incident=incident,
     )  # fmt: skip
     found = MarkedAgency(agency, user, service, source, operation, proxy, application, key, grant, record, token, asked)
     found.rows = [

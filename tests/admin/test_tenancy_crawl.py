@@ -27,7 +27,19 @@ from django.urls import URLResolver, get_resolver
 from dataservices.models import WizardDraft
 from mantra.jobs.models import Job
 from mantra.reconciliation.models import Reconciliation
-from registry.models import Agency, CallRecord, ExportJob, Notification, Operation, SavedFilter
+from registry.models import (
+    Agency,
+    CallRecord,
+    ExportJob,
+    Incident,
+    KeyNetwork,
+    Notification,
+    Operation,
+    SavedFilter,
+    Stop,
+    StopKind,
+)
+from registry.stop_targets import MODELS
 from tests.admin.conftest import MARKER, MarkedAgency, SignIn
 
 ROLES = ("Head", "Provider", "Publisher", "Requester", "")
@@ -44,6 +56,7 @@ FIXED: dict[str, list[dict[str, str]]] = {
     "help/<name>/": [{"name": "penyedia"}],
     "catalog/unduh/<file>": [{"file": "x"}],
     "admin/notifications/templates/<event>/<language>/": [{"event": "grant_ending", "language": "id"}],
+    ".well-known/mantra/heads/<serial>": [{"serial": "1"}],
     "account/sso/<provider_id>/login/": [{"provider_id": "sso"}],
     "account/sso/<provider_id>/callback/": [{"provider_id": "sso"}],
 }
@@ -116,9 +129,16 @@ class Walked:
             yield from ({"object_id": key, "pk": key, "id": key, "number": "1"} for key in keys)
             return
         known = self._known(page.route)
+        if page.route.startswith("admin/containment/stop/"):
+            yield from ({"kind": kind, "ref": ref} for kind in StopKind.values for ref in self._stoppable(kind))
+            return
         if all(name in known for name in page.parameters):
             for chosen in product(*(known[name] for name in page.parameters)):
                 yield dict(zip(page.parameters, chosen, strict=True))
+
+    def _stoppable(self, kind: str) -> list[str]:
+        """Return the ids of its objects of a kind of stop."""
+        return self.rows(apps.get_model(MODELS[StopKind(kind)])) if kind != StopKind.ALL else ["0"]
 
     def _known(self, route: str) -> dict[str, list[str]]:
         marked, operations = self.marked, [str(self.marked.operation.pk), str(self.marked.proxy.pk)]
@@ -128,6 +148,9 @@ class Walked:
             "admin/reconciliations/": [str(row.pk) for row in Reconciliation.objects.all()],
             "admin/notifications/": [str(row.pk) for row in Notification.objects.all()],
             "admin/registry/callrecord/": [str(self.saved.pk)],
+            "admin/containment/stops/": [str(row.pk) for row in Stop.objects.all()],
+            "admin/containment/incidents/": [str(row.pk) for row in Incident.objects.all()],
+            "admin/keys/": [str(marked.key.pk)],
         }
         return {
             "agency": [PUBLIC] if "uploadedtable" not in route else [str(marked.agency.pk)],
@@ -142,6 +165,7 @@ class Walked:
             "source": [str(marked.source.pk)],
             "key": [str(self.draft.key)] if route.startswith("admin/publish/") else [],
             "token": ["a" * 32],  # of a file that somebody of the agency has uploaded
+            "network": [str(row.pk) for row in KeyNetwork.objects.all()],
             "number": ["1", "2", "3", "4"] if route.startswith("admin/publish/") else [self.job.request_id],
             "action": ["pause", "cancel", "delete"],
             "file_format": ["csv", "xlsx"],
