@@ -646,39 +646,33 @@ class PublishRequests(ReadableMixin, RegistryViewSet):
         return Response(self.get_serializer(row).data)
 
 
-class Keys(ReadableMixin, WritableMixin, RegistryViewSet):
+class _Credentials(ReadableMixin, WritableMixin, RegistryViewSet):
+    """What an application proves itself with."""
+
+    filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:
+        """Revoke it for good. Every worker process refuses it within a second."""
+        with one_change():
+            credential = self.get_object()
+            credential.revoke()
+            self.log(credential, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
+        return Response(self.get_serializer(credential).data)
+
+
+class Keys(_Credentials):
     queryset = AccessKey.objects.select_related("application__agency", "operation__service__agency")
     serializer_class = serializers.KeySerializer
-    filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
 
     def get_serializer_class(self) -> Any:
         return serializers.NewKeySerializer if self.action == "create" else serializers.KeySerializer
 
-    @extend_schema(request=None, responses=serializers.KeySerializer)
-    @action(detail=True, methods=["post"])
-    def revoke(self, request: Request, pk: str) -> Response:
-        """Revoke the key. Every worker process refuses it within a second."""
-        with one_change():
-            key = self.get_object()
-            key.revoke()
-            self.log(key, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
-        return Response(self.get_serializer(key).data)
 
-
-class ClientCertificates(ReadableMixin, WritableMixin, RegistryViewSet):
+class ClientCertificates(_Credentials):
     queryset = ClientCertificate.objects.select_related("application__agency")
     serializer_class = serializers.ClientCertificateSerializer
-    filters = {"agency": ("application__agency__code", _text), "application": ("application__code", _text)}
-
-    @extend_schema(request=None, responses=serializers.ClientCertificateSerializer)
-    @action(detail=True, methods=["post"])
-    def revoke(self, request: Request, pk: str) -> Response:
-        """Revoke the certificate. Every worker process refuses it within a second."""
-        with one_change():
-            certificate = self.get_object()
-            certificate.revoke()
-            self.log(certificate, CHANGE, [{"changed": {"fields": ["revoked_at"]}}])
-        return Response(self.get_serializer(certificate).data)
 
 
 class Grants(ReadableMixin, WritableMixin, RegistryViewSet):

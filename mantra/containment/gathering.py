@@ -19,7 +19,7 @@ from registry.models import CallRecord, Incident, StopKind, SubjectsOfJob
 
 #: Records that a page reads, and that the worker reads for a file. The latest are read.
 ON_PAGES, IN_FILES = 20_000, 2_000_000
-#: The most persons that are counted one by one, callers, networks and operations that are listed, and jobs that are looked at.
+#: The most persons counted one by one; callers, networks and operations that are listed; jobs that are looked at.
 MOST_SUBJECTS, MOST_LINES, MOST_JOBS = 1_000_000, 50, 1_000
 #: Hours from which on the calls are counted by day.
 HOURS = 72

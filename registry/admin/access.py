@@ -69,8 +69,56 @@ class ApplicationAdmin(ScopedAdmin):
         return int(application.active_total)
 
 
+class CredentialAdmin(ScopedAdmin):
+    """The admin of what an application proves itself with: it is active, has expired, or is revoked for good."""
+
+    autocomplete_fields = ("application",)
+    #: The button that revokes one, what it asks before, and what it says after.
+    revoke_label: Any
+    revoke_question: Any
+    revoke_done: Any
+
+    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+        return rows.filter(active=True) if field == "application" else rows
+
+    @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
+    def state(self, credential: Any) -> tuple[str, Any]:
+        if credential.revoked_at is not None:
+            return "revoked", _("revoked")
+        return ("live", _("active")) if credential.is_active else ("expired", _("expired"))
+
+    @display(description=_("state"))
+    def state_text(self, credential: Any) -> Any:
+        return self.state(credential)[1]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # An active one must be revoked first: refusing a caller must be a deliberate step.
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_active)
+
+    def row_views(self) -> dict[str, Any]:
+        return {"revoke": self.revoke_one}
+
+    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
+        if obj.revoked_at is not None or not self.has_change_permission(request, obj):
+            return []
+        return [("revoke", self.revoke_label, self.revoke_question)]
+
+    def _revoke(self, request: HttpRequest, credential: Any) -> None:
+        credential.revoke()
+        self.log_change(request, credential, [{"changed": {"fields": [str(_("revoked at"))]}}])
+
+    @method_decorator(require_POST)
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        credential = self.get_or_404(request, object_id)
+        if not self.has_change_permission(request, credential):
+            raise PermissionDenied
+        self._revoke(request, credential)
+        self.message_user(request, self.revoke_done, messages.SUCCESS)
+        return self.redirect_to(request, credential)
+
+
 @admin.register(AccessKey)
-class AccessKeyAdmin(ScopedAdmin):
+class AccessKeyAdmin(CredentialAdmin):
     list_display = ("public", "application", "state", "operation", "expires_at", "last_used_at", "created_at")
     list_filter = (
         ("application__agency", ScopedFilter),
@@ -81,7 +129,9 @@ class AccessKeyAdmin(ScopedAdmin):
     search_fields = ("public", "application__code", "application__title", "application__agency__code")
     actions = ("revoke",)
     page_above = (_("Use of the access key"), "key_use")
-    autocomplete_fields = ("application",)
+    revoke_label = _("Revoke key")
+    revoke_question = _("Revoke this key? Callers that use it are refused immediately.")
+    revoke_done = _("The key is revoked.")
     _identity = (
         "public", "application", "kind", "operation", "state_text", "created_at", "last_used_at", "revoked_at",
     )  # fmt: skip
@@ -98,9 +148,6 @@ class AccessKeyAdmin(ScopedAdmin):
         # A key that nobody needs any more ends by itself.
         return {"expires_at": timezone.now() + timedelta(days=365), **super().get_changeform_initial_data(request)}
 
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.filter(active=True) if field == "application" else rows
-
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
         if obj is None:
@@ -112,20 +159,6 @@ class AccessKeyAdmin(ScopedAdmin):
 
     def _identity_of(self, key: AccessKey) -> tuple[str, ...]:
         return (*self._identity, *self._slowed) if key.is_slowed else self._identity
-
-    @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
-    def state(self, key: AccessKey) -> tuple[str, Any]:
-        if key.revoked_at is not None:
-            return "revoked", _("revoked")
-        return ("live", _("active")) if key.is_active else ("expired", _("expired"))
-
-    @display(description=_("state"))
-    def state_text(self, key: AccessKey) -> Any:
-        return self.state(key)[1]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # An active key must be revoked first: refusing a caller must be a deliberate step.
-        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_active)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
@@ -160,21 +193,13 @@ class AccessKeyAdmin(ScopedAdmin):
             request, ngettext("%d key revoked.", "%d keys revoked.", len(keys)) % len(keys), messages.SUCCESS
         )
 
-    def _revoke(self, request: HttpRequest, key: AccessKey) -> None:
-        key.revoke()
-        self.log_change(request, key, [{"changed": {"fields": [str(_("revoked at"))]}}])
-
     def row_views(self) -> dict[str, Any]:
-        return {"revoke": self.revoke_one, "hasten": self.hasten_one}
+        return {**super().row_views(), "hasten": self.hasten_one}
 
     def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
-        if obj.revoked_at is not None or not self.has_change_permission(request, obj):
-            return []
-        found: list[tuple[str, Any, Any]] = [
-            ("revoke", _("Revoke key"), _("Revoke this key? Callers that use it are refused immediately."))
-        ]
+        found = super().row_actions(request, obj)
         # Not by those whose key it is.
-        if obj.is_slowed and tenancy.is_administrator(request.user):
+        if found and obj.is_slowed and tenancy.is_administrator(request.user):
             found.append(("hasten", _("End the slowing down"), ""))
         return found
 
@@ -188,31 +213,21 @@ class AccessKeyAdmin(ScopedAdmin):
         self.message_user(request, _("The key is not slowed down any more."), messages.SUCCESS)
         return self.redirect_to(request, key)
 
-    @method_decorator(require_POST)
-    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = self.get_or_404(request, object_id)
-        if not self.has_change_permission(request, key):
-            raise PermissionDenied
-        self._revoke(request, key)
-        self.message_user(request, _("The key is revoked."), messages.SUCCESS)
-        return self.redirect_to(request, key)
-
 
 @admin.register(ClientCertificate)
-class ClientCertificateAdmin(ScopedAdmin):
+class ClientCertificateAdmin(CredentialAdmin):
     list_display = ("subject", "application", "state", "not_after", "created_at")
     list_filter = (("application__agency", ScopedFilter), ("application", ScopedFilter))
     list_select_related = ("application__agency",)
     search_fields = ("subject", "thumbprint", "application__code", "application__agency__code")
-    autocomplete_fields = ("application",)
+    revoke_label = _("Revoke certificate")
+    revoke_question = _("Revoke this certificate? Callers that need it are refused immediately.")
+    revoke_done = _("The certificate is revoked.")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "pem":
             kwargs["widget"] = text_area()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def choices(self, field: str, rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-        return rows.filter(active=True) if field == "application" else rows
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -228,38 +243,6 @@ class ClientCertificateAdmin(ScopedAdmin):
         """Return the thumbprint in groups, as people compare it, and as it fits on a phone."""
         text = certificate.thumbprint
         return " ".join(text[start : start + 8] for start in range(0, len(text), 8))
-
-    @display(description=_("state"), label={"live": "success", "expired": "warning", "revoked": "danger"})
-    def state(self, certificate: ClientCertificate) -> tuple[str, Any]:
-        if certificate.revoked_at is not None:
-            return "revoked", _("revoked")
-        return ("live", _("active")) if certificate.is_active else ("expired", _("expired"))
-
-    @display(description=_("state"))
-    def state_text(self, certificate: ClientCertificate) -> Any:
-        return self.state(certificate)[1]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and (obj is None or not obj.is_active)
-
-    def row_views(self) -> dict[str, Any]:
-        return {"revoke": self.revoke_one}
-
-    def row_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, Any, Any]]:
-        if obj.revoked_at is not None or not self.has_change_permission(request, obj):
-            return []
-        question = _("Revoke this certificate? Callers that need it are refused immediately.")
-        return [("revoke", _("Revoke certificate"), question)]
-
-    @method_decorator(require_POST)
-    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        certificate = self.get_or_404(request, object_id)
-        if not self.has_change_permission(request, certificate):
-            raise PermissionDenied
-        certificate.revoke()
-        self.log_change(request, certificate, [{"changed": {"fields": [str(_("revoked at"))]}}])
-        self.message_user(request, _("The certificate is revoked."), messages.SUCCESS)
-        return self.redirect_to(request, certificate)
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
