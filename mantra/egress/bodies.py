@@ -177,10 +177,6 @@ class Text:
         self._text, self._done = text[keep:], cut - keep
         return going
 
-    def restart(self) -> None:
-        """Forget what waits: what comes next does not follow it."""
-        self._text, self._done = "", 0
-
     def _may_have(self, text: str, begin: int, end: int) -> bool:
         return may_have(text[max(0, begin - _AGAIN) : end].encode("utf-8", "surrogatepass"), self._base64)
 
@@ -242,6 +238,29 @@ class Text:
 # ------------------------------------------------------------------------------------------ bodies
 
 
+class Source:
+    """How a body is written, by its Content-Type and Content-Encoding. Raises Unreadable if nobody here can read it."""
+
+    def __init__(self, media_type: str, encoding: str) -> None:
+        kind, _, options = media_type.lower().partition(";")
+        self.is_json = "json" in kind
+        #: Python's name of a charset whose digits are not those of ASCII; "" for the others.
+        self.codec = _codec_of(options) if options else ""
+        self._encoding = encoding
+        #: True if each part of the bytes is text by itself, unless the first bytes say something else.
+        self.is_plain = isinstance(self.unpacker(), _Plain) and not self.codec
+
+    def unpacker(self) -> Unpacker:
+        return unpacker(self._encoding) if self._encoding else _Plain()
+
+    def is_surely_clean(self, content: bytes, base64: bool) -> bool:
+        """Return True if bytes of the body surely have nothing, whatever else they are.
+
+        Texts in two bytes a character have NUL: what is in base64 there is not seen in the bytes.
+        """
+        return self.is_plain and b"\0" not in content and not may_have(content, base64)
+
+
 class Body:
     """Finds what identifies people in a body.
 
@@ -251,19 +270,17 @@ class Body:
 
     def __init__(
         self,
-        media_type: str,
-        encoding: str,
+        source: Source,
         expected: Collection[str],
         *,
         covers: bool = False,
         holds: bool = False,
         base64: bool = True,
     ) -> None:
-        kind, _, options = media_type.lower().partition(";")
         self._covers, self._holds, self._expected = covers, holds, expected
-        self._unpacker = unpacker(encoding)
-        self._codec = _codec_of(options)
-        self._text = Text(expected, covers, base64, json="json" in kind)
+        self._unpacker = source.unpacker()
+        self._codec = source.codec
+        self._text = Text(expected, covers, base64, json=source.is_json)
         self._decoder: codecs.IncrementalDecoder | None = None
         self._encoder: codecs.IncrementalEncoder | None = None
         #: True for a file whose content nobody reads, and may go out.
@@ -273,16 +290,12 @@ class Body:
         #: The first bytes, until there are enough to tell how the others are read.
         self._head = b""
         #: True if any part of the body can be read by itself.
-        self.is_plain = isinstance(self._unpacker, _Plain) and not self._codec
+        self.is_plain = source.is_plain
 
     @property
     def counts(self) -> Counter[str]:
         """What was found, by kinds, since it was last cleared."""
         return self._text.counts
-
-    def restart(self) -> None:
-        """Read what comes next as another part of the body, not as what follows."""
-        self._text.restart()
 
     def feed(self, chunk: bytes, last: bool = False) -> Iterator[bytes]:
         """Take the next chunk, and yield what can go out; ``last``: no chunk follows."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mantra.egress.bodies import FILE, Body, Leaked, Unreadable
+from mantra.egress.bodies import FILE, Body, Leaked, Source, Unreadable
 from mantra.egress.prefilter import may_have
 from mantra.egress.scanner import scan
 from mantra.egress.values import Counts, RowValues, Values, may_have_any
@@ -19,8 +19,8 @@ from registry.snapshot.types import Operation
 ALLOW, ALARM, MASK, BLOCK = "allow", "alarm", "mask", "block"
 #: Rows and bytes of a response that are all looked at where the rule is to alarm; beyond them, one batch in so many,
 #: and one part in so many of the bytes.
-FIRST_ROWS, ONE_BATCH_IN = 20_000, 4
-FIRST_BYTES, PART_BYTES, ONE_PART_IN = 32 * 1024, 4 * 1024, 64
+FIRST_ROWS, ONE_BATCH_IN = 20_000, 8
+FIRST_BYTES, PART_BYTES, ONE_PART_IN = 16 * 1024, 4 * 1024, 256
 #: Batches of which base64 is looked into where the rule is to alarm: the first, and one in so many.
 BASE64_IN = 16
 #: Finds in a column of an operation from which on enough is known of it, where the rule is to alarm: it is looked at no
@@ -40,6 +40,8 @@ _OF_BODY = frozenset(("content-md5", "digest", "content-digest", "repr-digest", 
 #: Headers that cannot be left out.
 _NEEDED = frozenset(("content-type",))
 _PARTIAL = 206
+#: The beginning of most media types, which with the next word might be a text in base64.
+_MEDIA_TYPE = re.compile(r"\A(?:application|multipart|text|image|audio|video|font)/")
 #: What begins and ends a part of a body: no number is at either side of it.
 _BOUNDARY = re.compile(rb"[\"'<>,\[\]|\n\r\t]")
 _BOUNDARIES = (b'"', b"'", b"<", b">", b",", b"[", b"]", b"|", b"\n", b"\r", b"\t")
@@ -240,10 +242,7 @@ def _relayed(call: Call, rule: _Rule, response: RelayedResponse) -> RelayedRespo
         encoding = fields.get("content-encoding", "")
         if rule.holds and response.status == _PARTIAL:
             raise Unreadable("partial")  # a number may be in two parts
-        body = Body(
-            fields.get("content-type", ""), encoding, rule.expected,
-            covers=rule.covers, holds=rule.holds, base64=rule.holds or response.whole,
-        )  # fmt: skip
+        source = Source(fields.get("content-type", ""), encoding)
     except Leaked as error:
         response.close()
         note(call, Counts({("", error.kind): 1}))
@@ -251,8 +250,10 @@ def _relayed(call: Call, rule: _Rule, response: RelayedResponse) -> RelayedRespo
     except Unreadable:
         return _unreadable(call, rule, response)
     if not rule.holds:
-        response.chunks = _watched(call, body, response.chunks, response.whole)
+        watch = _watched_whole if response.whole else _watched
+        response.chunks = watch(call, rule, source, response.chunks)
         return response
+    body = Body(source, rule.expected, covers=rule.covers, holds=True)
     dropped = _OF_BODY if rule.covers or encoding else frozenset[str]()
     if encoding:
         dropped |= {"content-encoding", "content-length"}  # it goes out unpacked
@@ -275,8 +276,8 @@ def _unreadable(call: Call, rule: _Rule, response: RelayedResponse) -> RelayedRe
 
 def _headers(call: Call, rule: _Rule, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the headers that may leave. Raises Leaked for one that cannot be left out."""
-    looked_at = [value for name, value in headers if name.lower() not in _OF_MESSAGE]
-    if not may_have("\n".join(looked_at).encode("utf-8", "replace")):
+    looked_at = "\n".join([_MEDIA_TYPE.sub("", value) for name, value in headers if name.lower() not in _OF_MESSAGE])
+    if not may_have(looked_at.encode("utf-8", "replace")):
         return headers
     kept, counts = [], Counts()
     for name, value in headers:
@@ -292,25 +293,30 @@ def _headers(call: Call, rule: _Rule, headers: list[tuple[str, str]]) -> list[tu
     return kept
 
 
-def _watched(call: Call, body: Body, chunks: Iterator[bytes], whole: bool) -> Iterator[bytes]:
-    """Yield the chunks as they come. The first of them are looked at, and parts of the others."""
-    seen = looked = 0
+def _watched_whole(call: Call, rule: _Rule, source: Source, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a body that is one chunk, once it was looked at."""
+    for chunk in chunks:
+        _look(call, rule, source, chunk, True, base64=True)
+        yield chunk
+
+
+def _watched(call: Call, rule: _Rule, source: Source, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks as they come. The first bytes are looked at, and parts of the others."""
+    first, seen, looked = b"", 0, 0
+    samples = False
     for chunk in chunks:
         seen += len(chunk)
-        if whole:
-            _look(call, body, chunk, True)
-        elif looked < FIRST_BYTES:
-            part = chunk[: FIRST_BYTES - looked]
-            looked += len(part)
-            _look(call, body, part, False)
-        elif body.is_plain and seen > looked * ONE_PART_IN:
+        if len(first) < FIRST_BYTES:
+            first += chunk[: FIRST_BYTES - len(first)]
+            if (looked := len(first)) == FIRST_BYTES:
+                samples = _look(call, rule, source, first, False)
+        elif samples and seen > looked * ONE_PART_IN:
             begin = random.randrange(max(1, len(chunk) - PART_BYTES))  # noqa: S311 (a sample)
             looked += PART_BYTES
-            body.restart()
-            _look(call, body, _between_boundaries(chunk[begin : begin + PART_BYTES]), True)
+            _look(call, rule, source, _between_boundaries(chunk[begin : begin + PART_BYTES]), True)
         yield chunk
-    if not whole and 0 < seen <= FIRST_BYTES:
-        _look(call, body, b"", True)
+    if 0 < seen <= FIRST_BYTES and looked < FIRST_BYTES:
+        _look(call, rule, source, first, True)
 
 
 def _between_boundaries(part: bytes) -> bytes:
@@ -319,14 +325,18 @@ def _between_boundaries(part: bytes) -> bytes:
     return part[first.start() : max(map(part.rfind, _BOUNDARIES))] if first is not None else b""
 
 
-def _look(call: Call, body: Body, part: bytes, last: bool) -> None:
-    """Look at a part of a body, and note what is found."""
+def _look(call: Call, rule: _Rule, source: Source, part: bytes, last: bool, base64: bool = False) -> bool:
+    """Look at a part of a body, and note what is found. Return True if other parts can be read by themselves."""
+    if source.is_surely_clean(part, base64):
+        return True
+    body = Body(source, rule.expected, base64=base64)
     try:
         body.look(part, last)
     except Unreadable:
-        body.is_plain = False
         note(call, Counts({("", FILE): 1}))
+        return False
     _count(call, body)
+    return body.is_plain
 
 
 def _count(call: Call, body: Body) -> None:

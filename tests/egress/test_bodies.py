@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mantra.egress import bodies
-from mantra.egress.bodies import FILE, MOST_TIMES, Body, Leaked, Unreadable
+from mantra.egress.bodies import FILE, MOST_TIMES, Body, Leaked, Source, Unreadable
 from tests.egress.numbers import Numbers
 
 #: Each case is the same code with other bytes.
@@ -98,14 +98,14 @@ def test_any_split_finds_and_covers_the_same(name: str, splits: list[int]) -> No
     media_type, text = TEXTS[name]
     content = text.encode()
     splits = [split for split in splits if split < len(content)]
-    body = Body(media_type, "", (), covers=True, holds=True)
+    body = Body(Source(media_type, ""), (), covers=True, holds=True)
     covered = fed(body, content, splits)
     assert body.counts == {"NIK": MANY}
-    whole = Body(media_type, "", (), covers=True, holds=True)
+    whole = Body(Source(media_type, ""), (), covers=True, holds=True)
     assert covered == fed(whole, content)
     assert len(covered) == len(content)
     assert all(row["nik"].encode() not in covered for row in ROWS if "nik" in row)
-    watching = Body(media_type, "", ())
+    watching = Body(Source(media_type, ""), ())
     watched(watching, content, splits)
     assert watching.counts == {"NIK": MANY}
 
@@ -114,14 +114,14 @@ def test_any_split_finds_and_covers_the_same(name: str, splits: list[int]) -> No
 def test_a_byte_at_a_time(name: str) -> None:
     media_type, text = TEXTS[name]
     content = text.encode()[:1500]
-    body, whole = (Body(media_type, "", (), covers=True, holds=True) for _each in range(2))
+    body, whole = (Body(Source(media_type, ""), (), covers=True, holds=True) for _each in range(2))
     assert fed(body, content, range(len(content))) == fed(whole, content)
     assert body.counts == whole.counts
 
 
 def test_what_was_covered_is_still_a_document() -> None:
     content = json.dumps({"nik": int(NIK), "teks": f"nomor {NIK}", "daftar": [int(NIK), 1], "email": EMAIL})
-    body = Body("application/json; charset=utf-8", "", (), covers=True, holds=True)
+    body = Body(Source("application/json; charset=utf-8", ""), (), covers=True, holds=True)
     found = json.loads(fed(body, content.encode()))
     stars = "*" * 16
     assert found == {"nik": None, "teks": f"nomor {stars}", "daftar": [None, 1], "email": "*" * len(EMAIL)}
@@ -131,7 +131,7 @@ def test_covered_php_can_still_be_read() -> None:
     import phpserialize
 
     content = f'a:2:{{s:3:"nik";s:16:"{NIK}";s:1:"n";i:{NIK};}}'.encode()
-    found = phpserialize.loads(fed(Body("text/plain", "", (), covers=True, holds=True), content))
+    found = phpserialize.loads(fed(Body(Source("text/plain", ""), (), covers=True, holds=True), content))
     assert found == {b"nik": b"*" * 16, b"n": 0}
 
 
@@ -154,7 +154,7 @@ def _raw_deflate(content: bytes) -> bytes:
 @given(split=st.integers(0, 400))
 def test_content_encodings(encoding: str, split: int) -> None:
     content = TEXTS["JSON"][1].encode()
-    body = Body("application/json", encoding, (), covers=True, holds=True)
+    body = Body(Source("application/json", encoding), (), covers=True, holds=True)
     out = fed(body, ENCODERS[encoding](content), [split])
     assert body.counts == {"NIK": MANY}
     assert len(out) == len(content)
@@ -162,9 +162,9 @@ def test_content_encodings(encoding: str, split: int) -> None:
 
 def test_deflate_without_a_head_and_gzip_of_several_members() -> None:
     content = f'{{"nik":"{NIK}"}}'.encode()
-    bare = Body("application/json", "deflate", ())
+    bare = Body(Source("application/json", "deflate"), ())
     watched(bare, _raw_deflate(content))
-    several = Body("application/json", "gzip", ())
+    several = Body(Source("application/json", "gzip"), ())
     watched(several, gzip.compress(b'{"a":1,', mtime=0) + gzip.compress(content[1:], mtime=0))
     assert bare.counts == several.counts == {"NIK": 1}
 
@@ -172,7 +172,7 @@ def test_deflate_without_a_head_and_gzip_of_several_members() -> None:
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "gzip, br", "aes128gcm"])
 def test_an_encoding_that_nobody_reads(encoding: str) -> None:
     with pytest.raises(Unreadable):
-        Body("application/json", encoding, ())
+        Body(Source("application/json", encoding), ())
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_encoding_that_nobody_reads(encoding: str) -> None:
 )
 def test_damaged_encodings(content: bytes) -> None:
     with pytest.raises(Unreadable):
-        fed(Body("application/json", "gzip", (), holds=True), content)
+        fed(Body(Source("application/json", "gzip"), (), holds=True), content)
 
 
 @pytest.mark.parametrize("sign", [b"\0", b" ", b"7", b"<"])
@@ -190,7 +190,7 @@ def test_a_bomb_is_given_up_in_bounded_memory(sign: bytes, monkeypatch: pytest.M
     made = zlib.compressobj(wbits=31)
     bomb = b"".join(made.compress(sign * 1024 * 1024) for _piece in range(40)) + made.flush()
     assert len(bomb) * MOST_TIMES < 40 * 1024 * 1024
-    body = Body("text/plain", "gzip", (), holds=True)
+    body = Body(Source("text/plain", "gzip"), (), holds=True)
     tracemalloc.start()
     try:
         with pytest.raises(Unreadable):
@@ -203,7 +203,7 @@ def test_a_bomb_is_given_up_in_bounded_memory(sign: bytes, monkeypatch: pytest.M
 def test_of_a_bomb_that_is_only_watched_the_beginning_is_read() -> None:
     made = zlib.compressobj(wbits=31)
     bomb = made.compress(f'{{"nik":"{NIK}","x":"'.encode() + b" " * 10 * 1024 * 1024) + made.flush()
-    body = Body("application/json", "gzip", ())
+    body = Body(Source("application/json", "gzip"), ())
     tracemalloc.start()
     try:
         watched(body, bomb)
@@ -238,7 +238,7 @@ def test_characters(name: str, split: int) -> None:
     text = f'{{"nama":"José","nik":"{NIK}","email":"{EMAIL}"}}'
     content = mark + text.encode(codec)
     media_type = f"application/json; charset={charset}" if charset else "application/json"
-    body = Body(media_type, "", (), covers=True, holds=True)
+    body = Body(Source(media_type, ""), (), covers=True, holds=True)
     out = fed(body, content, [split])
     assert body.counts == {"NIK": 1, "EMAIL": 1}
     assert out == mark + text.replace(NIK, "*" * 16).replace(EMAIL, "*" * len(EMAIL)).encode(codec)
@@ -247,7 +247,7 @@ def test_characters(name: str, split: int) -> None:
 @pytest.mark.parametrize("charset", ["x-nobody-knows", "rot13", "zlib", "hex", "base64"])
 def test_characters_that_nobody_reads(charset: str) -> None:
     with pytest.raises(Unreadable):
-        Body(f"text/plain; charset={charset}", "", ())
+        Body(Source(f"text/plain; charset={charset}", ""), ())
 
 
 @pytest.mark.parametrize(
@@ -255,9 +255,9 @@ def test_characters_that_nobody_reads(charset: str) -> None:
 )
 def test_files_are_held_unless_they_are_expected(content: bytes) -> None:
     with pytest.raises(Leaked, match=FILE):
-        fed(Body("application/octet-stream", "", (), holds=True), content)
-    assert fed(Body("application/octet-stream", "", (FILE,), holds=True), content, [3]) == content
-    watching = Body("application/octet-stream", "", ())
+        fed(Body(Source("application/octet-stream", ""), (), holds=True), content)
+    assert fed(Body(Source("application/octet-stream", ""), (FILE,), holds=True), content, [3]) == content
+    watching = Body(Source("application/octet-stream", ""), ())
     watched(watching, content)
     assert not watching.counts
 
@@ -267,13 +267,13 @@ def test_nothing_of_a_number_goes_out_before_it_is_refused() -> None:
     for split in range(1, len(content)):
         pieces: list[bytes] = []
         with pytest.raises(Leaked, match="NIK"):
-            pieces.extend(_pieces(Body("application/json", "", (), holds=True), content, [split]))
+            pieces.extend(_pieces(Body(Source("application/json", ""), (), holds=True), content, [split]))
         assert NIK[:1] not in b"".join(pieces).decode()
 
 
 def test_what_is_clean_goes_out_as_it_came() -> None:
     content = bytes(range(256)) * 300 + "é – 中文".encode()
-    body = Body("application/octet-stream", "", (), covers=True, holds=True)
+    body = Body(Source("application/octet-stream", ""), (), covers=True, holds=True)
     assert fed(body, content, range(0, len(content), 777)) == content
     assert not body.counts
 
@@ -281,14 +281,14 @@ def test_what_is_clean_goes_out_as_it_came() -> None:
 def test_a_large_body_in_base64_is_read_across_its_pieces() -> None:
     inner = b"x" * 30_000 + f" {NIK} ".encode() + b"y" * 30_000
     content = base64.b64encode(inner)
-    body = Body("text/plain", "", (), covers=True, holds=True)
+    body = Body(Source("text/plain", ""), (), covers=True, holds=True)
     out = fed(body, content, range(0, len(content), 1_000))
     assert body.counts["NIK"] >= 1
     assert NIK.encode() not in base64.b64decode(out.replace(b"*", b"A"))
 
 
 def test_memory_does_not_grow_with_a_body() -> None:
-    body = Body("application/json", "", (), covers=True, holds=True)
+    body = Body(Source("application/json", ""), (), covers=True, holds=True)
     piece = b'{"a":"' + b"z" * 200 + b'","n":1},'
     deque(body.feed(piece * 100), maxlen=0)
     tracemalloc.start()
@@ -302,7 +302,7 @@ def test_memory_does_not_grow_with_a_body() -> None:
 
 def test_kinds_that_are_expected_leave() -> None:
     content = f'{{"nik":"{NIK}","email":"{EMAIL}"}}'.encode()
-    body = Body("application/json", "", ("NIK",), covers=True, holds=True)
+    body = Body(Source("application/json", ""), ("NIK",), covers=True, holds=True)
     out = fed(body, content)
     assert NIK.encode() in out
     assert EMAIL.encode() not in out

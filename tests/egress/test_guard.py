@@ -10,17 +10,20 @@ import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.conf import settings
 
 from dataservices.models import DataOperation
+from mantra.egress import guard
 from mantra.egress.bodies import FILE
 from mantra.gateway.fast_lane import fitness
 from mantra.gateway.formats import FORMATS
 from registry import faults
 from registry.models import AccessKey, Field, Operation
+from registry.results import RelayedResponse
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of, recorded
 from tests.proxy.publishing import publish_proxy
@@ -244,6 +247,31 @@ def test_relayed_bodies_obey_the_rule(cast: Cast, rule: str, encoding: str) -> N
         assert (reply.status, end["code"]) == (502, BLOCKED)
     if rule == "alarm":
         assert sorted(map(tuple, end["guard"])) == [("", "EMAIL", 1), ("", "NIK", 1)]
+
+
+@pytest.mark.parametrize("size", [1, 2_000], ids=["short", "long"])
+def test_an_ordinary_body_that_is_watched_is_not_read_twice(
+    cast: Cast, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first look at the bytes tells that nothing is in them: no character is decoded, no header scanned."""
+    monkeypatch.delattr(guard, "Body")
+    monkeypatch.delattr(guard, "scan")
+    row = {"nama": "Dinas Pertanian", "gaji": 2_500_000, "mulai": "2020-01-31T10:20:30", "ket": "catatan & <uji>"}
+    content = json.dumps([row] * size).encode()
+    reply, _received = relayed(cast, "alarm", Answer(content, headers=[("ETag", '"6749f5c0-400-198706122010012003"')]))
+    assert reply.body == content
+
+
+@pytest.mark.parametrize("at", range(len(NIK)))
+def test_a_number_in_two_chunks_of_a_body_that_is_watched(at: int) -> None:
+    rule: Any = SimpleNamespace(guard="alarm", kind="proxy", guard_expected=frozenset(), personal=frozenset())
+    watched: Any = SimpleNamespace(operation=rule, guarded={})
+    chunks = [b'{"nik":"' + NIK[:at].encode(), f'{NIK[at:]}","b":"'.encode() + b"x " * 40_000 + b'"}']
+    response = RelayedResponse(200, [("Content-Type", "application/json")], iter(chunks), lambda: None)
+    result = guard.guarded(watched, response)
+    assert isinstance(result, RelayedResponse)
+    assert list(result.chunks) == chunks
+    assert watched.guarded == {("", "NIK"): 1}
 
 
 @pytest.mark.parametrize("rule", ["mask", "block"])
