@@ -112,10 +112,14 @@ def _find_tables(session: Session, store: Store) -> None:
     """Begin all tables of the database, with their columns. Views are none."""
     columns: dict[str, list[str]] = defaultdict(list)
     for table, column in session.rows(_COLUMNS):
-        columns[(table or b"").decode()].append((column or b"").decode().lower())
-    for table, names in columns.items():
-        session.tables[table.lower()] = table
-        store.begin(("", table.lower()), names)
+        columns[_name(table)].append(_name(column).lower())
+    for name, names in columns.items():
+        session.tables[name.lower()] = name
+        store.begin(("", name.lower()), names)
+
+
+def _name(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
 
 
 def _count(session: Session, table: str) -> int:

@@ -239,7 +239,9 @@ class StoredDatabase:
         return (OldAgency(*row) for row in self._rows("instances"))
 
     def users(self) -> Iterator[OldUser]:
-        return (OldUser(*row[:-1], row[-1] == "on") for row in self._rows("users"))
+        for number, agency, *texts, activity in self._rows("users"):
+            name, email, username, password, role = texts
+            yield OldUser(number, agency, name, email, username, password, role, activity == "on")
 
     def services(self) -> Iterator[OldService]:
         return (OldService(*row) for row in self._rows("services"))
@@ -254,8 +256,8 @@ class StoredDatabase:
 
     def calls(self) -> Iterator[OldCalls]:
         if TRACKS in self._tables:
-            for day, *names, calls in self._file.execute(f"SELECT * FROM {self._tables[TRACKS]}"):  # noqa: S608
-                yield OldCalls(date.fromisoformat(day), *names, calls)
+            for day, *others in self._file.execute(f"SELECT * FROM {self._tables[TRACKS]}"):  # noqa: S608
+                yield OldCalls(date.fromisoformat(day), *others)
 
     def oddities(self) -> Iterator[OldOddity]:
         names = {stored: name for name, stored in self._tables.items()}
