@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import bcrypt
 from django.contrib.auth.hashers import BCryptPasswordHasher, make_password
@@ -32,7 +33,7 @@ def imported(passkey: str, user_name: str) -> str:
 class OldPasswordHasher(BCryptPasswordHasher):
     """Verifies passwords of users who came from 1.99x. Their first sign-in replaces the hash by one of today."""
 
-    def encode(self, password: str, salt: bytes) -> str:
+    def encode(self, password: str, salt: Any) -> str:
         return f"{self.algorithm}${bcrypt.hashpw(password.encode()[:BYTES], salt).decode()}"
 
     def verify(self, password: str, encoded: str) -> bool:
