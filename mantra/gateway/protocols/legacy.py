@@ -73,13 +73,13 @@ def read(environ: Environ) -> Call:
         trace_context=http.trace_context_of(environ),
     )
     try:
-        _address(call, _segments(environ), rest)
+        _address(call, segments_of(environ), rest)
     except Fault as fault:
         call.error = fault
     return call
 
 
-def _segments(environ: Environ) -> list[str]:
+def segments_of(environ: Environ) -> list[str]:
     """Return the segments of the address after the folder, percent-encoded: a delimiter in a value stays a part of it.
 
     1.99x ignored repeated slashes at the start, and one at the end.
