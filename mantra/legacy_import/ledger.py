@@ -31,6 +31,7 @@ class Line:
     kind: str = ""
     ref: int | None = None
     name: str = ""
+    code: str = ""
     parts: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,13 +70,14 @@ class Ledger:
         line.parts = parts or {}
         if row is not None:
             line.kind, line.ref, line.name = row._meta.label_lower, row.pk, _name(row)
+            line.code = getattr(row, "code", "")
         return self._keep(line)
 
     def repeat(self, before: ImportedRow) -> Line:
         """Note again what the last run said of a row in which nothing has changed."""
         line = Line(
             OldTable(before.table), before.old_id, Outcome(before.outcome), before.remarks, before.kind, before.ref,
-            before.name, before.parts,
+            before.name, before.code, before.parts,
         )  # fmt: skip
         return self._keep(line)
 
@@ -89,7 +91,7 @@ class Ledger:
         rows = [
             ImportedRow(
                 run=run, table=line.table, old_id=line.old_id, outcome=line.outcome, remarks=line.remarks,
-                kind=line.kind, ref=line.ref, name=line.name, parts=line.parts,
+                kind=line.kind, ref=line.ref, name=line.name, code=line.code, parts=line.parts,
             )
             for line in self.lines
         ]  # fmt: skip

@@ -78,6 +78,7 @@ class ImportedRow(models.Model):
     kind = models.CharField(max_length=40, blank=True, editable=False)
     ref = models.BigIntegerField(null=True, editable=False)
     name = models.CharField(max_length=NAME, blank=True, editable=False)
+    code = models.CharField(max_length=127, blank=True, editable=False)
     #: The part of a bundle → its digest: what has changed there since the last run is told by it.
     parts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(PARTS)])
 

@@ -83,13 +83,13 @@ def plan(orders: Iterable[OldOrder], operations: Mapping[int, object], users: Ma
 
 def _holdings(by_key: Mapping[str, list[OldOrder]], made: Plan) -> Iterator[Holding]:
     own: dict[str, list[OldOrder]] = defaultdict(list)
-    for key, orders in by_key.items():
+    for orders in by_key.values():
         first = orders[0].username.strip().lower()
         others = [order for order in orders if order.username.strip().lower() != first]
         made.foreign += others
         shared = len({order.operation_id for order in orders}) > 1 and is_usable(orders[0].key)
         if shared:
-            yield Holding(first, key, tuple(orders))
+            yield Holding(first, orders[0].key, tuple(orders))
         for order in others if shared else orders:
             own[order.username.strip().lower()].append(order)
         if shared:
