@@ -21,6 +21,9 @@ from urllib.parse import unquote
 FORMATS = ("json", "xml", "api")
 #: Bytes of a line that is read, and of an address.
 MAX_LINE, MAX_TARGET = 32_768, 8_000
+#: Other folders that are counted by name.
+MAX_FOLDERS = 50
+_FOLDER = re.compile(r"[a-z0-9_./-]{1,60}")
 _REQUEST = re.compile(rb'"([A-Z]{3,10}) (\S{1,16000}) HTTP/[0-9.]{1,5}" ([0-9]{3})\b')
 _ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
 #: What HTTP allows in an address, and what the client sends.
@@ -56,6 +59,12 @@ class LogCounts:
     other_folders: dict[str, int] = field(default_factory=dict)
     #: Requests that failed, or used another method.
     not_answered: int = 0
+
+    def note_other_folder(self, target: str) -> None:
+        """Count an address that would be one of the legacy wire in another folder."""
+        folder = other_folder(target)
+        if folder and (folder in self.other_folders or len(self.other_folders) < MAX_FOLDERS):
+            self.other_folders[folder] = self.other_folders.get(folder, 0) + 1
 
 
 def folders_of(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -102,9 +111,10 @@ def _of_line(line: bytes, folders: Sequence[tuple[str, ...]], counts: LogCounts)
     match = _REQUEST.search(line)
     if match is None:
         return
-    method, status = match[1], match[3]
-    request = parse(_target(match[2]), folders)
+    method, status, target = match[1], match[3], _target(match[2])
+    request = parse(target, folders)
     if request is None:
+        counts.note_other_folder(target)
         return
     if status != b"200" or method not in (b"GET", b"POST"):
         counts.not_answered += 1
@@ -141,10 +151,11 @@ def parse(target: str, folders: Sequence[tuple[str, ...]]) -> LoggedRequest | No
     return None
 
 
-def other_folder(target: str) -> LoggedRequest | None:
-    """Return the parts of an address in a folder that nobody named, if it looks like one of the legacy wire."""
+def other_folder(target: str) -> str:
+    """Return the folder of an address that looks like one of the legacy wire in a folder that nobody named, else ""."""
     segments = target.partition("?")[0].lstrip("/").split("/")
-    for at in range(1, min(4, len(segments))):
+    for at in range(1, min(4, len(segments) - 3)):
         if segments[at].lower() in FORMATS:
-            return parse(target, [tuple(unquote(segment).lower() for segment in segments[:at])])
-    return None
+            folder = "/".join(segments[:at]).lower()
+            return folder if _FOLDER.fullmatch(folder) else ""
+    return ""

@@ -96,7 +96,13 @@ def _time(text: str) -> tuple[str, ...] | None:
         return None
     day, clock, seconds, fraction, offset = (part or "" for part in match.groups())
     offset = "" if offset in ("Z", "") else offset.replace(":", "").ljust(5, "0")
-    return day, clock or "00:00", seconds or ":00", fraction.rstrip("0").rstrip("."), "" if offset[1:] == "0000" else offset
+    return (
+        day,
+        clock or "00:00",
+        seconds or ":00",
+        fraction.rstrip("0").rstrip("."),
+        "" if offset[1:] == "0000" else offset,
+    )
 
 
 def _are_one_text(wrong: str, right: str) -> bool:

@@ -25,7 +25,8 @@ MAX_NAME, MAX_DIFFERENCES = 64, 50
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a host sent. ``body`` is None if it is too large to be kept; ``digest`` is of all of it.
+    """What a host sent. ``body`` is None if it is too large to be kept; ``digest`` is of all of it, b"" if not even
+    that was read.
 
     ``failure`` is a word for why there is none, such as "connect refused".
     """
@@ -58,7 +59,7 @@ def differences(old: Response, new: Response, format: str, row_limit: int = 0) -
     failed = _transport(old, new)
     if failed is not None:
         return [failed]
-    if old.size == new.size and old.digest == new.digest:
+    if old.digest and old.size == new.size and old.digest == new.digest:
         return []
     if old.body is None or new.body is None:
         return [Difference("large", "", f"text({old.size})", f"text({new.size})")]
@@ -229,7 +230,8 @@ def _of_unequal(
     alone = _left(before, missing)
     alone_here = _left(after, extra)
     pairs = list(zip(alone, alone_here, strict=False))
-    changed = [pair for pair in pairs if _are_alike(before[pair[0]], after[pair[1]])]
+    single = len(old) == len(new) == 1
+    changed = [pair for pair in pairs if single or _are_alike(before[pair[0]], after[pair[1]])]
     for at, there in changed:
         yield from _of_cells(old[at], new[there], names)
     lost, won = len(alone) - len(changed), len(alone_here) - len(changed)

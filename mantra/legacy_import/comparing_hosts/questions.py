@@ -119,7 +119,9 @@ def with_keys(questions: Iterable[Question], keys: Keys) -> list[Question]:
     """Return the requests with a key each, but for those that have one in the address."""
     choice = KeyChoice(keys)
     return [
-        each if each.formats != FORMATS else Question(each.operation, each.folder, each.rest, choice.next(each.operation))
+        each
+        if each.formats != FORMATS
+        else Question(each.operation, each.folder, each.rest, choice.next(each.operation))
         for each in questions
     ]
 
@@ -138,8 +140,6 @@ def made(operation: Operation, folder: str, values: dict[str, str]) -> Question:
     old_names = {parameter.name: parameter.legacy_name or parameter.name for parameter in operation.parameters}
     pairs = [f"{quote_plus(old_names[name])}={quote_plus(quote_plus(value))}" for name, value in values.items()]
     codes = operation.agency, operation.service, operation.code
-    names = (
-        code if code.lower() == old else old for code, old in zip(codes, operation.legacy_address, strict=True)
-    )
+    names = (code if code.lower() == old else old for code, old in zip(codes, operation.legacy_address, strict=True))
     rest = "/".join(quote(name, safe="") for name in names)
     return Question(operation, folder, rest + ("/" + "&".join(pairs) if pairs else ""))
