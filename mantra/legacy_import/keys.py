@@ -75,7 +75,9 @@ class _Taking:
                 for holding in plan.holdings[start : start + 20]:
                     self._holding(holding)
 
-    def _add(self, order: OldOrder, said: list[Remark], outcome: Outcome | None = None, grant: Grant | None = None) -> None:
+    def _add(
+        self, order: OldOrder, said: list[Remark], outcome: Outcome | None = None, grant: Grant | None = None
+    ) -> None:
         state = {"active": str(order.active), "key": secrets.key_digest(order.key)}
         self.ledger.add(OldTable.ORDERS, order.id, [*said, *self.said.get(order.id, ())], grant, state, outcome)
 
@@ -128,9 +130,7 @@ class _Taking:
         ]  # fmt: skip
         Grant.objects.bulk_create(new)
         now = timezone.now()
-        GrantTerms.objects.bulk_create(
-            [GrantTerms(grant_ref=grant.pk, since=now, purpose=purpose) for grant in new]
-        )
+        GrantTerms.objects.bulk_create([GrantTerms(grant_ref=grant.pk, since=now, purpose=purpose) for grant in new])
         there |= {grant.operation_id: grant for grant in new}
         return {old_id: there[pk] for old_id, pk in wanted.items()}
 

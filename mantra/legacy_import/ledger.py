@@ -66,7 +66,9 @@ class Ledger:
     ) -> Line:
         """Note what became of a row: the outcome is that of its remarks, unless another one is given."""
         said = list(remarks)
-        line = Line(table, old_id, outcome or outcome_of(said), [[each.kind.code, dict(each.arguments)] for each in said])
+        line = Line(
+            table, old_id, outcome or outcome_of(said), [[each.kind.code, dict(each.arguments)] for each in said]
+        )
         line.parts = parts or {}
         if row is not None:
             line.kind, line.ref, line.name = row._meta.label_lower, row.pk, _name(row)

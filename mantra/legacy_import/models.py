@@ -108,9 +108,7 @@ class OldCallsOfDay(models.Model):
         verbose_name_plural = _("calls of MANTRA 1.99x in a day")
         default_permissions = ()
         ordering = ("-day",)
-        constraints = [
-            models.UniqueConstraint(fields=["day", "agency", "username", "status"], name="old_calls_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["day", "agency", "username", "status"], name="old_calls_once")]
 
     def __str__(self) -> str:
         return f"{self.day} {self.agency} {self.username}: {self.calls}"

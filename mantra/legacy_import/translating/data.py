@@ -13,7 +13,7 @@ from mantra.legacy_import.old import OldOperation
 from mantra.legacy_import.translating.conditions import OldParameter, Statement, comment_lines
 from mantra.legacy_import.translating.connections import Connection, connection_of
 from mantra.legacy_import.translating.definitions import Definition, parameter_keys
-from mantra.legacy_import.translating.remarks import Kind, Refused, Remark, remark
+from mantra.legacy_import.translating.remarks import Kind, Refused, Remark
 from mantra.legacy_import.translating.sourcecode import Source
 
 #: Characters of an operation's SQL.
