@@ -275,6 +275,7 @@ INSTALLED_APPS = [
     "mantra.jobs",
     "mantra.reconciliation",
     "mantra.synchronization",
+    "mantra.legacy_import",
 ]
 
 MIDDLEWARE = [
