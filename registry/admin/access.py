@@ -143,8 +143,7 @@ class InPathFilter(DropdownFilter):
 @admin.register(AccessKey)
 class AccessKeyAdmin(CredentialAdmin):
     list_display = (
-        "public", "application", "state", "operation", "expires_at", "last_used_at", "last_used_in_path_at",
-        "created_at",
+        "public", "application", "state", "operation", "expires_at", "last_used_at", "in_path_on", "created_at",
     )  # fmt: skip
     list_filter = (
         ("application__agency", ScopedFilter),
@@ -186,6 +185,11 @@ class AccessKeyAdmin(CredentialAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else (*self._identity, *self._slowed, "in_path_use")
+
+    @display(description=_("in a URL"), ordering="last_used_in_path_at")
+    def in_path_on(self, key: AccessKey) -> str:
+        """Return the day on which the key was last in a URL."""
+        return moments.day(key.last_used_in_path_at)
 
     @display(description=_("use in URLs"))
     def in_path_use(self, key: AccessKey) -> Any:

@@ -272,3 +272,9 @@ def test_a_new_key_may_be_one_for_old_programs(cast: Cast, sign_in: SignIn) -> N
     plain = shown(client.post(ADD, {"application": cast.application.pk, "in_path": "on", "wrapped": "on"}))
     key = AccessKey.objects.get(digest=secrets.key_digest(plain))
     assert (key.in_path, key.wrapped) == (True, True)
+
+
+def test_the_list_shows_when_a_key_was_last_in_a_url(cast: Cast, sign_in: SignIn) -> None:
+    rows = _in_path(cast)
+    page = sign_in("Requester", cast.consumer).get(f"{LIST}?in_url=allowed").content.decode()
+    assert moments.day(rows["long"].last_used_in_path_at) in page
