@@ -82,17 +82,18 @@ def plan(orders: Iterable[OldOrder], operations: Mapping[int, object], users: Ma
 
 
 def _holdings(by_key: Mapping[str, list[OldOrder]], made: Plan) -> Iterator[Holding]:
+    """Yield the users' own holdings, then those of keys that open several operations."""
     own: dict[str, list[OldOrder]] = defaultdict(list)
+    shared: list[Holding] = []
     for orders in by_key.values():
         first = orders[0].username.strip().lower()
         others = [order for order in orders if order.username.strip().lower() != first]
         made.foreign += others
-        shared = len({order.operation_id for order in orders}) > 1 and is_usable(orders[0].key)
-        if shared:
-            yield Holding(first, orders[0].key, tuple(orders))
-        for order in others if shared else orders:
-            own[order.username.strip().lower()].append(order)
-        if shared:
+        if len({order.operation_id for order in orders}) > 1 and is_usable(orders[0].key):
+            shared.append(Holding(first, orders[0].key, tuple(orders)))
             continue
-    for username, orders in own.items():
-        yield Holding(username, "", tuple(sorted(orders, key=lambda order: order.id)))
+        for order in orders:
+            own[order.username.strip().lower()].append(order)
+    for username, held in own.items():
+        yield Holding(username, "", tuple(sorted(held, key=lambda order: order.id)))
+    yield from shared

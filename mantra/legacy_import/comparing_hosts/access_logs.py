@@ -93,7 +93,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         raise LogUnreadable(f"{name}: {error.strerror or 'cannot be opened'}") from None
     try:
         packed = cast("BufferedReader", raw).peek(2)[:2] == b"\x1f\x8b"
-        yield cast("IO[bytes]", gzip.open(raw) if packed else raw)
+        yield cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if packed else raw)
     finally:
         if name != "-":
             raw.close()

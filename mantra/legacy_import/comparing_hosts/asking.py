@@ -32,7 +32,9 @@ class HostInvalid(Exception):
 class _AnyAddress(Origin):
     """The connections to a host that an operator named on the command line, such as this very machine."""
 
-    permits = staticmethod(lambda _address: True)
+    @staticmethod
+    def permits(address: str) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,8 @@ class Host:
         headers = [("User-Agent", "MANTRA"), *([("AccessKey", question.key)] if question.key else [])]
         began = time.monotonic()
         try:
-            response = client.send(
-                self.target, Request("GET", question.target(format), headers), LIMITS, began + LIMITS.total
-            )
+            request = Request("GET", question.target(format), headers)
+            response = client.send(self.target, request, LIMITS, began + LIMITS.total)
             status, body = response.status, _Body()
             try:
                 for chunk in response.chunks():

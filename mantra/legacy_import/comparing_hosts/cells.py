@@ -95,14 +95,9 @@ def _time(text: str) -> tuple[str, ...] | None:
     if match is None or not (match[1] or match[2]):
         return None
     day, clock, seconds, fraction, offset = (part or "" for part in match.groups())
-    offset = "" if offset in ("Z", "") else offset.replace(":", "").ljust(5, "0")
-    return (
-        day,
-        clock or "00:00",
-        seconds or ":00",
-        fraction.rstrip("0").rstrip("."),
-        "" if offset[1:] == "0000" else offset,
-    )
+    offset = offset.removeprefix("Z").replace(":", "").ljust(5, "0")
+    zone = "" if not offset.strip("+-0") else offset
+    return day, clock or "00:00", seconds or ":00", fraction.rstrip("0").rstrip("."), zone
 
 
 def _are_one_text(wrong: str, right: str) -> bool:
@@ -147,10 +142,9 @@ def skeleton(value: Any) -> str:
     if truth is not None:
         return "1" if truth else "0"
     if _NUMBER.fullmatch(text):
-        try:
-            return f"{float(text):.5g}"
-        except (ValueError, OverflowError):
-            return text
+        number = Decimal(text)
+        # Five digits are what a float has in every way to write it.
+        return str(int(number)) if abs(number) < 10**30 and number == int(number) else f"{number:.5g}"
     moment = _time(text)
     if moment is not None:
         return " ".join(moment)

@@ -65,7 +65,7 @@ def compare(
     found += _from_rows(old, keys, [each for pk, each in asked.items() if pk not in in_logs], options, comparison)
     usable = []
     for question in found:
-        if question.key or question.formats != access_logs.FORMATS or question.operation.open:
+        if question.key or question.has_key_in_path or question.operation.open:
             usable.append(question)
             comparison.of(question.operation.path).requests += 1
     for question in found:

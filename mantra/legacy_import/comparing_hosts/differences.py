@@ -1,4 +1,4 @@
-"""What differs between the responses of the old host and the new one to the same request, by kind and without values."""
+"""What differs between the responses of two hosts to the same request, by kind and without values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def differences(old: Response, new: Response, format: str, row_limit: int = 0) -
         return []
     if old.body is None or new.body is None:
         return [Difference("large", "", f"text({old.size})", f"text({new.size})")]
-    found = {}
+    found: dict[str, Difference] = {}
     for each in _of_bodies(old.body, new.body, format, row_limit):
         found.setdefault(each.kind, each)
         if len(found) >= MAX_DIFFERENCES:
@@ -98,10 +98,11 @@ def _of_bodies(old: bytes, new: bytes, format: str, row_limit: int) -> Iterator[
         kind = "old-xml" if format == "xml" and b"<response>" in old[:200] else "old-unreadable"
         yield Difference(kind, "", f"text({len(old)})", f"text({len(new)})")
         return
-    count = 0
-    for count, each in enumerate(_of_envelopes(before, after, format, row_limit), 1):
+    same = True
+    for each in _of_envelopes(before, after, format, row_limit):
+        same = False
         yield each
-    if not count:
+    if same:
         yield Difference("white-space" if format == "xml" else "bytes", "", f"text({len(old)})", f"text({len(new)})")
 
 
@@ -271,8 +272,8 @@ def _of_documents(old: Any, new: Any, place: str) -> Iterator[Difference]:
             if name in old and name in new:
                 yield from _of_documents(old[name], new[name], below)
             else:
-                sides = (shape(side[name]) if name in side else "–" for side in (old, new))
-                yield Difference("structure", below[-2 * MAX_NAME :], *sides)
+                before, after = (shape(side[name]) if name in side else "" for side in (old, new))
+                yield Difference("structure", below[-2 * MAX_NAME :], before, after)
         if list(old) != list(new) and set(old) == set(new):
             yield Difference("column-order", place[-2 * MAX_NAME :])
     elif isinstance(old, list) and isinstance(new, list):

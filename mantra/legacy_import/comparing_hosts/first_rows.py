@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import sqlglot
@@ -129,17 +130,13 @@ def _read(row: DataOperation, lookup: Lookup) -> Iterator[dict[str, str]]:
 
 def _values(stream: Stream, as_written: Any, lookup: Lookup) -> Iterator[dict[str, str]]:
     conversions = [as_written.get(type, str) for _name, type in stream.columns]
-    seen = 0
-    for batch in stream:
-        for row in batch:
-            seen += 1
-            if seen > ROWS:
-                return
-            values = {
-                name: _text(value, convert) for name, value, convert in zip(lookup.names, row, conversions, strict=True)
+    for row in islice((row for batch in stream for row in batch), ROWS):
+        texts = [_text(value, convert) for value, convert in zip(row, conversions, strict=True)]
+        if all(texts):
+            yield {
+                name: f"{text}%" if name in lookup.patterns else text
+                for name, text in zip(lookup.names, texts, strict=True)
             }
-            if all(values.values()):
-                yield {name: f"{value}%" if name in lookup.patterns else value for name, value in values.items()}
 
 
 def _text(value: Any, convert: Any) -> str:

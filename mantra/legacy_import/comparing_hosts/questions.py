@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from urllib.parse import quote, quote_plus, unquote_plus
 
@@ -27,6 +27,10 @@ class Question:
     key: str = field(repr=False, default="")
     #: The formats in which it is sent. With a key in the address these are not all: callers of that time had one.
     formats: tuple[str, ...] = FORMATS
+
+    @property
+    def has_key_in_path(self) -> bool:
+        return self.formats != FORMATS
 
     def target(self, format: str) -> str:
         """Return the address without the host."""
@@ -118,12 +122,7 @@ def from_logs(
 def with_keys(questions: Iterable[Question], keys: Keys) -> list[Question]:
     """Return the requests with a key each, but for those that have one in the address."""
     choice = KeyChoice(keys)
-    return [
-        each
-        if each.formats != FORMATS
-        else Question(each.operation, each.folder, each.rest, choice.next(each.operation))
-        for each in questions
-    ]
+    return [each if each.has_key_in_path else replace(each, key=choice.next(each.operation)) for each in questions]
 
 
 def _without_key(segments: tuple[str, ...], keys: Keys) -> tuple[tuple[str, ...], bool]:

@@ -79,8 +79,8 @@ class OperationResult:
             return
         old, new = median(self.old_seconds), median(self.new_seconds)
         if new > SLOWER_TIMES * old and new > old + SLOWER_SECONDS:
-            shown = (f"{1000 * seconds:.0f} ms" for seconds in (old, new))
-            self.kinds.setdefault("slower", Tally()).add(Difference("slower", "", *shown), "")
+            difference = Difference("slower", "", f"{1000 * old:.0f} ms", f"{1000 * new:.0f} ms")
+            self.kinds.setdefault("slower", Tally()).add(difference, "")
 
     @property
     def is_clean(self) -> bool:

@@ -68,8 +68,8 @@ def open_dump(path: str | Path, progress: Progress | None = None) -> Iterator[St
 def _opened(path: Path, progress: Progress | None) -> Iterator[Callable[[int], bytes]]:
     """Return what reads the text of the dump, in UTF-8 if it was in UTF-16."""
     try:
-        # A named pipe would never open.
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        # Without this flag a named pipe would never open.
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     except (OSError, ValueError):
         raise UnreadableDatabase(_("The file cannot be opened. Check its path and its permissions.")) from None
     with file:

@@ -130,6 +130,8 @@ def _read_tables(session: Session, store: Store, progress: Progress | None) -> N
     fillers = [(place, filler) for place in list(store.columns) if (filler := store.filler(place)) is not None]
     rows, total = 0, sum(store.counts[place] for place, _filler in fillers)
     for place, filler in fillers:
+        if progress is not None:
+            progress(rows, total)
         columns = ", ".join(f"`{column}`" if column in store.columns[place] else "NULL" for column in filler.columns)
         for row in session.rows(f"SELECT {columns} FROM {session.quoted(place[1])}"):  # noqa: S608 (our own names)
             _add(filler, row)

@@ -37,6 +37,8 @@ class SQLText:
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
         self._data, self._at = b"", 0
+        #: The same text with two other bytes in place of each escaped quote: a search finds the end of a string then.
+        self._masked = b""
         self._lines_before, self._bytes = 1, 0
         self._is_ended = False
         self.delimiter = b";"
@@ -64,6 +66,7 @@ class SQLText:
             return False
         self._lines_before = self.line
         self._data, self._at = self._data[self._at :] + chunk, 0
+        self._masked = self._data.replace(b"\\\\", b"..").replace(b"\\'", b"..")
         return True
 
     def _look(self, count: int = _AHEAD) -> bytes:
@@ -280,8 +283,8 @@ class SQLText:
     def _value(self, is_kept: bool) -> bytes | None:
         data, at = self._data, self._at
         if at + 1 < len(data) and data[at] == _QUOTE:
-            # The whole string is in memory, nearly always.
-            end = _end_of_string(data, at + 1)
+            # The whole string is in memory, nearly always. Escapes are found in pairs from its first byte on.
+            end = self._masked.find(b"'", at + 1)
             if 0 <= end < len(data) - 1 and data[end + 1] != _QUOTE and end - at <= MAX_VALUE:
                 self._at = end + 1
                 return _unescaped(data[at + 1 : end]) if is_kept else None
@@ -340,7 +343,8 @@ class SQLText:
         pieces: list[bytes] = []
         size = 0
         while True:
-            end = _end_of_string(self._data, self._at, quote)
+            is_masked = quote == b"'"
+            end = self._masked.find(quote, self._at) if is_masked else _end_of_string(self._data, self._at, quote)
             piece = self._data[self._at : end if end >= 0 else _safe_end(self._data, self._at)]
             if is_kept and size <= MAX_VALUE:
                 pieces.append(piece)
@@ -364,7 +368,7 @@ class SQLText:
         return CutValue(text[:MAX_VALUE]) if size > MAX_VALUE else text
 
 
-def _end_of_string(data: bytes, begin: int, quote: bytes = b"'") -> int:
+def _end_of_string(data: bytes, begin: int, quote: bytes) -> int:
     """Return the place of the next quote that no backslash escapes, from ``begin`` on; -1 if there is none."""
     at = begin
     while True:

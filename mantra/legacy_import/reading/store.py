@@ -121,9 +121,13 @@ class Store:
         return dict(found)
 
     def finished(self, database: str) -> StoredDatabase:
-        """Return the rows of a database, when all are here."""
+        """Return the rows of a database, when all are here. Raises UnreadableDatabase if it has none."""
+        if not self.counts[database, "users"]:
+            raise UnreadableDatabase(_("The tables have no rows. Make the dump again with its data."))
         for filler in self._fillers.values():
             filler.flush()
+        with _disk():
+            self.file.execute("COMMIT")
         counts = {place[1]: self.counts[place] for place in sorted(self.columns) if place[0] == database}
         tables = {place[1]: filler.table for place, filler in self._fillers.items() if place[0] == database}
         return StoredDatabase(self.file, tables, counts)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
+
+from dataservices.sql.messages import gettext_noop
 
 #: Characters of each value in a sentence.
 MAX_ARGUMENT = 80
@@ -30,7 +32,7 @@ _DRAFT = True
 
 
 class Kind(Enum):
-    """The kinds of remarks: a code that never changes, the severity, the sentence, and whether a draft is made of it."""
+    """The kinds of remarks: a code that never changes, the severity, the sentence, and whether it makes a draft."""
 
     # ----------------------------------------------------------------------------- any definition
     UNREADABLE = (
@@ -170,7 +172,7 @@ class Kind(Enum):
     )  # fmt: skip
     CONDITIONS_IGNORED = (
         "conditions-ignored", _PERSON,
-        gettext_noop("MANTRA 1.99x ignored the conditions, for the word WHERE is missing, and returned the whole table."),
+        gettext_noop("MANTRA 1.99x ignored the conditions, as WHERE is missing, and returned the whole table."),
         _DRAFT,
     )  # fmt: skip
     CONDITION_UNCLEAR = (
@@ -180,7 +182,7 @@ class Kind(Enum):
     )  # fmt: skip
     COLUMN_TWICE = (
         "column-twice", _PERSON,
-        gettext_noop("%(name)s is a parameter in two conditions, so that MANTRA 1.99x always failed. Here they are two."),
+        gettext_noop("%(name)s is a parameter in two conditions, so that MANTRA 1.99x always failed. Here it is two."),
         _DRAFT,
     )  # fmt: skip
     QUESTION_MARK = (
@@ -215,7 +217,7 @@ class Kind(Enum):
     )  # fmt: skip
     ENDPOINT_QUERY = (
         "endpoint-query", _PERSON,
-        gettext_noop("The address has a query, behind which MANTRA 1.99x wrote the path. Check what the upstream gets."),
+        gettext_noop("The address has a query, and MANTRA 1.99x wrote the path behind it. Check what the upstream gets."),
         _DRAFT,
     )  # fmt: skip
     ENDPOINT_CREDENTIAL = (

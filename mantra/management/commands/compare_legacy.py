@@ -1,4 +1,4 @@
-"""manage.py compare_legacy: send the same requests to the host of MANTRA 1.99x and to this one, and name what differs."""
+"""manage.py compare_legacy: send the same requests to the host of MANTRA 1.99x and here, and name what differs."""
 
 from __future__ import annotations
 
@@ -86,6 +86,11 @@ def run(
 ) -> Comparison:
     """Compare with the options of add_arguments(). Raises CommandError."""
     old, new = _host(old_url), _host(options["new"])
+    folders = {name.strip("/ ").lower() for name in settings.LEGACY_FOLDERS}
+    if new.folder != "/":
+        raise CommandError("Write --new without a folder: both hosts get the same addresses.")
+    if old.folder.strip("/").lower() not in {"", *folders}:
+        raise CommandError(f"Add the old host's folder {old.folder} to MANTRA_LEGACY_FOLDERS first.")
     chosen = Options(
         requests=options["limit"],
         pace=options["pace"],
@@ -104,9 +109,7 @@ def _host(url: str) -> Host:
         # Who runs commands here may call any address; MANTRA_UPSTREAM_NETWORKS is for what users enter.
         return Host.of(url, any_address=True)
     except HostInvalid:
-        raise CommandError(
-            f"{url.partition('@')[2] or url} is no address of a host: write http://host/folder"
-        ) from None
+        raise CommandError("That is no address of a host. Write http://host/folder, without a user.") from None
 
 
 def _keys(name: str | None) -> Keys:
