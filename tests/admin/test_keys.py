@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.urls import reverse
@@ -278,3 +280,13 @@ def test_the_list_shows_when_a_key_was_last_in_a_url(cast: Cast, sign_in: SignIn
     rows = _in_path(cast)
     page = sign_in("Requester", cast.consumer).get(f"{LIST}?in_url=allowed").content.decode()
     assert moments.day(rows["long"].last_used_in_path_at) in page
+
+
+def test_before_uses_in_urls_were_kept_the_last_use_counts(cast: Cast) -> None:
+    """Else the page of a key that is in URLs every day would say after an upgrade that it never was."""
+    rows = _in_path(cast)
+    used = timezone.now() - timedelta(hours=1)
+    AccessKey.objects.update(last_used_at=used, last_used_in_path_at=None)
+    import_module("registry.migrations.0048_wrapped_keys").assume_use_in_urls(apps, None)
+    kept = dict(AccessKey.objects.values_list("public", "last_used_in_path_at"))
+    assert [kept[rows[name].public] for name in ("lately", "long", "never", "off")] == [used, used, used, None]

@@ -28,7 +28,7 @@ CLIENTS = Path(__file__).parent / "clients"
 NAMES = ["Siti & Co", "Budi/Ani", "100% Jaya", "A+B", "Ünï é ☃ 😀", "<b>\"'\\", "tab\tbaris\nbaru", "Siti"]
 KEYS = {
     "gema": "aaaaaaaaaa", "Cari-Orang.v1": "bbbbbbbbbb", "semua": "cccccccccc", "rusak": "dddddddddd",
-    "di_alamat": "eeeeeeeeee",
+    "di_alamat": "eeeeeeeeee", "dibungkus": "ffffffffff",
 }  # fmt: skip
 NO_KEY = "Operasi tidak memiliki izin, karena kunci akses tidak terdaftar (kosong)"
 UNKNOWN = "Fungsi operasi tidak terdaftar"
@@ -56,9 +56,16 @@ def bundle() -> dict[str, Any]:
         operation("semua", "SELECT nomor, nama FROM orang ORDER BY nomor", legacy_name="_Semua Ünï"),
         operation("rusak", "SELECT nama FROM tabel_rahasia WHERE nama = :nama", nama),
         operation("di_alamat", "SELECT :nama AS nama", nama),
+        operation("dibungkus", "SELECT :nama AS nama", nama),
     ]
     keys = [
-        {"legacy": key, "operation": f"prov/data/{code}", "in_path": code == "di_alamat"} for code, key in KEYS.items()
+        {
+            "legacy": key,
+            "operation": f"prov/data/{code}",
+            "in_path": code in ("di_alamat", "dibungkus"),
+            "wrapped": code == "dibungkus",
+        }
+        for code, key in KEYS.items()
     ]
     grants = [{"operation": f"prov/data/{each['code']}", "purpose": "uji"} for each in operations]
     return {
@@ -272,6 +279,32 @@ def test_f20_a_key_in_the_address(bus: Bus, generation: str, style: str) -> None
     expected = rows("di_alamat", [{"nama": "a&b"}])
     for format, seen in (("json", "json"), ("xml", "xml"), ("api", "xml")):
         assert answer(bus, request(f"/mantra/{format}{generation}{style}")) == written(expected, seen)
+
+
+def test_responses_to_a_key_with_app_enc(bus: Bus) -> None:
+    """As strrev(base64_encode(…)) of PHP writes them, whole, in each format and generation."""
+    expected, missing = rows("dibungkus", [{"nama": "é"}]), failure(10005, MISSING)
+    key = KEYS["dibungkus"]
+    for format, in_path in (("json", "json"), ("xml", "xml"), ("api", "xml")):
+        address = f"/mantra/{format}/prov/data/dibungkus"
+        for sent, body in (
+            (request(f"{address}/nama=%C3%A9", key=key), written(expected, format)),
+            (request(f"{address}?nama=%C3%A9", key=key), written(expected, format)),
+            (request(address, key=key), written(missing, format)),
+            (request(f"{address}/{key}/nama=%C3%A9"), written(expected, in_path)),
+        ):
+            assert answer(bus, sent) == base64.b64encode(body)[::-1], sent
+
+
+def test_old_pages_lead_to_new_ones(bus: Bus) -> None:
+    """A browser's request with no key. Followed, the page is there."""
+    for target in ("/mantra/", "/gsb/index.php?page=login", "/layanan/gsb/apa/saja"):
+        with socket.create_connection(("127.0.0.1", bus.port), timeout=20) as connection:
+            connection.sendall(request(target, Accept="text/html"))
+            head = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+        assert head.startswith("HTTP/1.1 302"), target
+        location = head.partition("Location: ")[2].partition("\r\n")[0]
+        assert location == ("/account/login/" if "login" in target else "/catalog/")
 
 
 def test_a_failing_database_keeps_its_first_sentence(bus: Bus) -> None:
