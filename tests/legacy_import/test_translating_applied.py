@@ -17,7 +17,7 @@ from mantra.definitions.report import Report
 from mantra.legacy_import.translating import DataDefinition, placeholder_source
 from proxyservices.models import Backend, ParameterMapping, ProxyOperation
 from tests.adapters import engines
-from tests.legacy_import.old_definitions import data, program, proxy
+from tests.legacy_import.written import data, program, proxy
 
 #: One of each kind, with as many traps as fit.
 DATA = {

@@ -13,7 +13,7 @@ from dataservices import models
 from dataservices.sql import check, parse, quoted_placeholders
 from mantra.legacy_import.translating import DataDefinition, OldParameter, Refused, connections, translate
 from mantra.legacy_import.translating import data as data_module
-from tests.legacy_import.old_definitions import data, kinds, operation, php_json
+from tests.legacy_import.written import data, kinds, operation, php_json
 
 DIALECTS = {"mysql": "mysql", "mysqli": "mysql", "postgres": "postgres", "mssql": "tsql", "oci8": "oracle"}
 

@@ -17,7 +17,7 @@ from proxyservices.styles.legacy import Legacy
 from proxyservices.styles.soap import _parse_path
 from proxyservices.transport.pool import Target
 from registry.models import Operation, bounds
-from tests.legacy_import.old_definitions import kinds, program, proxy
+from tests.legacy_import.written import kinds, program, proxy
 
 
 def refused(**texts: object) -> str:

@@ -46,10 +46,13 @@ def code_of(old: str, taken: Collection[str] = (), rule: Rule = CODE) -> str:
     return Names(taken, rule).code(old)
 
 
-def codes_of(names: Iterable[str], rule: Rule = CODE) -> list[str]:
-    """Return a code for each name of the same place. Names that are allowed as they are keep themselves."""
+def codes_of(names: Iterable[str], rule: Rule = CODE, taken: Iterable[str] = ()) -> list[str]:
+    """Return a code for each name of the same place. Names that are allowed as they are keep themselves.
+
+    ``taken``: codes in that place which other rows have.
+    """
     olds = list(names)
-    allocated = Names((), rule)
+    allocated = Names(taken, rule)
     kept = {index: allocated.code(old) for index, old in enumerate(olds) if _is_allowed(old, rule)}
     # An old name leads to its row, so it is no other row's code.
     allocated.taken.update(old.lower() for old in olds)

@@ -304,6 +304,108 @@ class Kind(Enum):
         gettext_noop("The program's numbers were numbers in responses. Those of a data operation are texts there."),
     )  # fmt: skip
 
+    # --------------------------------------------------------------------------------------- rows
+    ROW_EXISTS = (
+        "row-exists", _TAKEN,
+        gettext_noop("A row with this code was here already. It is not changed."),
+    )  # fmt: skip
+    DELETED_HERE = (
+        "deleted-here", _TAKEN,
+        gettext_noop("The row was deleted here, and is not made again."),
+    )  # fmt: skip
+    RULE = (
+        "rule", _REFUSED,
+        gettext_noop("A rule is broken: %(rule)s"),
+    )  # fmt: skip
+    TEXT_CUT = (
+        "text-cut", _CHANGED,
+        gettext_noop("A text is longer than %(most)s characters. The rest is not taken."),
+    )  # fmt: skip
+    SYSTEM_AGENCY = (
+        "system-agency", _TAKEN,
+        gettext_noop("The home of administrators is no agency here."),
+    )  # fmt: skip
+    WEBSITE_INVALID = (
+        "website-invalid", _CHANGED,
+        gettext_noop("The website is no address and is not taken."),
+    )  # fmt: skip
+    EMAIL_INVALID = (
+        "email-invalid", _CHANGED,
+        gettext_noop("The e-mail address is none and is not taken."),
+    )  # fmt: skip
+    EMAIL_CUT = (
+        "email-cut", _CHANGED,
+        gettext_noop("Of several e-mail addresses the first one is taken."),
+    )  # fmt: skip
+    EMAIL_TAKEN = (
+        "email-taken", _PERSON,
+        gettext_noop("Another user has this e-mail address. Enter another one."),
+    )  # fmt: skip
+    WITHOUT_AGENCY = (
+        "without-agency", _REFUSED,
+        gettext_noop("Its agency was not taken."),
+    )  # fmt: skip
+    WITHOUT_SERVICE = (
+        "without-service", _REFUSED,
+        gettext_noop("Its service was not taken."),
+    )  # fmt: skip
+    SOURCE_REFUSED = (
+        "source-refused", _REFUSED,
+        gettext_noop("Its data source breaks a rule, such as an address that no source may have."),
+    )  # fmt: skip
+    BACKEND_REFUSED = (
+        "backend-refused", _REFUSED,
+        gettext_noop("Its backend breaks a rule, such as an address that is not allowed."),
+    )  # fmt: skip
+    USER_EXISTS = (
+        "user-exists", _TAKEN,
+        gettext_noop("A user with this name was here already. It is not changed."),
+    )  # fmt: skip
+    ROLE_WITHOUT_RIGHTS = (
+        "role-without-rights", _CHANGED,
+        gettext_noop("The role %(role)s had no rights. The user is taken without a role and cannot sign in."),
+    )  # fmt: skip
+    ROLE_NEEDS_AGENCY = (
+        "role-needs-agency", _PERSON,
+        gettext_noop("The role %(role)s needs an agency. Choose one, and the role."),
+    )  # fmt: skip
+    ADMINISTRATOR_INACTIVE = (
+        "administrator-inactive", _PERSON,
+        gettext_noop("Administrators cannot sign in until an administrator here activates them."),
+    )  # fmt: skip
+    PASSWORD_RESET = (
+        "password-reset", _PERSON,
+        gettext_noop("The password cannot be taken. The user must choose another one by the link in an e-mail, or an invitation."),
+    )  # fmt: skip
+    USER_WITHOUT_AGENCY = (
+        "user-without-agency", _PERSON,
+        gettext_noop("The user belongs to no agency, so there is no application for the key."),
+    )  # fmt: skip
+    ORDER_CLOSED = (
+        "order-closed", _TAKEN,
+        gettext_noop("The key was never approved, or was closed again. It opens nothing here."),
+    )  # fmt: skip
+    ORDER_ORPHANED = (
+        "order-orphaned", _REFUSED,
+        gettext_noop("Its user or its operation does not exist or was not taken."),
+    )  # fmt: skip
+    ORDER_REPEATED = (
+        "order-repeated", _TAKEN,
+        gettext_noop("Another row has the same user, operation and key."),
+    )  # fmt: skip
+    KEY_UNUSABLE = (
+        "key-unusable", _PERSON,
+        gettext_noop("The key has fewer than 8 characters, or other characters than letters, digits and signs. Issue a new one."),
+    )  # fmt: skip
+    KEY_OF_OTHERS = (
+        "key-of-others", _PERSON,
+        gettext_noop("Several users have this key. It belongs to the first one's application: issue a new one."),
+    )  # fmt: skip
+    KEY_SHARED = (
+        "key-shared", _CHANGED,
+        gettext_noop("One key opens several operations. It has an application of its own, with a grant for each."),
+    )  # fmt: skip
+
     severity: Severity
     sentence: str
     makes_draft: bool
