@@ -149,7 +149,8 @@ def test_an_address_that_is_known_by_now_takes_its_place() -> None:
         found = data(hosts={"localhost": "10.1.1.9"}, hostname=host)
         assert (found.connection.host, found.connection.port) == ("10.1.1.9", 3306)
         assert not found.is_draft and kinds(found) == set()
-    assert data(hosts={"localhost": "10.1.1.9:3310"}, hostname="localhost", port="").connection.port == 3310
+    found = data(hosts={"localhost": "10.1.1.9:3310"}, hostname="localhost", port="3306")
+    assert found.connection.port == 3310 and kinds(found) == set()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,12 @@ def test_ports(texts: dict[str, str], host: str, port: int, remarks: set[str]) -
     found = data(**texts)
     assert (found.connection.host, found.connection.port) == (host, port)
     assert kinds(found) == remarks
+
+
+def test_sql_server_or_sybase_at_both_ports() -> None:
+    found = data(dbtype="mssql", port="1443").connection
+    assert [(each.engine, each.port) for each in found.alternatives] == [("sqlserver", 1433), ("sybase", 1443)]
+    assert data().connection.alternatives == ()
 
 
 def test_oracles_connect_strings() -> None:

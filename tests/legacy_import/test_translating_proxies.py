@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,11 @@ from hypothesis import strategies as st
 from dataservices.sql import check, parse
 from mantra.legacy_import.translating import OldParameter, Refused, Upstream, placeholder_source, proxies
 from mantra.legacy_import.translating.definitions import MAX_DESCRIPTION, MAX_TITLE
-from proxyservices.models import BackendServer, ProxyOperation
+from proxyservices.models import BackendServer, ParameterMapping, ProxyOperation
+from proxyservices.styles.base import RequestContext
+from proxyservices.styles.legacy import Legacy
 from proxyservices.styles.soap import _parse_path
+from proxyservices.transport.pool import Target
 from registry.models import Operation, bounds
 from tests.legacy_import.written import kinds, program, proxy
 
@@ -135,6 +140,33 @@ def test_a_user_in_the_address_is_the_credential() -> None:
     both = proxy(endpoint="http://siti:pass@10.9.9.9/x", accesskey="a1b2c3d4e5")
     assert both.upstream == Upstream("http://10.9.9.9/x", "access-key", "", "a1b2c3d4e5")
     assert kinds(both) == {"credential-unusable"} and both.is_draft
+
+
+@given(endpoint=st.one_of(st.text(max_size=30), st.text(max_size=30).map("http://x".__add__)))
+def test_each_address_that_is_taken_can_be_stored_and_called(endpoint: str) -> None:
+    endpoint = endpoint.replace("\x00", "")
+    with suppress(Refused, UnicodeError):
+        endpoint.encode()
+        if upstream := proxy(endpoint=endpoint).upstream:
+            BackendServer(url=upstream.url).clean_fields(exclude=["backend"])
+            Target.of(upstream.url)
+
+
+@pytest.mark.parametrize(
+    ("wstype", "path"),
+    [
+        ("get", "/m?kota=%27Gresik%27&id=501&a=x+y"),
+        ("rest", "/m/kota=%2527Gresik%2527&id=501&a=x%2By"),
+        ("restfull", "/m/%27Gresik%27/501/x+y"),
+        ("restfullpar", "/m/kota/%27Gresik%27/id/501/a/x+y"),
+    ],
+)
+def test_the_upstream_gets_what_the_original_sent(wstype: str, path: str) -> None:
+    keys = proxy(wstype=wstype, method="m", request="kota:text='Gresik',id:numeric=501,a:text=''").bundle("x", "y")
+    mappings = [ParameterMapping(**each) for each in keys["mappings"]]
+    style = Legacy(ProxyOperation(style=keys["style"], path=keys["path"]), mappings, ["a"])
+    context = RequestContext({"a": "x y"}, None, "GET", "1", deadline=0, max_body_bytes=1)
+    assert style.build_request(context).path == path
 
 
 def test_wsdl_is_no_part_of_a_soap_address() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mantra.definitions.reading import escaped
@@ -69,6 +69,15 @@ class Connection:
         """True if the host is the old server itself: somebody must say what it is called."""
         return is_local(self.host)
 
+    @property
+    def alternatives(self) -> tuple[Connection, ...]:
+        """What to try where the server does not respond: its usual port, and Sybase, which one driver spoke to too."""
+        if self.engine != "sqlserver":
+            return ()
+        usual = (replace(self, port=PORTS[self.engine]),) if self.port == _FORM_PORT else ()
+        sybase = () if self.options else (replace(self, engine="sybase"),)
+        return (*usual, *sybase)
+
     def bundle(self, agency: str, code: str, password: str = "") -> dict[str, Any]:
         """Return the source as a bundle has it. ``password`` is where it is, such as env:NAME; "" for none."""
         keys: dict[str, Any] = {"agency": agency, "code": code, "engine": self.engine}
@@ -108,13 +117,15 @@ def connection_of(source: Source, hosts: Mapping[str, str]) -> tuple[Connection,
         user, remarks = UNKNOWN, [*remarks, remark(Kind.MISSING_SETTING, setting="dbuser")]
     elif user.lower() in _POWERFUL:
         remarks.append(remark(Kind.POWERFUL_ACCOUNT, user=user))
-    text = source.text("hostname").strip()
-    text = hosts.get(text.lower(), text)
+    written = source.text("hostname").strip()
+    text = hosts.get(written.lower(), written)
     if engine == "oracle" and (dsn := _connect_string(text, database)):
         remarks.append(remark(Kind.TNS_NAME))
         return Connection(engine, "", None, "", user, password, (("dsn", dsn),)), tuple(remarks)
     host, instance, port = _parts(engine, text)
-    number = _port(engine, instance, port, source.text("port").strip(), remarks)
+    # A port that somebody gave with the real address is the right one.
+    alone = "" if port and text != written else source.text("port").strip()
+    number = _port(engine, instance, port, alone, remarks)
     # A host without its port may be known, too.
     host = hosts.get(host.lower(), host)
     options: list[tuple[str, str]] = [("instance", instance)] if instance else []
