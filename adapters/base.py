@@ -66,6 +66,11 @@ class SourceError(Exception):
         self.reason = reason
         self.sqlstate = sqlstate
 
+    @classmethod
+    def not_asked(cls) -> SourceError:
+        """Return the error for a source that is not asked now."""
+        return cls("unreachable")
+
 
 class ConnectFailed(SourceError):
     """No connection, or it was lost: another attempt may succeed."""

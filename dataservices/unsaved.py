@@ -42,6 +42,11 @@ class AuthoringError(Exception):
         super().__init__(findings[0].kind)
         self.findings = findings
 
+    @classmethod
+    def not_asked(cls) -> AuthoringError:
+        """Return the error for a source that is not asked now."""
+        return cls(Finding("source", gettext("The source is not asked now.")))
+
 
 @dataclass(frozen=True, slots=True)
 class UnsavedQuery:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
+
+
+
+class Unavailable(Protocol):
+    """A kind of error of a source that does not answer."""
+
+    @classmethod
+    def not_asked(cls) -> Exception:
+        """Return the error for a source that is not asked."""
+        ...
+
 
 Outcome = TypeVar("Outcome")
 Found = TypeVar("Found")
@@ -12,6 +24,8 @@ Found = TypeVar("Found")
 #: What is noted for (source, _NOTHING) is the error of a source that did not answer.
 _findings: ContextVar[dict[tuple[Hashable, Hashable], Any] | None] = ContextVar("findings", default=None)
 _NOTHING = ""
+#: True while no source is asked.
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 #: True while a lookup runs.
 _looking_up: ContextVar[bool] = ContextVar("looking_up", default=False)
 
@@ -35,6 +49,8 @@ def look_up(source: Hashable, wanted: Hashable, run: Callable[[], Found], unavai
     Within with_lookups() it raises LookupNeeded for what is not known yet. A source that raised ``unavailable`` raises
     it for all further questions of the change.
     """
+    if _silent.get():
+        raise cast("type[Unavailable]", unavailable).not_asked()
     findings = _findings.get()
     if findings is None:
         return run()
@@ -46,6 +62,19 @@ def look_up(source: Hashable, wanted: Hashable, run: Callable[[], Found], unavai
     if _looking_up.get():
         return run()
     raise LookupNeeded(source, wanted, run, unavailable)
+
+
+@contextmanager
+def without_lookups() -> Iterator[None]:
+    """Ask no source in a block: each question ends as if its source did not answer.
+
+    For many definitions of sources that may not be open to this server yet.
+    """
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def with_lookups(change: Callable[[], Outcome]) -> Outcome:

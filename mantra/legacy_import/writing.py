@@ -15,6 +15,7 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Block, Environment, Scalar
 from mantra.definitions.report import Report
+from registry.lookups import without_lookups
 
 #: No path of a bundle of ours leads to a file.
 _NOWHERE = Path("/nonexistent")
@@ -44,7 +45,7 @@ class PieceWriter:
         report = Report()
         reader = BundleReader(Environment(self.secrets, _NOWHERE), report.problems)
         try:
-            with transaction.atomic():
+            with transaction.atomic(), without_lookups():
                 store(BundleWriter(reader, report, self._reason), as_block(piece))
                 if report.problems:
                     raise _Broken
