@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -30,7 +30,7 @@ _SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_IDENTITY")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 _COLUMNS = (
-    "SELECT c.table_name, c.column_name FROM information_schema.columns AS c"
+    "SELECT c.table_name, c.column_name, t.table_rows FROM information_schema.columns AS c"
     " JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
     " WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'"
     " ORDER BY c.table_name, c.ordinal_position"
@@ -93,8 +93,6 @@ def _read(source: dict[str, Any], store: Store, progress: Progress | None) -> No
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         _find_tables(session, store)
         schema.choose(store.databases())
-        for database, table in store.columns:
-            store.counts[database, table] = _count(session, table)
         _read_tables(session, store, progress)
     finally:
         connection.close()
@@ -111,8 +109,10 @@ def _failed(error: SourceError) -> UnreadableDatabase:
 def _find_tables(session: Session, store: Store) -> None:
     """Begin all tables of the database, with their columns. Views are none."""
     columns: dict[str, list[str]] = defaultdict(list)
-    for table, column in session.rows(_COLUMNS):
-        columns[_name(table)].append(_name(column).lower())
+    for table, column, rows in session.rows(_COLUMNS):
+        name = _name(table)
+        columns[name].append(_name(column).lower())
+        session.estimates[name.lower()] = int(rows or 0)
     for name, names in columns.items():
         session.tables[name.lower()] = name
         store.begin(("", name.lower()), names)
@@ -122,27 +122,34 @@ def _name(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
+def _read_tables(session: Session, store: Store, progress: Progress | None) -> None:
+    fillers = {place: filler for place in list(store.columns) if (filler := store.filler(place)) is not None}
+    rows, total = 0, sum(session.estimates[table] for _database, table in fillers)
+    for place in store.columns:
+        if progress is not None:
+            progress(rows, max(rows, total))
+        if place not in fillers:
+            store.counts[place] = _count(session, place[1])
+            continue
+        for row in _rows(session, fillers[place], store.columns[place], place[1]):
+            store.counts[place] += _add(fillers[place], row)
+            rows += 1
+            if progress is not None and rows % _BATCH == 0:
+                progress(rows, max(rows, total))
+
+
 def _count(session: Session, table: str) -> int:
     return sum(int(number or 0) for (number,) in session.rows(f"SELECT COUNT(*) FROM {session.quoted(table)}"))  # noqa: S608
 
 
-def _read_tables(session: Session, store: Store, progress: Progress | None) -> None:
-    fillers = [(place, filler) for place in list(store.columns) if (filler := store.filler(place)) is not None]
-    rows, total = 0, sum(store.counts[place] for place, _filler in fillers)
-    for place, filler in fillers:
-        if progress is not None:
-            progress(rows, total)
-        columns = ", ".join(f"`{column}`" if column in store.columns[place] else "NULL" for column in filler.columns)
-        for row in session.rows(f"SELECT {columns} FROM {session.quoted(place[1])}"):  # noqa: S608 (our own names)
-            _add(filler, row)
-            rows += 1
-            if progress is not None and rows % _BATCH == 0:
-                progress(rows, total)
+def _rows(session: Session, filler: Filler, columns: Sequence[str], table: str) -> Iterator[tuple[bytes | None, ...]]:
+    wanted = ", ".join(f"`{column}`" if column in columns else "NULL" for column in filler.columns)
+    return session.rows(f"SELECT {wanted} FROM {session.quoted(table)}")  # noqa: S608 (our own names)
 
 
-def _add(filler: Filler, row: tuple[bytes | None, ...]) -> None:
+def _add(filler: Filler, row: tuple[bytes | None, ...]) -> bool:
     try:
-        filler.add(row, "utf-8")
+        return filler.add(row, "utf-8")
     except ValueError:
         raise UnreadableDatabase(_("A row of the database has no number as its id. Repair it there.")) from None
 
@@ -154,6 +161,8 @@ class Session:
         self._connection = connection
         #: The names of tables as the server has them, by their lower case.
         self.tables: dict[str, str] = {}
+        #: About how many rows they have.
+        self.estimates: dict[str, int] = {}
         # Without conversions every value is bytes, in the connection's character set.
         connection.converter = {}
 

@@ -20,6 +20,7 @@ MAX_BYTES = 1 << 36
 _BLANKS = re.compile(rb"[\s\x00]*+")
 _WORD = re.compile(rb"[A-Za-z0-9_$.\x80-\xff]+")
 _NUMBER = re.compile(rb"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?(?![A-Za-z0-9_.])")
+_PLAIN = re.compile(rb"[A-Za-z0-9_]+")
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _ESCAPED = re.compile(rb"\\(.)", re.S)
 _ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": b"\\%", b"_": b"\\_"}
@@ -247,7 +248,8 @@ class SQLText:
             if not depth and sign in (b",", b")"):
                 return
             depth += (sign == b"(") - (sign == b")")
-            self._at += 1
+            plain = _PLAIN.match(self._data, self._at)
+            self._at = self._at + 1 if plain is None or self._follows(self.delimiter) else plain.end()
 
     # ------------------------------------------------------------------------------------------------- values
 
