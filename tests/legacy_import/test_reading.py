@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldOddity
-from mantra.legacy_import.reading import UnreadableDatabase, open_database, sql_text
+from mantra.legacy_import.reading import UnreadableDatabase, open_database, server, sql_text
 from mantra.legacy_import.reading.sql_text import MAX_VALUE
 from tests.legacy_import.old_database import SECRET_OF_TRACKS, SMALL, OldInstallation, make
 from tests.legacy_import.old_tables import CREATE
@@ -543,6 +543,17 @@ def test_errors_of_a_server_say_what_to_do_without_its_words(loaded: str, refusi
     assert "rejects the user or the password" in wrong and "pembaca" not in wrong and "salah" not in wrong
     assert "has no right" in refusal(loaded.replace("/lama", "/rahasia"))
     assert "nothing is listening" in refusal(f"mysql://u:p@127.0.0.1:{refusing_port}/x")
+
+
+def test_a_server_that_keeps_silent_is_given_up(
+    loaded: str, silent_port: int, mariadb: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "does not respond" in refusal(f"mysql://u:p@127.0.0.1:{silent_port}/x")
+    monkeypatch.setattr(server, "_SECONDS", 0.5)
+    with closing(mariadb.superuser()) as connection:
+        connection.cursor().execute("LOCK TABLES lama.orders WRITE")
+        assert "did not respond in time" in refusal(loaded)
+    assert _deleted_files() == []
 
 
 def test_a_server_with_another_database_is_refused(mariadb: MariaDBServer) -> None:
