@@ -11,20 +11,24 @@ import pytest
 
 from tests.legacy_import import old_definitions
 from tests.legacy_import.old_database import SMALL, Sizes, make
-from tests.legacy_import.old_definitions import CLEAN, ROWS, TABLE_STATEMENTS, Clean, Place, database
+from tests.legacy_import.old_definitions import CLEAN, ROWS, Clean, Place, database
+from tests.legacy_import.old_server import real_table
 from tests.servers.mariadb import MariaDBServer
 
 
 @pytest.fixture(scope="module")
 def cursor(mariadb: MariaDBServer) -> Iterator[Any]:
+    place = real_table(mariadb)
     connection = MySQLdb.connect(
-        host="127.0.0.1", port=mariadb.port, user="mantra", password="mantra", database="mantra", charset="utf8mb4"
+        host=place.host,
+        port=place.port,
+        user=place.user,
+        password=place.password,
+        database=place.database,
+        charset="utf8",
     )
     with closing(connection), closing(connection.cursor()) as cursor:
-        for statement in TABLE_STATEMENTS:
-            cursor.execute(statement)
         yield cursor
-        cursor.execute(f"DROP TABLE {old_definitions.TABLE}")
 
 
 @pytest.mark.parametrize("clean", CLEAN, ids=range(len(CLEAN)))

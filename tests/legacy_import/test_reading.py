@@ -12,7 +12,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import MySQLdb
 import pytest
 from django.conf import settings
 from django.utils import translation
@@ -24,8 +23,10 @@ from mantra.legacy_import.old import OldAgency, OldDatabase, OldOddity
 from mantra.legacy_import.reading import UnreadableDatabase, open_database, server, sql_text
 from mantra.legacy_import.reading.sql_text import MAX_VALUE
 from tests.legacy_import.old_database import SECRET_OF_TRACKS, SMALL, OldInstallation, make
+from tests.legacy_import.old_server import load
 from tests.legacy_import.old_tables import CREATE
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.mysql56 import MySQL56Server
 from tests.servers.process import find_binary
 
 #: A row for each table that must not be empty.
@@ -53,14 +54,7 @@ def dump(old: OldInstallation, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def loaded(old: OldInstallation, mariadb: MariaDBServer) -> str:
     """The address of the database on a real server, for a user who can only read it."""
-    with closing(mariadb.superuser()) as connection:
-        cursor = connection.cursor()
-        cursor.execute("CREATE DATABASE IF NOT EXISTS lama CHARACTER SET utf8")
-        cursor.execute("CREATE OR REPLACE USER pembaca@'127.0.0.1' IDENTIFIED BY 'p@s/s:1#2'")
-        cursor.execute("GRANT SELECT ON lama.* TO pembaca@'127.0.0.1'")
-    with closing(MySQLdb.connect(unix_socket=f"{mariadb.folder}/s.sock", user="root", database="lama")) as connection:
-        old.load(connection)
-    return f"mysql://pembaca:p%40s%2Fs%3A1%232@127.0.0.1:{mariadb.port}/lama"
+    return load(old, mariadb)
 
 
 def contents(database: OldDatabase) -> dict[str, Any]:
@@ -100,7 +94,7 @@ def refusal(path: Path | str) -> str:
     return str(error.value)
 
 
-# ----------------------------------------------------------------------------------------- the same rows everywhere
+# ------------------------------------------------------------------------------------------- the same rows everywhere
 
 
 def test_a_dump_gives_the_rows_that_were_written(old: OldInstallation, dump: Path) -> None:
@@ -109,6 +103,10 @@ def test_a_dump_gives_the_rows_that_were_written(old: OldInstallation, dump: Pat
 
 def test_a_server_gives_the_same_rows(old: OldInstallation, loaded: str) -> None:
     assert read(loaded) == expected(old)
+
+
+def test_a_server_of_mysql_gives_the_same_rows(old: OldInstallation, mysql56: MySQL56Server) -> None:
+    assert read(load(old, mysql56)) == expected(old)
 
 
 @pytest.mark.parametrize(

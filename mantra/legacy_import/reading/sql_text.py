@@ -18,6 +18,7 @@ MAX_VALUE = 1 << 20
 MAX_BYTES = 1 << 36
 
 _BLANKS = re.compile(rb"[\s\x00]*+")
+_BEFORE_BLANKS = frozenset(b" \t\n\v\f\r\0/*#-")
 _WORD = re.compile(rb"[A-Za-z0-9_$.\x80-\xff]+")
 _NUMBER = re.compile(rb"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?(?![A-Za-z0-9_.])")
 _PLAIN = re.compile(rb"[A-Za-z0-9_]+")
@@ -109,6 +110,8 @@ class SQLText:
 
     def skip_blanks(self) -> None:
         """Skip blanks and comments. What a comment holds for certain versions only, /*!40101 … */, is read."""
+        if self._at < len(self._data) and self._data[self._at] not in _BEFORE_BLANKS:
+            return
         while True:
             data = self._look(16)
             found = _BLANKS.match(data, self._at)
