@@ -284,12 +284,18 @@ def test_texts_that_are_not_in_the_dumps_encoding_are_read_and_reported(old: Old
     assert found["agencies"] == old.agencies
 
 
-def test_a_text_without_end_is_cut_and_reported(tmp_path: Path) -> None:
+def test_a_text_without_end_is_cut_and_reported(tmp_path: Path, old: OldInstallation, mariadb: MariaDBServer) -> None:
     long = "x" * (MAX_VALUE - 1) + "Ü" * 10
-    path = written(tmp_path, f"{TABLES}INSERT INTO instances VALUES (1,'a','{long}',NULL,NULL,'akhir',NULL,NULL);")
-    found = read(path)
-    assert len(found["agencies"][0].name) <= MAX_VALUE and found["agencies"][0].description == "akhir"
-    assert OldOddity("instances", 1, "organization", "long") in found["oddities"]
+    statement = f"INSERT INTO instances VALUES (987,'z','a',NULL,NULL,'{long}','2016-01-04',NULL)"
+    address = load(old, mariadb, "panjang")
+    with closing(mariadb.superuser()) as connection:
+        connection.set_character_set("utf8")
+        connection.query(statement.replace("instances", "panjang.instances").encode())
+    for place in (written(tmp_path, f"{TABLES}{statement};"), address):
+        found = read(place)
+        agency = found["agencies"][-1]
+        assert agency.description == "x" * (MAX_VALUE - 1)
+        assert found["oddities"] == [OldOddity("instances", 987, "descript", "long")]
 
 
 def test_the_later_copy_of_a_table_counts(tmp_path: Path) -> None:

@@ -20,10 +20,13 @@ from dataservices.connection_test import ADVICE
 from mantra.legacy_import.reading import schema
 from mantra.legacy_import.reading.dump import Progress
 from mantra.legacy_import.reading.problems import UnreadableDatabase
+from mantra.legacy_import.reading.sql_text import MAX_VALUE, CutValue
 from mantra.legacy_import.reading.store import Filler, Store, StoredDatabase
 
-#: Seconds for a statement or for the next rows; rows that are fetched at once.
-_SECONDS, _BATCH = 120.0, 1000
+#: Seconds for a statement or for the next rows.
+_SECONDS = 120.0
+#: Rows of the history that are fetched at once, and rows of tables with long texts.
+_BATCH, _LONG_BATCH = 1000, 50
 _SCHEMES = ("mysql", "mysqli", "mariadb")
 _SETTINGS = frozenset(("engine", "host", "port", "database", "user", "password", "ssl_mode"))
 _SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_IDENTITY")
@@ -143,13 +146,20 @@ def _count(session: Session, table: str) -> int:
 
 
 def _rows(session: Session, filler: Filler, columns: Sequence[str], table: str) -> Iterator[tuple[bytes | None, ...]]:
-    wanted = ", ".join(f"`{column}`" if column in columns else "NULL" for column in filler.columns)
-    return session.rows(f"SELECT {wanted} FROM {session.quoted(table)}")  # noqa: S608 (our own names)
+    """Return the rows of a table with the columns that are read, texts up to a byte more than is kept."""
+    texts = schema.TABLES[table].texts if table in schema.TABLES else ()
+    wanted = [
+        "NULL" if column not in columns else f"LEFT(`{column}`, {MAX_VALUE + 1})" if column in texts else f"`{column}`"
+        for column in filler.columns
+    ]
+    batch = _BATCH if table == schema.TRACKS else _LONG_BATCH
+    return session.rows(f"SELECT {', '.join(wanted)} FROM {session.quoted(table)}", batch)  # noqa: S608 (our own names)
 
 
 def _add(filler: Filler, row: tuple[bytes | None, ...]) -> bool:
+    values = [CutValue(value[:MAX_VALUE]) if value and len(value) > MAX_VALUE else value for value in row]
     try:
-        return filler.add(row, "utf-8")
+        return filler.add(values, "utf-8")
     except ValueError:
         raise UnreadableDatabase(_("A row of the database has no number as its id. Repair it there.")) from None
 
@@ -175,10 +185,10 @@ class Session:
         for _row in self.rows(statement):
             pass
 
-    def rows(self, statement: str) -> Iterator[tuple[bytes | None, ...]]:
+    def rows(self, statement: str, batch: int = _BATCH) -> Iterator[tuple[bytes | None, ...]]:
         """Return the rows of a query as they come. Raises UnreadableDatabase."""
         result = self._timed(self._started, statement.encode())
-        while result is not None and (rows := self._timed(result.fetch_row, _BATCH, 0)):
+        while result is not None and (rows := self._timed(result.fetch_row, batch, 0)):
             yield from rows
 
     def _started(self, statement: bytes) -> Any:

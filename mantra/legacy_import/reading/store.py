@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sqlite3
@@ -26,7 +27,7 @@ from mantra.legacy_import.old import (
     OldUser,
 )
 from mantra.legacy_import.reading.problems import UnreadableDatabase
-from mantra.legacy_import.reading.schema import TABLES, TRACK_COLUMNS, TRACKS, Columns, is_read
+from mantra.legacy_import.reading.schema import TABLES, TRACK_COLUMNS, TRACKS, Columns, is_known, is_read
 from mantra.legacy_import.reading.sql_text import CutValue
 
 #: The most of the file, in pages of 4 KiB: 4 GiB.
@@ -37,6 +38,8 @@ _PRAGMAS = (
 )  # fmt: skip
 #: The most oddities that are listed; the most tables, of all databases of a dump.
 MAX_ODDITIES, MAX_TABLES = 10_000, 10_000
+#: The most columns of a table of MANTRA: none has a fifth of them.
+_MAX_COLUMNS = 100
 #: Counters in memory before they are added to those of the file.
 _MAX_COUNTERS = 10_000
 #: The most characters of a name in the history: its columns have 128.
@@ -85,7 +88,8 @@ class Store:
         self.drop(place)
         if len(self.columns) >= MAX_TABLES:
             raise UnreadableDatabase(_("The dump has more than 10,000 tables. Make a dump of one database."))
-        self.columns[place] = tuple(columns)
+        # Those of other tables do not matter, and there may be many.
+        self.columns[place] = tuple(columns) if is_known(place[1]) and len(columns) <= _MAX_COLUMNS else ()
 
     def drop(self, place: Place) -> None:
         """Drop a table, if it is there."""
@@ -280,7 +284,9 @@ class StoredDatabase:
 def decoded(value: bytes, encoding: str) -> tuple[str, bool]:
     """Return a text, and True if it is not in the encoding that the dump states: then it is read as Windows-1252."""
     try:
-        return value.decode(encoding), False
+        # Of a text that was cut, the last character may be cut too.
+        decoder = codecs.getincrementaldecoder(encoding)()
+        return decoder.decode(value, not isinstance(value, CutValue)), False
     except UnicodeDecodeError:
         pass
     try:
