@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import random
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,23 @@ def test_a_real_mysqldump_reads_back_equal(
         command = [find_binary("mysqldump"), "--no-defaults", f"--socket={mariadb.folder}/s.sock", "-uroot", *words]
         subprocess.run([*command, "lama"], stdout=file, check=True)
     assert read(path) == expected(old)
+
+
+def test_texts_of_any_signs_come_back_from_a_real_mysqldump(
+    old: OldInstallation, mariadb: MariaDBServer, tmp_path: Path
+) -> None:
+    chance = random.Random(16)
+    signs = "'\"\\`;,()-#/*%_\0\b\n\r\t\x1aZn0 aÜ€"
+    agencies = [
+        OldAgency(number, f"a{number}", *("".join(chance.choices(signs, k=chance.randrange(40))) for _text in range(4)))
+        for number in range(2_000)
+    ]
+    load(replace(old, agencies=agencies), mariadb, "tanda")
+    path = tmp_path / "signs.sql"
+    with path.open("wb") as file:
+        command = [find_binary("mysqldump"), "--no-defaults", f"--socket={mariadb.folder}/s.sock", "-uroot", "tanda"]
+        subprocess.run(command, stdout=file, check=True)
+    assert read(path)["agencies"] == agencies
 
 
 def test_a_dump_in_latin1_gives_the_texts_that_latin1_has(
@@ -270,6 +289,7 @@ DELIMITER ;
 
 def test_comments_and_statements_of_programs_are_passed_over(tmp_path: Path) -> None:
     before = (
+        "CREATE OR REPLACE TABLE lain (id int);\nCREATE OR REPLACE VIEW v AS SELECT ';';\n"
         "/*M!999999\\- enable the sandbox mode */ \n# it's one\n-- it's another\n--\n/* it's; a third */\n"
         "SET @x='a;b', @y=\"it's\";;\nLOCK TABLES `x` WRITE;\n"
         "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @z=1 */;\n"

@@ -62,17 +62,13 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(dir=folder, prefix="legacy-import-")  # its owner alone can read it
             os.close(handle)
-            self.file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            for pragma in (
-                "journal_mode = OFF",
-                "synchronous = OFF",
-                "locking_mode = EXCLUSIVE",
-                "temp_store = MEMORY",
-            ):
-                self.file.execute(f"PRAGMA {pragma}")
-            self.file.execute(f"PRAGMA max_page_count = {_MAX_PAGES}")
-            self.file.execute("CREATE TABLE oddities (place TEXT, id INTEGER, column TEXT, kind TEXT)")
-            os.unlink(path)
+            try:
+                self.file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                for pragma in _PRAGMAS:
+                    self.file.execute(f"PRAGMA {pragma}")
+                self.file.execute("CREATE TABLE oddities (place TEXT, id INTEGER, column TEXT, kind TEXT)")
+            finally:
+                os.unlink(path)
             self.file.execute("BEGIN")
         self.columns: dict[Place, tuple[str, ...]] = {}
         self.counts: Counter[Place] = Counter()
