@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from proxyservices.transport.allowlist import is_permitted
@@ -71,12 +72,12 @@ def resolve(host: str, port: int, until: float) -> list[tuple[int, str]]:
     return addresses
 
 
-def connect(host: str, port: int, until: float) -> socket.socket:
-    """Return a TCP connection to one of the host's permitted addresses. Raises UpstreamError.
+def connect(host: str, port: int, until: float, permits: Callable[[str], bool] = is_permitted) -> socket.socket:
+    """Return a TCP connection to one of the addresses of the host that ``permits`` allows. Raises UpstreamError.
 
     It connects to the very address that was checked: no second lookup could lead elsewhere.
     """
-    permitted = [(family, address) for family, address in resolve(host, port, until) if is_permitted(address)]
+    permitted = [(family, address) for family, address in resolve(host, port, until) if permits(address)]
     if not permitted:
         raise UpstreamError("address", "forbidden")
     last_error = UpstreamError("connect", "slow", slow=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from proxyservices.transport.allowlist import is_permitted
 from proxyservices.transport.connection import Connection
 from proxyservices.transport.dial import connect
 from proxyservices.transport.tls import certificate_end, secure, tls_context
@@ -29,6 +30,9 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 class Origin:
     """A scheme, host and port, and the idle connections to it."""
+
+    #: Whether an address of the host may be called.
+    permits = staticmethod(is_permitted)
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         self.host = host
@@ -70,7 +74,7 @@ class Origin:
     def open(self, until: float) -> Connection:
         """Return a new connection. ``until``: monotonic seconds, for name, TCP and TLS. Raises UpstreamError."""
         sweeper.start()
-        link = connect(self.host, self.port, until)
+        link = connect(self.host, self.port, until, self.permits)
         if self.context is None:
             return Connection(link)
         secured = secure(link, self.context, self.host, until)

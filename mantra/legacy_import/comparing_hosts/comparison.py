@@ -1,0 +1,226 @@
+"""Compares the old host with the new one: chooses requests, sends each to both, and counts what differs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from dataservices.models import DataOperation
+from mantra.legacy_import.comparing_hosts import access_logs, first_rows, questions
+from mantra.legacy_import.comparing_hosts.asking import Host, Pace
+from mantra.legacy_import.comparing_hosts.differences import Difference, Response, differences
+from mantra.legacy_import.comparing_hosts.first_rows import NotMade
+from mantra.legacy_import.comparing_hosts.keys import Keys
+from mantra.legacy_import.comparing_hosts.kinds import KINDS
+from mantra.legacy_import.comparing_hosts.questions import LogFindings, Question
+from mantra.legacy_import.comparing_hosts.results import Comparison
+from proxyservices.address_change.samples import may_write
+from proxyservices.models import ProxyOperation
+from registry.snapshot.types import Operation, Snapshot
+
+#: Requests of one operation, requests a second, and pairs of requests that are open at once, at most and by default.
+MAX_REQUESTS, MAX_PACE, MAX_AT_ONCE = 100, 1_000.0, 16
+REQUESTS, PACE, AT_ONCE = 5, 10.0, 2
+#: So many requests in a row without a response of one host end the comparison: it is down.
+LOST = 10
+#: Kinds that another attempt cannot change.
+_FINAL = frozenset(("http-status", "refused", "truncated", "data-key"))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is compared, and how gently. ``only``: aliases agency/service/operation in lower case; empty: all."""
+
+    requests: int = REQUESTS
+    pace: float = PACE
+    at_once: int = AT_ONCE
+    only: frozenset[str] = frozenset()
+    #: Access logs; "-" is standard input.
+    logs: Sequence[str] = ()
+
+
+def compare(
+    old: Host,
+    new: Host,
+    keys: Keys,
+    snapshot: Snapshot,
+    options: Options,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Return what differs. Raises LogUnreadable.
+
+    ``progress`` gets the numbers of requests that were sent, and of all, now and then from any thread.
+    """
+    comparison = Comparison()
+    chosen = _chosen(snapshot, options.only)
+    asked = _askable(chosen, comparison, options.only)
+    found: list[Question] = []
+    if options.logs:
+        found = [each for each in _from_logs(old, keys, snapshot, options, comparison) if each.operation.id in asked]
+    in_logs = {each.operation.id for each in found}
+    found += _from_rows(old, keys, [each for pk, each in asked.items() if pk not in in_logs], options, comparison)
+    usable = []
+    for question in found:
+        if question.key or question.has_key_in_path or question.operation.open:
+            usable.append(question)
+            comparison.of(question.operation.path).requests += 1
+    for question in found:
+        result = comparison.of(question.operation.path)
+        if not result.requests:
+            result.skipped = "no-key"
+    _Run(old, new, comparison, Pace(options.pace), progress).all(usable, options.at_once)
+    comparison.finish()
+    return comparison
+
+
+def _chosen(snapshot: Snapshot, only: Collection[str]) -> dict[int, Operation]:
+    """Return the operations that callers can call, or those of them that are named."""
+    return {
+        each.id: each
+        for each in sorted(snapshot.operations.values(), key=lambda operation: operation.path)
+        if each.state in ("published", "deprecated") and (not only or is_named(each, only))
+    }
+
+
+def is_named(operation: Operation, only: Collection[str]) -> bool:
+    """Return True if an operation is among aliases, under its names here or those of 1.99x."""
+    return any("/".join(names) in only for names in questions.names_of(operation))
+
+
+def _askable(operations: dict[int, Operation], comparison: Comparison, only: Collection[str]) -> dict[int, Operation]:
+    """Return the operations that only read. The others are noted as skipped: nothing is written twice."""
+    proxies = ProxyOperation.objects.in_bulk([pk for pk, each in operations.items() if each.kind == "proxy"])
+    askable = {}
+    for pk, operation in operations.items():
+        word = _reason_to_skip(operation, proxies.get(pk), only)
+        if word:
+            comparison.of(operation.path).skipped = word
+        else:
+            askable[pk] = operation
+    return askable
+
+
+def _reason_to_skip(operation: Operation, proxy: ProxyOperation | None, only: Collection[str]) -> str:
+    """Return a word of results.SKIPPED; "" for an operation that only reads."""
+    if operation.kind == "verification":
+        return "verification"
+    if operation.plan is None:
+        return "broken"
+    if "GET" not in operation.plan.methods:
+        return "writes"
+    if proxy is not None and (proxy.style == ProxyOperation.Style.PASS_THROUGH or may_write(proxy, ())):
+        return "" if only else "may-write"
+    return ""
+
+
+def _from_logs(old: Host, keys: Keys, snapshot: Snapshot, options: Options, comparison: Comparison) -> list[Question]:
+    found = comparison.log = LogFindings()
+    folders = access_logs.folders_of([*settings.LEGACY_FOLDERS, old.folder])
+    logged = access_logs.read_logs(options.logs, folders, found.counts)
+    return questions.from_logs(logged, snapshot, keys, found, options.requests)
+
+
+def _from_rows(
+    old: Host, keys: Keys, operations: Sequence[Operation], options: Options, comparison: Comparison
+) -> list[Question]:
+    """Return requests for operations that no log has any of."""
+    made: list[Question] = []
+    for operation in operations:
+        if not operation.open and not keys.of(*questions.names_of(operation)):
+            comparison.of(operation.path).skipped = "no-key"
+            continue
+        try:
+            values = _values(operation, options.requests)
+        except NotMade as reason:
+            comparison.of(operation.path).skipped = str(reason)
+            continue
+        made += [questions.made(operation, old.folder, each) for each in values]
+    return questions.with_keys(made, keys)
+
+
+def _values(operation: Operation, most: int) -> list[dict[str, str]]:
+    """Return values for the parameters of an operation: those of samples first, then of its rows. Raises NotMade."""
+    try:
+        return first_rows.values_of_samples(operation, most)
+    except NotMade:
+        if operation.kind != "data":
+            raise
+    row = DataOperation.objects.select_related("source__agency").get(pk=operation.id)
+    # Two rows say as much as many of one table.
+    return first_rows.values_of_rows(operation, row, min(most, 2))
+
+
+class _Run:
+    """Sends the requests in threads. What both hosts send is compared at once, and then forgotten."""
+
+    def __init__(
+        self,
+        old: Host,
+        new: Host,
+        comparison: Comparison,
+        pace: Pace,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.old, self.new = old, new
+        self.comparison = comparison
+        self.pace = pace
+        self.progress = progress or (lambda _sent, _all: None)
+        self.sent = self.total = 0
+        self.lost = {"old-down": 0, "new-down": 0}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def all(self, found: Sequence[Question], at_once: int) -> None:
+        tasks = ((question, format) for question in found for format in question.formats)
+        self.total = sum(len(question.formats) for question in found)
+        with ThreadPoolExecutor(at_once, thread_name_prefix="comparing-hosts") as threads:
+            running = [threads.submit(self._work, tasks) for _ in range(at_once)]
+            try:
+                for each in running:
+                    each.result()
+            finally:
+                self._stop.set()  # also for what an interrupted command has left
+
+    def _next(self, tasks: Iterator[tuple[Question, str]]) -> tuple[Question, str] | None:
+        with self._lock:
+            task = None if self._stop.is_set() else next(tasks, None)
+            if task is not None:
+                self.sent += 1
+                self.progress(self.sent, self.total)
+            return task
+
+    def _work(self, tasks: Iterator[tuple[Question, str]]) -> None:
+        while (task := self._next(tasks)) is not None:
+            question, format = task
+            old, new, found = self._compared(question, format)
+            if any(not KINDS[each.kind].harmless and each.kind not in _FINAL for each in found):
+                # The data may have changed between the two requests: a difference that stays is one.
+                old, new, found = self._compared(question, format)
+            self.comparison.add(question.operation.path, format, old, new, found)
+            self._count_lost(found)
+
+    def _compared(self, question: Question, format: str) -> tuple[Response, Response, list[Difference]]:
+        self.pace.wait()
+        old = self.old.get(question, format)
+        new = self.new.get(question, format)
+        return old, new, differences(old, new, format, row_limit_of(question.operation))
+
+    def _count_lost(self, found: Sequence[Difference]) -> None:
+        """End the comparison when a host does not respond any more."""
+        kinds = {each.kind for each in found}
+        with self._lock:
+            for kind in self.lost:
+                self.lost[kind] = self.lost[kind] + 1 if kind in kinds else 0
+                if self.lost[kind] >= LOST:
+                    self.comparison.stopped = kind
+                    self._stop.set()
+
+
+def row_limit_of(operation: Operation) -> int:
+    """Return the most rows that an operation gives; 0 for one without a limit."""
+    limits = getattr(operation.plan, "limits", None)
+    return getattr(limits, "rows", 0)
