@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import os
@@ -513,6 +514,15 @@ def _deleted_files() -> list[Path]:
     """The files without a name that this process has open for an import."""
     paths = Path("/proc/self/fd").iterdir()
     return [path for path in paths if path.is_symlink() and "legacy-import-" in os.readlink(path)]
+
+
+def test_an_iterator_may_be_dropped_unfinished_after_the_end(dump: Path) -> None:
+    with open_database(str(dump)) as database:
+        iterators = [database.agencies(), database.users(), database.calls()]
+        assert all(next(iterator) for iterator in iterators)
+    # An exception here would be one that nobody can catch: pytest fails for it.
+    del iterators
+    gc.collect()
 
 
 def test_memory_is_flat_however_long_a_statement_or_a_value_is(tmp_path: Path) -> None:

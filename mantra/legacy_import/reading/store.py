@@ -274,7 +274,9 @@ class StoredDatabase:
 
     def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         if table in self._tables:
-            yield from self._file.execute(f"SELECT * FROM {self._tables[table]} ORDER BY id")  # noqa: S608
+            # "yield from" would close the cursor of an iterator that is not read to its end, maybe after the file.
+            for row in self._file.execute(f"SELECT * FROM {self._tables[table]} ORDER BY id"):  # noqa: S608, UP028
+                yield row
 
 
 def decoded(value: bytes, encoding: str) -> tuple[str, bool]:
