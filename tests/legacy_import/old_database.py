@@ -457,7 +457,7 @@ class _Maker:
         parameters = shape.parameters(ROWS[number % len(ROWS)])
         rows = shape.answer(parameters)
         service = services[operation.service_id]
-        if rows:  # no rows are a failure there
+        if rows and service.agency_id:  # no rows are a failure there, and the system's own agency is not imported
             self.made.calls.append(
                 OldCall(number, agencies[service.agency_id], service.code, operation.code, key, parameters, rows)
             )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import os
+import random
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import MySQLdb
 import pytest
 from django.conf import settings
 from django.utils import translation
@@ -21,11 +23,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldOddity
-from mantra.legacy_import.reading import UnreadableDatabase, open_database, sql_text
+from mantra.legacy_import.reading import UnreadableDatabase, open_database, server, sql_text
 from mantra.legacy_import.reading.sql_text import MAX_VALUE
 from tests.legacy_import.old_database import SECRET_OF_TRACKS, SMALL, OldInstallation, make
+from tests.legacy_import.old_server import load
 from tests.legacy_import.old_tables import CREATE
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.mysql56 import MySQL56Server
 from tests.servers.process import find_binary
 
 #: A row for each table that must not be empty.
@@ -53,14 +57,7 @@ def dump(old: OldInstallation, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def loaded(old: OldInstallation, mariadb: MariaDBServer) -> str:
     """The address of the database on a real server, for a user who can only read it."""
-    with closing(mariadb.superuser()) as connection:
-        cursor = connection.cursor()
-        cursor.execute("CREATE DATABASE IF NOT EXISTS lama CHARACTER SET utf8")
-        cursor.execute("CREATE OR REPLACE USER pembaca@'127.0.0.1' IDENTIFIED BY 'p@s/s:1#2'")
-        cursor.execute("GRANT SELECT ON lama.* TO pembaca@'127.0.0.1'")
-    with closing(MySQLdb.connect(unix_socket=f"{mariadb.folder}/s.sock", user="root", database="lama")) as connection:
-        old.load(connection)
-    return f"mysql://pembaca:p%40s%2Fs%3A1%232@127.0.0.1:{mariadb.port}/lama"
+    return load(old, mariadb)
 
 
 def contents(database: OldDatabase) -> dict[str, Any]:
@@ -100,7 +97,7 @@ def refusal(path: Path | str) -> str:
     return str(error.value)
 
 
-# ----------------------------------------------------------------------------------------- the same rows everywhere
+# ------------------------------------------------------------------------------------------- the same rows everywhere
 
 
 def test_a_dump_gives_the_rows_that_were_written(old: OldInstallation, dump: Path) -> None:
@@ -109,6 +106,10 @@ def test_a_dump_gives_the_rows_that_were_written(old: OldInstallation, dump: Pat
 
 def test_a_server_gives_the_same_rows(old: OldInstallation, loaded: str) -> None:
     assert read(loaded) == expected(old)
+
+
+def test_a_server_of_mysql_gives_the_same_rows(old: OldInstallation, mysql56: MySQL56Server) -> None:
+    assert read(load(old, mysql56)) == expected(old)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,23 @@ def test_a_real_mysqldump_reads_back_equal(
         command = [find_binary("mysqldump"), "--no-defaults", f"--socket={mariadb.folder}/s.sock", "-uroot", *words]
         subprocess.run([*command, "lama"], stdout=file, check=True)
     assert read(path) == expected(old)
+
+
+def test_texts_of_any_signs_come_back_from_a_real_mysqldump(
+    old: OldInstallation, mariadb: MariaDBServer, tmp_path: Path
+) -> None:
+    chance = random.Random(16)
+    signs = "'\"\\`;,()-#/*%_\0\b\n\r\t\x1aZn0 aÜ€"
+    agencies = [
+        OldAgency(number, f"a{number}", *("".join(chance.choices(signs, k=chance.randrange(40))) for _text in range(4)))
+        for number in range(2_000)
+    ]
+    load(replace(old, agencies=agencies), mariadb, "tanda")
+    path = tmp_path / "signs.sql"
+    with path.open("wb") as file:
+        command = [find_binary("mysqldump"), "--no-defaults", f"--socket={mariadb.folder}/s.sock", "-uroot", "tanda"]
+        subprocess.run(command, stdout=file, check=True)
+    assert read(path)["agencies"] == agencies
 
 
 def test_a_dump_in_latin1_gives_the_texts_that_latin1_has(
@@ -272,6 +290,7 @@ DELIMITER ;
 
 def test_comments_and_statements_of_programs_are_passed_over(tmp_path: Path) -> None:
     before = (
+        "CREATE OR REPLACE TABLE lain (id int);\nCREATE OR REPLACE VIEW v AS SELECT ';';\n"
         "/*M!999999\\- enable the sandbox mode */ \n# it's one\n-- it's another\n--\n/* it's; a third */\n"
         "SET @x='a;b', @y=\"it's\";;\nLOCK TABLES `x` WRITE;\n"
         "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @z=1 */;\n"
@@ -286,12 +305,18 @@ def test_texts_that_are_not_in_the_dumps_encoding_are_read_and_reported(old: Old
     assert found["agencies"] == old.agencies
 
 
-def test_a_text_without_end_is_cut_and_reported(tmp_path: Path) -> None:
+def test_a_text_without_end_is_cut_and_reported(tmp_path: Path, old: OldInstallation, mariadb: MariaDBServer) -> None:
     long = "x" * (MAX_VALUE - 1) + "Ü" * 10
-    path = written(tmp_path, f"{TABLES}INSERT INTO instances VALUES (1,'a','{long}',NULL,NULL,'akhir',NULL,NULL);")
-    found = read(path)
-    assert len(found["agencies"][0].name) <= MAX_VALUE and found["agencies"][0].description == "akhir"
-    assert OldOddity("instances", 1, "organization", "long") in found["oddities"]
+    statement = f"INSERT INTO instances VALUES (987,'z','a',NULL,NULL,'{long}','2016-01-04',NULL)"
+    address = load(old, mariadb, "panjang")
+    with closing(mariadb.superuser()) as connection:
+        connection.set_character_set("utf8")
+        connection.query(statement.replace("instances", "panjang.instances").encode())
+    for place in (written(tmp_path, f"{TABLES}{statement};"), address):
+        found = read(place)
+        agency = found["agencies"][-1]
+        assert agency.description == "x" * (MAX_VALUE - 1)
+        assert found["oddities"] == [OldOddity("instances", 987, "descript", "long")]
 
 
 def test_the_later_copy_of_a_table_counts(tmp_path: Path) -> None:
@@ -491,6 +516,15 @@ def _deleted_files() -> list[Path]:
     return [path for path in paths if path.is_symlink() and "legacy-import-" in os.readlink(path)]
 
 
+def test_an_iterator_may_be_dropped_unfinished_after_the_end(dump: Path) -> None:
+    with open_database(str(dump)) as database:
+        iterators = [database.agencies(), database.users(), database.calls()]
+        assert all(next(iterator) for iterator in iterators)
+    # An exception here would be one that nobody can catch: pytest fails for it.
+    del iterators
+    gc.collect()
+
+
 def test_memory_is_flat_however_long_a_statement_or_a_value_is(tmp_path: Path) -> None:
     row = "({},'u','::1','a','database','api','SUCCESS','OK','{}','2017-01-02 03:04:05')"
     path = tmp_path / "long.sql"
@@ -543,6 +577,17 @@ def test_errors_of_a_server_say_what_to_do_without_its_words(loaded: str, refusi
     assert "rejects the user or the password" in wrong and "pembaca" not in wrong and "salah" not in wrong
     assert "has no right" in refusal(loaded.replace("/lama", "/rahasia"))
     assert "nothing is listening" in refusal(f"mysql://u:p@127.0.0.1:{refusing_port}/x")
+
+
+def test_a_server_that_keeps_silent_is_given_up(
+    loaded: str, silent_port: int, mariadb: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "does not respond" in refusal(f"mysql://u:p@127.0.0.1:{silent_port}/x")
+    monkeypatch.setattr(server, "_SECONDS", 0.5)
+    with closing(mariadb.superuser()) as connection:
+        connection.cursor().execute("LOCK TABLES lama.orders WRITE")
+        assert "did not respond in time" in refusal(loaded)
+    assert _deleted_files() == []
 
 
 def test_a_server_with_another_database_is_refused(mariadb: MariaDBServer) -> None:

@@ -201,7 +201,8 @@ class Dump:
 
     def _create(self) -> None:
         sql = self._sql
-        sql.take_word("TEMPORARY")
+        while sql.take_word("OR", "REPLACE", "TEMPORARY"):
+            pass
         if sql.take_word("TABLE"):
             is_kept = bool(sql.take_word("IF"))
             sql.take_word("NOT")

@@ -61,6 +61,11 @@ _OLDER: Mapping[str, frozenset[str]] = {
 }
 
 
+def is_known(table: str) -> bool:
+    """Return True if a table has a name of MANTRA's, of 1.99x or before."""
+    return table in TABLES or table in _OLDER or table == TRACKS
+
+
 def is_read(table: str, columns: Collection[str]) -> bool:
     """Return True if a table has the name and the columns of one whose rows are kept."""
     return table in TABLES and TABLES[table].required <= set(columns)

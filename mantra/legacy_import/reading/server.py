@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,17 +20,20 @@ from dataservices.connection_test import ADVICE
 from mantra.legacy_import.reading import schema
 from mantra.legacy_import.reading.dump import Progress
 from mantra.legacy_import.reading.problems import UnreadableDatabase
+from mantra.legacy_import.reading.sql_text import MAX_VALUE, CutValue
 from mantra.legacy_import.reading.store import Filler, Store, StoredDatabase
 
-#: Seconds for a statement or for the next rows; rows that are fetched at once.
-_SECONDS, _BATCH = 120.0, 1000
+#: Seconds for a statement or for the next rows.
+_SECONDS = 120.0
+#: Rows of the history that are fetched at once, and rows of tables with long texts.
+_BATCH, _LONG_BATCH = 1000, 50
 _SCHEMES = ("mysql", "mysqli", "mariadb")
 _SETTINGS = frozenset(("engine", "host", "port", "database", "user", "password", "ssl_mode"))
 _SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_IDENTITY")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 _COLUMNS = (
-    "SELECT c.table_name, c.column_name FROM information_schema.columns AS c"
+    "SELECT c.table_name, c.column_name, t.table_rows FROM information_schema.columns AS c"
     " JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
     " WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'"
     " ORDER BY c.table_name, c.ordinal_position"
@@ -93,8 +96,6 @@ def _read(source: dict[str, Any], store: Store, progress: Progress | None) -> No
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         _find_tables(session, store)
         schema.choose(store.databases())
-        for database, table in store.columns:
-            store.counts[database, table] = _count(session, table)
         _read_tables(session, store, progress)
     finally:
         connection.close()
@@ -111,8 +112,10 @@ def _failed(error: SourceError) -> UnreadableDatabase:
 def _find_tables(session: Session, store: Store) -> None:
     """Begin all tables of the database, with their columns. Views are none."""
     columns: dict[str, list[str]] = defaultdict(list)
-    for table, column in session.rows(_COLUMNS):
-        columns[_name(table)].append(_name(column).lower())
+    for table, column, rows in session.rows(_COLUMNS):
+        name = _name(table)
+        columns[name].append(_name(column).lower())
+        session.estimates[name.lower()] = int(rows or 0)
     for name, names in columns.items():
         session.tables[name.lower()] = name
         store.begin(("", name.lower()), names)
@@ -122,27 +125,41 @@ def _name(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
+def _read_tables(session: Session, store: Store, progress: Progress | None) -> None:
+    fillers = {place: filler for place in list(store.columns) if (filler := store.filler(place)) is not None}
+    rows, total = 0, sum(session.estimates[table] for _database, table in fillers)
+    for place in store.columns:
+        if progress is not None:
+            progress(rows, max(rows, total))
+        if place not in fillers:
+            store.counts[place] = _count(session, place[1])
+            continue
+        for row in _rows(session, fillers[place], store.columns[place], place[1]):
+            store.counts[place] += _add(fillers[place], row)
+            rows += 1
+            if progress is not None and rows % _BATCH == 0:
+                progress(rows, max(rows, total))
+
+
 def _count(session: Session, table: str) -> int:
     return sum(int(number or 0) for (number,) in session.rows(f"SELECT COUNT(*) FROM {session.quoted(table)}"))  # noqa: S608
 
 
-def _read_tables(session: Session, store: Store, progress: Progress | None) -> None:
-    fillers = [(place, filler) for place in list(store.columns) if (filler := store.filler(place)) is not None]
-    rows, total = 0, sum(store.counts[place] for place, _filler in fillers)
-    for place, filler in fillers:
-        if progress is not None:
-            progress(rows, total)
-        columns = ", ".join(f"`{column}`" if column in store.columns[place] else "NULL" for column in filler.columns)
-        for row in session.rows(f"SELECT {columns} FROM {session.quoted(place[1])}"):  # noqa: S608 (our own names)
-            _add(filler, row)
-            rows += 1
-            if progress is not None and rows % _BATCH == 0:
-                progress(rows, total)
+def _rows(session: Session, filler: Filler, columns: Sequence[str], table: str) -> Iterator[tuple[bytes | None, ...]]:
+    """Return the rows of a table with the columns that are read, texts up to a byte more than is kept."""
+    texts = schema.TABLES[table].texts if table in schema.TABLES else ()
+    wanted = [
+        "NULL" if column not in columns else f"LEFT(`{column}`, {MAX_VALUE + 1})" if column in texts else f"`{column}`"
+        for column in filler.columns
+    ]
+    batch = _BATCH if table == schema.TRACKS else _LONG_BATCH
+    return session.rows(f"SELECT {', '.join(wanted)} FROM {session.quoted(table)}", batch)  # noqa: S608 (our own names)
 
 
-def _add(filler: Filler, row: tuple[bytes | None, ...]) -> None:
+def _add(filler: Filler, row: tuple[bytes | None, ...]) -> bool:
+    values = [CutValue(value[:MAX_VALUE]) if value and len(value) > MAX_VALUE else value for value in row]
     try:
-        filler.add(row, "utf-8")
+        return filler.add(values, "utf-8")
     except ValueError:
         raise UnreadableDatabase(_("A row of the database has no number as its id. Repair it there.")) from None
 
@@ -154,6 +171,8 @@ class Session:
         self._connection = connection
         #: The names of tables as the server has them, by their lower case.
         self.tables: dict[str, str] = {}
+        #: About how many rows they have.
+        self.estimates: dict[str, int] = {}
         # Without conversions every value is bytes, in the connection's character set.
         connection.converter = {}
 
@@ -166,10 +185,10 @@ class Session:
         for _row in self.rows(statement):
             pass
 
-    def rows(self, statement: str) -> Iterator[tuple[bytes | None, ...]]:
+    def rows(self, statement: str, batch: int = _BATCH) -> Iterator[tuple[bytes | None, ...]]:
         """Return the rows of a query as they come. Raises UnreadableDatabase."""
         result = self._timed(self._started, statement.encode())
-        while result is not None and (rows := self._timed(result.fetch_row, _BATCH, 0)):
+        while result is not None and (rows := self._timed(result.fetch_row, batch, 0)):
             yield from rows
 
     def _started(self, statement: bytes) -> Any:

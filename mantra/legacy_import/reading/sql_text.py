@@ -18,8 +18,10 @@ MAX_VALUE = 1 << 20
 MAX_BYTES = 1 << 36
 
 _BLANKS = re.compile(rb"[\s\x00]*+")
+_BEFORE_BLANKS = frozenset(b" \t\n\v\f\r\0/*#-")
 _WORD = re.compile(rb"[A-Za-z0-9_$.\x80-\xff]+")
 _NUMBER = re.compile(rb"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?(?![A-Za-z0-9_.])")
+_PLAIN = re.compile(rb"[A-Za-z0-9_]+")
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _ESCAPED = re.compile(rb"\\(.)", re.S)
 _ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": b"\\%", b"_": b"\\_"}
@@ -108,6 +110,8 @@ class SQLText:
 
     def skip_blanks(self) -> None:
         """Skip blanks and comments. What a comment holds for certain versions only, /*!40101 … */, is read."""
+        if self._at < len(self._data) and self._data[self._at] not in _BEFORE_BLANKS:
+            return
         while True:
             data = self._look(16)
             found = _BLANKS.match(data, self._at)
@@ -247,7 +251,8 @@ class SQLText:
             if not depth and sign in (b",", b")"):
                 return
             depth += (sign == b"(") - (sign == b")")
-            self._at += 1
+            plain = _PLAIN.match(self._data, self._at)
+            self._at = self._at + 1 if plain is None or self._follows(self.delimiter) else plain.end()
 
     # ------------------------------------------------------------------------------------------------- values
 

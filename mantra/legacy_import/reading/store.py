@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sqlite3
@@ -26,7 +27,7 @@ from mantra.legacy_import.old import (
     OldUser,
 )
 from mantra.legacy_import.reading.problems import UnreadableDatabase
-from mantra.legacy_import.reading.schema import TABLES, TRACK_COLUMNS, TRACKS, Columns, is_read
+from mantra.legacy_import.reading.schema import TABLES, TRACK_COLUMNS, TRACKS, Columns, is_known, is_read
 from mantra.legacy_import.reading.sql_text import CutValue
 
 #: The most of the file, in pages of 4 KiB: 4 GiB.
@@ -37,6 +38,8 @@ _PRAGMAS = (
 )  # fmt: skip
 #: The most oddities that are listed; the most tables, of all databases of a dump.
 MAX_ODDITIES, MAX_TABLES = 10_000, 10_000
+#: The most columns of a table of MANTRA: none has a fifth of them.
+_MAX_COLUMNS = 100
 #: Counters in memory before they are added to those of the file.
 _MAX_COUNTERS = 10_000
 #: The most characters of a name in the history: its columns have 128.
@@ -59,17 +62,13 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(dir=folder, prefix="legacy-import-")  # its owner alone can read it
             os.close(handle)
-            self.file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            for pragma in (
-                "journal_mode = OFF",
-                "synchronous = OFF",
-                "locking_mode = EXCLUSIVE",
-                "temp_store = MEMORY",
-            ):
-                self.file.execute(f"PRAGMA {pragma}")
-            self.file.execute(f"PRAGMA max_page_count = {_MAX_PAGES}")
-            self.file.execute("CREATE TABLE oddities (place TEXT, id INTEGER, column TEXT, kind TEXT)")
-            os.unlink(path)
+            try:
+                self.file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                for pragma in _PRAGMAS:
+                    self.file.execute(f"PRAGMA {pragma}")
+                self.file.execute("CREATE TABLE oddities (place TEXT, id INTEGER, column TEXT, kind TEXT)")
+            finally:
+                os.unlink(path)
             self.file.execute("BEGIN")
         self.columns: dict[Place, tuple[str, ...]] = {}
         self.counts: Counter[Place] = Counter()
@@ -85,7 +84,8 @@ class Store:
         self.drop(place)
         if len(self.columns) >= MAX_TABLES:
             raise UnreadableDatabase(_("The dump has more than 10,000 tables. Make a dump of one database."))
-        self.columns[place] = tuple(columns)
+        # Those of other tables do not matter, and there may be many.
+        self.columns[place] = tuple(columns) if is_known(place[1]) and len(columns) <= _MAX_COLUMNS else ()
 
     def drop(self, place: Place) -> None:
         """Drop a table, if it is there."""
@@ -274,13 +274,17 @@ class StoredDatabase:
 
     def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         if table in self._tables:
-            yield from self._file.execute(f"SELECT * FROM {self._tables[table]} ORDER BY id")  # noqa: S608
+            # "yield from" would close the cursor of an iterator that is not read to its end, maybe after the file.
+            for row in self._file.execute(f"SELECT * FROM {self._tables[table]} ORDER BY id"):  # noqa: S608, UP028
+                yield row
 
 
 def decoded(value: bytes, encoding: str) -> tuple[str, bool]:
     """Return a text, and True if it is not in the encoding that the dump states: then it is read as Windows-1252."""
     try:
-        return value.decode(encoding), False
+        # Of a text that was cut, the last character may be cut too.
+        decoder = codecs.getincrementaldecoder(encoding)()
+        return decoder.decode(value, not isinstance(value, CutValue)), False
     except UnicodeDecodeError:
         pass
     try:
