@@ -239,7 +239,7 @@ class MySQL(Adapter):
         except Exception as error:
             silent = watchdog.end(watch) is not None
             connection.close()
-            fault = _to_source_error(error)
+            fault = to_source_error(error)
             reason = "unreachable" if silent else getattr(fault, "reason", "other")
             raise ConnectFailed(reason, getattr(fault, "sqlstate", "")) from None
         if watchdog.end(watch) is not None:
@@ -265,7 +265,7 @@ class MySQL(Adapter):
                 connection.query(statement)
                 stream = _read(connection, limits, deadline, partial(self._watch, connection, deadline, limits))
         except Exception as error:
-            fault = _to_source_error(error, watchdog.end(watch))
+            fault = to_source_error(error, watchdog.end(watch))
             if limits.author and isinstance(fault, QueryFailed):
                 fault.words = _words(error, connection, sql, arguments)
             if isinstance(fault, QueryFailed) and limits.writes:
@@ -462,7 +462,7 @@ class MySQL(Adapter):
             _execute(connection, f"START TRANSACTION READ {mode}")
             plan = _first_result(connection, _bind(connection, f"EXPLAIN {sql}", arguments), limits)
         except Exception as error:
-            fault = _to_source_error(error, watchdog.end(watch))
+            fault = to_source_error(error, watchdog.end(watch))
             if isinstance(fault, QueryFailed):
                 fault = _roll_back(connection) or fault
             raise fault from None
@@ -502,7 +502,7 @@ class UnbufferedResult(ChunkedResult):
         except Exception as error:
             cut = watchdog.end(watch) if watch is not None else None
             self.close()
-            raise _to_source_error(error, cut) from None
+            raise to_source_error(error, cut) from None
         if (cut := watchdog.end(watch)) is not None:
             self.close()
             raise cut
@@ -760,7 +760,7 @@ def _query(connection: Any, sql: str, seconds: float = LOOK_SECONDS, **arguments
         connection.query(walls + _bind(connection, sql, arguments))
         return list(connection.store_result().fetch_row(0, 0))
     except Exception as error:
-        raise _to_source_error(error, watchdog.end(token)) from None
+        raise to_source_error(error, watchdog.end(token)) from None
     finally:
         watchdog.end(token)
 
@@ -801,7 +801,7 @@ def _reason_of(error: Exception) -> tuple[str, int]:
     return _NUMBERS.get(number) or ("data" if isinstance(error, driver.DataError) else "other"), number
 
 
-def _to_source_error(error: Exception, cut: SourceError | None = None) -> Exception:
+def to_source_error(error: Exception, cut: SourceError | None = None) -> Exception:
     """Return the driver's error for a statement as a SourceError; any other error unchanged."""
     if isinstance(error, SourceError):
         return error

@@ -275,6 +275,7 @@ INSTALLED_APPS = [
     "mantra.jobs",
     "mantra.reconciliation",
     "mantra.synchronization",
+    "mantra.legacy_import",
 ]
 
 MIDDLEWARE = [
@@ -357,6 +358,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "registry.people.old_passwords.OldPasswordHasher",  # of users who came from MANTRA 1.99x
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"

@@ -19,7 +19,7 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from dataservices import health
-from mantra import VERSION, administration, probes
+from mantra import VERSION, administration, old_addresses, probes
 from mantra.gateway import delivery
 from mantra.gateway.fast_lane import groups, tick
 from mantra.gateway.http import Environ, Response, header_fields, status_line
@@ -41,7 +41,8 @@ STATIC = settings.STATIC_URL.strip("/").lower()
 
 #: First segment of the path → handler.
 HANDLERS: dict[str, Callable[[Environ], Response]] = {
-    **{folder[0]: legacy.handle for folder in legacy.FOLDERS},
+    **{folder[0]: old_addresses.handle for folder in legacy.FOLDERS},
+    old_addresses.PROGRAM: old_addresses.handle,
     "rest": rest.handle,
     "soap": handler.handle,
     "api": legacy.handle,

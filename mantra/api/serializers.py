@@ -714,10 +714,10 @@ class KeySerializer(RegistrySerializer):
     class Meta:
         model = AccessKey
         fields: tuple[str, ...] = (
-            "id", "application", "public", "kind", "operation", "expires_at", "networks", "in_path", "created_at",
-            "revoked_at", "last_used_at",
+            "id", "application", "public", "kind", "operation", "expires_at", "networks", "in_path", "wrapped",
+            "created_at", "revoked_at", "last_used_at", "last_used_in_path_at",
         )  # fmt: skip
-        read_only_fields = ("public", "created_at", "revoked_at", "last_used_at")
+        read_only_fields = ("public", "created_at", "revoked_at", "last_used_at", "last_used_in_path_at")
         validators: ClassVar[list[Any]] = []
 
 

@@ -665,6 +665,11 @@ class _Credentials(ReadableMixin, WritableMixin, RegistryViewSet):
 class Keys(_Credentials):
     queryset = AccessKey.objects.select_related("application__agency", "operation__service__agency")
     serializer_class = serializers.KeySerializer
+    filters = {
+        **_Credentials.filters,
+        "in_path": ("in_path", _boolean),
+        "used_in_path_since": ("last_used_in_path_at__gte", _datetime),
+    }
 
     def get_serializer_class(self) -> Any:
         return serializers.NewKeySerializer if self.action == "create" else serializers.KeySerializer

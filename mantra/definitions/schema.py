@@ -349,7 +349,9 @@ APPLICATION = Schema(
 )
 #: The value of a legacy key's ``operation`` if 1.99x had the key for several: all that its application is granted.
 ALL_GRANTED = "*"
-LEGACY_KEY = Schema("legacy key", _keys(NameList("networks"), Boolean("in_path")), ("legacy", "operation"))
+LEGACY_KEY = Schema(
+    "legacy key", _keys(NameList("networks"), Boolean("in_path"), Boolean("wrapped")), ("legacy", "operation")
+)
 GRANT = Schema(
     "grant",
     _keys(

@@ -104,6 +104,8 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         # What stands for a key in a trial is no row.
         id = call.key.id if call.vouched is None else None
         line["by"] = (call.application.agency, call.application.code, call.key.public, id)
+        if call.key_in_path:
+            line["in_path"] = 1
     if call.grant is not None:
         line["grant"] = call.grant.id
     if call.origin is not None:

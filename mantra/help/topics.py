@@ -96,6 +96,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "registry_application_": ("pemanfaat#daftarkan-aplikasi",),
     "registry_accesskey_": (
         "pemanfaat#ganti-kunci-akses-yang-akan-kedaluwarsa",
+        "pemanfaat#keluarkan-kunci-dari-url",
         "administrator#baca-permohonan-dan-izin-semua-instansi",
     ),
     "registry_clientcertificate_": ("pemanfaat#pasang-sertifikat-klien",),

@@ -80,6 +80,21 @@ class OldCalls:
     calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class OldOddity:
+    """A row that was not read as it is stored. ``table`` and ``column``: their names in the old database.
+
+    ``kind``: ``encoding``, a text that is not in the character set of its dump, read as Windows-1252; ``long``, a text
+    of more than 1 MiB, of which the beginning was read; ``number``, no number where one belongs, read as -1;
+    ``repeated``, a row with the id of an earlier one, left out.
+    """
+
+    table: str
+    id: int
+    column: str
+    kind: str
+
+
 class OldDatabase(Protocol):
     """A database of MANTRA 1.99x. Each method reads its table from the beginning, in the order of the ids."""
 
@@ -90,7 +105,11 @@ class OldDatabase(Protocol):
     def orders(self) -> Iterator[OldOrder]: ...
 
     def calls(self) -> Iterator[OldCalls]:
-        """Return the calls, counted by day, agency, user and status."""
+        """Return the calls, counted by day, agency, user and status. Visits of pages are no calls."""
+        ...
+
+    def oddities(self) -> Iterator[OldOddity]:
+        """Return the rows that were not read as they are stored, at most 10,000 of a table."""
         ...
 
     def counts(self) -> dict[str, int]:

@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from registry import requests, tenancy
+from registry import moments, requests, tenancy
 from registry.admin.base import Neighbour, ScopedAdmin
 from registry.admin.filters import ScopedFilter
 from registry.admin.mask_form import mask_field, value_field
 from registry.admin.quota_form import QuotaField, pairs, use_boxes
-from registry.admin.theme import ChoicesDropdownFilter, display, text_area
+from registry.admin.theme import ChoicesDropdownFilter, DropdownFilter, display, text_area
 from registry.models import AccessKey, Application, CallRecord, ClientCertificate, Grant
 
 # -------------------------------------------------------------------------------------- applications
@@ -117,13 +117,39 @@ class CredentialAdmin(ScopedAdmin):
         return self.redirect_to(request, credential)
 
 
+class InPathFilter(DropdownFilter):
+    """Keys that programs write into URLs, and those of which none does it any more."""
+
+    title = _("used in a URL")
+    parameter_name = "in_url"
+    LATELY, ALLOWED = "lately", "allowed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        days = {"days": AccessKey.IN_PATH_DAYS}
+        return [
+            (self.LATELY, _("in the last %(days)d days") % days),
+            (self.ALLOWED, _("allowed, but not in the last %(days)d days") % days),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        lately = Q(last_used_in_path_at__gte=timezone.now() - timedelta(days=AccessKey.IN_PATH_DAYS))
+        if self.value() == self.LATELY:
+            return queryset.filter(lately)
+        if self.value() == self.ALLOWED:
+            return queryset.filter(in_path=True).filter(~lately | Q(last_used_in_path_at=None))
+        return queryset
+
+
 @admin.register(AccessKey)
 class AccessKeyAdmin(CredentialAdmin):
-    list_display = ("public", "application", "state", "operation", "expires_at", "last_used_at", "created_at")
+    list_display = (
+        "public", "application", "state", "operation", "expires_at", "last_used_at", "in_path_on", "created_at",
+    )  # fmt: skip
     list_filter = (
         ("application__agency", ScopedFilter),
         ("application", ScopedFilter),
         ("kind", ChoicesDropdownFilter),
+        InPathFilter,
     )
     list_select_related = ("application__agency", "operation__service__agency")
     search_fields = ("public", "application__code", "application__title", "application__agency__code")
@@ -149,13 +175,34 @@ class AccessKeyAdmin(CredentialAdmin):
         return {"expires_at": timezone.now() + timedelta(days=365), **super().get_changeform_initial_data(request)}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        limits = (_("Limits"), {"fields": ("expires_at", "networks", "in_path")})
+        limits = (_("Limits"), {"fields": ("expires_at", "networks")})
         if obj is None:
-            return [(None, {"fields": ("application", "kind")}), limits]
-        return [(None, {"fields": self._identity_of(obj)}), limits]
+            old_programs = (_("Old programs"), {"fields": ("in_path", "wrapped")})
+            return [(None, {"fields": ("application", "kind")}), limits, old_programs]
+        in_path = ("in_path", "in_path_use") if obj.in_path or obj.last_used_in_path_at else ("in_path",)
+        old_programs = (_("Old programs"), {"fields": (*in_path, "wrapped")})
+        return [(None, {"fields": self._identity_of(obj)}), limits, old_programs]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else (*self._identity, *self._slowed)
+        return () if obj is None else (*self._identity, *self._slowed, "in_path_use")
+
+    @display(description=_("in a URL"), ordering="last_used_in_path_at")
+    def in_path_on(self, key: AccessKey) -> str:
+        """Return the day on which the key was last in a URL."""
+        return moments.day(key.last_used_in_path_at)
+
+    @display(description=_("use in URLs"))
+    def in_path_use(self, key: AccessKey) -> Any:
+        """Return how long the key must be allowed in URLs."""
+        until = key.in_path_until
+        if until is None:
+            return _("No call has had the key in its URL. If no program needs that, switch it off.")
+        words = {"last": moments.day(key.last_used_in_path_at), "until": moments.day(until)}
+        if not key.in_path:
+            return _("Last on %(last)s.") % words
+        if until <= timezone.now():
+            return _("Last on %(last)s: it can be switched off now.") % words
+        return _("Last on %(last)s. If no further call has the key in its URL, switch it off on %(until)s.") % words
 
     def _identity_of(self, key: AccessKey) -> tuple[str, ...]:
         return (*self._identity, *self._slowed) if key.is_slowed else self._identity
@@ -167,7 +214,12 @@ class AccessKeyAdmin(CredentialAdmin):
         if not tenancy.may_change(request.user, obj):
             raise PermissionDenied
         issued, obj.plain = AccessKey.issue(
-            obj.application, obj.expires_at, kind=obj.kind, networks=obj.networks, in_path=obj.in_path
+            obj.application,
+            obj.expires_at,
+            kind=obj.kind,
+            networks=obj.networks,
+            in_path=obj.in_path,
+            wrapped=obj.wrapped,
         )
         obj.pk, obj.public = issued.pk, issued.public
 

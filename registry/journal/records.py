@@ -102,6 +102,8 @@ def of_end(line: dict[str, Any]) -> Record:
         # No columns: the hours of callers count them (registry/harvest).
         "near": line.get("near", 0),
         "miss": line.get("miss", 0),
+        # No column: the access key has it.
+        "in_path": line.get("in_path", 0),
         # What the egress guard has found, which is no column.
         **({"guarded": findings.of_line(line)} if line.get("guard") else {}),
     }

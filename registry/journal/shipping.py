@@ -7,7 +7,7 @@ neither a crash nor an outage duplicates or loses a line: lines that were not co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -150,7 +150,8 @@ def _ship_batch(batch: list[reader.Line], row: JournalSegment, genuine: bool) ->
         row.offset, row.lines, row.last_hash = last.end, last.number, last.chain.decode("ascii", "replace")
         row.digest, row.headed = _digest(batch, row), 0
         _store(row, genuine)
-    _update_last_used(complete)
+    _update_last_used("last_used_at", complete)
+    _update_last_used("last_used_in_path_at", (record for record in complete if record.get("in_path")))
     if on_lane:
         for observe in OBSERVERS:
             observe(new)
@@ -220,7 +221,7 @@ def _add(parsed: _Parsed, entry: dict[str, Any], segment: str, number: int) -> N
         parsed.of_leases[kind].append(entry)
 
 
-def _update_last_used(shipped: list[Record]) -> None:
+def _update_last_used(column: str, shipped: Iterable[Record]) -> None:
     """Set the time at which keys were last used, to the minute, so that few batches have to write it."""
     last: dict[int, datetime] = {}
     for record in shipped:
@@ -230,8 +231,8 @@ def _update_last_used(shipped: list[Record]) -> None:
     for key, time in last.items():
         minutes.setdefault(time.replace(second=0, microsecond=0), []).append(key)
     for minute, keys in minutes.items():
-        stale = AccessKey.objects.filter(pk__in=keys).exclude(last_used_at__gte=minute)
-        stale.update_without_bump(last_used_at=max(last[key] for key in keys))
+        stale = AccessKey.objects.filter(pk__in=keys).exclude(**{f"{column}__gte": minute})
+        stale.update_without_bump(**{column: max(last[key] for key in keys)})
 
 
 def _interrupt(names: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -150,14 +150,25 @@ class AccessKey(RegistryModel):
         default=False,
         help_text=_("For old clients that cannot send a header. Logs will contain a key that is in a URL."),
     )
+    wrapped = models.BooleanField(
+        _("responses wrapped (APP_ENC)"),
+        default=False,
+        help_text=_(
+            "For programs of MANTRA 1.99x that set APP_ENC: at the addresses of 1.99x the key's responses are base64, "
+            "backwards. It protects nothing."
+        ),
+    )
     created_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+    last_used_in_path_at = models.DateTimeField(_("last used in a URL at"), null=True, blank=True, editable=False)
     #: Until ``slowed_until`` the key is admitted once in so many seconds; 0: it is not slowed down.
     slow_seconds = models.PositiveSmallIntegerField(_("seconds between two calls"), default=0, editable=False)
     slowed_until = models.DateTimeField(_("slowed down until"), null=True, blank=True, editable=False)
 
     MAX_ACTIVE = 2
+    #: A key that was in no URL for so many days need not be allowed there any more.
+    IN_PATH_DAYS = 30
 
     class Meta:
         verbose_name = _("access key")
@@ -175,6 +186,12 @@ class AccessKey(RegistryModel):
     @property
     def is_active(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @property
+    def in_path_until(self) -> datetime | None:
+        """Until when the key should be allowed in URLs if no further call has it there; None if none ever had."""
+        last = self.last_used_in_path_at
+        return None if last is None else last + timedelta(days=self.IN_PATH_DAYS)
 
     @property
     def signs(self) -> bool:
@@ -227,6 +244,8 @@ class AccessKey(RegistryModel):
             raise ValidationError({"expires_at": EXPIRED})
         if self.signs and self.in_path:
             raise ValidationError({"in_path": _("A key that signs requests is never sent.")})
+        if self.signs and self.wrapped:
+            raise ValidationError({"wrapped": _("Programs that set APP_ENC do not sign requests.")})
         if self.pk is not None and not AccessKey.objects.filter(pk=self.pk, kind=self.kind).exists():
             raise ValidationError({"kind": _("A key keeps its use: issue another one.")})
         if self.operation_id is None and self.application_id and self._becomes_active():

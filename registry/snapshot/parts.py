@@ -193,14 +193,13 @@ class Keys(Part):
                 "id", "digest", "public", "application_id", "application__agency__code", "application__code",
                 "application__certificate_required", "application__agency_id", "application__signing_required",
                 "application__row_limit", "application__subject_limit", "expires_at", "networks", "operation_id",
-                "in_path", "secret", "slow_seconds", "slowed_until",
+                "in_path", "secret", "slow_seconds", "slowed_until", "wrapped",
             )
         )  # fmt: skip
 
     def prepared(self, row: tuple[Any, ...]) -> tuple[Hashable, Key]:
-        id, digest, public, *owner, expires_at, networks, operation_id, in_path, secret, slow_seconds, slowed_until = (
-            row
-        )
+        id, digest, public, *owner, expires_at, networks, operation_id, in_path, secret = row[:-3]
+        slow_seconds, slowed_until, wrapped = row[-3:]
         if isinstance(secret, Sealed):
             raise ValueError("no key opens the secret")
         return public if secret else digest, Key(
@@ -214,6 +213,7 @@ class Keys(Part):
             secret=secret.encode(),
             slow_seconds=slow_seconds if slowed_until else 0,
             slowed_until=slowed_until.timestamp() if slowed_until else 0.0,
+            wrapped=wrapped,
         )
 
     def _application(self, id: int, *values: Any) -> Application:

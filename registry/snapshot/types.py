@@ -233,6 +233,8 @@ class Key:
     #: Seconds between two calls, and until when (seconds since the epoch); 0 for a key that is not slowed down.
     slow_seconds: int = 0
     slowed_until: float = 0.0
+    #: True if responses on the legacy wire are wrapped (mantra/gateway/formats/wrapping.py).
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

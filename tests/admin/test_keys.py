@@ -11,7 +11,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from registry import secrets
+from registry import moments, secrets
 from registry.models import AccessKey, ApiToken
 from registry.snapshot import holder
 from tests.admin.conftest import MarkedAgency, SignIn
@@ -207,3 +207,74 @@ def test_s17_a_user_has_a_maximum_number_of_tokens(sign_in: SignIn, settings: An
     pages = [client.post(reverse("admin:registry_apitoken_add"), data) for _time in range(3)]
     assert [bool(PLAIN.search(page.content.decode())) for page in pages] == [True, True, False]
     assert "MANTRA_MAX_TOKENS" in pages[2].content.decode()
+
+
+# ------------------------------------------------------------------------------------------- keys in URLs
+
+
+def _in_path(cast: Cast) -> dict[str, AccessKey]:
+    """Keys that are allowed in URLs: used there lately, long ago, never; and one that was used, and is not allowed."""
+    now = timezone.now()
+    last = {"lately": now - timedelta(days=2), "long": now - timedelta(days=40), "never": None, "off": now}
+    rows = {}
+    for name, moment in last.items():
+        rows[name] = AccessKey.import_legacy(cast.application, f"{name}0123456789"[:10], cast.operations["satu"])
+        AccessKey.objects.filter(pk=rows[name].pk).update(in_path=name != "off", last_used_in_path_at=moment)
+        rows[name].refresh_from_db()
+    return rows
+
+
+def test_keys_that_programs_write_into_urls_are_found(cast: Cast, sign_in: SignIn) -> None:
+    _in_path(cast)
+    client = sign_in("Requester", cast.consumer)
+
+    def listed(query: str) -> set[str]:
+        return {row.public for row in client.get(f"{LIST}?{query}").context["cl"].result_list}
+
+    assert listed("in_url=lately") == {"la…", "of…"}
+    assert listed("in_url=allowed") == {"lo…", "ne…"}
+    assert listed("") == listed("in_url=salah") == {"la…", "lo…", "ne…", "of…", cast.key_row.public}
+
+
+def test_a_key_s_page_says_when_it_can_leave_urls(cast: Cast, sign_in: SignIn) -> None:
+    client, rows = sign_in("Requester", cast.consumer), _in_path(cast)
+
+    def page(key: AccessKey) -> str:
+        text: str = client.get(reverse("admin:registry_accesskey_change", args=(key.pk,))).content.decode()
+        return text
+
+    ends = moments.day(rows["lately"].in_path_until)
+    assert f"matikan pada {ends}" in page(rows["lately"])
+    assert "sekarang boleh dimatikan" in page(rows["long"])
+    assert "Belum ada panggilan" in page(rows["never"])
+    assert f"Terakhir pada {moments.day(rows['off'].last_used_in_path_at)}." in page(rows["off"])
+    assert "pemakaian di URL" not in page(cast.key_row)
+
+
+def test_the_api_has_the_last_use_in_a_url(cast: Cast) -> None:
+    rows = _in_path(cast)
+    requester = person("Requester", cast.consumer)
+
+    def found(query: str) -> set[str]:
+        return {row["public"] for row in requester.get(f"keys/?{query}").json()["results"]}
+
+    assert found("in_path=true") == {"la…", "lo…", "ne…"}
+    since = (timezone.now() - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert found(f"used_in_path_since={since}") == {"la…", "of…"}
+    one = requester.get(f"keys/{rows['long'].pk}/").json()
+    assert one["in_path"] and one["last_used_in_path_at"] and one["wrapped"] is False
+    changed = requester.patch(f"keys/{rows['long'].pk}/", {"wrapped": True, "last_used_in_path_at": None})
+    assert changed.json()["wrapped"] and changed.json()["last_used_in_path_at"] == one["last_used_in_path_at"]
+
+
+def test_a_new_key_may_be_one_for_old_programs(cast: Cast, sign_in: SignIn) -> None:
+    client = sign_in("Requester", cast.consumer)
+    plain = shown(client.post(ADD, {"application": cast.application.pk, "in_path": "on", "wrapped": "on"}))
+    key = AccessKey.objects.get(digest=secrets.key_digest(plain))
+    assert (key.in_path, key.wrapped) == (True, True)
+
+
+def test_the_list_shows_when_a_key_was_last_in_a_url(cast: Cast, sign_in: SignIn) -> None:
+    rows = _in_path(cast)
+    page = sign_in("Requester", cast.consumer).get(f"{LIST}?in_url=allowed").content.decode()
+    assert moments.day(rows["long"].last_used_in_path_at) in page

@@ -97,7 +97,8 @@ LEFT_OUT = {
     "id", "agency", "service", "operation", "application", "source", "backend",  # where a row stands
     "code", "kind", "position",
     "parent", "draft_of", "revision", "updated_at", "created_at", "operation_ptr",
-    "public", "digest", "expires_at", "revoked_at", "last_used_at", "slow_seconds", "slowed_until", "secret",  # a key's
+    "public", "digest", "expires_at", "revoked_at", "last_used_at", "last_used_in_path_at", "slow_seconds",
+    "slowed_until", "secret",  # a key's
     "routines",  # found in the source with each change
     "fetched_at",  # a contract's
 }  # fmt: skip

@@ -38,7 +38,8 @@ def test_it_works(cast: Cast) -> None:
     assert record.fields == "id, nama, unit, gaji"
     assert record.duration_us and record.duration_us > 0
     assert str(record.client_ip) == "127.0.0.1"
-    assert AccessKey.objects.get(pk=cast.key_row.pk).last_used_at == record.started_at
+    key = AccessKey.objects.get(pk=cast.key_row.pk)
+    assert (key.last_used_at, key.last_used_in_path_at) == (record.started_at, None)
 
 
 def test_each_line_is_taken_in_once(cast: Cast) -> None:

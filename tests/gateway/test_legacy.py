@@ -10,7 +10,8 @@ import pytest
 
 from mantra import wsgi
 from registry import checks, faults
-from registry.models import AccessKey, Operation
+from registry.journal import shipping
+from registry.models import AccessKey, CallRecord, Field, Operation
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call, ends_of
 
@@ -374,6 +375,67 @@ def test_f20_a_key_in_the_address_of_json_and_xml(legacy: Cast, path: str, begin
     reply = call(path)
     assert code_of(reply) == 200
     assert reply.body.startswith(begins)
+
+
+OTHER_KEYS = ["1a2b3c4d", "Kunci.Rahasia-2016", "a/b+c%&=?#", "x" * 64]
+
+
+@pytest.mark.parametrize("key", OTHER_KEYS)
+@pytest.mark.parametrize(("face", "begins"), [("json", b"{"), ("xml", b"<?xml"), ("api", b"<?xml")])
+def test_f20_a_key_in_the_address_that_is_not_of_ten_letters(legacy: Cast, key: str, face: str, begins: bytes) -> None:
+    """Keys of before 1.99x are 8 letters and more; later ones may be any text that went through a form."""
+    row = AccessKey.import_legacy(legacy.application, key, legacy.operations["dua"])
+    holder.refresh()
+    sent = quote(key, safe="")
+    addresses = (
+        f"/{face}/prov/data/dua/{sent}/unit_kerja=Unit+1&nama=Orang+1%25",
+        f"/{face}/prov/data/dua/{sent}/Unit+1/Orang+1%25",
+        f"/mantra/{face}/prov/data/dua/{sent}?unit_kerja=Unit+1&nama=Orang+1%25",
+        f"/{face}/{sent}/prov/data/dua/unit_kerja=Unit+1&nama=Orang+1%25",
+    )
+    assert {code_of(call(address)) for address in addresses} == {faults.KEY_IN_PATH.code}
+    AccessKey.objects.filter(pk=row.pk).update(in_path=True)
+    holder.refresh()
+    for address in addresses:
+        reply = call(address)
+        assert code_of(reply) == 200
+        assert reply.body.startswith(begins)
+
+
+def test_a_value_that_is_no_key_stays_a_value(legacy: Cast) -> None:
+    for value in ("12345678", "x" * 64, "aaaaaaaaab"):
+        # With a key in the header nothing else is one.
+        assert code_of(call(f"/json/prov/data/dua/{value}/x", accesskey=KEYS["dua"])) == 10012
+    legacy.operation("buka", "SELECT :a AS a", parameters=({"name": "a"},), access="open")
+    Field.objects.create(operation=legacy.operations["buka"], name="a", classification="public")
+    holder.refresh()
+    for value in ("12345678", "x" * 64, "aaaaaaaaab"):
+        assert call(f"/json/prov/data/buka/{value}").json()["response"]["data"]["buka"]["0"] == {"a": value}
+
+
+def test_the_last_use_of_a_key_in_an_address_is_kept(legacy: Cast) -> None:
+    def used() -> tuple[Any, Any]:
+        shipping.ship()
+        key = AccessKey.objects.get(public="aa…")
+        return key.last_used_at, key.last_used_in_path_at
+
+    call("/json/prov/data/satu/id=7", accesskey=KEYS["satu"])
+    last, in_path = used()
+    assert last is not None and in_path is None
+    # A refused one counts too: a program still writes the key into addresses.
+    assert code_of(call("/json/prov/data/satu/aaaaaaaaaa/id=7")) == faults.KEY_IN_PATH.code
+    refused = used()[1]
+    assert refused == CallRecord.objects.latest("id").started_at
+    AccessKey.objects.filter(public="aa…").update(in_path=True, last_used_in_path_at=None)
+    holder.refresh()
+    for address in ("/api/aaaaaaaaaa/prov/data/satu/id=7", "/json/prov/data/satu/aaaaaaaaaa?id=7"):
+        assert code_of(call(address)) == 200
+        AccessKey.objects.filter(public="aa…").update(last_used_in_path_at=None)
+        last, in_path = used()
+        assert in_path == CallRecord.objects.latest("id").started_at
+    call("/json/prov/data/satu/id=7", accesskey=KEYS["satu"])
+    assert used()[1] == in_path
+    assert AccessKey.objects.get(public="bb…").last_used_in_path_at is None
 
 
 def test_a_failing_database_keeps_its_first_sentence(legacy: Cast) -> None:

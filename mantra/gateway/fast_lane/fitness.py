@@ -55,7 +55,7 @@ def why_not_this(call: Call) -> str:
         (call.trial is not None or call.earlier is not None, "call"),
         (call.hops or call.trace_context[0], "hops"),
         (call.trace is not None or settings.TRACING, "tracing"),
-        (call.key_in_path or call.key.slow_seconds, "key"),
+        (call.key_in_path or call.key.slow_seconds or call.key.wrapped, "key"),
         # nginx knows a key, not what ends a token or which certificate belongs to whom.
         (call.key.token or call.key.application.certificate_required, "credentials"),
         (call.signature is not None, "signature"),

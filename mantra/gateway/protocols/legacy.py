@@ -13,7 +13,7 @@ from django.conf import settings
 
 from mantra.gateway import admission, http, php_input
 from mantra.gateway.fast_lane import wire
-from mantra.gateway.formats import LEGACY
+from mantra.gateway.formats import LEGACY, wrapping
 from mantra.gateway.http import Environ, Response
 from mantra.gateway.php_input import decoded, decoded_again
 from mantra.gateway.protocols.responding import FaultResponse, respond_to
@@ -24,13 +24,16 @@ from registry.calls import Call, Trial, request_id
 from registry.client_ip import client_ip
 from registry.legacy_names import parameter_key, sent_name
 from registry.results import Affected, Document, Fault, Result, Row, Rows
+from registry.snapshot import holder
 from registry.snapshot.types import Operation
 
 MEDIA_TYPE = "text/plain;charset=UTF-8"
 #: The folders before the format, each as its segments in lower case, the longest first.
 FOLDERS = sorted((tuple(folder.strip("/ ").lower().split("/")) for folder in settings.LEGACY_FOLDERS), key=len)[::-1]
 FORMATS_BY_SEGMENT = {"api": "legacy_php", "json": "legacy_json", "xml": "legacy_xml"}
+#: A key as 1.99x makes them. Older ones are 8 letters or more; the longest have all of their column, percent-encoded.
 _KEY = re.compile(r"[a-z0-9]{10}\Z")
+MIN_KEY, MAX_KEY = 8, 3 * 64
 
 #: Faults that 1.99y did not distinguish: code → the fault that it reports instead.
 LEGACY_EQUIVALENTS = {
@@ -70,13 +73,13 @@ def read(environ: Environ) -> Call:
         trace_context=http.trace_context_of(environ),
     )
     try:
-        _address(call, _segments(environ), rest)
+        _address(call, segments_of(environ), rest)
     except Fault as fault:
         call.error = fault
     return call
 
 
-def _segments(environ: Environ) -> list[str]:
+def segments_of(environ: Environ) -> list[str]:
     """Return the segments of the address after the folder, percent-encoded: a delimiter in a value stays a part of it.
 
     1.99x ignored repeated slashes at the start, and one at the end.
@@ -106,7 +109,7 @@ def _address(call: Call, segments: list[str], rest: list[str]) -> None:
         raise Fault(faults.OPERATION_UNNAMED)
     _name_operation(call, names[0], names[1], names[2])
     rest += segments[3:]
-    if rest and not call.access_key and _KEY.match(rest[0]) and _is_key(call, rest[0]):  # generation 2
+    if rest and not call.access_key and _is_key(call, rest[0]):  # generation 2
         _take_key(call, rest.pop(0))
 
 
@@ -121,25 +124,35 @@ def _name_operation(call: Call, agency: str, service: str, code: str) -> None:
 
 def _begins_with_key(call: Call, segments: list[str]) -> bool:
     """Return True if a key stands before agency and service, and is not the name of an agency itself."""
-    if call.access_key or len(segments) < 3 or not _KEY.match(segments[0]):
+    if call.access_key or len(segments) < 3:
         return False
     snapshot = admission.snapshot_of(call)
     first, second, third = (decoded(segment) for segment in segments[:3])
-    return snapshot.has_legacy_service(second, third) and not snapshot.has_legacy_service(first, second)
+    if snapshot.has_legacy_service(first, second) or not snapshot.has_legacy_service(second, third):
+        return False
+    return bool(_KEY.match(first)) or _known(call, segments[0])
 
 
 def _take_key(call: Call, key: str) -> None:
     """Use a key in the path. The callers that send one expect XML where later ones expect PHP."""
-    call.access_key, call.key_in_path = key, True
+    call.access_key, call.key_in_path = decoded(key), True
     if call.format == "legacy_php":
         call.format = "legacy_xml"
 
 
-def _is_key(call: Call, text: str) -> bool:
-    """Return True if a segment of ten letters and digits is a key. For an open operation it may be a value too."""
-    snapshot = admission.snapshot_of(call)
-    operation = snapshot.operation(call.agency, call.service, call.code)
-    return operation is None or not operation.open or snapshot.key(text) is not None
+def _is_key(call: Call, segment: str) -> bool:
+    """Return True if a segment is a key. One of ten letters and digits may be a value too, for an open operation."""
+    if not _KEY.match(segment):
+        return _known(call, segment)
+    operation = admission.snapshot_of(call).operation(call.agency, call.service, call.code)
+    return operation is None or not operation.open or _known(call, segment)
+
+
+def _known(call: Call, segment: str) -> bool:
+    """Return True if a segment is a key of the bus. Some of 1.99x are not of ten letters and digits."""
+    if not MIN_KEY <= len(segment) <= MAX_KEY:
+        return False
+    return admission.snapshot_of(call).key(decoded(segment)) is not None
 
 
 # ------------------------------------------------------------------------------------ parameters
@@ -186,7 +199,10 @@ def _from_path(rest: list[str], operation: Operation) -> list[tuple[str, str]]:
 
 def respond(recorded: RecordedResult, operation: Operation) -> Response:
     """Return the response to a successful call. Raises Fault, also if the result cannot be encoded."""
-    response = http.response(recorded, _chunks(recorded.call, recorded.result), 200, MEDIA_TYPE)
+    chunks = _chunks(recorded.call, recorded.result)
+    if _is_wrapped(recorded.call):
+        chunks = wrapping.wrapped(chunks)
+    response = http.response(recorded, chunks, 200, MEDIA_TYPE)
     # The bodies of 1.99x have no place for it.
     http.set_cursor(response, recorded.result)
     return response
@@ -220,6 +236,14 @@ def write_fault(fault: Fault, call: Call) -> FaultResponse:
     """Return a fault as 1.99x writes it: with HTTP 200, in Indonesian."""
     kind = LEGACY_EQUIVALENTS.get(fault.code)
     legacy_fault = Fault(kind) if kind is not None else fault
-    return FaultResponse(
-        LEGACY[call.format].render_fault(legacy_fault.code, legacy_fault.message("id")), MEDIA_TYPE, 200
-    )
+    content = LEGACY[call.format].render_fault(legacy_fault.code, legacy_fault.message("id"))
+    return FaultResponse(wrapping.wrap(content) if _is_wrapped(call) else content, MEDIA_TYPE, 200)
+
+
+def _is_wrapped(call: Call) -> bool:
+    """Return True if the caller unwraps responses: also those to a call that was refused before its key was read."""
+    key = call.key
+    if key is None and call.access_key:
+        snapshot = call.snapshot or holder.current()
+        key = snapshot.key(call.access_key) if snapshot is not None else None
+    return key is not None and key.wrapped

@@ -1,0 +1,154 @@
+"""Keys of 1.99x with their applications and grants, written many at a time: there are thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mantra.legacy_import import orders
+from mantra.legacy_import.ledger import Ledger
+from mantra.legacy_import.models import OldTable, Outcome
+from mantra.legacy_import.old import OldOrder
+from mantra.legacy_import.orders import Holding
+from mantra.legacy_import.placing import rules
+from mantra.legacy_import.translating import names
+from mantra.legacy_import.translating.remarks import Kind, Remark, remark
+from registry import secrets
+from registry.models import AccessKey, Application, Grant, GrantTerms, Operation, User
+
+#: Orders that are written in one transaction.
+CHUNK = 200
+
+
+def take(
+    ledger: Ledger, old: Iterable[OldOrder], operations: Mapping[int, Operation], users: Mapping[str, User]
+) -> None:
+    """Make applications, keys and grants of the orders. ``operations``: by old id; ``users``: by name in lower case."""
+    new: list[OldOrder] = []
+    for order in old:
+        before = ledger.before(OldTable.ORDERS, order.id)
+        if before is None:
+            new.append(order)
+            continue
+        state = {"active": str(order.active), "key": secrets.key_digest(order.key)}
+        if before.parts == state or not before.parts:
+            ledger.repeat(before)
+        elif not order.active and before.ref is not None:
+            _close(ledger, order, before.ref, state)
+        else:
+            new.append(order)
+    _Taking(ledger, operations, users).all_of(orders.plan(new, operations, users))
+
+
+def _close(ledger: Ledger, order: OldOrder, ref: int, state: dict[str, str]) -> None:
+    """Revoke the grant of an order that was closed there since the last run."""
+    grant = Grant.objects.filter(pk=ref).first()
+    if grant is not None and grant.state != Grant.State.REVOKED:
+        grant.set_state(Grant.State.REVOKED)
+    ledger.add(OldTable.ORDERS, order.id, [remark(Kind.ORDER_CLOSED)], grant, state, Outcome.OMITTED)
+
+
+class _Taking:
+    def __init__(self, ledger: Ledger, operations: Mapping[int, Operation], users: Mapping[str, User]) -> None:
+        self.ledger, self.operations, self.users = ledger, operations, users
+        #: Digests of keys that are here, with their application.
+        self.keys = dict(AccessKey.objects.values_list("digest", "application_id"))
+        self.said: dict[int, list[Remark]] = {}
+
+    def all_of(self, plan: orders.Plan) -> None:
+        for order in plan.closed:
+            self._add(order, [remark(Kind.ORDER_CLOSED)], Outcome.OMITTED)
+        for order in plan.orphans:
+            self._add(order, [remark(Kind.ORDER_ORPHANED)], Outcome.REFUSED)
+        for old_id in plan.repeated:
+            self.ledger.add(OldTable.ORDERS, old_id, [remark(Kind.ORDER_REPEATED)], outcome=Outcome.MERGED)
+        for order in plan.unusable:
+            self.said.setdefault(order.id, []).append(remark(Kind.KEY_UNUSABLE))
+        for order in plan.foreign:
+            self.said.setdefault(order.id, []).append(remark(Kind.KEY_OF_OTHERS))
+        for start in range(0, len(plan.holdings), 20):
+            with transaction.atomic():
+                for holding in plan.holdings[start : start + 20]:
+                    self._holding(holding)
+
+    def _add(
+        self, order: OldOrder, said: list[Remark], outcome: Outcome | None = None, grant: Grant | None = None
+    ) -> None:
+        state = {"active": str(order.active), "key": secrets.key_digest(order.key)}
+        self.ledger.add(OldTable.ORDERS, order.id, [*said, *self.said.get(order.id, ())], grant, state, outcome)
+
+    def _holding(self, holding: Holding) -> None:
+        user = self.users[holding.username]
+        if user.agency is None:
+            for order in holding.orders:
+                self._add(order, [remark(Kind.USER_WITHOUT_AGENCY)], Outcome.PERSON)
+            return
+        try:
+            application = self._application(holding, user)
+        except ValidationError as error:
+            for order in holding.orders:
+                self._add(order, rules(error.messages))
+            return
+        grants = self._grants(application, holding)
+        self._keys(application, holding)
+        shared = [remark(Kind.KEY_SHARED)] if holding.shared_key else []
+        for order in holding.orders:
+            self._add(order, shared, None, grants[order.operation_id])
+
+    def _application(self, holding: Holding, user: User) -> Application:
+        """Return the application of a user, or that of a key which opens several operations, made if need be."""
+        assert user.agency is not None
+        agency = user.agency
+        title = (user.get_full_name() or user.username)[:200]
+        if holding.shared_key:
+            digest = secrets.key_digest(holding.shared_key)
+            if digest in self.keys:
+                return Application.objects.select_related("agency").get(pk=self.keys[digest])
+            title = _("%(name)s: one key for several operations") % {"name": title[:150]}
+        taken = list(Application.objects.filter(agency=agency).values_list("code", flat=True))
+        code = names.code_of(user.username)
+        there = Application.objects.select_related("agency").filter(agency=agency, code__iexact=code).first()
+        if there is not None and not holding.shared_key:
+            return there
+        application = Application(agency=agency, code=names.code_of(user.username, taken), title=title)
+        application.full_clean()
+        application.save()
+        return application
+
+    def _grants(self, application: Application, holding: Holding) -> dict[int, Grant]:
+        """Return the grant for each operation of a holding, by its old id. One that is there stays as it is."""
+        wanted = {old_id: self.operations[old_id].pk for old_id in holding.operations}
+        there = {grant.operation_id: grant for grant in Grant.objects.filter(application=application)}
+        purpose = _("Taken over from MANTRA 1.99x")
+        new = [
+            Grant(application=application, operation_id=pk, purpose=purpose)
+            for pk in dict.fromkeys(wanted.values()) if pk not in there
+        ]  # fmt: skip
+        Grant.objects.bulk_create(new)
+        now = timezone.now()
+        GrantTerms.objects.bulk_create([GrantTerms(grant_ref=grant.pk, since=now, purpose=purpose) for grant in new])
+        there |= {grant.operation_id: grant for grant in new}
+        return {old_id: there[pk] for old_id, pk in wanted.items()}
+
+    def _keys(self, application: Application, holding: Holding) -> None:
+        new: list[AccessKey] = []
+        for order in holding.orders:
+            digest = secrets.key_digest(order.key)
+            if not orders.is_usable(order.key):
+                continue
+            if digest in self.keys:
+                if self.keys[digest] != application.pk:
+                    self.said.setdefault(order.id, []).append(remark(Kind.KEY_OF_OTHERS))
+                continue
+            self.keys[digest] = application.pk
+            operation = None if holding.shared_key else self.operations[order.operation_id]
+            new.append(
+                AccessKey(
+                    application=application, operation=operation, digest=digest, public=secrets.public_part(order.key)
+                )
+            )
+        AccessKey.objects.bulk_create(new)

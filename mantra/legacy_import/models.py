@@ -1,0 +1,114 @@
+"""Imports from MANTRA 1.99x: each run, what became of each row of the old database, and its calls per day."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from registry.models import User
+from registry.models.bounds import MaxJsonLength
+
+#: Characters of the remarks on a row, and of the digests of its parts.
+REMARKS, PARTS = 20_000, 10_000
+NAME = 300
+
+
+class Outcome(models.TextChoices):
+    """What became of a row of the old database."""
+
+    TAKEN = "taken", _("taken")
+    MERGED = "merged", _("merged with another row")
+    CHANGED = "changed", _("taken with changes")
+    PERSON = "person", _("needs a person")
+    REFUSED = "refused", _("refused")
+    OMITTED = "omitted", _("not taken, as intended")
+
+
+class OldTable(models.TextChoices):
+    """The tables of the old database of which each row is accounted for."""
+
+    AGENCIES = "instances", _("agencies")
+    USERS = "users", _("users")
+    SERVICES = "services", _("services")
+    OPERATIONS = "methods", _("operations")
+    ORDERS = "orders", _("keys")
+
+
+class LegacyImport(models.Model):
+    """A run: when, by whom, from where, and how many rows of each table the old database has."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.RUNNING, editable=False)
+    dry = models.BooleanField(_("dry run"), default=False, editable=False)
+    user = models.ForeignKey(User, models.SET_NULL, null=True, editable=False, related_name="+")
+    started_at = models.DateTimeField(_("started at"), default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+    #: The host and database, or the name of the file: no password.
+    source = models.CharField(_("source"), max_length=NAME, editable=False)
+    #: Old table → its rows.
+    counts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(5_000)])
+    #: Rows that were looked at so far.
+    rows = models.PositiveBigIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("import from MANTRA 1.99x")
+        verbose_name_plural = _("imports from MANTRA 1.99x")
+        ordering = ("-id",)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class ImportedRow(models.Model):
+    """What a run made of a row of the old database."""
+
+    run = models.ForeignKey(LegacyImport, models.CASCADE, related_name="lines", editable=False)
+    table = models.CharField(max_length=20, choices=OldTable.choices, editable=False)
+    old_id = models.BigIntegerField(editable=False)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, editable=False)
+    #: [kind of remark, its arguments], as translating.remarks has them.
+    remarks = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(REMARKS)])
+    #: Our row: the label of its model, its id, its name.
+    kind = models.CharField(max_length=40, blank=True, editable=False)
+    ref = models.BigIntegerField(null=True, editable=False)
+    name = models.CharField(max_length=NAME, blank=True, editable=False)
+    code = models.CharField(max_length=127, blank=True, editable=False)
+    #: The part of a bundle → its digest: what has changed there since the last run is told by it.
+    parts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(PARTS)])
+
+    class Meta:
+        verbose_name = _("imported row")
+        verbose_name_plural = _("imported rows")
+        default_permissions = ()
+        ordering = ("id",)
+        constraints = [models.UniqueConstraint(fields=["run", "table", "old_id"], name="imported_row_once")]
+        indexes = [models.Index(fields=["run", "outcome", "id"], name="imported_row_outcome")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.old_id}: {self.outcome}"
+
+
+class OldCallsOfDay(models.Model):
+    """Calls of MANTRA 1.99x in a day: their number is all that is taken of the history."""
+
+    day = models.DateField(editable=False)
+    agency = models.CharField(max_length=64, blank=True, editable=False)
+    username = models.CharField(max_length=64, blank=True, editable=False)
+    status = models.CharField(max_length=128, blank=True, editable=False)
+    calls = models.PositiveBigIntegerField(editable=False)
+
+    class Meta:
+        verbose_name = _("calls of MANTRA 1.99x in a day")
+        verbose_name_plural = _("calls of MANTRA 1.99x in a day")
+        default_permissions = ()
+        ordering = ("-day",)
+        constraints = [models.UniqueConstraint(fields=["day", "agency", "username", "status"], name="old_calls_once")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.agency} {self.username}: {self.calls}"

@@ -1,0 +1,158 @@
+"""Operations of 1.99x with the sources and backends that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dataservices.models import DataSource
+from mantra.legacy_import.ledger import Ledger
+from mantra.legacy_import.models import OldTable
+from mantra.legacy_import.old import OldOperation
+from mantra.legacy_import.placing import named, place
+from mantra.legacy_import.translating import (
+    Connection,
+    DataDefinition,
+    ProgramDefinition,
+    ProxyDefinition,
+    Refused,
+    Upstream,
+    code_of,
+    placeholder_source,
+    translate,
+)
+from mantra.legacy_import.translating.remarks import Kind, Remark, remark
+from mantra.legacy_import.writing import PieceWriter
+from proxyservices.models import Backend
+from registry.models import Agency, Operation, Service
+
+#: The code of the source of drafts of programs.
+_PROGRAMS = "program-199x"
+
+
+class Operations:
+    """Takes operations. ``services``: ours by old id; ``taken``: afterwards, the operations by old id."""
+
+    def __init__(
+        self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, Service], hosts: Mapping[str, str]
+    ) -> None:
+        self.ledger, self.writer, self.services, self.hosts = ledger, writer, services, hosts
+        self.taken: dict[int, Operation] = {}
+        self._codes: Mapping[int, str] = {}
+        #: (agency's id, what is shared) → the code of its source or backend, "" if it cannot be stored.
+        self._shared: dict[tuple[int, Connection | Upstream | str], str] = {}
+
+    def begin(self, codes: Mapping[int, str]) -> None:
+        """Set the code of each operation, by its old id."""
+        self._codes = codes
+
+    def take(self, old: OldOperation) -> None:
+        """Store an operation with what it needs, and note what became of it."""
+        service = self.services.get(old.service_id)
+        if service is None:
+            self.ledger.add(OldTable.OPERATIONS, old.id, [remark(Kind.WITHOUT_SERVICE)])
+            return
+        try:
+            definition = translate(old, self.hosts)
+        except Refused as refused:
+            self.ledger.add(OldTable.OPERATIONS, old.id, [refused.remark])
+            return
+        code = self._codes[old.id]
+        said: list[Remark] = []
+        legacy_name = named(old.code, code, said).get("legacy_name", "")
+        said += definition.all_remarks
+        piece = self._piece(definition, service.agency, code, legacy_name, said)
+        if piece is None:
+            self.ledger.add(OldTable.OPERATIONS, old.id, said)
+            return
+        if not old.listed:
+            piece["listing"] = "hidden"
+
+        def find() -> Operation | None:
+            found = Operation.objects.listed().filter(service=service, code__iexact=code)
+            return found.select_related("service__agency").first()
+
+        line = place(
+            self.ledger, self.writer, OldTable.OPERATIONS, old.id, find(), piece, ("code", "kind"), said,
+            lambda writer, block: writer.operation("", block, service, f"{service.agency.code}/{service.code}", set()),
+            find,
+        )  # fmt: skip
+        if line.ref is not None and (operation := Operation.objects.filter(pk=line.ref).first()) is not None:
+            self.taken[old.id] = operation
+
+    def _piece(
+        self,
+        definition: DataDefinition | ProxyDefinition | ProgramDefinition,
+        agency: Agency,
+        code: str,
+        legacy_name: str,
+        said: list[Remark],
+    ) -> dict[str, Any] | None:
+        """Return an operation as a bundle has it; None if what it shares with others cannot be stored."""
+        if isinstance(definition, ProxyDefinition):
+            backend = self._backend(agency, definition.upstream) if definition.upstream is not None else ""
+            if definition.upstream is not None and not backend:
+                said.append(remark(Kind.BACKEND_REFUSED))
+                return None
+            references = {name: self.writer.secret(value) for name, value in definition.secrets().items()}
+            return definition.bundle(code, backend, legacy_name, references)
+        if isinstance(definition, ProgramDefinition):
+            source = self._programs(agency)
+            return definition.bundle(code, source, legacy_name) if source else None
+        source = self._source(agency, definition.connection)
+        if not source:
+            said.append(remark(Kind.SOURCE_REFUSED))
+            return None
+        return definition.bundle(code, source, legacy_name)
+
+    # ------------------------------------------------------------------------------------ shared
+
+    def _source(self, agency: Agency, connection: Connection) -> str:
+        """Return the code of the agency's source with this connection, made if there is none; "" if it is refused."""
+        known = self._shared.get((agency.pk, connection))
+        if known is not None:
+            return known
+        there = DataSource.objects.filter(
+            agency=agency, engine=connection.engine, host=connection.host, port=connection.port,
+            database=connection.database, user=connection.user,
+        )  # fmt: skip
+        code = next((row.code for row in there if str(row.password or "") == connection.password), "")
+        if not code:
+            taken = DataSource.objects.filter(agency=agency).values_list("code", flat=True)
+            code = code_of(connection.database or connection.host or connection.engine, list(taken))
+            piece = connection.bundle(agency.code, code, self.writer.secret(connection.password))
+            if self.writer.write(lambda writer, block: writer.source("", block), piece):
+                code = ""
+        self._shared[agency.pk, connection] = code
+        return code
+
+    def _programs(self, agency: Agency) -> str:
+        """Return the code of the source of the agency's drafts of programs; "" if it cannot be stored."""
+        known = self._shared.get((agency.pk, _PROGRAMS))
+        if known is None:
+            known = _PROGRAMS
+            if not DataSource.objects.filter(agency=agency, code=_PROGRAMS).exists():
+                piece = placeholder_source(agency.code, _PROGRAMS)
+                if self.writer.write(lambda writer, block: writer.source("", block), piece):
+                    known = ""
+            self._shared[agency.pk, _PROGRAMS] = known
+        return known
+
+    def _backend(self, agency: Agency, upstream: Upstream) -> str:
+        """Return the code of the agency's backend for an upstream, made if there is none; "" if it is refused."""
+        known = self._shared.get((agency.pk, upstream))
+        if known is not None:
+            return known
+        there = Backend.objects.filter(
+            agency=agency, credential_kind=upstream.credential_kind, servers__url=upstream.url
+        ).prefetch_related("servers")
+        code = next((row.code for row in there if len(row.servers.all()) == 1
+                     and str(row.credential or "") == upstream.credential), "")  # fmt: skip
+        if not code:
+            taken = Backend.objects.filter(agency=agency).values_list("code", flat=True)
+            code = code_of(upstream.url.partition("://")[2].partition("/")[0], list(taken))
+            piece = upstream.bundle(agency.code, code, self.writer.secret(upstream.credential))
+            if self.writer.write(lambda writer, block: writer.backend("", block), piece):
+                code = ""
+        self._shared[agency.pk, upstream] = code
+        return code
