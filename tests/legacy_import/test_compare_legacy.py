@@ -345,6 +345,7 @@ def test_a_redirect_is_not_followed(bus: Bus, old: FakeOldHost, tmp_path: Path) 
         (["http://127.0.0.1/gsb"], "to MANTRA_LEGACY_FOLDERS first"),
         (["http://127.0.0.1", "--new", "http://127.0.0.1/mantra"], "without a folder"),
         (["http://127.0.0.1", "--keys", "/missing"], "cannot be read"),
+        (["http://127.0.0.1", "--database", "/missing.sql"], "."),
         (["http://127.0.0.1", "--log", "/missing"], "No such file"),
         (["http://127.0.0.1", "--pace", "0"], "write a number from 0.01 to 1000"),
         (["http://127.0.0.1", "--limit", "101"], "write a number from 1 to 100"),
