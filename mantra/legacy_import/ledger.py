@@ -67,7 +67,7 @@ class Ledger:
         """Note what became of a row: the outcome is that of its remarks, unless another one is given."""
         said = list(remarks)
         line = Line(
-            table, old_id, outcome or outcome_of(said), [[each.kind.code, dict(each.arguments)] for each in said]
+            table, old_id, outcome or outcome_of(said), [[each.kind.value, dict(each.arguments)] for each in said]
         )
         line.parts = parts or {}
         if row is not None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from mantra.legacy_import.models import ImportedRow, LegacyImport, OldTable, Outcome
 from mantra.legacy_import.translating.remarks import Kind, Remark
 
-_KINDS = {kind.code: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def sentences(line: ImportedRow) -> list[str]:

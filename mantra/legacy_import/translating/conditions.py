@@ -24,7 +24,7 @@ _NAMES = {
     dialect: re.compile(rf"(?:{quoted}|\w[\w$]*)(?:\s*\.\s*(?:{quoted}|\w[\w$]*))*")
     for dialect, quoted in _QUOTED.items()
 }
-_QUOTES = {"mysql": "``", "postgres": '""', "tsql": "[]", "oracle": '""'}
+_QUOTES = {"mysql": ("`", "`"), "postgres": ('"', '"'), "tsql": ("[", "]"), "oracle": ('"', '"')}
 _WORD = re.compile(r"(WHERE|AND|OR)(?:\s+|(?=[`\"\[]))", re.IGNORECASE)
 _OPERATORS = ("LIKE", "<>", "!=", "<=", ">=", "<", ">", "=")
 _OPERATOR = re.compile(r"\s*(?:LIKE\b|<>|!=|<=|>=|<|>|=)\s*", re.IGNORECASE)
@@ -53,7 +53,7 @@ class Statement:
     plain: bool = True
     names: ParameterNames = field(default_factory=ParameterNames)
 
-    def note(self, kind: Kind, **arguments: object) -> None:
+    def note(self, kind: Kind, /, **arguments: object) -> None:
         made = remark(kind, **arguments)
         if made not in self.remarks:
             self.remarks.append(made)

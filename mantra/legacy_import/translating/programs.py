@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from mantra.legacy_import.old import OldOperation
@@ -17,13 +18,15 @@ from mantra.legacy_import.translating.sourcecode import Source
 
 #: Statements that are proposed, and characters of each.
 MAX_PROPOSALS, MAX_PROPOSAL = 20, 2_000
-#: Characters of a program that are read for them.
-_MAX_READ = 200_000
+#: Characters of a program that are read for them, calls of the database, and characters of each.
+_MAX_READ, _MAX_CALLS, _MAX_CALL = 200_000, 100, 8_000
+#: Characters that are searched for secrets: more than a description has.
+_MAX_SHOWN = 2 * MAX_DESCRIPTION
 #: Instead of a secret.
 HIDDEN = "•••"
 
-_LITERAL = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-_STRING = re.compile(_LITERAL, re.DOTALL)
+#: A literal; one that is not closed ends with the text.
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)", re.DOTALL)
 _DATABASE_CALL = re.compile(r"\bdb(?:Execute|Insert|Update|Delete)\s*\(", re.IGNORECASE)
 _SQL = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CALL|EXEC)\b", re.IGNORECASE)
 _WRITING = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|CALL|EXEC)\b", re.IGNORECASE)
@@ -34,12 +37,10 @@ _CONNECTING = re.compile(
     r"|sqlsrv_connect|sybase_p?connect|odbc_p?connect|ftp_login|imap_open|ldap_bind|dbConnect\w*)\s*\(",
     re.IGNORECASE,
 )
-#: A name that says secret, followed by what gives it a value.
-_SECRET = re.compile(
-    r"\w*(?:pass|pwd|sandi|secret|token|kunci|api_?key|accesskey|credential|auth)\w*(?:['\"]?\s*\]?)\s*"
-    r"(?:=>|=|,|:)\s*",
-    re.IGNORECASE,
-)
+#: Names that say secret, and what gives them a value.
+_WORD = re.compile(r"\w+")
+_SECRET = re.compile("pass|pwd|sandi|secret|rahasia|token|kunci|api_?key|accesskey|credential|auth", re.IGNORECASE)
+_GIVEN = re.compile(r"['\"]?\s*(?:\]\s*)?(?:=>|=|,|:)\s*")
 _IN_TEXT = re.compile(r"(://[^\s:/@'\"]{1,100}:)[^\s@'\"]{1,200}@")
 #: Functions that read from, or write to, what is no database.
 _OTHER_SYSTEM = re.compile(
@@ -94,13 +95,13 @@ def program_definition(operation: OldOperation, source: Source) -> ProgramDefini
     code = source.text("code")
     proposals = tuple(_proposals(code[:_MAX_READ]))
     remarks += _checklist(code[:_MAX_READ], proposals)
-    shown = without_secrets(code)
-    if shown != code:
+    shown = without_secrets(code[:_MAX_SHOWN])
+    if HIDDEN in shown:
         remarks.append(remark(Kind.PROGRAM_SECRETS))
     before = f"{operation.description.strip()}\n\n" if operation.description.strip() else ""
     before = f"{shortened(before, MAX_DESCRIPTION // 4)}MANTRA 1.99x:\n"
     most = MAX_DESCRIPTION - len(before)
-    if len(shown) > most:
+    if len(shown) > most or len(code) > _MAX_SHOWN:
         remarks.append(remark(Kind.PROGRAM_CUT, most=most))
     return ProgramDefinition(
         title=operation.code,
@@ -126,33 +127,28 @@ def _checklist(code: str, proposals: tuple[str, ...]) -> list[Remark]:
 
 def _proposals(code: str) -> Iterator[str]:
     """Yield the statements that are literals in calls of the database, with a placeholder for each variable."""
-    found = 0
-    for call in _DATABASE_CALL.finditer(code):
-        statement = _statement(code, call.end())
-        if statement:
-            found += 1
-            yield shortened(statement, MAX_PROPOSAL)
-        if found >= MAX_PROPOSALS:
-            return
+    statements = (_statement(code, call.end()) for call in islice(_DATABASE_CALL.finditer(code), _MAX_CALLS))
+    yield from islice((shortened(each, MAX_PROPOSAL) for each in statements if each), MAX_PROPOSALS)
 
 
 def _statement(code: str, start: int) -> str:
     """Return the first literal behind ``start`` that is SQL, with the literals that are joined to it; "" for none."""
+    end = start + _MAX_CALL
     for _argument in range(4):
-        literal = _STRING.search(code, start, start + 4 * MAX_PROPOSAL)
+        literal = _STRING.search(code, start, end)
         if literal is None or ";" in code[start : literal.start()]:
             return ""
         if _SQL.match(literal[0], 1):
-            return _joined(code, literal)
+            return _joined(code, literal, end)
         start = literal.end()
     return ""
 
 
-def _joined(code: str, literal: re.Match[str]) -> str:
+def _joined(code: str, literal: re.Match[str], end: int) -> str:
     pieces = [literal[0][1:-1]]
-    while joint := _JOINT.match(code, literal.end()):
-        following = _STRING.match(code, joint.end())
-        if following is None or len(pieces) > 50:
+    while joint := _JOINT.match(code, literal.end(), end):
+        following = _STRING.match(code, joint.end(), end)
+        if following is None:
             break
         pieces += [f"${joint[1]}" if joint[1] else "", following[0][1:-1]]
         literal = following
@@ -168,15 +164,17 @@ def without_secrets(code: str) -> str:
     for start, end in _secret_literals(code):
         if start >= position:
             pieces += [code[position : start + 1], HIDDEN]
-            position = end - 1
+            position = max(start + 1, end - 1) if code[end - 1] == code[start] else end
     return _IN_TEXT.sub(rf"\1{HIDDEN}@", "".join([*pieces, code[position:]]))
 
 
 def _secret_literals(code: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
-    for match in _SECRET.finditer(code):
-        if literal := _STRING.match(code, match.end()):
-            spans.append(literal.span())
+    for word in _WORD.finditer(code):
+        if _SECRET.search(word[0]):
+            given = _GIVEN.match(code, word.end())
+            if given and (literal := _STRING.match(code, given.end())):
+                spans.append(literal.span())
     for match in _CONNECTING.finditer(code):
         end = code.find(";", match.end())
         stop = min(end if end >= 0 else len(code), match.end() + 2_000)

@@ -154,11 +154,11 @@ class Kind(Enum):
         gettext_noop("All columns go out, also those that the table gets later. List the columns that are meant."),
     )  # fmt: skip
     LIMITS = (
-        "limits", _CHANGED,
+        "limits", _TAKEN,
         gettext_noop("MANTRA 1.99x had no limits. Here a response has at most %(rows)s rows, in %(seconds)s seconds."),
     )  # fmt: skip
     TIME_LIMIT = (
-        "time-limit", _CHANGED,
+        "time-limit", _TAKEN,
         gettext_noop("MANTRA 1.99x had no time limit. Here a call ends after %(seconds)s seconds."),
     )  # fmt: skip
     LIMIT_UNUSED = (
@@ -217,7 +217,7 @@ class Kind(Enum):
     )  # fmt: skip
     ENDPOINT_QUERY = (
         "endpoint-query", _PERSON,
-        gettext_noop("The address has a query, and MANTRA 1.99x wrote the path behind it. Check what the upstream gets."),
+        gettext_noop("The address has a query, and MANTRA 1.99x wrote the path behind it. Check what is sent."),
         _DRAFT,
     )  # fmt: skip
     ENDPOINT_CREDENTIAL = (
@@ -406,11 +406,15 @@ class Kind(Enum):
         gettext_noop("One key opens several operations. It has an application of its own, with a grant for each."),
     )  # fmt: skip
 
-    def __init__(self, code: str, severity: Severity, sentence: str, draft: bool = False) -> None:
-        self.code = code
-        self.severity = severity
-        self.sentence = sentence
-        self.makes_draft = draft
+    severity: Severity
+    sentence: str
+    makes_draft: bool
+
+    def __new__(cls, code: str, severity: Severity, sentence: str, draft: bool = False) -> Kind:
+        kind = object.__new__(cls)
+        kind._value_ = code
+        kind.severity, kind.sentence, kind.makes_draft = severity, sentence, draft
+        return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +433,7 @@ class Remark:
         return gettext(self.kind.sentence) % dict(self.arguments)
 
 
-def remark(kind: Kind, **arguments: object) -> Remark:
+def remark(kind: Kind, /, **arguments: object) -> Remark:
     """Return a remark with its arguments as short, printable texts."""
     return Remark(kind, tuple((name, _shown(str(value))) for name, value in arguments.items()))
 
@@ -442,6 +446,6 @@ def _shown(text: str) -> str:
 class Refused(Exception):
     """A definition of which nothing can be made."""
 
-    def __init__(self, kind: Kind, **arguments: object) -> None:
-        super().__init__(kind.code)
+    def __init__(self, kind: Kind, /, **arguments: object) -> None:
+        super().__init__(kind.value)
         self.remark = remark(kind, **arguments)
