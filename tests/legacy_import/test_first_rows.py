@@ -8,7 +8,10 @@ import pytest
 
 from dataservices.models import DataOperation, DataSource
 from mantra.legacy_import.comparing_hosts import first_rows
-from mantra.legacy_import.comparing_hosts.first_rows import NotMade
+from mantra.legacy_import.comparing_hosts.asking import Host
+from mantra.legacy_import.comparing_hosts.comparison import Options, compare
+from mantra.legacy_import.comparing_hosts.first_rows import NotMade, SourceFailed
+from mantra.legacy_import.comparing_hosts.keys import Keys
 from registry.snapshot import holder
 from tests.cast import Cast
 from tests.servers.mariadb import MariaDBServer
@@ -88,5 +91,39 @@ def test_a_source_that_does_not_respond(cast: Cast, refusing_port: int) -> None:
     operation = holder.refresh().operation("prov", "data", "mati")
     assert operation is not None
     row = DataOperation.objects.select_related("source__agency").get(code="mati")
-    with pytest.raises(NotMade, match="source"):
+    with pytest.raises(SourceFailed, match="source"):
         first_rows.values_of_rows(operation, row, 2)
+
+
+def test_a_table_that_is_gone_says_nothing_against_its_source(cast: Cast) -> None:
+    cast.operation("hilang", "SELECT a FROM tiada WHERE a = :a", parameters=({"name": "a"},))
+    operation = holder.refresh().operation("prov", "data", "hilang")
+    assert operation is not None
+    row = DataOperation.objects.select_related("source__agency").get(code="hilang")
+    with pytest.raises(NotMade, match="source") as refused:
+        first_rows.values_of_rows(operation, row, 2)
+    assert not isinstance(refused.value, SourceFailed)
+
+
+def test_nobody_waits_twice_for_a_dead_source(cast: Cast, refusing_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"engine": "postgresql", "password": "x", "user": "x", "database": "x", "host": "127.0.0.1"}
+    source = source_of(cast, {**values, "port": refusing_port})
+    keys = Keys()
+    for code in ("mati1", "mati2", "mati3"):
+        cast.operation(code, "SELECT a FROM t WHERE a = :a", parameters=({"name": "a"},), source=source)
+        keys.add("prov", "data", code, "abcdefghij")
+    keys.add("prov", "data", "satu", "abcdefghij")
+    tried = []
+    values_of_rows = first_rows.values_of_rows
+
+    def counted(operation: Any, *more: Any) -> Any:
+        tried.append(operation.code)
+        return values_of_rows(operation, *more)
+
+    monkeypatch.setattr(first_rows, "values_of_rows", counted)
+    dead = Host.of(f"http://127.0.0.1:{refusing_port}")
+    found = compare(dead, dead, keys, holder.refresh(), Options(pace=1000))
+    assert tried == ["mati1", "satu"]
+    for code in ("mati1", "mati2", "mati3"):
+        assert found.operations[f"prov/data/{code}"].skipped == "source"
+    assert set(found.operations["prov/data/satu"].kinds) == {"old-down"}

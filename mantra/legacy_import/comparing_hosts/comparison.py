@@ -14,7 +14,7 @@ from dataservices.models import DataOperation
 from mantra.legacy_import.comparing_hosts import access_logs, first_rows, questions
 from mantra.legacy_import.comparing_hosts.asking import Host, Pace
 from mantra.legacy_import.comparing_hosts.differences import Difference, Response, differences
-from mantra.legacy_import.comparing_hosts.first_rows import NotMade
+from mantra.legacy_import.comparing_hosts.first_rows import NotMade, SourceFailed
 from mantra.legacy_import.comparing_hosts.keys import Keys
 from mantra.legacy_import.comparing_hosts.questions import LogFindings, Question
 from mantra.legacy_import.comparing_hosts.results import Comparison
@@ -145,12 +145,13 @@ def _from_rows(
 ) -> list[Question]:
     """Return requests for operations that no log has any of."""
     made: list[Question] = []
+    dead: set[int] = set()
     for operation in operations:
         if not operation.open and not keys.of(*questions.names_of(operation)):
             comparison.of(operation.path).skipped = "no-key"
             continue
         try:
-            values = _values(operation, options.requests)
+            values = _values(operation, options.requests, dead)
         except NotMade as reason:
             comparison.of(operation.path).skipped = str(reason)
             continue
@@ -158,16 +159,25 @@ def _from_rows(
     return questions.with_keys(made, keys)
 
 
-def _values(operation: Operation, most: int) -> list[dict[str, str]]:
-    """Return values for the parameters of an operation: those of samples first, then of its rows. Raises NotMade."""
+def _values(operation: Operation, most: int, dead: set[int]) -> list[dict[str, str]]:
+    """Return values for the parameters of an operation: those of samples first, then of its rows. Raises NotMade.
+
+    ``dead``: the sources that did not respond. Those that do not now are added: nobody waits for them again.
+    """
     try:
         return first_rows.values_of_samples(operation, most)
     except NotMade:
         if operation.kind != "data":
             raise
     row = DataOperation.objects.select_related("source__agency").get(pk=operation.id)
-    # Two rows say as much as many of one table.
-    return first_rows.values_of_rows(operation, row, min(most, 2))
+    if row.source_id in dead:
+        raise NotMade("source")
+    try:
+        # Two rows say as much as many of one table.
+        return first_rows.values_of_rows(operation, row, min(most, 2))
+    except SourceFailed:
+        dead.add(row.source_id)
+        raise
 
 
 class _Run:
