@@ -22,7 +22,8 @@ class FakeOldHost:
 
     def __init__(self, folder: str = "") -> None:
         self.folder = folder
-        self.operations: dict[str, tuple[str, Operation]] = {}
+        self.operations: dict[str, Operation] = {}
+        self.keys: set[tuple[str, str]] = set()
         #: Address as it was sent → body: answers that were recorded.
         self.recorded: dict[str, bytes] = {}
         #: What was received: method, address, AccessKey.
@@ -69,7 +70,8 @@ class FakeOldHost:
         return f"http://127.0.0.1:{self.server.server_address[1]}{self.folder}"
 
     def add(self, address: str, key: str, operation: Operation) -> None:
-        self.operations[address.lower()] = key, operation
+        self.operations[address.lower()] = operation
+        self.keys.add((address.lower(), key))
 
     def body(self, target: str, agent: str, key: str) -> bytes:
         if target in self.recorded:
@@ -78,13 +80,14 @@ class FakeOldHost:
             return b""
         path, _, query = target.removeprefix(self.folder).partition("?")
         format, agency, service, operation, *rest = path.strip("/").split("/")
-        known = self.operations.get(f"{agency}/{service}/{operation}".lower())
-        if known is None or known[0] != key:
+        address = "/".join(original.urldecode(name.encode()).decode() for name in (agency, service, operation)).lower()
+        known = self.operations.get(address)
+        if known is None or (address, key) not in self.keys:
             return original.written(original.failure(10002, "Fungsi operasi tidak terdaftar"), format)
         sent = original.parse_str((query or "/".join(rest)).encode())
         if rest:
             sent = original.twice(sent)
-        answer = known[1]({name.decode().lower(): value.decode() for name, value in sent.items()})
+        answer = known({name.decode().lower(): value.decode() for name, value in sent.items()})
         if callable(answer):
             written: bytes = answer(format)
             return written

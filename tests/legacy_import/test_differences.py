@@ -201,6 +201,10 @@ def test_large_bodies_are_compared_by_their_hash() -> None:
     old, new = Response(200, None, b"x" * 32, 9_000_000), Response(200, None, b"y" * 32, 9_000_001)
     assert differences(old, old, "json") == []
     assert [each.kind for each in differences(old, new, "json")] == ["large"]
+    cut = response(written(rows("semua", MANY[:15]), "json"))
+    (truncated,) = differences(old, cut, "json", 15)
+    assert (truncated.kind, truncated.old, truncated.new) == ("truncated", "text(9000000)", "rows(15)")
+    assert [each.kind for each in differences(old, cut, "json", 16)] == ["large"]
     unread = Response(200, None, b"", 300_000_000)
     assert [each.kind for each in differences(unread, unread, "json")] == ["large"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mantra.legacy_import import reports
-from mantra.legacy_import.models import ImportedRow, Outcome
+from mantra.legacy_import.models import ImportedRow
 from mantra.legacy_import.reading import open_database
 from mantra.legacy_import.running import Options, run
 from tests.legacy_import.old_database import SMALL, make

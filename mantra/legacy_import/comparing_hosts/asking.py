@@ -20,7 +20,7 @@ from proxyservices.transport.errors import UpstreamError
 from proxyservices.transport.pool import Origin, Target
 
 #: Bytes of a body that are kept for a comparison, and those that are read at all.
-KEPT_BYTES, READ_BYTES = 4 * 1024 * 1024, 256 * 1024 * 1024
+KEPT_BYTES, READ_BYTES = 8 * 1024 * 1024, 256 * 1024 * 1024
 #: Seconds to connect, for each wait, and for a whole response. The old host has no time limit of its own.
 LIMITS = Limits(connect=10.0, read=60.0, total=180.0, max_body_bytes=READ_BYTES)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -13,9 +14,8 @@ from dataservices.models import DataOperation
 from mantra.legacy_import.comparing_hosts import access_logs, first_rows, questions
 from mantra.legacy_import.comparing_hosts.asking import Host, Pace
 from mantra.legacy_import.comparing_hosts.differences import Difference, Response, differences
-from mantra.legacy_import.comparing_hosts.first_rows import NotMade
+from mantra.legacy_import.comparing_hosts.first_rows import NotMade, SourceFailed
 from mantra.legacy_import.comparing_hosts.keys import Keys
-from mantra.legacy_import.comparing_hosts.kinds import KINDS
 from mantra.legacy_import.comparing_hosts.questions import LogFindings, Question
 from mantra.legacy_import.comparing_hosts.results import Comparison
 from proxyservices.address_change.samples import may_write
@@ -27,8 +27,21 @@ MAX_REQUESTS, MAX_PACE, MAX_AT_ONCE = 100, 1_000.0, 16
 REQUESTS, PACE, AT_ONCE = 5, 10.0, 2
 #: So many requests in a row without a response of one host end the comparison: it is down.
 LOST = 10
-#: Kinds that another attempt cannot change.
-_FINAL = frozenset(("http-status", "refused", "truncated", "data-key"))
+#: Kinds that come and go with the data, or with a host's load: both hosts are called once more.
+_PASSING = frozenset(
+    (
+        "value",
+        "missing-rows",
+        "extra-rows",
+        "row-order",
+        "refused",
+        "other-code",
+        "old-down",
+        "new-down",
+    )
+)
+#: Bytes of a body from which on one thread at a time compares: values take many times the memory of their text.
+_BIG = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,10 @@ def _from_logs(old: Host, keys: Keys, snapshot: Snapshot, options: Options, comp
     found = comparison.log = LogFindings()
     folders = access_logs.folders_of([*settings.LEGACY_FOLDERS, old.folder])
     logged = access_logs.read_logs(options.logs, folders, found.counts)
-    return questions.from_logs(logged, snapshot, keys, found, options.requests)
+    requests = questions.from_logs(logged, snapshot, keys, found, options.requests)
+    if options.only:
+        found.unknown = {path: calls for path, calls in found.unknown.items() if path.lower() in options.only}
+    return requests
 
 
 def _from_rows(
@@ -129,12 +145,13 @@ def _from_rows(
 ) -> list[Question]:
     """Return requests for operations that no log has any of."""
     made: list[Question] = []
+    dead: set[int] = set()
     for operation in operations:
         if not operation.open and not keys.of(*questions.names_of(operation)):
             comparison.of(operation.path).skipped = "no-key"
             continue
         try:
-            values = _values(operation, options.requests)
+            values = _values(operation, options.requests, dead)
         except NotMade as reason:
             comparison.of(operation.path).skipped = str(reason)
             continue
@@ -142,16 +159,25 @@ def _from_rows(
     return questions.with_keys(made, keys)
 
 
-def _values(operation: Operation, most: int) -> list[dict[str, str]]:
-    """Return values for the parameters of an operation: those of samples first, then of its rows. Raises NotMade."""
+def _values(operation: Operation, most: int, dead: set[int]) -> list[dict[str, str]]:
+    """Return values for the parameters of an operation: those of samples first, then of its rows. Raises NotMade.
+
+    ``dead``: the sources that did not respond. Those that do not now are added: nobody waits for them again.
+    """
     try:
         return first_rows.values_of_samples(operation, most)
     except NotMade:
         if operation.kind != "data":
             raise
     row = DataOperation.objects.select_related("source__agency").get(pk=operation.id)
-    # Two rows say as much as many of one table.
-    return first_rows.values_of_rows(operation, row, min(most, 2))
+    if row.source_id in dead:
+        raise NotMade("source")
+    try:
+        # Two rows say as much as many of one table.
+        return first_rows.values_of_rows(operation, row, min(most, 2))
+    except SourceFailed:
+        dead.add(row.source_id)
+        raise
 
 
 class _Run:
@@ -171,7 +197,7 @@ class _Run:
         self.progress = progress or (lambda _sent, _all: None)
         self.sent = self.total = 0
         self.lost = {"old-down": 0, "new-down": 0}
-        self._lock = threading.Lock()
+        self._lock, self._big = threading.Lock(), threading.Lock()
         self._stop = threading.Event()
 
     def all(self, found: Sequence[Question], at_once: int) -> None:
@@ -197,7 +223,7 @@ class _Run:
         while (task := self._next(tasks)) is not None:
             question, format = task
             old, new, found = self._compared(question, format)
-            if any(not KINDS[each.kind].harmless and each.kind not in _FINAL for each in found):
+            if any(each.kind in _PASSING for each in found):
                 # The data may have changed between the two requests: a difference that stays is one.
                 old, new, found = self._compared(question, format)
             self.comparison.add(question.operation.path, format, old, new, found)
@@ -207,7 +233,8 @@ class _Run:
         self.pace.wait()
         old = self.old.get(question, format)
         new = self.new.get(question, format)
-        return old, new, differences(old, new, format, row_limit_of(question.operation))
+        with self._big if max(old.size, new.size) > _BIG else nullcontext():
+            return old, new, differences(old, new, format, row_limit_of(question.operation))
 
     def _count_lost(self, found: Sequence[Difference]) -> None:
         """End the comparison when a host does not respond any more."""

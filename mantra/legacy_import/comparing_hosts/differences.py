@@ -61,6 +61,8 @@ def differences(old: Response, new: Response, format: str, row_limit: int = 0) -
         return [failed]
     if old.digest and old.size == new.size and old.digest == new.digest:
         return []
+    if old.body is None and new.body is not None and _rows_of(new.body, format) == row_limit > 0:
+        return [Difference("truncated", "", f"text({old.size})", f"rows({row_limit})")]
     if old.body is None or new.body is None:
         return [Difference("large", "", f"text({old.size})", f"text({new.size})")]
     found: dict[str, Difference] = {}
@@ -69,6 +71,15 @@ def differences(old: Response, new: Response, format: str, row_limit: int = 0) -
         if len(found) >= MAX_DIFFERENCES:
             break
     return list(found.values())
+
+
+def _rows_of(body: bytes, format: str) -> int:
+    """Return the number of rows in a body; 0 if it has none, or is no such one."""
+    try:
+        found = _rows(_envelope(bodies.read(body, format)).data, format)
+    except Unreadable:
+        return 0
+    return len(found[1]) if found is not None else 0
 
 
 def _transport(old: Response, new: Response) -> Difference | None:

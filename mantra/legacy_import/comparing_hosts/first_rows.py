@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from adapters.base import Limits, Stream
+from adapters.base import Limits, QueryFailed, Stream
 from dataservices import schema_browser, sql
 from dataservices.models import DataOperation
 from dataservices.schema_browser import BrowseError
@@ -32,6 +32,13 @@ _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp
 
 class NotMade(Exception):
     """No request can be made. The text is a word of results.SKIPPED."""
+
+
+class SourceFailed(NotMade):
+    """The source does not respond."""
+
+    def __init__(self) -> None:
+        super().__init__("source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,9 @@ def values_of_rows(operation: Operation, row: DataOperation, most: int) -> list[
         raise NotMade("no-condition")
     try:
         found = list(_read(row, lookup))
-    except BrowseError:
-        raise NotMade("source") from None
+    except BrowseError as error:
+        # A source that refuses this query may take the next operation's.
+        raise NotMade("source") if isinstance(error.cause, QueryFailed) else SourceFailed from None
     if not found:
         raise NotMade("no-rows")
     return list({tuple(values.items()): values for values in found}.values())[:most]

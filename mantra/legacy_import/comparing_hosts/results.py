@@ -229,13 +229,11 @@ def _lines_of(row: ReportRow) -> Iterator[str]:
 def _lines_of_log(log: LogFindings) -> Iterator[str]:
     counts = log.counts
     yield ngettext("Access log: %(n)d line", "Access log: %(n)d lines", counts.lines) % {"n": counts.lines}
-    yield gettext("  %(requests)d requests to operations, of them %(posts)d by POST, which cannot be repeated") % {
-        "requests": counts.requests, "posts": counts.posts,
-    }  # fmt: skip
+    text = gettext("%(requests)d requests to operations, of them %(posts)d by POST, which cannot be repeated")
+    yield "    " + text % {"requests": counts.requests, "posts": counts.posts}
+    text = gettext("%(calls)d requests in the folder %(folder)s, which is not in MANTRA_LEGACY_FOLDERS")
     for folder, calls in sorted(counts.other_folders.items()):
-        yield gettext("  %(calls)d requests in the folder %(folder)s, which is not in MANTRA_LEGACY_FOLDERS") % {
-            "calls": calls, "folder": folder,
-        }  # fmt: skip
+        yield "    " + text % {"calls": calls, "folder": folder}
 
 
 def _of_log(log: LogFindings | None) -> dict[str, Any] | None:

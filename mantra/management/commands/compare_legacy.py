@@ -18,8 +18,9 @@ from mantra.legacy_import.comparing_hosts import comparison
 from mantra.legacy_import.comparing_hosts.access_logs import LogUnreadable
 from mantra.legacy_import.comparing_hosts.asking import Host, HostInvalid
 from mantra.legacy_import.comparing_hosts.comparison import Options
-from mantra.legacy_import.comparing_hosts.keys import Keys, KeysUnreadable, keys_of_lines
+from mantra.legacy_import.comparing_hosts.keys import Keys, KeysUnreadable, keys_of_database, keys_of_lines
 from mantra.legacy_import.comparing_hosts.results import Comparison
+from mantra.legacy_import.reading import UnreadableDatabase, open_database
 from registry.snapshot import holder
 
 #: The address of this MANTRA if MANTRA_BASE_URL is not set.
@@ -36,12 +37,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("old", metavar="OLD_URL", help="the old host, with its folder: http://host/mantra")
         add_arguments(parser)
-        parser.add_argument("--keys", metavar="FILE", help="the old keys, a line each: key agency/service/operation")
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument("--keys", metavar="FILE", help="the old keys, a line each: key agency/service/operation")
+        source.add_argument(
+            "--database", metavar="DATABASE",
+            help="take the keys of the old database: mysql://user:password@host:port/database, or the path of a dump",
+        )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="print all results as JSON")
         parser.add_argument("--language", choices=[code for code, _name in settings.LANGUAGES], help="id or en")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        keys = _keys(options["keys"])
+        keys = _keys_of_database(options["database"]) if options["database"] else _keys(options["keys"])
         with translation.override(options["language"] or _language_of_shell()):
             found = run(options["old"], keys, options, self._progress if sys.stderr.isatty() else None)
             if options["json"]:
@@ -122,6 +128,14 @@ def _keys(name: str | None) -> Keys:
         raise CommandError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.") from None
     except KeysUnreadable as error:
         raise CommandError(f"{name}, {error}.") from None
+
+
+def _keys_of_database(text: str) -> Keys:
+    try:
+        with open_database(text) as database:
+            return keys_of_database(database)
+    except UnreadableDatabase as error:
+        raise CommandError(str(error)) from None
 
 
 def _number(least: float, most: float, type: Callable[[str], Any] = int) -> Callable[[str], Any]:
