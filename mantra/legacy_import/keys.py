@@ -109,11 +109,11 @@ class _Taking:
             if digest in self.keys:
                 return Application.objects.select_related("agency").get(pk=self.keys[digest])
             title = _("%(name)s: one key for several operations") % {"name": title[:150]}
-        taken = list(Application.objects.filter(agency=agency).values_list("code", flat=True))
         code = names.code_of(user.username)
         there = Application.objects.select_related("agency").filter(agency=agency, code__iexact=code).first()
         if there is not None and not holding.shared_key:
             return there
+        taken = list(Application.objects.filter(agency=agency).values_list("code", flat=True))
         application = Application(agency=agency, code=names.code_of(user.username, taken), title=title)
         application.full_clean()
         application.save()
@@ -122,11 +122,16 @@ class _Taking:
     def _grants(self, application: Application, holding: Holding) -> dict[int, Grant]:
         """Return the grant for each operation of a holding, by its old id. One that is there stays as it is."""
         wanted = {old_id: self.operations[old_id].pk for old_id in holding.operations}
-        there = {grant.operation_id: grant for grant in Grant.objects.filter(application=application)}
+        there = {
+            grant.operation_id: grant
+            for grant in Grant.objects.filter(application=application).select_related(
+                "application__agency", "operation__service__agency"
+            )
+        }
         purpose = _("Taken over from MANTRA 1.99x")
         new = [
-            Grant(application=application, operation_id=pk, purpose=purpose)
-            for pk in dict.fromkeys(wanted.values()) if pk not in there
+            Grant(application=application, operation=self.operations[old_id], purpose=purpose)
+            for old_id in {pk: old_id for old_id, pk in wanted.items()}.values() if wanted[old_id] not in there
         ]  # fmt: skip
         Grant.objects.bulk_create(new)
         now = timezone.now()

@@ -70,14 +70,19 @@ class Operations:
 
         def find() -> Operation | None:
             found = Operation.objects.listed().filter(service=service, code__iexact=code)
-            return found.select_related("service__agency").first()
+            # With the objects that are here already, its name needs no further query.
+            row = found.first()
+            if row is not None:
+                row.service = service
+            return row
 
         line = place(
             self.ledger, self.writer, OldTable.OPERATIONS, old.id, find(), piece, ("code", "kind"), said,
             lambda writer, block: writer.operation("", block, service, f"{service.agency.code}/{service.code}", set()),
             find,
         )  # fmt: skip
-        if line.ref is not None and (operation := Operation.objects.filter(pk=line.ref).first()) is not None:
+        operation = Operation(pk=line.ref, service=service, code=line.code) if line.ref is not None else None
+        if operation is not None:
             self.taken[old.id] = operation
 
     def _piece(
