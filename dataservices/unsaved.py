@@ -45,7 +45,7 @@ class AuthoringError(Exception):
     @classmethod
     def not_asked(cls) -> AuthoringError:
         """Return the error for a source that is not asked now."""
-        return cls(Finding("source", gettext("The source is not asked now.")))
+        return cls(Finding("source", gettext("The source is not queried now.")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
 
-
 class Unavailable(Protocol):
     """A kind of error of a source that does not answer."""
 

@@ -128,7 +128,7 @@ class _Taking:
                 "application__agency", "operation__service__agency"
             )
         }
-        purpose = _("Taken over from MANTRA 1.99x")
+        purpose = _("Access of MANTRA 1.99x")
         new = [
             Grant(application=application, operation=self.operations[old_id], purpose=purpose)
             for old_id in {pk: old_id for old_id, pk in wanted.items()}.values() if wanted[old_id] not in there

@@ -375,7 +375,7 @@ class Kind(Enum):
     )  # fmt: skip
     PASSWORD_RESET = (
         "password-reset", _PERSON,
-        gettext_noop("The password cannot be taken. The user must choose another one by the link in an e-mail, or an invitation."),
+        gettext_noop("The password cannot be imported. The user must choose another one by a link in an e-mail."),
     )  # fmt: skip
     USER_WITHOUT_AGENCY = (
         "user-without-agency", _PERSON,
@@ -395,7 +395,7 @@ class Kind(Enum):
     )  # fmt: skip
     KEY_UNUSABLE = (
         "key-unusable", _PERSON,
-        gettext_noop("The key has fewer than 8 characters, or other characters than letters, digits and signs. Issue a new one."),
+        gettext_noop("The key has fewer than 8 characters, or other characters than letters, digits and signs."),
     )  # fmt: skip
     KEY_OF_OTHERS = (
         "key-of-others", _PERSON,
