@@ -310,12 +310,12 @@ def _watched(call: Call, rule: _Rule, source: Source, chunks: Iterator[bytes]) -
             first += chunk[: FIRST_BYTES - len(first)]
             if (looked := len(first)) == FIRST_BYTES:
                 samples = _look(call, rule, source, first, False)
-        elif samples and seen > looked * ONE_PART_IN:
+        elif samples and seen - FIRST_BYTES > (looked - FIRST_BYTES) * ONE_PART_IN:
             begin = random.randrange(max(1, len(chunk) - PART_BYTES))  # noqa: S311 (a sample)
             looked += PART_BYTES
             _look(call, rule, source, _between_boundaries(chunk[begin : begin + PART_BYTES]), True)
         yield chunk
-    if 0 < seen <= FIRST_BYTES and looked < FIRST_BYTES:
+    if 0 < looked < FIRST_BYTES:
         _look(call, rule, source, first, True)
 
 

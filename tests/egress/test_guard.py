@@ -274,6 +274,18 @@ def test_a_number_in_two_chunks_of_a_body_that_is_watched(at: int) -> None:
     assert watched.guarded == {("", "NIK"): 1}
 
 
+def test_behind_its_beginning_a_long_body_is_looked_at_in_parts() -> None:
+    """In a body of 1 MiB too, of which one part in so many is less than one."""
+    rule: Any = SimpleNamespace(guard="alarm", kind="proxy", guard_expected=frozenset(), personal=frozenset())
+    watched: Any = SimpleNamespace(operation=rule, guarded={})
+    chunks = [b'{"a":"' + b"x " * 32_768 + b'",', *(f'"{NIK}",'.encode() * 3_449 for _chunk in range(15))]
+    response = RelayedResponse(200, [("Content-Type", "application/json")], iter(chunks), lambda: None)
+    result = guard.guarded(watched, response)
+    assert isinstance(result, RelayedResponse)
+    assert list(result.chunks) == chunks
+    assert watched.guarded["", "NIK"] > 0
+
+
 @pytest.mark.parametrize("rule", ["mask", "block"])
 def test_the_upstream_is_asked_for_what_can_be_read(cast: Cast, rule: str) -> None:
     reply, received = relayed(cast, rule, Answer(b"{}"), range="bytes=0-7", accept_encoding="br, gzip;q=0.5, zstd")
