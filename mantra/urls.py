@@ -37,6 +37,7 @@ urlpatterns = [
     path("admin/verify/", include("mantra.verification.urls")),
     path("admin/exports/", include("mantra.exports.urls")),
     path("admin/reconciliations/", include("mantra.reconciliation.urls")),
+    path("admin/moving-in/", include("mantra.legacy_import.pages.urls")),
     path("admin/containment/", include("mantra.containment.urls")),
     path("admin/subject-access/", include("mantra.subject_access.urls")),
     path("admin/keys/", include("mantra.key_use.urls")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -25,9 +25,17 @@ CHUNK = 200
 
 
 def take(
-    ledger: Ledger, old: Iterable[OldOrder], operations: Mapping[int, Operation], users: Mapping[str, User]
+    ledger: Ledger,
+    old: Iterable[OldOrder],
+    operations: Mapping[int, Operation],
+    users: Mapping[str, User],
+    keep: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> None:
-    """Make applications, keys and grants of the orders. ``operations``: by old id; ``users``: by name in lower case."""
+    """Make applications, keys and grants of the orders. ``operations``: by old id; ``users``: by name in lower case.
+
+    ``keep`` is called within each transaction, ``progress`` after it with the lines of the ledger.
+    """
     new: list[OldOrder] = []
     for order in old:
         before = ledger.before(OldTable.ORDERS, order.id)
@@ -41,7 +49,9 @@ def take(
             _close(ledger, order, before.ref, state)
         else:
             new.append(order)
-    _Taking(ledger, operations, users).all_of(orders.plan(new, operations, users))
+    taking = _Taking(ledger, operations, users)
+    for _chunk in taking.all_of(orders.plan(new, operations, users), keep):
+        progress(len(ledger.lines))
 
 
 def _close(ledger: Ledger, order: OldOrder, ref: int, state: dict[str, str]) -> None:
@@ -59,7 +69,8 @@ class _Taking:
         self.keys = dict(AccessKey.objects.values_list("digest", "application_id"))
         self.said: dict[int, list[Remark]] = {}
 
-    def all_of(self, plan: orders.Plan) -> None:
+    def all_of(self, plan: orders.Plan, keep: Callable[[], None]) -> Iterator[None]:
+        """Take all orders, and yield after each transaction."""
         for order in plan.closed:
             self._add(order, [remark(Kind.ORDER_CLOSED)], Outcome.OMITTED)
         for order in plan.orphans:
@@ -74,6 +85,8 @@ class _Taking:
             with transaction.atomic():
                 for holding in plan.holdings[start : start + 20]:
                     self._holding(holding)
+                keep()
+            yield
 
     def _add(
         self, order: OldOrder, said: list[Remark], outcome: Outcome | None = None, grant: Grant | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataservices.models import DataSource
 from mantra.legacy_import.ledger import Ledger
@@ -28,6 +29,14 @@ from registry.models import Agency, Operation, Service
 
 #: The code of the source of drafts of programs.
 _PROGRAMS = "program-199x"
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, "" if it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 class Operations:
@@ -95,6 +104,7 @@ class Operations:
     ) -> dict[str, Any] | None:
         """Return an operation as a bundle has it; None if what it shares with others cannot be stored."""
         if isinstance(definition, ProxyDefinition):
+            self.ledger.hosts[host_of(definition.upstream.url) if definition.upstream is not None else ""] += 1
             backend = self._backend(agency, definition.upstream) if definition.upstream is not None else ""
             if definition.upstream is not None and not backend:
                 said.append(remark(Kind.BACKEND_REFUSED))
@@ -104,6 +114,7 @@ class Operations:
         if isinstance(definition, ProgramDefinition):
             source = self._programs(agency)
             return definition.bundle(code, source, legacy_name) if source else None
+        self.ledger.hosts[definition.connection.host.lower()] += 1
         source = self._source(agency, definition.connection)
         if not source:
             said.append(remark(Kind.SOURCE_REFUSED))

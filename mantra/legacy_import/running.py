@@ -81,17 +81,28 @@ class Options:
     progress: Callable[[int], None] = lambda rows: None
 
 
-def run(database: OldDatabase, options: Options) -> LegacyImport:
-    """Take a database over, and return the run with its lines. A dry run changes nothing but keeps its lines."""
-    made = LegacyImport.objects.create(
-        dry=options.dry, user=options.user, source=options.source[:300], counts=database.counts()
-    )
-    mover = _Mover(database, options)
+class Cancelled(Exception):
+    """Raised by ``Options.progress`` to end a run. What was taken stays."""
+
+
+def run(database: OldDatabase, options: Options, made: LegacyImport | None = None) -> LegacyImport:
+    """Take a database over, and return the run with its lines. A dry run changes nothing but keeps its lines.
+
+    ``made``: the row of the run, if there is one already.
+    """
+    made = made or LegacyImport(dry=options.dry, user=options.user, source=options.source[:300])
+    made.counts = database.counts()
+    made.save()
+    mover = _Mover(database, options, made)
     try:
         if options.dry:
             _undone(mover.move)
         else:
             mover.move()
+        mover.ledger.store(made)
+    except Cancelled:
+        made.state = LegacyImport.State.CANCELLED
+        raise
     except BaseException:
         made.state = LegacyImport.State.FAILED
         raise
@@ -99,8 +110,8 @@ def run(database: OldDatabase, options: Options) -> LegacyImport:
         made.state = LegacyImport.State.DONE
     finally:
         made.rows, made.finished_at = len(mover.ledger.lines), timezone.now()
-        mover.ledger.store(made)
-        made.save()
+        made.found_hosts, made.missing_hosts = mover.ledger.found_hosts(), mover.ledger.missing_hosts()
+        made.save(update_fields=["state", "rows", "finished_at", "found_hosts", "missing_hosts"])
     return made
 
 
@@ -114,9 +125,10 @@ def _undone(move: Callable[[], None]) -> None:
 
 
 class _Mover:
-    def __init__(self, database: OldDatabase, options: Options) -> None:
-        self.database, self.options = database, options
+    def __init__(self, database: OldDatabase, options: Options, made: LegacyImport) -> None:
+        self.database, self.options, self.made = database, options, made
         self.ledger = Ledger()
+        self.ledger.note_oddities(database.oddities())
         self.writer = PieceWriter(_("Imported from MANTRA 1.99x"))
         #: Old id → ours.
         self.agencies: dict[int, Agency] = {}
@@ -134,7 +146,10 @@ class _Mover:
             operations = Operations(self.ledger, self.writer, self.services, self.options.hosts)
             self._in_chunks(self.database.operations(), operations.take, lambda: operations.begin(self._codes()))
             if "orders" in only:
-                keys.take(self.ledger, self.database.orders(), operations.taken, self.users)
+                keys.take(
+                    self.ledger, self.database.orders(), operations.taken, self.users, self._keep_lines,
+                    self.options.progress,
+                )  # fmt: skip
         if "calls" in only and not self.options.dry:
             self._calls()
 
@@ -155,7 +170,13 @@ class _Mover:
         with transaction.atomic():
             for row in rows:
                 take(row)
+            self._keep_lines()
         self.options.progress(len(self.ledger.lines))
+
+    def _keep_lines(self) -> None:
+        """Store the lines with what they are about: a run that ends early is taken up from there."""
+        if not self.options.dry:
+            self.ledger.store(self.made)
 
     # ---------------------------------------------------------------------------------- agencies
 

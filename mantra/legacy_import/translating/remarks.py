@@ -406,6 +406,24 @@ class Kind(Enum):
         gettext_noop("One key opens several operations. It has an application of its own, with a grant for each."),
     )  # fmt: skip
 
+    # -------------------------------------------------------------------------------- the reading
+    OTHER_ENCODING = (
+        "other-encoding", _CHANGED,
+        gettext_noop("The text in %(column)s is not in the character set of its database. Check letters with accents."),
+    )  # fmt: skip
+    LONG_TEXT = (
+        "long-text", _PERSON,
+        gettext_noop("The text in %(column)s is longer than 1 MiB. Only its beginning was read."),
+    )  # fmt: skip
+    NO_NUMBER = (
+        "no-number", _PERSON,
+        gettext_noop("There is no number in %(column)s, so that the row belongs to nothing."),
+    )  # fmt: skip
+    ID_REPEATED = (
+        "id-repeated", _PERSON,
+        gettext_noop("The dump has another row with the same id, which is not taken."),
+    )  # fmt: skip
+
     severity: Severity
     sentence: str
     makes_draft: bool
