@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from django import forms
@@ -20,8 +21,9 @@ from registry.admin.theme import file_input, password_input, text_area, text_inp
 #: The most hosts that are written otherwise, characters of one, and of their list.
 MOST_HOSTS, HOST, _HOSTS = 100, 255, 20_000
 _HOST = re.compile(r"[A-Za-z0-9._:\\\[\]-]+")
+_SERVER = re.compile(r"[A-Za-z0-9._-]+")
 _check_host = RegexValidator(
-    re.compile(rf"{_HOST.pattern}\Z"), gettext_lazy("Enter a host name or an IP address, such as 10.1.1.5.")
+    re.compile(rf"\A{_HOST.pattern}\Z"), gettext_lazy("Enter a host name or an IP address, such as 10.1.1.5.")
 )
 #: Part → its name for people.
 _LABELS: dict[str, Any] = {
@@ -76,6 +78,14 @@ class RunForm(forms.Form):
         return {**({"localhost": local} if local else {}), **self.cleaned_data["hosts"]}
 
 
+def is_ipv6(text: str) -> bool:
+    """Return True for an address of IPv6, without brackets."""
+    try:
+        return ip_address(text).version == 6
+    except ValueError:
+        return False
+
+
 class FileForm(RunForm):
     """A dump, and how it is imported."""
 
@@ -127,6 +137,13 @@ class ServerForm(RunForm):
         help_text=gettext_lazy("It is stored encrypted until the end of the run, and then deleted."),
     )  # fmt: skip
     field_order = ("host", "port", "database", "user", "password", "localhost", "hosts", "parts")
+
+    def clean_host(self) -> str:
+        """Return a host name or an IP address, without a port."""
+        host: str = self.cleaned_data["host"].strip("[]")
+        if not _SERVER.fullmatch(host) and not is_ipv6(host):
+            raise forms.ValidationError(_check_host.message)
+        return host
 
     @property
     def made(self) -> ImportInput:

@@ -12,7 +12,7 @@ from mantra.legacy_import.models import LegacyImport
 UNREADABLE = "unreadable"
 PROBLEMS: dict[str, Any] = {
     "disk": _("The server has no room for the dump. Ask its administrator to check the folder MANTRA_EXPORT_DIR."),
-    "error": _("The run ended because of an error in MANTRA. Ask the administrator of the server."),
+    "error": _("The import ended because of an error in MANTRA. Ask the administrator of the server."),
     "input-gone": _("The dump or the connection data are deleted. Start again with a new dump."),
     "interrupted": _("The server stopped several times during this run. Ask its administrator, then start it again."),
     "restarted": _("The server stopped during this run. What was imported stays; a new run has begun by itself."),

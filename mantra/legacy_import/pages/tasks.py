@@ -62,7 +62,10 @@ GROUPS: tuple[Group, ...] = (
     ),
     Group(
         "passwords", _("Users without a password"),
-        _("They choose a new one themselves, with “Forgot your password?” on the sign-in page. Tell them."),
+        _(
+            "They choose a new one with “Forgotten your password?” on the sign-in page, which sends a link by e-mail. "
+            "Tell them, and enter the e-mail address of those who have none."
+        ),
         frozenset((Kind.PASSWORD_RESET,)), "admin:registry_user_changelist",
     ),
     Group(

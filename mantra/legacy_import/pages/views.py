@@ -162,7 +162,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     run = _run(request, pk)
     if run.in_progress:
         runs.cancel(run, timezone.now())
-        messages.success(request, _("The run is cancelled. It ends within a few seconds."))
+        messages.success(request, _("The import is cancelled. It ends within a few seconds."))
     return redirect("moving_in_run", pk)
 
 
