@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from registry import moments
 from registry.models import User
 from registry.models.bounds import PASSWORD, BoundedTextField, MaxJsonLength
 from registry.secrets import EncryptedField
@@ -109,7 +110,7 @@ class LegacyImport(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.source} {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.source} {moments.moment(self.started_at)}"
 
     @property
     def in_progress(self) -> bool:

@@ -516,7 +516,7 @@ def test_calls_of_a_month_are_shown(client: Client) -> None:
     page = client.get(reverse("moving_in_calls"))
     by_day = page.context["shown"][0].table.rows
     assert (len(by_day), by_day[0][1], by_day[30][1], sum(row[1] for row in by_day)) == (31, 7, 11, 18)
-    assert [row for row in page.context["shown"][1].table.rows] == [("dinsos", 11), ("bkd", 7)]
+    assert list(page.context["shown"][1].table.rows) == [("dinsos", 11), ("bkd", 7)]
     assert (page.context["earlier"], page.context["later"]) == ("2017-02", "")
     january = client.get(reverse("moving_in_calls") + "?month=2017-01")
     assert (january.context["earlier"], january.context["later"]) == ("", "2017-02")

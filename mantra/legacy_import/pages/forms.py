@@ -44,7 +44,7 @@ class RunForm(forms.Form):
         widget=text_input(autocomplete="off", spellcheck="false"),
         help_text=gettext_lazy(
             "Definitions say “localhost” for databases on the old server itself. Enter its address as this MANTRA "
-            "reaches it, such as 10.1.1.5. If you do not know it yet, leave it empty: the report says whether it is "
+            "reaches it, such as 10.1.1.5. If you do not know it yet, keep it empty: the report says whether it is "
             "needed."
         ),
     )  # fmt: skip
@@ -109,7 +109,7 @@ class FileForm(RunForm):
 def too_large() -> str:
     """Return what to do about a dump that is too large."""
     return _(
-        "The dump is larger than %(size)s. Pack it with gzip, or leave out the history: mysqldump "
+        "The dump is larger than %(size)s. Pack it with gzip, or make it without the history: mysqldump "
         "--ignore-table=DATABASE.tracks. The connection to the running server has no such limit."
     ) % {"size": filesizeformat(settings.MAX_LEGACY_DUMP_BYTES)}
 
@@ -154,7 +154,7 @@ class ServerForm(RunForm):
     def clean(self) -> dict[str, Any]:
         super().clean()
         if any(not text.isprintable() for text in self.cleaned_data.values() if isinstance(text, str)):
-            raise forms.ValidationError(_("Leave out characters that cannot be seen."))
+            raise forms.ValidationError(_("Remove the characters that cannot be seen."))
         return self.cleaned_data
 
 

@@ -18,7 +18,7 @@ from registry.pages import address
 
 State = LegacyImport.State
 #: Rows of the report on a page, and characters of a search.
-PAGE, SEARCH = 50, 100
+PAGE, SEARCH = 25, 100
 _COLOURS = {
     State.DONE: "yes",
     State.FAILED: "no",

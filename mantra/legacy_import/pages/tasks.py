@@ -63,8 +63,8 @@ GROUPS: tuple[Group, ...] = (
     Group(
         "passwords", _("Users without a password"),
         _(
-            "They choose a new one with “Forgotten your password?” on the sign-in page, which sends a link by e-mail. "
-            "Tell them, and enter the e-mail address of those who have none."
+            "Tell them to press “Forgotten your password?” on the sign-in page, which sends a link by e-mail; or open "
+            "each user, enter the e-mail address, and send a link for a new password."
         ),
         frozenset((Kind.PASSWORD_RESET,)), "admin:registry_user_changelist",
     ),
@@ -75,7 +75,7 @@ GROUPS: tuple[Group, ...] = (
         "admin:registry_user_changelist",
     ),
     Group(
-        "keys", _("Keys to issue anew"),
+        "keys", _("Keys to issue again"),
         _("These keys are not taken as they were. Issue a new key for the application, and give it to its users."),
         frozenset((Kind.KEY_UNUSABLE, Kind.KEY_OF_OTHERS, Kind.USER_WITHOUT_AGENCY)),
     ),

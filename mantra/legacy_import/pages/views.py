@@ -115,7 +115,7 @@ def _uploaded(file: Any) -> ImportInput:
 def single(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a run: how far it is, or its report."""
     run = _run(request, pk)
-    context: dict[str, Any] = {"run": run, "title": run.source, "line": report.Line(run)}
+    context: dict[str, Any] = {"run": run, "title": TITLE, "line": report.Line(run)}
     if run.in_progress:
         context |= {"shown": report.progress(run), "seconds": SECONDS}
         return _page(request, "progress" if request.headers.get("HX-Request") else "run", **context)
@@ -143,7 +143,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("moving_in_run", pk)
     form = forms.AgainForm(run, request.POST)
     if not form.is_valid():
-        return _page(request, "again", status=400, title=run.source, run=run, form=form)
+        return _page(request, "again", status=400, title=TITLE, run=run, form=form)
     if "password" in form.cleaned_data:
         run.input.password = form.cleaned_data["password"]
     started = runs.start(
