@@ -462,8 +462,9 @@ def test_only_administrators_import(role: str, client: Client) -> None:
     assert other.get(reverse("moving_in_run", args=[pk])).status_code == 403
     for name in ("moving_in_again", "moving_in_cancel", "moving_in_discard", "moving_in_export"):
         assert other.post(reverse(name, args=[pk]), {"format": "csv"}).status_code == 403
-    assert last().state == "waiting"
-    assert ImportInput.objects.count() == 1
+    uploaded = LegacyImport.objects.get(pk=pk)
+    assert uploaded.state == "waiting"
+    assert uploaded.input is not None
     assert reverse("moving_in") not in other.get("/admin/").content.decode()
 
 
