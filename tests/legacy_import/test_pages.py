@@ -532,3 +532,32 @@ def test_a_stored_row_has_no_password(client: Client, mariadb: MariaDBServer) ->
     work()
     columns = json.dumps([list(LegacyImport.objects.values()), list(ImportedRow.objects.values())], default=str)
     assert "rahasia" not in columns
+
+
+def test_a_large_body_is_read_where_a_dump_is_uploaded_only(client: Client, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE, settings.MAX_LEGACY_DUMP_BYTES = 10_000, 1_000_000
+
+    def status(address: str, size: int, by: Client) -> int:
+        return by.generic("POST", address, b"", CONTENT_LENGTH=str(size)).status_code
+
+    new, listing = reverse("moving_in_new"), reverse("moving_in")
+    assert status(new, 1_010_000, client) != 413
+    assert status(new, 1_010_001, client) == 413
+    assert status(listing, 10_001, client) == 413
+    assert status(new, 10_001, Client()) == 413  # before anybody knows who it is
+
+
+def test_an_upload_is_never_readable_and_needs_a_token(
+    administrator: User, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tidak-ada"))  # where Django's own handlers would write
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(administrator)
+    content = dump() + b"-- " + b"x" * 4_000_000
+    assert upload(strict, content).status_code == 403
+    token = str(strict.get(reverse("moving_in_new")).context["csrf_token"])
+    assert upload(strict, content, csrfmiddlewaretoken=token).status_code == 302
+    assert (inputs._folder("dumps") / last().input.stored).stat().st_size > 4_000_000  # type: ignore[union-attr]
+    monkeypatch.undo()
+    work()
+    assert (last().state, last().rows) == ("done", 22)

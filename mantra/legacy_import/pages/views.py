@@ -14,8 +14,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from mantra.jobs.uploading import JobUploadHandler
 from mantra.legacy_import.models import ImportInput, LegacyImport, OldTable, Outcome
 from mantra.legacy_import.pages import calls, forms, inputs, report, runs, tasks
 from registry import exports, moments, tenancy
@@ -66,10 +68,18 @@ def listing(request: HttpRequest) -> HttpResponse:
     return _page(request, "list", title=TITLE, lines=lines, has_calls=calls.months() is not None)
 
 
-@_FORM
+@csrf_exempt  # the handler must be set before the token is read from the body; _new() checks the token
 def new(request: HttpRequest) -> HttpResponse:
-    """Upload a dump or enter a connection, and start the dry run."""
+    """Upload a dump or enter a connection, and start the dry run. Who may not is refused before the file is read."""
     user = _user(request)
+    # Django's own handlers would keep the file readable and, in a container, in memory.
+    request.upload_handlers = [JobUploadHandler(request)]
+    return _new(request, user)
+
+
+@_FORM
+@csrf_protect
+def _new(request: HttpRequest, user: User) -> HttpResponse:
     from_server = request.GET.get("from") == "server"
     cls = forms.ServerForm if from_server else forms.FileForm
     form = cls(request.POST or None, request.FILES or None)
@@ -103,6 +113,8 @@ def _started(user: User, form: forms.RunForm) -> LegacyImport | None:
 
 def _uploaded(file: Any) -> ImportInput:
     """Store a dump, piece by piece. Raises ExportError and OSError."""
+    if file.problem:
+        raise ExportError(file.problem)
     stored, key = inputs.store(file.chunks())
     name = "".join(letter for letter in file.name if letter.isprintable())[:200]
     return ImportInput(name=name or "dump.sql", stored=stored, key=key)
