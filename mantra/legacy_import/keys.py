@@ -19,6 +19,7 @@ from mantra.legacy_import.translating import names
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from registry import secrets
 from registry.models import AccessKey, Application, Grant, GrantTerms, Operation, User
+from registry.models.changes import together
 
 #: Orders that are written in one transaction.
 CHUNK = 200
@@ -71,7 +72,7 @@ class _Taking:
         for order in plan.foreign:
             self.said.setdefault(order.id, []).append(remark(Kind.KEY_OF_OTHERS))
         for start in range(0, len(plan.holdings), 20):
-            with transaction.atomic():
+            with transaction.atomic(), together():
                 for holding in plan.holdings[start : start + 20]:
                     self._holding(holding)
 

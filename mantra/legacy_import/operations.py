@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dataservices.models import DataSource
+from mantra.definitions.bundle_writer import BundleWriter
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import OldTable
 from mantra.legacy_import.old import OldOperation
@@ -31,14 +32,19 @@ _PROGRAMS = "program-199x"
 
 
 class Operations:
-    """Takes operations. ``services``: ours by old id; ``taken``: afterwards, the operations by old id."""
+    """Takes operations. ``services``: the ids of ours by the old ones; ``taken``: afterwards, the operations by old id."""
 
     def __init__(
-        self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, Service], hosts: Mapping[str, str]
+        self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, int], hosts: Mapping[str, str]
     ) -> None:
         self.ledger, self.writer, self.services, self.hosts = ledger, writer, services, hosts
         self.taken: dict[int, Operation] = {}
         self._codes: Mapping[int, str] = {}
+        #: The services of the next operations by their ids, and what these services have: by id, and by service and
+        #: code in lower case.
+        self._now: Mapping[int, Service] = {}
+        self._by_id: dict[int, Operation] = {}
+        self._by_code: dict[tuple[int, str], Operation] = {}
         #: (agency's id, what is shared) → the code of its source or backend, "" if it cannot be stored.
         self._shared: dict[tuple[int, Connection | Upstream | str], str] = {}
 
@@ -46,9 +52,19 @@ class Operations:
         """Set the code of each operation, by its old id."""
         self._codes = codes
 
+    def prepare(self, rows: Iterable[OldOperation]) -> None:
+        """Read what is here of the services of the next operations, in the transaction in which they are taken."""
+        services = {self.services[row.service_id] for row in rows if row.service_id in self.services}
+        self._now = Service.objects.select_related("agency").in_bulk(services)
+        found = Operation.objects.listed().filter(service__in=self._now).order_by()
+        self._by_id, self._by_code = {}, {}
+        for row in found.only("code", "kind", "service"):
+            row.service = self._now[row.service_id]
+            self._by_id[row.pk] = self._by_code[row.service_id, row.code.lower()] = row
+
     def take(self, old: OldOperation) -> None:
         """Store an operation with what it needs, and note what became of it."""
-        service = self.services.get(old.service_id)
+        service = self._now.get(self.services.get(old.service_id, 0))
         if service is None:
             self.ledger.add(OldTable.OPERATIONS, old.id, [remark(Kind.WITHOUT_SERVICE)])
             return
@@ -67,23 +83,26 @@ class Operations:
             return
         if not old.listed:
             piece["listing"] = "hidden"
+        there = self._by_code.get((service.pk, code.lower()))
 
-        def find() -> Operation | None:
-            found = Operation.objects.listed().filter(service=service, code__iexact=code)
-            # With the objects that are here already, its name needs no further query.
-            row = found.first()
-            if row is not None:
-                row.service = service
-            return row
+        def store(writer: BundleWriter, block: Any) -> Operation | None:
+            parent = f"{service.agency.code}/{service.code}"
+            row = writer.operation("", block, service, parent, set(), is_new=there is None)
+            return Operation(pk=row.pk, service=service, code=row.code) if row is not None else None
 
         line = place(
-            self.ledger, self.writer, OldTable.OPERATIONS, old.id, find(), piece, ("code", "kind"), said,
-            lambda writer, block: writer.operation("", block, service, f"{service.agency.code}/{service.code}", set()),
-            find,
-        )  # fmt: skip
-        operation = Operation(pk=line.ref, service=service, code=line.code) if line.ref is not None else None
-        if operation is not None:
-            self.taken[old.id] = operation
+            self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, piece, ("code", "kind"), said, store
+        )
+        if line.ref is None or self._is_gone(old, line.ref):
+            return
+        operation = Operation(pk=line.ref, service=service, code=line.code)
+        self.taken[old.id] = operation
+        self._by_id[operation.pk] = self._by_code[service.pk, operation.code.lower()] = operation
+
+    def _is_gone(self, old: OldOperation, ref: int) -> bool:
+        """Return True if an earlier run made the operation, and somebody has deleted it since."""
+        known = ref in self._by_id or self.ledger.before(OldTable.OPERATIONS, old.id) is None
+        return not known and not Operation.objects.filter(pk=ref).exists()
 
     def _piece(
         self,
@@ -126,10 +145,15 @@ class Operations:
             taken = DataSource.objects.filter(agency=agency).values_list("code", flat=True)
             code = code_of(connection.database or connection.host or connection.engine, list(taken))
             piece = connection.bundle(agency.code, code, self.writer.secret(connection.password))
-            if self.writer.write(lambda writer, block: writer.source("", block), piece):
+            if self._breaks(BundleWriter.source, piece):
                 code = ""
         self._shared[agency.pk, connection] = code
         return code
+
+    def _breaks(self, store: Callable[[BundleWriter, str, Any], None], piece: Mapping[str, Any]) -> bool:
+        """Store a source or a backend. Return True if it breaks a rule."""
+        broken, _nothing = self.writer.write(lambda writer, block: store(writer, "", block), piece)
+        return bool(broken)
 
     def _programs(self, agency: Agency) -> str:
         """Return the code of the source of the agency's drafts of programs; "" if it cannot be stored."""
@@ -138,7 +162,7 @@ class Operations:
             known = _PROGRAMS
             if not DataSource.objects.filter(agency=agency, code=_PROGRAMS).exists():
                 piece = placeholder_source(agency.code, _PROGRAMS)
-                if self.writer.write(lambda writer, block: writer.source("", block), piece):
+                if self._breaks(BundleWriter.source, piece):
                     known = ""
             self._shared[agency.pk, _PROGRAMS] = known
         return known
@@ -157,7 +181,7 @@ class Operations:
             taken = Backend.objects.filter(agency=agency).values_list("code", flat=True)
             code = code_of(upstream.url.partition("://")[2].partition("/")[0], list(taken))
             piece = upstream.bundle(agency.code, code, self.writer.secret(upstream.credential))
-            if self.writer.write(lambda writer, block: writer.backend("", block), piece):
+            if self._breaks(BundleWriter.backend, piece):
                 code = ""
         self._shared[agency.pk, upstream] = code
         return code

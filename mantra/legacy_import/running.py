@@ -29,6 +29,7 @@ from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from mantra.legacy_import.writing import PieceWriter
 from registry import change_journal
 from registry.models import Agency, Service, User
+from registry.models.changes import together
 
 #: What a run may be limited to, each with what it needs.
 PARTS = ("agencies", "users", "services", "operations", "orders", "calls")
@@ -118,9 +119,9 @@ class _Mover:
         self.database, self.options = database, options
         self.ledger = Ledger()
         self.writer = PieceWriter(_("Imported from MANTRA 1.99x"))
-        #: Old id → ours.
+        #: Old id → ours, of services its id.
         self.agencies: dict[int, Agency] = {}
-        self.services: dict[int, Service] = {}
+        self.services: dict[int, int] = {}
         #: Name in lower case → the user's row here, and the full name.
         self.users: dict[str, User] = {}
 
@@ -132,27 +133,32 @@ class _Mover:
             self._services()
         if {"operations", "orders"} & set(only):
             operations = Operations(self.ledger, self.writer, self.services, self.options.hosts)
-            self._in_chunks(self.database.operations(), operations.take, lambda: operations.begin(self._codes()))
+            operations.begin(self._codes())
+            self._in_chunks(self.database.operations(), operations.take, operations.prepare)
             if "orders" in only:
                 keys.take(self.ledger, self.database.orders(), operations.taken, self.users)
         if "calls" in only and not self.options.dry:
             self._calls()
 
     def _in_chunks(
-        self, rows: Iterable[Any], take: Callable[[Any], None], begin: Callable[[], None] = lambda: None
+        self, rows: Iterable[Any], take: Callable[[Any], None], prepare: Callable[[list[Any]], None] = lambda rows: None
     ) -> None:
-        """Take rows, some in one transaction: what a run was ended in before stays taken."""
-        begin()
+        """Take rows, some in one transaction: what a run was ended in before stays taken.
+
+        ``prepare`` is called with the rows of each transaction before they are taken.
+        """
         waiting: list[Any] = []
         for row in rows:
             waiting.append(row)
             if len(waiting) >= CHUNK:
-                self._take_all(waiting, take)
+                self._take_all(waiting, take, prepare)
                 waiting = []
-        self._take_all(waiting, take)
+        if waiting:
+            self._take_all(waiting, take, prepare)
 
-    def _take_all(self, rows: list[Any], take: Callable[[Any], None]) -> None:
-        with transaction.atomic():
+    def _take_all(self, rows: list[Any], take: Callable[[Any], None], prepare: Callable[[list[Any]], None]) -> None:
+        with transaction.atomic(), together():
+            prepare(rows)
             for row in rows:
                 take(row)
         self.options.progress(len(self.ledger.lines))
@@ -173,12 +179,15 @@ class _Mover:
         piece = {"code": code, **named(old.code, code, said), "name": cut(old.name or old.code, _NAME, said)}
         piece["website"] = _website(old.website, said)
         piece["email"] = _first_email(old.email, said)
-        found = Agency.objects.filter(code__iexact=code).first()
-        line = place(self.ledger, self.writer, OldTable.AGENCIES, old.id, found, piece, ("code",), said,
-                           lambda writer, block: writer.agency(code, "", block),
-                           lambda: Agency.objects.filter(code=code).first())  # fmt: skip
-        if line.ref is not None:
-            self.agencies[old.id] = Agency.objects.get(pk=line.ref)
+        there = Agency.objects.filter(code__iexact=code).first()
+        line = place(
+            self.ledger, self.writer, OldTable.AGENCIES, old.id, there, piece, ("code",), said,
+            lambda writer, block: writer.agency(code, "", block),
+        )  # fmt: skip
+        # One that an earlier run made may have been deleted since.
+        found = Agency.objects.filter(pk=line.ref).first() if line.ref is not None else None
+        if found is not None:
+            self.agencies[old.id] = found
 
     # ------------------------------------------------------------------------------------- users
 
@@ -238,14 +247,13 @@ class _Mover:
             "agency": agency.code, "code": code, **named(old.code, code, said),
             "title": title_of(old.description, old.code), "description": cut(old.description, _DESCRIPTION, said),
         }  # fmt: skip
-
-        def find() -> Service | None:
-            return Service.objects.filter(agency=agency, code__iexact=code).first()
-
-        line = place(self.ledger, self.writer, OldTable.SERVICES, old.id, find(), piece, ("agency", "code"), said,
-                           lambda writer, block: writer.service("", block), find)  # fmt: skip
+        there = Service.objects.filter(agency=agency, code__iexact=code).first()
+        line = place(
+            self.ledger, self.writer, OldTable.SERVICES, old.id, there, piece, ("agency", "code"), said,
+            lambda writer, block: writer.service("", block),
+        )  # fmt: skip
         if line.ref is not None:
-            self.services[old.id] = Service.objects.select_related("agency").get(pk=line.ref)
+            self.services[old.id] = line.ref
 
     def _codes(self) -> dict[int, str]:
         """Return the code of each operation, by its old id."""

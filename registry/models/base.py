@@ -11,8 +11,9 @@ import limits
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +27,8 @@ from registry.models.changes import (
     Change,
     RegistryChange,
     SnapshotVersion,
+    are_together,
+    atomic,
     observe,
 )
 from registry.secrets import Secret, readable
@@ -196,7 +199,7 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return super().update(**kwargs)
 
     def update(self, **kwargs: Any) -> int:
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
             ids = None if self._moves(kwargs) else self._units()
             rows = list(self.order_by()[:NAMED_ROWS]) if OBSERVERS else []
@@ -219,7 +222,7 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return set(rows[: RegistryChange.MAX_ENTRIES + 1])
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
             rows = super().bulk_create(*args, **kwargs)
             kind, field = self.model.snapshot_unit
@@ -259,6 +262,27 @@ class RegistryModel(models.Model):
         super().__init_subclass__(**kwargs)
         # For these models only: Django reads every row that it deletes of a model with a receiver.
         pre_delete.connect(_note_deletion, sender=cls, dispatch_uid="registry.changes")
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Check each value. Within together() a row that was read is there still, and is not looked for again."""
+        left_out = set(exclude or ())
+        if are_together():
+            left_out |= {each.name for each in self._meta.concrete_fields if _is_known(self, each)}
+        super().clean_fields(left_out)
+
+    def get_constraints(self) -> list[tuple[type[models.Model], list[Any]]]:
+        """Return the constraints that full_clean() checks: all but the one on a name that clean() has checked."""
+        found = super().get_constraints()
+        if self.unique_within is None:
+            return found
+        return [(model, [each for each in rules if not self._is_of_name(each)]) for model, rules in found]
+
+    def _is_of_name(self, rule: Any) -> bool:
+        """Return True for the constraint that unique_within describes."""
+        assert self.unique_within is not None
+        name, within = self.unique_within
+        expressions = [*([models.F(within)] if within else ()), Lower(name)]
+        return isinstance(rule, models.UniqueConstraint) and list(rule.expressions) == expressions
 
     def clean(self) -> None:
         """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""
@@ -311,7 +335,7 @@ class RegistryModel(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         kind, field = self.snapshot_unit
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
             before = None if self._state.adding else self._stored().order_by().values().first()
             super().save(*args, **kwargs)
@@ -326,6 +350,11 @@ class RegistryModel(models.Model):
     def _stored(self) -> models.QuerySet[Any]:
         """Return the row as it is stored: a row that moves changes both what it leaves and what it joins."""
         return type(self)._default_manager.filter(pk=self.pk)
+
+
+def _is_known(row: models.Model, field: Any) -> bool:
+    """Return True for a reference to a row that was read."""
+    return field.is_relation and field.is_cached(row) and getattr(row, field.attname) is not None
 
 
 def changed_columns(row: models.Model, before: dict[str, Any] | None, only: Collection[str] | None) -> tuple[str, ...]:
