@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -51,10 +52,13 @@ def _query(definition: Definition) -> str:
 def _built_from(definition: Definition) -> Mapping[str, Collection[str]] | None:
     """Return the columns of the result with the columns that they are built from; None if the SQL cannot be read."""
     dialect = _dialect(definition)
-    if dialect is None:
-        return None
+    return None if dialect is None else _columns_of(definition["columns"]["sql"], dialect)
+
+
+@lru_cache(maxsize=32)
+def _columns_of(text: str, dialect: str) -> Mapping[str, Collection[str]] | None:
     try:
-        return sql.built_from(sql.parse(definition["columns"]["sql"], dialect), dialect)
+        return sql.built_from(sql.parse(text, dialect), dialect)
     except sql.TemplateError:
         return None
 

@@ -364,9 +364,7 @@ class BundleWriter:
         for parameter in row.declare_missing():
             self.report.changes.append(Change(CREATED, schema.PARAMETER.noun, f"{name}/{parameter}"))
 
-    def record(
-        self, row: Operation, path: str, was_draft: bool, made: Mapping[str, list[Any]] | None = None
-    ) -> None:
+    def record(self, row: Operation, path: str, was_draft: bool, made: Mapping[str, list[Any]] | None = None) -> None:
         """Make a version of a stored operation if it differs from the last one. A refusal is a problem.
 
         ``made``: of a new operation the rows of all its lists.

@@ -90,9 +90,7 @@ class Operations:
             row = writer.operation("", block, service, parent, set(), is_new=there is None)
             return Operation(pk=row.pk, service=service, code=row.code) if row is not None else None
 
-        line = place(
-            self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, piece, ("code", "kind"), said, store
-        )
+        line = place(self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, piece, ("code", "kind"), said, store)
         if line.ref is None or self._is_gone(old, line.ref):
             return
         operation = Operation(pk=line.ref, service=service, code=line.code)

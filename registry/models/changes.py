@@ -50,6 +50,8 @@ class _Together:
     noted: dict[str, set[int | None]] = field(default_factory=dict)
     #: Kind of row → what was asked of such rows, with the answers.
     read: dict[str, dict[Hashable, Any]] = field(default_factory=dict)
+    #: What bounds are checked by, such as the number of an agency's operations.
+    totals: dict[Hashable, int] = field(default_factory=dict)
 
     def note(self, kind: str, refs: Collection[int | None]) -> None:
         self.noted.setdefault(kind, set()).update(refs)
@@ -104,11 +106,38 @@ def read_once(kind: str, question: Hashable, read: Callable[[], Found]) -> Found
     return found
 
 
+def total(key: Hashable, read: Callable[[], int]) -> int:
+    """Return a total of rows that ``read`` returns. Within together() it is read once, and added to by add_to_total().
+
+    Whoever changes rows in another way calls forget_totals().
+    """
+    changes = _together.get()
+    if changes is None:
+        return read()
+    if key not in changes.totals:
+        changes.totals[key] = read()
+    return changes.totals[key]
+
+
+def add_to_total(key: Hashable, number: int) -> None:
+    """Add to a total that was read in this block: a row was stored that it had not."""
+    changes = _together.get()
+    if changes is not None and key in changes.totals:
+        changes.totals[key] += number
+
+
+def forget_totals() -> None:
+    changes = _together.get()
+    if changes is not None:
+        changes.totals.clear()
+
+
 def read_again() -> None:
-    """Forget what read_once() has read: a savepoint was undone."""
+    """Forget what read_once() and total() have read: a savepoint was undone."""
     changes = _together.get()
     if changes is not None:
         changes.read.clear()
+        changes.totals.clear()
 
 
 class SnapshotVersion(models.Model):

@@ -85,6 +85,7 @@ class Operation(AddressPart):
 
     snapshot_unit = ("operation", "id")
     counted = ("operations", "service__agency")
+    unweighed = frozenset({"revision", "state", "sunset"})
     unique_within = ("code", "service")
 
     class State(models.TextChoices):
@@ -257,6 +258,10 @@ class Operation(AddressPart):
     def _check_number(self) -> None:
         if self.draft_of_id is None:
             super()._check_number()
+
+    def _add_to_totals(self) -> None:
+        if self.draft_of_id is None:
+            super()._add_to_totals()
 
 
 def open_values_message(values: Sequence[str]) -> str:

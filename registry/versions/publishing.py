@@ -35,7 +35,6 @@ from registry.versions.definition import (
 )
 from registry.versions.kinds import UNVERSIONED, is_large, kind_of, rows_of
 
-
 #: Attribute of a list → its rows.
 Lists = Mapping[str, list[Any]]
 
