@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -303,7 +303,8 @@ class BundleWriter:
     ) -> Operation | None:
         """Store an operation of a service, and return its row; None if it is not in the database.
 
-        ``parent`` is agency/service, ``codes`` the operations read before. ``is_new``: the service has none of its code.
+        ``parent`` is agency/service, ``codes`` the operations read before. ``is_new``: the service has none with its
+        code.
         """
         if not isinstance(item, Block):
             self.reader.block(item, path, ())
@@ -336,6 +337,11 @@ class BundleWriter:
         if isinstance(row, ProxyOperation):
             self.check_mappings(row, values, lists, path)
         sql_before = row.sql if isinstance(row, DataOperation) else ""
+        made = None
+        if stored is None and "parameters" in lists:  # its rows are those of the file
+            made = {label: lists[label].rows if label in lists else [] for label in versions.kind_of(row).all_lists}
+            # Its first version follows at once (record).
+            row.revision = 0 if values.get("state", row.state) == Operation.State.DRAFT else 1
         if self.store(Definition(path, spec, name, row, values, references, lists)):
             for rows in lists.values():
                 rows.save()
@@ -345,9 +351,6 @@ class BundleWriter:
                 row.relax_optional()
             if isinstance(row, VerificationOperation):
                 self.declare(row, path)
-            made = None
-            if stored is None and "parameters" in lists:  # its rows are those of the file
-                made = {label: lists[label].rows if label in lists else [] for label in versions.kind_of(row).all_lists}
             self.record(row, path, stored is None or not stored.is_callable, made)
             return row
         self.failed.add(("operation", name))
@@ -367,7 +370,7 @@ class BundleWriter:
     def record(self, row: Operation, path: str, was_draft: bool, made: Mapping[str, list[Any]] | None = None) -> None:
         """Make a version of a stored operation if it differs from the last one. A refusal is a problem.
 
-        ``made``: of a new operation the rows of all its lists.
+        ``made``: of a new operation the rows of all its lists. It has its first revision already.
         """
         try:
             versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft, made=made)
@@ -629,6 +632,15 @@ class BundleWriter:
         # The first bundle of a bus may have thousands of grants: new ones send no notifications.
         if known and len(self.report.changes) > reported:
             requests.tell_of_grant(row, state)
+
+
+def read_referred(agencies: Collection[int], sources: Collection[str], backends: Collection[str]) -> None:
+    """Read sources and backends of agencies by their codes, within together(), for many operations that refer to them."""
+    for row in DataSource.objects.select_related("agency").filter(agency__in=agencies, code__in=sources):
+        read_once("source", (row.agency.code, row.code), lambda row=row: row)
+        read_once("source", row.pk, lambda row=row: row.engine)  # as the rules of publishing ask for it
+    for row in Backend.objects.select_related("agency").filter(agency__in=agencies, code__in=backends):
+        read_once("backend", (row.agency.code, row.code), lambda row=row: row)
 
 
 def _list_keys(label: str) -> Mapping[str, FieldSpec]:

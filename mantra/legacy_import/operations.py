@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dataservices.models import DataSource
-from mantra.definitions.bundle_writer import BundleWriter
+from mantra.definitions.bundle_writer import BundleWriter, read_referred
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import OldTable
 from mantra.legacy_import.old import OldOperation
@@ -31,8 +32,17 @@ from registry.models import Agency, Operation, Service
 _PROGRAMS = "program-199x"
 
 
+@dataclass(slots=True)
+class _Piece:
+    """An operation as a bundle has it, None if it cannot be made, and what is said of it."""
+
+    service: Service | None
+    values: dict[str, Any] | None
+    said: list[Remark]
+
+
 class Operations:
-    """Takes operations. ``services``: the ids of ours by the old ones; ``taken``: afterwards, the operations by old id."""
+    """Takes operations. ``services``: the ids of ours by the old ones. ``taken``: the operations by old id, afterwards."""
 
     def __init__(
         self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, int], hosts: Mapping[str, str]
@@ -45,6 +55,8 @@ class Operations:
         self._now: Mapping[int, Service] = {}
         self._by_id: dict[int, Operation] = {}
         self._by_code: dict[tuple[int, str], Operation] = {}
+        #: The pieces of the next operations by their old ids.
+        self._pieces: dict[int, _Piece] = {}
         #: (agency's id, what is shared) → the code of its source or backend, "" if it cannot be stored.
         self._shared: dict[tuple[int, Connection | Upstream | str], str] = {}
 
@@ -53,7 +65,10 @@ class Operations:
         self._codes = codes
 
     def prepare(self, rows: Iterable[OldOperation]) -> None:
-        """Read what is here of the services of the next operations, in the transaction in which they are taken."""
+        """Read what is here of the services of the next operations, in the transaction in which they are taken.
+
+        Sources and backends that they need are stored before them all: each is then read once.
+        """
         services = {self.services[row.service_id] for row in rows if row.service_id in self.services}
         self._now = Service.objects.select_related("agency").in_bulk(services)
         found = Operation.objects.listed().filter(service__in=self._now).order_by()
@@ -61,28 +76,38 @@ class Operations:
         for row in found.only("code", "kind", "service"):
             row.service = self._now[row.service_id]
             self._by_id[row.pk] = self._by_code[row.service_id, row.code.lower()] = row
+        self._pieces = {row.id: self._piece_of(row) for row in rows}
+        agencies = {service.agency_id for service in self._now.values()}
+        referred = [each.values for each in self._pieces.values() if each.values is not None]
+        read_referred(
+            agencies, {each.get("source", "") for each in referred}, {each.get("backend", "") for each in referred}
+        )
 
-    def take(self, old: OldOperation) -> None:
-        """Store an operation with what it needs, and note what became of it."""
+    def _piece_of(self, old: OldOperation) -> _Piece:
         service = self._now.get(self.services.get(old.service_id, 0))
         if service is None:
-            self.ledger.add(OldTable.OPERATIONS, old.id, [remark(Kind.WITHOUT_SERVICE)])
-            return
+            return _Piece(None, None, [remark(Kind.WITHOUT_SERVICE)])
         try:
             definition = translate(old, self.hosts)
         except Refused as refused:
-            self.ledger.add(OldTable.OPERATIONS, old.id, [refused.remark])
-            return
+            return _Piece(service, None, [refused.remark])
         code = self._codes[old.id]
         said: list[Remark] = []
         legacy_name = named(old.code, code, said).get("legacy_name", "")
         said += definition.all_remarks
-        piece = self._piece(definition, service.agency, code, legacy_name, said)
-        if piece is None:
+        values = self._values(definition, service.agency, code, legacy_name, said)
+        if values is not None and not old.listed:
+            values["listing"] = "hidden"
+        return _Piece(service, values, said)
+
+    def take(self, old: OldOperation) -> None:
+        """Store an operation, and note what became of it."""
+        piece = self._pieces.pop(old.id)
+        service, values, said = piece.service, piece.values, piece.said
+        if service is None or values is None:
             self.ledger.add(OldTable.OPERATIONS, old.id, said)
             return
-        if not old.listed:
-            piece["listing"] = "hidden"
+        code = self._codes[old.id]
         there = self._by_code.get((service.pk, code.lower()))
 
         def store(writer: BundleWriter, block: Any) -> Operation | None:
@@ -90,7 +115,9 @@ class Operations:
             row = writer.operation("", block, service, parent, set(), is_new=there is None)
             return Operation(pk=row.pk, service=service, code=row.code) if row is not None else None
 
-        line = place(self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, piece, ("code", "kind"), said, store)
+        line = place(
+            self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, values, ("code", "kind"), said, store
+        )
         if line.ref is None or self._is_gone(old, line.ref):
             return
         operation = Operation(pk=line.ref, service=service, code=line.code)
@@ -102,7 +129,7 @@ class Operations:
         known = ref in self._by_id or self.ledger.before(OldTable.OPERATIONS, old.id) is None
         return not known and not Operation.objects.filter(pk=ref).exists()
 
-    def _piece(
+    def _values(
         self,
         definition: DataDefinition | ProxyDefinition | ProgramDefinition,
         agency: Agency,

@@ -36,7 +36,7 @@ PARTS = ("agencies", "users", "services", "operations", "orders", "calls")
 #: Characters of names, titles and descriptions.
 _NAME, _DESCRIPTION = 200, 10_000
 #: Rows that are written in one transaction: other changes of the registry wait for its end.
-CHUNK = 50
+CHUNK = 100
 
 
 def _website(text: str, said: list[Remark]) -> str:
@@ -271,17 +271,13 @@ class _Mover:
         """Replace the numbers of calls by those of the old database."""
         with transaction.atomic():
             OldCallsOfDay.objects.all().delete()
-            batch: list[OldCallsOfDay] = []
+            batch: list[tuple[Any, ...]] = []
             for each in self.database.calls():
-                batch.append(
-                    OldCallsOfDay(
-                        day=each.day, agency=each.agency, username=each.username, status=each.status, calls=each.calls
-                    )
-                )
-                if len(batch) >= 1_000:
-                    OldCallsOfDay.objects.bulk_create(batch)
+                batch.append((each.day, each.agency, each.username, each.status, each.calls))
+                if len(batch) >= 5_000:
+                    OldCallsOfDay.write(batch)
                     batch = []
-            OldCallsOfDay.objects.bulk_create(batch)
+            OldCallsOfDay.write(batch)
 
     # -------------------------------------------------------------------------------- a row each
 

@@ -288,8 +288,8 @@ class RegistryModel(models.Model):
         """Return True for the constraint that unique_within describes."""
         assert self.unique_within is not None
         name, within = self.unique_within
-        expressions = [*([models.F(within)] if within else ()), Lower(name)]
-        return isinstance(rule, models.UniqueConstraint) and list(rule.expressions) == expressions
+        expressions = (*([models.F(within)] if within else ()), Lower(name))
+        return isinstance(rule, models.UniqueConstraint) and rule.expressions == expressions
 
     def clean(self) -> None:
         """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""

@@ -66,8 +66,9 @@ Found = TypeVar("Found")
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Give all changes of a block one version, for many definitions at once. No other transaction changes any meanwhile.
+    """Give all changes of a block one version, for many definitions at once.
 
+    No other transaction changes the registry meanwhile.
     The block is all that its transaction does: an error that leaves it undoes the transaction. Within it a row is saved
     without a savepoint of its own, so whoever catches an error of the database opens one.
     """

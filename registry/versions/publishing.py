@@ -196,8 +196,8 @@ def record(
     """Make a version of rows that were changed in place, if they differ from the last version.
 
     Return the version that is in force, None for an operation without callers. ``was_draft``: it had no callers before.
-    ``made``: of an operation that was made just now, by this transaction, the rows of all its lists; nothing is read
-    again then. Raises ValidationError if one of CHECKS refuses it; the caller's transaction must then be undone.
+    ``made``: of an operation that was made just now, by this transaction and with its first revision, the rows of all
+    its lists; nothing is read again then. Raises ValidationError if one of CHECKS refuses it; the caller's transaction must then be undone.
     """
     with atomic():
         row = operation if made is not None else _stored(operation)
@@ -283,19 +283,20 @@ def _accept(
 ) -> OperationVersion:
     """Keep a definition that is in force now as a version after the ``last`` one, log it, and return it.
 
-    ``unsaved``: columns of the operation that were changed and not stored yet.
+    ``unsaved``: columns of the operation that were changed and not stored yet. ``is_new``: it was stored with the
+    revision of this version.
     """
     operation = change.operation
-    number = _number_after(operation, last)
+    number = operation.revision if is_new else _number_after(operation, last)
     # The lists are those of a draft, whose rows the operation has now, or its own.
     texts = large_texts(operation, change.lists)
     version = _kept(
         operation, change.new, number, texts, user=change.user, reason=change.reason, origin=change.origin,
         change_note=change.change_note,
     )  # fmt: skip
-    operation.revision = number
-    operation.save(update_fields=(*unsaved, "revision", "updated_at"))
     if not is_new:
+        operation.revision = number
+        operation.save(update_fields=(*unsaved, "revision", "updated_at"))
         sample_responses.mask_again(operation)
     if change.user is not None:
         text = _log_text(version, change)
