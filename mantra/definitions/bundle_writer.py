@@ -46,7 +46,7 @@ from registry.models import (
     RegistryModel,
     Service,
 )
-from registry.models.changes import read_once
+from registry.models.changes import keep, read_once
 from registry.secret_rules import ENTER_AGAIN
 
 #: Key of a list in an operation or a backend → model of its rows, their schema, the keys that identify a row.
@@ -635,12 +635,12 @@ class BundleWriter:
 
 
 def read_referred(agencies: Collection[int], sources: Collection[str], backends: Collection[str]) -> None:
-    """Read sources and backends of agencies by their codes, within together(), for many operations that refer to them."""
-    for row in DataSource.objects.select_related("agency").filter(agency__in=agencies, code__in=sources):
-        read_once("source", (row.agency.code, row.code), lambda row=row: row)
-        read_once("source", row.pk, lambda row=row: row.engine)  # as the rules of publishing ask for it
-    for row in Backend.objects.select_related("agency").filter(agency__in=agencies, code__in=backends):
-        read_once("backend", (row.agency.code, row.code), lambda row=row: row)
+    """Read what many operations refer to, within together(): sources and backends of agencies by their codes."""
+    for source in DataSource.objects.select_related("agency").filter(agency__in=agencies, code__in=sources):
+        keep("source", (source.agency.code, source.code), source)
+        keep("source", source.pk, source.engine)  # as the rules of publishing ask for it
+    for backend in Backend.objects.select_related("agency").filter(agency__in=agencies, code__in=backends):
+        keep("backend", (backend.agency.code, backend.code), backend)
 
 
 def _list_keys(label: str) -> Mapping[str, FieldSpec]:

@@ -46,7 +46,10 @@ class PieceWriter:
     def write(
         self, store: Callable[[BundleWriter, Any], Stored], piece: Mapping[str, Any]
     ) -> tuple[list[str], Stored | None]:
-        """Store a piece. Return the rules that it breaks, and what ``store`` returns. Nothing is stored if it breaks any."""
+        """Store a piece. Return the rules that it breaks, and what ``store`` returns.
+
+        Nothing is stored if it breaks any.
+        """
         report = Report()
         reader = BundleReader(Environment(self.secrets, _NOWHERE), report.problems)
         try:

@@ -277,7 +277,7 @@ class RegistryModel(models.Model):
             left_out |= {each.name for each in self._meta.concrete_fields if _is_known(self, each)}
         super().clean_fields(left_out)
 
-    def get_constraints(self) -> list[tuple[type[models.Model], list[Any]]]:
+    def get_constraints(self) -> list[tuple[type[models.Model], Sequence[models.BaseConstraint]]]:
         """Return the constraints that full_clean() checks: all but the one on a name that clean() has checked."""
         found = super().get_constraints()
         if self.unique_within is None:

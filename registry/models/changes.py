@@ -107,6 +107,13 @@ def read_once(kind: str, question: Hashable, read: Callable[[], Found]) -> Found
     return found
 
 
+def keep(kind: str, question: Hashable, answer: Any) -> None:
+    """Keep what was read of rows of a kind for read_once()."""
+    changes = _together.get()
+    if changes is not None:
+        changes.read.setdefault(kind, {})[question] = answer
+
+
 def total(key: Hashable, read: Callable[[], int]) -> int:
     """Return a total of rows that ``read`` returns. Within together() it is read once, and added to by add_to_total().
 

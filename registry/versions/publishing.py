@@ -197,7 +197,8 @@ def record(
 
     Return the version that is in force, None for an operation without callers. ``was_draft``: it had no callers before.
     ``made``: of an operation that was made just now, by this transaction and with its first revision, the rows of all
-    its lists; nothing is read again then. Raises ValidationError if one of CHECKS refuses it; the caller's transaction must then be undone.
+    its lists; nothing is read again then. Raises ValidationError if one of CHECKS refuses it; the caller's transaction
+    must then be undone.
     """
     with atomic():
         row = operation if made is not None else _stored(operation)
