@@ -10,9 +10,8 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
-from registry import change_journal
 from registry.lookups import with_lookups
-from registry.models.changes import together
+from registry.models.changes import together, undone
 
 
 class _Rollback(Exception):
@@ -32,7 +31,7 @@ def _apply(text: str, environment: Environment, dry_run: bool, reason: str) -> R
     reader = BundleReader(environment, report.problems)
     try:
         # Rows are counted: nobody else adds one meanwhile.
-        with transaction.atomic(), together(), change_journal.undone() if dry_run else nullcontext():
+        with transaction.atomic(), undone() if dry_run else nullcontext(), together():
             bundle = reader.document(text)
             if bundle is not None:
                 BundleWriter(reader, report, reason).write(bundle)

@@ -47,9 +47,10 @@ def take(
 
 def _close(ledger: Ledger, order: OldOrder, ref: int, state: dict[str, str]) -> None:
     """Revoke the grant of an order that was closed there since the last run."""
-    grant = Grant.objects.filter(pk=ref).first()
-    if grant is not None and grant.state != Grant.State.REVOKED:
-        grant.set_state(Grant.State.REVOKED)
+    with transaction.atomic(), together():
+        grant = Grant.objects.filter(pk=ref).first()
+        if grant is not None and grant.state != Grant.State.REVOKED:
+            grant.set_state(Grant.State.REVOKED)
     ledger.add(OldTable.ORDERS, order.id, [remark(Kind.ORDER_CLOSED)], grant, state, Outcome.OMITTED)
 
 

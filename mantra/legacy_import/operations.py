@@ -42,7 +42,7 @@ class _Piece:
 
 
 class Operations:
-    """Takes operations. ``services``: the ids of ours by the old ones; ``taken``: at the end, the operations by old id."""
+    """Takes operations. ``services``: the ids of ours by the old ones; ``taken``: at the end, those that were taken."""
 
     def __init__(
         self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, int], hosts: Mapping[str, str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mantra.legacy_import import keys, people
+from mantra.legacy_import.aside import aside
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import LegacyImport, OldCallsOfDay, OldTable, Outcome
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldService
@@ -27,9 +29,8 @@ from mantra.legacy_import.placing import cut, named, place, rules, title_of
 from mantra.legacy_import.translating import names
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from mantra.legacy_import.writing import PieceWriter
-from registry import change_journal
 from registry.models import Agency, Service, User
-from registry.models.changes import together
+from registry.models.changes import together, undone
 
 #: What a run may be limited to, each with what it needs.
 PARTS = ("agencies", "users", "services", "operations", "orders", "calls")
@@ -90,7 +91,9 @@ def run(database: OldDatabase, options: Options) -> LegacyImport:
     mover = _Mover(database, options)
     try:
         if options.dry:
-            _undone(mover.move)
+            with aside() as on_the_registry:
+                mover.around_progress = on_the_registry
+                _undone(mover.move)
         else:
             mover.move()
     except BaseException:
@@ -107,7 +110,7 @@ def run(database: OldDatabase, options: Options) -> LegacyImport:
 
 def _undone(move: Callable[[], None]) -> None:
     try:
-        with transaction.atomic(), change_journal.undone():
+        with transaction.atomic(), undone():
             move()
             raise _Rollback
     except _Rollback:
@@ -119,6 +122,8 @@ class _Mover:
         self.database, self.options = database, options
         self.ledger = Ledger()
         self.writer = PieceWriter(_("Imported from MANTRA 1.99x"))
+        #: Returns where progress is told: a dry run works aside of the registry.
+        self.around_progress: Callable[[], AbstractContextManager[None]] = nullcontext
         #: Old id → ours, of services its id.
         self.agencies: dict[int, Agency] = {}
         self.services: dict[int, int] = {}
@@ -161,7 +166,8 @@ class _Mover:
             prepare(rows)
             for row in rows:
                 take(row)
-        self.options.progress(len(self.ledger.lines))
+        with self.around_progress():
+            self.options.progress(len(self.ledger.lines))
 
     # ---------------------------------------------------------------------------------- agencies
 

@@ -40,6 +40,27 @@ def observe(change: Change) -> None:
         observer(change)
 
 
+_undone: ContextVar[bool] = ContextVar("undone", default=False)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Record no change in a block whose changes are undone in any case, such as those of a dry run.
+
+    Within together() the version is neither locked nor raised: nobody waits for what never comes into force.
+    """
+    token = _undone.set(True)
+    try:
+        yield
+    finally:
+        _undone.reset(token)
+
+
+def are_undone() -> bool:
+    """Return True within undone()."""
+    return _undone.get()
+
+
 @dataclass(slots=True)
 class _Together:
     """The changes of a block that have one version."""
@@ -75,13 +96,13 @@ def together() -> Iterator[None]:
     if _together.get() is not None:
         yield
         return
-    changes = _Together(SnapshotVersion.locked() + 1)
+    changes = _Together((SnapshotVersion.current() if are_undone() else SnapshotVersion.locked()) + 1)
     token = _together.set(changes)
     try:
         yield
     finally:
         _together.reset(token)
-    if changes.raised:
+    if changes.raised and not are_undone():
         SnapshotVersion.raise_to(changes.version, changes.noted)
 
 
