@@ -19,6 +19,7 @@ from mantra.legacy_import.translating import names
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from registry import secrets
 from registry.models import AccessKey, Application, Grant, GrantTerms, Operation, User
+from registry.models.changes import together
 
 #: Orders that are written in one transaction.
 CHUNK = 200
@@ -56,9 +57,10 @@ def take(
 
 def _close(ledger: Ledger, order: OldOrder, ref: int, state: dict[str, str]) -> None:
     """Revoke the grant of an order that was closed there since the last run."""
-    grant = Grant.objects.filter(pk=ref).first()
-    if grant is not None and grant.state != Grant.State.REVOKED:
-        grant.set_state(Grant.State.REVOKED)
+    with transaction.atomic(), together():
+        grant = Grant.objects.filter(pk=ref).first()
+        if grant is not None and grant.state != Grant.State.REVOKED:
+            grant.set_state(Grant.State.REVOKED)
     ledger.add(OldTable.ORDERS, order.id, [remark(Kind.ORDER_CLOSED)], grant, state, Outcome.OMITTED)
 
 
@@ -82,7 +84,7 @@ class _Taking:
         for order in plan.foreign:
             self.said.setdefault(order.id, []).append(remark(Kind.KEY_OF_OTHERS))
         for start in range(0, len(plan.holdings), 20):
-            with transaction.atomic():
+            with transaction.atomic(), together():
                 for holding in plan.holdings[start : start + 20]:
                     self._holding(holding)
                 keep()

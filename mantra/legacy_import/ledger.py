@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Max, Model
 
 from mantra.legacy_import.models import CODES, NAME, ImportedRow, LegacyImport, OldTable, Outcome
 from mantra.legacy_import.old import OldOddity
@@ -51,6 +51,15 @@ def outcome_of(remarks: Iterable[Remark]) -> Outcome:
     return _OUTCOMES[heaviest]
 
 
+def last_runs() -> dict[str, int]:
+    """Return for each table the last run that was no dry one and was done with it; 0 for none.
+
+    A run of some parts has no lines of the others.
+    """
+    done = ImportedRow.objects.filter(run__dry=False, run__state=LegacyImport.State.DONE)
+    return {table: done.filter(table=table).aggregate(last=Max("run"))["last"] or 0 for table in OldTable.values}
+
+
 class Ledger:
     """The lines of a run, and what the last run that was no dry one has said of each row.
 
@@ -61,10 +70,10 @@ class Ledger:
         self.lines: list[Line] = []
         self.counts: Counter[tuple[OldTable, Outcome]] = Counter()
         self.previous: dict[tuple[str, int], ImportedRow] = {}
-        real = LegacyImport.objects.filter(dry=False)
-        last = real.filter(state=LegacyImport.State.DONE).order_by("-id").values_list("id", flat=True).first()
-        for row in ImportedRow.objects.filter(run__in=real.filter(id__gte=last or 0)).order_by("run", "id"):
-            self.previous[row.table, row.old_id] = row
+        real = ImportedRow.objects.filter(run__dry=False).order_by("run", "id")
+        for table, last in last_runs().items():
+            for row in real.filter(table=table, run__gte=last):
+                self.previous[row.table, row.old_id] = row
         #: Hosts of definitions, as they are stored here → the number of these.
         self.hosts: Counter[str] = Counter()
         self._oddities: dict[tuple[str, int], list[Remark]] = {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from django.core.validators import MaxValueValidator
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -166,3 +169,15 @@ class OldCallsOfDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.agency} {self.username}: {self.calls}"
+
+    @classmethod
+    def write(cls, rows: Sequence[tuple[date, str, str, str, int]]) -> None:
+        """Write rows of day, agency, user's name, status and number. There are many: objects would take much longer."""
+        if not rows:
+            return
+        columns = [cls._meta.get_field(name) for name in ("day", "agency", "username", "status", "calls")]
+        quote = connection.ops.quote_name
+        names = ", ".join(quote(str(column.column)) for column in columns)  # type: ignore[union-attr]
+        text = f"INSERT INTO {quote(cls._meta.db_table)} ({names}) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+        with connection.cursor() as cursor:
+            cursor.executemany(text, [(connection.ops.adapt_datefield_value(row[0]), *row[1:]) for row in rows])

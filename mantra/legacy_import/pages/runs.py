@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
+from mantra.legacy_import.ledger import last_runs
 from mantra.legacy_import.models import ImportInput, LegacyImport
 from mantra.legacy_import.pages import inputs
 from registry.models import User
@@ -78,9 +79,9 @@ def prune(now: datetime) -> None:
         discard(each)
     inputs.remove_others(set(ImportInput.objects.exclude(stored="").values_list("stored", flat=True)))
     beyond = list(LegacyImport.objects.exclude(state__in=IN_PROGRESS).values_list("pk", flat=True)[MOST_RUNS:])
-    # The next run needs the last one for good, and those after it.
-    last = LegacyImport.objects.filter(dry=False, state=State.DONE).values_list("pk", flat=True).first()
-    LegacyImport.objects.filter(pk__in=beyond).filter(Q(dry=True) | Q(pk__lt=last or 0)).delete()
+    # The next run needs the last one of each table for good, and those after it.
+    needed = min((run for run in last_runs().values() if run), default=0)
+    LegacyImport.objects.filter(pk__in=beyond).filter(Q(dry=True) | Q(pk__lt=needed)).delete()
 
 
 def tables_of(parts: Collection[str]) -> list[str]:
