@@ -31,7 +31,8 @@ def take(
     new: list[OldOrder] = []
     for order in old:
         before = ledger.before(OldTable.ORDERS, order.id)
-        if before is None:
+        if before is None or (before.ref is None and before.outcome in (Outcome.REFUSED, Outcome.PERSON)):
+            # What was missing, such as the operation or the user's agency, may be here now.
             new.append(order)
             continue
         state = {"active": str(order.active), "key": secrets.key_digest(order.key)}

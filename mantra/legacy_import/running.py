@@ -190,12 +190,14 @@ class _Mover:
             name = old.username.strip().lower()
             agency = self.agencies.get(old.agency_id)
             before = self.ledger.before(OldTable.USERS, old.id)
-            there = User.objects.filter(username__iexact=old.username.strip()).first()
+            is_ours = before is not None and before.ref is not None
+            same = {"pk": before.ref} if before is not None and is_ours else {"username__iexact": old.username.strip()}
+            there = User.objects.filter(**same).first()
             if "users" not in self.options.only:
                 if there is not None:
                     self.users[name] = there
                 return
-            if before is not None:
+            if before is not None and is_ours:
                 # Users are people: after the first run theirs is what counts.
                 self.ledger.repeat(before)
             elif there is not None:

@@ -115,6 +115,7 @@ def _serialized(value: Any) -> str:
 
 
 def _xml(name: str, value: Any, indent: str) -> list[str]:
+    name = name.replace(" ", "_")
     if isinstance(value, list):
         return [line for each in value for line in _xml(name, each, indent)]
     if isinstance(value, dict):

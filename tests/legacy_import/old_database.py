@@ -93,7 +93,7 @@ class OldInstallation:
     traps: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
     calls: list[OldCall] = field(default_factory=list)
     #: The operations that can be called, by id.
-    shapes: dict[int, Shape] = field(default_factory=dict)
+    shapes: dict[int, Shape] = field(default_factory=dict, compare=False)
 
     def call(self, order: OldOrder) -> OldCall | None:
         """The call with an order's key; None if its operation cannot be called, or has no rows for it."""

@@ -361,6 +361,10 @@ class Kind(Enum):
         "user-exists", _TAKEN,
         gettext_noop("A user with this name was here already. It is not changed."),
     )  # fmt: skip
+    USERNAME_CHANGED = (
+        "username-changed", _CHANGED,
+        gettext_noop("%(old)s signs in as %(new)s here: a user's name has letters, digits and @ . + - _ only."),
+    )  # fmt: skip
     ROLE_WITHOUT_RIGHTS = (
         "role-without-rights", _CHANGED,
         gettext_noop("The role %(role)s had no rights. The user is taken without a role and cannot sign in."),
