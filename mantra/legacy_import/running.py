@@ -22,6 +22,7 @@ from mantra.legacy_import import keys, people
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import LegacyImport, OldCallsOfDay, OldTable, Outcome
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldService
+from mantra.legacy_import.old_programs import OldPrograms
 from mantra.legacy_import.operations import Operations
 from mantra.legacy_import.placing import cut, named, place, rules, title_of
 from mantra.legacy_import.translating import names
@@ -77,6 +78,8 @@ class Options:
     hosts: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     user: User | None = None
+    #: What programs need of their keys.
+    programs: OldPrograms = field(default_factory=OldPrograms)
     #: Called with the rows that were looked at so far.
     progress: Callable[[int], None] = lambda rows: None
 
@@ -134,7 +137,8 @@ class _Mover:
             operations = Operations(self.ledger, self.writer, self.services, self.options.hosts)
             self._in_chunks(self.database.operations(), operations.take, lambda: operations.begin(self._codes()))
             if "orders" in only:
-                keys.take(self.ledger, self.database.orders(), operations.taken, self.users)
+                programs = self.options.programs
+                keys.take(self.ledger, self.database.orders(), operations.taken, self.users, programs)
         if "calls" in only and not self.options.dry:
             self._calls()
 

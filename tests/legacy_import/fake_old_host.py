@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from tests.gateway import original
+from tests.legacy_import.old_database import OldInstallation
+from tests.legacy_import.old_definitions import ROWS
 
 #: The values that were sent → the envelope's response, or a body for each format.
 Operation = Callable[[dict[str, str]], Any]
@@ -73,6 +75,14 @@ class FakeOldHost:
         self.operations[address.lower()] = operation
         self.keys.add((address.lower(), key))
 
+    def serve(self, old: OldInstallation) -> None:
+        """Serve what an installation has: all its operations that can be called, with their keys."""
+        for order in old.orders:
+            call = old.call(order) if order.active else None
+            if call is not None:
+                address = f"{call.agency}/{call.service}/{call.operation}"
+                self.add(address, order.key, _operation(old, call.operation_id, call.operation))
+
     def body(self, target: str, agent: str, key: str) -> bytes:
         if target in self.recorded:
             return self.recorded[target]
@@ -92,3 +102,18 @@ class FakeOldHost:
             written: bytes = answer(format)
             return written
         return original.written(answer, format)
+
+
+def _operation(old: OldInstallation, number: int, code: str) -> Operation:
+    shape = old.shapes[number]
+    names = {original.sent_name(name).lower(): name for name in shape.parameters(ROWS[0])}
+
+    def answer(sent: dict[str, str]) -> Any:
+        if not names.keys() <= sent.keys():
+            return original.failure(10005, "Seluruh parameter fungsi operasi wajib diisi")
+        found = shape.answer({own: sent[name] for name, own in names.items()})
+        if isinstance(found, dict):
+            return {"status": 1, "code": 200, "message": "OK", "data": found}
+        return original.rows(code, found)
+
+    return answer

@@ -410,6 +410,15 @@ class Kind(Enum):
         gettext_noop("One key opens several operations. It has an application of its own, with a grant for each."),
     )  # fmt: skip
 
+    KEY_IN_PATH = (
+        "key-in-path", _CHANGED,
+        gettext_noop("The key is allowed in addresses, where logs record it. Switch it off when no program needs it."),
+    )  # fmt: skip
+    KEY_WRAPPED = (
+        "key-wrapped", _CHANGED,
+        gettext_noop("Responses to the key are wrapped, for programs with APP_ENC."),
+    )  # fmt: skip
+
     severity: Severity
     sentence: str
     makes_draft: bool
