@@ -70,10 +70,11 @@ def _switch_on(ledger: Ledger, order: OldOrder, before: ImportedRow, needs: Mapp
         for name, is_on in new.items():
             setattr(key, name, is_on)
         key.save()
-    said = [each for each in before.remarks if each[0] not in {one.kind.value for one in remarks_on(new)}]
-    line = ledger.repeat(before)
-    line.remarks = [*said, *([each.kind.value, {}] for each in remarks_on(new))]
-    line.parts = before.parts | _as_texts(new)
+    # The line of the last run is not stored again: this run's is made of it.
+    before.remarks = [*before.remarks, *([each.kind.value, {}] for each in remarks_on(new))]
+    before.parts = before.parts | _as_texts(new)
+    before.outcome = Outcome.CHANGED if before.outcome == Outcome.TAKEN else before.outcome
+    ledger.repeat(before)
 
 
 def _close(ledger: Ledger, order: OldOrder, ref: int, state: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Max, Model
 
 from mantra.legacy_import.models import NAME, ImportedRow, LegacyImport, OldTable, Outcome
 from mantra.legacy_import.translating.remarks import Remark, Severity
@@ -47,9 +47,13 @@ class Ledger:
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.counts: Counter[tuple[OldTable, Outcome]] = Counter()
-        last = LegacyImport.objects.filter(dry=False, state=LegacyImport.State.DONE).order_by("-id").first()
-        rows = last.lines.all() if last is not None else ImportedRow.objects.none()
-        self.previous: dict[tuple[str, int], ImportedRow] = {(row.table, row.old_id): row for row in rows}
+        self.previous: dict[tuple[str, int], ImportedRow] = {}
+        done = ImportedRow.objects.filter(run__dry=False, run__state=LegacyImport.State.DONE)
+        for table in OldTable.values:
+            # A run of some parts has no lines of the others.
+            last = done.filter(table=table).aggregate(Max("run"))["run__max"]
+            for row in done.filter(table=table, run=last) if last is not None else ():
+                self.previous[row.table, row.old_id] = row
 
     def before(self, table: OldTable, old_id: int) -> ImportedRow | None:
         """Return the line of the last run about a row."""

@@ -232,7 +232,7 @@ CLEAN: tuple[Clean, ...] = (
         # A value is a text whatever the column is: MySQL reads the number that it begins with.
         {"columns": "`nip`,`tahun`", "conditions": "WHERE `tahun` = ''@@AND `nip` <> '19800001'", "orders": BY_NIP},
         lambda row: {"tahun": f"0{row[5]}.0"},
-        lambda row, sent: sent["tahun"] == f"0{row[5]}.0" and row[0] != "19800001",
+        lambda row, sent: float(sent["tahun"]) == float(str(row[5])) and row[0] != "19800001",
     ),
     Clean(
         ("nip", "golongan"),

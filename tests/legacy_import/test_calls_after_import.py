@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.gateway.test_exchanges import FORM, MISSING, NO_KEY, UNKNOWN, answer,
 from tests.legacy_import import old_definitions
 from tests.legacy_import.old_database import OldCall, OldInstallation, Place, Sizes, make
 from tests.legacy_import.old_server import real_permits, real_table
-from tests.proxy.upstream import Answer, Received, Upstream, serve_upstream
+from tests.proxy.upstream import Answer, Received, serve_upstream
 from tests.servers.bus import Bus
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgresql import PostgreSQLServer
@@ -43,6 +43,12 @@ REFUSED = (
     "condition-unquoted-name", "connection-unknown-type", "table-empty", "proxy-unknown-style", "definition-empty",
     "definition-neither", "definition-broken-json", "definition-list", "definition-wrong-kind",
 )  # fmt: skip
+#: Where hosts of definitions are: this machine, and for those that no test has a port on which nothing listens.
+HOSTS = [
+    word
+    for host in ("10.1.1.5", "10.1.1.9", "10.1.2.3", "10.1.2.4", "10.1.2.6", "localhost", "127.0.0.1")
+    for word in ("--host", f"{host}=127.0.0.1" + (":1" if host != "127.0.0.1" else ""))
+]
 #: Names that cannot be an element of XML.
 NO_ELEMENT = re.compile(r"[(,'!]")
 
@@ -54,7 +60,6 @@ class Moved:
     old: OldInstallation
     dump: Path
     bus: Bus
-    upstream: Upstream
     report: str
 
     def ask(self, call: OldCall, format: str, style: str = "REST", folder: str = "/", key: str | None = None) -> bytes:
@@ -113,25 +118,30 @@ def received(request: Received) -> Answer:
     return Answer(json.dumps(found).encode())
 
 
+@contextmanager
+def real_place(mariadb: MariaDBServer, postgresql: PostgreSQLServer) -> Iterator[Place]:
+    """Run the servers of what can be called, and give their place."""
+    soap = SoapService()
+    try:
+        with serve_upstream(received) as upstream:
+            permits = real_permits(postgresql)
+            yield replace(real_table(mariadb), postgres=permits, upstream=upstream.url, soap=soap.rpc_url)
+    finally:
+        soap.stop()
+
+
 @pytest.fixture(scope="module")
 def moved(
     mariadb: MariaDBServer, postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Moved]:
     var = tmp_path_factory.mktemp("bus")
-    soap = SoapService()
-    try:
-        with serve_upstream(received) as upstream:
-            place = replace(
-                real_table(mariadb), postgres=real_permits(postgresql), upstream=upstream.url, soap=soap.rpc_url
-            )
-            old = make(SIZES, place)
-            dump = old.write(var / "lama.sql")
-            bus = Bus(var, WEB_CONCURRENCY="1", MANTRA_LEGACY_FOLDERS="mantra,gsb")
-            report = bus.manage("import_legacy", str(dump), "--host", "127.0.0.1=127.0.0.1", "--all")
-            with bus:
-                yield Moved(old, dump, bus, upstream, report)
-    finally:
-        soap.stop()
+    with real_place(mariadb, postgresql) as place:
+        old = make(SIZES, place)
+        dump = old.write(var / "lama.sql")
+        bus = Bus(var, WEB_CONCURRENCY="1", MANTRA_LEGACY_FOLDERS="mantra,gsb")
+        report = bus.manage("import_legacy", str(dump), *HOSTS, "--all")
+        with bus:
+            yield Moved(old, dump, bus, report)
 
 
 def test_200_keys_answer_as_in_1_99x(moved: Moved) -> None:
@@ -327,7 +337,7 @@ def test_the_numbers_add_up_to_every_row(moved: Moved) -> None:
 
 
 def test_a_second_run_says_the_same_and_changes_nothing(moved: Moved) -> None:
-    again = moved.bus.manage("import_legacy", str(moved.dump), "--host", "127.0.0.1=127.0.0.1", "--all")
+    again = moved.bus.manage("import_legacy", str(moved.dump), *HOSTS, "--all")
     # Rows that need a person are looked at again, and so come later.
     assert sorted(re.split(r"\n(?! )", again)) == sorted(re.split(r"\n(?! )", moved.report))
     for call in moved.old.calls[:9]:
