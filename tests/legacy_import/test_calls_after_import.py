@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ HOSTS = [
     for host in ("10.1.1.5", "10.1.1.9", "10.1.2.3", "10.1.2.4", "10.1.2.6", "localhost", "127.0.0.1")
     for word in ("--host", f"{host}=127.0.0.1" + (":1" if host != "127.0.0.1" else ""))
 ]
+#: The client library of 1.99x: PHP's curl.
+PROGRAMS = Path(__file__).parent.parent / "gateway" / "clients" / "caller.php"
 #: Names that cannot be an element of XML.
 NO_ELEMENT = re.compile(r"[(,'!]")
 
@@ -342,3 +345,57 @@ def test_a_second_run_says_the_same_and_changes_nothing(moved: Moved) -> None:
     assert sorted(re.split(r"\n(?! )", again)) == sorted(re.split(r"\n(?! )", moved.report))
     for call in moved.old.calls[:9]:
         assert not moved.wrong(call, "json")
+
+
+# ------------------------------------------------------------------------------------------------- programs in PHP
+
+
+def php(program: Path, calls: list[dict[str, Any]]) -> list[Any]:
+    done = subprocess.run(["php", str(program)], input=json.dumps(calls), capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout))
+
+
+def test_a_program_with_the_stock_client_goes_on(moved: Moved) -> None:
+    """PHP's curl in the five styles of the client library of 1.99x, in each format."""
+    chosen = list({id(moved.old.shapes[call.operation_id]): call for call in moved.old.calls if call.rows}.values())
+    programs = [
+        (call, format, style)
+        for call in chosen
+        for format in FORMATS
+        for style in ("REST", "GET", "POST", "POST array", "REST once")
+        if not NO_ELEMENT.search(call.operation)
+    ]
+    sent = [
+        {
+            "url": f"{moved.bus.base}/mantra/{format}/{quote(call.agency)}/{quote(call.service)}",
+            "method": quote(call.operation), "key": call.key, "values": call.parameters, "style": style, "sent": "",
+        }
+        for call, format, style in programs
+    ]  # fmt: skip
+    assert len(sent) >= 150
+    for (call, format, style), found in zip(programs, php(PROGRAMS, sent), strict=True):
+        table = found.get("response", found) if isinstance(found, dict) else found
+        rows = table["data"][original.key_of(call.operation)] if isinstance(table, dict) and "data" in table else table
+        rows = rows if isinstance(rows, list) else [rows]
+        expected: list[Any] = list(call.rows)
+        if format == "xml":  # XML has neither null nor blanks in a tag, and SimpleXML gives [] for an empty element
+            expected = [{name.replace(" ", "_"): value or [] for name, value in row.items()} for row in call.rows]
+        assert rows == expected, (call, format, style)
+
+
+def test_a_program_that_calls_by_soap_has_its_key(moved: Moved) -> None:
+    calls = [call for call in moved.old.calls if list(call.parameters) == ["nip"] and call.operation[:7] == "operasi"]
+    sent = [
+        {
+            "wsdl": f"{moved.bus.base}/soap/{call.agency}/{call.service}?wsdl", "key": call.key,
+            "operation": call.operation, "values": call.parameters,
+        }
+        for call in calls[:5]
+    ]  # fmt: skip
+    other = next(call for call in calls if call.key not in {each["key"] for each in sent})
+    sent.append(sent[0] | {"key": other.key})
+    *found, refused = php(Path(__file__).parent / "clients" / "soap.php", sent)
+    for call, answer_ in zip(calls, found, strict=False):
+        row = answer_["data"]["row"]
+        assert [row] == [{name.replace(" ", "_x0020_"): value for name, value in each.items()} for each in call.rows]
+    assert "fault" in refused

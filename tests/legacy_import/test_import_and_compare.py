@@ -119,7 +119,7 @@ def test_a_planted_difference_is_named_until_it_is_gone(moving: Moving) -> None:
     address = f"{call.agency}/{call.service}/{call.operation}".lower()
 
     def planted(sent: dict[str, str]) -> Any:
-        rows = moving.host.shapes[address].answer({"nip": sent["nip"]})
+        rows: Any = moving.host.shapes[address].answer({"nip": sent["nip"]})
         return original.rows(call.operation, [row | {"nama": "RAHASIA"} for row in rows])
 
     moving.host.operations[address] = planted
