@@ -32,7 +32,7 @@ from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.soap_service import SoapService
 
 #: Enough for 200 keys of 200 operations.
-SIZES = Sizes(agencies=30, users=80, services=60, operations=620, orders=1_000, tracks=50, track_bytes=100)
+SIZES = Sizes(agencies=30, users=80, services=60, operations=450, orders=740, tracks=50, track_bytes=100)
 STYLES = ("REST", "GET", "POST")
 #: Traps that become drafts by the beginning of their names, and those of which nothing can be made.
 DRAFTS = (
@@ -275,10 +275,10 @@ def test_users_with_hard_names_keep_their_keys(moved: Moved) -> None:
 def test_closed_orders_open_nothing(moved: Moved) -> None:
     (call,) = moved.calls_of("order-off")
     assert moved.code(call) == 10002
-    off = [order for order in moved.old.orders if not order.active and moved.old.call(order)]
-    for order in off[:20]:
-        call = moved.old.call(order)
-        assert call is not None and moved.code(call) == 10002
+    off = [found for order in moved.old.orders if not order.active and (found := moved.old.call(order))]
+    assert len(off) > 10
+    for call in off[:20]:
+        assert moved.code(call) == 10002
 
 
 def test_a_key_opens_its_operation_only(moved: Moved) -> None:
@@ -293,7 +293,7 @@ def test_a_key_opens_its_operation_only(moved: Moved) -> None:
 def test_the_flag_restricted_opens_nothing(moved: Moved) -> None:
     """1.99x asked for a key whatever the flag said, and off is what its form began with."""
     listed = [row for row in moved.old.operations if row.listed]
-    assert len(listed) > len(moved.old.operations) * 0.7
+    assert len(listed) > 250
     calls = [call for call in moved.old.calls if moved.old.operations[call.operation_id - 1].listed][:40]
     calls.append(moved.call_of("open-flag"))
     for call in calls:
