@@ -49,7 +49,7 @@ urlpatterns = [
     path("catalog/", include("mantra.catalogue.urls")),
     path(response_keys.PATH, published_keys, name="response_keys"),
     path("help/", help_views.index, name="help"),
-    path("help/<slug:name>/", help_views.page, name="help_guide"),
+    path("help/<str:name>/", help_views.page, name="help_guide"),
     path("manage/api/v1/", include("mantra.api.urls")),
     path(".well-known/oauth-authorization-server", well_known.authorization_server),
     path("i18n/", include("django.conf.urls.i18n")),

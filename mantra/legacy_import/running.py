@@ -24,6 +24,7 @@ from mantra.legacy_import.aside import aside
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import LegacyImport, OldCallsOfDay, OldTable, Outcome
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldService
+from mantra.legacy_import.old_programs import OldPrograms
 from mantra.legacy_import.operations import Operations
 from mantra.legacy_import.placing import cut, named, place, rules, title_of
 from mantra.legacy_import.translating import names
@@ -79,6 +80,8 @@ class Options:
     hosts: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     user: User | None = None
+    #: What programs need of their keys.
+    programs: OldPrograms = field(default_factory=OldPrograms)
     #: Called with the rows that were looked at so far.
     progress: Callable[[int], None] = lambda rows: None
 
@@ -154,8 +157,8 @@ class _Mover:
             self._in_chunks(self.database.operations(), operations.take, operations.prepare)
             if "orders" in only:
                 keys.take(
-                    self.ledger, self.database.orders(), operations.taken, self.users, self._keep_lines,
-                    self._report,
+                    self.ledger, self.database.orders(), operations.taken, self.users, self.options.programs,
+                    self._keep_lines, self._report,
                 )  # fmt: skip
         if "calls" in only and not self.options.dry:
             self._calls()
@@ -229,12 +232,14 @@ class _Mover:
             name = old.username.strip().lower()
             agency = self.agencies.get(old.agency_id)
             before = self.ledger.before(OldTable.USERS, old.id)
-            there = User.objects.filter(username__iexact=old.username.strip()).first()
+            is_ours = before is not None and before.ref is not None
+            same = {"pk": before.ref} if before is not None and is_ours else {"username__iexact": old.username.strip()}
+            there = User.objects.filter(**same).first()
             if "users" not in self.options.only:
                 if there is not None:
                     self.users[name] = there
                 return
-            if before is not None:
+            if before is not None and is_ours:
                 # Users are people: after the first run theirs is what counts.
                 self.ledger.repeat(before)
             elif there is not None:
