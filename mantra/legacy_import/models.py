@@ -96,6 +96,8 @@ class LegacyImport(models.Model):
     language = models.CharField(max_length=10, blank=True, editable=False)
     parts = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(1_000)])
     hosts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(HOSTS)])
+    #: True: responses to the keys are wrapped, for programs with APP_ENC.
+    wrapped = models.BooleanField(default=False, editable=False)
     worker = models.CharField(max_length=100, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     #: A key of pages.problems.PROBLEMS, and a sentence in the user's language about an unreadable database.

@@ -23,7 +23,7 @@ from mantra.legacy_import.running import Options, run
 from mantra.legacy_import.translating.remarks import Kind, Severity
 from registry import processes, roles
 from registry.exports.worker import Worker
-from registry.models import Agency, ExportJob, User
+from registry.models import AccessKey, Agency, ExportJob, User
 from tests.admin.conftest import make_agency, make_user
 from tests.admin.visible import texts
 from tests.legacy_import.old_database import OldInstallation, Sizes
@@ -219,6 +219,16 @@ def test_what_was_not_read_as_it_is_stored_is_in_the_report(client: Client) -> N
     line = last().lines.get(table="instances", old_id=1)
     assert (line.outcome, "other-encoding" in line.codes.split()) == ("changed", True)
     assert "organization" in shown(client, last(), "?table=instances")
+
+
+def test_responses_to_all_keys_are_wrapped_if_it_is_said(client: Client) -> None:
+    upload(client, dump(), wrapped="on")
+    work()
+    assert client.get(reverse("moving_in_run", args=[last().pk])).context["form"].initial["wrapped"] is True
+    again(client, last().pk, wrapped="on")
+    work()
+    assert set(AccessKey.objects.values_list("wrapped", "in_path")) == {(True, False)}
+    assert last().lines.get(table="orders", old_id=1).codes == " key-wrapped "
 
 
 def test_only_some_parts(client: Client) -> None:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from mantra.legacy_import.models import ImportInput, LegacyImport
 from mantra.legacy_import.running import PARTS
-from registry.admin.theme import file_input, password_input, text_area, text_input
+from registry.admin.theme import checkbox, file_input, password_input, text_area, text_input
 
 #: The most hosts that are written otherwise, characters of one, and of their list.
 MOST_HOSTS, HOST, _HOSTS = 100, 255, 20_000
@@ -57,6 +57,13 @@ class RunForm(forms.Form):
         widget=forms.CheckboxSelectMultiple, help_text=gettext_lazy("What a part needs is imported with it."),
     )  # fmt: skip
 
+    wrapped = forms.BooleanField(
+        label=gettext_lazy("Callers have APP_ENC: wrap the responses to all keys"), required=False, widget=checkbox(),
+        help_text=gettext_lazy(
+            "Only if callers were set up so in MANTRA 1.99x. You can change it on the page of a key."
+        ),
+    )  # fmt: skip
+
     def clean_hosts(self) -> dict[str, str]:
         """Return the hosts, in lower case, with what to write instead."""
         found: dict[str, str] = {}
@@ -90,7 +97,7 @@ class FileForm(RunForm):
     """A dump, and how it is imported."""
 
     dump = forms.FileField(label=gettext_lazy("Dump of the old database"), widget=file_input(".sql,.gz", many=False))
-    field_order = ("dump", "localhost", "hosts", "parts")
+    field_order = ("dump", "localhost", "hosts", "parts", "wrapped")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -136,7 +143,7 @@ class ServerForm(RunForm):
         label=gettext_lazy("Password"), max_length=1_000, required=False, strip=False, widget=password_input(),
         help_text=gettext_lazy("It is stored encrypted until the end of the run, and then deleted."),
     )  # fmt: skip
-    field_order = ("host", "port", "database", "user", "password", "localhost", "hosts", "parts")
+    field_order = ("host", "port", "database", "user", "password", "localhost", "hosts", "parts", "wrapped")
 
     def clean_host(self) -> str:
         """Return a host name or an IP address, without a port."""
@@ -162,12 +169,13 @@ class AgainForm(RunForm):
     """The same input once more: with other hosts, or for good. Of a server only its password is asked for again."""
 
     password = ServerForm.base_fields["password"]
-    field_order = ("password", "localhost", "hosts", "parts")
+    field_order = ("password", "localhost", "hosts", "parts", "wrapped")
 
     def __init__(self, run: LegacyImport, *args: Any, **kwargs: Any) -> None:
         hosts: Mapping[str, str] = run.hosts
         others = "\n".join(f"{old}={new}" for old, new in hosts.items() if old != "localhost")
         kwargs["initial"] = {"localhost": hosts.get("localhost", ""), "hosts": others, "parts": run.parts}
+        kwargs["initial"]["wrapped"] = run.wrapped
         super().__init__(*args, **kwargs)
         if run.input is None or run.input.is_file:
             del self.fields["password"]

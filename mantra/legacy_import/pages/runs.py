@@ -35,6 +35,7 @@ def start(
     parts: Collection[str],
     hosts: Mapping[str, str],
     language: str,
+    wrapped: bool = False,
 ) -> LegacyImport | None:
     """Let the worker make a run. Return None, and delete a new input, if one is in progress already."""
     with transaction.atomic():
@@ -47,7 +48,7 @@ def start(
         input.save()
         return LegacyImport.objects.create(
             state=State.WAITING, dry=dry, user=user, source=input.name, input=input, language=language,
-            parts=list(parts), hosts=dict(hosts), started_at=now,
+            parts=list(parts), hosts=dict(hosts), wrapped=wrapped, started_at=now,
         )  # fmt: skip
 
 

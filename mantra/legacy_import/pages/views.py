@@ -104,7 +104,7 @@ def _started(user: User, form: forms.RunForm) -> LegacyImport | None:
         return None
     run = runs.start(
         user, chosen, timezone.now(), dry=True, parts=form.cleaned_data["parts"], hosts=form.chosen_hosts,
-        language=get_language() or "id",
+        language=get_language() or "id", wrapped=form.cleaned_data["wrapped"],
     )  # fmt: skip
     if run is None:
         form.add_error(None, _("A run is in progress already. Wait for its end, or cancel it."))
@@ -160,7 +160,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         run.input.password = form.cleaned_data["password"]
     started = runs.start(
         user, run.input, timezone.now(), dry=request.POST.get("for_good") != "1", parts=form.cleaned_data["parts"],
-        hosts=form.chosen_hosts, language=get_language() or "id",
+        hosts=form.chosen_hosts, language=get_language() or "id", wrapped=form.cleaned_data["wrapped"],
     )  # fmt: skip
     if started is None:
         messages.warning(request, _("A run is in progress already. Wait for its end, or cancel it."))

@@ -22,6 +22,7 @@ from django.utils import timezone, translation
 
 from mantra.legacy_import.models import DETAIL, ImportInput, LegacyImport
 from mantra.legacy_import.old import OldDatabase
+from mantra.legacy_import.old_programs import EVERY, OldPrograms
 from mantra.legacy_import.pages import inputs, runs
 from mantra.legacy_import.pages.inputs import READING, TAKING, Progress
 from mantra.legacy_import.pages.problems import UNREADABLE
@@ -117,7 +118,7 @@ class Task:
         _of(job).update(state=State.FAILED, problem="restarted", finished_at=self.now(), rows=job.lines.count())
         LegacyImport.objects.create(
             state=State.WAITING, dry=False, user=job.user, source=job.source, input=job.input, language=job.language,
-            parts=job.parts, hosts=job.hosts, attempts=job.attempts,
+            parts=job.parts, hosts=job.hosts, wrapped=job.wrapped, attempts=job.attempts,
         )  # fmt: skip
 
     def _next(self) -> LegacyImport | None:
@@ -182,6 +183,7 @@ class Task:
                 total = sum(database.counts().get(table, 0) for table in runs.tables_of(job.parts))
                 options = Options(
                     dry=job.dry, only=job.parts, hosts=with_all_local(job.hosts), source=job.source, user=job.user,
+                    programs=OldPrograms(wrapped=EVERY if job.wrapped else ()),
                     progress=lambda rows: self._report(job, Progress(TAKING, rows, total)),
                 )  # fmt: skip
                 options.progress(0)
