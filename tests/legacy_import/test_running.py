@@ -138,3 +138,15 @@ def test_a_second_run_of_the_same_changes_nothing() -> None:
     assert ImportedRow.objects.filter(run=made).count() == sum(
         number for table, number in small().counts().items() if table != "tracks"
     )
+
+
+def test_what_was_deleted_here_is_not_made_again_and_gets_no_keys() -> None:
+    rows = small()
+    moved(rows)
+    Grant.objects.filter(operation__code="cuaca").delete()
+    Operation.objects.get(code="cuaca").delete()
+    rows.order_rows.append(replace(rows.order_rows[0], id=99, key="ffffffffff", operation_id=2))
+    made = moved(rows)
+    assert not Operation.objects.filter(code="cuaca").exists()
+    assert said(made, "orders", 99) == ("refused", ["order-orphaned"])
+    assert made.state == "done"
