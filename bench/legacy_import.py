@@ -1,9 +1,9 @@
 """How long the import of a large installation of MANTRA 1.99x takes: ``python -m bench.legacy_import [DUMP]``.
 
-Invents an installation of 50 agencies, 300 users, 500 services, 3,000 operations, 8,000 orders and 200,000 tracks, which
-is a dump of about 520 MB, unless it gets the dump of one. Imports it in processes of their own into a registry in
-SQLite: as a dry run, for good, and once more. Prints a line of JSON for each, and ends with 1 if one takes more than
-SECONDS or has more than MEMORY_MIB.
+Invents an installation of 50 agencies, 300 users, 500 services, 3,000 operations, 8,000 orders and 200,000 tracks (a
+dump of about 520 MB), or gets a dump. Imports it in processes of their own into a registry in SQLite: as a dry run, for
+good, and once more. Prints a line of JSON for each, and ends with 1 if one takes more than SECONDS or has more than
+MEMORY_MIB.
 """
 
 from __future__ import annotations

@@ -332,10 +332,10 @@ class DataOperation(Operation):
     def _length_of_others(self) -> int:
         """Return the length of the SQL of the agency's other operations."""
         agency = self.service.agency_id
-        others = DataOperation.objects.listed().filter(service__agency=agency)
-        others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
 
         def read() -> int:
+            others = DataOperation.objects.listed().filter(service__agency=agency)
+            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
             return others.aggregate(length=Sum(Length("sql")))["length"] or 0
 
         return total(("sql", agency), read) if self._state.adding and self.draft_of_id is None else read()

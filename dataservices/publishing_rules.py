@@ -37,8 +37,9 @@ def _origins(definition: Definition) -> frozenset[str]:
 def _dialect(definition: Definition) -> str | None:
     """Return the dialect of the SQL, None if its source no longer exists."""
     id = definition["columns"]["source"]["id"]
-    engines = DataSource.objects.filter(pk=id).order_by().values_list("engine", flat=True)
-    engine = read_once("source", id, engines.first)
+    engine = read_once(
+        "source", id, lambda: DataSource.objects.filter(pk=id).order_by().values_list("engine", flat=True).first()
+    )
     return None if engine is None else adapter_class(engine).dialect
 
 

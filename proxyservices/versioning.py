@@ -35,8 +35,11 @@ def _destinations(label: str, row: Any, columns: Mapping[str, Any]) -> frozenset
     if label != "mappings":
         return frozenset()
     backend = (columns.get("backend") or {}).get("id")
-    found = BackendServer.objects.filter(backend=backend).values_list("url", flat=True)
-    servers = read_once("backend", ("servers", backend), lambda: list(found))
+    servers = read_once(
+        "backend",
+        ("servers", backend),
+        lambda: list(BackendServer.objects.filter(backend=backend).values_list("url", flat=True)),
+    )
     return frozenset(json.dumps(each) for each in (*row.secret_destinations(), *map(server_of, servers)))
 
 

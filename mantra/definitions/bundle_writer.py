@@ -177,8 +177,7 @@ class BundleWriter:
     def referenced_agency(self, block: Block, path: str, name: str = "agency") -> Agency | None:
         """Return the agency that the key ``name`` refers to. None, and a problem, if there is none."""
         code = self.reader.identifier(block, path, name)
-        found = Agency.objects.filter(code__iexact=code)
-        agency = read_once("agency", code, found.first) if code else None
+        agency = read_once("agency", code, Agency.objects.filter(code__iexact=code).first) if code else None
         if code and agency is None and ("agency", code) not in self.failed:
             self.reader.problem(path_of(path, name), _("There is no agency %(code)s.") % {"code": code})
         return agency
@@ -387,8 +386,11 @@ class BundleWriter:
         agency, _slash, code = name.rpartition("/")
         if not agency and row.service_id:
             agency = row.service.agency.code
-        found = DataSource.objects.select_related("agency").filter(agency__code=agency, code=code)
-        source = read_once("source", (agency, code), found.first) if name else None
+
+        def find() -> DataSource | None:
+            return DataSource.objects.select_related("agency").filter(agency__code=agency, code=code).first()
+
+        source = read_once("source", (agency, code), find) if name else None
         if source is None:
             if name and row.service_id and (schema.SOURCE.noun, f"{agency}/{code}") not in self.failed:
                 self.reader.problem(path_of(path, "source"), _("There is no source %(name)s.") % {"name": name})
@@ -419,8 +421,11 @@ class BundleWriter:
         name = self.reader.identifier(block, path, "backend", required=False)
         agency, _slash, code = name.rpartition("/")
         agency = agency or row.service.agency.code
-        found = Backend.objects.select_related("agency").filter(agency__code=agency, code=code)
-        backend = read_once("backend", (agency, code), found.first) if name else None
+
+        def find() -> Backend | None:
+            return Backend.objects.select_related("agency").filter(agency__code=agency, code=code).first()
+
+        backend = read_once("backend", (agency, code), find) if name else None
         if name and backend is None:
             if (schema.BACKEND.noun, f"{agency}/{code}") not in self.failed:
                 self.reader.problem(path_of(path, "backend"), _("There is no backend %(name)s.") % {"name": name})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 from mantra.egress.bodies import FILE, Body, Leaked, Source, Unreadable
 from mantra.egress.prefilter import may_have
 from mantra.egress.scanner import scan
-from mantra.egress.values import Counts, RowValues, Values, may_have_any
+from mantra.egress.values import Counts, Layout, RowValues, Values, count, may_have_any
 from registry import faults
 from registry.calls import Call, RawRequest
 from registry.results import Column, Document, Fault, RelayedResponse, Result, Row, Rows, Words
@@ -26,9 +26,8 @@ BASE64_IN = 16
 #: Finds in a column of an operation from which on enough is known of it, where the rule is to alarm: it is looked at no
 #: more in this response, and in one call of so many.
 ENOUGH, KNOWN_IN = 100, 16
-#: The operations of which columns are known, and (operation, its fingerprint) → column → finds.
+#: The operations of which something is known.
 _MOST_KNOWN = 2_000
-_known: dict[tuple[int, int], dict[str, int]] = {}
 #: Places of finds that a call's record has at most; others have the place "".
 MOST_PLACES = 50
 #: Headers that say something of the message only, and those of a body that differ once it is covered.
@@ -61,25 +60,75 @@ class _Rule:
     expected: frozenset[str]
     #: The columns that are declared as personal data.
     declared: frozenset[str]
+    covers: bool = field(init=False)
+    #: True if nothing may leave before it was looked at.
+    holds: bool = field(init=False)
 
-    @property
-    def covers(self) -> bool:
-        return self.action == MASK
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "covers", self.action == MASK)
+        object.__setattr__(self, "holds", self.action in (MASK, BLOCK))
 
-    @property
-    def holds(self) -> bool:
-        """True if nothing may leave before it was looked at."""
-        return self.action in (MASK, BLOCK)
+
+class _Known:
+    """What this process knows of an operation: its rule, and what was found in its columns."""
+
+    __slots__ = ("_enough", "_layout", "calls", "found", "operation", "rule")
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        #: None if the results are not looked at: those of a verification are a yes or no and a similarity, no value.
+        self.rule: _Rule | None = None
+        if operation.guard != ALLOW and operation.kind != "verification":
+            self.rule = _Rule(operation.guard, operation.guard_expected, operation.personal)
+        #: Column → finds; the columns of which that is enough; and the calls since these were last looked at.
+        self.found: dict[str, int] = {}
+        self._enough: list[str] = []
+        self.calls = 0
+        self._layout: Layout | None = None
+
+    def layout(self, columns: tuple[Column, ...]) -> Layout:
+        """Return what of a table is looked at. Nearly all results of an operation have the same columns."""
+        layout = self._layout
+        if layout is None or layout.columns is not columns:
+            layout = self._layout = Layout(columns, self.operation.personal)
+        return layout
+
+    def enough(self) -> Collection[str]:
+        """Return the columns of which enough is known that this call need not look at them."""
+        if not self._enough:
+            return ()
+        self.calls += 1
+        return self._enough if self.calls % KNOWN_IN else ()
+
+    def learn(self, found: dict[str, int]) -> None:
+        """Remember what was found in columns."""
+        for name, number in found.items():
+            self.found[name] = self.found.get(name, 0) + number
+        if len(enough := [name for name, number in self.found.items() if number >= ENOUGH]) > len(self._enough):
+            self._enough = enough
+
+
+#: By the operation's id. A reload of the registry makes new operations: of one that stayed as it was, what was found
+#: stays too.
+_known: dict[int, _Known] = {}
+
+
+def _known_of(operation: Operation) -> _Known:
+    known = _known.get(operation.id)
+    if known is not None and known.operation is operation:
+        return known
+    new = _Known(operation)
+    if known is not None and known.operation.fingerprint == operation.fingerprint:
+        new.learn(known.found)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[operation.id] = new
+    return new
 
 
 def _rule_of(operation: Operation) -> _Rule | None:
-    """Return the rule of an operation; None if its results are not looked at.
-
-    A verification's results are a yes or no and a similarity, never a value.
-    """
-    if operation.guard == ALLOW or operation.kind == "verification":
-        return None
-    return _Rule(operation.guard, operation.guard_expected, operation.personal)
+    """Return the rule of an operation; None if its results are not looked at."""
+    return _known_of(operation).rule
 
 
 def prepare(call: Call) -> None:
@@ -113,11 +162,14 @@ def guarded(call: Call, result: Result) -> Result:
     What is found later, while a result is sent, ends it, or is counted in the call.
     """
     operation = call.operation
-    rule = _rule_of(operation) if operation is not None else None
+    if operation is None or isinstance(result, Fault):
+        return result
+    known = _known_of(operation)
+    rule = known.rule
     if rule is None:
         return result
     if isinstance(result, Rows):
-        result.batches = _batches(call, rule, result.columns, result.batches)
+        result.batches = _batches(call, rule, known, result.columns, result.batches)
     elif isinstance(result, Document):
         return _document(call, rule, result)
     elif isinstance(result, RelayedResponse):
@@ -142,10 +194,14 @@ def _blocked(call: Call, kind: str) -> Fault:
 # ------------------------------------------------------------------------------------------------ rows
 
 
-def _batches(call: Call, rule: _Rule, columns: tuple[Column, ...], batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
+def _batches(
+    call: Call, rule: _Rule, known: _Known, columns: tuple[Column, ...], batches: Iterator[list[Row]]
+) -> Iterator[list[Row]]:
     """Yield the batches as they may leave. Raises Fault EGRESS_BLOCKED."""
     values = Values(rule.expected, rule.covers, rule.declared)
-    table = RowValues(columns, values) if rule.holds else _watching(call, columns, values)
+    layout = known.layout(columns)
+    # What leaves in any case is looked at less where enough is known.
+    table = RowValues(layout, values) if rule.holds else RowValues(layout, values, known.enough(), ENOUGH)
     seen = 0
     for number, batch in enumerate(batches):
         if not rule.holds:
@@ -158,30 +214,8 @@ def _batches(call: Call, rule: _Rule, columns: tuple[Column, ...], batches: Iter
         if values.counts:
             _settle(call, rule, values)
             if not rule.holds:
-                _learn(call, table)
+                known.learn(table.found)
         yield shown
-
-
-def _watching(call: Call, columns: tuple[Column, ...], values: Values) -> RowValues:
-    """Return what looks at rows that leave in any case: at columns of which enough is known now and then only."""
-    found = _known.get(_version_of(call), {})
-    known = [name for name, number in found.items() if number >= ENOUGH and random.randrange(KNOWN_IN)]  # noqa: S311
-    return RowValues(columns, values, known, ENOUGH)
-
-
-def _learn(call: Call, table: RowValues) -> None:
-    """Remember what was found in columns, for the calls of this process."""
-    if len(_known) >= _MOST_KNOWN:
-        _known.clear()
-    found = _known.setdefault(_version_of(call), {})
-    for name, number in table.found.items():
-        found[name] = found.get(name, 0) + number
-
-
-def _version_of(call: Call) -> tuple[int, int]:
-    operation = call.operation
-    assert operation is not None
-    return operation.id, operation.fingerprint
 
 
 def _settle(call: Call, rule: _Rule, values: Values) -> None:
@@ -196,21 +230,22 @@ def _settle(call: Call, rule: _Rule, values: Values) -> None:
 
 def is_clean(call: Call, columns: tuple[Column, ...], rows: list[Row]) -> bool:
     """Return True if rows may leave as they are, and nothing of them is reported."""
-    rule = _rule_of(call.operation) if call.operation is not None else None
-    if rule is None or not rows:
+    known = _known_of(call.operation) if call.operation is not None else None
+    if known is None or known.rule is None or not rows:
         return True
-    values = Values(rule.expected, False, rule.declared)
-    RowValues(columns, values).batch(rows)
+    values = Values(known.rule.expected, False, known.rule.declared)
+    RowValues(known.layout(columns), values).batch(rows)
     return not values.counts
 
 
 def rows_of(call: Call, columns: tuple[Column, ...], rows: list[Row]) -> list[Row]:
     """Return the rows of an answer that is complete as they may leave. Raises Fault EGRESS_BLOCKED."""
-    rule = _rule_of(call.operation) if call.operation is not None else None
-    if rule is None or not rows:
+    known = _known_of(call.operation) if call.operation is not None else None
+    if known is None or known.rule is None or not rows:
         return rows
+    rule = known.rule
     values = Values(rule.expected, rule.covers, rule.declared)
-    shown = RowValues(columns, values).batch(rows)
+    shown = RowValues(known.layout(columns), values).batch(rows)
     _settle(call, rule, values)
     return shown
 
@@ -286,7 +321,7 @@ def _headers(call: Call, rule: _Rule, headers: list[tuple[str, str]]) -> list[tu
         if found and rule.holds and (rule.action == BLOCK or lower in _NEEDED):
             raise Leaked(found[0].kind)
         for each in found:
-            counts["", each.kind] += 1
+            count(counts, "", each.kind)
         if not (found and rule.holds):
             kept.append((name, value))
     note(call, counts)

@@ -32,7 +32,8 @@ class Found(NamedTuple):
 
 
 #: Digits with few separators between them. Longer ones are no number of a person.
-_RUN = re.compile(r"[0-9](?:[ .\-/_()\0]{0,3}[0-9]){9,95}")
+_MOST_DIGITS = 96
+_RUN = re.compile(rf"[0-9](?:[ .\-/_()\0]{{0,3}}[0-9]){{9,{_MOST_DIGITS - 1}}}")
 _GROUP = re.compile(r"[0-9]+")
 _SCIENTIFIC = re.compile(r"(?<![0-9.])[0-9](?:\.[0-9]{9,20})[eE]\+?1[0-9](?![0-9])")
 _LABELS = {
@@ -74,6 +75,8 @@ def scan(text: str, label: str = "", base64: bool = True) -> list[Found]:
 
     ``label``: the name of the column or member that the text is the value of. ``base64``: look into it too.
     """
+    if len(text) <= _MOST_DIGITS and text.isdigit() and text.isascii():
+        return _in_digits(text, label)
     found = list(_plain(texts.folded(text), label))
     seen: texts.View | None = None
     written = text
@@ -133,6 +136,20 @@ def _plain(text: str, label: str) -> Iterator[Found]:
             digits = str(int(Decimal(number.group())))
             if kind := _of_digits(digits):
                 yield Found(kind, number.start(), number.end())
+
+
+def _in_digits(digits: str, label: str) -> list[Found]:
+    """Return what _plain() finds in digits without anything else, which most numbers in tables are."""
+    size = len(digits)
+    if size > _LONGEST:
+        return list(_found(kind, digits, 0, size)) if (kind := _joined(digits)) else []
+    if size not in _sizes(digits[:2]) or not (kind := _of_digits(digits)):
+        return []
+    return (
+        [Found(_family_card(kind, digits, 0, label), 0, size)]
+        if _is_sure(kind, digits, [(0, size)], 0, 0, label)
+        else []
+    )
 
 
 def _addresses(text: str) -> Iterator[Found]:

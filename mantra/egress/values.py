@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
@@ -13,22 +13,32 @@ from typing import Any
 
 import orjson
 
-from mantra.egress.prefilter import may_have
+from mantra.egress.prefilter import may_have, suspects
 from mantra.egress.scanner import Found, covered, scan
 from registry.personal_data.values import is_person_name
 from registry.results import Column, Row
 
 #: What is counted: (place, kind) → how many. The place is the name of a column or member, "" for another.
-Counts = Counter[tuple[str, str]]
+Counts = dict[tuple[str, str], int]
 
 #: The names of places. Other keys of documents are data: systems list people by their numbers.
 _NAME = re.compile(r"[^\W\d][\w.-]{0,62}")
 _LONGEST = 63
 _MAX_DIGITS = 3
+#: The classes of values that have no number of a person, however they are written.
+_HARMLESS = frozenset((type(None), bool, date, time, datetime, timedelta))
+#: Characters of the shortest text that identifies somebody, an e-mail address as a@b.id, and of the longest one that
+#: is looked at twice: a quick look leaves most of them out.
+_SHORTEST, _LOOKED_AT_FIRST = 6, 200
 #: The depth to which documents are read. Decoders accept less.
 _DEPTH = 200
 #: Bytes of a value of bytes that are read.
 _BYTES = 1024 * 1024
+
+
+def count(counts: Counts, place: str, kind: str) -> None:
+    """Count a find."""
+    counts[place, kind] = counts.get((place, kind), 0) + 1
 
 
 def place_of(name: str) -> str:
@@ -51,7 +61,7 @@ class Values:
     """
 
     def __init__(self, expected: Collection[str], covers: bool, declared: Collection[str]) -> None:
-        self.counts: Counts = Counter()
+        self.counts: Counts = {}
         #: Look into base64 too.
         self.base64 = True
         self.expected, self.covers, self.declared = expected, covers, declared
@@ -62,9 +72,13 @@ class Values:
         return covered(text, found) if found and self.covers else text
 
     def _found(self, text: str, label: str, place: str) -> list[Found]:
+        if len(text) < _SHORTEST:
+            return []
+        if len(text) < _LOOKED_AT_FIRST and not may_have(text.encode("utf-8", "replace"), self.base64):
+            return []
         found = [each for each in scan(text, label, self.base64) if each.kind not in self.expected]
         for each in found:
-            self.counts[place, each.kind] += 1
+            count(self.counts, place, each.kind)
         return found
 
     def number(self, value: Any, label: str, place: str) -> Any:
@@ -75,7 +89,7 @@ class Values:
         """Return a value of any type, covered where that is wanted."""
         if isinstance(value, str):
             return self.text(value, label, place)
-        if value is None or isinstance(value, bool):
+        if value.__class__ in _HARMLESS:
             return value
         if isinstance(value, dict):
             return self._members(value, label, place, depth)
@@ -125,45 +139,85 @@ def _digits(value: Any) -> str:
 # ----------------------------------------------------------------------------------------------- rows
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS
+#: Rows of which each value is looked at by itself at once.
+_FEW = 4
+
+
+class Layout:
+    """The columns of a table, and which of them are looked at: those that are not declared as personal data."""
+
+    __slots__ = ("_without", "checked", "columns", "names")
+
+    def __init__(self, columns: Sequence[Column], declared: Collection[str]) -> None:
+        self.columns = columns
+        #: The places under which finds are counted.
+        self.names = [column.name if place_of(column.name) else "" for column in columns]
+        self.checked = [at for at, column in enumerate(columns) if column.name not in declared]
+        self._without: tuple[Collection[str], list[int]] = (), self.checked
+
+    def without(self, known: Collection[str]) -> list[int]:
+        """Return the columns that are looked at if enough is known of some. Those of the last call are kept."""
+        left_out, places = self._without
+        if left_out is not known:
+            places = [at for at in self.checked if self.columns[at].name not in known]
+            self._without = known, places
+        return places
 
 
 class RowValues:
     """Looks at batches of rows. ``known``: columns of which enough is known; ``enough``: finds until a column is."""
 
-    def __init__(
-        self, columns: Sequence[Column], values: Values, known: Collection[str] = (), enough: float = math.inf
-    ) -> None:
+    __slots__ = ("_checked", "_columns", "_enough", "_names", "_values", "found")
+
+    def __init__(self, layout: Layout, values: Values, known: Collection[str] = (), enough: float = math.inf) -> None:
         self._values = values
-        self._columns = columns
-        self._names = [column.name if place_of(column.name) else "" for column in columns]
+        self._columns, self._names = layout.columns, layout.names
         self._enough = enough
         #: By column: how many were found in it.
-        self.found: Counter[str] = Counter()
-        self._look_at([
-            at for at, column in enumerate(columns) if column.name not in values.declared and column.name not in known
-        ])  # fmt: skip
-
-    def _look_at(self, places: list[int]) -> None:
-        self._checked = places
-        all_of_them = len(places) == len(self._columns)
-        self._cut = itemgetter(*places) if places and not all_of_them else None
+        self.found: dict[str, int] = {}
+        self._checked = layout.without(known)
 
     def batch(self, batch: list[Row]) -> list[Row]:
         """Return a batch of rows, covered where that is wanted; the batch itself if nothing is."""
-        if not self._checked or not self._may_have(batch if self._cut is None else list(map(self._cut, batch))):
+        if not self._checked:
+            return batch
+        places = self._suspects_of_few(batch) if len(batch) <= _FEW else self._suspects(batch)
+        if not places:
             return batch
         changed: dict[int, list[Any]] = {}
-        for at in self._checked:
+        counts = self._values.counts
+        for at in places:
             column = [row[at] for row in batch]
-            if self._may_have(column):
-                before = self._values.counts.total()
-                seen = self._column(column, at)
-                self.found[self._columns[at].name] += self._values.counts.total() - before
-                if self._values.covers and seen != column:
-                    changed[at] = seen
+            before = sum(counts.values())
+            seen = self._column(column, at)
+            if new := sum(counts.values()) - before:
+                name = self._columns[at].name
+                self.found[name] = self.found.get(name, 0) + new
+            if self._values.covers and seen != column:
+                changed[at] = seen
         if self.found and max(self.found.values()) >= self._enough:
-            self._look_at([at for at in self._checked if self.found[self._columns[at].name] < self._enough])
+            self._checked = [at for at in self._checked if self.found.get(self._columns[at].name, 0) < self._enough]
         return [_replaced(row, changed, number) for number, row in enumerate(batch)] if changed else batch
+
+    def _suspects(self, batch: list[Row]) -> list[int]:
+        """Return the columns in which something may be found."""
+        checked = self._checked
+        seen = batch if len(checked) == len(self._columns) else list(map(itemgetter(*checked), batch))
+        if not self._may_have(seen):
+            return []
+        return [at for at in checked if self._may_have([row[at] for row in batch])]
+
+    def _suspects_of_few(self, batch: list[Row]) -> list[int]:
+        """Return the columns of a few rows in which something may be found: each value is a piece of its own."""
+        checked = self._checked
+        found: list[int] = []
+        for row in batch:
+            try:
+                pieces = [value.encode() if (value := row[at]).__class__ is str else _content(value) for at in checked]
+            except UnicodeEncodeError:
+                return checked
+            found += suspects(pieces, self._values.base64)
+        return [checked[place] for place in dict.fromkeys(found)] if found else found
 
     def _may_have(self, values: list[Any]) -> bool:
         try:
@@ -175,18 +229,11 @@ class RowValues:
     def _column(self, values: list[Any], at: int) -> list[Any]:
         column, place = self._columns[at], self._names[at]
         if column.type in (None, "text"):
-            return [self._value(value, column.name, place) for value in values]
+            return [self._values.any(value, column.name, place) for value in values]
         if column.type == "json":
             return [self._json(value, column.name, place) for value in values]
         number: Callable[[Any, str, str], Any] = self._values.number
-        return [None if value is None else number(value, column.name, place) for value in values]
-
-    def _value(self, value: Any, label: str, place: str) -> Any:
-        if not isinstance(value, str):
-            return self._values.any(value, label, place)
-        if len(value) < 200 and not may_have(value.encode("utf-8", "replace"), self._values.base64):
-            return value
-        return self._values.text(value, label, place)
+        return [value if value.__class__ in _HARMLESS else number(value, column.name, place) for value in values]
 
     def _json(self, value: Any, label: str, place: str) -> Any:
         if not isinstance(value, str):
@@ -197,6 +244,18 @@ class RowValues:
             return self._values.text(value, label, place)
         seen = self._values.any(document, label, place)
         return value if seen == document else orjson.dumps(seen).decode()
+
+
+def _content(value: Any) -> bytes:
+    """Return a value as the quick look reads it: a number as its digits, a list or members as JSON."""
+    if value.__class__ in _HARMLESS:
+        return b""
+    if isinstance(value, dict | list | tuple):
+        try:
+            return orjson.dumps(value, _digits, _OPTIONS)
+        except (TypeError, ValueError):
+            return b"@"  # it cannot be read so: it is suspect
+    return _digits(value).encode("utf-8", "replace")
 
 
 def _replaced(row: Row, changed: dict[int, list[Any]], number: int) -> Row:

@@ -46,20 +46,20 @@ def begin(call: Call, described: Service | None = None) -> None:
         "at": call.started,
         "protocol": call.protocol,
         "method": call.method,
-        "ip": call.client_ip,
     }
+    content: dict[str, Any] = {"ip": call.client_ip}
     if operation is not None:
         # A path that names no operation is the caller's own text, and may contain personal data: it is not recorded.
         line["op"] = (operation.agency, operation.service, operation.code, operation.id, operation.revision)
     elif described is not None:
         line["op"] = (described.agency, described.code, "", None, None)
     if call.user:
-        line["user"] = call.user
+        content["user"] = call.user
     if call.lease:
         line["lease"] = call.lease
     counted.begun()
     try:
-        segments.write(line)
+        segments.write_parts(line, content)
     except OSError as error:
         raise _journal_down(call, error) from None
     call.recorded_by = threading.get_ident()
@@ -100,6 +100,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         "us": _microseconds(call),
         "format": call.format,
     }
+    content: dict[str, Any] = {}
     if call.key is not None and call.application is not None:
         # What stands for a key in a trial is no row.
         id = call.key.id if call.vouched is None else None
@@ -113,30 +114,30 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         if classification := _classification_of_sent(call, result):
             line["class"] = classification
     if call.arguments:
-        line["params"] = [name for name, value in call.arguments.items() if value is not None]
+        content["params"] = [name for name, value in call.arguments.items() if value is not None]
         subjects = [
             chain.subject_hash(str(call.arguments[parameter.name]))
             for parameter in call.operation.parameters  # type: ignore[union-attr]
             if parameter.subject and call.arguments.get(parameter.name) is not None
         ]
         if subjects:
-            line["subjects"] = subjects
+            content["subjects"] = subjects
         if call.key is not None and nearness.is_near(call.key.id, call.operation, call.arguments):  # type: ignore[arg-type]
-            line["near"] = 1
+            content["near"] = 1
     if isinstance(result, Rows):
         line["rows"] = result.count
-        line["fields"] = [column.name for column in result.columns]
+        content["fields"] = [column.name for column in result.columns]
     elif isinstance(result, Affected):
         line["rows"] = result.count
     if call.missed or (isinstance(result, Fault) and result.details.get("upstream_status") == _NOT_FOUND):
-        line["miss"] = 1
+        content["miss"] = 1
     if call.guarded:
-        line["guard"] = [(place, kind, number) for (place, kind), number in call.guarded.items()]
-        line["guard_rule"] = call.operation.guard  # type: ignore[union-attr]
+        content["guard"] = [(place, kind, number) for (place, kind), number in call.guarded.items()]
+        content["guard_rule"] = call.operation.guard  # type: ignore[union-attr]
     if broken:
         line["broken"] = True
     try:
-        segments.write(line, kind)
+        segments.write_parts(line, content, kind)
     except OSError as error:
         raise _journal_down(call, error) from None
     counted.ended(call, result, sent, broken, line["status"], line["us"])

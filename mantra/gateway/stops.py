@@ -29,6 +29,9 @@ def in_force() -> frozenset[tuple[str, int]]:
 
 def _now() -> Snapshot:
     """Return a snapshot with what is stopped now, whichever one the call itself uses."""
+    followed = holder.followed()
+    if followed is not None:
+        return followed
     if holder.follows() or not settings.SNAPSHOT_SECONDS:
         return holder.current() or _EMPTY
     # The worker reads the tables for what it does itself. No caller waits for it.

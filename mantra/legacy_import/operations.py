@@ -59,11 +59,10 @@ class Operations:
         self.ledger, self.writer, self.services, self.hosts = ledger, writer, services, hosts
         self.taken: dict[int, Operation] = {}
         self._codes: Mapping[int, str] = {}
-        #: The services of the next operations by their ids, and what these services have: by id, and by service and
-        #: code in lower case.
+        #: The services of the next operations by their ids; what these services have: (service's id, code in lower
+        #: case) → id and code.
         self._now: Mapping[int, Service] = {}
-        self._by_id: dict[int, Operation] = {}
-        self._by_code: dict[tuple[int, str], Operation] = {}
+        self._here: dict[tuple[int, str], tuple[int, str]] = {}
         #: The pieces of the next operations by their old ids.
         self._pieces: dict[int, _Piece] = {}
         #: (agency's id, what is shared) → the code of its source or backend, "" if it cannot be stored.
@@ -81,10 +80,9 @@ class Operations:
         services = {self.services[row.service_id] for row in rows if row.service_id in self.services}
         self._now = Service.objects.select_related("agency").in_bulk(services)
         found = Operation.objects.listed().filter(service__in=self._now).order_by()
-        self._by_id, self._by_code = {}, {}
-        for row in found.only("code", "kind", "service"):
-            row.service = self._now[row.service_id]
-            self._by_id[row.pk] = self._by_code[row.service_id, row.code.lower()] = row
+        self._here = {
+            (service, code.lower()): (id, code) for service, id, code in found.values_list("service", "pk", "code")
+        }
         self._pieces = {row.id: self._piece_of(row) for row in rows}
         agencies = {service.agency_id for service in self._now.values()}
         referred = [each.values for each in self._pieces.values() if each.values is not None]
@@ -117,7 +115,8 @@ class Operations:
             self.ledger.add(OldTable.OPERATIONS, old.id, said)
             return
         code = self._codes[old.id]
-        there = self._by_code.get((service.pk, code.lower()))
+        here = self._here.get((service.pk, code.lower()))
+        there = Operation(pk=here[0], service=service, code=here[1]) if here is not None else None
 
         def store(writer: BundleWriter, block: Any) -> Operation | None:
             parent = f"{service.agency.code}/{service.code}"
@@ -127,16 +126,14 @@ class Operations:
         line = place(
             self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, values, ("code", "kind"), said, store
         )
-        if line.ref is None or self._is_gone(old, line.ref):
+        if line.ref is None:
             return
+        known = self.ledger.before(OldTable.OPERATIONS, old.id) is None or (there is not None and there.pk == line.ref)
+        if not known and not Operation.objects.filter(pk=line.ref).exists():
+            return  # an earlier run made it, and somebody has deleted it since
         operation = Operation(pk=line.ref, service=service, code=line.code)
         self.taken[old.id] = operation
-        self._by_id[operation.pk] = self._by_code[service.pk, operation.code.lower()] = operation
-
-    def _is_gone(self, old: OldOperation, ref: int) -> bool:
-        """Return True if an earlier run made the operation, and somebody has deleted it since."""
-        known = ref in self._by_id or self.ledger.before(OldTable.OPERATIONS, old.id) is None
-        return not known and not Operation.objects.filter(pk=ref).exists()
+        self._here[service.pk, operation.code.lower()] = operation.pk, operation.code
 
     def _values(
         self,

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 from django.conf import settings
 
 from registry import disk
@@ -54,7 +55,7 @@ class Segment:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.chain = self.digest = self.name.encode()
-            self.append({"t": "open", "v": lines.FORMAT, "after": previous})
+            self.append({"t": "open", "v": lines.FORMAT, "after": previous}, {})
             if self.sync:
                 disk.sync(folder)
         except OSError:
@@ -62,13 +63,16 @@ class Segment:
             self.fd = -1
             raise
 
-    def append(self, line: dict[str, Any]) -> None:
+    def append(self, facts: dict[str, Any], content: dict[str, Any]) -> None:
         """Write one line with one write(). Raises OSError; the segment then ends at its last complete line."""
-        facts, content = lines.split(line)
-        salt = self._salt() if content else b""
-        digest = lines.next_digest(self.digest, facts, lines.commitment(salt, content) if content else b"")
+        stays = orjson.dumps(facts)
+        erasable = salt = committed = b""
+        if content:
+            erasable, salt = orjson.dumps(content), self._salt()
+            committed = lines.commitment(salt, erasable)
+        digest = lines.next_digest(self.digest, stays, committed)
         chain = link(self.key, self.chain, digest)
-        data = b"%b\t%b\t%b\t%b\t%b\n" % (facts, content, salt, digest[: lines.MARK_LENGTH], chain)
+        data = b"%b\t%b\t%b\t%b\t%b\n" % (stays, erasable, salt, digest[: lines.MARK_LENGTH], chain)
         try:
             written = os.write(self.fd, data)
             if written != len(data):
@@ -96,7 +100,7 @@ class Segment:
         """End the segment with a close line."""
         if self.fd >= 0:
             try:
-                self.append({"t": "close"})
+                self.append({"t": "close"}, {})
             finally:
                 os.close(self.fd)
                 self.fd = -1
@@ -122,6 +126,11 @@ _writers = {"": _Writer(), COMPLETIONS: _Writer(), CALLS: _Writer()}
 
 def write(line: dict[str, Any], kind: str = "") -> None:
     """Append a line to this thread's segment of a kind. Raises OSError if the line is not safely written."""
+    write_parts(*lines.split(line), kind)
+
+
+def write_parts(facts: dict[str, Any], content: dict[str, Any], kind: str = "") -> None:
+    """Do as write(), with a line that is split already, as lines.split() does it: most lines are those of calls."""
     writer = _writers[kind]
     segment = writer.segment
     if segment is None or writer.pid != os.getpid():
@@ -131,7 +140,7 @@ def write(line: dict[str, Any], kind: str = "") -> None:
         segment.close()
         segment = writer.segment = Segment(segment.sequence + 1, _end_of(segment), kind)
     try:
-        segment.append(line)
+        segment.append(facts, content)
     except OSError:
         # The disk may be full, or the file deleted: the next line begins a new segment.
         writer.segment = None

@@ -321,16 +321,24 @@ class RegistryModel(models.Model):
             return
         if path and owner is None:
             return
-        rows = self._counted_rows().exclude(pk=self.pk)
-        rows = rows.filter(**{path: owner}) if path else rows
-        number = total((kind, owner), rows.count) if self._state.adding else rows.count()
-        bounds.check_total(number, rows.model, kind)
+
+        def count() -> int:
+            rows = self._counted_rows().exclude(pk=self.pk)
+            return (rows.filter(**{path: owner}) if path else rows).count()
+
+        number = total((kind, owner), count) if self._state.adding else count()
+        bounds.check_total(number, self._root(), kind)
+
+    @classmethod
+    def _root(cls) -> type[models.Model]:
+        """Return the model whose rows are counted: an operation's of all kinds."""
+        found: type[models.Model] = (*reversed(cls._meta.get_parent_list()), cls)[0]
+        return found
 
     @classmethod
     def _counted_rows(cls) -> models.QuerySet[Any]:
         """Return the rows of which there may be only so many."""
-        root = (*reversed(cls._meta.get_parent_list()), cls)[0]
-        return root._default_manager.all()
+        return cls._root()._default_manager.all()
 
     @classmethod
     def check_list(cls, operation: Any, rows: Sequence[Any]) -> None:

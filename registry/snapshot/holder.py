@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import threading
 import time
 
@@ -100,8 +101,13 @@ def failure() -> tuple[float, str] | None:
 
 
 def follows() -> bool:
-    """Return True if a thread refreshes the snapshot in this process."""
-    return _holder.thread is not None and _holder.thread.is_alive()
+    """Return True if a thread refreshes the snapshot in this process. It ends with stop() only, and a fork has none."""
+    return _holder.thread is not None
+
+
+def followed() -> Snapshot | None:
+    """Return the current snapshot if a thread refreshes it in this process; None without a thread or a snapshot."""
+    return _holder.snapshot if _holder.thread is not None else None
 
 
 def start() -> None:
@@ -115,6 +121,13 @@ def start() -> None:
         _load()
         _holder.thread = threading.Thread(target=_follow, name="snapshot", daemon=True)
         _holder.thread.start()
+
+
+def _without_thread() -> None:
+    _holder.thread = None
+
+
+os.register_at_fork(after_in_child=_without_thread)
 
 
 def _load() -> None:

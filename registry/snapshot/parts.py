@@ -23,6 +23,7 @@ from registry import models
 from registry.legacy_names import parameter_key
 from registry.models import RegistryModel
 from registry.parameter_values import parser_of
+from registry.personal_data.kinds import PERSONAL, SPECIFIC
 from registry.personal_data.masks import HASH
 from registry.secrets import Sealed
 from registry.snapshot.fingerprints import Row, among, by_owner, columns, names, shared
@@ -40,6 +41,7 @@ from registry.snapshot.types import (
     Periods,
     RevokedToken,
     Service,
+    highest,
 )
 
 log = logging.getLogger("mantra.registry")
@@ -479,7 +481,14 @@ def _operation(stored: _Stored, definition: Definition | None) -> Operation:
         is_hashed=any(field.mask == HASH for field in fields),
         draft_of=row["draft_of_id"] or 0,
         has_specific=any(field.classification == models.Field.Classification.SPECIFIC for field in fields),
+        personal=_personal(fields),
+        highest=highest(fields),
     )
+
+
+@lru_cache(maxsize=4096)
+def _personal(fields: tuple[Field, ...]) -> frozenset[str]:
+    return frozenset(field.name for field in fields if field.classification in (PERSONAL, SPECIFIC))
 
 
 def _lower(name: str) -> str:

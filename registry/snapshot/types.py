@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -116,9 +116,9 @@ class Field:
         return sent_type(self.type, self.mask)
 
 
-@lru_cache(maxsize=4096)
-def _personal(fields: tuple[Field, ...]) -> frozenset[str]:
-    return frozenset(field.name for field in fields if field.classification in ("personal", "specific"))
+def highest(fields: Iterable[Field]) -> str:
+    """Return the highest classification of fields; "" without any."""
+    return max((field.classification for field in fields), key=_SENSITIVITY.__getitem__, default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +159,9 @@ class Operation:
     is_masked: bool = False
     is_hashed: bool = False
     has_specific: bool = False
-
-    @property
-    def personal(self) -> frozenset[str]:
-        """The fields that are declared as personal data."""
-        return _personal(self.fields)
+    #: The fields that are declared as personal data, and the highest classification of all; "" if none is declared.
+    personal: frozenset[str] = frozenset()
+    highest: str = ""
 
     @property
     def plan(self) -> Plan | None:
@@ -186,8 +184,7 @@ class Operation:
                 granted = sight_of(self.fields, rights).allowed
             except NothingLeft:
                 return ""
-        classes = [field.classification for field in self.fields if not granted or field.name in granted]
-        return max(classes, key=_SENSITIVITY.__getitem__, default="")
+        return highest(field for field in self.fields if field.name in granted) if granted else self.highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +267,15 @@ class Grant:
     @property
     def is_hashed(self) -> bool:
         """True if a field is hashed, so that it counts for which agency."""
-        return any(kind == HASH for _name, kind in self.masks)
+        return bool(self.masks) and any(kind == HASH for _name, kind in self.masks)
 
     def rights(self, reader: str = "") -> FieldRights:
         """Return what the grant says of fields. ``reader``: the agency for which hashes are made."""
-        return FieldRights(self.fields, self.masks, self.lawful, reader)
+        return _rights(self.fields, self.masks, self.lawful, reader)
+
+
+#: Each combination once: making one takes as long as the rest of the question.
+_rights = lru_cache(maxsize=4096)(FieldRights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ from django.db.models import ForeignKey, Model
 from django.forms import BaseForm, BaseFormSet, ChoiceField, ModelChoiceField
 from django.test import Client
 from django.urls import URLResolver, get_resolver
+from django.utils import timezone
 
 from dataservices.models import WizardDraft
 from mantra.jobs.models import Job
 from mantra.legacy_import.models import LegacyImport
 from mantra.reconciliation.models import Reconciliation
+from registry.journal import heads
 from registry.models import (
     Agency,
     CallRecord,
@@ -202,6 +204,8 @@ def walked(marked: MarkedAgency) -> Walked:
     )
     draft = WizardDraft.objects.create(owner=marked.user, source=marked.source)
     saved = SavedFilter.objects.create(user=marked.user, name=f"Saringan {MARKER}", query=f"q={MARKER}")
+    (head,) = heads.make_due(timezone.now())
+    assert [{"serial": str(head.serial)}] == FIXED[".well-known/mantra/heads/<serial>"]
     return Walked(marked, job, export, draft, saved)
 
 
@@ -339,6 +343,7 @@ def _described(client: Client, page: Page, values: dict[str, str]) -> Iterator[s
 def test_a_stranger_sees_and_changes_nothing(role: str, sign_in: SignIn, stranger: Agency, walked: Walked) -> None:
     client = sign_in(role or "Requester", stranger, username=f"orang-{role or 'tanpa'}".lower())
     client.raise_request_exception = False
+    assert client.get("/.well-known/mantra/heads/1").status_code == 200
     if not role:
         client.session.flush()
         client = Client(raise_request_exception=False)  # nobody who is signed in

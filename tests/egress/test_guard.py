@@ -262,10 +262,14 @@ def test_an_ordinary_body_that_is_watched_is_not_read_twice(
     assert reply.body == content
 
 
+def watched_operation() -> Any:
+    nothing: frozenset[str] = frozenset()
+    return SimpleNamespace(id=0, fingerprint=0, guard="alarm", kind="proxy", guard_expected=nothing, personal=nothing)
+
+
 @pytest.mark.parametrize("at", range(len(NIK)))
 def test_a_number_in_two_chunks_of_a_body_that_is_watched(at: int) -> None:
-    rule: Any = SimpleNamespace(guard="alarm", kind="proxy", guard_expected=frozenset(), personal=frozenset())
-    watched: Any = SimpleNamespace(operation=rule, guarded={})
+    watched: Any = SimpleNamespace(operation=watched_operation(), guarded={})
     chunks = [b'{"nik":"' + NIK[:at].encode(), f'{NIK[at:]}","b":"'.encode() + b"x " * 40_000 + b'"}']
     response = RelayedResponse(200, [("Content-Type", "application/json")], iter(chunks), lambda: None)
     result = guard.guarded(watched, response)
@@ -276,8 +280,7 @@ def test_a_number_in_two_chunks_of_a_body_that_is_watched(at: int) -> None:
 
 def test_behind_its_beginning_a_long_body_is_looked_at_in_parts() -> None:
     """In a body of 1 MiB too, of which one part in so many is less than one."""
-    rule: Any = SimpleNamespace(guard="alarm", kind="proxy", guard_expected=frozenset(), personal=frozenset())
-    watched: Any = SimpleNamespace(operation=rule, guarded={})
+    watched: Any = SimpleNamespace(operation=watched_operation(), guarded={})
     chunks = [b'{"a":"' + b"x " * 32_768 + b'",', *(f'"{NIK}",'.encode() * 3_449 for _chunk in range(15))]
     response = RelayedResponse(200, [("Content-Type", "application/json")], iter(chunks), lambda: None)
     result = guard.guarded(watched, response)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mantra.egress.prefilter import may_have
+from mantra.egress import scanner
+from mantra.egress.prefilter import may_have, suspects
 from mantra.egress.scanner import covered, scan
 from mantra.egress.text import unescaped
 from registry.personal_data.numbers import is_mobile_number
@@ -151,6 +152,27 @@ def test_the_quick_look_misses_nothing_that_the_scanner_finds(before: str, way: 
 def test_the_quick_look_agrees_on_any_text(text: str) -> None:
     if scan(text):
         assert may_have(text.encode())
+
+
+@given(st.lists(st.text(alphabet="0123456789 .-@ab%4&#;\\ux=\x01\u00a0", max_size=40), min_size=1, max_size=8))
+def test_the_quick_look_at_several_texts_misses_none(pieces: list[str]) -> None:
+    found = {at for at, piece in enumerate(pieces) if scan(piece)}
+    assert found <= set(suspects([piece.encode() for piece in pieces]))
+
+
+def test_the_quick_look_at_several_texts_tells_which_one_it_is() -> None:
+    texts = [b"Budi", NIK.encode(), b"12,5", b"budi&#64;contoh.go.id", b"R&D", base64.b64encode(NIK.encode()), b""]
+    assert suspects(texts) == [1, 3, 5]
+    assert suspects(texts, base64=False) == [1, 3]
+    assert suspects([NIK[:8].encode(), NIK[8:].encode()]) == []
+
+
+@given(
+    st.from_regex(r"(62|08|00|19[0-9]{2}|32[0-9]{4})?[0-9]{0,40}", fullmatch=True), st.sampled_from(("", "npwp", "hp"))
+)
+def test_a_text_of_digits_alone_has_what_it_has_between_others(digits: str, label: str) -> None:
+    found = [(each.kind, each.begin, each.end) for each in scan(digits, label)]
+    assert found == [(each.kind, each.begin, each.end) for each in scanner._plain(digits, label)]
 
 
 @given(st.text(alphabet="0123 &#;5%34\\u", max_size=60))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,7 +24,9 @@ from mantra.legacy_import.running import Options, run
 from registry.models import Agency, Operation, SnapshotVersion
 from tests.legacy_import.old_database import SMALL, OldInstallation, make
 from tests.legacy_import.rows import small
-from tests.servers import database
+from tests.servers import database, surroundings
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgresql import PostgreSQLServer
 
 #: What a line says. Ids may be others.
 COLUMNS = ("table", "old_id", "outcome", "remarks", "name", "code", "kind", "parts")
@@ -144,3 +150,42 @@ def test_no_rule_reads_what_is_not_copied(registry: Path, monkeypatch: pytest.Mo
     dry = run(rows, Options(dry=True))
     monkeypatch.undo()
     assert lines(dry) == lines(run(rows, Options()))
+
+
+# ------------------------------------------------------------------------------------------------- on a server
+
+
+def on_a_server(url: str) -> dict[str, Any]:
+    environment = {**os.environ, "MANTRA_DATABASE_URL": url, "PYTHONPATH": str(surroundings.ROOT)}
+    command = [sys.executable, "-m", "tests.legacy_import.dry_run_on_a_server"]
+    ended = subprocess.run(
+        command, env=environment, cwd=surroundings.ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def check(found: dict[str, Any]) -> None:
+    assert found["late"] == [], found
+    assert found["same"], found
+    assert (found["lines"], found["left"]) == (22, 0)
+    # A key and an agency were changed at each step, and each change has its version.
+    assert found["steps"] >= 4
+    assert found["others"] == 2 * found["steps"]
+
+
+def test_others_change_a_registry_in_postgresql_during_a_dry_run(postgresql: PostgreSQLServer) -> None:
+    superuser = postgresql.superuser()
+    superuser.cursor().execute("CREATE DATABASE dry OWNER mantra")
+    superuser.close()
+    check(on_a_server(f"postgres://mantra:mantra@127.0.0.1:{postgresql.port}/dry"))
+
+
+def test_others_change_a_registry_in_mariadb_during_a_dry_run(mariadb: MariaDBServer) -> None:
+    superuser = mariadb.superuser()
+    cursor = superuser.cursor()
+    cursor.execute("CREATE DATABASE dry CHARACTER SET utf8mb4")
+    cursor.execute("GRANT ALL ON dry.* TO mantra@'127.0.0.1'")
+    superuser.close()
+    check(on_a_server(f"mysql://mantra:mantra@127.0.0.1:{mariadb.port}/dry"))

@@ -216,3 +216,15 @@ def test_a_run_of_some_parts_forgets_nothing_of_the_others() -> None:
     assert DataOperation.objects.get(code="by_nip").sql.endswith("LIMIT 2")
     assert said(made, "orders", 1) == ("taken", [])
     assert made.lines.get(table="services", old_id=1).outcome == "taken"
+
+
+def test_what_was_deleted_here_is_not_made_again_and_gets_no_keys() -> None:
+    rows = small()
+    moved(rows)
+    Grant.objects.filter(operation__code="cuaca").delete()
+    Operation.objects.get(code="cuaca").delete()
+    rows.order_rows.append(replace(rows.order_rows[0], id=99, key="ffffffffff", operation_id=2))
+    made = moved(rows)
+    assert not Operation.objects.filter(code="cuaca").exists()
+    assert said(made, "orders", 99) == ("refused", ["order-orphaned"])
+    assert made.state == "done"
