@@ -27,7 +27,7 @@ def load(old: OldInstallation, server: MariaDBServer | MySQL56Server, database: 
     return f"mysql://pembaca:p%40s%2Fs%3A1%232@127.0.0.1:{server.port}/{database}"
 
 
-def real_table(server: MariaDBServer | MySQL56Server, database: str = "simpeg") -> Place:
+def real_table(server: MariaDBServer | MySQL56Server, database: str = "simpeg_lama") -> Place:
     """Make the table that the clean operations read, in a database of the server, and return its place for ``make``."""
     place = Place("127.0.0.1", server.port, database)
     with closing(server.superuser()) as connection:

@@ -22,7 +22,7 @@ from mantra.legacy_import.running import PARTS, Options, run
 from mantra.management.commands import compare_legacy
 
 #: Seconds in which the worker processes take up what was imported, beside the interval in which they look.
-_TAKE_UP = 2.0
+_TAKE_UP = 4.0
 
 
 class Command(BaseCommand):
