@@ -38,6 +38,7 @@ from registry.models import (
 )
 from registry.models.base import column_validator
 from registry.models.bounds import BoundedTextField
+from registry.models.changes import add_to_total, total
 from registry.secrets import EncryptedField
 
 
@@ -308,9 +309,7 @@ class DataOperation(Operation):
         if self.source_id and self.service_id and self.source.agency_id != self.service.agency_id:
             problems["source"] = _("The source and the service belong to different agencies.")
         if self.service_id:
-            others = DataOperation.objects.listed().filter(service__agency=self.service.agency_id)
-            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
-            bounds.check_text((others.aggregate(length=Sum(Length("sql")))["length"] or 0) + len(self.sql))
+            bounds.check_text(self._length_of_others() + len(self.sql))
         if self.source_id and 0 < len(self.sql) <= MAX_SQL:  # a longer one is an error already
             if sql_problems := self.sql_problems():
                 problems["sql"] = [_translated(problem) for problem in sql_problems]
@@ -329,6 +328,22 @@ class DataOperation(Operation):
             problems["writes"] = _("Uploaded tables are changed by uploading a newer file only.")
         if problems:
             raise ValidationError(problems)
+
+    def _length_of_others(self) -> int:
+        """Return the length of the SQL of the agency's other operations."""
+        agency = self.service.agency_id
+
+        def read() -> int:
+            others = DataOperation.objects.listed().filter(service__agency=agency)
+            others = others.exclude(pk__in=[self.pk or 0, self.draft_of_id or 0])
+            return others.aggregate(length=Sum(Length("sql")))["length"] or 0
+
+        return total(("sql", agency), read) if self._state.adding and self.draft_of_id is None else read()
+
+    def _add_to_totals(self) -> None:
+        super()._add_to_totals()
+        if self.draft_of_id is None:
+            add_to_total(("sql", self.service.agency_id), len(self.sql))
 
     @property
     def key_columns(self) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,7 +20,8 @@ from dataservices.models import DataOperation, DataSource, grant_values_of
 from dataservices.unsaved import AuthoringError, UnsavedQuery
 from registry import personal_data
 from registry.lookups import look_up
-from registry.models import Operation
+from registry.models import Operation, Parameter
+from registry.models.changes import read_once
 from registry.publishing import WHOLE_ROW, PublishedKind
 from registry.versions import Change, Definition
 
@@ -32,31 +34,39 @@ def _origins(definition: Definition) -> frozenset[str]:
     return frozenset({definition["columns"]["source"]["label"]})
 
 
+def _dialect(definition: Definition) -> str | None:
+    """Return the dialect of the SQL, None if its source no longer exists."""
+    id = definition["columns"]["source"]["id"]
+    engine = read_once(
+        "source", id, lambda: DataSource.objects.filter(pk=id).order_by().values_list("engine", flat=True).first()
+    )
+    return None if engine is None else adapter_class(engine).dialect
+
+
 def _query(definition: Definition) -> str:
     """Return the tokens of the SQL, or the SQL itself if its source no longer exists."""
-    columns = definition["columns"]
-    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
-    text: str = columns["sql"]
-    return text if source is None else sql.normalised(text, adapter_class(source.engine).dialect)
+    text: str = definition["columns"]["sql"]
+    dialect = _dialect(definition)
+    return text if dialect is None else sql.normalised(text, dialect)
 
 
 def _built_from(definition: Definition) -> Mapping[str, Collection[str]] | None:
     """Return the columns of the result with the columns that they are built from; None if the SQL cannot be read."""
-    columns = definition["columns"]
-    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
-    if source is None:
-        return None
-    dialect = adapter_class(source.engine).dialect
+    dialect = _dialect(definition)
+    return None if dialect is None else _columns_of(definition["columns"]["sql"], dialect)
+
+
+@lru_cache(maxsize=32)
+def _columns_of(text: str, dialect: str) -> Mapping[str, Collection[str]] | None:
     try:
-        return sql.built_from(sql.parse(columns["sql"], dialect), dialect)
+        return sql.built_from(sql.parse(text, dialect), dialect)
     except sql.TemplateError:
         return None
 
 
 def _grant_values(definition: Definition) -> frozenset[str]:
-    columns = definition["columns"]
-    source = DataSource.objects.filter(pk=columns["source"]["id"]).first()
-    return frozenset() if source is None else grant_values_of(columns["sql"], adapter_class(source.engine).dialect)
+    dialect = _dialect(definition)
+    return frozenset() if dialect is None else grant_values_of(definition["columns"]["sql"], dialect)
 
 
 def _words(definition: Definition) -> Iterable[str]:
@@ -77,7 +87,8 @@ def _result(change: Change) -> Sequence[str] | None:
 
     Raises ValidationError if a declared column is not among them, or if the source cannot be asked.
     """
-    row = DataOperation.objects.select_related("source__agency").get(pk=change.row.pk)
+    row = change.row
+    assert isinstance(row, DataOperation)
     declared = [each["name"] for each in change.new["lists"]["fields"]]
     if declared and change.old is not None and _is_same_query(change.old, change.new):
         return None
@@ -85,7 +96,7 @@ def _result(change: Change) -> Sequence[str] | None:
         return ()
     if not sql.is_query(row.sql, row.dialect) or row.writes:
         return None
-    columns = _looked_up(row, needed=change.user is not None)
+    columns = _looked_up(row, _parameters(change), needed=change.user is not None)
     if columns is None:
         return None
     if missing := [name for name in declared if name not in columns]:
@@ -93,18 +104,22 @@ def _result(change: Change) -> Sequence[str] | None:
     return columns
 
 
+def _parameters(change: Change) -> tuple[Parameter, ...]:
+    return tuple(change.row.parameters.all() if change.lists is None else change.lists["parameters"])
+
+
 def _is_same_query(old: Definition, new: Definition) -> bool:
     columns = all(old["columns"].get(name) == new["columns"][name] for name in _COLUMNS)
     return columns and all(old["lists"].get(name) == new["lists"][name] for name in _LISTS)
 
 
-def _looked_up(row: DataOperation, needed: bool) -> list[str] | None:
+def _looked_up(row: DataOperation, parameters: tuple[Parameter, ...], needed: bool) -> list[str] | None:
     """Return the columns of an operation's result, as the source describes them. Raises ValidationError.
 
     None if the source does not respond and they are not ``needed``: an operator's bundle is for many sources, one of
     which may be down, or not open to the new server yet.
     """
-    query = UnsavedQuery(row.source, row.sql, tuple(row.parameters.all()), row.page_size)
+    query = UnsavedQuery(row.source, row.sql, parameters, row.page_size)
     try:
         found = look_up(*_asked("columns", query), lambda: _described(query), AuthoringError)
     except AuthoringError as error:
@@ -142,10 +157,11 @@ def _seen(change: Change) -> Mapping[str, str]:
     """
     if change.user is None or _was_open(change):
         return {}
-    row = DataOperation.objects.select_related("source__agency").get(pk=change.row.pk)
+    row = change.row
+    assert isinstance(row, DataOperation)
     if row.writes or not sql.is_query(row.sql, row.dialect):
         return {}
-    query = UnsavedQuery(row.source, row.sql, tuple(row.parameters.all()), row.page_size)
+    query = UnsavedQuery(row.source, row.sql, _parameters(change), row.page_size)
     try:
         return look_up(*_asked("values", query), lambda: _identifiers(query), AuthoringError)
     except AuthoringError:  # _result() has told, where it matters

@@ -19,5 +19,6 @@ def _problems(row: DataOperation) -> Collection[str]:
 KIND = VersionedKind(
     model=DataOperation,
     default_section="query",
+    related=("source__agency",),
     problems=_problems,
 )

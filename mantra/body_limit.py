@@ -12,13 +12,15 @@ from django.utils.translation import gettext as _
 #: Where files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
 _API, _JOBS = "/manage/api/v1/uploaded-tables/", ("/admin/jobs/new/",)
 _PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
+_MOVING_IN = ("/admin/moving-in/new/",)
 
 
 class BodyLimitMiddleware:
     """Returns 413 if the request states a body of more than settings.DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
 
     Where files become tables it may have settings.MAX_UPLOAD_BYTES more, where they become jobs
-    settings.MAX_JOB_BYTES. Files are kept on a disk, not in memory.
+    settings.MAX_JOB_BYTES, where a dump of MANTRA 1.99x is uploaded settings.MAX_LEGACY_DUMP_BYTES. Files are kept on
+    a disk, not in memory.
 
     Django reads no more of a body than its stated length, so that there is no other way to send more.
     """
@@ -47,7 +49,11 @@ def _upload_limit(request: HttpRequest) -> int:
     """
     if request.path.startswith(_API):
         return settings.MAX_UPLOAD_BYTES
-    for pages, limit in ((_PAGES, settings.MAX_UPLOAD_BYTES), (_JOBS, settings.MAX_JOB_BYTES)):
+    for pages, limit in (
+        (_PAGES, settings.MAX_UPLOAD_BYTES),
+        (_JOBS, settings.MAX_JOB_BYTES),
+        (_MOVING_IN, settings.MAX_LEGACY_DUMP_BYTES),
+    ):
         if request.path.startswith(pages) and SESSION_KEY in request.session:
             return limit
     return 0

@@ -17,6 +17,7 @@ from mantra.home.publishing import WIZARD
 from mantra.jobs import reading as jobs
 from mantra.key_use import finding
 from mantra.key_use import views as key_use
+from mantra.legacy_import.pages import views as legacy_import
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.subject_access import answers
@@ -121,6 +122,7 @@ GROUPS: tuple[tuple[Any, tuple[Item, ...]], ...] = (
             _rows(_("Rules for signing in"), "lock_person", "registry", "rolerule"),
             Item(_("Outbox"), "outgoing_mail", "admin:registry_outboxmessage_changelist", tenancy.sees_all_agencies),
             Item(_("Server"), "memory", "server", tenancy.is_administrator),
+            Item(legacy_import.TITLE, "move_to_inbox", "moving_in", legacy_import.may_open),
         ),
     ),
     (

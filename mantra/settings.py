@@ -178,6 +178,8 @@ JOB_DIR = Path(env("MANTRA_JOB_DIR", default=str(VAR_DIR / "jobs")))
 MAX_JOB_BYTES = env.int("MANTRA_MAX_JOB_MIB", default=200) * 1024 * 1024
 MAX_JOB_ROWS = env.int("MANTRA_MAX_JOB_ROWS", default=1_000_000)
 JOB_HOURS = env.int("MANTRA_JOB_HOURS", default=72)
+#: The most bytes of an uploaded dump of MANTRA 1.99x.
+MAX_LEGACY_DUMP_BYTES = env.int("MANTRA_MAX_LEGACY_DUMP_MIB", default=512) * 1024 * 1024
 #: The most unfinished jobs of an application, the most bytes of all files of the jobs of an agency, and the jobs that
 #: the worker runs at a time.
 MAX_JOBS = env.int("MANTRA_MAX_JOBS", default=5)

@@ -13,6 +13,7 @@ from proxyservices.models import (
     ServiceDescription,
     undeclared_message,
 )
+from registry.models.changes import read_once
 from registry.secret_rules import server_of
 from registry.versions import ChildList, VersionedKind
 
@@ -34,7 +35,11 @@ def _destinations(label: str, row: Any, columns: Mapping[str, Any]) -> frozenset
     if label != "mappings":
         return frozenset()
     backend = (columns.get("backend") or {}).get("id")
-    servers = BackendServer.objects.filter(backend=backend).values_list("url", flat=True)
+    servers = read_once(
+        "backend",
+        ("servers", backend),
+        lambda: list(BackendServer.objects.filter(backend=backend).values_list("url", flat=True)),
+    )
     return frozenset(json.dumps(each) for each in (*row.secret_destinations(), *map(server_of, servers)))
 
 
@@ -45,6 +50,7 @@ KIND = VersionedKind(
         "descriptions": ChildList(ServiceDescription, ("url",), "request"),
     },
     sections={"backend": "backend", **dict.fromkeys(_LIMITS, "limits"), "stale_if_error_seconds": "caching"},
+    related=("backend__agency",),
     problems=_problems,
     destinations=_destinations,
 )

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -26,7 +23,7 @@ from registry.journal.changes import CHANGE, COMMITTED
 from registry.models import Agency, ApiToken, RoleRule, User
 from registry.models.base import changed_columns
 from registry.models.change_records import NAME
-from registry.models.changes import ADDED, CHANGED, DELETED, Change, observe
+from registry.models.changes import ADDED, CHANGED, DELETED, Change, are_undone, observe
 from registry.results import Fault
 
 log = logging.getLogger("mantra.journal")
@@ -37,22 +34,9 @@ PEOPLE: tuple[type[models.Model], ...] = (User, RoleRule, ApiToken)
 _UNIMPORTANT = frozenset({"last_login", "last_used_at", "last_used", "language"})
 
 
-_undone: ContextVar[bool] = ContextVar("undone", default=False)
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """Record no change in a block whose changes are undone in any case, such as those of a dry run."""
-    token = _undone.set(True)
-    try:
-        yield
-    finally:
-        _undone.reset(token)
-
-
 def record(change: Change) -> None:
     """Record a change. Raises Fault JOURNAL_DOWN, which refuses it."""
-    if not settings.JOURNAL or _undone.get():
+    if not settings.JOURNAL or are_undone():
         return
     actor = actors.current()
     for row in change.rows:

@@ -87,7 +87,7 @@ _DECIDING = _of(("view", "decide"), *_REQUESTS)
 
 ROLES: dict[str, set[tuple[str, str]]] = {
     # Runs the bus; reads and changes the rows of all agencies.
-    ADMINISTRATOR: _of(_ALL, *_EVERYTHING) | _of(_VIEW, *_STOPS) | _INCIDENTS,
+    ADMINISTRATOR: _of(_ALL, *_EVERYTHING) | _of(_VIEW, *_STOPS, "legacy_import.legacyimport") | _INCIDENTS,
     # Reads the rows of all agencies, changes nothing.
     SUPERVISOR: _of(_VIEW, *_EVERYTHING, *_STOPS),
     # Reads all of an agency and decides on requests to publish; changes nothing else.

@@ -35,8 +35,9 @@ def check(sql: str, dialect: str, writes: bool = False, allowed: Collection[str]
     except TemplateError as error:
         return [error.problem]
     problems: dict[Problem | tuple[Any, ...], Problem] = {}
-    for given in dict.fromkeys((template.placeholders, ())):
-        for problem in check_combination(template, given, dialect, writes, allowed):
+    # Without blocks, both are one text.
+    for text in dict.fromkeys(map(template.sample, (template.placeholders, ()))):
+        for problem in check_text(wordings.known(text, dialect), dialect, writes, allowed):
             problems[problem.code, problem.line, problem.column, tuple(problem.details.items())] = problem
     return list(problems.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.sqlite import SQLite
@@ -68,12 +68,23 @@ def tokenizer(dialect: str) -> Tokenizer:
     return standard
 
 
+#: Texts whose tokens are kept, because saving an operation reads its SQL many times, and their characters at most.
+_KEPT_TEXTS, _KEPT_LENGTH = 32, 4_000
+
+
 def placeholder_tokens(sql: str, dialect: str) -> Sequence[Token]:
     """Return the tokens of a text with placeholders and blocks. Raises SqlglotError and RecursionError."""
+    return (_kept_tokens if len(sql) <= _KEPT_LENGTH else _tokens)(sql, dialect)
+
+
+def _tokens(sql: str, dialect: str) -> tuple[Token, ...]:
     # sqlglot reads what follows CALL, SHOW and the like as one token, in which no placeholder would be found.
     text = re.sub(rf"^({GAPS.get(dialect, GAPS['postgres'])})call(?=\s)", r"\1from", sql, flags=re.I | re.S)
     if dialect == "sqlite":
-        return list(_SQLitePlaceholderTokens(dialect=Dialect.get_or_raise("sqlite")).tokenize(text))
+        return tuple(_SQLitePlaceholderTokens(dialect=Dialect.get_or_raise("sqlite")).tokenize(text))
     if dialect == "tsql":
-        return list(_TSQLPlaceholderTokens(dialect=Dialect.get_or_raise("tsql")).tokenize(sql))
-    return list(tokenizer(dialect).tokenize(text))
+        return tuple(_TSQLPlaceholderTokens(dialect=Dialect.get_or_raise("tsql")).tokenize(sql))
+    return tuple(tokenizer(dialect).tokenize(text))
+
+
+_kept_tokens = lru_cache(_KEPT_TEXTS)(_tokens)

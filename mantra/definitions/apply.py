@@ -10,9 +10,8 @@ from mantra.definitions.bundle_reader import BundleReader
 from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Environment
 from mantra.definitions.report import Report
-from registry import change_journal
 from registry.lookups import with_lookups
-from registry.models import SnapshotVersion
+from registry.models.changes import together, undone
 
 
 class _Rollback(Exception):
@@ -31,9 +30,8 @@ def _apply(text: str, environment: Environment, dry_run: bool, reason: str) -> R
     report = Report()
     reader = BundleReader(environment, report.problems)
     try:
-        with transaction.atomic(), change_journal.undone() if dry_run else nullcontext():
-            if not dry_run:
-                SnapshotVersion.lock()  # rows are counted: nobody else adds one meanwhile
+        # Rows are counted: nobody else adds one meanwhile.
+        with transaction.atomic(), undone() if dry_run else nullcontext(), together():
             bundle = reader.document(text)
             if bundle is not None:
                 BundleWriter(reader, report, reason).write(bundle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +46,7 @@ from registry.models import (
     RegistryModel,
     Service,
 )
+from registry.models.changes import keep, read_once
 from registry.secret_rules import ENTER_AGAIN
 
 #: Key of a list in an operation or a backend → model of its rows, their schema, the keys that identify a row.
@@ -176,7 +177,7 @@ class BundleWriter:
     def referenced_agency(self, block: Block, path: str, name: str = "agency") -> Agency | None:
         """Return the agency that the key ``name`` refers to. None, and a problem, if there is none."""
         code = self.reader.identifier(block, path, name)
-        agency = Agency.objects.filter(code__iexact=code).first() if code else None
+        agency = read_once("agency", code, Agency.objects.filter(code__iexact=code).first) if code else None
         if code and agency is None and ("agency", code) not in self.failed:
             self.reader.problem(path_of(path, name), _("There is no agency %(code)s.") % {"code": code})
         return agency
@@ -197,7 +198,7 @@ class BundleWriter:
             for code in ready or list(waiting):
                 self.agency(code, *waiting.pop(code))
 
-    def agency(self, code: str, path: str, block: Block) -> None:
+    def agency(self, code: str, path: str, block: Block) -> Agency:
         row = Agency.objects.filter(code=code).first() or Agency(code=code)
         references: Changes = {}
         if "parent" in block:
@@ -209,6 +210,7 @@ class BundleWriter:
                 row.parent = parent
         values = self.reader.values(block, path, schema.AGENCY.keys)
         self.store(Definition(path, schema.AGENCY, code, row, values, references))
+        return row
 
     def source(self, path: str, item: Any) -> None:
         block = self.reader.block(item, path, schema.SOURCE.names)
@@ -250,10 +252,11 @@ class BundleWriter:
             rows.save()
         return True
 
-    def service(self, path: str, item: Any) -> None:
+    def service(self, path: str, item: Any) -> Service | None:
+        """Store a service with its operations, and return its row."""
         block = self.reader.block(item, path, schema.SERVICE.names)
         if block is None:
-            return
+            return None
         agency, code = self.referenced_agency(block, path), self.reader.identifier(block, path, "code")
         values = self.reader.values(block, path, schema.SERVICE.keys)
         service = None
@@ -267,6 +270,7 @@ class BundleWriter:
                 self.verifications.append(described)
             else:
                 self.operation(*described)
+        return service
 
     def application(self, path: str, item: Any) -> None:
         block = self.reader.block(item, path, schema.APPLICATION.names)
@@ -287,20 +291,32 @@ class BundleWriter:
 
     # ------------------------------------------------------------------------------ operations
 
-    def operation(self, path: str, item: Any, service: Service | None, parent: str, codes: set[str]) -> None:
-        """Store an operation of a service. ``parent`` is agency/service, ``codes`` the operations read before."""
+    def operation(
+        self,
+        path: str,
+        item: Any,
+        service: Service | None,
+        parent: str,
+        codes: set[str],
+        is_new: bool = False,
+    ) -> Operation | None:
+        """Store an operation of a service, and return its row; None if it is not in the database.
+
+        ``parent`` is agency/service, ``codes`` the operations read before. ``is_new``: the service has none with its
+        code.
+        """
         if not isinstance(item, Block):
             self.reader.block(item, path, ())
-            return
+            return None
         code = self.reader.identifier(item, path, "code")
         name = f"{parent}/{code}"
         stored = None
-        if service is not None and service.pk and code:
+        if service is not None and service.pk and code and not is_new:
             stored = Operation.objects.listed().filter(service=service, code=code).first()
         kind = self.reader.operation_kind(item, path, None if stored is None else stored.kind)
         if kind is None or (code and self.reader.is_repeated(path, "operation", code, codes)):
             self.failed.add(("operation", name))
-            return
+            return None
         spec = schema.OPERATIONS[kind]
         self.reader.block(item, path, spec.names)
         model = _OPERATION_MODELS[kind]
@@ -320,6 +336,11 @@ class BundleWriter:
         if isinstance(row, ProxyOperation):
             self.check_mappings(row, values, lists, path)
         sql_before = row.sql if isinstance(row, DataOperation) else ""
+        made = None
+        if stored is None and "parameters" in lists:  # its rows are those of the file
+            made = {label: lists[label].rows if label in lists else [] for label in versions.kind_of(row).all_lists}
+            # Its first version follows at once (record).
+            row.revision = 0 if values.get("state", row.state) == Operation.State.DRAFT else 1
         if self.store(Definition(path, spec, name, row, values, references, lists)):
             for rows in lists.values():
                 rows.save()
@@ -329,9 +350,10 @@ class BundleWriter:
                 row.relax_optional()
             if isinstance(row, VerificationOperation):
                 self.declare(row, path)
-            self.record(row, path, stored is None or not stored.is_callable)
-        else:
-            self.failed.add(("operation", name))
+            self.record(row, path, stored is None or not stored.is_callable, made)
+            return row
+        self.failed.add(("operation", name))
+        return None
 
     def declare(self, row: VerificationOperation, path: str) -> None:
         """Declare the parameters and fields of a verification. What does not go together is a problem."""
@@ -344,10 +366,13 @@ class BundleWriter:
         for parameter in row.declare_missing():
             self.report.changes.append(Change(CREATED, schema.PARAMETER.noun, f"{name}/{parameter}"))
 
-    def record(self, row: Operation, path: str, was_draft: bool) -> None:
-        """Make a version of a stored operation if it differs from the last one. A refusal is a problem."""
+    def record(self, row: Operation, path: str, was_draft: bool, made: Mapping[str, list[Any]] | None = None) -> None:
+        """Make a version of a stored operation if it differs from the last one. A refusal is a problem.
+
+        ``made``: of a new operation the rows of all its lists. It has its first revision already.
+        """
         try:
-            versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft)
+            versions.record(row, None, self.reason, OperationVersion.Origin.BUNDLE, was_draft, made=made)
         except ValidationError as error:
             hint = f" {_('Give it with --reason.')}" if isinstance(error, approvals.ReasonNeeded) else ""
             for message in error.messages:
@@ -361,7 +386,11 @@ class BundleWriter:
         agency, _slash, code = name.rpartition("/")
         if not agency and row.service_id:
             agency = row.service.agency.code
-        source = DataSource.objects.filter(agency__code=agency, code=code).first() if name else None
+
+        def find() -> DataSource | None:
+            return DataSource.objects.select_related("agency").filter(agency__code=agency, code=code).first()
+
+        source = read_once("source", (agency, code), find) if name else None
         if source is None:
             if name and row.service_id and (schema.SOURCE.noun, f"{agency}/{code}") not in self.failed:
                 self.reader.problem(path_of(path, "source"), _("There is no source %(name)s.") % {"name": name})
@@ -392,7 +421,11 @@ class BundleWriter:
         name = self.reader.identifier(block, path, "backend", required=False)
         agency, _slash, code = name.rpartition("/")
         agency = agency or row.service.agency.code
-        backend = Backend.objects.filter(agency__code=agency, code=code).first() if name else None
+
+        def find() -> Backend | None:
+            return Backend.objects.select_related("agency").filter(agency__code=agency, code=code).first()
+
+        backend = read_once("backend", (agency, code), find) if name else None
         if name and backend is None:
             if (schema.BACKEND.noun, f"{agency}/{code}") not in self.failed:
                 self.reader.problem(path_of(path, "backend"), _("There is no backend %(name)s.") % {"name": name})
@@ -604,6 +637,15 @@ class BundleWriter:
         # The first bundle of a bus may have thousands of grants: new ones send no notifications.
         if known and len(self.report.changes) > reported:
             requests.tell_of_grant(row, state)
+
+
+def read_referred(agencies: Collection[int], sources: Collection[str], backends: Collection[str]) -> None:
+    """Read what many operations refer to, within together(): sources and backends of agencies by their codes."""
+    for source in DataSource.objects.select_related("agency").filter(agency__in=agencies, code__in=sources):
+        keep("source", (source.agency.code, source.code), source)
+        keep("source", source.pk, source.engine)  # as the rules of publishing ask for it
+    for backend in Backend.objects.select_related("agency").filter(agency__in=agencies, code__in=backends):
+        keep("backend", (backend.agency.code, backend.code), backend)
 
 
 def _list_keys(label: str) -> Mapping[str, FieldSpec]:

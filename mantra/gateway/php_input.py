@@ -73,7 +73,7 @@ def _multipart(body: bytes, content_type: str) -> list[tuple[str, str]]:
     values = [(name, str(value)) for name, values in fields.lists() for value in values]
     if len(values) > http.MAX_FIELDS:
         raise _too_many()
-    return [(name, text_of(value.encode("latin-1"))) for name, value in values]
+    return [(text_of(name.encode("latin-1")), text_of(value.encode("latin-1"))) for name, value in values]
 
 
 def _too_many() -> Fault:

@@ -18,11 +18,13 @@ from markdown_it.token import Token
 
 FOLDER = Path(settings.BASE_DIR) / "docs" / "id"
 #: The guides in the order in which they are listed. Each is a file of FOLDER; the last is for everybody.
-GUIDES = ("pemanfaat", "penyedia", "pengelola-proksi", "kepala", "administrator", "operator", "akun")
+GUIDES = (
+    "pemanfaat", "penyedia", "pengelola-proksi", "kepala", "administrator", "operator", "pindah-dari-1.99x", "akun",
+)  # fmt: skip
 #: The pictures of the documentation, as static files.
 PICTURES = "mantra/docs"
 _PICTURE = re.compile(r"\.\./img/([a-z0-9-]+\.png)")
-_GUIDE = re.compile(r"([a-z-]+)\.md(#[a-z0-9-]+)?")
+_GUIDE = re.compile(r"([a-z0-9.-]+)\.md(#[a-z0-9-]+)?")
 
 
 @dataclass(frozen=True, slots=True)

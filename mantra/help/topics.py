@@ -199,6 +199,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "test_mail": ("administrator#periksa-kotak-keluar-email",),
     "message_template": ("administrator#ubah-teks-pesan",),
     "server": ("administrator#periksa-server",),
+    "moving_in": ("administrator#impor-data-dari-mantra-199x",),
     # One's own account.
     "account_login": ("akun#masuk",),
     "account_reset_password": ("akun#buat-kata-sandi-baru-jika-anda-lupa",),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Sequence
+from datetime import date
+
+from django.core.validators import MaxValueValidator
+from django.db import connection, models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from registry import moments
 from registry.models import User
-from registry.models.bounds import MaxJsonLength
+from registry.models.bounds import PASSWORD, BoundedTextField, MaxJsonLength
+from registry.secrets import EncryptedField
 
 #: Characters of the remarks on a row, and of the digests of its parts.
 REMARKS, PARTS = 20_000, 10_000
-NAME = 300
+#: Characters of a name, of the codes of remarks, of a sentence about a run, and of the hosts of a run.
+NAME, CODES, DETAIL, HOSTS = 300, 1_000, 1_000, 50_000
 
 
 class Outcome(models.TextChoices):
@@ -35,13 +42,43 @@ class OldTable(models.TextChoices):
     ORDERS = "orders", _("keys")
 
 
+class ImportInput(models.Model):
+    """What a run of the page reads: an uploaded dump, or a running server. It is deleted when it expires."""
+
+    #: The dump: its name for people, where it is, and its key. Without a file it is a server.
+    name = models.CharField(max_length=NAME, editable=False)
+    stored = models.CharField(max_length=40, blank=True, editable=False)
+    key = EncryptedField(max_length=100, blank=True, editable=False)
+    host = models.CharField(_("host"), max_length=255, blank=True)
+    port = models.PositiveIntegerField(_("port"), default=3306, validators=[MaxValueValidator(65_535)])
+    database = models.CharField(_("database"), max_length=64, blank=True)
+    user = models.CharField(_("user"), max_length=128, blank=True)
+    #: Until the end of the run that needs it.
+    password = EncryptedField(_("password"), max_length=PASSWORD, blank=True)
+    expires_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        verbose_name = _("input of an import")
+        verbose_name_plural = _("inputs of imports")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_file(self) -> bool:
+        return bool(self.stored)
+
+
 class LegacyImport(models.Model):
     """A run: when, by whom, from where, and how many rows of each table the old database has."""
 
     class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
         RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
 
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.RUNNING, editable=False)
     dry = models.BooleanField(_("dry run"), default=False, editable=False)
@@ -54,6 +91,22 @@ class LegacyImport(models.Model):
     counts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(5_000)])
     #: Rows that were looked at so far.
     rows = models.PositiveBigIntegerField(default=0, editable=False)
+    #: What the page has for the worker. A run of the command has none of it.
+    input = models.ForeignKey(ImportInput, models.SET_NULL, null=True, editable=False, related_name="runs")
+    language = models.CharField(max_length=10, blank=True, editable=False)
+    parts = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(1_000)])
+    hosts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(HOSTS)])
+    #: True: responses to the keys are wrapped, for programs with APP_ENC.
+    wrapped = models.BooleanField(default=False, editable=False)
+    worker = models.CharField(max_length=100, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    #: A key of pages.problems.PROBLEMS, and a sentence in the user's language about an unreadable database.
+    problem = models.CharField(max_length=30, blank=True, editable=False)
+    detail = BoundedTextField(blank=True, editable=False, max_length=DETAIL)
+    #: Hosts → the operations whose definitions have them: the most frequent ones, and those that are the old server
+    #: itself.
+    found_hosts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(HOSTS)])
+    missing_hosts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(HOSTS)])
 
     class Meta:
         verbose_name = _("import from MANTRA 1.99x")
@@ -62,7 +115,11 @@ class LegacyImport(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.source} {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.source} {moments.moment(self.started_at)}"
+
+    @property
+    def in_progress(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
 
 
 class ImportedRow(models.Model):
@@ -74,6 +131,8 @@ class ImportedRow(models.Model):
     outcome = models.CharField(max_length=10, choices=Outcome.choices, editable=False)
     #: [kind of remark, its arguments], as translating.remarks has them.
     remarks = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(REMARKS)])
+    #: The kinds alone, each between blanks, to find rows by.
+    codes = models.CharField(max_length=CODES, blank=True, editable=False)
     #: Our row: the label of its model, its id, its name.
     kind = models.CharField(max_length=40, blank=True, editable=False)
     ref = models.BigIntegerField(null=True, editable=False)
@@ -112,3 +171,15 @@ class OldCallsOfDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.agency} {self.username}: {self.calls}"
+
+    @classmethod
+    def write(cls, rows: Sequence[tuple[date, str, str, str, int]]) -> None:
+        """Write rows of day, agency, user's name, status and number. There are many: objects would take much longer."""
+        if not rows:
+            return
+        columns = [cls._meta.get_field(name) for name in ("day", "agency", "username", "status", "calls")]
+        quote = connection.ops.quote_name
+        names = ", ".join(quote(str(column.column)) for column in columns)  # type: ignore[union-attr]
+        text = f"INSERT INTO {quote(cls._meta.db_table)} ({names}) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+        with connection.cursor() as cursor:
+            cursor.executemany(text, [(connection.ops.adapt_datefield_value(row[0]), *row[1:]) for row in rows])

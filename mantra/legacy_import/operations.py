@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataservices.models import DataSource
+from mantra.definitions.bundle_writer import BundleWriter, read_referred
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import OldTable
 from mantra.legacy_import.old import OldOperation
@@ -30,15 +33,38 @@ from registry.models import Agency, Operation, Service
 _PROGRAMS = "program-199x"
 
 
+def host_of(url: str) -> str:
+    """Return the host of an address, "" if it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """An operation as a bundle has it, None if it cannot be made, and what is said of it."""
+
+    service: Service | None
+    values: dict[str, Any] | None
+    said: list[Remark]
+
+
 class Operations:
-    """Takes operations. ``services``: ours by old id; ``taken``: afterwards, the operations by old id."""
+    """Takes operations. ``services``: the ids of ours by the old ones; ``taken``: at the end, those that were taken."""
 
     def __init__(
-        self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, Service], hosts: Mapping[str, str]
+        self, ledger: Ledger, writer: PieceWriter, services: Mapping[int, int], hosts: Mapping[str, str]
     ) -> None:
         self.ledger, self.writer, self.services, self.hosts = ledger, writer, services, hosts
         self.taken: dict[int, Operation] = {}
         self._codes: Mapping[int, str] = {}
+        #: The services of the next operations by their ids; what these services have: (service's id, code in lower
+        #: case) → id and code.
+        self._now: Mapping[int, Service] = {}
+        self._here: dict[tuple[int, str], tuple[int, str]] = {}
+        #: The pieces of the next operations by their old ids.
+        self._pieces: dict[int, _Piece] = {}
         #: (agency's id, what is shared) → the code of its source or backend, "" if it cannot be stored.
         self._shared: dict[tuple[int, Connection | Upstream | str], str] = {}
 
@@ -46,46 +72,70 @@ class Operations:
         """Set the code of each operation, by its old id."""
         self._codes = codes
 
-    def take(self, old: OldOperation) -> None:
-        """Store an operation with what it needs, and note what became of it."""
-        service = self.services.get(old.service_id)
+    def prepare(self, rows: Iterable[OldOperation]) -> None:
+        """Read what is here of the services of the next operations, in the transaction in which they are taken.
+
+        Sources and backends that they need are stored before them all: each is then read once.
+        """
+        services = {self.services[row.service_id] for row in rows if row.service_id in self.services}
+        self._now = Service.objects.select_related("agency").in_bulk(services)
+        found = Operation.objects.listed().filter(service__in=self._now).order_by()
+        self._here = {
+            (service, code.lower()): (id, code) for service, id, code in found.values_list("service", "pk", "code")
+        }
+        self._pieces = {row.id: self._piece_of(row) for row in rows}
+        agencies = {service.agency_id for service in self._now.values()}
+        referred = [each.values for each in self._pieces.values() if each.values is not None]
+        read_referred(
+            agencies, {each.get("source", "") for each in referred}, {each.get("backend", "") for each in referred}
+        )
+
+    def _piece_of(self, old: OldOperation) -> _Piece:
+        service = self._now.get(self.services.get(old.service_id, 0))
         if service is None:
-            self.ledger.add(OldTable.OPERATIONS, old.id, [remark(Kind.WITHOUT_SERVICE)])
-            return
+            return _Piece(None, None, [remark(Kind.WITHOUT_SERVICE)])
         try:
             definition = translate(old, self.hosts)
         except Refused as refused:
-            self.ledger.add(OldTable.OPERATIONS, old.id, [refused.remark])
-            return
+            return _Piece(service, None, [refused.remark])
         code = self._codes[old.id]
         said: list[Remark] = []
         legacy_name = named(old.code, code, said).get("legacy_name", "")
         said += definition.all_remarks
-        piece = self._piece(definition, service.agency, code, legacy_name, said)
-        if piece is None:
+        values = self._values(definition, service.agency, code, legacy_name, said)
+        if values is not None and not old.listed:
+            values["listing"] = "hidden"
+        return _Piece(service, values, said)
+
+    def take(self, old: OldOperation) -> None:
+        """Store an operation, and note what became of it."""
+        piece = self._pieces.pop(old.id)
+        service, values, said = piece.service, piece.values, piece.said
+        if service is None or values is None:
             self.ledger.add(OldTable.OPERATIONS, old.id, said)
             return
-        if not old.listed:
-            piece["listing"] = "hidden"
+        code = self._codes[old.id]
+        here = self._here.get((service.pk, code.lower()))
+        there = Operation(pk=here[0], service=service, code=here[1]) if here is not None else None
 
-        def find() -> Operation | None:
-            found = Operation.objects.listed().filter(service=service, code__iexact=code)
-            # With the objects that are here already, its name needs no further query.
-            row = found.first()
-            if row is not None:
-                row.service = service
-            return row
+        def store(writer: BundleWriter, block: Any) -> Operation | None:
+            parent = f"{service.agency.code}/{service.code}"
+            row = writer.operation("", block, service, parent, set(), is_new=there is None)
+            return Operation(pk=row.pk, service=service, code=row.code) if row is not None else None
 
         line = place(
-            self.ledger, self.writer, OldTable.OPERATIONS, old.id, find(), piece, ("code", "kind"), said,
-            lambda writer, block: writer.operation("", block, service, f"{service.agency.code}/{service.code}", set()),
-            find,
-        )  # fmt: skip
-        operation = Operation(pk=line.ref, service=service, code=line.code) if line.ref is not None else None
-        if operation is not None:
-            self.taken[old.id] = operation
+            self.ledger, self.writer, OldTable.OPERATIONS, old.id, there, values, ("code", "kind"), said, store
+        )
+        if line.ref is None:
+            return
+        known = self.ledger.before(OldTable.OPERATIONS, old.id) is None or (there is not None and there.pk == line.ref)
+        if not known and not Operation.objects.filter(pk=line.ref).exists():
+            return  # an earlier run made it, and somebody has deleted it since
+        operation = Operation(pk=line.ref, service=service, code=line.code)
+        self.taken[old.id] = operation
+        self._here[service.pk, operation.code.lower()] = operation.pk, operation.code
 
-    def _piece(
+    def _values(
         self,
         definition: DataDefinition | ProxyDefinition | ProgramDefinition,
         agency: Agency,
@@ -95,6 +145,7 @@ class Operations:
     ) -> dict[str, Any] | None:
         """Return an operation as a bundle has it; None if what it shares with others cannot be stored."""
         if isinstance(definition, ProxyDefinition):
+            self.ledger.hosts[host_of(definition.upstream.url) if definition.upstream is not None else ""] += 1
             backend = self._backend(agency, definition.upstream) if definition.upstream is not None else ""
             if definition.upstream is not None and not backend:
                 said.append(remark(Kind.BACKEND_REFUSED))
@@ -104,6 +155,7 @@ class Operations:
         if isinstance(definition, ProgramDefinition):
             source = self._programs(agency)
             return definition.bundle(code, source, legacy_name) if source else None
+        self.ledger.hosts[definition.connection.host.lower()] += 1
         source = self._source(agency, definition.connection)
         if not source:
             said.append(remark(Kind.SOURCE_REFUSED))
@@ -126,10 +178,15 @@ class Operations:
             taken = DataSource.objects.filter(agency=agency).values_list("code", flat=True)
             code = code_of(connection.database or connection.host or connection.engine, list(taken))
             piece = connection.bundle(agency.code, code, self.writer.secret(connection.password))
-            if self.writer.write(lambda writer, block: writer.source("", block), piece):
+            if self._breaks(BundleWriter.source, piece):
                 code = ""
         self._shared[agency.pk, connection] = code
         return code
+
+    def _breaks(self, store: Callable[[BundleWriter, str, Any], None], piece: Mapping[str, Any]) -> bool:
+        """Store a source or a backend. Return True if it breaks a rule."""
+        broken, _nothing = self.writer.write(lambda writer, block: store(writer, "", block), piece)
+        return bool(broken)
 
     def _programs(self, agency: Agency) -> str:
         """Return the code of the source of the agency's drafts of programs; "" if it cannot be stored."""
@@ -138,7 +195,7 @@ class Operations:
             known = _PROGRAMS
             if not DataSource.objects.filter(agency=agency, code=_PROGRAMS).exists():
                 piece = placeholder_source(agency.code, _PROGRAMS)
-                if self.writer.write(lambda writer, block: writer.source("", block), piece):
+                if self._breaks(BundleWriter.source, piece):
                     known = ""
             self._shared[agency.pk, _PROGRAMS] = known
         return known
@@ -157,7 +214,7 @@ class Operations:
             taken = Backend.objects.filter(agency=agency).values_list("code", flat=True)
             code = code_of(upstream.url.partition("://")[2].partition("/")[0], list(taken))
             piece = upstream.bundle(agency.code, code, self.writer.secret(upstream.credential))
-            if self.writer.write(lambda writer, block: writer.backend("", block), piece):
+            if self._breaks(BundleWriter.backend, piece):
                 code = ""
         self._shared[agency.pk, upstream] = code
         return code

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from mantra.legacy_import.old import OldUser
+from mantra.legacy_import.translating import names
 from mantra.legacy_import.translating.passwords import PasswordKind, password_of
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from registry import roles
@@ -22,7 +23,7 @@ ROLES = {
     "publisher": roles.PUBLISHER,
     "requester": roles.REQUESTER,
 }
-_FULL_NAME, _USERNAME = 150, 150
+_FULL_NAME = 150
 
 
 def user_of(old: OldUser, agency: Agency | None, emails: set[str]) -> tuple[User, str, list[Remark]]:
@@ -38,7 +39,7 @@ def user_of(old: OldUser, agency: Agency | None, emails: set[str]) -> tuple[User
         said.append(remark(Kind.ROLE_NEEDS_AGENCY, role=old.role))
         role = ""
     user = User(
-        username=old.username.strip()[:_USERNAME], first_name=old.full_name.strip()[:_FULL_NAME], agency=agency,
+        username=_username(old.username, said), first_name=old.full_name.strip()[:_FULL_NAME], agency=agency,
         is_active=old.active and bool(role), is_staff=bool(role),
     )  # fmt: skip
     if role == roles.ADMINISTRATOR:
@@ -48,6 +49,15 @@ def user_of(old: OldUser, agency: Agency | None, emails: set[str]) -> tuple[User
     user.email = _email(old.email, emails, said)
     _set_password(user, old.password, said)
     return user, role, said
+
+
+def _username(old: str, said: list[Remark]) -> str:
+    """Return the name that a user signs in with: the old one, unless no user can have it here."""
+    name = names.username_of(old)
+    if name != old.strip():
+        name = names.username_of(old, list(User.objects.values_list("username", flat=True)))
+        said.append(remark(Kind.USERNAME_CHANGED, old=old, new=name))
+    return name
 
 
 def _email(text: str, emails: set[str], said: list[Remark]) -> str:

@@ -27,14 +27,13 @@ def place(
     piece: Mapping[str, Any],
     identifiers: Iterable[str],
     said: list[Remark],
-    store: Callable[[BundleWriter, Any], None],
-    find: Callable[[], Model | None],
+    store: Callable[[BundleWriter, Any], Model | None],
 ) -> Line:
     """Store a piece of a bundle for a row of the old database, and return its line.
 
     ``there``: our row with its code, if there is one. What is there by other ways is not changed. Of a row that an
     earlier run made only what has changed in the old database is changed; it is not made again if somebody deleted it.
-    ``identifiers``: the names in the piece that find the row. ``find`` returns it once it is stored.
+    ``identifiers``: the names in the piece that find the row. ``store`` returns the row.
     """
     parts = digests(piece, writer.secrets)
     before = ledger.before(table, old_id)
@@ -47,10 +46,10 @@ def place(
             return ledger.add(table, old_id, [remark(Kind.DELETED_HERE)], None, parts, Outcome.OMITTED)
         kept = {*identifiers, *(name for name, digest in parts.items() if before.parts.get(name) != digest)}
         piece = {name: value for name, value in piece.items() if name in kept}
-    broken = writer.write(store, piece)
+    broken, row = writer.write(store, piece)
     if broken:
         return ledger.add(table, old_id, [*said, *rules(broken)], there, {})
-    return ledger.add(table, old_id, said, find(), parts)
+    return ledger.add(table, old_id, said, row, parts)
 
 
 def rules(broken: Iterable[str]) -> list[Remark]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,23 +20,25 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mantra.legacy_import import keys, people
+from mantra.legacy_import.aside import aside
 from mantra.legacy_import.ledger import Ledger
 from mantra.legacy_import.models import LegacyImport, OldCallsOfDay, OldTable, Outcome
 from mantra.legacy_import.old import OldAgency, OldDatabase, OldService
+from mantra.legacy_import.old_programs import OldPrograms
 from mantra.legacy_import.operations import Operations
 from mantra.legacy_import.placing import cut, named, place, rules, title_of
 from mantra.legacy_import.translating import names
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 from mantra.legacy_import.writing import PieceWriter
-from registry import change_journal
 from registry.models import Agency, Service, User
+from registry.models.changes import together, undone
 
 #: What a run may be limited to, each with what it needs.
 PARTS = ("agencies", "users", "services", "operations", "orders", "calls")
 #: Characters of names, titles and descriptions.
 _NAME, _DESCRIPTION = 200, 10_000
 #: Rows that are written in one transaction: other changes of the registry wait for its end.
-CHUNK = 50
+CHUNK = 100
 
 
 def _website(text: str, said: list[Remark]) -> str:
@@ -77,21 +80,36 @@ class Options:
     hosts: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     user: User | None = None
+    #: What programs need of their keys.
+    programs: OldPrograms = field(default_factory=OldPrograms)
     #: Called with the rows that were looked at so far.
     progress: Callable[[int], None] = lambda rows: None
 
 
-def run(database: OldDatabase, options: Options) -> LegacyImport:
-    """Take a database over, and return the run with its lines. A dry run changes nothing but keeps its lines."""
-    made = LegacyImport.objects.create(
-        dry=options.dry, user=options.user, source=options.source[:300], counts=database.counts()
-    )
-    mover = _Mover(database, options)
+class Cancelled(Exception):
+    """Raised by ``Options.progress`` to end a run. What was taken stays."""
+
+
+def run(database: OldDatabase, options: Options, made: LegacyImport | None = None) -> LegacyImport:
+    """Take a database over, and return the run with its lines. A dry run changes nothing but keeps its lines.
+
+    ``made``: the row of the run, if there is one already.
+    """
+    made = made or LegacyImport(dry=options.dry, user=options.user, source=options.source[:300])
+    made.counts = database.counts()
+    made.save()
+    mover = _Mover(database, options, made)
     try:
         if options.dry:
-            _undone(mover.move)
+            with aside() as on_the_registry:
+                mover.around_progress = on_the_registry
+                _undone(mover.move)
         else:
             mover.move()
+        mover.ledger.store(made)
+    except Cancelled:
+        made.state = LegacyImport.State.CANCELLED
+        raise
     except BaseException:
         made.state = LegacyImport.State.FAILED
         raise
@@ -99,14 +117,14 @@ def run(database: OldDatabase, options: Options) -> LegacyImport:
         made.state = LegacyImport.State.DONE
     finally:
         made.rows, made.finished_at = len(mover.ledger.lines), timezone.now()
-        mover.ledger.store(made)
-        made.save()
+        made.found_hosts, made.missing_hosts = mover.ledger.found_hosts(), mover.ledger.missing_hosts()
+        made.save(update_fields=["state", "rows", "finished_at", "found_hosts", "missing_hosts"])
     return made
 
 
 def _undone(move: Callable[[], None]) -> None:
     try:
-        with transaction.atomic(), change_journal.undone():
+        with transaction.atomic(), undone():
             move()
             raise _Rollback
     except _Rollback:
@@ -114,13 +132,16 @@ def _undone(move: Callable[[], None]) -> None:
 
 
 class _Mover:
-    def __init__(self, database: OldDatabase, options: Options) -> None:
-        self.database, self.options = database, options
+    def __init__(self, database: OldDatabase, options: Options, made: LegacyImport) -> None:
+        self.database, self.options, self.made = database, options, made
         self.ledger = Ledger()
+        self.ledger.note_oddities(database.oddities())
         self.writer = PieceWriter(_("Imported from MANTRA 1.99x"))
-        #: Old id → ours.
+        #: Returns where progress is told: a dry run works aside of the registry.
+        self.around_progress: Callable[[], AbstractContextManager[None]] = nullcontext
+        #: Old id → ours, of services its id.
         self.agencies: dict[int, Agency] = {}
-        self.services: dict[int, Service] = {}
+        self.services: dict[int, int] = {}
         #: Name in lower case → the user's row here, and the full name.
         self.users: dict[str, User] = {}
 
@@ -132,30 +153,48 @@ class _Mover:
             self._services()
         if {"operations", "orders"} & set(only):
             operations = Operations(self.ledger, self.writer, self.services, self.options.hosts)
-            self._in_chunks(self.database.operations(), operations.take, lambda: operations.begin(self._codes()))
+            operations.begin(self._codes())
+            self._in_chunks(self.database.operations(), operations.take, operations.prepare)
             if "orders" in only:
-                keys.take(self.ledger, self.database.orders(), operations.taken, self.users)
+                keys.take(
+                    self.ledger, self.database.orders(), operations.taken, self.users, self.options.programs,
+                    self._keep_lines, self._report,
+                )  # fmt: skip
         if "calls" in only and not self.options.dry:
             self._calls()
 
     def _in_chunks(
-        self, rows: Iterable[Any], take: Callable[[Any], None], begin: Callable[[], None] = lambda: None
+        self, rows: Iterable[Any], take: Callable[[Any], None], prepare: Callable[[list[Any]], None] = lambda rows: None
     ) -> None:
-        """Take rows, some in one transaction: what a run was ended in before stays taken."""
-        begin()
+        """Take rows, some in one transaction: what a run was ended in before stays taken.
+
+        ``prepare`` is called with the rows of each transaction before they are taken.
+        """
         waiting: list[Any] = []
         for row in rows:
             waiting.append(row)
             if len(waiting) >= CHUNK:
-                self._take_all(waiting, take)
+                self._take_all(waiting, take, prepare)
                 waiting = []
-        self._take_all(waiting, take)
+        if waiting:
+            self._take_all(waiting, take, prepare)
 
-    def _take_all(self, rows: list[Any], take: Callable[[Any], None]) -> None:
-        with transaction.atomic():
+    def _take_all(self, rows: list[Any], take: Callable[[Any], None], prepare: Callable[[list[Any]], None]) -> None:
+        with transaction.atomic(), together():
+            prepare(rows)
             for row in rows:
                 take(row)
-        self.options.progress(len(self.ledger.lines))
+            self._keep_lines()
+        self._report(len(self.ledger.lines))
+
+    def _report(self, rows: int) -> None:
+        with self.around_progress():
+            self.options.progress(rows)
+
+    def _keep_lines(self) -> None:
+        """Store the lines with what they are about: a run that ends early is taken up from there."""
+        if not self.options.dry:
+            self.ledger.store(self.made)
 
     # ---------------------------------------------------------------------------------- agencies
 
@@ -173,12 +212,15 @@ class _Mover:
         piece = {"code": code, **named(old.code, code, said), "name": cut(old.name or old.code, _NAME, said)}
         piece["website"] = _website(old.website, said)
         piece["email"] = _first_email(old.email, said)
-        found = Agency.objects.filter(code__iexact=code).first()
-        line = place(self.ledger, self.writer, OldTable.AGENCIES, old.id, found, piece, ("code",), said,
-                           lambda writer, block: writer.agency(code, "", block),
-                           lambda: Agency.objects.filter(code=code).first())  # fmt: skip
-        if line.ref is not None:
-            self.agencies[old.id] = Agency.objects.get(pk=line.ref)
+        there = Agency.objects.filter(code__iexact=code).first()
+        line = place(
+            self.ledger, self.writer, OldTable.AGENCIES, old.id, there, piece, ("code",), said,
+            lambda writer, block: writer.agency(code, "", block),
+        )  # fmt: skip
+        # One that an earlier run made may have been deleted since.
+        found = Agency.objects.filter(pk=line.ref).first() if line.ref is not None else None
+        if found is not None:
+            self.agencies[old.id] = found
 
     # ------------------------------------------------------------------------------------- users
 
@@ -190,12 +232,14 @@ class _Mover:
             name = old.username.strip().lower()
             agency = self.agencies.get(old.agency_id)
             before = self.ledger.before(OldTable.USERS, old.id)
-            there = User.objects.filter(username__iexact=old.username.strip()).first()
+            is_ours = before is not None and before.ref is not None
+            same = {"pk": before.ref} if before is not None and is_ours else {"username__iexact": old.username.strip()}
+            there = User.objects.filter(**same).first()
             if "users" not in self.options.only:
                 if there is not None:
                     self.users[name] = there
                 return
-            if before is not None:
+            if before is not None and is_ours:
                 # Users are people: after the first run theirs is what counts.
                 self.ledger.repeat(before)
             elif there is not None:
@@ -238,14 +282,13 @@ class _Mover:
             "agency": agency.code, "code": code, **named(old.code, code, said),
             "title": title_of(old.description, old.code), "description": cut(old.description, _DESCRIPTION, said),
         }  # fmt: skip
-
-        def find() -> Service | None:
-            return Service.objects.filter(agency=agency, code__iexact=code).first()
-
-        line = place(self.ledger, self.writer, OldTable.SERVICES, old.id, find(), piece, ("agency", "code"), said,
-                           lambda writer, block: writer.service("", block), find)  # fmt: skip
+        there = Service.objects.filter(agency=agency, code__iexact=code).first()
+        line = place(
+            self.ledger, self.writer, OldTable.SERVICES, old.id, there, piece, ("agency", "code"), said,
+            lambda writer, block: writer.service("", block),
+        )  # fmt: skip
         if line.ref is not None:
-            self.services[old.id] = Service.objects.select_related("agency").get(pk=line.ref)
+            self.services[old.id] = line.ref
 
     def _codes(self) -> dict[int, str]:
         """Return the code of each operation, by its old id."""
@@ -263,17 +306,13 @@ class _Mover:
         """Replace the numbers of calls by those of the old database."""
         with transaction.atomic():
             OldCallsOfDay.objects.all().delete()
-            batch: list[OldCallsOfDay] = []
+            batch: list[tuple[Any, ...]] = []
             for each in self.database.calls():
-                batch.append(
-                    OldCallsOfDay(
-                        day=each.day, agency=each.agency, username=each.username, status=each.status, calls=each.calls
-                    )
-                )
-                if len(batch) >= 1_000:
-                    OldCallsOfDay.objects.bulk_create(batch)
+                batch.append((each.day, each.agency, each.username, each.status, each.calls))
+                if len(batch) >= 5_000:
+                    OldCallsOfDay.write(batch)
                     batch = []
-            OldCallsOfDay.objects.bulk_create(batch)
+            OldCallsOfDay.write(batch)
 
     # -------------------------------------------------------------------------------- a row each
 

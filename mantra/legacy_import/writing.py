@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.conf import settings
@@ -16,6 +16,9 @@ from mantra.definitions.bundle_writer import BundleWriter
 from mantra.definitions.reading import Block, Environment, Scalar
 from mantra.definitions.report import Report
 from registry.lookups import without_lookups
+from registry.models.changes import read_again
+
+Stored = TypeVar("Stored")
 
 #: No path of a bundle of ours leads to a file.
 _NOWHERE = Path("/nonexistent")
@@ -40,18 +43,24 @@ class PieceWriter:
         self.secrets[name] = text
         return f"env:{name}"
 
-    def write(self, store: Callable[[BundleWriter, Any], None], piece: Mapping[str, Any]) -> list[str]:
-        """Store a piece. Return what rules it breaks; nothing is stored then."""
+    def write(
+        self, store: Callable[[BundleWriter, Any], Stored], piece: Mapping[str, Any]
+    ) -> tuple[list[str], Stored | None]:
+        """Store a piece. Return the rules that it breaks, and what ``store`` returns.
+
+        Nothing is stored if it breaks any.
+        """
         report = Report()
         reader = BundleReader(Environment(self.secrets, _NOWHERE), report.problems)
         try:
             with transaction.atomic(), without_lookups():
-                store(BundleWriter(reader, report, self._reason), as_block(piece))
+                row = store(BundleWriter(reader, report, self._reason), as_block(piece))
                 if report.problems:
                     raise _Broken
         except _Broken:
-            return [str(problem) for problem in report.problems]
-        return []
+            read_again()
+            return [str(problem) for problem in report.problems], None
+        return [], row
 
 
 def as_block(value: Any) -> Any:

@@ -75,6 +75,7 @@ KIND = VersionedKind(
     model=VerificationOperation,
     lists={"verified_fields": ChildList(VerifiedField, ("name",), "request")},
     sections={"tries": "limits", "tries_of_all": "limits", "lock_minutes": "limits"},
+    related=("base__service__agency",),
     problems=_problems,
 )
 PUBLISHED_KIND = PublishedKind(

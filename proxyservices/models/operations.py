@@ -25,6 +25,7 @@ from proxyservices.models.validators import (
 from registry import secret_rules
 from registry.models import Operation, Parameter, RegistryModel, bounds
 from registry.models.bounds import BoundedTextField
+from registry.models.changes import read_once
 from registry.secrets import EncryptedField
 
 #: A placeholder for a parameter's value in a path.
@@ -193,7 +194,9 @@ class ProxyOperation(Operation):
         super().clean()
         if self.backend is not None and self.backend.agency_id != bounds.follow(self, "service__agency"):
             raise ValidationError({"backend": _("Choose a backend of the agency that offers the service.")})
-        if self.state in CALLABLE and (self.backend is None or not self.backend.servers.exists()):
+        if self.state in CALLABLE and (
+            self.backend is None or not read_once("backend", self.backend.pk, self.backend.servers.exists)
+        ):
             raise ValidationError({"backend": _("Choose a backend with a server before you publish the operation.")})
 
     @property

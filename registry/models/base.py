@@ -11,8 +11,9 @@ import limits
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
@@ -26,7 +27,12 @@ from registry.models.changes import (
     Change,
     RegistryChange,
     SnapshotVersion,
+    add_to_total,
+    are_together,
+    atomic,
+    forget_totals,
     observe,
+    total,
 )
 from registry.secrets import Secret, readable
 
@@ -196,8 +202,9 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return super().update(**kwargs)
 
     def update(self, **kwargs: Any) -> int:
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
+            forget_totals()
             ids = None if self._moves(kwargs) else self._units()
             rows = list(self.order_by()[:NAMED_ROWS]) if OBSERVERS else []
             changed = super().update(**kwargs)
@@ -219,8 +226,9 @@ class RegistryQuerySet(models.QuerySet[Any]):
         return set(rows[: RegistryChange.MAX_ENTRIES + 1])
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
+            forget_totals()
             rows = super().bulk_create(*args, **kwargs)
             kind, field = self.model.snapshot_unit
             ids = {getattr(row, field) for row in rows}
@@ -249,6 +257,8 @@ class RegistryModel(models.Model):
     snapshot_unit: ClassVar[tuple[str, str]]
     #: (key of settings.ROW_LIMITS, path to the row within which its rows are counted or "").
     counted: ClassVar[tuple[str, str] | None] = None
+    #: Columns that no total is of.
+    unweighed: ClassVar[frozenset[str]] = frozenset()
     #: The same key, for rows that belong to an operation and are replaced as a list.
     listed: ClassVar[str] = ""
 
@@ -260,15 +270,46 @@ class RegistryModel(models.Model):
         # For these models only: Django reads every row that it deletes of a model with a receiver.
         pre_delete.connect(_note_deletion, sender=cls, dispatch_uid="registry.changes")
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Check each value. Within together() a row that was read is there still, and is not looked for again."""
+        left_out = set(exclude or ())
+        if are_together():
+            left_out |= {each.name for each in self._meta.concrete_fields if _is_known(self, each)}
+        super().clean_fields(left_out)
+
+    def get_constraints(self) -> list[tuple[type[models.Model], Sequence[models.BaseConstraint]]]:
+        """Return the constraints that full_clean() checks: all but the one on a name that clean() has checked."""
+        found = super().get_constraints()
+        if self.unique_within is None:
+            return found
+        return [(model, [each for each in rules if not self._is_of_name(each)]) for model, rules in found]
+
+    def _is_of_name(self, rule: Any) -> bool:
+        """Return True for the constraint that unique_within describes."""
+        assert self.unique_within is not None
+        name, within = self.unique_within
+        expressions = (*([models.F(within)] if within else ()), Lower(name))
+        return isinstance(rule, models.UniqueConstraint) and rule.expressions == expressions
+
     def clean(self) -> None:
         """Report a duplicate at its field. A constraint enforces the same rule for rows that are not validated."""
         super().clean()
         self._check_number()
         if self.unique_within is None:
             return
+        if self._siblings().filter(self._in_use()).exists():
+            raise ValidationError({self._name_in_use(): NAME_IN_USE})
+
+    def _in_use(self) -> Q:
+        """Return which of the other rows have the row's name."""
+        assert self.unique_within is not None
         name, _within = self.unique_within
-        if self._siblings().filter(**{f"{name}__iexact": getattr(self, name)}).exists():
-            raise ValidationError({name: NAME_IN_USE})
+        return Q(**{f"{name}__iexact": getattr(self, name)})
+
+    def _name_in_use(self) -> str:
+        """Return the field of the name that another row has."""
+        assert self.unique_within is not None
+        return self.unique_within[0]
 
     def _check_number(self) -> None:
         """Check that there may be a further row where this one is new."""
@@ -278,15 +319,26 @@ class RegistryModel(models.Model):
         owner = bounds.follow(self, path) if path else None
         if not self._state.adding and (not path or self._stored().filter(**{path: owner}).exists()):
             return
-        if not path or owner is not None:
+        if path and owner is None:
+            return
+
+        def count() -> int:
             rows = self._counted_rows().exclude(pk=self.pk)
-            bounds.check_number(rows.filter(**{path: owner}) if path else rows, kind)
+            return (rows.filter(**{path: owner}) if path else rows).count()
+
+        number = total((kind, owner), count) if self._state.adding else count()
+        bounds.check_total(number, self._root(), kind)
+
+    @classmethod
+    def _root(cls) -> type[models.Model]:
+        """Return the model whose rows are counted: an operation's of all kinds."""
+        found: type[models.Model] = (*reversed(cls._meta.get_parent_list()), cls)[0]
+        return found
 
     @classmethod
     def _counted_rows(cls) -> models.QuerySet[Any]:
         """Return the rows of which there may be only so many."""
-        root = (*reversed(cls._meta.get_parent_list()), cls)[0]
-        return root._default_manager.all()
+        return cls._root()._default_manager.all()
 
     @classmethod
     def check_list(cls, operation: Any, rows: Sequence[Any]) -> None:
@@ -311,21 +363,46 @@ class RegistryModel(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         kind, field = self.snapshot_unit
-        with transaction.atomic():
+        with atomic():
             version = SnapshotVersion.bump()
-            before = None if self._state.adding else self._stored().order_by().values().first()
+            before = None if self._state.adding else self._before(kwargs.get("update_fields"))
             super().save(*args, **kwargs)
             unit = getattr(self, field)
             RegistryChange.note(version, kind, {before[field] if before else unit, unit})
             changed = changed_columns(self, before, kwargs.get("update_fields"))
             if before is None:
+                self._add_to_totals()
+            elif not self.unweighed.issuperset(changed):
+                forget_totals()
+            if before is None:
                 observe(Change(ADDED, type(self), (self,), changed, version))
             elif changed:
                 observe(Change(CHANGED, type(self), (self,), changed, version))
 
+    def _add_to_totals(self) -> None:
+        """Add the row, which is new, to the totals that are known of its kind."""
+        if self.counted is not None:
+            kind, path = self.counted
+            add_to_total((kind, bounds.follow(self, path) if path else None), 1)
+
+    def _before(self, only: Collection[str] | None) -> dict[str, Any] | None:
+        """Return the row's columns as they are stored, of those that are not saved the unit alone."""
+        saved = {
+            each.attname for each in self._meta.concrete_fields
+            if only is not None and not {each.name, each.attname}.isdisjoint(only)
+        }  # fmt: skip
+        names = {self.snapshot_unit[1], *saved} if only is not None else ()
+        found: dict[str, Any] | None = self._stored().order_by().values(*names).first()
+        return found
+
     def _stored(self) -> models.QuerySet[Any]:
         """Return the row as it is stored: a row that moves changes both what it leaves and what it joins."""
         return type(self)._default_manager.filter(pk=self.pk)
+
+
+def _is_known(row: models.Model, field: Any) -> bool:
+    """Return True for a reference to a row that was read."""
+    return field.is_relation and field.is_cached(row) and getattr(row, field.attname) is not None
 
 
 def changed_columns(row: models.Model, before: dict[str, Any] | None, only: Collection[str] | None) -> tuple[str, ...]:
@@ -363,6 +440,7 @@ def _note_deletion(instance: RegistryModel, **_kwargs: Any) -> None:
     """Note the deletion of a row, also by a cascade. Django sends this within the transaction that deletes."""
     kind, field = instance.snapshot_unit
     version = SnapshotVersion.bump()
+    forget_totals()
     RegistryChange.note(version, kind, {getattr(instance, field)})
     observe(Change(DELETED, type(instance), (instance,), (), version))
 
@@ -381,11 +459,13 @@ class AddressPart(RegistryModel):
     class Meta:
         abstract = True
 
-    def clean(self) -> None:
-        """Report a name of 1.99x that is also another row's: an address must name one operation."""
-        super().clean()
-        taken = Q(legacy_name__iexact=self.code)  # type: ignore[attr-defined]
+    def _in_use(self) -> Q:
+        """Return the rows with the code too, or a name of 1.99x that is also theirs: an address names one operation."""
+        taken = super()._in_use() | Q(legacy_name__iexact=self.code)  # type: ignore[attr-defined]
         if self.legacy_name:
             taken |= Q(code__iexact=self.legacy_name) | Q(legacy_name__iexact=self.legacy_name)
-        if self._siblings().filter(taken).exists():
-            raise ValidationError({"legacy_name" if self.legacy_name else "code": NAME_IN_USE})
+        return taken
+
+    def _name_in_use(self) -> str:
+        by_code = not self.legacy_name or self._siblings().filter(super()._in_use()).exists()
+        return "code" if by_code else "legacy_name"

@@ -68,9 +68,14 @@ class MaxJsonLength:
 
 def check_number(rows: models.QuerySet[Any], kind: str, add: int = 1) -> None:
     """Check that there may be this number of further rows. Raises ValidationError."""
+    check_total(rows.count(), rows.model, kind, add)
+
+
+def check_total(number: int, model: type[models.Model], kind: str, add: int = 1) -> None:
+    """Check that there may be this number of further rows beside those that are there. Raises ValidationError."""
     most: int = settings.ROW_LIMITS[kind]
-    if rows.count() + add > most:
-        raise too_many(rows.model, kind)
+    if number + add > most:
+        raise too_many(model, kind)
 
 
 def too_many(model: type[models.Model], kind: str) -> ValidationError:

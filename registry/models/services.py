@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, ProhibitNullCharactersValidator
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Lower
 from django.dispatch import Signal
 from django.utils.translation import gettext
@@ -27,6 +27,7 @@ from registry.models.base import (
     operation_validator,
 )
 from registry.models.bounds import BoundedTextField
+from registry.models.changes import atomic
 from registry.models.egress import KIND_LIST, Guard, KindList
 from registry.personal_data import masks
 
@@ -70,6 +71,10 @@ class OperationQuerySet(RegistryQuerySet):
         return self.filter(draft_of=None)
 
 
+#: The columns of an operation's address.
+_ADDRESS = frozenset({"service", "service_id", "code", "legacy_name"})
+
+
 class Operation(AddressPart):
     """An operation that can be called. Each has a row here and in the table of its kind.
 
@@ -80,6 +85,7 @@ class Operation(AddressPart):
 
     snapshot_unit = ("operation", "id")
     counted = ("operations", "service__agency")
+    unweighed = frozenset({"revision", "state", "sunset"})
     unique_within = ("code", "service")
 
     class State(models.TextChoices):
@@ -226,17 +232,21 @@ class Operation(AddressPart):
                 {"sunset": _("Set the state to deprecated: only a deprecated operation has a sunset date.")}
             )
 
-    @transaction.atomic
     def save(self, *args: Any, **kwargs: Any) -> None:
-        before = self._stored().values_list("state", flat=True).first()
-        super().save(*args, **kwargs)
-        if self.draft_of_id is None and before not in (None, self.state):
-            state_changed.send(Operation, operation=self)
-        if self.draft_of_id is None:
-            # A draft has the address of its operation.
-            Operation.objects.filter(draft_of=self.pk).update_without_bump(
-                service=self.service_id, code=self.code, legacy_name=self.legacy_name
-            )
+        new = self._state.adding
+        only = kwargs.get("update_fields")
+        with atomic():
+            before = None
+            if not new and (only is None or "state" in only):
+                before = self._stored().values_list("state", flat=True).first()
+            super().save(*args, **kwargs)
+            if self.draft_of_id is None and before not in (None, self.state):
+                state_changed.send(Operation, operation=self)
+            if self.draft_of_id is None and not new and (only is None or not _ADDRESS.isdisjoint(only)):
+                # A draft has the address of its operation.
+                Operation.objects.filter(draft_of=self.pk).update_without_bump(
+                    service=self.service_id, code=self.code, legacy_name=self.legacy_name
+                )
 
     def _siblings(self) -> models.QuerySet[Any]:
         return super()._siblings().filter(draft_of=None).exclude(pk=self.draft_of_id)
@@ -248,6 +258,10 @@ class Operation(AddressPart):
     def _check_number(self) -> None:
         if self.draft_of_id is None:
             super()._check_number()
+
+    def _add_to_totals(self) -> None:
+        if self.draft_of_id is None:
+            super()._add_to_totals()
 
 
 def open_values_message(values: Sequence[str]) -> str:

@@ -28,9 +28,14 @@ Texts = Callable[[str], str]
 _PLAIN = (str, int, float, bool, list, dict, type(None))
 
 
-def definition(row: Operation) -> Definition:
-    """Return the definition of a stored operation, a draft or a published one, with its lists as they are stored."""
-    kind, lists = kind_of(row), rows_of(row)
+def definition(row: Operation, lists: Mapping[str, list[Any]] | None = None) -> Definition:
+    """Return the definition of a stored operation, a draft or a published one, with its lists as they are stored.
+
+    ``lists``: their rows, if they were read.
+    """
+    kind = kind_of(row)
+    if lists is None:
+        lists = rows_of(row)
     own = row if isinstance(row, kind.model) else kind.model._default_manager.get(pk=row.pk)
     columns = {column.name: _encoded(own, column) for column in kind.columns if column.editable}
     return {
@@ -43,12 +48,14 @@ def definition(row: Operation) -> Definition:
     }
 
 
-def large_texts(row: Operation) -> dict[str, str]:
-    """Return the large texts of a stored operation by their digests."""
+def large_texts(row: Operation, lists: Mapping[str, list[Any]] | None = None) -> dict[str, str]:
+    """Return the large texts of a stored operation by their digests. ``lists``: the rows of its lists, if read."""
     found = {}
-    for label, children in rows_of(row).items():
-        for column in filter(is_large, kind_of(row).all_lists[label].columns):
-            found.update({digest_of(text): text for text in (getattr(child, column.attname) for child in children)})
+    for label, child in kind_of(row).all_lists.items():
+        columns = list(filter(is_large, child.columns))
+        rows = lists[label] if lists is not None else child.model._default_manager.filter(operation=row.pk)
+        for each in rows if columns else ():
+            found.update({digest_of(text): text for text in (getattr(each, column.attname) for column in columns)})
     return found
 
 

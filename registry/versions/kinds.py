@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,8 @@ class VersionedKind:
     #: Column → key of SECTIONS. Columns that are not named are in ``default_section``.
     sections: Mapping[str, str] = field(default_factory=dict)
     default_section: str = "request"
+    #: Paths of references that are in the name of what it refers to.
+    related: Sequence[str] = ()
     #: Returns what the rules of single rows do not find, given an operation with its rows as stored.
     problems: Callable[[Any], Collection[str]] = _no_problems
     #: (attribute of a list, its row, the definition's columns) → the places to which the row's secrets are sent.

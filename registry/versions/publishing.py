@@ -6,7 +6,7 @@ Every change of a definition that callers get passes _accept(), whoever makes it
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from registry import sample_responses
 from registry.models import Operation, OperationVersion, SnapshotVersion, User, VersionText
+from registry.models.changes import atomic
 from registry.notifications import changes
 from registry.versions import comparison
 from registry.versions.definition import (
@@ -33,6 +34,9 @@ from registry.versions.definition import (
     without_secrets,
 )
 from registry.versions.kinds import UNVERSIONED, is_large, kind_of, rows_of
+
+#: Attribute of a list → its rows.
+Lists = Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Change:
     origin: str
     #: For callers.
     change_note: str = ""
+    #: The rows of the lists of ``row``, by the lists' attributes, where they were read; None otherwise.
+    lists: Lists | None = None
 
 
 #: Called with each change before it is put into force. One that must not be raises ValidationError.
@@ -133,13 +139,17 @@ def absorb(draft: Operation) -> None:
 
 def next_number(operation: Operation) -> int:
     """Return the number that the operation's next version will have."""
-    last = operation.versions.first()
+    return _number_after(operation, operation.versions.first())
+
+
+def _number_after(operation: Operation, last: OperationVersion | None) -> int:
     return max(operation.revision, last.number if last is not None else 0) + 1
 
 
 def _stored(row: Operation) -> Any:
     """Return an operation as a row of its kind, as it is stored now."""
-    return kind_of(row).model._default_manager.select_related("service__agency").get(pk=row.pk)
+    kind = kind_of(row)
+    return kind.model._default_manager.select_related("service__agency", *kind.related).get(pk=row.pk)
 
 
 # --------------------------------------------------------------------------------------- publishing
@@ -162,7 +172,8 @@ def publish(
     operation = row if row.draft_of is None else _stored(row.draft_of)
     old = definition(operation) if operation.state != Operation.State.DRAFT else None
     _check_rules(operation, row)
-    change = Change(operation, row, old, definition(row), user, reason, origin, change_note)
+    lists = rows_of(row)
+    change = Change(operation, row, old, definition(row, lists), user, reason, origin, change_note, lists)
     _ask_checks(change)
     if row.pk != operation.pk:
         _keep_unrecorded(operation)
@@ -170,10 +181,9 @@ def publish(
         row.delete()
     if operation.state == Operation.State.DRAFT:
         operation.state = Operation.State.PUBLISHED
-    return _accept(change)
+    return _accept(change, operation.versions.first(), ("state",))
 
 
-@transaction.atomic
 def record(
     operation: Operation,
     user: User | None,
@@ -181,23 +191,41 @@ def record(
     origin: str = OperationVersion.Origin.ADMIN,
     was_draft: bool = False,
     change_note: str = "",
+    made: Lists | None = None,
 ) -> OperationVersion | None:
     """Make a version of rows that were changed in place, if they differ from the last version.
 
     Return the version that is in force, None for an operation without callers. ``was_draft``: it had no callers before.
-    Raises ValidationError if one of CHECKS refuses it; the caller's transaction must then be undone.
+    ``made``: of an operation that was made just now, by this transaction and with its first revision, the rows of all
+    its lists; nothing is read again then. Raises ValidationError if one of CHECKS refuses it; the caller's transaction
+    must then be undone.
     """
-    operation = _stored(operation)
+    with atomic():
+        row = operation if made is not None else _stored(operation)
+        return _record(row, user, reason, origin, was_draft, change_note, made)
+
+
+def _record(
+    operation: Operation,
+    user: User | None,
+    reason: str,
+    origin: str,
+    was_draft: bool,
+    change_note: str,
+    made: Lists | None,
+) -> OperationVersion | None:
     if operation.state == Operation.State.DRAFT or operation.draft_of_id is not None:
         return None
-    last, new = operation.versions.first(), definition(operation)
+    last = operation.versions.first() if made is None else None
+    lists = rows_of(operation) if made is None else made
+    new = definition(operation, lists)
     unchanged = last is not None and is_same(last.definition, new, kind_of(operation))
     if unchanged and not was_draft:
         return last
     old = None if last is None or was_draft else last.definition
-    change = Change(operation, operation, old, new, user, reason, origin, change_note)
+    change = Change(operation, operation, old, new, user, reason, origin, change_note, lists)
     _ask_checks(change)
-    return last if unchanged else _accept(change)
+    return last if unchanged else _accept(change, last, is_new=made is not None)
 
 
 @transaction.atomic
@@ -251,21 +279,30 @@ def _ask_checks(change: Change) -> None:
 # ---------------------------------------------------------------------------------------- versions
 
 
-def _accept(change: Change) -> OperationVersion:
-    """Keep a definition that is in force now as a version, log it, and return it."""
+def _accept(
+    change: Change, last: OperationVersion | None, unsaved: Sequence[str] = (), is_new: bool = False
+) -> OperationVersion:
+    """Keep a definition that is in force now as a version after the ``last`` one, log it, and return it.
+
+    ``unsaved``: columns of the operation that were changed and not stored yet. ``is_new``: it was stored with the
+    revision of this version.
+    """
     operation = change.operation
-    number = next_number(operation)
+    number = operation.revision if is_new else _number_after(operation, last)
+    # The lists are those of a draft, whose rows the operation has now, or its own.
+    texts = large_texts(operation, change.lists)
     version = _kept(
-        operation, change.new, number, user=change.user, reason=change.reason, origin=change.origin,
+        operation, change.new, number, texts, user=change.user, reason=change.reason, origin=change.origin,
         change_note=change.change_note,
     )  # fmt: skip
-    operation.revision = number
-    operation.save()
-    sample_responses.mask_again(operation)
+    if not is_new:
+        operation.revision = number
+        operation.save(update_fields=(*unsaved, "revision", "updated_at"))
+        sample_responses.mask_again(operation)
     if change.user is not None:
         text = _log_text(version, change)
         LogEntry.objects.log_actions(change.user.pk, [operation], CHANGE, change_message=text, single_object=True)
-    _prune(operation)
+    _prune(operation, number)
     # An address that moves is nothing to callers.
     if change.old is not None and change.origin != OperationVersion.Origin.ADDRESS:
         changes.version_published(operation, number)
@@ -280,11 +317,12 @@ def _log_text(version: OperationVersion, change: Change) -> str:
 
 def _keep_unrecorded(operation: Operation) -> None:
     """Make a version of a definition in force that none has, such as rows that were changed by hand."""
-    last, new = operation.versions.first(), definition(operation)
+    last, lists = operation.versions.first(), rows_of(operation)
+    new = definition(operation, lists)
     if last is not None and is_same(last.definition, new, kind_of(operation)):
         return
-    number = max(operation.revision, 1) if last is None else next_number(operation)
-    _kept(operation, new, number, origin=OperationVersion.Origin.EXISTING)
+    number = max(operation.revision, 1) if last is None else _number_after(operation, last)
+    _kept(operation, new, number, large_texts(operation, lists), origin=OperationVersion.Origin.EXISTING)
     if operation.revision != number:
         operation.revision = number
         operation.save()
@@ -294,6 +332,7 @@ def _kept(
     operation: Operation,
     new: Definition,
     number: int,
+    texts: Mapping[str, str],
     user: User | None = None,
     reason: str = "",
     origin: str = "",
@@ -306,8 +345,8 @@ def _kept(
     )  # fmt: skip
     version.full_clean(exclude={"operation"})
     version.save()
-    known = set(VersionText.objects.filter(operation=operation.pk).values_list("digest", flat=True))
-    for digest, text in large_texts(operation).items():
+    known = set(VersionText.objects.filter(operation=operation.pk).values_list("digest", flat=True)) if texts else ()
+    for digest, text in texts.items():
         if digest not in known:
             VersionText.objects.create(operation_id=operation.pk, digest=digest, content=text)
     return version
@@ -324,8 +363,13 @@ def _texts_of(operation: Operation) -> Callable[[str], str]:
     return read
 
 
-def _prune(operation: Operation) -> None:
-    """Delete the oldest versions above the limit, and the large texts that only they had."""
+def _prune(operation: Operation, number: int) -> None:
+    """Delete the oldest versions above the limit, and the large texts that only they had.
+
+    ``number``: of the newest version. There are not more of them.
+    """
+    if number <= settings.ROW_LIMITS["versions"]:
+        return
     surplus = list(operation.versions.values_list("pk", flat=True)[settings.ROW_LIMITS["versions"] :])
     if not surplus:
         return

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
+from mantra.legacy_import.models import ImportedRow, ImportInput, LegacyImport, OldCallsOfDay
 from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation, VerifiedField, declare
@@ -110,6 +111,23 @@ class MarkedAgency:
     token: ApiToken
     request: PublishRequest
     rows: list[Model] = field(default_factory=list)
+
+
+def _import(mark: str, operation: Operation) -> None:
+    """An import from MANTRA 1.99x, whose input is still there."""
+    read = ImportInput.objects.create(
+        name=f"{mark}.sql", host="10.1.1.5", database=mark, user=mark, expires_at=timezone.now() + timedelta(hours=24)
+    )
+    run = LegacyImport.objects.create(
+        state="done", source=read.name, input=read, parts=["operations"], rows=2, counts={"methods": 3, "tracks": 9},
+        missing_hosts={"localhost": 1}, found_hosts={"localhost": 1, mark: 2},
+    )  # fmt: skip
+    for number, kind in enumerate(("program", "localhost"), start=1):
+        ImportedRow.objects.create(
+            run=run, table="methods", old_id=number, outcome="person", remarks=[[kind, {"host": mark}]],
+            codes=f" {kind} ", kind="registry.operation", ref=operation.pk, name=f"{mark}/{number}",
+        )  # fmt: skip
+    OldCallsOfDay.objects.create(day="2017-03-01", agency=mark, username=mark, status="SUCCESS", calls=7)
 
 
 def make_agency(mark: str) -> MarkedAgency:
@@ -211,6 +229,7 @@ def make_agency(mark: str) -> MarkedAgency:
         state="done", user=user, equal=3, different=1, by_field=[1], kept={}, finished_at=timezone.now(),
         headings={"left": [mark], "right": [mark], "key": [mark], "fields": [[mark, mark]]},
     )  # fmt: skip
+    _import(mark, operation)
     sync = Sync.objects.create(
         agency=agency, code=f"{mark}-sinkron", title=f"Sinkron {mark}", operation=operation, application=application,
         source=source, schema=mark, table=mark, columns=[[mark, mark, True]],

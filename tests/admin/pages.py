@@ -6,6 +6,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
+from mantra.legacy_import.models import LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation
@@ -138,6 +139,13 @@ def pages() -> dict[str, str]:
         "use of a key": reverse("key_use", args=(AccessKey.objects.order_by("pk").first().pk,)),
         "reconciliations": reverse("reconciliations"),
         "reconciliation": reverse("reconciliation", args=(Reconciliation.objects.order_by("pk")[0].pk,)),
+        "moving in": reverse("moving_in"),
+        "upload a dump": reverse("moving_in_new"),
+        "connect to the old server": reverse("moving_in_new") + "?from=server",
+        "report of an import": reverse("moving_in_run", args=(LegacyImport.objects.order_by("pk")[0].pk,)),
+        "report of an import, filtered": reverse("moving_in_run", args=(LegacyImport.objects.order_by("pk")[0].pk,))
+        + "?task=programs&outcome=person",
+        "calls of 1.99x": reverse("moving_in_calls"),
         "jobs": reverse("jobs"),
         "exports": reverse("exports"),
         "export the history": reverse("export_history") + "?outcome_is=failed",

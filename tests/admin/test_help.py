@@ -36,7 +36,8 @@ FURTHER = (
     "own_sessions", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "catalogue", "catalogue_agency",
     "catalogue_service", "catalogue_operation", "client_code", "request_access", "try_as_application",
     "reconciliations", "reconciliation_new", "reconciliation_columns",
-    "contract_docs", "try_operation", "explain_operation", "compare_answers", "proxyservices_proxyoperation_import",
+    "moving_in", "moving_in_run", "contract_docs", "try_operation", "explain_operation", "compare_answers",
+    "proxyservices_proxyoperation_import",
 )  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def test_anybody_reads_the_guides(client: Client) -> None:
 @pytest.mark.django_db
 def test_the_own_guide_comes_first(sign_in: SignIn) -> None:
     html = sign_in(roles.ADMINISTRATOR).get(reverse("help")).content.decode()
-    listed = re.findall(r'class="name" href="/help/([a-z-]+)/"', html)
+    listed = re.findall(r'class="name" href="/help/([a-z0-9.-]+)/"', html)
     assert listed[0] == "administrator"
     assert sorted(listed) == sorted(GUIDES)
 

@@ -27,6 +27,7 @@ from django.utils import timezone
 
 from dataservices.models import WizardDraft
 from mantra.jobs.models import Job
+from mantra.legacy_import.models import LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from registry.journal import heads
 from registry.models import (
@@ -49,7 +50,16 @@ ROLES = ("Head", "Provider", "Publisher", "Requester", "")
 PUBLIC = "terbuka"
 #: Finds the mark without holding it.
 TERM = MARKER[:5]
-OURS = ("registry", "dataservices", "proxyservices", "verification", "jobs", "reconciliation", "synchronization")
+OURS = (
+    "registry",
+    "dataservices",
+    "proxyservices",
+    "verification",
+    "jobs",
+    "reconciliation",
+    "synchronization",
+    "legacy_import",
+)
 #: What changes by itself while somebody visits pages.
 MOVING = {"registry.snapshotversion", "registry.registrychange", "registry.callgroup", "registry.fact"}
 
@@ -148,6 +158,7 @@ class Walked:
         pk = {
             "admin/exports/": [str(self.export.pk)],
             "admin/reconciliations/": [str(row.pk) for row in Reconciliation.objects.all()],
+            "admin/moving-in/": [str(row.pk) for row in LegacyImport.objects.all()],
             "admin/notifications/": [str(row.pk) for row in Notification.objects.all()],
             "admin/registry/callrecord/": [str(self.saved.pk)],
             "admin/containment/stops/": [str(row.pk) for row in Stop.objects.all()],

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from mantra.jobs.models import Job
+from mantra.legacy_import.models import LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
@@ -104,6 +105,11 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("key_use", args=(marked.key.pk,))
     yield reverse("reconciliations")
     yield reverse("reconciliation", args=(Reconciliation.objects.get().pk,))
+    yield reverse("moving_in")
+    yield reverse("moving_in_new")
+    yield reverse("moving_in_new") + "?from=server"
+    yield reverse("moving_in_run", args=(LegacyImport.objects.get().pk,))
+    yield reverse("moving_in_calls")
     yield reverse("containment")
     yield reverse("containment_stop_new", args=("all", 0))
     yield reverse("incident_new")

@@ -105,7 +105,7 @@ def every_type(cast: Cast) -> Document:
     return read("jenis/openapi.json")
 
 
-def test_documents_of_every_kind_are_valid(cast: Cast) -> None:
+def test_f16_documents_of_every_kind_are_valid(cast: Cast) -> None:
     marks = ", ".join(f":{each['name']} AS {each['name']}" for each in PARAMETERS)
     written = cast.define("tulis", "DELETE FROM orang WHERE id = :id", writes=True, parameters=({"name": "id"},))
     typed = cast.define("jenis", f"SELECT {marks}", parameters=PARAMETERS)

@@ -33,10 +33,15 @@ def parse_str(query: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for piece in query.split(b"&"):
         name, _, value = piece.partition(b"=")
-        name = re.sub(rb"[ .\[]", b"_", urldecode(name).lstrip(b" "))
+        name = sent_name(urldecode(name).decode("latin-1")).encode("latin-1")
         if name:
             found[name] = urldecode(value)
     return found
+
+
+def sent_name(name: str) -> str:
+    """A name as a variable of PHP."""
+    return re.sub(r"[ .\[]", "_", name.lstrip(" "))
 
 
 def twice(sent: dict[bytes, bytes]) -> dict[bytes, bytes]:
@@ -115,6 +120,7 @@ def _serialized(value: Any) -> str:
 
 
 def _xml(name: str, value: Any, indent: str) -> list[str]:
+    name = name.replace(" ", "_")
     if isinstance(value, list):
         return [line for each in value for line in _xml(name, each, indent)]
     if isinstance(value, dict):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from mantra import wsgi
+from mantra.gateway import php_input
 from registry import checks, faults
 from registry.journal import shipping
 from registry.models import AccessKey, CallRecord, Field, Operation
@@ -214,6 +216,12 @@ def test_f11_names_and_bytes_of_a_form_of_several_parts(legacy: Cast) -> None:
         body = multipart((f'name="{name}"', "Unit 1"), ('name="nama"', "Orang 1%"))
         reply = call("/json/prov/data/dua", "POST", body, accesskey=KEYS["dua"], content_type=MULTIPART)
         assert code_of(reply) == 200
+
+
+def test_f11_names_that_are_not_ascii() -> None:
+    """A column of an old definition may be called Ünï."""
+    environ = {"wsgi.input": io.BytesIO(body := multipart(('name="Ünï"', "é"))), "CONTENT_TYPE": MULTIPART}
+    assert php_input.form({**environ, "CONTENT_LENGTH": str(len(body))}) == [("Ünï", "é")]
 
 
 def test_f11_bytes_of_a_form_of_several_parts(echo: Cast) -> None:

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from tests.gateway import original
+from tests.legacy_import.old_database import OldInstallation
+from tests.legacy_import.old_definitions import ROWS, Shape
 
 #: The values that were sent → the envelope's response, or a body for each format.
 Operation = Callable[[dict[str, str]], Any]
@@ -23,6 +25,8 @@ class FakeOldHost:
     def __init__(self, folder: str = "") -> None:
         self.folder = folder
         self.operations: dict[str, Operation] = {}
+        #: Address in lower case → an operation of an installation.
+        self.shapes: dict[str, Shape] = {}
         self.keys: set[tuple[str, str]] = set()
         #: Address as it was sent → body: answers that were recorded.
         self.recorded: dict[str, bytes] = {}
@@ -73,22 +77,52 @@ class FakeOldHost:
         self.operations[address.lower()] = operation
         self.keys.add((address.lower(), key))
 
+    def serve(self, old: OldInstallation) -> None:
+        """Serve what an installation has: all its operations that can be called, with their keys."""
+        for order in old.orders:
+            call = old.call(order) if order.active else None
+            if call is not None:
+                address = f"{call.agency}/{call.service}/{call.operation}".lower()
+                self.shapes[address] = old.shapes[call.operation_id]
+                self.keys.add((address, order.key))
+
     def body(self, target: str, agent: str, key: str) -> bytes:
         if target in self.recorded:
             return self.recorded[target]
-        if agent != "MANTRA" or not key:
-            return b""
         path, _, query = target.removeprefix(self.folder).partition("?")
         format, agency, service, operation, *rest = path.strip("/").split("/")
-        address = "/".join(original.urldecode(name.encode()).decode() for name in (agency, service, operation)).lower()
-        known = self.operations.get(address)
-        if known is None or (address, key) not in self.keys:
+        spelt = [original.urldecode(name.encode()).decode() for name in (agency, service, operation)]
+        address = "/".join(spelt).lower()
+        if (address, rest[0] if rest else "") in self.keys:  # generation 2, which had XML under this address
+            key, *rest = rest
+            format = "xml"
+        if agent != "MANTRA" or not key:
+            return b""
+        known, shape = self.operations.get(address), self.shapes.get(address)
+        if (known is None and shape is None) or (address, key) not in self.keys:
             return original.written(original.failure(10002, "Fungsi operasi tidak terdaftar"), format)
         sent = original.parse_str((query or "/".join(rest)).encode())
         if rest:
             sent = original.twice(sent)
-        answer = known({name.decode().lower(): value.decode() for name, value in sent.items()})
+        values = {name.decode().lower(): value.decode() for name, value in sent.items()}
+        answer = known(values) if known else _answer(shape, values, spelt)
         if callable(answer):
             written: bytes = answer(format)
             return written
         return original.written(answer, format)
+
+
+def _answer(shape: Shape | None, sent: dict[str, str], spelt: list[str]) -> Any:
+    """What 1.99x answers to a call of an operation of an installation."""
+    assert shape is not None
+    names = {original.sent_name(name).lower(): name for name in shape.parameters(ROWS[0])}
+    if not names.keys() <= sent.keys():
+        return original.failure(10005, "Seluruh parameter fungsi operasi wajib diisi")
+    found = shape.answer({own: sent[name] for name, own in names.items()})
+    if isinstance(found, dict):
+        return {"status": 1, "code": 200, "message": "OK", "data": found}
+    agency, service, operation = spelt
+    if not found:
+        name = f"{agency}:{service}.{operation}"
+        return original.failure(10012, f'Hasil operasi data "{name}" tidak ada (kosong)')
+    return original.rows(operation, found)

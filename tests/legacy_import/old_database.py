@@ -16,7 +16,19 @@ from typing import Any, BinaryIO
 
 from mantra.legacy_import.old import OldAgency, OldCalls, OldOperation, OldOrder, OldService, OldUser
 from tests.legacy_import import old_definitions
-from tests.legacy_import.old_definitions import CLEAN, ELSEWHERE, PROGRAMS, PROXIES, ROWS, Place, Rows, as_json
+from tests.legacy_import.old_definitions import (
+    CLEAN,
+    CLEAN_PERMITS,
+    CLEAN_PROXIES,
+    ELSEWHERE,
+    PROGRAMS,
+    PROXIES,
+    ROWS,
+    Place,
+    Rows,
+    Shape,
+    as_json,
+)
 from tests.legacy_import.old_tables import CREATE
 
 __all__ = ("ISSUE", "SMALL", "OldCall", "OldInstallation", "Place", "Sizes", "make")
@@ -52,7 +64,10 @@ _DATES = "'2016-01-04 08:00:00'"
 
 @dataclass(frozen=True)
 class OldCall:
-    """A call that the old installation answers with rows: over the legacy wire ours must give the same."""
+    """A call that the old installation answers: over the legacy wire ours must give the same.
+
+    ``rows``: of a data operation; ``document``: what the upstream of a proxy operation responds.
+    """
 
     operation_id: int
     agency: str
@@ -61,6 +76,7 @@ class OldCall:
     key: str
     parameters: dict[str, str]
     rows: Rows
+    document: dict[str, Any] | None = None
 
 
 @dataclass
@@ -76,6 +92,25 @@ class OldInstallation:
     orders: list[OldOrder] = field(default_factory=list)
     traps: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
     calls: list[OldCall] = field(default_factory=list)
+    #: The operations that can be called, by id.
+    shapes: dict[int, Shape] = field(default_factory=dict, compare=False)
+
+    def call(self, order: OldOrder) -> OldCall | None:
+        """The call with an order's key; None if its operation cannot be called, or has no rows for it."""
+        shape = self.shapes.get(order.operation_id)
+        if shape is None:
+            return None
+        operation = self.operations[order.operation_id - 1]
+        service = next((row for row in self.services if row.id == operation.service_id), None)
+        agency = next((row for row in self.agencies if service is not None and row.id == service.agency_id), None)
+        if service is None or agency is None or not agency.id:  # the system's own agency is not imported
+            return None
+        parameters = shape.parameters(ROWS[operation.id % len(ROWS)])
+        answer = shape.answer(parameters)
+        rows, document = ([], answer) if isinstance(answer, dict) else (answer, None)
+        if not answer:  # no rows are a failure there
+            return None
+        return OldCall(operation.id, agency.code, service.code, operation.code, order.key, parameters, rows, document)
 
     def trap(self, name: str) -> Any:
         """The one row with this trap."""
@@ -285,10 +320,9 @@ def make(sizes: Sizes = SMALL, place: Place | None = None, seed: int = 1) -> Old
 class _Maker:
     def __init__(self, made: OldInstallation, place: Place, chance: random.Random) -> None:
         self.made, self.place, self.chance = made, place, chance
-        #: Ids of agencies and services whose names any system allows, and operations that can be called.
+        #: Ids of agencies and services whose names any system allows.
         self.clean_agencies: list[int] = []
         self.clean_services: list[int] = []
-        self.clean_operations: dict[int, old_definitions.Clean] = {}
 
     def _trapped(self, names: str, table: str, number: int) -> None:
         for name in names.split():
@@ -330,6 +364,8 @@ class _Maker:
     def users(self) -> None:
         add, agency = self._user, self.clean_agencies[0]
         add("admin", "administrator", "user-admin password-default system-user", 0, password=DEFAULT_HASH)
+        add("admin2", "administrator", "system-user", 0)
+        add("bawaan", "requester", "password-default-of-others", agency, password=DEFAULT_HASH)
         add("pengawas", "supervisor", "system-user", 0)
         add("titipan", "requester", "system-requester", 0)
         add("lama", "provider", "password-base64", agency, password="UmFoYXNpYTIwMTc=")
@@ -398,8 +434,10 @@ class _Maker:
             code = trap.code or f"op-{trap.name}"
             number = self._operation(code, trap.kind, trap.source, service, trap.restricted == "off")
             self._trapped(trap.name, "methods", number)
+            if trap.shape is not None:
+                self.made.shapes[number] = trap.shape
         for service_row in self.made.services[:14]:  # the ones with hard names
-            self._callable("cari", service_row.id)
+            self._callable("cari", service_row.id, CLEAN)
         orphan = self._operation("cari", "database", as_json(old_definitions.database(self.place)), 99_999)
         self._trapped("operation-without-service", "methods", orphan)
         while len(self.made.operations) < self.made.sizes.operations:
@@ -409,7 +447,9 @@ class _Maker:
         service = self.clean_services[number % len(self.clean_services)]
         code, shape = f"operasi_{number}", number % 10
         if shape < 5:
-            self._callable(code, service)
+            self._callable(code, service, (*CLEAN, *CLEAN_PERMITS))
+        elif shape == 7:
+            self._callable(code, service, CLEAN_PROXIES)
         elif shape < 7:
             source = old_definitions.database(self.place, **ELSEWHERE[number // 10 % len(ELSEWHERE)])
             self._operation(code, "database", as_json(source), service)
@@ -419,11 +459,10 @@ class _Maker:
         else:
             self._operation(code, "program", as_json(PROGRAMS[number // 10 % len(PROGRAMS)]), service)
 
-    def _callable(self, code: str, service: int) -> None:
-        shape = CLEAN[len(self.clean_operations) % len(CLEAN)]
-        source = old_definitions.database(self.place, **shape.changes)
-        number = self._operation(code, "database", as_json(source), service)
-        self.clean_operations[number] = shape
+    def _callable(self, code: str, service: int, shapes: Sequence[Shape]) -> None:
+        shape = shapes[len(self.made.shapes) % len(shapes)]
+        number = self._operation(code, shape.kind, as_json(shape.definition(self.place)), service)
+        self.made.shapes[number] = shape
 
     def _operation(self, code: str, kind: str, source: str, service: int, listed: bool | None = None) -> int:
         number = len(self.made.operations) + 1
@@ -436,40 +475,37 @@ class _Maker:
 
     def orders(self) -> None:
         self._order_traps()
-        users = [user.username for user in self.made.users if user.role == "requester" and user.active]
         known = {service.id: service for service in self.made.services}
-        agencies = {agency.id: agency.code for agency in self.made.agencies}
+        agencies = {agency.id for agency in self.made.agencies}
+        # Without an agency there is no application: those keys need a person.
+        users = [
+            user.username
+            for user in self.made.users
+            if user.role == "requester" and user.active and user.agency_id and user.agency_id in agencies
+        ]
         operations = [operation.id for operation in self.made.operations if operation.service_id in known]
-        clean = [number for number in self.clean_operations if known[self._service_of(number)].agency_id in agencies]
+        clean = [number for number in self.made.shapes if known[self._service_of(number)].agency_id in agencies]
         place = 0
         while len(self.made.orders) < self.made.sizes.orders:
             place += 1
             if place % 2 or not clean:
                 self._order(self.chance.choice(users), self._key(), self.chance.choice(operations), place % 7 != 0)
                 continue
-            number = clean[place // 2 % len(clean)]
-            key = self._key()
-            self._order(users[place % len(users)], key, number, True)
-            self._call(number, key, known, agencies)
-
-    def _call(self, number: int, key: str, services: dict[int, OldService], agencies: dict[int, str]) -> None:
-        operation, shape = self.made.operations[number - 1], self.clean_operations[number]
-        parameters = shape.parameters(ROWS[number % len(ROWS)])
-        rows = shape.answer(parameters)
-        service = services[operation.service_id]
-        if rows and service.agency_id:  # no rows are a failure there, and the system's own agency is not imported
-            self.made.calls.append(
-                OldCall(number, agencies[service.agency_id], service.code, operation.code, key, parameters, rows)
-            )
+            self._order(users[place % len(users)], self._key(), clean[place // 2 % len(clean)], True)
+            call = self.made.call(self.made.orders[-1])
+            if call is not None:
+                self.made.calls.append(call)
 
     def _service_of(self, operation: int) -> int:
         return self.made.operations[operation - 1].service_id
 
     def _order_traps(self) -> None:
-        one, two, three = list(self.clean_operations)[-3:]
+        one, two, three = list(self.made.shapes)[-3:]
         first, second = (user.username for user in self.made.users[-2:])
         for operation in (one, two, three):
             self._order(first, "satukunci1", operation, True, "key-of-several-operations")
+        self._order(first, "duaejaan1", one, True, "key-two-spellings")
+        self._order(first, "DuaEjaan1", two, True, "key-two-spellings")
         self._order(first, "duapemakai", one, True, "key-of-two-users")
         self._order(second, "duapemakai", one, True, "key-of-two-users")
         self._order(second, "KunciBesar", two, True, "key-capitals")

@@ -7,9 +7,10 @@ from contextlib import closing
 import MySQLdb
 
 from tests.legacy_import.old_database import OldInstallation, Place
-from tests.legacy_import.old_definitions import TABLE_STATEMENTS
+from tests.legacy_import.old_definitions import PERMIT_STATEMENTS, TABLE_STATEMENTS
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.mysql56 import MySQL56Server
+from tests.servers.postgresql import PostgreSQLServer
 
 #: The password of the account that can only read the old database.
 PASSWORD = "p@s/s:1#2"
@@ -26,7 +27,7 @@ def load(old: OldInstallation, server: MariaDBServer | MySQL56Server, database: 
     return f"mysql://pembaca:p%40s%2Fs%3A1%232@127.0.0.1:{server.port}/{database}"
 
 
-def real_table(server: MariaDBServer | MySQL56Server, database: str = "simpeg") -> Place:
+def real_table(server: MariaDBServer | MySQL56Server, database: str = "simpeg_lama") -> Place:
     """Make the table that the clean operations read, in a database of the server, and return its place for ``make``."""
     place = Place("127.0.0.1", server.port, database)
     with closing(server.superuser()) as connection:
@@ -39,6 +40,15 @@ def real_table(server: MariaDBServer | MySQL56Server, database: str = "simpeg") 
             connection.query(statement.encode())
         connection.commit()
     return place
+
+
+def real_permits(server: PostgreSQLServer) -> Place:
+    """Make the table that the clean operations of PostgreSQL read, and return its place for ``make``."""
+    with closing(server.superuser(server.database)) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("DROP TABLE IF EXISTS v_izin")
+        for statement in PERMIT_STATEMENTS:
+            cursor.execute(statement)
+    return Place("127.0.0.1", server.port, server.database, server.user, server.password)
 
 
 def _superuser(server: MariaDBServer | MySQL56Server, database: str) -> MySQLdb.Connection:

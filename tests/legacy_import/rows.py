@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mantra.legacy_import.old import OldAgency, OldCalls, OldOperation, OldOrder, OldService, OldUser
+from mantra.legacy_import.old import OldAgency, OldCalls, OldOddity, OldOperation, OldOrder, OldService, OldUser
 
 #: bcrypt of "rahasia-lama", as PHP writes it, with the least cost.
 HASHED = "$2y$04$0123456789012345678901uhUBOn8mWOJmu7CmFwGSu0yQqGBAjAi"
@@ -22,6 +22,8 @@ class Rows:
     operation_rows: list[OldOperation] = field(default_factory=list)
     order_rows: list[OldOrder] = field(default_factory=list)
     call_rows: list[OldCalls] = field(default_factory=list)
+
+    oddity_rows: list[OldOddity] = field(default_factory=list)
 
     def agencies(self) -> Iterator[OldAgency]:
         return iter(self.agency_rows)
@@ -40,6 +42,9 @@ class Rows:
 
     def calls(self) -> Iterator[OldCalls]:
         return iter(self.call_rows)
+
+    def oddities(self) -> Iterator[OldOddity]:
+        return iter(self.oddity_rows)
 
     def counts(self) -> dict[str, int]:
         return {

@@ -8,12 +8,14 @@ from typing import Any
 
 import MySQLdb
 import pytest
+from psycopg2.extensions import new_type, register_type
 
 from tests.legacy_import import old_definitions
 from tests.legacy_import.old_database import SMALL, Sizes, make
-from tests.legacy_import.old_definitions import CLEAN, ROWS, Clean, Place, database
-from tests.legacy_import.old_server import real_table
+from tests.legacy_import.old_definitions import CLEAN, CLEAN_PERMITS, PERMIT_ROWS, ROWS, Clean, Place, database
+from tests.legacy_import.old_server import real_permits, real_table
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgresql import PostgreSQLServer
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,27 @@ def test_clean_operations_answer_as_the_old_statement_does(cursor: Any, clean: C
     assert is_answered
 
 
+@pytest.mark.parametrize("clean", CLEAN_PERMITS, ids=range(len(CLEAN_PERMITS)))
+def test_clean_operations_of_postgresql_answer_as_its_text_protocol(postgresql: PostgreSQLServer, clean: Clean) -> None:
+    definition = clean.definition(Place(postgres=real_permits(postgresql)))
+    with closing(postgresql.superuser(postgresql.database)) as connection, closing(connection.cursor()) as cursor:
+        # boolean, float8, date, int4
+        raw = new_type((16, 701, 1082, 23), "RAW", lambda value, _cursor: value)
+        register_type(raw, cursor)
+        for row in PERMIT_ROWS:
+            parameters = clean.parameters(row)
+            conditions = definition["conditions"].replace("@@", " ")
+            for value in parameters.values():
+                conditions = conditions.replace("''", f"'{value}'", 1)
+            statement = f"SELECT {definition['columns']} FROM {definition['tbname']} {conditions}"
+            statement += f" ORDER BY {definition['orders']}"
+            if definition["limrows"]:
+                statement += f" LIMIT {definition['limrows']} OFFSET {definition['limoffset'] or 0}"
+            cursor.execute(statement)
+            found = [dict(zip(clean.columns, values, strict=True)) for values in cursor.fetchall()]
+            assert found == clean.answer(parameters)
+
+
 def test_the_same_seed_gives_the_same_installation() -> None:
     assert make(SMALL, seed=3) == make(SMALL, seed=3)
     assert make(SMALL, seed=3).orders != make(SMALL, seed=4).orders
@@ -90,4 +113,4 @@ def test_there_are_calls_enough_and_each_has_a_key_of_its_own() -> None:
     keys = [order.key for order in made.orders]
     assert all(keys.count(call.key) == 1 for call in made.calls[:200])
     approved = {(order.key, order.operation_id) for order in made.orders if order.active}
-    assert all((call.key, call.operation_id) in approved and call.rows for call in made.calls)
+    assert all((call.key, call.operation_id) in approved and (call.rows or call.document) for call in made.calls)

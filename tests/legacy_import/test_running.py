@@ -10,6 +10,8 @@ import pytest
 from dataservices.models import DataOperation, DataSource
 from mantra.legacy_import import reports
 from mantra.legacy_import.models import ImportedRow, LegacyImport
+from mantra.legacy_import.old import OldOrder
+from mantra.legacy_import.old_programs import EVERY, OldPrograms
 from mantra.legacy_import.running import Options, run
 from proxyservices.models import ProxyOperation
 from registry import secrets
@@ -138,3 +140,91 @@ def test_a_second_run_of_the_same_changes_nothing() -> None:
     assert ImportedRow.objects.filter(run=made).count() == sum(
         number for table, number in small().counts().items() if table != "tracks"
     )
+
+
+def test_what_was_missing_is_looked_at_again() -> None:
+    """An operation that was refused is mended in the old database: the keys of its orders come with it."""
+    rows = small()
+    good, rows.operation_rows[0] = rows.operation_rows[0], replace(rows.operation_rows[0], source="rusak")
+    first = moved(rows)
+    assert said(first, "orders", 1) == ("refused", ["order-orphaned"])
+    rows.operation_rows[0] = good
+    second = moved(rows)
+    assert said(second, "orders", 1) == ("taken", [])
+    assert AccessKey.objects.get(digest__in=secrets.key_digests("aaaaaaaaaa")).operation == Operation.objects.get(
+        code="by_nip"
+    )
+
+
+def test_a_user_without_an_agency_gets_one_here() -> None:
+    rows = small()
+    assert said(moved(rows), "orders", 8)[1] == ["user-without-agency"]
+    User.objects.filter(username="admin").update(agency=Agency.objects.get(code="bkd"))
+    assert said(moved(rows), "orders", 8)[0] == "taken"
+    assert AccessKey.objects.filter(digest__in=secrets.key_digests("eeeeeeeeee")).exists()
+
+
+def test_a_user_whose_name_is_not_allowed_keeps_the_keys() -> None:
+    rows = small()
+    for at, user in enumerate(rows.user_rows):
+        if user.username == "budi.s":
+            rows.user_rows[at] = replace(user, username="budi / s")
+    rows.order_rows = [
+        replace(order, username="budi / s") if order.username == "budi.s" else order for order in rows.order_rows
+    ]
+    made = moved(rows)
+    budi = User.objects.get(username="budi_s")
+    number = next(user.id for user in rows.user_rows if user.username == "budi / s")
+    assert "username-changed" in said(made, "users", number)[1]
+    assert AccessKey.objects.filter(digest__in=secrets.key_digests("aaaaaaaaaa")).exists()
+    # A second run finds the user by what the first one made.
+    rows.order_rows.append(OldOrder(99, "budi / s", "ffffffffff", 1, True))
+    assert said(moved(rows), "orders", 99) == ("taken", [])
+    assert User.objects.filter(username__startswith="budi").get() == budi
+
+
+def test_keys_of_old_programs() -> None:
+    rows = small()
+    moved(rows, programs=OldPrograms(in_path={"aaaaaaaaaa"}))
+    key = AccessKey.objects.get(digest__in=secrets.key_digests("aaaaaaaaaa"))
+    assert (key.in_path, key.wrapped) == (True, False)
+    assert AccessKey.objects.filter(in_path=True).count() == 1
+    # Somebody retires it here, and a later run learns that responses are wrapped.
+    key.in_path = False
+    key.save()
+    programs = OldPrograms(in_path={"aaaaaaaaaa"}, wrapped=EVERY)
+    made = moved(rows, programs=programs)
+    key.refresh_from_db()
+    assert (key.in_path, key.wrapped) == (False, True)
+    assert said(made, "orders", 1) == ("changed", ["key-in-path", "key-wrapped"])
+    assert said(made, "orders", 4) == ("omitted", ["order-closed"])
+    assert not AccessKey.objects.filter(wrapped=False).exists()
+    key.wrapped = False
+    key.save()
+    again = moved(rows, programs=programs)
+    key.refresh_from_db()
+    assert not key.wrapped
+    assert said(again, "orders", 1) == said(made, "orders", 1)
+
+
+def test_a_run_of_some_parts_forgets_nothing_of_the_others() -> None:
+    rows = small()
+    moved(rows)
+    moved(rows, only=["agencies"])
+    rows.operation_rows[0] = replace(rows.operation_rows[0], source=data_source(limrows="2"))
+    made = moved(rows)
+    assert DataOperation.objects.get(code="by_nip").sql.endswith("LIMIT 2")
+    assert said(made, "orders", 1) == ("taken", [])
+    assert made.lines.get(table="services", old_id=1).outcome == "taken"
+
+
+def test_what_was_deleted_here_is_not_made_again_and_gets_no_keys() -> None:
+    rows = small()
+    moved(rows)
+    Grant.objects.filter(operation__code="cuaca").delete()
+    Operation.objects.get(code="cuaca").delete()
+    rows.order_rows.append(replace(rows.order_rows[0], id=99, key="ffffffffff", operation_id=2))
+    made = moved(rows)
+    assert not Operation.objects.filter(code="cuaca").exists()
+    assert said(made, "orders", 99) == ("refused", ["order-orphaned"])
+    assert made.state == "done"

@@ -149,6 +149,8 @@ def test_an_address_that_is_known_by_now_takes_its_place() -> None:
         found = data(hosts={"localhost": "10.1.1.9"}, hostname=host)
         assert (found.connection.host, found.connection.port) == ("10.1.1.9", 3306)
         assert not found.is_draft and kinds(found) == set()
+    same = data(hosts={"localhost": "127.0.0.1"}, hostname="localhost")
+    assert (same.connection.host, same.is_draft) == ("127.0.0.1", False)
     found = data(hosts={"localhost": "10.1.1.9:3310"}, hostname="localhost", port="3306")
     assert found.connection.port == 3310 and kinds(found) == set()
 

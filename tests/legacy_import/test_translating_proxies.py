@@ -128,6 +128,9 @@ def test_an_address_that_is_known_by_now_takes_its_place() -> None:
     hosts = {"localhost": "10.1.1.9"}
     assert proxy(hosts, endpoint="http://localhost:81/x").upstream == Upstream("http://10.1.1.9:81/x")
     assert not proxy(hosts, endpoint="http://LOCALHOST/x").is_draft
+    # Somebody has said that it is this very machine.
+    same = proxy({"localhost": "127.0.0.1"}, endpoint="http://localhost/x")
+    assert (same.upstream, same.is_draft) == (Upstream("http://127.0.0.1/x"), False)
     assert proxy({"localhost:81": "10.1.1.9:82"}, endpoint="http://localhost:81/x").upstream == Upstream(
         "http://10.1.1.9:82/x"
     )

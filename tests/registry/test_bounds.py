@@ -51,9 +51,11 @@ WRITTEN_BY_THE_BUS = frozenset(
         "SourceState",
         "AddressChange",
         "Illness",
+        "ImportedRow",
+        "OldCallsOfDay",
     )
 )
-ROOMS = ("registry", "dataservices", "proxyservices", "reconciliation")
+ROOMS = ("registry", "dataservices", "proxyservices", "reconciliation", "legacy_import")
 
 
 def fields() -> Iterator[Any]:

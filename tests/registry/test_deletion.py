@@ -43,6 +43,7 @@ def test_s6_every_cascade_is_either_a_part_or_asked_for() -> None:
             "jobs",
             "reconciliation",
             "synchronization",
+            "legacy_import",
         )
         for model in apps.get_app_config(name).get_models()
         for field in model._meta.local_fields

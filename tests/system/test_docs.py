@@ -426,6 +426,7 @@ def test_the_accounts_for_postgresql_can_read_and_no_more(postgresql: PostgreSQL
 
 def test_the_accounts_for_mysql_can_read_and_no_more(mariadb: MariaDBServer) -> None:
     owner = mariadb.superuser().cursor()
+    owner.execute("DROP DATABASE IF EXISTS simpeg")  # of other tests
     owner.execute("CREATE DATABASE simpeg")
     for statement in ("USE simpeg", *_TABLES.split("; "), "INSERT INTO pegawai VALUES ('1', 'Sari')"):
         owner.execute(statement)

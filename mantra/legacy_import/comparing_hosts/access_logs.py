@@ -73,14 +73,19 @@ def folders_of(names: Sequence[str]) -> list[tuple[str, ...]]:
     return sorted({*found, ()}, key=len, reverse=True)
 
 
-def read_logs(names: Sequence[str], folders: Sequence[tuple[str, ...]], counts: LogCounts) -> Iterator[LoggedRequest]:
-    """Yield the repeatable requests of log files, "-" for standard input, line by line. Raises LogUnreadable."""
+def read_logs(
+    names: Sequence[str], folders: Sequence[tuple[str, ...]], counts: LogCounts, posts: bool = False
+) -> Iterator[LoggedRequest]:
+    """Yield the repeatable requests of log files, "-" for standard input, line by line. Raises LogUnreadable.
+
+    ``posts``: those that cannot be repeated too.
+    """
     for name in names:
         with _opened(name) as file:
             try:
                 for line in _lines(file):
                     counts.lines += 1
-                    yield from _of_line(line, folders, counts)
+                    yield from _of_line(line, folders, counts, posts)
             except (OSError, EOFError, zlib.error):
                 raise LogUnreadable(f"{name}: line {counts.lines + 1} cannot be read") from None
 
@@ -107,7 +112,9 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
             pass
 
 
-def _of_line(line: bytes, folders: Sequence[tuple[str, ...]], counts: LogCounts) -> Iterator[LoggedRequest]:
+def _of_line(
+    line: bytes, folders: Sequence[tuple[str, ...]], counts: LogCounts, posts: bool
+) -> Iterator[LoggedRequest]:
     match = _REQUEST.search(line)
     if match is None:
         return
@@ -122,7 +129,7 @@ def _of_line(line: bytes, folders: Sequence[tuple[str, ...]], counts: LogCounts)
     counts.requests += 1
     if method == b"POST":
         counts.posts += 1
-    else:
+    if posts or method == b"GET":
         yield request
 
 

@@ -134,6 +134,16 @@ def _without_key(segments: tuple[str, ...], keys: Keys) -> tuple[tuple[str, ...]
     return segments, False
 
 
+def keys_in_addresses(logged: Iterable[LoggedRequest], keys: Keys) -> set[str]:
+    """Return those of the keys that requests have in their addresses."""
+    found: set[str] = set()
+    for request in logged:
+        segments, is_there = _without_key(request.segments, keys)
+        if is_there:
+            found.add(request.segments[0] if segments == request.segments[1:] else request.segments[3])
+    return found
+
+
 def made(operation: Operation, folder: str, values: dict[str, str]) -> Question:
     """Return a request as the stock client writes it in its style REST. ``values``: by the parameters' names here."""
     old_names = {parameter.name: parameter.legacy_name or parameter.name for parameter in operation.parameters}

@@ -126,10 +126,11 @@ def connection_of(source: Source, hosts: Mapping[str, str]) -> tuple[Connection,
     # A port that somebody gave with the real address is the right one.
     alone = "" if port and text != written else source.text("port").strip()
     number = _port(engine, instance, port, alone, remarks)
-    # A host without its port may be known, too.
+    # A host without its port may be known, too. What somebody gave is the real address, also this very machine.
+    is_known = written.lower() in hosts or host.lower() in hosts
     host = hosts.get(host.lower(), host)
     options: list[tuple[str, str]] = [("instance", instance)] if instance else []
-    if is_local(host):
+    if is_local(host) and not is_known:
         host = host or "localhost"
         remarks.append(remark(Kind.LOCALHOST, host=host))
     if engine == "sqlserver":

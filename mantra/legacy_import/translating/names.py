@@ -27,6 +27,8 @@ class Rule:
 CODE = Rule(re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,62}"), re.compile(r"[^A-Za-z0-9_\-]+"), 63)
 #: Codes of operations.
 OPERATION = Rule(re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.: ]{0,126}"), re.compile(r"[^A-Za-z0-9_\-.: ]+"), 127)
+#: Names of users. They are compared as codes are.
+USERNAME = Rule(re.compile(r"[\w.@+-]{1,150}"), re.compile(r"[^\w.@+-]+"), 150)
 #: Names of parameters.
 PARAMETER = Rule(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}"), re.compile(r"[^A-Za-z0-9_]+"), 63)
 
@@ -59,6 +61,15 @@ def codes_of(names: Iterable[str], rule: Rule = CODE, taken: Iterable[str] = ())
     return [kept[index] if index in kept else allocated.code(old) for index, old in enumerate(olds)]
 
 
+def username_of(old: str, taken: Collection[str] = ()) -> str:
+    """Return a name for a user that is none of the ``taken`` ones, regardless of case; the old one if it is allowed."""
+    name = old.strip()
+    if USERNAME.pattern.fullmatch(name):
+        return name
+    plain = USERNAME.other.sub("_", name)[: USERNAME.length]
+    return Names(taken, USERNAME).unique(plain if re.search("[^_]", plain) else "pengguna")
+
+
 def legacy_name_of(old: str, code: str) -> str | None:
     """Return what goes beside a code into ``legacy_name``: "" if the code does; None if nothing can."""
     if old.lower() == code.lower():
@@ -75,11 +86,12 @@ class Names:
 
     def code(self, old: str) -> str:
         """Return a code that was not taken, and take it."""
-        code = self._unique(_allowed(old, self.rule))
+        code = self.unique(_allowed(old, self.rule))
         self.taken.add(code.lower())
         return code
 
-    def _unique(self, name: str) -> str:
+    def unique(self, name: str) -> str:
+        """Return a name with a number behind it if it is taken."""
         unique, number = name, 1
         while unique.lower() in self.taken:
             number += 1
@@ -98,7 +110,7 @@ class ParameterNames(Names):
         name = _allowed(old, PARAMETER)
         if name.lower().startswith(_GRANT):
             name = f"p_{name}"[: PARAMETER.length]
-        name = self._unique(name)
+        name = self.unique(name)
         # Both are known there, under the keys by which it compares.
         self.taken.update((parameter_key(name), parameter_key(old)))
         return name

@@ -134,9 +134,9 @@ def _upstream(source: Source, wstype: str, hosts: Mapping[str, str]) -> tuple[Up
     authority = parts.netloc.rpartition("@")[2]
     host = parts.hostname or ""
     if new := hosts.get(authority.lower()) or hosts.get(host.lower()):
+        # What somebody gave is the real address, also this very machine.
         authority = new if ":" in new or parts.port is None else f"{new}:{parts.port}"
-        host = new
-    if is_local(host.partition(":")[0]) or is_local(host):
+    elif is_local(host):
         remarks.append(remark(Kind.LOCALHOST, host=host))
     url = urlunsplit((parts.scheme, authority, parts.path.rstrip("/"), parts.query, ""))
     if len(url) > MAX_URL:

@@ -361,6 +361,10 @@ class Kind(Enum):
         "user-exists", _TAKEN,
         gettext_noop("A user with this name was here already. It is not changed."),
     )  # fmt: skip
+    USERNAME_CHANGED = (
+        "username-changed", _CHANGED,
+        gettext_noop("%(old)s signs in as %(new)s here: a user's name has letters, digits and @ . + - _ only."),
+    )  # fmt: skip
     ROLE_WITHOUT_RIGHTS = (
         "role-without-rights", _CHANGED,
         gettext_noop("The role %(role)s had no rights. The user is taken without a role and cannot sign in."),
@@ -404,6 +408,33 @@ class Kind(Enum):
     KEY_SHARED = (
         "key-shared", _CHANGED,
         gettext_noop("One key opens several operations. It has an application of its own, with a grant for each."),
+    )  # fmt: skip
+
+    KEY_IN_PATH = (
+        "key-in-path", _CHANGED,
+        gettext_noop("The key is allowed in addresses, where logs record it. Switch it off when no program needs it."),
+    )  # fmt: skip
+    KEY_WRAPPED = (
+        "key-wrapped", _CHANGED,
+        gettext_noop("Responses to the key are wrapped, for programs with APP_ENC."),
+    )  # fmt: skip
+
+    # -------------------------------------------------------------------------------- the reading
+    OTHER_ENCODING = (
+        "other-encoding", _CHANGED,
+        gettext_noop("The text in %(column)s is not in the character set of its database. Check letters with accents."),
+    )  # fmt: skip
+    LONG_TEXT = (
+        "long-text", _PERSON,
+        gettext_noop("The text in %(column)s is longer than 1 MiB. Only its beginning was read."),
+    )  # fmt: skip
+    NO_NUMBER = (
+        "no-number", _PERSON,
+        gettext_noop("There is no number in %(column)s, so that the row belongs to nothing."),
+    )  # fmt: skip
+    ID_REPEATED = (
+        "id-repeated", _PERSON,
+        gettext_noop("The dump has another row with the same id, which is not taken."),
     )  # fmt: skip
 
     severity: Severity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,8 @@ class Command(BaseCommand):
         self.stderr.write(f"\r{sent}/{total}", ending="\n" if sent == total else "")
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of a comparison to a command's."""
+def add_arguments(parser: _ActionsContainer) -> None:
+    """Add the arguments of a comparison to a command's, or to a group of them."""
     default = settings.BASE_URL or DEFAULT_NEW
     parser.add_argument("--new", metavar="URL", default=default, help=f"this MANTRA's address; default {default}")
     parser.add_argument(
@@ -91,12 +91,7 @@ def run(
     old_url: str, keys: Keys, options: dict[str, Any], progress: Callable[[int, int], None] | None = None
 ) -> Comparison:
     """Compare with the options of add_arguments(). Raises CommandError."""
-    old, new = _host(old_url), _host(options["new"])
-    folders = {name.strip("/ ").lower() for name in settings.LEGACY_FOLDERS}
-    if new.folder != "/":
-        raise CommandError("Write --new without a folder: both hosts get the same addresses.")
-    if old.folder.strip("/").lower() not in {"", *folders}:
-        raise CommandError(f"Add the old host's folder {old.folder} to MANTRA_LEGACY_FOLDERS first.")
+    old, new = check(old_url, options)
     chosen = Options(
         requests=options["limit"],
         pace=options["pace"],
@@ -108,6 +103,17 @@ def run(
         return comparison.compare(old, new, keys, holder.refresh(), chosen, progress)
     except LogUnreadable as error:
         raise CommandError(str(error)) from None
+
+
+def check(old_url: str, options: dict[str, Any]) -> tuple[Host, Host]:
+    """Return the old host and the new one. Raises CommandError."""
+    old, new = _host(old_url), _host(options["new"])
+    folders = {name.strip("/ ").lower() for name in settings.LEGACY_FOLDERS}
+    if new.folder != "/":
+        raise CommandError("Write --new without a folder: both hosts get the same addresses.")
+    if old.folder.strip("/").lower() not in {"", *folders}:
+        raise CommandError(f"Add the old host's folder {old.folder} to MANTRA_LEGACY_FOLDERS first.")
+    return old, new
 
 
 def _host(url: str) -> Host:

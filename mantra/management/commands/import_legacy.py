@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from argparse import ArgumentParser
+from collections.abc import Container
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from mantra.legacy_import import reports
+from mantra.legacy_import import old_programs, reports
+from mantra.legacy_import.comparing_hosts.access_logs import LogUnreadable
+from mantra.legacy_import.comparing_hosts.keys import Keys, keys_of_database
+from mantra.legacy_import.old import OldDatabase
+from mantra.legacy_import.old_programs import EVERY, KeysUnreadable, OldPrograms
 from mantra.legacy_import.reading import UnreadableDatabase, open_database
 from mantra.legacy_import.running import PARTS, Options, run
+from mantra.management.commands import compare_legacy
+
+#: Seconds in which the worker processes take up what was imported, beside the interval in which they look.
+_TAKE_UP = 4.0
 
 
 class Command(BaseCommand):
@@ -25,17 +37,39 @@ class Command(BaseCommand):
             help="the address of a host in definitions, such as localhost=10.1.1.5",
         )  # fmt: skip
         parser.add_argument("--all", action="store_true", help="list the rows that were taken as they are too")
+        keys = parser.add_argument_group("keys of old programs")
+        keys.add_argument(
+            "--keys-in-path", metavar="log|FILE",
+            help="allow keys in addresses: those that the logs of --log have there, or those of a file, a line each",
+        )  # fmt: skip
+        keys.add_argument(
+            "--wrapped", metavar="all|FILE",
+            help="wrap the responses to these keys (APP_ENC): to all, or to those of a file, a line each",
+        )  # fmt: skip
+        comparing = parser.add_argument_group("compare afterwards")
+        comparing.add_argument(
+            "--compare", metavar="OLD_URL",
+            help="then send the same requests to this old host and to this MANTRA, as compare_legacy does",
+        )  # fmt: skip
+        compare_legacy.add_arguments(comparing)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["compare"] and options["dry_run"]:
+            raise CommandError("A dry run imports nothing that could be compared. Leave --dry-run or --compare out.")
+        if options["compare"]:
+            compare_legacy.check(options["compare"], options)
         hosts = dict(_host(text) for text in options["host"])
         try:
             with open_database(options["database"]) as database:
+                programs = _programs(database, options)
+                keys = keys_of_database(database) if options["compare"] else Keys()
                 made = run(
                     database,
                     Options(
-                        dry=options["dry_run"], only=options["only"], hosts=hosts, source=_shown(options["database"])
+                        dry=options["dry_run"], only=options["only"], hosts=hosts, source=_shown(options["database"]),
+                        programs=programs,
                     ),
-                )
+                )  # fmt: skip
         except UnreadableDatabase as error:
             raise CommandError(str(error)) from None
         for line in reports.listed(made, everything=options["all"]):
@@ -45,6 +79,34 @@ class Command(BaseCommand):
             self.stdout.write(line)
         if made.dry:
             self.stderr.write("Dry run: nothing was changed.")
+        if options["compare"]:
+            self._compare(keys, options)
+
+    def _compare(self, keys: Keys, options: dict[str, Any]) -> None:
+        time.sleep(_TAKE_UP + settings.SNAPSHOT_SECONDS)
+        found = compare_legacy.run(options["compare"], keys, options)
+        self.stdout.write("\n".join(["", *found.lines()]))
+        if not found.is_clean:
+            sys.exit(1)
+
+
+def _programs(database: OldDatabase, options: dict[str, Any]) -> OldPrograms:
+    """Return what old programs need of their keys. Raises CommandError."""
+    in_path: Container[str] = ()
+    wrapped: Container[str] = ()
+    try:
+        if options["keys_in_path"] == "log":
+            if not options["log"]:
+                raise CommandError("--keys-in-path log reads the keys in the addresses of access logs: add --log FILE.")
+            folders = [*settings.LEGACY_FOLDERS, urlsplit(options["compare"] or "").path]
+            in_path = old_programs.keys_in_logs(options["log"], folders, keys_of_database(database))
+        elif options["keys_in_path"]:
+            in_path = old_programs.keys_of_file(options["keys_in_path"])
+        if options["wrapped"]:
+            wrapped = EVERY if options["wrapped"] == "all" else old_programs.keys_of_file(options["wrapped"])
+    except (KeysUnreadable, LogUnreadable) as error:
+        raise CommandError(f"{error}.") from None
+    return OldPrograms(in_path, wrapped)
 
 
 def _host(text: str) -> tuple[str, str]:
