@@ -450,6 +450,12 @@ _PIECES = st.sampled_from(
 _TEXTS = st.one_of(st.text(max_size=40), st.lists(_PIECES, max_size=14).map("".join))
 
 
+@pytest.mark.parametrize("dbtype", sorted(DIALECTS))
+@pytest.mark.parametrize("name", ["/*", "a/*b*/", "a--b", "a#b", "a;b", "a{{b"])
+def test_a_table_with_signs_of_sql_runs_or_is_a_draft(dbtype: str, name: str) -> None:
+    assert_runs(data(dbtype=dbtype, tbname=name, columns=f'"{name}"', conditions="", orders=""))
+
+
 @settings(max_examples=300)
 @given(
     dbtype=st.sampled_from(sorted(DIALECTS)), tbname=_TEXTS, columns=_TEXTS, conditions=_TEXTS, orders=_TEXTS,

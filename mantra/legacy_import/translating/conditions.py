@@ -30,7 +30,7 @@ _OPERATORS = ("LIKE", "<>", "!=", "<=", ">=", "<", ">", "=")
 _OPERATOR = re.compile(r"\s*(?:LIKE\b|<>|!=|<=|>=|<|>|=)\s*", re.IGNORECASE)
 #: Fixed values that no check has to be made for: nothing in them is read as anything else.
 _PLAIN_VALUE = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?|'[^'\\:?\x00-\x1f]*'")
-_PLAIN_NAME = re.compile(r"""[`"\[][^`"\[\]:?\\\x00-\x1f]+[`"\]]""")
+_PLAIN_NAME = re.compile(r"""[`"\[](?!.*--)[^`"\[\]:?\\*#;{}\x00-\x1f]+[`"\]]""")
 #: The letters that 1.99x takes away from a name that is not in quotation marks.
 _STRIPPED = frozenset("WHERANDOLIK")
 
