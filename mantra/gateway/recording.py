@@ -106,7 +106,7 @@ def end(call: Call, result: Result, sent: int, broken: bool = False, status: int
         id = call.key.id if call.vouched is None else None
         line["by"] = (call.application.agency, call.application.code, call.key.public, id)
         if call.key_in_path:
-            line["in_path"] = 1
+            content["in_path"] = 1
     if call.grant is not None:
         line["grant"] = call.grant.id
     if call.origin is not None:

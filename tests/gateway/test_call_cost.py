@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import sys
 from typing import Any
 
 import pytest
 
+from mantra.gateway import recording
 from mantra.wsgi import application
 from registry.journal import lines, segments
 from tests.cast import Cast, call
@@ -53,6 +56,25 @@ def test_a_call_for_one_row_calls_few_functions(cast: Cast) -> None:
     for _warming in range(20):
         once(cast)
     assert once(cast) <= MOST
+
+
+def _names(function: Any, variable: str) -> set[str]:
+    """Return the names of the members that a function gives to a line of the journal."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(function))):
+        match node:
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=member))]):
+                found |= {str(member)} if name == variable else set()
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(keys=keys)) if name == variable:
+                found |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    return found
+
+
+@pytest.mark.parametrize("function", [recording.begin, recording.end], ids=["begin", "end"])
+def test_what_stays_and_what_can_be_erased_of_a_call(function: Any) -> None:
+    facts, content = _names(function, "line"), _names(function, "content")
+    assert {"t", "id"} < facts <= lines.FACTS
+    assert content and not content & lines.FACTS
 
 
 def test_the_lines_of_a_call_are_split_as_all_lines_are(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
