@@ -88,6 +88,8 @@ def test_rotation_knows_every_column_with_secrets() -> None:
         ("DataSource", "password"),
         ("DataSource", "wallet_password"),
         ("ExportJob", "key"),
+        ("ImportInput", "key"),
+        ("ImportInput", "password"),
         ("Job", "key"),
         ("OutboxMessage", "link"),
         ("ParameterMapping", "value"),
