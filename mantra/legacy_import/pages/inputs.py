@@ -1,7 +1,7 @@
 """The files of imports, below the folder of exports: uploaded dumps, encrypted, and how far a run is.
 
-The database does not say how far a run is: a dry run is one transaction, which shows nothing before its end, and with
-SQLite nobody else can write meanwhile, not even that it is to be cancelled.
+The database does not say how far a run is: a dry run works aside of it, in one transaction, which shows nothing before
+its end; and whoever cancels a run must not wait for what it writes.
 """
 
 from __future__ import annotations
