@@ -109,7 +109,7 @@ def test_a_call_that_cannot_be_recorded_is_counted(counted: Path, cast: Cast, mo
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(segments, "write", full)
+    monkeypatch.setattr(segments, "write_parts", full)
     assert cast.get("satu.json", "id=7").status == 503
     found = samples()
     assert value(found, "mantra_calls_total", **of_operation(cast, "satu", outcome="bus")) == 1
