@@ -55,7 +55,7 @@ class Segment:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.chain = self.digest = self.name.encode()
-            self.append({"t": "open", "v": lines.FORMAT, "after": previous}, {})
+            self.append({"t": "open", "v": lines.FORMAT, "after": previous})
             if self.sync:
                 disk.sync(folder)
         except OSError:
@@ -63,8 +63,12 @@ class Segment:
             self.fd = -1
             raise
 
-    def append(self, facts: dict[str, Any], content: dict[str, Any]) -> None:
+    def append(self, line: dict[str, Any]) -> None:
         """Write one line with one write(). Raises OSError; the segment then ends at its last complete line."""
+        self.append_parts(*lines.split(line))
+
+    def append_parts(self, facts: dict[str, Any], content: dict[str, Any]) -> None:
+        """Do as append(), with a line that is split already."""
         stays = orjson.dumps(facts)
         erasable = salt = committed = b""
         if content:
@@ -100,7 +104,7 @@ class Segment:
         """End the segment with a close line."""
         if self.fd >= 0:
             try:
-                self.append({"t": "close"}, {})
+                self.append({"t": "close"})
             finally:
                 os.close(self.fd)
                 self.fd = -1
@@ -140,7 +144,7 @@ def write_parts(facts: dict[str, Any], content: dict[str, Any], kind: str = "") 
         segment.close()
         segment = writer.segment = Segment(segment.sequence + 1, _end_of(segment), kind)
     try:
-        segment.append(facts, content)
+        segment.append_parts(facts, content)
     except OSError:
         # The disk may be full, or the file deleted: the next line begins a new segment.
         writer.segment = None

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from registry import faults
-from registry.journal import chain, lines, reader, sealing, segments, shipping
+from registry.journal import chain, reader, sealing, segments, shipping
 from registry.models import AccessKey, CallRecord, JournalSegment
 from tests.cast import Cast, call, ends_of
 
@@ -99,7 +99,7 @@ def test_lines_from_before_the_renaming_are_shipped(cast: Cast) -> None:
     begin = {"t": "begin", "id": "a" * 32, "at": 1.0, "face": "console", "method": "GET", "ip": "127.0.0.1"}
     end = {"t": "end", "id": "a" * 32, "code": 200, "status": 200, "bytes": 3, "us": 4, "format": "json"}
     ends = segments.Segment(0, None, "ends")
-    ends.append(*lines.split(end))
+    ends.append(end)
     ends.close()
     segments.write(begin)
     segments.close()
