@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from mantra.legacy_import import old_programs, reports
 from mantra.legacy_import.comparing_hosts.access_logs import LogUnreadable
@@ -78,7 +79,7 @@ class Command(BaseCommand):
         for line in reports.summary(made):
             self.stdout.write(line)
         if made.dry:
-            self.stderr.write("Dry run: nothing was changed.")
+            self.stderr.write(_("Dry run: nothing is changed"))
         if options["compare"]:
             self._compare(keys, options)
 
