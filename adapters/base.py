@@ -67,8 +67,8 @@ class SourceError(Exception):
         self.sqlstate = sqlstate
 
     @classmethod
-    def not_asked(cls) -> SourceError:
-        """Return the error for a source that is not asked now."""
+    def not_queried(cls) -> SourceError:
+        """Return the error for a source that is not queried now."""
         return cls("unreachable")
 
 

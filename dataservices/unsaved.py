@@ -43,8 +43,8 @@ class AuthoringError(Exception):
         self.findings = findings
 
     @classmethod
-    def not_asked(cls) -> AuthoringError:
-        """Return the error for a source that is not asked now."""
+    def not_queried(cls) -> AuthoringError:
+        """Return the error for a source that is not queried now."""
         return cls(Finding("source", gettext("The source is not queried now.")))
 
 

@@ -12,8 +12,8 @@ class Unavailable(Protocol):
     """A kind of error of a source that does not answer."""
 
     @classmethod
-    def not_asked(cls) -> Exception:
-        """Return the error for a source that is not asked."""
+    def not_queried(cls) -> Exception:
+        """Return the error for a source that is not queried."""
         ...
 
 
@@ -23,7 +23,7 @@ Found = TypeVar("Found")
 #: What is noted for (source, _NOTHING) is the error of a source that did not answer.
 _findings: ContextVar[dict[tuple[Hashable, Hashable], Any] | None] = ContextVar("findings", default=None)
 _NOTHING = ""
-#: True while no source is asked.
+#: True while no source is queried.
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
 #: True while a lookup runs.
 _looking_up: ContextVar[bool] = ContextVar("looking_up", default=False)
@@ -49,7 +49,7 @@ def look_up(source: Hashable, wanted: Hashable, run: Callable[[], Found], unavai
     it for all further questions of the change.
     """
     if _silent.get():
-        raise cast("type[Unavailable]", unavailable).not_asked()
+        raise cast("type[Unavailable]", unavailable).not_queried()
     findings = _findings.get()
     if findings is None:
         return run()
@@ -65,7 +65,7 @@ def look_up(source: Hashable, wanted: Hashable, run: Callable[[], Found], unavai
 
 @contextmanager
 def without_lookups() -> Iterator[None]:
-    """Ask no source in a block: each question ends as if its source did not answer.
+    """Query no source in a block: each look-up ends as if its source did not answer.
 
     For many definitions of sources that may not be open to this server yet.
     """

@@ -137,7 +137,7 @@ class _Mover:
         self.ledger = Ledger()
         self.ledger.note_oddities(database.oddities())
         self.writer = PieceWriter(_("Imported from MANTRA 1.99x"))
-        #: Returns where progress is told: a dry run works aside of the registry.
+        #: Returns where progress is reported: a dry run works aside of the registry.
         self.around_progress: Callable[[], AbstractContextManager[None]] = nullcontext
         #: Old id → ours, of services its id.
         self.agencies: dict[int, Agency] = {}

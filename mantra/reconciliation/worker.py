@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -28,17 +28,15 @@ from mantra.reconciliation.results import ResultFiles
 from mantra.reconciliation.running import Progress, SideError, run
 from registry import notifications, processes
 from registry.exports import ExportError
-from registry.journal import segments
 from registry.leader import Leadership
+from registry.led_tasks import LedTask
 from registry.models import Event
-from registry.rounds import survive
 
 log = logging.getLogger("mantra.reconciliation")
 
 State = ReconciliationRun.State
-#: Seconds between two rounds, after an error of the database, between two reports of progress, and between two
-#: deletions of what has expired.
-ROUND, RETRY_DELAY, REPORT, PRUNE = 1.0, 5.0, 1.0, 600.0
+#: Seconds between two reports of progress, and between two deletions of what has expired.
+REPORT, PRUNE = 1.0, 600.0
 #: How often a run is begun: one that takes the process down each time would do so for ever.
 ATTEMPTS = 3
 #: Days for which the numbers of a run are kept, for the trend.
@@ -50,8 +48,12 @@ class Stopped(Exception):
 
 
 @dataclass
-class Task:
+class Task(LedTask):
     """Does runs while it holds leadership."""
+
+    log = log
+    idle = "lists are not reconciled for the moment"
+    lock = "the lock of the reconciliations"
 
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = timezone.now
@@ -60,25 +62,6 @@ class Task:
     _pruned: float = float("-inf")
     _reported: float = float("-inf")
     _is_busy: bool = False
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set."""
-        self._stop, failing = stop, False
-        threading.Thread(target=self.renew, args=(stop,), name="reconciliation-lock", daemon=True).start()
-        while not stop.is_set():
-            failing = survive(self.round, failing, log, "lists are not reconciled for the moment")
-            stop.wait(RETRY_DELAY if failing else ROUND)
-        survive(self.leadership.release, False, log, "the lock of the reconciliations was not released")
-        segments.close()
-        connection.close()
-
-    def renew(self, stop: threading.Event) -> None:
-        """Renew leadership during runs: a source may take longer for its first row than a lock may stand still."""
-        failing = False
-        while not stop.wait(ROUND):
-            if self._is_busy:
-                failing = survive(self.leadership.hold, failing, log, "the lock of the reconciliations was not renewed")
-        connection.close()
 
     def round(self) -> None:
         """Do all runs that wait, and start those that are due. Without any, nothing is written."""

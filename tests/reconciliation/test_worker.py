@@ -16,6 +16,7 @@ from django.utils import timezone
 from mantra.reconciliation import files, runs, schedule, worker
 from mantra.reconciliation.models import Reconciliation, ReconciliationRun
 from mantra.reconciliation.worker import Task
+from registry import led_tasks
 from registry.leader import Leadership
 from registry.models import Notification, User
 from tests.reconciliation.conftest import kept, ran, work
@@ -261,7 +262,7 @@ def test_nothing_of_a_list_is_readable_on_the_disk(reconciliation: Reconciliatio
 
 def test_leadership_is_renewed_while_a_source_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """No report comes before the first row of a list."""
-    monkeypatch.setattr(worker, "ROUND", 0.001)
+    monkeypatch.setattr(led_tasks, "ROUND", 0.001)
     stop, held = threading.Event(), []
 
     class Lock:

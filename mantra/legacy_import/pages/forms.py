@@ -166,7 +166,7 @@ class ServerForm(RunForm):
 
 
 class AgainForm(RunForm):
-    """The same input once more: with other hosts, or for good. Of a server only its password is asked for again."""
+    """The same input once more: with other hosts, or for good. Of a server only its password is entered again."""
 
     password = ServerForm.base_fields["password"]
     field_order = ("password", "localhost", "hosts", "parts", "wrapped")

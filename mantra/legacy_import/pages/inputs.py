@@ -112,12 +112,12 @@ def progress_of(run: int) -> Progress | None:
 
 
 def cancel(run: int) -> None:
-    """Ask the worker to cancel a run. Raises OSError."""
+    """Request that the worker cancels a run. Raises OSError."""
     (_folder(_WORK) / f"{run}.cancel").touch(mode=0o600)
 
 
 def is_cancelled(run: int) -> bool:
-    """Return True if the worker was asked to cancel a run."""
+    """Return True if a run is to be cancelled."""
     return (_folder(_WORK) / f"{run}.cancel").exists()
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone, translation
 
@@ -31,16 +31,14 @@ from mantra.legacy_import.running import Cancelled, Options, run
 from registry import processes
 from registry.actors import Actor, acting
 from registry.exports import ExportError
-from registry.journal import segments
 from registry.leader import Leadership
-from registry.rounds import survive
+from registry.led_tasks import LedTask
 
 log = logging.getLogger("mantra.legacy_import")
 
 State = LegacyImport.State
-#: Seconds between two rounds, after an error of the database, between two reports of progress, and between two
-#: deletions of what has expired.
-ROUND, RETRY_DELAY, REPORT, PRUNE = 1.0, 5.0, 1.0, 600.0
+#: Seconds between two reports of progress, and between two deletions of what has expired.
+REPORT, PRUNE = 1.0, 600.0
 #: How often a run is begun: one that takes the process down each time would do so for ever.
 ATTEMPTS = 3
 #: How definitions write the old server itself. Whoever says where one of them is has said it of all.
@@ -56,8 +54,12 @@ class _Failed(Exception):
 
 
 @dataclass
-class Task:
+class Task(LedTask):
     """Makes runs while it holds leadership."""
+
+    log = log
+    idle = "no database of MANTRA 1.99x is imported for the moment"
+    lock = "the lock of the imports"
 
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = timezone.now
@@ -66,25 +68,6 @@ class Task:
     _pruned: float = float("-inf")
     _reported: float = float("-inf")
     _is_busy: bool = False
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set."""
-        self._stop, failing = stop, False
-        threading.Thread(target=self.renew, args=(stop,), name="legacy-import-lock", daemon=True).start()
-        while not stop.is_set():
-            failing = survive(self.round, failing, log, "no database of MANTRA 1.99x is imported for the moment")
-            stop.wait(RETRY_DELAY if failing else ROUND)
-        survive(self.leadership.release, False, log, "the lock of the imports was not released")
-        segments.close()
-        connection.close()
-
-    def renew(self, stop: threading.Event) -> None:
-        """Renew leadership during runs: a dry run is one transaction, and a server may be slow."""
-        failing = False
-        while not stop.wait(ROUND):
-            if self._is_busy:
-                failing = survive(self.leadership.hold, failing, log, "the lock of the imports was not renewed")
-        connection.close()
 
     def round(self) -> None:
         """Make all runs that wait. Without any, nothing is written."""
