@@ -33,8 +33,9 @@ from tests.cast import Cast
 from tests.replay import replayed
 from tests.servers import database
 
-# A slow machine must not make a test fail.
-hypothesis_settings.register_profile("mantra", deadline=None)
+# A slow machine must not make a test fail, and the same code passes or fails each time. "explore" looks for new cases.
+hypothesis_settings.register_profile("mantra", deadline=None, derandomize=True)
+hypothesis_settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis_settings.load_profile("mantra")
 
 pytest_plugins = ["tests.servers.fixtures", "tests.markers", "tests.stalled"]

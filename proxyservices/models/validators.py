@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+
+from proxyservices import server_url
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: The most names in a path to records.
@@ -15,19 +16,13 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
 
 def validate_url(text: str) -> None:
-    """Raise ValidationError for all but http and https addresses with a host.
-
-    Hosts without a dot are valid: they are common within an agency's network.
-    """
+    """Raise ValidationError for all addresses that cannot be called (server_url), each with what to do."""
     try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        server_url.split(text)
     except ValueError:
-        valid = False
-    if not valid or any(ord(character) <= 32 or ord(character) == 127 for character in text):
-        raise ValidationError(_("Enter an address like https://layanan.contoh.go.id/api."))
-    if "@" in parts.netloc:
-        raise ValidationError(_("Enter the credential in its own field, not in the address."))
+        if "@" in text.partition("//")[2].partition("/")[0]:
+            raise ValidationError(_("Enter the credential in its own field, not in the address.")) from None
+        raise ValidationError(_("Enter an address like https://layanan.contoh.go.id/api.")) from None
 
 
 def header_names(text: str) -> list[str]:

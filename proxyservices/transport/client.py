@@ -16,9 +16,10 @@ from http.client import HTTPException
 from typing import Protocol
 
 from proxyservices.headers import FRAMING
+from proxyservices.server_url import REQUEST_TARGET
 from proxyservices.transport.connection import Connection, Headers, MalformedResponse, ResponseBody, body_framing
 from proxyservices.transport.errors import UpstreamError
-from proxyservices.transport.pool import CONTROL, PATH, Origin, Target
+from proxyservices.transport.pool import Origin, Target
 from proxyservices.transport.tls import tls_failure
 from registry.results import Fault
 
@@ -26,6 +27,8 @@ CHUNK = 65_536
 #: The safe methods (RFC 9110, 9.2.1): such a request may be sent twice.
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
+#: Characters that no value of a header can have.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -228,7 +231,7 @@ def _request_head(target: Target, request: Request, limits: Limits) -> tuple[byt
     Raises UpstreamError: "malformed" if HTTP/1.1 cannot express it (RFC 9112, 3 and 5), "too-large".
     """
     method, body = request.method, request.body
-    if not _TOKEN.fullmatch(method) or not PATH.fullmatch(request.path):
+    if not _TOKEN.fullmatch(method) or not REQUEST_TARGET.fullmatch(request.path):
         raise UpstreamError("write", "malformed")
     lines = [f"{method} {request.path} HTTP/1.1\r\nHost: {target.authority}\r\n"]
     for name, value in request.headers:

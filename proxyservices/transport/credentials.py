@@ -14,7 +14,7 @@ from urllib.parse import quote_plus, urlencode
 import orjson
 
 from proxyservices.transport import client
-from proxyservices.transport.client import Limits, Request
+from proxyservices.transport.client import CONTROL, Limits, Request
 from proxyservices.transport.connection import Headers
 from proxyservices.transport.errors import UpstreamError
 from proxyservices.transport.pool import Target
@@ -29,7 +29,6 @@ PAUSE = 1.0
 
 _LIMITS = Limits(connect=3.0, read=5.0, total=8.0, max_body_bytes=65_536)
 _TOKEN = re.compile(r"[!-~]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class CredentialError(UpstreamError):
@@ -48,7 +47,7 @@ class Credential:
     def __init__(self, headers: Headers | None = None) -> None:
         """Raises ValueError("credential") for a name or value that no header can hold (RFC 9110, 5.5)."""
         for name, value in headers or []:
-            if not name or _CONTROL.search(name + value) or not value.isascii():
+            if not name or CONTROL.search(name + value) or not value.isascii():
                 raise ValueError("credential")
         self._headers = headers or []
 

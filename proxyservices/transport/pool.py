@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import threading
 import time
@@ -12,8 +11,8 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
+from proxyservices import server_url
 from proxyservices.transport.allowlist import is_permitted
 from proxyservices.transport.connection import Connection
 from proxyservices.transport.dial import connect
@@ -24,8 +23,6 @@ from proxyservices.transport.tls import certificate_end, secure, tls_context
 MAX_IDLE = 16
 IDLE_SECONDS = 30.0
 MAX_AGE_SECONDS = 300.0
-PATH = re.compile(r"[/*][!-\"$-~]*")
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Origin:
@@ -154,16 +151,8 @@ class Target:
 
         Raises ValueError with a word: address, ca-certificate or client-certificate.
         """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-            name = host if ":" in host else host.encode("idna").decode("ascii")
-        except ValueError:
-            raise ValueError("address") from None
-        base, query = parts.path.rstrip("/"), parts.query
-        sendable = PATH.fullmatch(f"{base or '/'}?{query}") and not CONTROL.search(url) and " " not in url
-        if parts.scheme not in ("http", "https") or not name or "@" in parts.netloc or "%" in host or not sendable:
-            raise ValueError("address")
+        parts = server_url.split(url)
+        name, port = parts.host, parts.port
         context = tls_context(ca_pem, client_certificate_pem) if parts.scheme == "https" else None
         default_port = 443 if context else 80
         key = (parts.scheme, name, port or default_port, ca_pem, client_certificate_pem)
@@ -172,4 +161,4 @@ class Target:
             origin = _origins.setdefault(key, Origin(name, port or default_port, context))
         literal = f"[{name}]" if ":" in name else name
         authority = literal if port in (None, default_port) else f"{literal}:{port}"
-        return Target(url, base, query, authority, origin)
+        return Target(url, parts.path.rstrip("/"), parts.query, authority, origin)

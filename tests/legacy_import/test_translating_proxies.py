@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataservices.sql import check, parse
@@ -116,7 +116,8 @@ def test_addresses(endpoint: str, url: str, remarks: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", None, "ftp://x/y", "http://", "http://x:99999/", "http://a b/", "http://x/é", "::"]
+    "endpoint",
+    ["", None, "ftp://x/y", "http://", "http://x:99999/", "http://a b/", "http://x/é", "http://%", "http://a..b", "::"],
 )
 def test_without_a_usable_address_there_is_a_draft_without_a_backend(endpoint: str | None) -> None:
     found = proxy(endpoint=endpoint)
@@ -145,6 +146,15 @@ def test_a_user_in_the_address_is_the_credential() -> None:
     assert kinds(both) == {"credential-unusable"} and both.is_draft
 
 
+def test_a_new_address_that_cannot_be_called_is_no_address() -> None:
+    # Such as an instance of SQL Server, for the sources on the same host.
+    found = proxy({"10.9.9.9": "10.9.9.9%1"})
+    assert found.upstream is None and "no-endpoint" in kinds(found)
+
+
+@example(endpoint="%")
+@example(endpoint="a..b")
+@example(endpoint="http://x/a#é")
 @given(endpoint=st.one_of(st.text(max_size=30), st.text(max_size=30).map("http://x".__add__)))
 def test_each_address_that_is_taken_can_be_stored_and_called(endpoint: str) -> None:
     endpoint = endpoint.replace("\x00", "")

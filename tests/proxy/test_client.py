@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
+from proxyservices.models import validate_url
 from proxyservices.transport import client, errors, pool
 from proxyservices.transport.allowlist import Networks
 from proxyservices.transport.client import Limits, Request, Response, send
@@ -793,6 +795,9 @@ def test_framing_headers_of_the_caller_are_replaced() -> None:
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match=r"^address$"):
         Target.of(url)
+    # What cannot be called is refused when it is entered.
+    with pytest.raises(ValidationError):
+        validate_url(url)
 
 
 @pytest.mark.parametrize(

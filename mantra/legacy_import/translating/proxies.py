@@ -15,6 +15,7 @@ from mantra.legacy_import.translating.definitions import Definition, parameter_k
 from mantra.legacy_import.translating.remarks import Kind, Refused, Remark, remark
 from mantra.legacy_import.translating.requests import RequestItem, items_of
 from mantra.legacy_import.translating.sourcecode import Source
+from proxyservices import server_url
 
 STYLES = frozenset(("rest", "restfull", "restfullpar", "get", "post", "soap"))
 #: Characters of an address and of a path, and of a user's name or a password of the address.
@@ -123,20 +124,19 @@ def _upstream(source: Source, wstype: str, hosts: Mapping[str, str]) -> tuple[Up
     if text and "://" not in text:
         text = f"http://{text}"
         remarks.append(remark(Kind.SCHEME_ADDED))
-    parts = _split(text)
-    if parts is None:
+    try:
+        parts = urlsplit(text)
+        authority, known = _authority(parts, hosts)
+        server_url.split(urlunsplit(parts._replace(netloc=authority)))
+    except ValueError:
         return None, [*remarks, remark(Kind.NO_ENDPOINT)]
     if wstype == "soap" and parts.query.lower() in ("wsdl", "singlewsdl"):
         parts = parts._replace(query="")
     elif parts.query:
         remarks.append(remark(Kind.ENDPOINT_QUERY))
     kind, name, secret = _credential(source, wstype, parts, remarks)
-    authority = parts.netloc.rpartition("@")[2]
     host = parts.hostname or ""
-    if new := hosts.get(authority.lower()) or hosts.get(host.lower()):
-        # What somebody gave is the real address, also this very machine.
-        authority = new if ":" in new or parts.port is None else f"{new}:{parts.port}"
-    elif is_local(host):
+    if not known and is_local(host):
         remarks.append(remark(Kind.LOCALHOST, host=host))
     url = urlunsplit((parts.scheme, authority, parts.path.rstrip("/"), parts.query, ""))
     if len(url) > MAX_URL:
@@ -144,17 +144,15 @@ def _upstream(source: Source, wstype: str, hosts: Mapping[str, str]) -> tuple[Up
     return Upstream(url, kind, name, secret), remarks
 
 
-def _split(text: str) -> SplitResult | None:
-    """Return the parts of an address of a web service; None for anything else."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return None
-    # Only what a request line can have as it stands: the address would be refused when it is stored, or called.
-    return parts if re.fullmatch(r"[\x21-\x7e]+", text) and not re.search(r'["<>\\^`{|}]', text) else None
+def _authority(parts: SplitResult, hosts: Mapping[str, str]) -> tuple[str, bool]:
+    """Return host and port without the user, and whether ``hosts`` names them. Raises ValueError.
+
+    What ``hosts`` names is the real address, also if it is this very machine.
+    """
+    authority = parts.netloc.rpartition("@")[2]
+    if new := hosts.get(authority.lower()) or hosts.get((parts.hostname or "").lower()):
+        return (new if ":" in new or parts.port is None else f"{new}:{parts.port}"), True
+    return authority, False
 
 
 def _credential(source: Source, wstype: str, parts: SplitResult, remarks: list[Remark]) -> tuple[str, str, str]:
