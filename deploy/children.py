@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,9 +28,11 @@ class Child:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._gone = threading.Event()
+        self._gone.set()
         self._pid = 0
 
     def start(self) -> None:
+        self._gone.clear()
         threading.Thread(target=self._watch, name=self._command, daemon=True).start()
 
     def _watch(self) -> None:
@@ -48,7 +50,7 @@ class Child:
                 # Not subprocess: it waits for the end of a pipe that a worker forked meanwhile would hold open.
                 # A session of its own: Ctrl-C is for the parent, which ends the child after the last call.
                 self._pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
-                # Calls come first, and so does the worker that starts at the same time.
+                # Calls come first.
                 with contextlib.suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, self._pid, NICE)
             # The server collects its dead children itself and may be the first to hear of this one.
@@ -85,6 +87,15 @@ class Children:
     def start(self) -> None:
         for child in self._children:
             child.start()
+
+    def start_after(self, wait: Callable[[], object]) -> None:
+        """Start them when ``wait`` has returned, which a thread calls."""
+
+        def start() -> None:
+            wait()
+            self.start()
+
+        threading.Thread(target=start, name="children", daemon=True).start()
 
     def end(self) -> None:
         """End them for good. Blocks until they are gone, some 10 seconds at most."""

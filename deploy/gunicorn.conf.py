@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,20 @@ def when_ready(server: Any) -> None:
         # Kept on the server: a reload (HUP) runs this file anew and must not lose sight of the children.
         # Gunicorn lets its listening sockets be inherited.
         server.children = Children(closed=[listener.sock.fileno() for listener in server.LISTENERS])
-        server.children.start()
+        # Each of them takes as much of a processor to start as the worker, and the first caller waits for the worker.
+        ready, server.ready = os.pipe()
+        os.set_blocking(server.ready, False)
+        server.children.start_after(lambda: os.read(ready, 1))
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    worker.ready = getattr(server, "ready", None)
+
+
+def post_worker_init(worker: Any) -> None:
+    if worker.ready is not None:
+        with suppress(BlockingIOError):  # nobody reads what later workers write
+            os.write(worker.ready, b".")
 
 
 def on_exit(server: Any) -> None:

@@ -152,6 +152,8 @@ def test_a_second_start_is_fast_and_keeps_everything_and_nothing_is_left_running
         assert again.get(f"/rest/bkn/simpeg/pegawai_by_nip.json?nip={NIP}").json()["count"] == 1
         # The demo's loop-back follows the port.
         assert again.get(f"/json/bkn/simpeg/proxy_nip/nip={NIP}", "dddddddddd").json()["response"]["code"] == 200
+        # The worker comes first, and what runs beside it once it is ready.
+        wait_until(lambda: len(children(again.pid)) == 3, 10, "the shipping and the prober")
         mention = subprocess.run(["pgrep", "-f", str(copy)], capture_output=True, text=True, check=False).stdout.split()
         family = children(again.pid)
         assert family
