@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import codecs
 import re
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
-from typing import Protocol
 
 from mantra.egress.prefilter import may_have
 from mantra.egress.scanner import Found, scan
+from mantra.egress.unpacking import Plain, Unpacker, Unreadable, unpacker
 
 #: The kind of a body, or a part of one, that cannot be read.
 FILE = "FILE"
-#: Unpacked bytes that any body may have, and how many times as many as packed ones beyond them.
-FREE_BYTES, MOST_TIMES = 32 * 1024 * 1024, 100
-#: Bytes that are unpacked at once, and characters that are looked at in one piece.
-_PIECE, _WINDOW = 64 * 1024, 2_048
+#: Characters that are looked at in one piece.
+_WINDOW = 2_048
 #: The most bytes of a body that is only watched, once it is unpacked.
 LOOKED_AT = 256 * 1024
 #: Characters that may wait for the next chunk, and that are looked at again beside those that follow.
@@ -29,7 +26,6 @@ _WAITING, _AGAIN = 4_096, 128
 #: What is in no number, address, escape or text in base64.
 _BOUNDARIES = "\"'<>,[]|\n\r\t"
 _BETWEEN_WORDS = re.compile(r"[A-Za-z]{2} (?=[A-Za-z])")
-_PACKED = {"gzip": 47, "x-gzip": 47, "deflate": 47}
 #: Codecs whose first 128 characters are those of ASCII. Python's names.
 _LIKE_ASCII = re.compile(
     r"(?:ascii|utf-8|utf-8-sig|latin-1|iso8859-.*|cp125\d|cp437|cp850|cp858|koi8.*|mac.*|big5|gbk|gb2312|gb18030"
@@ -55,90 +51,12 @@ _NUMBER, _BEFORE = re.compile(r"[0-9.eE+]+"), 16
 _GZIP = b"\x1f\x8b"
 
 
-class Unreadable(Exception):
-    """A body cannot be read: its encoding is unknown or damaged, or it is larger than it may be."""
-
-
 class Leaked(Exception):
     """A body has what must not leave. ``kind``: what."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
-
-
-class Unpacker(Protocol):
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield a chunk's content, some bytes at a time. Raises Unreadable."""
-        ...
-
-    def end(self) -> None:
-        """Raises Unreadable if the content is incomplete."""
-        ...
-
-
-class _Plain:
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        yield chunk
-
-    def end(self) -> None:
-        pass
-
-
-class _Inflater:
-    """Unpacks gzip and deflate, a piece at a time, and no more than a bounded number of times what came."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_PACKED["gzip"])
-        self._came = self._given = 0
-        self._began = False
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        self._came += len(chunk)
-        left = chunk
-        while left:
-            content = self._unpacked(left)
-            left = self._inflate.unconsumed_tail
-            self._given += len(content)
-            if self._given > max(FREE_BYTES, self._came * MOST_TIMES):
-                raise Unreadable("size")
-            if content:
-                yield content
-            if self._inflate.eof:
-                left = self._inflate.unused_data
-                if left:  # gzip may have several members
-                    self._inflate = zlib.decompressobj(_PACKED["gzip"])
-            elif not content and not left:
-                break
-
-    def _unpacked(self, content: bytes) -> bytes:
-        try:
-            found = self._inflate.decompress(content, _PIECE)
-        except zlib.error:
-            if self._began:
-                raise Unreadable("damaged") from None
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # deflate without a head, as some servers send it
-            try:
-                found = self._inflate.decompress(content, _PIECE)
-            except zlib.error:
-                raise Unreadable("damaged") from None
-        self._began = True
-        return found
-
-    def end(self) -> None:
-        if self._came and not self._inflate.eof:
-            raise Unreadable("incomplete")
-
-
-def unpacker(encoding: str) -> Unpacker:
-    """Return what unpacks a Content-Encoding. Raises Unreadable for one that nobody here knows."""
-    names = [name.strip().lower() for name in encoding.split(",") if name.strip()]
-    names = [name for name in names if name != "identity"]
-    if not names:
-        return _Plain()
-    if len(names) > 1 or names[0] not in _PACKED:
-        raise Unreadable("encoding")
-    return _Inflater()
 
 
 # ------------------------------------------------------------------------------------------- texts
@@ -248,10 +166,10 @@ class Source:
         self.codec = _codec_of(options) if options else ""
         self._encoding = encoding
         #: True if each part of the bytes is text by itself, unless the first bytes say something else.
-        self.is_plain = isinstance(self.unpacker(), _Plain) and not self.codec
+        self.is_plain = isinstance(self.unpacker(), Plain) and not self.codec
 
     def unpacker(self) -> Unpacker:
-        return unpacker(self._encoding) if self._encoding else _Plain()
+        return unpacker(self._encoding) if self._encoding else Plain()
 
     def is_surely_clean(self, content: bytes, base64: bool) -> bool:
         """Return True if bytes of the body surely have nothing, whatever else they are.

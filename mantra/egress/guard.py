@@ -7,9 +7,10 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from mantra.egress.bodies import FILE, Body, Leaked, Source, Unreadable
+from mantra.egress.bodies import FILE, Body, Leaked, Source
 from mantra.egress.prefilter import may_have
 from mantra.egress.scanner import scan
+from mantra.egress.unpacking import ENCODINGS, Unreadable
 from mantra.egress.values import Counts, Layout, RowValues, Values, count, may_have_any
 from registry import faults
 from registry.calls import Call, RawRequest
@@ -132,7 +133,7 @@ def _rule_of(operation: Operation) -> _Rule | None:
 
 
 def prepare(call: Call) -> None:
-    """Have the upstream of a call send what the guard can read: nothing in parts, and no encoding but gzip's."""
+    """Have the upstream of a call send what the guard can read: nothing in parts, and no unknown encoding."""
     rule = _rule_of(call.operation) if call.operation is not None else None
     if rule is None or not rule.holds or call.raw_request is None:
         return
@@ -150,9 +151,7 @@ def prepare(call: Call) -> None:
 
 def _readable(accepted: str) -> str:
     """Return those encodings of an Accept-Encoding that the guard reads."""
-    known = [
-        part.strip() for part in accepted.split(",") if part.partition(";")[0].strip().lower() in ("gzip", "deflate")
-    ]
+    known = [part.strip() for part in accepted.split(",") if part.partition(";")[0].strip().lower() in ENCODINGS]
     return ", ".join(known) or "identity"
 
 
