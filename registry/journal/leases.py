@@ -54,11 +54,16 @@ def store(lines: Iterable[Line]) -> None:
             id=line["id"],
             at=datetime.fromtimestamp(line["at"], UTC),
             count=line["n"],
-            common=orjson.dumps({name: value for name, value in line.items() if name not in _OWN}).decode(),
+            common=orjson.dumps(common_of(line)).decode(),
         )
         for line in lines
     ]
     _upsert(rows, ["at", "count", "common"])
+
+
+def common_of(line: Line) -> Line:
+    """Return what the calls of a lease have in common, from its line."""
+    return {name: value for name, value in line.items() if name not in _OWN}
 
 
 def report(lines: Iterable[Line], now: datetime) -> None:
@@ -92,19 +97,21 @@ def records_of(lines: Sequence[Line], segment: str) -> list[Record]:
     """Return the records of the calls in lines."""
     ids = {id for line in lines for id in line["calls"]}
     leases = CallLease.objects.in_bulk(ids)
-    templates = {id: _template(leases.get(id), id, segment) for id in ids}
-    return [_record(templates[id], call) for line in lines for id, calls in line["calls"].items() for call in calls]
+    common = {id: orjson.loads(lease.common) for id, lease in leases.items() if lease.common}
+    # Of a lease that is lost nothing is known.
+    templates = {id: template(common.get(id, {}), id, segment) for id in ids}
+    return [record_of(templates[id], call) for line in lines for id, calls in line["calls"].items() for call in calls]
 
 
-def _template(lease: CallLease | None, id: str, segment: str) -> Record:
-    """Return what the records of a lease's calls have in common. Of a lease that is lost nothing is known."""
-    common: Mapping[str, Any] = orjson.loads(lease.common) if lease is not None and lease.common else {}
+def template(common: Mapping[str, Any], id: str, segment: str) -> Record:
+    """Return what the records of a lease's calls have in common."""
     begin = {"id": "", "at": 0.0, "protocol": "rest", "method": "GET", "ip": "", **common}
     end = {"code": 200, "status": 0, "bytes": 0, "us": 0, "format": "", **common}
     return {**records.of_begin(begin, segment), **records.of_end(end), "lease": id}
 
 
-def _record(template: Record, call: Sequence[Any]) -> Record:
+def record_of(template: Record, call: Sequence[Any]) -> Record:
+    """Return the record of a call, from its part of a line."""
     request_id, began, status, size, microseconds, how = call
     record = {
         **template,

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import given
@@ -25,7 +26,7 @@ from mantra.gateway import quota_stores
 from mantra.metrics import calls
 from registry import worker_metrics
 from registry.calls import request_id
-from registry.journal import collecting, lane_folder, leases, reader, segments, shipping
+from registry.journal import collecting, history, lane_folder, leases, reader, segments, shipping
 from registry.journal.collecting import Collector
 from registry.journal.lane_folder import Collected
 from registry.metrics import merging
@@ -96,6 +97,37 @@ def test_it_works(cast: Cast, folder: Path, collector: Collector) -> None:
     found = [(each.outcome, each.status, each.classification, each.broken) for each in others]
     assert found == [(200, 404, "", False), (200, 200, "personal", True), (11221, 200, "", True)]
     call_command("verify_audit")
+
+
+def test_a_changed_record_of_a_call_on_the_fast_lane_is_found(
+    cast: Cast, folder: Path, collector: Collector, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[str]:
+        with suppress(CommandError):
+            call_command("verify_audit", "--history", "0")
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split(": ", 1)[1] for line in lines if line.startswith("BROKEN")]
+
+    give(cast)
+    write(folder, *(written() for _ in range(3)), written(status=404), written(size=99, expected="large"))
+    collector.round()
+    shipping.ship()
+    assert broken() == []
+    record = CallRecord.objects.order_by("pk")[0]
+    for column, value in {"application": "lain", "grant_ref": 8, "client_ip": "10.9.9.9", "status": 500}.items():
+        CallRecord.objects.filter(pk=record.pk).update(**{column: value})
+        assert broken() == [f"line 2: the history has another {column.replace('_', ' ')}"]
+        CallRecord.objects.filter(pk=record.pk).update(**{column: getattr(record, column)})
+    # The lease is in a segment that is not read: what the call's own line says remains.
+    monkeypatch.setattr(history, "MOST_LEASES", 0)
+    assert broken() == []
+    CallRecord.objects.filter(pk=record.pk).update(bytes=9)
+    assert broken() == ["line 2: the history has another bytes"]
+    record.save()
+    CallRecord.objects.create(request_id="f" * 32, started_at=timezone.now(), segment=record.segment, outcome=200)
+    assert broken() == ["the history has 1 records that the segment has not"]
+    record.delete()
+    assert broken() == ["line 2: the history has no record of it"]
 
 
 def test_what_the_statistics_count_is_what_the_journal_has(cast: Cast, folder: Path, collector: Collector) -> None:
