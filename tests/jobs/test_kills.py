@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,14 @@ def server() -> Iterator[PostgreSQLServer]:
             cursor.execute(f"INSERT INTO orang SELECT n, 'Orang ' || n FROM generate_series(1, {PEOPLE}) n")
             cursor.execute("ANALYZE orang")
         connection.close()
+        with closing(server.superuser()) as superuser:
+            superuser.cursor().execute("CREATE DATABASE registri OWNER mantra")
         yield server
 
 
 @pytest.fixture(scope="module")
 def bus(server: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    url = f"postgres://mantra:mantra@127.0.0.1:{server.port}/mantra"
+    url = f"postgres://mantra:mantra@127.0.0.1:{server.port}/registri"
     with Bus(
         tmp_path_factory.mktemp("bus"),
         BUNDLE,

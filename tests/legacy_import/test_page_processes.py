@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.legacy_import.test_pages import dump
+from tests.servers import database
 from tests.system.test_migrations import url  # noqa: F401 (a fixture)
 
 _BEGIN = """
 import os, sys, threading, time
 import django
 django.setup()
-from django.core.management import call_command
 from django.utils import timezone
 from mantra.legacy_import import running
 from mantra.legacy_import.models import ImportInput, LegacyImport, OldCallsOfDay
@@ -24,11 +24,10 @@ from mantra.legacy_import.pages import inputs, runs
 from mantra.legacy_import.pages import worker
 from registry.models import Agency, AccessKey, User
 """
-#: Migrates, tries a dump, starts the run for good and dies when the users are there: the report comes after a chunk.
+#: Tries a dump, starts the run for good and dies when the users are there: the report comes after a chunk.
 FIRST = (
     _BEGIN
     + """
-call_command("migrate", verbosity=0)
 user = User.objects.create(username="pengelola", is_staff=True, is_superuser=True)
 stored, key = inputs.store([sys.stdin.buffer.read()])
 made = runs.start(user, ImportInput(name="lama.sql", stored=stored, key=key), timezone.now(), dry=True,
@@ -78,6 +77,7 @@ def process(script: str, url: str, folder: Path, content: bytes = b"") -> subpro
 
 @pytest.mark.timeout(600)
 def test_a_worker_that_dies_is_followed_by_another(url: str, tmp_path: Path) -> None:  # noqa: F811
+    database.fill(url)
     first = process(FIRST, url, tmp_path, dump())
     assert first.returncode == 9, first.stderr.decode()
     assert first.stdout.decode().split() == ["done", "22", "22", "0"]

@@ -142,7 +142,7 @@ class Bus(Served):
     """Made in ``var``, which becomes its folder; started by ``start`` or as a context.
 
     ``bundle`` is applied before, as text or as data; ``application`` (agency/code) gets a key. ``environment`` comes on
-    top of an installation's own; with a MANTRA_DATABASE_URL that database is migrated, else a migrated one is copied.
+    top of an installation's own; a MANTRA_DATABASE_URL is that of an empty database, which gets all tables.
     """
 
     def __init__(self, var: Path, bundle: Any = None, application: str = "", **environment: str) -> None:
@@ -153,7 +153,7 @@ class Bus(Served):
         settings = {"MANTRA_SNAPSHOT_SECONDS": "0.3", "HOST": "127.0.0.1", "PORT": str(self.port)}
         self.environment = surroundings.environment(var, **settings | environment)
         if "MANTRA_DATABASE_URL" in environment:
-            self.manage("migrate", "--noinput", "--verbosity", "0")
+            database.fill(environment["MANTRA_DATABASE_URL"])
         else:
             shutil.copy(database.migrated(), var / "mantra.sqlite3")
         if bundle is not None and application:

@@ -117,7 +117,9 @@ def databases(request: pytest.FixtureRequest) -> list[dict[str, str]]:
     with closing(server.superuser()) as superuser:
         for name in names:
             superuser.cursor().execute(f"CREATE DATABASE {name} OWNER mantra")
-    return [{"MANTRA_DATABASE_URL": f"postgres://mantra:mantra@127.0.0.1:{server.port}/{name}"} for name in names]
+    urls = [f"postgres://mantra:mantra@127.0.0.1:{server.port}/{name}" for name in names]
+    database.fill(urls[0])
+    return [{"MANTRA_DATABASE_URL": url} for url in urls]
 
 
 def make_source(var: Path) -> None:
