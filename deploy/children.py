@@ -65,6 +65,11 @@ class Child:
             self._ended.set()
         self._kill(signal.SIGTERM)
 
+    def renew(self) -> None:
+        """Ask the process to end: a new one takes its place, and reads the settings that are in files again."""
+        # Without the lock, so that a signal's handler may do it. A process that starts meanwhile reads them anyway.
+        self._kill(signal.SIGTERM)
+
     def end(self) -> None:
         """See to it that it is gone: by force after 10 seconds."""
         if not self._gone.wait(10):
@@ -72,9 +77,10 @@ class Child:
             self._gone.wait(1)
 
     def _kill(self, way: signal.Signals) -> None:
-        if self._pid:
+        pid = self._pid  # once: it may become 0 meanwhile, which to kill() would be this whole group
+        if pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, way)
+                os.kill(pid, way)
 
 
 class Children:
@@ -96,6 +102,11 @@ class Children:
             self.start()
 
         threading.Thread(target=start, name="children", daemon=True).start()
+
+    def renew(self) -> None:
+        """Let new processes take their place. Does not wait for them."""
+        for child in self._children:
+            child.renew()
 
     def end(self) -> None:
         """End them for good. Blocks until they are gone, some 10 seconds at most."""

@@ -89,6 +89,12 @@ def post_worker_init(worker: Any) -> None:
             os.write(worker.ready, b".")
 
 
+def on_reload(server: Any) -> None:
+    # Secrets that are in files may have changed: the children read them when they start.
+    if hasattr(server, "children"):
+        server.children.renew()
+
+
 def on_exit(server: Any) -> None:
     if hasattr(server, "children"):
         server.children.end()

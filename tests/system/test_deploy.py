@@ -567,12 +567,14 @@ def test_a_child_is_started_again(lasting: Embedded, command: str) -> None:
     wait_until(lambda: lasting.children(command) not in ([], [child]), 15, "a new child")
 
 
-def test_the_children_outlive_a_reload(lasting: Embedded) -> None:
-    before = lasting.children("ship_journal"), lasting.children("probe_upstreams")
+def test_a_reload_renews_the_children(lasting: Embedded) -> None:
+    """They read secrets that are in files when they start."""
+    [shipping], [prober] = lasting.children("ship_journal"), lasting.children("probe_upstreams")
     [worker] = lasting.children("mantra.wsgi:application")
     lasting.process.send_signal(signal.SIGHUP)
     wait_until(lambda: worker not in lasting.children("mantra.wsgi:application"), 40, "the reload")
-    assert (lasting.children("ship_journal"), lasting.children("probe_upstreams")) == before
+    wait_until(lambda: lasting.children("ship_journal") not in ([], [shipping]), 15, "the new shipping")
+    wait_until(lambda: lasting.children("probe_upstreams") not in ([], [prober]), 15, "the new prober")
 
 
 @pytest.mark.parametrize("command", ["ship_journal", "probe_upstreams"])
@@ -639,6 +641,12 @@ def test_the_worker_runs_all_that_goes_on_beside_the_calls(worker: Worker) -> No
     assert len(children) == 2
     os.kill(children[0], signal.SIGKILL)
     wait_until(lambda: len(worker.children()) == 2 and children[0] not in worker.children(), 15, "a new child")
+    children = worker.children()
+    wait_until(lambda: all(map(_handles_sigterm, children)), 60, "their answer to signals")
+    # As gunicorn's reload.
+    before = set(children)
+    worker.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(worker.children()) == 2 and not before & set(worker.children()), 15, "new children")
     children = worker.children()
     wait_until(lambda: all(map(_handles_sigterm, children)), 60, "their answer to signals")
     worker.process.terminate()
