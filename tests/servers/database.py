@@ -68,14 +68,8 @@ def _client(parts: SplitResult, command: list[str], given: bytes = b"") -> bytes
         words = [*command, parts.geturl()]
     else:
         where = [f"--host={parts.hostname}", f"--port={parts.port}", f"--user={parts.username}"]
-        words = [
-            command[0],
-            "--no-defaults",
-            *command[1:],
-            *where,
-            f"--password={parts.password}",
-            parts.path.strip("/"),
-        ]
+        where += [f"--password={parts.password}", parts.path.strip("/")]
+        words = [command[0], "--no-defaults", *command[1:], *where]
     done = subprocess.run(words, input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
