@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 from proxyservices.health import tracker
@@ -20,8 +22,8 @@ class Clock:
         self._now += seconds
 
 
-def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock for the health of upstreams, and for the breakers of addresses that are met from now on."""
+def stopped_clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType = tracker) -> Clock:
+    """A clock for a module: by default for the health of upstreams, and the breakers of addresses met from now on."""
     made = Clock()
-    monkeypatch.setattr(tracker, "clock", made)
+    monkeypatch.setattr(module, "clock", made)
     return made
