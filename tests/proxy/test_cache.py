@@ -11,7 +11,7 @@ from registry import faults
 from registry.models import AccessKey, Application, Grant
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
-from tests.proxy.clock import Clock, stopped_clock
+from tests.clock import Clock, stopped_clock
 from tests.proxy.publishing import publish_proxy
 from tests.proxy.upstream import Answer, Received, serve_upstream
 

@@ -19,7 +19,7 @@ from proxyservices.transport import credentials
 from proxyservices.transport.credentials import CredentialError
 from proxyservices.transport.errors import UpstreamError
 from tests.bounds import assert_within
-from tests.proxy.clock import Clock, stopped_clock
+from tests.clock import Clock, stopped_clock
 from tests.servers.faulty import Asked, Peer, scripted_server
 from tests.servers.process import wait_until
 

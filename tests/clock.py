@@ -6,8 +6,6 @@ from types import ModuleType
 
 import pytest
 
-from proxyservices.health import tracker
-
 
 class Clock:
     """Monotonic seconds that pass when a test says so. Fractions of two add up exactly."""
@@ -22,8 +20,8 @@ class Clock:
         self._now += seconds
 
 
-def stopped_clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType = tracker) -> Clock:
-    """A clock for a module: by default for the health of upstreams, and the breakers of addresses met from now on."""
+def stopped_clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Clock:
+    """A clock for a module that reads its own ``clock``."""
     made = Clock()
     monkeypatch.setattr(module, "clock", made)
     return made
