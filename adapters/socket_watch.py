@@ -169,10 +169,12 @@ class Cancel:
 class Watch:
     """The watch over one statement: what StatementWatchdog.begin returns."""
 
-    __slots__ = ("before", "cancel", "cancelled", "cut", "cut_at", "descriptor", "ended", "lock", "max_bytes")
+    __slots__ = ("before", "cancel", "cancelled", "cut", "cut_at", "descriptor", "ended", "inode", "lock", "max_bytes")
 
     def __init__(self, descriptor: int, cut_at: float, max_bytes: int, cancel: Cancel | None) -> None:
         self.descriptor = descriptor
+        #: By which the socket is known: a driver may close it before the watch ends, and another one get its number.
+        self.inode = inode_of(descriptor)
         self.cut_at = cut_at
         self.max_bytes = max_bytes
         self.cancel = cancel
@@ -292,14 +294,14 @@ class StatementWatchdog(Watchdog[Watch]):
             if not watch.ended:
                 watch.cut = why
                 self._running.pop(watch, None)
-                _shut_down(watch.descriptor)
+                _shut_down(watch)
 
     def _received(self, watch: Watch) -> int:
         """Return the bytes that a connection has received since the first check of its statement."""
         with watch.lock:
             if watch.ended:
                 return 0
-            received = _received_bytes(watch.descriptor)
+            received = _received_bytes(watch)
         if watch.before < 0:
             watch.before = received
         return received - watch.before
@@ -315,16 +317,38 @@ def byte_counts(connection: socket.socket) -> tuple[int, int]:
     return delivered, received
 
 
-def _received_bytes(descriptor: int) -> int:
+def inode_of(descriptor: int) -> int:
+    """Return the number by which a socket is known as long as it is open; -1 for no socket."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return -1
+
+
+def duplicate(inode: int, descriptor: int) -> socket.socket | None:
+    """Return a duplicate of the socket; None if the descriptor belongs to another one by now."""
+    with suppress(OSError):
+        twin = socket.socket(fileno=os.dup(descriptor))
+        if inode_of(twin.fileno()) == inode:
+            return twin
+        twin.close()
+    return None
+
+
+def _received_bytes(watch: Watch) -> int:
     """Return the bytes that a TCP connection has received; 0 for other sockets."""
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
-        return byte_counts(twin)[1]
+    twin = duplicate(watch.inode, watch.descriptor)
+    if twin is not None:
+        with suppress(OSError), twin:
+            return byte_counts(twin)[1]
     return 0
 
 
-def _shut_down(descriptor: int) -> None:
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
+def _shut_down(watch: Watch) -> None:
+    twin = duplicate(watch.inode, watch.descriptor)
+    if twin is not None:
+        with suppress(OSError), twin:
+            twin.shutdown(socket.SHUT_RDWR)
 
 
 watchdog = StatementWatchdog("statement-watch")

@@ -41,6 +41,9 @@ _PAUSE_FACTOR = 2.0
 #: Seconds after which a failed reading is repeated.
 _RETRY = 5.0
 
+#: Readings of a table until it has a copy: another process may remove one as soon as it is complete.
+_READINGS = 3
+
 #: Builders that may run for the tables of one folder. Each folder has its own: one that hangs does not stop others.
 _SLOTS = 2
 _slots: dict[Path, threading.Semaphore] = {}
@@ -157,13 +160,16 @@ def _not_indexable(copy: TableCopy, wanted: set[str]) -> set[str]:
 
 
 def _wait_for_first(table: Table, tracked: TrackedCopy, indices: set[str], deadline: float) -> TableCopy:
-    job = _start_job(table, tracked, indices)
-    if not job.done.wait(max(deadline - time.monotonic(), 0)):
-        raise TimedOut("timeout")
-    copy = table_copy.load(table.cache)
-    if copy is None:
-        raise job.error or ConnectFailed("broken")
-    return copy
+    for _ in range(_READINGS):
+        job = _start_job(table, tracked, indices)
+        if not job.done.wait(max(deadline - time.monotonic(), 0)):
+            raise TimedOut("timeout")
+        copy = table_copy.load(table.cache)
+        if copy is not None:
+            return copy
+        if job.error is not None:
+            raise job.error
+    raise ConnectFailed("broken")
 
 
 def _refresh(table: Table, tracked: TrackedCopy, indices: set[str], wait_until: float) -> None:

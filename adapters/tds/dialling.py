@@ -16,7 +16,7 @@ from typing import Any
 from adapters.base import (
     ConnectFailed,
 )
-from adapters.socket_watch import Cancel, Watch, address_count, byte_counts, watchdog
+from adapters.socket_watch import Cancel, Watch, address_count, byte_counts, duplicate, watchdog
 from adapters.tds.driver import pyodbc_driver, to_source_error
 from adapters.tds.freetds import server_name
 
@@ -217,17 +217,7 @@ def _only_new_socket(peers: set[tuple[Any, ...]], before: set[int]) -> socket.so
     new = [(inode, descriptor) for inode, descriptor in _sockets_to(peers) if inode not in before]
     if len({inode for inode, _ in new}) != 1:
         return None
-    return next((twin for inode, descriptor in new if (twin := _duplicate(inode, descriptor)) is not None), None)
-
-
-def _duplicate(inode: int, descriptor: int) -> socket.socket | None:
-    """Return a duplicate of the socket; None if the descriptor belongs to another one by now."""
-    with suppress(OSError):
-        twin = socket.socket(fileno=os.dup(descriptor))
-        if os.fstat(twin.fileno()).st_ino == inode:
-            return twin
-        twin.close()
-    return None
+    return next((twin for inode, descriptor in new if (twin := duplicate(inode, descriptor)) is not None), None)
 
 
 def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
@@ -237,7 +227,7 @@ def _sockets_to(peers: set[tuple[Any, ...]]) -> list[tuple[int, int]]:
         descriptor = int(name)
         with suppress(OSError):
             status = os.fstat(descriptor)
-            if stat.S_ISSOCK(status.st_mode) and (twin := _duplicate(status.st_ino, descriptor)) is not None:
+            if stat.S_ISSOCK(status.st_mode) and (twin := duplicate(status.st_ino, descriptor)) is not None:
                 with twin:
                     if twin.family in (socket.AF_INET, socket.AF_INET6) and twin.getpeername()[:2] in peers:
                         sockets.append((status.st_ino, descriptor))
@@ -272,7 +262,7 @@ def _shut_when_late(
 
 def _shut(sockets: Iterable[tuple[int, int]]) -> None:
     for inode, descriptor in sockets:
-        twin = _duplicate(inode, descriptor)
+        twin = duplicate(inode, descriptor)
         if twin is not None:
             with suppress(OSError), twin:
                 twin.shutdown(socket.SHUT_RDWR)

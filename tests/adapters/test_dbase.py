@@ -550,6 +550,24 @@ def test_a_change_that_leaves_size_and_time_alone(tmp_path: Path) -> None:
     wait_until(lambda: run(source, "SELECT count(*) FROM t") == [(1,)], 10, "the copy")
 
 
+def test_a_copy_that_is_removed_as_soon_as_it_is_complete_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may: it has seen an earlier state of the table."""
+    write(tmp_path / "t.dbf", [F("A", "N", 3)], [[b"  1"]])
+    load, removed = table_copy.load, []
+
+    def removing(path: Path) -> Any:
+        if path.exists() and not removed:
+            removed.append(path)
+            path.unlink()
+        return load(path)
+
+    monkeypatch.setattr(table_copy, "load", removing)
+    assert run({"database": "t.dbf", "roots": [tmp_path]}, "SELECT * FROM t") == [(1,)]
+    assert removed
+
+
 def test_a_fresh_file_is_looked_at_again(tmp_path: Path) -> None:
     """Two changes within one tick of the clock look alike: a reading so soon after a change is not the last."""
     write(tmp_path / "t.dbf", [F("A", "N", 3)], [[b"  1"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from adapters.base import RowTooLarge, TimedOut
-from adapters.socket_watch import Cancel, StatementWatchdog
+from adapters.socket_watch import Cancel, StatementWatchdog, Watch
 from tests.bounds import assert_within
 
 MIB = 2**20
@@ -107,3 +108,24 @@ def test_a_commit_is_not_cancelled_and_none_begins_after_a_cancel(flood: socket.
     watchdog._look(watch, limit + 0.5)
     assert not watchdog.may_commit(watch)
     assert calls == [1]
+    assert isinstance(watchdog.end(watch), TimedOut)
+
+
+def test_a_socket_that_got_the_descriptor_of_the_watched_one_is_left_alone(flood: socket.socket) -> None:
+    """A driver may close its socket before the watch over it ends, and any other one get its number."""
+    watchdog = StatementWatchdog("test")
+    here, there = socket.socketpair()
+    with here, there:
+        descriptor = os.dup(flood.fileno())
+        overdue = Watch(descriptor, time.monotonic() - 1, 0, None)
+        too_large = Watch(descriptor, time.monotonic() + 60, 1, None)
+        os.dup2(here.fileno(), descriptor)
+        try:
+            for watch in (overdue, too_large):
+                watchdog._look(watch, time.monotonic())
+            there.sendall(b"x")
+            assert here.recv(1) == b"x"
+        finally:
+            os.close(descriptor)
+    assert isinstance(watchdog.end(overdue), TimedOut)
+    assert watchdog.end(too_large) is None

@@ -39,7 +39,6 @@ from tests.ended_calls import ended_call
 pytestmark = pytest.mark.django_db
 
 HISTORY = reverse("admin:registry_callrecord_changelist")
-PERIOD = Period.of(30)
 
 
 def moment(days: int, hour: int) -> datetime:
@@ -91,8 +90,8 @@ def _call(cast: Cast) -> None:
     store(calls)
 
 
-def by_name(user: User, kind: str, key: str, period: Period = PERIOD) -> dict[str, Table]:
-    return {table.name: table for table in tables_of(kind, key, period, user)}
+def by_name(user: User, kind: str, key: str, period: Period | None = None) -> dict[str, Table]:
+    return {table.name: table for table in tables_of(kind, key, period or Period.of(30), user)}
 
 
 def counted(user: User, address: str) -> int:
@@ -146,7 +145,7 @@ def test_a_number_leads_to_the_calls_that_it_counts(called: Cast) -> None:
     counts = {"ended": 1, "outcomes": 3, "time": 1, "operations": 1, "callers": 1}
     leads = Counter[str]()
     for kind, key in keys(called).items():
-        for table in tables_of(kind, key, PERIOD, user):
+        for table in tables_of(kind, key, Period.of(30), user):
             for (line, column), link in table.links.items():
                 number = counts.get(table.name)
                 if link.startswith(HISTORY) and number is not None and column in (0, number):
@@ -210,9 +209,9 @@ def test_pages_of_other_agencies_are_not_there(called: Cast, sign_in: SignIn) ->
         assert {row[0] for row in rows} <= {"asing"}
     for kind, key in (("bus", ""), ("agency", "tidak-ada"), ("operation", "x"), ("lain", "")):
         with pytest.raises(Http404):
-            tables_of(kind, key, PERIOD, user)
+            tables_of(kind, key, Period.of(30), user)
     with pytest.raises(Http404):
-        tables_of("bus", "", PERIOD, AnonymousUser())  # type: ignore[arg-type]
+        tables_of("bus", "", Period.of(30), AnonymousUser())  # type: ignore[arg-type]
 
 
 def test_both_sides_see_what_goes_on_between_them(called: Cast, sign_in: SignIn) -> None:

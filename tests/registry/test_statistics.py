@@ -25,7 +25,10 @@ from registry.statistics.sketch import REGISTERS, Sketch
 from tests.cast import Cast
 from tests.ended_calls import ended_call
 
-TODAY = Period.of(1)
+
+def today() -> Period:
+    """The day of the test, which may be another one than that on which its run began."""
+    return Period.of(1)
 
 
 # ---------------------------------------------------------------------------------- from the journal
@@ -39,7 +42,7 @@ def test_shipped_calls_are_counted_once(cast: Cast) -> None:
     shipping.ship()
     cast.get("satu.json", "id=9")
     shipping.ship()
-    found = reading.totals(Selection(operations=(operation.pk,)), TODAY)
+    found = reading.totals(Selection(operations=(operation.pk,)), today())
     assert (found.calls, found.answered, found.refused, found.rows) == (4, 3, 1, 3)
     assert found.availability == 100 and found.error_rate == 25 and found.p50_ms
     record = CallRecord.objects.filter(outcome=200).first()
@@ -56,12 +59,12 @@ def test_a_call_that_never_ended_is_counted_when_its_process_has_ended(cast: Cas
     begin |= {"at": timezone.now().timestamp(), "method": "GET", "ip": "127.0.0.1"}
     segments.write(begin)
     shipping.ship()
-    assert reading.totals(Selection(), TODAY).calls == 0  # in progress
+    assert reading.totals(Selection(), today()).calls == 0  # in progress
     segments.close()
     shipping.ship()
     shipping.ship()
-    assert reading.totals(Selection(), TODAY).bus == 1
-    assert [each.code for each in reading.outcomes(Selection(), TODAY)] == [faults.INTERRUPTED.code]
+    assert reading.totals(Selection(), today()).bus == 1
+    assert [each.code for each in reading.outcomes(Selection(), today())] == [faults.INTERRUPTED.code]
 
 
 @pytest.fixture
@@ -85,8 +88,8 @@ def test_a_code_that_is_spelt_otherwise_now_is_the_same_to_a_database_that_ignor
     subjects = subject_hash("1"), subject_hash("2")
     rollups.count([ended_call(application="Siak", subjects=subjects[:1])])
     rollups.count([ended_call(application=code, subjects=subjects[1:]) for code in ("SIAK", "siak")])
-    assert reading.totals(Selection(consumer="kons", application="siak"), TODAY).calls == 3
-    assert reading.subjects(Selection(consumer="kons", application="siak"), TODAY) == 2
+    assert reading.totals(Selection(consumer="kons", application="siak"), today()).calls == 3
+    assert reading.subjects(Selection(consumer="kons", application="siak"), today()) == 2
 
 
 # ---------------------------------------------------------------------- against an independent count
@@ -265,17 +268,17 @@ def test_whose_part_a_failure_was(db: None) -> None:
             ended_call(protocol="browse"),
         ]
     )  # fmt: skip
-    found = reading.totals(Selection(), TODAY)
+    found = reading.totals(Selection(), today())
     parts = (found.calls, found.answered, found.refused, found.failed, found.bus, found.broken)
     assert parts == (7, 2, 1, 2, 1, 1)
     assert found.availability == 50
-    none = reading.totals(Selection(provider="lain"), TODAY)
+    none = reading.totals(Selection(provider="lain"), today())
     assert none.availability is None and none.p95_ms is None and none.error_rate is None and none.mean_ms is None
 
 
 def test_quantiles_are_within_a_class(db: None) -> None:
     rollups.count(ended_call(duration_us=us) for us in (1_000, 50_000, 3_600_000_000))
-    found = reading.totals(Selection(), TODAY)
+    found = reading.totals(Selection(), today())
     assert found.p50_ms == pytest.approx(50, rel=0.45)
     assert found.p99_ms == pytest.approx(60_000, rel=0.1)
     assert quantile_ms([0] * 28, 0.5) is None

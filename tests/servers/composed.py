@@ -187,7 +187,7 @@ class Composed:
 
     def fast(self, path: str, warm: str = "", method: str = "GET", headers: dict[str, str] | None = None) -> Answered:
         """Ask until nginx has fetched an answer itself; ``warm``: another address below the same operation, before."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             if warm:
                 self.fast(warm, method=method, headers=headers)
