@@ -180,7 +180,7 @@ def stopped(bus: Bus) -> bool:
 
 @pytest.mark.timeout(900)
 def test_schemathesis_finds_no_error_within_the_management_api(bus: Bus, token: str, tmp_path: Path) -> None:
-    # It may or may not come upon a stop of all calls: one is made and seen here, over the same socket.
+    # It may or may not come upon a stop of all calls: one is made and seen here, for it to read and to release.
     made = bus.request(
         "/manage/api/v1/stops/", "POST", headers={"Authorization": f"Token {token}"},
         json={"kind": "all", "reason": "Uji"},
