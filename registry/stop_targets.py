@@ -111,7 +111,7 @@ def find(kind: str, name: str, seen: Callable[[QuerySet[Any]], QuerySet[Any]] = 
     if not found:
         raise ValidationError(_("There is nothing like this to stop."))
     if len(found) > 1:
-        raise ValidationError(_("More than one have this name."))
+        raise ValidationError(_("Several objects have this name."))
     return target_of_row(found[0])
 
 

@@ -99,7 +99,7 @@ class NewStopSerializer(serializers.Serializer):  # type: ignore[misc]
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = ("target" in attrs) + ("ref" in attrs)
         if given != (0 if attrs["kind"] == StopKind.ALL else 1):
-            text = _("Name one object, by target or by ref. For all calls leave out both.")
+            text = _("Name one object, by target or by ref. For all calls name none.")
             raise serializers.ValidationError({"target": text})
         return attrs
 
