@@ -159,6 +159,11 @@ def test_two_applications_may_have_the_same_one() -> None:
     assert ClientCertificate.objects.count() == 2
 
 
+def test_an_application_has_no_more_than_are_allowed(settings: Any) -> None:
+    settings.ROW_LIMITS = settings.ROW_LIMITS | {"certificates": 1}
+    assert problem(bundle(FIRST, SECOND)).startswith("applications[0].certificates[1]")
+
+
 def test_the_command_reports_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "b.yaml").write_text(bundle(FIRST))
     call_command("apply_definitions", str(tmp_path / "b.yaml"))
