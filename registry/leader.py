@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from registry.models import LeaderLock
 
 #: Seconds for which a lock may stand still before another process takes it.
 TAKEOVER_SECONDS = 5.0
+#: Monotonic seconds. Tests set their own.
+clock: Callable[[], float] = time.monotonic
 
 
 class Leadership:
@@ -41,7 +43,7 @@ class Leadership:
             return self.held
         row, _ = LeaderLock.objects.get_or_create(name=self._name)
         if (row.holder, row.beat) != self._seen:
-            self._seen, self._since = (row.holder, row.beat), time.monotonic()
+            self._seen, self._since = (row.holder, row.beat), clock()
         if row.holder == self._own_name or self._free(row.holder):
             mine = rows.filter(holder=row.holder, beat=row.beat).update(holder=self._own_name, beat=row.beat + 1)
             self.held = bool(mine)
@@ -49,7 +51,7 @@ class Leadership:
 
     def _free(self, holder: str) -> bool:
         host, _, pid = holder.rpartition(":")
-        if not holder or time.monotonic() - self._since > TAKEOVER_SECONDS:
+        if not holder or clock() - self._since > TAKEOVER_SECONDS:
             return True
         return host == socket.gethostname()[:80] and pid.isdigit() and not processes.pid_alive(int(pid))
 

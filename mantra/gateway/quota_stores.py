@@ -13,7 +13,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -29,6 +29,8 @@ SHARE = 10
 MEMORY_SECONDS = 60
 #: The most leases that this process remembers.
 MAX_LEASES = 100_000
+#: Seconds since the epoch, by which the windows in this process end. Tests set their own.
+clock: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Memory(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         window = self._window(key)
-        now = time.time()
+        now = clock()
         with window.lock:  # only calls of the same grant wait for each other
             if now >= window.ends:
                 window.count, window.ends = 0, now + expiry
@@ -109,11 +111,11 @@ class Memory(Storage):
 
     def get(self, key: str) -> int:
         window = self._windows.get(key)
-        return window.count if window is not None and time.time() < window.ends else 0
+        return window.count if window is not None and clock() < window.ends else 0
 
     def get_expiry(self, key: str) -> float:
         window = self._windows.get(key)
-        return window.ends if window is not None else time.time()
+        return window.ends if window is not None else clock()
 
     def check(self) -> bool:
         return True
@@ -130,7 +132,7 @@ class Memory(Storage):
         """Count one call (Counter). The library takes three steps for that."""
         key = item.key_for("grant", grant)
         count = self.incr(key, item.get_expiry())
-        seconds = int(self._windows[key].ends - time.time()) + 1
+        seconds = int(self._windows[key].ends - clock()) + 1
         return count <= item.amount, max(0, item.amount - count), max(1, seconds)
 
     def take(self, items: Sequence[limits.RateLimitItem], grant: str, count: int) -> tuple[int, int]:
@@ -147,7 +149,7 @@ class Memory(Storage):
         Return their number, what each window has left and when it ends, the time, and the windows.
         """
         windows = [self._window(item.key_for("grant", grant)) for item in items]
-        now = time.time()
+        now = clock()
         with _all_locked(windows):
             for window, item in zip(windows, items, strict=True):
                 if now >= window.ends:
@@ -179,7 +181,7 @@ class Memory(Storage):
             return 0
         for window, ends in windows:
             with window.lock:
-                if window.ends == ends and time.time() < ends:
+                if window.ends == ends and clock() < ends:
                     window.count -= unused
         return unused
 

@@ -33,11 +33,13 @@ _OVERHEAD = 2048
 OWN_TAG = '"mantra-'
 #: The owner of a response that may go to every caller.
 SHARED = ""
+#: Monotonic seconds, by which responses age. Tests set their own.
+clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored response. Times are monotonic seconds."""
+    """A stored response. Times are seconds of the clock."""
 
     status: int
     headers: list[tuple[str, str]] = field(repr=False)
@@ -51,11 +53,11 @@ class Entry:
 
     @property
     def age(self) -> int:
-        return max(0, int(time.monotonic() - self.made))
+        return max(0, int(clock() - self.made))
 
     @property
     def fresh(self) -> bool:
-        return time.monotonic() < self.fresh_until
+        return clock() < self.fresh_until
 
     def condition(self) -> tuple[str, str] | None:
         """Return the header by which the upstream may answer 304; None where it knows no validator."""
@@ -255,7 +257,7 @@ def entry(response: UpstreamResponse, body: bytes, held: Terms) -> Entry:
         etag = f'{OWN_TAG}{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
         headers.append(("ETag", etag))
     headers.append(("Content-Length", str(len(body))))
-    made = time.monotonic() - held.age
+    made = clock() - held.age
     return Entry(response.status, headers, body, etag, made, made + held.seconds, held.may_be_stale)
 
 
@@ -264,7 +266,7 @@ def renewed(old: Entry, response: UpstreamResponse, held: Terms | None) -> Entry
     new = [(name, value) for name, value in response.headers if name.lower() in REVALIDATED]
     names = {name.lower() for name, _ in new}
     headers = [(name, value) for name, value in old.headers if name.lower() not in names] + new
-    made = time.monotonic() - (held.age if held is not None else 0)
+    made = clock() - (held.age if held is not None else 0)
     seconds = held.seconds if held is not None else 0
     return replace(old, headers=headers, made=made, fresh_until=made + seconds)
 

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import quote_plus, urlencode
@@ -26,6 +27,8 @@ DEFAULT_LIFE = 300.0
 #: Seconds between two fetches, failed or not: an upstream that refuses every token, or a token server that issues
 #: none, must not cause one fetch per call.
 PAUSE = 1.0
+#: Monotonic seconds, by which tokens age. Tests set their own.
+clock: Callable[[], float] = time.monotonic
 
 _LIMITS = Limits(connect=3.0, read=5.0, total=8.0, max_body_bytes=65_536)
 _TOKEN = re.compile(r"[!-~]+")
@@ -81,7 +84,7 @@ class TokenRequest:
 class _Token:
     value: str = field(repr=False)
     fetched: float
-    #: time.monotonic() values: from when on a new one is fetched, and when this one expires.
+    #: Of the clock too: from when on a new one is fetched, and when this one expires.
     renew: float
     ends: float
 
@@ -93,7 +96,7 @@ class _TokenStore:
         self.request = request
         self.target = Target.of(request.url, request.ca_pem, request.certificate_pem)
         self.token: _Token | None = None
-        #: The last failure, and its monotonic time.
+        #: The last failure, and when it was.
         self._error: tuple[float, CredentialError] | None = None
         self._fetching = threading.Lock()
         #: RFC 6749, 2.3.1: every server accepts the secret as basic authentication. Some accept it in the form only.
@@ -109,12 +112,12 @@ class _TokenStore:
 
         One thread fetches it; the others wait only if there is no valid one.
         """
-        now = time.monotonic()
+        now = clock()
         token = self.token
         if token is not None and now < token.renew:
             return token
         usable = token is not None and now < token.ends
-        if not self._fetching.acquire(timeout=0 if usable else max(0.0, deadline - now)):
+        if not self._fetching.acquire(timeout=0 if usable else max(0.0, deadline - time.monotonic())):
             if usable and token is not None:
                 return token
             raise CredentialError("first-byte", "slow", slow=True)
@@ -129,26 +132,26 @@ class _TokenStore:
 
     def drop(self, token: _Token) -> bool:
         """Forget a token that was refused. Return False if it is too early to fetch another."""
-        if time.monotonic() - token.fetched < PAUSE:
+        if clock() - token.fetched < PAUSE:
             return self.token is not token
         if self.token is token:
             self.token = None
         return True
 
     def _fetch(self, deadline: float) -> _Token:
-        now = time.monotonic()
+        now = clock()
         if self.token is not None and now < self.token.renew:
             return self.token  # another thread has fetched it meanwhile
         if self._error is not None and now - self._error[0] < PAUSE:
             error = self._error[1]
             raise CredentialError(error.phase, error.reason, slow=error.slow)
         try:
-            self.token = self._request_token(min(deadline, now + _LIMITS.total))
+            self.token = self._request_token(min(deadline, time.monotonic() + _LIMITS.total))
             self._error = None
             return self.token
         except UpstreamError as error:
             credential_error = CredentialError(error.phase, error.reason, slow=error.slow)
-            self._error = time.monotonic(), credential_error
+            self._error = clock(), credential_error
             raise credential_error from None
 
     def _request_token(self, deadline: float) -> _Token:
@@ -193,7 +196,7 @@ def _parse_token(body: bytes) -> _Token:
         raise UpstreamError("parse", "token") from None
     if not isinstance(value, str) or not _TOKEN.fullmatch(value) or str(kind).lower() != "bearer" or not life > 0:
         raise UpstreamError("parse", "token")
-    now = time.monotonic()
+    now = clock()
     return _Token(value, now, now + max(life * 0.5, min(life * 0.9, life - MARGIN)), now + life)
 
 

@@ -14,11 +14,12 @@ import pytest
 import redis
 from limits import parse, parse_many
 
-from mantra.gateway import quotas
+from mantra.gateway import quota_stores, quotas
 from mantra.gateway.quota_stores import Memory, RedisCounter
 from registry import faults
 from registry.circuit_breaker import CircuitBreaker
 from registry.results import Fault
+from tests.clock import stopped_clock
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 from tests.servers.stopping import stopped
@@ -33,11 +34,13 @@ def test_it_works() -> None:
     assert 55 < reset - time.time() <= 60
 
 
-def test_a_window_ends() -> None:
-    limiter, item = quotas.limiter("memory://"), parse("1/second")
+def test_a_window_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = stopped_clock(monkeypatch, quota_stores)
+    limiter, item = quotas.limiter("memory://"), parse("1/minute")
     assert limiter.hit(item, "grant", "1")
+    clock.move(59)
     assert not limiter.hit(item, "grant", "1")
-    time.sleep(1.05)
+    clock.move(1)
     assert limiter.get_window_stats(item, "grant", "1")[1] == 1
     assert limiter.hit(item, "grant", "1")
 
@@ -69,9 +72,9 @@ def test_the_shared_store_counts_for_all(store: RedisServer) -> None:
 
 
 def test_a_shared_window_ends(store: RedisServer) -> None:
-    shared, item = quotas.RedisCounter(store.url), parse("1/second")
+    shared, item = quotas.RedisCounter(store.url), parse("1/2 second")
     assert [shared.hit(item, "sebentar")[0] for _ in range(2)] == [True, False]
-    time.sleep(1.1)
+    time.sleep(2.1)  # the store's own clock
     assert shared.hit(item, "sebentar")[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from registry import faults
 from registry.models import AccessKey, Application, Grant
 from registry.snapshot import holder
 from tests.cast import Cast, Reply, call
+from tests.clock import Clock, stopped_clock
 from tests.proxy.publishing import publish_proxy
 from tests.proxy.upstream import Answer, Received, serve_upstream
 
@@ -105,17 +105,25 @@ def test_stale_response_without_etag_is_revalidated_by_its_date(cast: Cast) -> N
     assert "if-none-match" not in upstream.last.names  # the tag is the bus's own
 
 
-def test_upstream_may_shorten_the_cache_time_but_not_lengthen_it(cast: Cast) -> None:
-    with serve_upstream(counting(headers=[("Cache-Control", "max-age=1")])) as upstream:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return stopped_clock(monkeypatch, cache)
+
+
+def test_upstream_may_shorten_the_cache_time_but_not_lengthen_it(cast: Cast, clock: Clock) -> None:
+    with serve_upstream(counting(headers=[("Cache-Control", "max-age=40")])) as upstream:
         publish_proxy(cast, upstream.url, cache_seconds=60)
         request(cast)
+        clock.move(39)
         assert request(cast).body == b'{"n":1}'
-        time.sleep(1.1)
+        clock.move(1)
         assert request(cast).body == b'{"n":2}'
     with serve_upstream(counting(headers=[("Cache-Control", "max-age=9999")])) as upstream:
-        publish_proxy(cast, upstream.url, cache_seconds=1, code="lain")
+        publish_proxy(cast, upstream.url, cache_seconds=60, code="lain")
         call("/rest/prov/data/lain", accesskey=cast.key)
-        time.sleep(1.1)
+        clock.move(59)
+        assert call("/rest/prov/data/lain", accesskey=cast.key).body == b'{"n":1}'
+        clock.move(1)
         assert call("/rest/prov/data/lain", accesskey=cast.key).body == b'{"n":2}'
 
 
@@ -225,29 +233,30 @@ def test_cache_size_is_bounded() -> None:
 
 @pytest.mark.parametrize("way", ["status", "gone"])
 @pytest.mark.parametrize("style", ["pass-through", "rest"])
-def test_stale_response_is_served_when_the_upstream_fails(cast: Cast, style: str, way: str) -> None:
+def test_stale_response_is_served_when_the_upstream_fails(cast: Cast, clock: Clock, style: str, way: str) -> None:
     found = Answer(b'{"n":1}', headers=[("Cache-Control", "max-age=0")])
     with serve_upstream(found) as upstream:
         publish_proxy(cast, upstream.url, style=style, cache_seconds=60, stale_if_error_seconds=60, retries=0)
         path = "/rest/prov/data/alias.json"
         assert call(path, accesskey=cast.key).body == b'{"n":1}'
-        time.sleep(1.05)
+        clock.move(60)
         found.status = 503
         if way == "status":
             reply = call(path, accesskey=cast.key)
     if way == "gone":
         reply = call(path, accesskey=cast.key)
     assert (reply.status, reply.body) == (200, b'{"n":1}')
-    assert int(reply.headers["age"]) >= 1
+    assert reply.headers["age"] == "60"
     assert reply.headers["warning"] == '110 - "Response is Stale", 111 - "Revalidation Failed"'
 
 
-def test_stale_response_is_served_no_longer_than_stale_seconds(cast: Cast) -> None:
+def test_stale_response_is_served_no_longer_than_stale_seconds(cast: Cast, clock: Clock) -> None:
     with serve_upstream(Answer(b"1", headers=[("ETag", '"v"')])) as upstream:
-        publish_proxy(cast, upstream.url, stale_if_error_seconds=1, retries=0)
+        publish_proxy(cast, upstream.url, stale_if_error_seconds=60, retries=0)
         assert request(cast).status == 200
+    clock.move(60)
     assert request(cast).status == 200
-    time.sleep(2.05)
+    clock.move(1)
     assert request(cast).json()["code"] == faults.UPSTREAM_UNREACHABLE.code
 
 

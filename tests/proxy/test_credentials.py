@@ -19,7 +19,9 @@ from proxyservices.transport import credentials
 from proxyservices.transport.credentials import CredentialError
 from proxyservices.transport.errors import UpstreamError
 from tests.bounds import assert_within
+from tests.clock import Clock, stopped_clock
 from tests.servers.faulty import Asked, Peer, scripted_server
+from tests.servers.process import wait_until
 
 
 def upstream(kind: str, **more: Any) -> Backend:
@@ -74,8 +76,11 @@ class TokenServer:
         self.asked: list[Asked] = []
         self.given = 0
         self.life: Any = 3600
-        #: Seconds before it answers.
+        #: Seconds before it answers, and what it waits for.
         self.delay = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.requests = 0
         #: Takes the secret in the form only.
         self.form_only = False
         #: Answers this in the place of a token.
@@ -84,7 +89,9 @@ class TokenServer:
 
     def script(self, peer: Peer) -> None:
         while asked := peer.request():
+            self.requests += 1
             time.sleep(self.delay)
+            self.may_answer.wait(10)
             status, body = self.instead or self._answer(asked)
             peer.send(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
 
@@ -145,12 +152,19 @@ def test_a_server_that_wants_the_secret_in_the_form(tokens: TokenServer, monkeyp
     assert len(tokens.asked) == 3
 
 
-@pytest.mark.parametrize("life", [0.4, "0.4"])
-def test_a_token_is_renewed_before_it_expires(tokens: TokenServer, life: object) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return stopped_clock(monkeypatch, credentials)
+
+
+@pytest.mark.parametrize("life", [100, "100"])
+def test_a_token_is_renewed_before_it_expires(tokens: TokenServer, clock: Clock, life: object) -> None:
     tokens.life = life
     credential = credential_of(tokens.row())
     credential.headers(within(5))
-    time.sleep(0.25)
+    clock.move(69)
+    assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
+    clock.move(1)
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
 
 
@@ -160,14 +174,13 @@ def test_a_token_without_a_life_is_kept_for_a_while(tokens: TokenServer) -> None
     assert [credential.headers(within(5)) for _ in range(2)] == [[("Authorization", "Bearer token1")]] * 2
 
 
-def test_a_refused_token_is_fetched_anew(tokens: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "PAUSE", 0.1)
+def test_a_refused_token_is_fetched_anew(tokens: TokenServer, clock: Clock) -> None:
     credential = credential_of(tokens.row())
     assert not credential.renew_after_refusal()  # nothing was shown yet
     credential.headers(within(5))
     # Nobody's token goes bad as fast as that: another one would not help.
     assert not credential.renew_after_refusal()
-    time.sleep(0.15)
+    clock.move(credentials.PAUSE)
     assert credential.renew_after_refusal()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
     assert tokens.given == 2
@@ -208,29 +221,30 @@ def test_many_calls_at_once_fetch_one_token(tokens: TokenServer) -> None:
     assert_within(1.0, began)
 
 
-def test_while_a_token_is_renewed_the_old_one_is_shown(tokens: TokenServer) -> None:
-    tokens.life = 1.0
+def test_while_a_token_is_renewed_the_old_one_is_shown(tokens: TokenServer, clock: Clock) -> None:
+    tokens.life = 100
     credential = credential_of(tokens.row())
     credential.headers(within(5))
-    tokens.delay = 0.4
-    time.sleep(0.55)
-    renewing = threading.Thread(target=credential.headers, args=(within(5),))
+    clock.move(75)
+    tokens.may_answer.clear()
+    renewing = threading.Thread(target=credential.headers, args=(within(10),))
     renewing.start()
-    time.sleep(0.1)
+    wait_until(lambda: tokens.requests == 2, 10, "the request for another token")
     assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
     assert renewing.is_alive()
+    tokens.may_answer.set()
     renewing.join()
     assert credential.headers(within(5)) == [("Authorization", "Bearer token2")]
 
 
-def test_an_old_token_outlives_a_server_that_is_down(tokens: TokenServer) -> None:
-    tokens.life = 1.0
+def test_an_old_token_outlives_a_server_that_is_down(tokens: TokenServer, clock: Clock) -> None:
+    tokens.life = 100
     credential = credential_of(tokens.row())
     credential.headers(within(5))
     tokens.instead = 500, b""
-    time.sleep(0.55)
+    clock.move(75)
     assert credential.headers(within(5)) == [("Authorization", "Bearer token1")]
-    time.sleep(0.5)
+    clock.move(25)
     with pytest.raises(CredentialError):
         credential.headers(within(5))
 

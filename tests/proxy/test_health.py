@@ -21,7 +21,7 @@ from proxyservices.transport.pool import Target
 from registry import faults, processes
 from registry.results import Fault
 from tests.cast import Cast
-from tests.proxy.clock import Clock, stopped_clock
+from tests.clock import Clock, stopped_clock
 from tests.proxy.publishing import add_server
 
 #: Seconds; a fraction of two, and so is its half.
@@ -31,7 +31,7 @@ PAUSE = 0.25
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(tracker, "TRIAL_DELAY", PAUSE)
-    return stopped_clock(monkeypatch)
+    return stopped_clock(monkeypatch, tracker)
 
 
 def address(id: int, priority: int = 0, weight: int = 1, probe: Probe | None = None) -> Endpoint:

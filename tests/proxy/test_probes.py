@@ -31,6 +31,7 @@ from registry import leader, processes
 from registry.models import LeaderLock, SnapshotVersion
 from registry.results import Fault
 from tests.cast import Cast
+from tests.clock import stopped_clock
 from tests.proxy.bus import bus
 from tests.proxy.publishing import add_server
 from tests.proxy.scripted import ScriptedUpstream
@@ -473,15 +474,17 @@ def as_holder(name: str) -> leader.Leadership:
 
 
 def test_one_prober_at_a_time(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leader, "TAKEOVER_SECONDS", 0.3)
+    clock = stopped_clock(monkeypatch, leader)
     one, two = as_holder("a:1"), as_holder("b:2")
     assert one.hold()
     assert not two.hold()
     for _ in range(4):  # it goes on holding as long as it says so
-        time.sleep(0.15)
+        clock.move(leader.TAKEOVER_SECONDS)
         assert one.hold()
         assert not two.hold()
-    time.sleep(0.35)
+    clock.move(leader.TAKEOVER_SECONDS)
+    assert not two.hold()
+    clock.move(0.25)
     assert two.hold()
     assert not one.hold()
     assert not one.hold()

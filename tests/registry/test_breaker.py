@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.circuit_breaker import CircuitBreaker
-from tests.proxy.clock import Clock
+from tests.clock import Clock
 
 
 def test_breaker_opens_half_opens_and_closes() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from types import ModuleType
 
-from proxyservices.health import tracker
+import pytest
 
 
 class Clock:
@@ -20,8 +20,8 @@ class Clock:
         self._now += seconds
 
 
-def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock for the health of upstreams, and for the breakers of addresses that are met from now on."""
+def stopped_clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Clock:
+    """A clock for a module that reads its own ``clock``."""
     made = Clock()
-    monkeypatch.setattr(tracker, "clock", made)
+    monkeypatch.setattr(module, "clock", made)
     return made
