@@ -520,6 +520,11 @@ SPECTACULAR_SETTINGS = {
         "GrantState": "registry.models.Grant.State",
         "KeyUse": "registry.models.AccessKey.Kind",
         "OperationKind": "registry.models.Operation.Kind",
+        "VersionOrigin": "registry.models.OperationVersion.Origin",
+        "StopKind": "registry.models.StopKind",
+        "StopOrigin": "registry.models.containment.StopOrigin",
+        "AlarmRuleKind": "registry.models.HarvestRule.Kind",
+        "AlarmRuleAction": "registry.models.HarvestRule.Action",
     },
 }
 

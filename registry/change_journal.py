@@ -20,7 +20,7 @@ from registry import actors, faults, tenancy
 from registry.calls import request_id
 from registry.journal import segments
 from registry.journal.changes import CHANGE, COMMITTED
-from registry.models import Agency, ApiToken, RoleRule, User
+from registry.models import Agency, ApiToken, HarvestRule, RoleRule, User
 from registry.models.base import changed_columns
 from registry.models.change_records import NAME
 from registry.models.changes import ADDED, CHANGED, DELETED, Change, are_undone, observe
@@ -28,8 +28,8 @@ from registry.results import Fault
 
 log = logging.getLogger("mantra.journal")
 
-#: Rows beside definitions whose changes are recorded too: they decide who may do what.
-PEOPLE: tuple[type[models.Model], ...] = (User, RoleRule, ApiToken)
+#: Rows beside definitions whose changes are recorded too: they decide who may do what, and what is noticed of it.
+BESIDE: tuple[type[models.Model], ...] = (User, RoleRule, ApiToken, HarvestRule)
 #: Columns of theirs that are no change of anybody's.
 _UNIMPORTANT = frozenset({"last_login", "last_used_at", "last_used", "language"})
 
@@ -102,12 +102,12 @@ def _end_of(row: Any, path: str) -> str:
     return getattr(row, "code", "")
 
 
-# ------------------------------------------------------------------------------------------- people
+# ------------------------------------------------------------------------------------------- other rows
 
 
 def watch() -> None:
-    """Record the changes of users, of their roles, of their API tokens and of the rules for signing in too."""
-    for model in PEOPLE:
+    """Record the changes of users, their roles and API tokens, the rules for signing in, and alarm rules too."""
+    for model in BESIDE:
         name = f"registry.change_journal.{model._meta.model_name}"
         pre_save.connect(_before_save, sender=model, dispatch_uid=name)
         post_save.connect(_after_save, sender=model, dispatch_uid=name)

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from registry import incidents, stop_notices, tenancy
 from registry.models import Agency, Incident, SnapshotVersion, Stop, StopKind, StopOrigin, User
-from registry.stop_targets import Target, kind_of, model_of, target_of, target_of_row
+from registry.stop_targets import Target, find, kind_of, model_of, target_of, target_of_row
 
 __all__ = [
     "Target", "in_force", "is_stopped", "join", "kind_of", "may_release", "may_stop", "model_of", "recently_in_force",
-    "release", "stop", "stops_of", "target_of", "target_of_row",
+    "release", "seen_target", "stop", "stop_or_find", "stops_of", "target_of", "target_of_row",
 ]  # fmt: skip
 
 
@@ -37,6 +37,19 @@ def may_stop(user: tenancy.AnyUser, target: Target) -> bool:
         return False
     right = _right_of(target)
     return user.has_perm(right) and tenancy.may_change(user, target.row)
+
+
+def seen_target(user: tenancy.AnyUser, kind: str, name: str = "", pk: int = 0) -> Target:
+    """Return the object with a name, or without one that with an id, among what ``user`` may see.
+
+    Raises ValidationError, the same for what others have and for what nobody has.
+    """
+    if name or kind == StopKind.ALL:
+        return find(kind, name, lambda rows: tenancy.visible(rows, user))
+    row = tenancy.visible(model_of(kind)._default_manager.filter(pk=pk), user).first()
+    if row is None:
+        raise ValidationError(_("There is nothing like this to stop."))
+    return target_of_row(row)
 
 
 def _right_of(target: Target) -> str:
@@ -77,6 +90,23 @@ def stop(
 ) -> Stop:
     """Stop an object, or return the stop that is in force already. Raises ValidationError or PermissionDenied.
 
+    The parameters are those of stop_or_find().
+    """
+    return stop_or_find(kind, pk, reason, by, incident, origin)[0]
+
+
+def stop_or_find(
+    kind: str,
+    pk: int,
+    reason: str,
+    by: User | None = None,
+    incident: Incident | None = None,
+    origin: str = "",
+) -> tuple[Stop, bool]:
+    """Stop an object. Return the stop, and True; False if it was in force already.
+
+    Raises ValidationError or PermissionDenied.
+
     Without ``by`` a rule has done it: the agency that the object belongs to may release it. ``origin`` "operator": a
     command has; then only administrators may.
     """
@@ -89,7 +119,7 @@ def stop(
         agency = _releasing(target, by, source)
         earlier = Stop.in_force().filter(kind=target.kind, ref=target.ref, agency=agency).first()
         if earlier is not None:
-            return earlier
+            return earlier, False
         row = Stop(
             kind=target.kind, ref=target.ref, name=target.name, agency=agency, owner=target.owner,
             caller=_caller_of(target), reason=reason, origin=source, started_by=by, incident=incident,
@@ -99,7 +129,7 @@ def stop(
         if incident is not None:
             incidents.stopped(incident, row, by)
         stop_notices.stopped(row, target)
-    return row
+    return row, True
 
 
 def _caller_of(target: Target) -> Agency | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -34,6 +35,12 @@ Step = IncidentNote.Step
 State = Incident.State
 _STEPS = {State.OPEN: Step.REOPENED, State.CONTAINED: Step.CONTAINED, State.REPORTED: Step.REPORTED,
           State.CLOSED: Step.CLOSED}  # fmt: skip
+
+
+def seen_by(user: tenancy.AnyUser) -> QuerySet[Incident]:
+    """Return the incidents that ``user`` may see."""
+    rows = tenancy.visible(Incident.objects.all(), user)
+    return rows if user.has_perm(VIEW) else rows.none()
 
 
 def may_open(user: tenancy.AnyUser) -> bool:

@@ -1,13 +1,14 @@
-"""What can be stopped: the objects of each kind, by their rows."""
+"""What can be stopped: the objects of each kind, by their rows and by their names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from registry.models import Agency, StopKind
@@ -32,6 +33,28 @@ _OWNERS = {
     StopKind.SOURCE: "agency",
     StopKind.BACKEND: "agency",
 }
+#: Kind of stop → the columns that the parts of an object's name are in. Keys have their first characters as name.
+_PARTS = {
+    StopKind.KEY: ("public",),
+    StopKind.GRANT: ("pk",),
+    StopKind.APPLICATION: ("agency__code", "code"),
+    StopKind.OPERATION: ("service__agency__code", "service__code", "code"),
+    StopKind.SOURCE: ("agency__code", "code"),
+    StopKind.BACKEND: ("agency__code", "code"),
+    StopKind.AGENCY: ("code",),
+}
+#: The same for people.
+FORMS = {
+    StopKind.KEY: "mtr_Ab12Cd34",
+    StopKind.GRANT: "id",
+    StopKind.APPLICATION: "agency/application",
+    StopKind.OPERATION: "agency/service/operation",
+    StopKind.SOURCE: "agency/source",
+    StopKind.BACKEND: "agency/backend",
+    StopKind.AGENCY: "agency",
+}
+#: The most digits of an id.
+_DIGITS = 15
 #: The name of a stop of all calls.
 ALL_NAME = "MANTRA"
 
@@ -67,6 +90,29 @@ def target_of(kind: str, pk: int) -> Target:
     if row is None:
         raise ValidationError(_("There is nothing like this to stop."))
     return target_of_row(row)
+
+
+def find(kind: str, name: str, seen: Callable[[QuerySet[Any]], QuerySet[Any]] = lambda rows: rows) -> Target:
+    """Return the object of a name, among those rows that ``seen`` leaves. Raises ValidationError."""
+    known = StopKind(kind)
+    if known == StopKind.ALL:
+        return target_of(known, 0)
+    columns, parts = _PARTS[known], name.split("/")
+    is_id = name.isascii() and name.isdigit() and len(name) <= _DIGITS
+    if len(parts) != len(columns) or not all(parts) or "\0" in name or (known == StopKind.GRANT and not is_id):
+        raise ValidationError(_("Write the name as %(form)s."), params={"form": FORMS[known]})
+    suffix = "" if known in (StopKind.GRANT, StopKind.KEY) else "__iexact"
+    rows = model_of(known)._default_manager.filter(
+        **{f"{column}{suffix}": part for column, part in zip(columns, parts, strict=True)}
+    )
+    if known == StopKind.OPERATION:
+        rows = rows.filter(draft_of=None)
+    found = list(seen(rows)[:2])
+    if not found:
+        raise ValidationError(_("There is nothing like this to stop."))
+    if len(found) > 1:
+        raise ValidationError(_("Several objects have this name."))
+    return target_of_row(found[0])
 
 
 def target_of_row(row: Model) -> Target:

@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
-from mantra.api import access_requests, subject_access, views
+from mantra.api import access_requests, alarms, containment, subject_access, views
 from mantra.api.authentication import may_read_description
 
 router = DefaultRouter()
@@ -24,6 +24,10 @@ router.register("applications", views.Applications)
 router.register("keys", views.Keys)
 router.register("client-certificates", views.ClientCertificates)
 router.register("grants", views.Grants)
+router.register("stops", containment.Stops)
+router.register("incidents", containment.Incidents)
+router.register("alarm-rules", alarms.AlarmRules)
+router.register("alarms", alarms.Alarms)
 router.register("calls", views.Calls)
 router.register("changes", views.Changes)
 router.register("subject-access", subject_access.SubjectAccess, basename="subject-access")

@@ -1,4 +1,4 @@
-"""Whom a stop shuts out, in numbers, for the page that asks before it."""
+"""Whom a stop shuts out, in numbers: for the page that asks before it, and afterwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mantra.containment.gathering import calls_of
-from registry.models import Application, CallRecord, Grant, StopKind
+from registry import faults
+from registry.models import Application, CallRecord, Grant, Stop, StopKind
 from registry.stop_notices import operations_of
 from registry.stop_targets import Target
 
@@ -41,3 +42,14 @@ def affected(target: Target, now: datetime) -> Affected:
     rows = CallRecord.objects.filter(started_at__gte=now - SPAN).filter(calls_of(target.kind, target.ref, target.name))
     calls = rows.order_by()[: MOST_CALLS + 1].count()
     return Affected(applications, count, min(calls, MOST_CALLS), calls > MOST_CALLS)
+
+
+def counted(stop: Stop) -> dict[str, int]:
+    """Return the calls that a stop has refused, and those that were served since its release, as far as counted."""
+    calls = CallRecord.objects.filter(calls_of(stop.kind, stop.ref, stop.name)).order_by()
+    refused = calls.filter(outcome=faults.STOPPED.code, started_at__gte=stop.started_at)
+    found = {"refused": refused[:MOST_CALLS].count()}
+    if stop.released_at is not None:
+        served = calls.filter(outcome=200, started_at__gte=stop.released_at)
+        found["served"] = served[:MOST_CALLS].count()
+    return found

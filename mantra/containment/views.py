@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mantra.containment import forms, report
-from mantra.containment.affected import affected
-from mantra.containment.gathering import calls_of, gather
-from registry import containment, exports, faults, incidents, notifications, tenancy
-from registry.models import CallRecord, Incident, Stop, StopKind, User
+from mantra.containment.affected import affected, counted
+from mantra.containment.gathering import gather
+from registry import containment, exports, incidents, notifications, tenancy
+from registry.models import Incident, Stop, StopKind, User
 from registry.notifications.writing import page_of
 from registry.pages import address
 from registry.stop_targets import Target, target_of
@@ -29,8 +29,8 @@ from registry.stop_targets import Target, target_of
 TITLE = gettext_lazy("Stops and incidents")
 #: The rights of which a reader has one.
 RIGHTS = ("registry.view_stop", incidents.VIEW)
-#: The most lines of a list, and stops that are released on one page; calls that are counted.
-MOST, MOST_STOPS, MOST_CALLS = 100, 50, 100_000
+#: The most lines of a list, and stops that are released on one page.
+MOST, MOST_STOPS = 100, 50
 
 _FORM = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -178,7 +178,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
         form=form,
         inside=inside,
         object_url=_object_url(user, row) if inside else "",
-        counted=_counted(row) if inside else None,
+        counted=counted(row) if inside else None,
         may_open_incident=row.incident is None and inside and incidents.may_open(user),
         incident_url=_incident_url(user, row),
     )
@@ -200,21 +200,10 @@ def _view_right(target: Target) -> str:
 
 
 def _incident_url(user: User, row: Stop) -> str:
-    if row.incident is None or not user.has_perm(incidents.VIEW):
+    if row.incident is None:
         return ""
-    seen = tenancy.visible(Incident.objects.filter(pk=row.incident.pk), user).exists()
+    seen = incidents.seen_by(user).filter(pk=row.incident.pk).exists()
     return reverse("incident", args=[row.incident.pk]) if seen else ""
-
-
-def _counted(row: Stop) -> dict[str, int]:
-    """Return the calls that a stop has refused, and those that were served since its release, as far as counted."""
-    calls = CallRecord.objects.filter(calls_of(row.kind, row.ref, row.name)).order_by()
-    refused = calls.filter(outcome=faults.STOPPED.code, started_at__gte=row.started_at)
-    found = {"refused": refused[:MOST_CALLS].count()}
-    if row.released_at is not None:
-        served = calls.filter(outcome=200, started_at__gte=row.released_at)
-        found["served"] = served[:MOST_CALLS].count()
-    return found
 
 
 # ------------------------------------------------------------------------------ incidents
@@ -297,7 +286,7 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
         subjects=len(evidence.subjects),
         objects=list(row.objects_of.all()[: Incident.MAX_OBJECTS]),
         lasting=lasting,
-        released=[(each, _counted(each)) for each in stops if not each.is_in_force][:MOST_STOPS],
+        released=[(each, counted(each)) for each in stops if not each.is_in_force][:MOST_STOPS],
         next_stop=next((each for each in lasting if containment.may_release(user, each)), None),
         notes=list(row.notes.select_related("by")[: Incident.MAX_NOTES + 500]),
         note=forms.NoteForm(),

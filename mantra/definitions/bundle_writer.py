@@ -32,12 +32,13 @@ from proxyservices.models import (
     undeclared_message,
 )
 from proxyservices.models.operations import SOAP_STYLES
-from registry import approvals, requests, secrets, versions
+from registry import approvals, certificates, requests, secrets, versions
 from registry.child_rows import Replacement, identity, replacement
 from registry.models import (
     AccessKey,
     Agency,
     Application,
+    ClientCertificate,
     Field,
     Grant,
     Operation,
@@ -285,6 +286,9 @@ class BundleWriter:
                 row = None
         for key_path, key in self.reader.items(block, "keys", path):
             self.legacy_key(key_path, key, row)
+        thumbprints: set[str] = set()
+        for certificate_path, certificate in self.reader.items(block, "certificates", path):
+            self.certificate(certificate_path, certificate, row, thumbprints)
         operations: set[str] = set()
         for grant_path, grant in self.reader.items(block, "grants", path):
             self.grant(grant_path, grant, row, operations)
@@ -619,6 +623,28 @@ class BundleWriter:
             self.reader.problem(path, _("The key belongs to another application or operation."))
         else:
             self.store(Definition(path, spec, name, row, values))
+
+    def certificate(self, path: str, item: Any, application: Application | None, thumbprints: set[str]) -> None:
+        """Add a client certificate to an application. One that it has stays as it is: what is revoked stays so."""
+        spec = schema.CERTIFICATE
+        block = self.reader.block(item, path, spec.names)
+        if block is None or not self.reader.identifier(block, path, "pem"):
+            return
+        values = self.reader.values(block, path, spec.keys)
+        if application is None or "pem" not in values:
+            return
+        found = certificates.load(values["pem"])
+        name = found.thumbprint if found is not None else ""
+        if name and self.reader.is_repeated(path, spec.noun, name, thumbprints):
+            return
+        stored = ClientCertificate.objects.filter(application=application, thumbprint=name).first()
+        if stored is None:
+            row = ClientCertificate(application=application)
+            self.store(Definition(path, spec, f"{name[:16]} of {application}", row, values))
+            return
+        stored.pem = values["pem"]
+        if self.is_valid(path, stored, spec):
+            self.report.unchanged += 1
 
     def grant(self, path: str, item: Any, application: Application | None, operations: set[str]) -> None:
         block = self.reader.block(item, path, schema.GRANT.names)

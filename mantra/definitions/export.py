@@ -150,6 +150,12 @@ def _application(row: Application) -> dict[str, Any]:
         "agency": row.agency.code,
         "code": row.code,
         **_values(row, schema.APPLICATION),
+        # What is revoked or has expired opens nothing, and no bus would take it.
+        "certificates": [
+            _values(each, schema.CERTIFICATE)
+            for each in row.certificates.order_by("application", "thumbprint")
+            if each.is_active
+        ],
         "grants": [
             {"operation": str(grant.operation), **_values(grant, schema.GRANT)}
             for grant in sorted(grants, key=lambda grant: str(grant.operation))

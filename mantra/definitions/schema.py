@@ -345,8 +345,10 @@ APPLICATION = Schema(
         *_keys("title", "contact", Boolean("active"), "row_limit", "subject_limit"),
         *_keys(Boolean("certificate_required"), Boolean("signing_required")),
     ),
-    ("agency", "code", "keys", "grants"),
+    ("agency", "code", "keys", "certificates", "grants"),
 )
+#: Public data: nothing of a certificate is secret but its key, which the model refuses.
+CERTIFICATE = Schema("client certificate", _keys(DocumentText("pem")))
 #: The value of a legacy key's ``operation`` if 1.99x had the key for several: all that its application is granted.
 ALL_GRANTED = "*"
 LEGACY_KEY = Schema(

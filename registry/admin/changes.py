@@ -19,7 +19,7 @@ from registry.admin.filters import MomentFilter
 from registry.admin.history import names
 from registry.admin.keyset import KeysetChangeList, KeysetPaginator
 from registry.admin.theme import DropdownFilter, TextFilter, display
-from registry.change_journal import PEOPLE
+from registry.change_journal import BESIDE
 from registry.models import ChangeRecord, RegistryModel
 
 #: The doors of the admin and the API, in words. A command has its name.
@@ -119,7 +119,7 @@ def recorded_kinds() -> list[str]:
 
 
 def _is_recorded(model: type[Model]) -> bool:
-    return issubclass(model, RegistryModel) or model in PEOPLE
+    return issubclass(model, RegistryModel) or model in BESIDE
 
 
 class ChangesList(KeysetChangeList):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -116,6 +117,56 @@ def test_a_stop_is_in_force_everywhere_within_a_second(stage: Stage, code: str, 
     print(f"stopped {kind} of {code}: last served call began {served - at:+.2f} s")
     assert_short(served - at, 1.0)
     refused = next(body for _began, status, body in answers if status == 403)
+    assert str(STOPPED).encode() in refused
+
+
+#: A token of a monitor that may do what an administrator may.
+TOKEN = """
+from datetime import timedelta
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from registry.models import ApiToken, User
+user = User.objects.create(username="pemantau")
+user.groups.add(Group.objects.get(name="Administrator"))
+result = ApiToken.issue(user, timezone.now() + timedelta(days=1))[1]
+"""
+
+
+def manage(stage: Stage, token: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A request to the management API by nginx, as a monitor makes it."""
+    connection = http.client.HTTPConnection("127.0.0.1", stage.composed.nginx.port, timeout=30)
+    headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+    connection.request("POST", f"/manage/api/v1/{path}", json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert answer.status in (200, 201), text
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_a_monitor_stops_by_the_management_api_and_releases(stage: Stage) -> None:
+    """The API answers while all calls are stopped: it is how they are released."""
+    token = stage.composed.console.run(TOKEN)
+    with Crowd(stage.composed, ADDRESSES["alias"]) as crowd:
+        crowd.wait_for(100)
+        one = {"kind": "operation", "target": "prov/data/alias", "reason": "Kebocoran"}
+        made = [manage(stage, token, "stops/", one)]
+        at = time.time()
+        wait_until(lambda: crowd.last(403) > at + 1.5, 30, "calls that are refused")
+        served = crowd.last(200) - at
+        made.append(manage(stage, token, "stops/", {"kind": "all", "reason": "Kebocoran"}))
+        for each in made:
+            manage(stage, token, f"stops/{each['id']}/release/", {"reason": "Sudah aman"})
+        released = time.time()
+        wait_until(lambda: crowd.last(200) > released, 30, "calls that are served")
+        again = min(began for began, status, _body in list(crowd.answers) if status == 200 and began > released)
+    print(
+        f"stopped by the API: last served call began {served:+.2f} s, first after the release {again - released:.2f} s"
+    )
+    assert_short(served, 1.0)
+    assert_short(again - released, 1.0)
+    refused = next(body for _began, status, body in crowd.answers if status == 403)
     assert str(STOPPED).encode() in refused
 
 

@@ -21,7 +21,7 @@ from mantra.definitions.reading import Environment
 from registry import faults
 from registry.actors import Actor, acting
 from registry.journal import changes, reader, segments, shipping
-from registry.models import AccessKey, ChangeRecord, Grant, GrantTerms, Operation, Parameter, Service, User
+from registry.models import AccessKey, ChangeRecord, Grant, GrantTerms, HarvestRule, Operation, Parameter, Service, User
 from registry.results import Fault
 from tests.admin.conftest import SignIn, make_user, sign_in
 from tests.api.conftest import person
@@ -168,6 +168,36 @@ def test_roles_and_passwords_of_users_are_recorded(cast: Cast, journaled: OnComm
     assert made[2:] == [
         ("changed", "siti", ["password"]), ("changed", "siti", ["groups"]), ("deleted", "siti", []),
     ]  # fmt: skip
+
+
+def test_an_alarm_rule_is_not_switched_off_unrecorded(cast: Cast, journaled: OnCommit) -> None:
+    rule = HarvestRule.objects.get(kind="sequence", agency=None)
+    administrator, provider = person("Administrator", None), person("Provider", cast.provider)
+    with journaled():
+        assert administrator.patch(f"alarm-rules/{rule.pk}/", {"mode": "off"}).status_code == 200
+        assert administrator.patch(f"alarm-rules/{rule.pk}/", {"mode": "off"}).status_code == 200
+        made = provider.post("alarm-rules/", {"agency": "prov", "kind": "rows", "least": 1000}).json()
+        assert provider.delete(f"alarm-rules/{made['id']}/").status_code == 204
+    found = [line for line in lines() if line.get("kind") == "registry.harvestrule"]
+    assert [(line["what"], line["user"], line["by"], line["of"]) for line in found] == [
+        ("changed", "administrator", "api", []),
+        ("added", "provider", "api", ["prov"]),
+        ("deleted", "provider", "api", ["prov"]),
+    ]
+    assert found[0]["fields"] == ["mode"]
+
+
+def test_a_stop_by_the_api_is_recorded_with_its_user(cast: Cast, journaled: OnCommit) -> None:
+    provider = person("Provider", cast.provider)
+    with journaled():
+        made = provider.post("stops/", {"kind": "operation", "target": "prov/data/satu", "reason": "Kunci bocor"})
+        provider.post(f"stops/{made.json()['id']}/release/", {"reason": "Sudah aman"})
+    found = [line for line in lines() if line.get("kind") == "registry.stop"]
+    assert [(line["what"], line["user"], line["by"]) for line in found] == [
+        ("added", "provider", "api"), ("changed", "provider", "api"),
+    ]  # fmt: skip
+    written = b"".join(path.read_bytes() for path in reader.segments())
+    assert not any(text in written for text in (b"Kunci bocor", b"Sudah aman"))
 
 
 # -------------------------------------------------------------------------------------------- refusals

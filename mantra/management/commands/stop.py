@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from registry import containment
 from registry.models import Stop, StopKind, StopOrigin
+from registry.stop_targets import find
 
 
 class Command(BaseCommand):
@@ -31,8 +32,8 @@ class Command(BaseCommand):
             return
         if not options["reason"].strip():
             raise CommandError("Give a reason: --reason '…'")
-        ref = self._ref(StopKind(options["kind"]), options["name"])
         try:
+            ref = find(options["kind"], options["name"]).ref
             if options["release"]:
                 self._release(options["kind"], ref, options["reason"])
             else:
@@ -52,30 +53,3 @@ class Command(BaseCommand):
         for stop in found:
             containment.release(stop, reason)
             self.stdout.write(f"{stop.kind} {stop.name} is released (stop {stop.pk}).")
-
-    def _ref(self, kind: StopKind, name: str) -> int:
-        """Return the id of the object of a name. Raises CommandError."""
-        if kind == StopKind.ALL:
-            return 0
-        parts = name.split("/")
-        paths = {
-            StopKind.KEY: ("public",),
-            StopKind.GRANT: ("pk",),
-            StopKind.APPLICATION: ("agency__code", "code"),
-            StopKind.OPERATION: ("service__agency__code", "service__code", "code"),
-            StopKind.SOURCE: ("agency__code", "code"),
-            StopKind.BACKEND: ("agency__code", "code"),
-            StopKind.AGENCY: ("code",),
-        }[kind]
-        if len(parts) != len(paths) or not name or (kind == StopKind.GRANT and not name.isdecimal()):
-            raise CommandError(f"The name of a {kind.value} reads {'/'.join(path.split('__')[0] for path in paths)}.")
-        suffix = "" if kind in (StopKind.GRANT, StopKind.KEY) else "__iexact"
-        rows = containment.model_of(kind)._default_manager.filter(
-            **{f"{path}{suffix}": part for path, part in zip(paths, parts, strict=True)}
-        )
-        if kind == StopKind.OPERATION:
-            rows = rows.filter(draft_of=None)
-        found = list(rows.values_list("pk", flat=True)[:2])
-        if len(found) != 1:
-            raise CommandError(f"There is {'no' if not found else 'more than one'} {kind.value} {name}.")
-        return int(found[0])
