@@ -19,8 +19,8 @@ from registry.models import Agency, Incident, SnapshotVersion, Stop, StopKind, S
 from registry.stop_targets import Target, find, kind_of, model_of, target_of, target_of_row
 
 __all__ = [
-    "Target", "in_force", "is_stopped", "join", "kind_of", "may_release", "may_stop", "model_of", "recently_in_force",
-    "release", "seen_target", "stop", "stop_or_find", "stops_of", "target_of", "target_of_row",
+    "Target", "in_force", "is_inside", "is_stopped", "join", "kind_of", "may_release", "may_stop", "model_of",
+    "recently_in_force", "release", "seen_target", "stop", "stop_or_find", "stops_of", "target_of", "target_of_row",
 ]  # fmt: skip
 
 
@@ -57,6 +57,11 @@ def _right_of(target: Target) -> str:
         return tenancy.KINDS[target.row.kind]  # type: ignore[union-attr]
     meta = model_of(target.kind)._meta
     return f"{meta.app_label}.change_{meta.model_name}"
+
+
+def is_inside(user: User, stop: Stop) -> bool:
+    """Return True if ``user`` may see why and by whom something was stopped. Those who are shut out see that it is."""
+    return tenancy.sees_all_agencies(user) or user.agency_id in (stop.agency_id, stop.owner_id)
 
 
 def may_release(user: tenancy.AnyUser, stop: Stop) -> bool:

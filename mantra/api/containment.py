@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from mantra.api.serializers import ReferenceField
 from mantra.api.views import ReadableMixin, RegistryViewSet, _boolean, _datetime, _number, _text
 from mantra.containment.affected import counted
-from registry import containment, incidents, tenancy
+from registry import containment, incidents
 from registry.models import Incident, IncidentObject, Stop, StopKind, User
 from registry.models.bounds import REASON
 from registry.models.containment import NAME
@@ -59,14 +59,9 @@ class StopSerializer(serializers.ModelSerializer):  # type: ignore[misc]
 
     def to_representation(self, instance: Stop) -> dict[str, Any]:
         representation: dict[str, Any] = super().to_representation(instance)
-        if not is_inside(self.context["request"].user, instance):
+        if not containment.is_inside(self.context["request"].user, instance):
             representation |= dict.fromkeys(_INSIDE)
         return representation
-
-
-def is_inside(user: User, stop: Stop) -> bool:
-    """Return True if ``user`` may see why and by whom something was stopped."""
-    return tenancy.sees_all_agencies(user) or user.agency_id in (stop.agency_id, stop.owner_id)
 
 
 class CountedStopSerializer(StopSerializer):
@@ -80,7 +75,7 @@ class CountedStopSerializer(StopSerializer):
         read_only_fields = fields
 
     def to_representation(self, instance: Stop) -> dict[str, Any]:
-        inside = is_inside(self.context["request"].user, instance)
+        inside = containment.is_inside(self.context["request"].user, instance)
         return super().to_representation(instance) | (counted(instance) if inside else {})
 
 

@@ -167,8 +167,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
             else:
                 messages.success(request, _("Released. Calls are served again within a second."))
                 return redirect("containment_stop", row.pk)
-    # Those who are shut out see that it is so, not why, nor by whom.
-    inside = tenancy.sees_all_agencies(user) or user.agency_id in (row.agency_id, row.owner_id)
+    inside = containment.is_inside(user, row)
     return _page(
         request,
         "stop",
