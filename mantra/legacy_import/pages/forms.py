@@ -280,7 +280,7 @@ class ComparisonForm(LogForm):
 
     def about_stored_log(self) -> str:
         """Return what a comparison without a log takes."""
-        return _("Operations that no log has are asked with values of the first rows of their tables.")
+        return _("For operations that no log has, requests are made from the first rows of their tables.")
 
     def clean_old_url(self) -> str:
         url: str = self.cleaned_data["old_url"]
