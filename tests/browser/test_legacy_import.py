@@ -59,7 +59,7 @@ def compare(page: Page, clerk: Clerk, check: Callable[[], None], folder: Path, s
         clerk.fill("#id_operations", f"{OPERATION}\nbkd/simpeg/lama")
         check()
         picture(page, f"compare-form-{size}")
-        clerk.click(page.get_by_role("button", name="Bandingkan sekarang"))
+        clerk.click(page.get_by_role("button", name="Bandingkan kedua server"))
         expect(page.locator("#progress")).to_be_visible()
         check()
         picture(page, f"compare-progress-{size}")
