@@ -21,6 +21,7 @@ from mantra.legacy_import import running
 from mantra.legacy_import.comparing_hosts import first_rows
 from mantra.legacy_import.comparing_hosts.keys import Keys, keys_of_lines
 from mantra.legacy_import.models import ComparedOperation, ComparisonInput, HostComparison, ImportInput, LegacyImport
+from mantra.legacy_import.old_programs import programs_for
 from mantra.legacy_import.pages import compared, comparing, comparisons, inputs, runs
 from mantra.legacy_import.pages.worker import ATTEMPTS, Stopped, Task
 from registry import processes, roles
@@ -28,6 +29,7 @@ from registry.models import AccessKey, Operation
 from tests.admin.conftest import make_agency, make_user
 from tests.gateway.original import failure, rows
 from tests.legacy_import.fake_old_host import FakeOldHost
+from tests.legacy_import.rows import small
 from tests.legacy_import.test_pages import (  # noqa: F401 (fixtures)
     administrator,
     again,
@@ -148,6 +150,21 @@ def test_keys_that_a_log_has_in_addresses_may_stay_there(client: Client, folder:
 def test_all_keys_may_be_in_addresses(client: Client) -> None:  # noqa: F811
     imported(client, keys_in_path="all", wrapped="on")
     assert set(states_of_keys().values()) == {(True, True)}
+
+
+def test_the_command_and_the_page_choose_keys_by_one_function(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text(LOG)
+    (tmp_path / "keys").write_text(f"{KEY} {OPERATION}\n")
+    logs, file = [str(tmp_path / "access.log")], str(tmp_path / "keys")
+
+    def needs(in_path: str, wrapped: str) -> list[dict[str, bool]]:
+        programs = programs_for(small(), in_path, wrapped, logs, ["mantra"])
+        return [programs.needs(key) for key in (KEY, "bbbbbbbbbb")]
+
+    assert needs("", "") == [{}, {}]
+    assert needs("log", file) == [{"wrapped": True}, {"in_path": True}]
+    assert needs("all", "all") == [{"in_path": True, "wrapped": True}] * 2
+    assert needs(file, "") == [{"in_path": True}, {}]
 
 
 def test_a_log_is_added_when_the_dry_run_is_read(client: Client, folder: Path) -> None:  # noqa: F811
