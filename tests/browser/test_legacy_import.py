@@ -44,7 +44,7 @@ def compare(page: Page, clerk: Clerk, check: Callable[[], None], folder: Path, s
     report = page.url
     log = folder / "access.log"
     log.write_text(
-        "".join(line(f"/mantra/json/{OPERATION}/nip={number}") for number in range(3))
+        "".join(line(f"/mantra/json/{OPERATION}/nip={number}") for number in range(1, 4))
         + line("/mantra/json/bkd/simpeg/lama/nip=1")
     )
     with FakeOldHost("/mantra") as old, FakeOldHost() as new:

@@ -108,7 +108,8 @@ def new(settings: Any) -> Iterator[FakeOldHost]:
 
 
 def serve(host: FakeOldHost, **person: str) -> None:
-    for key in (KEY, "bbbbbbbbbb"):
+    """Let a host know the operation with all its keys, which take turns."""
+    for key in (KEY, "bbbbbbbbbb", "eeeeeeeeee"):
         host.add(OPERATION, key, lambda sent: rows("by_nip", [{"nip": sent["nip"], "nama": "Ani", **person}]))
 
 
