@@ -590,7 +590,7 @@ def test_only_administrators_compare(role: str, made: LegacyImport) -> None:
         ("moving_in_comparison_cancel", one.pk),
     ):  # fmt: skip
         assert other.post(reverse(name, args=[pk])).status_code == 403
-    assert HostComparison.objects.count() == 1
+    assert made.comparisons.count() == 1
     assert comparisons.input_of(made) is not None
 
 

@@ -110,6 +110,7 @@ class Task(LedTask):
 
     def _go_on(self, job: LegacyImport) -> None:
         """End a run for good, and begin another one: the lines of the first say what is taken."""
+        comparisons.forget(job)  # the next one keeps them for itself
         _of(job).update(state=State.FAILED, problem="restarted", finished_at=self.now(), rows=job.lines.count())
         LegacyImport.objects.create(
             state=State.WAITING, dry=False, user=job.user, source=job.source, input=job.input, language=job.language,
