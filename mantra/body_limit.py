@@ -12,15 +12,15 @@ from django.utils.translation import gettext as _
 #: Where files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
 _API, _JOBS = "/manage/api/v1/uploaded-tables/", ("/admin/jobs/new/",)
 _PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
-_MOVING_IN = ("/admin/moving-in/new/",)
+_MOVING_IN = ("/admin/moving-in/new/", "/admin/moving-in/again/", "/admin/moving-in/compare/")
 
 
 class BodyLimitMiddleware:
     """Returns 413 if the request states a body of more than settings.DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
 
     Where files become tables it may have settings.MAX_UPLOAD_BYTES more, where they become jobs
-    settings.MAX_JOB_BYTES, where a dump of MANTRA 1.99x is uploaded settings.MAX_LEGACY_DUMP_BYTES. Files are kept on
-    a disk, not in memory.
+    settings.MAX_JOB_BYTES, where a dump or a log of MANTRA 1.99x is uploaded settings.MAX_LEGACY_DUMP_BYTES. Files are
+    kept on a disk, not in memory.
 
     Django reads no more of a body than its stated length, so that there is no other way to send more.
     """

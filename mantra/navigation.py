@@ -17,7 +17,7 @@ from mantra.home.publishing import WIZARD
 from mantra.jobs import reading as jobs
 from mantra.key_use import finding
 from mantra.key_use import views as key_use
-from mantra.legacy_import.pages import views as legacy_import
+from mantra.legacy_import.pages import frame as legacy_import
 from mantra.reconciliation import views as reconciliation
 from mantra.statistics import scopes, views
 from mantra.subject_access import answers

@@ -1,4 +1,5 @@
-"""Imports from MANTRA 1.99x: each run, what became of each row of the old database, and its calls per day."""
+"""Imports from MANTRA 1.99x: each run, what became of each row of the old database, and its calls per day; and the
+comparisons of both hosts afterwards."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ from registry.secrets import EncryptedField
 REMARKS, PARTS = 20_000, 10_000
 #: Characters of a name, of the codes of remarks, of a sentence about a run, and of the hosts of a run.
 NAME, CODES, DETAIL, HOSTS = 300, 1_000, 1_000, 50_000
+#: Characters of the address of an old host, of the aliases that are compared, and of one of them.
+URL, ALIASES, ALIAS = 500, 20_000, 400
 
 
 class Outcome(models.TextChoices):
@@ -42,7 +45,18 @@ class OldTable(models.TextChoices):
     ORDERS = "orders", _("keys")
 
 
-class ImportInput(models.Model):
+class WithLog(models.Model):
+    """An uploaded access log of the old host: its name for people, where it is, and its key. All "" without one."""
+
+    log_name = models.CharField(max_length=NAME, blank=True, editable=False)
+    log_stored = models.CharField(max_length=40, blank=True, editable=False)
+    log_key = EncryptedField(max_length=100, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class ImportInput(WithLog):
     """What a run of the page reads: an uploaded dump, or a running server. It is deleted when it expires."""
 
     #: The dump: its name for people, where it is, and its key. Without a file it is a server.
@@ -70,8 +84,8 @@ class ImportInput(models.Model):
         return bool(self.stored)
 
 
-class LegacyImport(models.Model):
-    """A run: when, by whom, from where, and how many rows of each table the old database has."""
+class Work(models.Model):
+    """What the worker does for a page: an import, or a comparison."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
@@ -81,10 +95,39 @@ class LegacyImport(models.Model):
         CANCELLED = "cancelled", _("cancelled")
 
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.RUNNING, editable=False)
-    dry = models.BooleanField(_("dry run"), default=False, editable=False)
     user = models.ForeignKey(User, models.SET_NULL, null=True, editable=False, related_name="+")
     started_at = models.DateTimeField(_("started at"), default=timezone.now, editable=False)
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+    language = models.CharField(max_length=10, blank=True, editable=False)
+    worker = models.CharField(max_length=100, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    #: A key of pages.problems.PROBLEMS.
+    problem = models.CharField(max_length=30, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def in_progress(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    @property
+    def mark(self) -> int | str:
+        """The name of its files of progress: another one for each."""
+        return int(self.pk)
+
+
+class LegacyImport(Work):
+    """A run: when, by whom, from where, and how many rows of each table the old database has."""
+
+    class KeysInPath(models.TextChoices):
+        """The keys that may be in addresses, as old_programs.programs_for() has it."""
+
+        NONE = "", _("none")
+        LOG = "log", _("those that an access log has there")
+        ALL = "all", _("all")
+
+    dry = models.BooleanField(_("dry run"), default=False, editable=False)
     #: The host and database, or the name of the file: no password.
     source = models.CharField(_("source"), max_length=NAME, editable=False)
     #: Old table → its rows.
@@ -93,15 +136,12 @@ class LegacyImport(models.Model):
     rows = models.PositiveBigIntegerField(default=0, editable=False)
     #: What the page has for the worker. A run of the command has none of it.
     input = models.ForeignKey(ImportInput, models.SET_NULL, null=True, editable=False, related_name="runs")
-    language = models.CharField(max_length=10, blank=True, editable=False)
     parts = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(1_000)])
     hosts = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(HOSTS)])
     #: True: responses to the keys are wrapped, for programs with APP_ENC.
     wrapped = models.BooleanField(default=False, editable=False)
-    worker = models.CharField(max_length=100, blank=True, editable=False)
-    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
-    #: A key of pages.problems.PROBLEMS, and a sentence in the user's language about an unreadable database.
-    problem = models.CharField(max_length=30, blank=True, editable=False)
+    keys_in_path = models.CharField(max_length=10, blank=True, choices=KeysInPath.choices, editable=False)
+    #: A sentence in the user's language about an unreadable database.
     detail = BoundedTextField(blank=True, editable=False, max_length=DETAIL)
     #: Hosts → the operations whose definitions have them: the most frequent ones, and those that are the old server
     #: itself.
@@ -116,10 +156,6 @@ class LegacyImport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {moments.moment(self.started_at)}"
-
-    @property
-    def in_progress(self) -> bool:
-        return self.state in (self.State.WAITING, self.State.RUNNING)
 
 
 class ImportedRow(models.Model):
@@ -151,6 +187,90 @@ class ImportedRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table} {self.old_id}: {self.outcome}"
+
+
+class ComparisonInput(WithLog):
+    """What comparisons after a run need: the keys of the old database in a file, and a log. Deleted when it expires."""
+
+    run = models.OneToOneField(LegacyImport, models.CASCADE, related_name="for_comparing", editable=False)
+    keys_stored = models.CharField(max_length=40, editable=False)
+    keys_key = EncryptedField(max_length=100, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        verbose_name = _("input of comparisons")
+        verbose_name_plural = _("inputs of comparisons")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.run)
+
+
+class HostComparison(Work):
+    """A comparison of the host of MANTRA 1.99x with this one, after a run of the page: what was asked for, and counts.
+
+    Nothing of requests and responses is in it.
+    """
+
+    run = models.ForeignKey(LegacyImport, models.CASCADE, related_name="comparisons", editable=False)
+    old_url = models.CharField(_("address of the old host"), max_length=URL, editable=False)
+    #: The name of the access log; "" if all requests were made from first rows.
+    log_name = models.CharField(max_length=NAME, blank=True, editable=False)
+    #: Requests of one operation, and the aliases in lower case that are compared; none: all.
+    requests = models.PositiveSmallIntegerField(default=5, editable=False)
+    only = models.JSONField(default=list, editable=False, validators=[MaxJsonLength(ALIASES)])
+    #: The result: responses, those that are equal, and whether it is clean.
+    responses = models.PositiveIntegerField(default=0, editable=False)
+    equal = models.PositiveIntegerField(default=0, editable=False)
+    is_clean = models.BooleanField(default=False, editable=False)
+    #: The kind that ended it early; "" if it came to its end.
+    stopped = models.CharField(max_length=30, blank=True, editable=False)
+    #: Kind → how often it occurs.
+    kinds = models.JSONField(default=dict, editable=False, validators=[MaxJsonLength(10_000)])
+    #: What was in the log, in numbers.
+    log = models.JSONField(null=True, editable=False, validators=[MaxJsonLength(10_000)])
+    #: Lines of the result beyond those that are stored.
+    left_out = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("comparison of hosts")
+        verbose_name_plural = _("comparisons of hosts")
+        ordering = ("-id",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.old_url} {moments.moment(self.started_at)}"
+
+    @property
+    def mark(self) -> int | str:
+        return f"comparison-{self.pk}"
+
+
+class ComparedOperation(models.Model):
+    """A line of a comparison: an operation and a kind of difference, or why it is not compared."""
+
+    comparison = models.ForeignKey(HostComparison, models.CASCADE, related_name="lines", editable=False)
+    #: agency/service/operation, and our row's id.
+    path = models.CharField(max_length=ALIAS, editable=False)
+    ref = models.BigIntegerField(null=True, editable=False)
+    #: A kind as results.described() knows it.
+    kind = models.CharField(max_length=30, editable=False)
+    harmless = models.BooleanField(editable=False)
+    count = models.PositiveIntegerField(editable=False)
+    #: Formats with the number of each.
+    formats = models.CharField(max_length=100, blank=True, editable=False)
+    #: A column's name, types, lengths and codes: no values.
+    example = models.CharField(max_length=NAME, blank=True, editable=False)
+    code = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("compared operation")
+        verbose_name_plural = _("compared operations")
+        ordering = ("id",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.kind}"
 
 
 class OldCallsOfDay(models.Model):

@@ -5,17 +5,20 @@ Keys are in plain text here: they come from the old database, its logs or a file
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mantra.legacy_import.comparing_hosts import access_logs, questions
 from mantra.legacy_import.comparing_hosts.access_logs import LogCounts
-from mantra.legacy_import.comparing_hosts.keys import MAX_KEYS, Keys
+from mantra.legacy_import.comparing_hosts.keys import MAX_KEYS, Keys, keys_of_database
+from mantra.legacy_import.old import OldDatabase
 from mantra.legacy_import.translating.remarks import Kind, Remark, remark
 
 #: Characters of a line of a file of keys.
 MAX_LINE = 1_000
+#: Which keys: all of them, or those that access logs have in addresses.
+ALL, IN_LOGS = "all", "log"
 
 
 class KeysUnreadable(Exception):
@@ -63,7 +66,35 @@ def keys_of_file(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def keys_in_logs(logs: Sequence[str], folders: Sequence[str], keys: Keys) -> frozenset[str]:
+def keys_in_logs(
+    logs: Sequence[str], folders: Sequence[str], keys: Keys, progress: Callable[[], None] = lambda: None
+) -> frozenset[str]:
     """Return the keys that access logs have in addresses. Raises LogUnreadable."""
-    logged = access_logs.read_logs(logs, access_logs.folders_of(folders), LogCounts(), posts=True)
+    logged = access_logs.read_logs(logs, access_logs.folders_of(folders), LogCounts(), posts=True, progress=progress)
     return frozenset(questions.keys_in_addresses(logged, keys))
+
+
+def programs_for(
+    database: OldDatabase,
+    in_path: str,
+    wrapped: str,
+    logs: Sequence[str],
+    folders: Sequence[str],
+    progress: Callable[[], None] = lambda: None,
+) -> OldPrograms:
+    """Return what old programs need of their keys. Raises KeysUnreadable and LogUnreadable.
+
+    ``in_path`` and ``wrapped`` are "", ALL or the path of a file of keys, ``in_path`` also IN_LOGS: those that the
+    ``logs`` have in addresses, below one of the ``folders``.
+    """
+    if in_path == IN_LOGS:
+        found: Container[str] = keys_in_logs(logs, folders, keys_of_database(database), progress)
+    else:
+        found = _named(in_path)
+    return OldPrograms(found, _named(wrapped))
+
+
+def _named(keys: str) -> Container[str]:
+    if not keys:
+        return ()
+    return EVERY if keys == ALL else keys_of_file(keys)

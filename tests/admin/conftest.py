@@ -14,7 +14,15 @@ from django.test import Client
 from django.utils import timezone
 
 from dataservices.models import DataOperation, DataSource, UploadedTable, UploadVersion
-from mantra.legacy_import.models import ImportedRow, ImportInput, LegacyImport, OldCallsOfDay
+from mantra.legacy_import.models import (
+    ComparedOperation,
+    ComparisonInput,
+    HostComparison,
+    ImportedRow,
+    ImportInput,
+    LegacyImport,
+    OldCallsOfDay,
+)
 from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation, VerifiedField, declare
@@ -127,7 +135,27 @@ def _import(mark: str, operation: Operation) -> None:
             run=run, table="methods", old_id=number, outcome="person", remarks=[[kind, {"host": mark}]],
             codes=f" {kind} ", kind="registry.operation", ref=operation.pk, name=f"{mark}/{number}",
         )  # fmt: skip
+    _comparisons(run, mark, operation)
     OldCallsOfDay.objects.create(day="2017-03-01", agency=mark, username=mark, status="SUCCESS", calls=7)
+
+
+def _comparisons(run: LegacyImport, mark: str, operation: Operation) -> None:
+    """Two comparisons of both hosts after an import, the second with what differs."""
+    ComparisonInput.objects.create(
+        run=run, keys_stored="0" * 32, log_name=f"{mark}.log", log_stored="1" * 32,
+        expires_at=timezone.now() + timedelta(hours=24),
+    )  # fmt: skip
+    log = {"lines": 9, "requests": 7, "posts": 1, "not_answered": 1, "other_folders": {mark: 2}}
+    for _number in range(2):
+        one = HostComparison.objects.create(
+            run=run, state="done", old_url=f"http://{mark}.go.id/mantra", log_name=f"{mark}.log", responses=9, equal=7,
+            kinds={"value": 2, "message": 1, "skipped-no-key": 1}, log=log, finished_at=timezone.now(),
+        )  # fmt: skip
+    for kind, harmless, count in (("value", False, 2), ("message", True, 1), ("skipped-no-key", True, 0)):
+        ComparedOperation.objects.create(
+            comparison=one, path=f"{mark}/layanan/data", ref=operation.pk, kind=kind, harmless=harmless, count=count,
+            formats="json 1", example=f"{mark}: text(7) → text(9)",
+        )  # fmt: skip
 
 
 def make_agency(mark: str) -> MarkedAgency:

@@ -6,7 +6,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.urls import reverse
 
 from dataservices.models import DataOperation, DataSource, UploadedTable
-from mantra.legacy_import.models import LegacyImport
+from mantra.legacy_import.models import HostComparison, LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from mantra.synchronization.models import Sync
 from mantra.verification.models import VerificationOperation
@@ -145,6 +145,12 @@ def pages() -> dict[str, str]:
         "report of an import": reverse("moving_in_run", args=(LegacyImport.objects.order_by("pk")[0].pk,)),
         "report of an import, filtered": reverse("moving_in_run", args=(LegacyImport.objects.order_by("pk")[0].pk,))
         + "?task=programs&outcome=person",
+        "compare hosts": reverse("moving_in_compare", args=(LegacyImport.objects.order_by("pk")[0].pk,)),
+        "comparison of hosts": reverse("moving_in_comparison", args=(HostComparison.objects.order_by("-pk")[0].pk,)),
+        "comparison of hosts, of a kind": reverse(
+            "moving_in_comparison", args=(HostComparison.objects.order_by("-pk")[0].pk,)
+        )
+        + "?kind=value",
         "calls of 1.99x": reverse("moving_in_calls"),
         "jobs": reverse("jobs"),
         "exports": reverse("exports"),

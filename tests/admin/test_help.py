@@ -36,8 +36,8 @@ FURTHER = (
     "own_sessions", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "catalogue", "catalogue_agency",
     "catalogue_service", "catalogue_operation", "client_code", "request_access", "try_as_application",
     "reconciliations", "reconciliation_new", "reconciliation_columns",
-    "moving_in", "moving_in_run", "contract_docs", "try_operation", "explain_operation", "compare_answers",
-    "proxyservices_proxyoperation_import",
+    "moving_in", "moving_in_run", "moving_in_comparison", "contract_docs", "try_operation", "explain_operation",
+    "compare_answers", "proxyservices_proxyoperation_import",
 )  # fmt: skip
 
 

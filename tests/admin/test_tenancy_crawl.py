@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from dataservices.models import WizardDraft
 from mantra.jobs.models import Job
-from mantra.legacy_import.models import LegacyImport
+from mantra.legacy_import.models import HostComparison, LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from registry.journal import heads
 from registry.models import (
@@ -158,6 +158,7 @@ class Walked:
         pk = {
             "admin/exports/": [str(self.export.pk)],
             "admin/reconciliations/": [str(row.pk) for row in Reconciliation.objects.all()],
+            "admin/moving-in/comparisons/": [str(row.pk) for row in HostComparison.objects.all()],
             "admin/moving-in/": [str(row.pk) for row in LegacyImport.objects.all()],
             "admin/notifications/": [str(row.pk) for row in Notification.objects.all()],
             "admin/registry/callrecord/": [str(self.saved.pk)],

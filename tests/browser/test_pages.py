@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from mantra.jobs.models import Job
-from mantra.legacy_import.models import LegacyImport
+from mantra.legacy_import.models import HostComparison, LegacyImport
 from mantra.reconciliation.models import Reconciliation
 from mantra.status import page as status_page
 from mantra.status.cache import StatusCache
@@ -109,6 +109,8 @@ def _special(marked: MarkedAgency, cast: cast_module.Cast) -> Iterator[str]:
     yield reverse("moving_in_new")
     yield reverse("moving_in_new") + "?from=server"
     yield reverse("moving_in_run", args=(LegacyImport.objects.get().pk,))
+    yield reverse("moving_in_compare", args=(LegacyImport.objects.get().pk,))
+    yield reverse("moving_in_comparison", args=(HostComparison.objects.order_by("-pk")[0].pk,))
     yield reverse("moving_in_calls")
     yield reverse("containment")
     yield reverse("containment_stop_new", args=("all", 0))

@@ -6,6 +6,7 @@ The old host is FakeOldHost, which responds from the rows of the installation as
 from __future__ import annotations
 
 import base64
+import json
 import re
 import subprocess
 import sys
@@ -194,3 +195,47 @@ def test_what_cannot_be_done_is_said_before_anything_is(
         call_command("import_legacy", str(dump), *words)
     assert "secret" not in str(refused.value)
     assert not LegacyImport.objects.exists()
+
+
+#: What the page does after an import: the keys of the dump and a log are kept, and the worker compares.
+ON_THE_PAGE = """
+import json, sys
+import django
+django.setup()
+from django.utils import timezone
+from mantra.legacy_import.comparing_hosts.keys import keys_of_database
+from mantra.legacy_import.models import HostComparison, LegacyImport
+from mantra.legacy_import.pages import comparisons, inputs
+from mantra.legacy_import.pages.worker import Task
+from mantra.legacy_import.reading import open_dump
+from registry.models import User
+
+dump, log, url, *only = sys.argv[1:]
+user = User.objects.create(username="pengelola", is_staff=True)
+run = LegacyImport.objects.filter(state="done").first()
+with open_dump(dump) as database:
+    comparisons.keep_keys(run, keys_of_database(database), timezone.now())
+kept = comparisons.input_of(run)
+comparisons.put_log(kept, "access.log", *inputs.store([open(log, "rb").read()]))
+comparisons.start(user, kept, timezone.now(), old_url=url, requests=2, only=only, language="id")
+task = Task()
+task.round()
+task.leadership.release()
+done = HostComparison.objects.get()
+print(json.dumps([done.state, done.is_clean, done.responses, done.equal, done.log["requests"], done.kinds]))
+"""
+
+
+def test_the_worker_of_the_page_compares_as_the_command_does(moving: Moving, tmp_path: Path) -> None:
+    calls = [*by_nip(moving.old)[:2], *by_nip(moving.old)[3:5]]  # the third one's responses are wrapped by now
+    only = [f"{call.agency}/{call.service}/{call.operation}".lower() for call in calls]
+    moving.host.received.clear()
+    own = {"MANTRA_BASE_URL": moving.bus.base, "MANTRA_EXPORT_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_THE_PAGE, str(moving.dump), str(moving.log), moving.host.url, *only],
+        cwd=ROOT, env={**moving.bus.environment, **own}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    state, is_clean, responses, equal, requests, kinds = json.loads(done.stdout.splitlines()[-1])
+    assert (state, is_clean, requests) == ("done", True, len(logged(moving.old))), kinds
+    assert 0 < equal <= responses == len(moving.host.received)

@@ -92,4 +92,5 @@ def test_a_worker_that_dies_is_followed_by_another(url: str, tmp_path: Path) -> 
         "2 2 0 True",
         "['changed', 'person', 'taken']",
     ]
-    assert list((tmp_path / "legacy-import" / "dumps").iterdir()) == []
+    # The dump is gone. The keys stay for comparing.
+    assert len(list((tmp_path / "legacy-import" / "dumps").iterdir())) == 1

@@ -52,6 +52,7 @@ WRITTEN_BY_THE_BUS = frozenset(
         "AddressChange",
         "Illness",
         "ImportedRow",
+        "ComparedOperation",
         "OldCallsOfDay",
     )
 )

@@ -10,7 +10,7 @@ import gzip
 import re
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -21,6 +21,8 @@ from urllib.parse import unquote
 FORMATS = ("json", "xml", "api")
 #: Bytes of a line that is read, and of an address.
 MAX_LINE, MAX_TARGET = 32_768, 8_000
+#: Lines between two reports of how far it is.
+REPORT_LINES = 5_000
 #: Other folders that are counted by name.
 MAX_FOLDERS = 50
 _FOLDER = re.compile(r"[a-z0-9_./-]{1,60}")
@@ -74,17 +76,23 @@ def folders_of(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def read_logs(
-    names: Sequence[str], folders: Sequence[tuple[str, ...]], counts: LogCounts, posts: bool = False
+    names: Sequence[str],
+    folders: Sequence[tuple[str, ...]],
+    counts: LogCounts,
+    posts: bool = False,
+    progress: Callable[[], None] = lambda: None,
 ) -> Iterator[LoggedRequest]:
     """Yield the repeatable requests of log files, "-" for standard input, line by line. Raises LogUnreadable.
 
-    ``posts``: those that cannot be repeated too.
+    ``posts``: those that cannot be repeated too. ``progress`` is called now and then.
     """
     for name in names:
         with _opened(name) as file:
             try:
                 for line in _lines(file):
                     counts.lines += 1
+                    if counts.lines % REPORT_LINES == 1:
+                        progress()
                     yield from _of_line(line, folders, counts, posts)
             except (OSError, EOFError, zlib.error):
                 raise LogUnreadable(f"{name}: line {counts.lines + 1} cannot be read") from None

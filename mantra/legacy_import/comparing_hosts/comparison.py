@@ -40,6 +40,9 @@ _PASSING = frozenset(
         "new-down",
     )
 )
+#: The steps of a comparison, and what is called with one of them, what is done of it, and all of it.
+LOG, ROWS, SENDING = "log", "rows", "sending"
+Progress = Callable[[str, int, int], None]
 #: Bytes of a body from which on one thread at a time compares: values take many times the memory of their text.
 _BIG = 256 * 1024
 
@@ -56,26 +59,35 @@ class Options:
     logs: Sequence[str] = ()
 
 
+def _ignored(_step: str, _done: int, _all: int) -> None:
+    pass
+
+
 def compare(
     old: Host,
     new: Host,
     keys: Keys,
     snapshot: Snapshot,
     options: Options,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Return what differs. Raises LogUnreadable.
 
-    ``progress`` gets the numbers of requests that were sent, and of all, now and then from any thread.
+    ``progress`` gets how far it is, now and then from any thread: LOG with the number of lines, ROWS with the numbers
+    of operations that were looked at and of all, SENDING with those of requests that were sent and of all. What it
+    raises ends the comparison.
     """
+    progress = progress or _ignored
     comparison = Comparison()
     chosen = _chosen(snapshot, options.only)
     asked = _askable(chosen, comparison, options.only)
     found: list[Question] = []
     if options.logs:
-        found = [each for each in _from_logs(old, keys, snapshot, options, comparison) if each.operation.id in asked]
+        logged = _from_logs(old, keys, snapshot, options, comparison, progress)
+        found = [each for each in logged if each.operation.id in asked]
     in_logs = {each.operation.id for each in found}
-    found += _from_rows(old, keys, [each for pk, each in asked.items() if pk not in in_logs], options, comparison)
+    others = [each for pk, each in asked.items() if pk not in in_logs]
+    found += _from_rows(old, keys, others, options, comparison, progress)
     usable = []
     for question in found:
         if question.key or question.has_key_in_path or question.operation.open:
@@ -130,10 +142,14 @@ def _reason_to_skip(operation: Operation, proxy: ProxyOperation | None, only: Co
     return ""
 
 
-def _from_logs(old: Host, keys: Keys, snapshot: Snapshot, options: Options, comparison: Comparison) -> list[Question]:
+def _from_logs(
+    old: Host, keys: Keys, snapshot: Snapshot, options: Options, comparison: Comparison, progress: Progress
+) -> list[Question]:
     found = comparison.log = LogFindings()
     folders = access_logs.folders_of([*settings.LEGACY_FOLDERS, old.folder])
-    logged = access_logs.read_logs(options.logs, folders, found.counts)
+    logged = access_logs.read_logs(
+        options.logs, folders, found.counts, progress=lambda: progress(LOG, found.counts.lines, 0)
+    )
     requests = questions.from_logs(logged, snapshot, keys, found, options.requests)
     if options.only:
         found.unknown = {path: calls for path, calls in found.unknown.items() if path.lower() in options.only}
@@ -141,12 +157,18 @@ def _from_logs(old: Host, keys: Keys, snapshot: Snapshot, options: Options, comp
 
 
 def _from_rows(
-    old: Host, keys: Keys, operations: Sequence[Operation], options: Options, comparison: Comparison
+    old: Host,
+    keys: Keys,
+    operations: Sequence[Operation],
+    options: Options,
+    comparison: Comparison,
+    progress: Progress,
 ) -> list[Question]:
     """Return requests for operations that no log has any of."""
     made: list[Question] = []
     dead: set[int] = set()
-    for operation in operations:
+    for number, operation in enumerate(operations):
+        progress(ROWS, number, len(operations))
         if not operation.open and not keys.of(*questions.names_of(operation)):
             comparison.of(operation.path).skipped = "no-key"
             continue
@@ -189,12 +211,12 @@ class _Run:
         new: Host,
         comparison: Comparison,
         pace: Pace,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress,
     ) -> None:
         self.old, self.new = old, new
         self.comparison = comparison
         self.pace = pace
-        self.progress = progress or (lambda _sent, _all: None)
+        self.progress = progress
         self.sent = self.total = 0
         self.lost = {"old-down": 0, "new-down": 0}
         self._lock, self._big = threading.Lock(), threading.Lock()
@@ -216,7 +238,7 @@ class _Run:
             task = None if self._stop.is_set() else next(tasks, None)
             if task is not None:
                 self.sent += 1
-                self.progress(self.sent, self.total)
+                self.progress(SENDING, self.sent, self.total)
             return task
 
     def _work(self, tasks: Iterator[tuple[Question, str]]) -> None:

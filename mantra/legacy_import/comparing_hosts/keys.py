@@ -42,6 +42,14 @@ class Keys:
         """Return the keys of an operation by its possible names, the first of them that has any."""
         return next((found for names in addresses if (found := self._by_operation.get(names))), [])
 
+    def lines(self) -> Iterator[str]:
+        """Yield the keys as keys_of_lines() reads them. Names that no line can carry are left out."""
+        for names, keys in self._by_operation.items():
+            for key in keys:
+                line = f"{key} {'/'.join(names)}\n"
+                if line[:-1].isprintable() and [_parsed(text) for _n, text in _written((line,))] == [(key, *names)]:
+                    yield line
+
     def __contains__(self, text: str) -> bool:
         return text in self._all
 
@@ -65,12 +73,21 @@ def keys_of_lines(lines: Iterable[str]) -> Keys:
     """Return the keys of lines ``key agency/service/operation``. Raises KeysUnreadable."""
     keys = Keys()
     for number, text in _written(lines):
-        key, _blank, address = text.partition(" ")
-        names = address.strip().strip("/").split("/", 2)
-        if len(text) > MAX_LINE or len(names) != 3 or not all(names) or not _KEY.fullmatch(key):
+        found = _parsed(text)
+        if found is None:
             raise KeysUnreadable(f"line {number}: write a key, a blank and agency/service/operation")
+        key, *names = found
         keys.add(names[0], names[1], names[2], key)
     return keys
+
+
+def _parsed(text: str) -> tuple[str, str, str, str] | None:
+    """Return the key of a line, and the names of its operation; None if it has no such thing."""
+    key, _blank, address = text.partition(" ")
+    names = address.strip().strip("/").split("/", 2)
+    if len(text) > MAX_LINE or len(names) != 3 or not all(names) or not _KEY.fullmatch(key):
+        return None
+    return key, names[0], names[1], names[2]
 
 
 def _written(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

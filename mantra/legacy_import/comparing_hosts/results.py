@@ -20,6 +20,8 @@ MAX_ROWS = 1_000
 #: The new host is slower if it takes so many times as long, and so many seconds longer, over so many responses.
 SLOWER_TIMES, SLOWER_SECONDS, SLOWER_RESPONSES = 3.0, 0.25, 3
 
+#: Before the reason in the kind of a row about an operation that is not compared.
+NOT_COMPARED = "skipped-"
 #: Why an operation is not compared.
 SKIPPED: dict[str, Any] = {
     "no-key": _("no key of the old host is known"),
@@ -99,6 +101,8 @@ class ReportRow:
     formats: str = ""
     example: str = ""
     advice: str = ""
+    #: The code with which the new host refuses, 0 for none.
+    code: int = 0
 
 
 class Comparison:
@@ -152,7 +156,7 @@ class Comparison:
         ]
         rows = [row for _place, _path, row in sorted(found, key=lambda each: each[:2])]
         skipped = sorted((each.skipped, each.path) for each in self.operations.values() if each.skipped)
-        rows += [ReportRow(path, f"skipped-{word}", str(SKIPPED[word]), True) for word, path in skipped]
+        rows += [ReportRow(path, f"{NOT_COMPARED}{word}", str(SKIPPED[word]), True) for word, path in skipped]
         return rows[:most]
 
     def as_dict(self) -> dict[str, Any]:
@@ -184,14 +188,19 @@ class Comparison:
 
     def summary(self) -> str:
         """Return the result in one sentence."""
-        if self.stopped:
-            return gettext("Ended early: %(reason)s.") % {"reason": KINDS[self.stopped].label}
-        if not self.responses:
-            return gettext("Nothing was compared.")
-        totals = {"equal": self.equal, "responses": self.responses}
-        if self.is_clean:
-            return gettext("Clean: %(equal)d of %(responses)d responses are equal, the others in effect.") % totals
-        return gettext("Not clean yet: %(equal)d of %(responses)d responses are equal.") % totals
+        return summary(self.responses, self.equal, self.is_clean, self.stopped)
+
+
+def summary(responses: int, equal: int, is_clean: bool, stopped: str) -> str:
+    """Return a result in one sentence."""
+    if stopped:
+        return gettext("Ended early: %(reason)s.") % {"reason": KINDS[stopped].label}
+    if not responses:
+        return gettext("Nothing was compared.")
+    totals = {"equal": equal, "responses": responses}
+    if is_clean:
+        return gettext("Clean: %(equal)d of %(responses)d responses are equal, the others in effect.") % totals
+    return gettext("Not clean yet: %(equal)d of %(responses)d responses are equal.") % totals
 
 
 def _row(path: str, kind: str, tally: Tally) -> ReportRow:
@@ -204,8 +213,16 @@ def _row(path: str, kind: str, tally: Tally) -> ReportRow:
         tally.count,
         ", ".join(f"{format} {count}" for format, count in sorted(tally.formats.items())),
         example_text(tally.example),
-        str(advice_on(code) if code else KINDS[kind].advice),
+        described(kind, code)[1],
+        code,
     )
+
+
+def described(kind: str, code: int = 0) -> tuple[str, str]:
+    """Return what a kind of ReportRow is called and what to do about it, in the current language."""
+    if kind.startswith(NOT_COMPARED):
+        return str(SKIPPED[kind.removeprefix(NOT_COMPARED)]), ""
+    return str(KINDS[kind].label), str(advice_on(code) if code else KINDS[kind].advice)
 
 
 def example_text(example: Difference | None) -> str:
@@ -217,7 +234,7 @@ def example_text(example: Difference | None) -> str:
 
 
 def _lines_of(row: ReportRow) -> Iterator[str]:
-    if row.kind.startswith("skipped-"):
+    if row.kind.startswith(NOT_COMPARED):
         yield gettext("- %(operation)s: not compared: %(reason)s") % {"operation": row.operation, "reason": row.label}
         return
     mark = "·" if row.harmless else "✗"

@@ -1,4 +1,5 @@
-"""The files of imports, below the folder of exports: uploaded dumps, encrypted, and how far a run is.
+"""The files of imports, below the folder of exports: uploaded dumps and access logs, and keys for comparisons, all of
+them encrypted; and how far a run or a comparison is.
 
 The database does not say how far a run is: a dry run works aside of it, in one transaction, which shows nothing before
 its end; and whoever cancels a run must not wait for what it writes.
@@ -26,7 +27,8 @@ _DUMPS, _WORK = "dumps", "work"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: bytes or rows that were read, or rows of the old database that were looked at."""
+    """How far a run is: bytes or rows that were read, or rows of the old database that were looked at. Of a comparison:
+    lines of a log, operations, or requests."""
 
     step: str
     done: int = 0
@@ -34,6 +36,8 @@ class Progress:
 
 
 READING, TAKING = "reading", "taking"
+#: What the files about a run or a comparison are named by: models.Work.mark.
+Mark = int | str
 
 
 def _folder(name: str) -> Path:
@@ -46,7 +50,7 @@ def _folder(name: str) -> Path:
 
 
 def store(chunks: Iterable[bytes]) -> tuple[str, str]:
-    """Store an uploaded dump. Return its name and its key. Raises ExportError and OSError."""
+    """Store an uploaded dump or log, or keys. Return its name and its key. Raises ExportError and OSError."""
     files.check_room()
     stored, key = files.new_name(), files.new_key()
     try:
@@ -63,9 +67,9 @@ def store(chunks: Iterable[bytes]) -> tuple[str, str]:
 
 @contextmanager
 def readable(stored: str, key: str, progress: Callable[[], None]) -> Iterator[str]:
-    """Return the path of a plain copy of a dump. Raises ExportError and OSError.
+    """Return the path of a plain copy of a dump or a log. Raises ExportError and OSError.
 
-    The copy has no name, so that nothing of it stays if the process is killed: it holds passwords.
+    The copy has no name, so that nothing of it stays if the process is killed: it holds passwords or personal data.
     """
     with tempfile.TemporaryFile(dir=_folder(_WORK)) as copy:
         for chunk in files.read_from(_folder(_DUMPS) / stored, key):
@@ -75,15 +79,25 @@ def readable(stored: str, key: str, progress: Callable[[], None]) -> Iterator[st
         yield f"/proc/self/fd/{copy.fileno()}"
 
 
+def lines(stored: str, key: str) -> Iterator[str]:
+    """Yield the lines of a stored text, which is in memory only. Raises ExportError."""
+    rest = b""
+    for chunk in files.read_from(_folder(_DUMPS) / stored, key):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode() for line in whole)
+    if rest:
+        yield rest.decode()
+
+
 def remove(stored: str) -> None:
-    """Remove a dump, if it is there."""
+    """Remove a file, if it is there."""
     if stored:
         with suppress(OSError):
             (_folder(_DUMPS) / stored).unlink(missing_ok=True)
 
 
 def remove_others(known: Collection[str]) -> None:
-    """Remove all dumps but those that are known."""
+    """Remove all files but those that are known."""
     with suppress(OSError):
         for path in _folder(_DUMPS).iterdir():
             # A file that was just uploaded is in the database soon.
@@ -94,7 +108,7 @@ def remove_others(known: Collection[str]) -> None:
 # ---------------------------------------------------------------------------------------- runs under way
 
 
-def report(run: int, progress: Progress) -> None:
+def report(run: Mark, progress: Progress) -> None:
     """Write how far a run is. Raises OSError."""
     place = _folder(_WORK)
     handle, name = tempfile.mkstemp(dir=place)
@@ -103,7 +117,7 @@ def report(run: int, progress: Progress) -> None:
     os.replace(name, place / f"{run}.json")
 
 
-def progress_of(run: int) -> Progress | None:
+def progress_of(run: Mark) -> Progress | None:
     """Return how far a run is; None if that is not known."""
     try:
         return Progress(**json.loads((_folder(_WORK) / f"{run}.json").read_text()))
@@ -111,17 +125,17 @@ def progress_of(run: int) -> Progress | None:
         return None
 
 
-def cancel(run: int) -> None:
+def cancel(run: Mark) -> None:
     """Request that the worker cancels a run. Raises OSError."""
     (_folder(_WORK) / f"{run}.cancel").touch(mode=0o600)
 
 
-def is_cancelled(run: int) -> bool:
+def is_cancelled(run: Mark) -> bool:
     """Return True if a run is to be cancelled."""
     return (_folder(_WORK) / f"{run}.cancel").exists()
 
 
-def clear(run: int) -> None:
+def clear(run: Mark) -> None:
     """Remove what is written about a run."""
     with suppress(OSError):
         for suffix in ("json", "cancel"):

@@ -19,7 +19,7 @@ from registry.pages import address
 State = LegacyImport.State
 #: Rows of the report on a page, and characters of a search.
 PAGE, SEARCH = 25, 100
-_COLOURS = {
+STATE_COLOURS = {
     State.DONE: "yes",
     State.FAILED: "no",
     State.CANCELLED: "mute",
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def colour(self) -> str:
-        return _COLOURS[State(self.run.state)]
+        return STATE_COLOURS[State(self.run.state)]
 
     @property
     def problem(self) -> str:

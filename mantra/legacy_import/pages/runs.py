@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from mantra.legacy_import.ledger import last_runs
-from mantra.legacy_import.models import ImportInput, LegacyImport
+from mantra.legacy_import.models import ComparisonInput, HostComparison, ImportInput, LegacyImport
 from mantra.legacy_import.pages import inputs
 from registry.models import User
 
@@ -26,6 +26,11 @@ def current() -> LegacyImport | None:
     return LegacyImport.objects.filter(state__in=IN_PROGRESS).exclude(input=None).first()
 
 
+def is_busy() -> bool:
+    """Return True if a run or a comparison of the page waits or is being made: there is one at a time."""
+    return current() is not None or HostComparison.objects.filter(state__in=IN_PROGRESS).exists()
+
+
 def start(
     user: User,
     input: ImportInput,  # the word of the page
@@ -36,19 +41,21 @@ def start(
     hosts: Mapping[str, str],
     language: str,
     wrapped: bool = False,
+    keys_in_path: str = "",
 ) -> LegacyImport | None:
     """Let the worker make a run. Return None, and delete a new input, if one is in progress already."""
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # a second click waits here
-        if current() is not None:
+        if is_busy():
             if input.pk is None:
                 inputs.remove(input.stored)
+                inputs.remove(input.log_stored)
             return None
         input.expires_at = now + KEPT
         input.save()
         return LegacyImport.objects.create(
             state=State.WAITING, dry=dry, user=user, source=input.name, input=input, language=language,
-            parts=list(parts), hosts=dict(hosts), wrapped=wrapped, started_at=now,
+            parts=list(parts), hosts=dict(hosts), wrapped=wrapped, keys_in_path=keys_in_path, started_at=now,
         )  # fmt: skip
 
 
@@ -68,21 +75,31 @@ def forget_password(run: LegacyImport) -> None:
 
 
 def discard(input: ImportInput) -> None:  # the word of the page
-    """Delete a dump or connection data."""
+    """Delete a dump or connection data, and the access log."""
     input.delete()
     inputs.remove(input.stored)
+    inputs.remove(input.log_stored)
 
 
 def prune(now: datetime) -> None:
-    """Delete inputs that have expired, dumps that belong to none, and the oldest runs."""
+    """Delete inputs that have expired, files that belong to none, and the oldest runs."""
     busy = LegacyImport.objects.filter(state__in=IN_PROGRESS).exclude(input=None).values("input")
     for each in ImportInput.objects.filter(expires_at__lte=now).exclude(pk__in=busy):
         discard(each)
-    inputs.remove_others(set(ImportInput.objects.exclude(stored="").values_list("stored", flat=True)))
+    inputs.remove_others(_stored())
     beyond = list(LegacyImport.objects.exclude(state__in=IN_PROGRESS).values_list("pk", flat=True)[MOST_RUNS:])
     # The next run needs the last one of each table for good, and those after it.
     needed = min((run for run in last_runs().values() if run), default=0)
     LegacyImport.objects.filter(pk__in=beyond).filter(Q(dry=True) | Q(pk__lt=needed)).delete()
+
+
+def _stored() -> set[str]:
+    """Return the names of the files that belong to an input."""
+    pairs = [
+        *ImportInput.objects.values_list("stored", "log_stored"),
+        *ComparisonInput.objects.values_list("keys_stored", "log_stored"),
+    ]
+    return {name for pair in pairs for name in pair if name}
 
 
 def tables_of(parts: Collection[str]) -> list[str]:

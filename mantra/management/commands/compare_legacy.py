@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from mantra.legacy_import.comparing_hosts import comparison
+from mantra.legacy_import.comparing_hosts import comparison, hosts
 from mantra.legacy_import.comparing_hosts.access_logs import LogUnreadable
 from mantra.legacy_import.comparing_hosts.asking import Host, HostInvalid
 from mantra.legacy_import.comparing_hosts.comparison import Options
@@ -23,8 +23,7 @@ from mantra.legacy_import.comparing_hosts.results import Comparison
 from mantra.legacy_import.reading import UnreadableDatabase, open_database
 from registry.snapshot import holder
 
-#: The address of this MANTRA if MANTRA_BASE_URL is not set.
-DEFAULT_NEW = "http://127.0.0.1:8000"
+_NO_HOST = "That is no address of a host. Write http://host/folder, without a user."
 
 
 class Command(BaseCommand):
@@ -57,13 +56,14 @@ class Command(BaseCommand):
         if not found.is_clean:
             sys.exit(1)
 
-    def _progress(self, sent: int, total: int) -> None:
-        self.stderr.write(f"\r{sent}/{total}", ending="\n" if sent == total else "")
+    def _progress(self, step: str, done: int, total: int) -> None:
+        if step == comparison.SENDING:
+            self.stderr.write(f"\r{done}/{total}", ending="\n" if done == total else "")
 
 
 def add_arguments(parser: _ActionsContainer) -> None:
     """Add the arguments of a comparison to a command's, or to a group of them."""
-    default = settings.BASE_URL or DEFAULT_NEW
+    default = hosts.new_url()
     parser.add_argument("--new", metavar="URL", default=default, help=f"this MANTRA's address; default {default}")
     parser.add_argument(
         "--log", action="append", default=[], metavar="FILE",
@@ -87,9 +87,7 @@ def add_arguments(parser: _ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def run(
-    old_url: str, keys: Keys, options: dict[str, Any], progress: Callable[[int, int], None] | None = None
-) -> Comparison:
+def run(old_url: str, keys: Keys, options: dict[str, Any], progress: comparison.Progress | None = None) -> Comparison:
     """Compare with the options of add_arguments(). Raises CommandError."""
     old, new = check(old_url, options)
     chosen = Options(
@@ -107,21 +105,19 @@ def run(
 
 def check(old_url: str, options: dict[str, Any]) -> tuple[Host, Host]:
     """Return the old host and the new one. Raises CommandError."""
-    old, new = _host(old_url), _host(options["new"])
-    folders = {name.strip("/ ").lower() for name in settings.LEGACY_FOLDERS}
-    if new.folder != "/":
-        raise CommandError("Write --new without a folder: both hosts get the same addresses.")
-    if old.folder.strip("/").lower() not in {"", *folders}:
-        raise CommandError(f"Add the old host's folder {old.folder} to MANTRA_LEGACY_FOLDERS first.")
-    return old, new
-
-
-def _host(url: str) -> Host:
     try:
         # Who runs commands here may call any address; MANTRA_UPSTREAM_NETWORKS is for what users enter.
-        return Host.of(url, any_address=True)
-    except HostInvalid:
-        raise CommandError("That is no address of a host. Write http://host/folder, without a user.") from None
+        old = hosts.old_host(old_url, any_address=True)
+    except HostInvalid as error:
+        if str(error) == "folder":
+            raise CommandError("Add the old host's folder to MANTRA_LEGACY_FOLDERS first.") from None
+        raise CommandError(_NO_HOST) from None
+    try:
+        return old, hosts.new_host(options["new"])
+    except HostInvalid as error:
+        if str(error) == "folder":
+            raise CommandError("Write --new without a folder: both hosts get the same addresses.") from None
+        raise CommandError(_NO_HOST) from None
 
 
 def _keys(name: str | None) -> Keys:

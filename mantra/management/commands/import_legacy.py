@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Container
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,16 +13,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from mantra.legacy_import import old_programs, reports
+from mantra.legacy_import.comparing_hosts import hosts
 from mantra.legacy_import.comparing_hosts.access_logs import LogUnreadable
 from mantra.legacy_import.comparing_hosts.keys import Keys, keys_of_database
 from mantra.legacy_import.old import OldDatabase
-from mantra.legacy_import.old_programs import EVERY, KeysUnreadable, OldPrograms
+from mantra.legacy_import.old_programs import KeysUnreadable, OldPrograms
 from mantra.legacy_import.reading import UnreadableDatabase, open_database
 from mantra.legacy_import.running import PARTS, Options, run
 from mantra.management.commands import compare_legacy
-
-#: Seconds in which the worker processes take up what was imported, beside the interval in which they look.
-_TAKE_UP = 4.0
 
 
 class Command(BaseCommand):
@@ -40,8 +37,8 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="list the rows that were taken as they are too")
         keys = parser.add_argument_group("keys of old programs")
         keys.add_argument(
-            "--keys-in-path", metavar="log|FILE",
-            help="allow keys in addresses: those that the logs of --log have there, or those of a file, a line each",
+            "--keys-in-path", metavar="log|all|FILE",
+            help="allow keys in addresses: those that the logs of --log have there, all, or of a file, a line each",
         )  # fmt: skip
         keys.add_argument(
             "--wrapped", metavar="all|FILE",
@@ -59,7 +56,7 @@ class Command(BaseCommand):
             raise CommandError("A dry run imports nothing that could be compared. Leave --dry-run or --compare out.")
         if options["compare"]:
             compare_legacy.check(options["compare"], options)
-        hosts = dict(_host(text) for text in options["host"])
+        moved = dict(_host(text) for text in options["host"])
         try:
             with open_database(options["database"]) as database:
                 programs = _programs(database, options)
@@ -67,7 +64,7 @@ class Command(BaseCommand):
                 made = run(
                     database,
                     Options(
-                        dry=options["dry_run"], only=options["only"], hosts=hosts, source=_shown(options["database"]),
+                        dry=options["dry_run"], only=options["only"], hosts=moved, source=_shown(options["database"]),
                         programs=programs,
                     ),
                 )  # fmt: skip
@@ -84,7 +81,7 @@ class Command(BaseCommand):
             self._compare(keys, options)
 
     def _compare(self, keys: Keys, options: dict[str, Any]) -> None:
-        time.sleep(_TAKE_UP + settings.SNAPSHOT_SECONDS)
+        time.sleep(hosts.take_up_seconds())
         found = compare_legacy.run(options["compare"], keys, options)
         self.stdout.write("\n".join(["", *found.lines()]))
         if not found.is_clean:
@@ -93,21 +90,15 @@ class Command(BaseCommand):
 
 def _programs(database: OldDatabase, options: dict[str, Any]) -> OldPrograms:
     """Return what old programs need of their keys. Raises CommandError."""
-    in_path: Container[str] = ()
-    wrapped: Container[str] = ()
+    if options["keys_in_path"] == old_programs.IN_LOGS and not options["log"]:
+        raise CommandError("--keys-in-path log reads the keys in the addresses of access logs: add --log FILE.")
+    folders = [*settings.LEGACY_FOLDERS, urlsplit(options["compare"] or "").path]
     try:
-        if options["keys_in_path"] == "log":
-            if not options["log"]:
-                raise CommandError("--keys-in-path log reads the keys in the addresses of access logs: add --log FILE.")
-            folders = [*settings.LEGACY_FOLDERS, urlsplit(options["compare"] or "").path]
-            in_path = old_programs.keys_in_logs(options["log"], folders, keys_of_database(database))
-        elif options["keys_in_path"]:
-            in_path = old_programs.keys_of_file(options["keys_in_path"])
-        if options["wrapped"]:
-            wrapped = EVERY if options["wrapped"] == "all" else old_programs.keys_of_file(options["wrapped"])
+        return old_programs.programs_for(
+            database, options["keys_in_path"] or "", options["wrapped"] or "", options["log"], folders
+        )
     except (KeysUnreadable, LogUnreadable) as error:
         raise CommandError(f"{error}.") from None
-    return OldPrograms(in_path, wrapped)
 
 
 def _host(text: str) -> tuple[str, str]:
