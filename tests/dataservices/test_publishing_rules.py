@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -173,13 +174,24 @@ HARMLESS = (
 
 
 @pytest.fixture
-def citizens(cast: Cast) -> None:
-    """The source has a table with NIK."""
+def database(cast: Cast) -> Iterator[sqlite3.Connection]:
+    """The source's file, to which tables are added. Other tests have the same file, and count its tables."""
     path = Path(cast.source.settings()["roots"][0]) / cast.source.database
+    names = "SELECT name FROM sqlite_master WHERE type = 'table'"
     with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE IF NOT EXISTS warga (nik TEXT, unit TEXT)")
-        database.execute("INSERT INTO warga VALUES ('3171234567890123', '{}')")
+        before = database.execute(names).fetchall()
+        yield database
+        for (name,) in set(database.execute(names)) - set(before):
+            database.execute(f"DROP TABLE {name}")
         database.commit()
+
+
+@pytest.fixture
+def citizens(database: sqlite3.Connection) -> None:
+    """The source has a table with NIK."""
+    database.execute("CREATE TABLE warga (nik TEXT, unit TEXT)")
+    database.execute("INSERT INTO warga VALUES ('3171234567890123', '{}')")
+    database.commit()
 
 
 @pytest.mark.usefixtures("citizens")
@@ -195,13 +207,13 @@ def test_what_only_counts_or_compares_an_identifier_may_be_open(cast: Cast, auth
     assert isinstance(approvals.submit(row, author, ""), OperationVersion)
 
 
-def test_values_that_are_nik_are_not_opened_under_another_name(cast: Cast, author: User) -> None:
-    path = Path(cast.source.settings()["roots"][0]) / cast.source.database
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE berkas (kolom_a TEXT, unit TEXT)")
-        rows = [(f"317123{day:02}0190{day:04}", "a") for day in range(1, 29)]
-        database.executemany("INSERT INTO berkas VALUES (?, ?)", rows)
-        database.commit()
+def test_values_that_are_nik_are_not_opened_under_another_name(
+    cast: Cast, author: User, database: sqlite3.Connection
+) -> None:
+    database.execute("CREATE TABLE berkas (kolom_a TEXT, unit TEXT)")
+    rows = [(f"317123{day:02}0190{day:04}", "a") for day in range(1, 29)]
+    database.executemany("INSERT INTO berkas VALUES (?, ?)", rows)
+    database.commit()
     assert "kolom_a (" in refused(draft(cast, "SELECT kolom_a FROM berkas", "kolom_a", access="open"), author)
 
 

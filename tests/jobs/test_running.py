@@ -165,6 +165,7 @@ def test_each_row_is_counted_and_the_job_waits_for_the_next_window(
     holder.refresh()
     moment = [real_time.time()]
     monkeypatch.setattr(quota_stores.time, "time", lambda: moment[0])
+    monkeypatch.setattr(quota_stores, "clock", lambda: moment[0])
     for expected in (1000, 2000):
         take_turn()
         job.refresh_from_db()
