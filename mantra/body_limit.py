@@ -9,10 +9,12 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
-#: Where files of uploaded tables and of jobs are sent to. nginx has these addresses too (deploy/nginx/answers.conf).
+# Where files of uploaded tables, of jobs and of MANTRA 1.99x are sent to.
 _API, _JOBS = "/manage/api/v1/uploaded-tables/", ("/admin/jobs/new/",)
 _PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
 _MOVING_IN = ("/admin/moving-in/new/", "/admin/moving-in/again/", "/admin/moving-in/compare/")
+#: All of them. nginx has these addresses too (deploy/nginx/answers.conf).
+UPLOADS = (_API, *_JOBS, *_PAGES, *_MOVING_IN)
 
 
 class BodyLimitMiddleware:

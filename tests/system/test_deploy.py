@@ -25,6 +25,7 @@ import yaml
 from cryptography.fernet import Fernet
 from django.conf import settings
 
+from mantra.body_limit import UPLOADS
 from tests.servers.bus import APPLICATION, GUNICORN, Bus, children, command_line
 from tests.servers.database import migrated
 from tests.servers.nginx import Nginx
@@ -457,6 +458,15 @@ def test_nginx_refuses_a_huge_body(nginx: Nginx, behind: Behind) -> None:
     with socket.create_connection(("127.0.0.1", nginx.port)) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 17000000\r\n\r\n")
         assert read_response(connection, "POST")[0] == 413
+    assert len(behind.heads) == 1
+
+
+@pytest.mark.parametrize("path", UPLOADS)
+def test_nginx_leaves_the_size_of_an_upload_to_the_bus(nginx: Nginx, behind: Behind, path: str) -> None:
+    """Before its body has come: the bus refuses who is not signed in without reading it."""
+    with socket.create_connection(("127.0.0.1", nginx.port)) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 500000000\r\n\r\n".encode())
+        assert read_response(connection, "POST")[0] == 200
     assert len(behind.heads) == 1
 
 
