@@ -44,7 +44,9 @@ class Meter:
     Each is (quota, its period in seconds, left, seconds until the first window ends).
     """
 
-    __slots__ = ("_by_rows", "_masked", "_named", "_operation", "_persons", "_rows", "_taken", "_unknown", "left")
+    __slots__ = (
+        "_by_rows", "_counted", "_masked", "_named", "_operation", "_persons", "_rows", "_taken", "_unknown", "left",
+    )  # fmt: skip
 
     def __init__(self, operation: Operation, application: Application, grant: Grant) -> None:
         self._operation = operation
@@ -57,7 +59,9 @@ class Meter:
         #: The fields that are masked, and True if these places are among them: then nobody knows who a row is about.
         self._masked = frozenset((*(each.name for each in operation.fields if each.mask), *dict(grant.masks)))
         self._unknown = False
-        #: Persons that the parameters named, of whom no row has come yet.
+        #: Persons that the parameters named, who are counted already when their rows come; and how many of those that
+        #: were named there are of whom no row has come yet.
+        self._counted: set[bytes] = set()
         self._named = 0
         self.left: dict[str, tuple[int, int, int, int]] = {}
 
@@ -65,7 +69,8 @@ class Meter:
         """Count the persons that a call's parameters name. Raises Fault PERSONS_EXCEEDED."""
         if self._persons and (named := self.named(arguments)):
             self._named = len(named)
-            self._take(0, named)
+            if self._take(0, named):
+                self._counted = named
 
     def named(self, arguments: Mapping[str, Any]) -> set[bytes]:
         """Return the digests of the persons that a call's parameters name."""
@@ -82,7 +87,7 @@ class Meter:
 
     def rows(self, rows: Sequence[Row]) -> None:
         """Count rows before they leave. Raises Fault ROWS_EXCEEDED or PERSONS_EXCEEDED; then none may leave."""
-        self._take(len(rows), self.persons_of(rows))
+        self._take(len(rows), self.persons_of(rows) - self._counted)
 
     def persons_of(self, rows: Iterable[Row]) -> set[bytes]:
         """Return the digests of the persons in rows."""
@@ -118,7 +123,7 @@ class Meter:
             for name in chosen
             if isinstance(value := record.get(name), str | int) and value != ""
         }
-        self._take(len(records), found)
+        self._take(len(records), found - self._counted)
 
     def fitting(self, groups: Sequence[tuple[int, set[bytes]]]) -> tuple[int, int]:
         """Count the first of some groups of rows and persons, as many as fit: all at once where they do. For jobs.
@@ -156,16 +161,17 @@ class Meter:
                 breaker.failed()
                 log.error("the quota store failed: %s", type(error).__name__)
 
-    def _take(self, rows: int, persons: set[bytes]) -> None:
+    def _take(self, rows: int, persons: set[bytes]) -> bool:
+        """Count rows and persons. Return False if the store is away, and calls go on without it. Raises Fault."""
         windows = (*(self._rows if rows else ()), *(self._persons if persons else ()))
         if not windows:
-            return
+            return True
         for at, window in enumerate(windows):
             if (len(persons) if window.persons else rows) > window.most:  # it never fits, whatever the store says
                 raise self._exceeded(windows[at], window.seconds)
         if not breaker.try_pass():
             go_on_without_store()
-            return
+            return False
         try:
             taken = store.take(windows, rows, persons)
             breaker.succeeded()
@@ -173,10 +179,11 @@ class Meter:
             breaker.failed()
             log.error("the quota store failed: %s", type(error).__name__)
             go_on_without_store()
-            return
+            return False
         if taken.refused >= 0:
             raise self._exceeded(windows[taken.refused], taken.seconds)
         self._note(windows, taken, rows)
+        return True
 
     def _note(self, windows: Sequence[Window], taken: Taken, rows: int) -> None:
         for window, left, ends in zip(windows, taken.left, taken.ends, strict=True):

@@ -150,6 +150,37 @@ def test_a_refused_person_is_not_looked_up(cast: Cast) -> None:
     assert "from" not in ends_of(reply.headers["x-request-id"])[0]  # its source was not asked
 
 
+class Steps(Memory):
+    """A store that tells its steps. ``away``: of how many it fails."""
+
+    def __init__(self, away: int = 0) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+        self.away = away
+
+    def take(self, windows: Any, rows: int, persons: Any) -> Any:
+        self.steps.append(len(persons))
+        if len(self.steps) <= self.away:
+            raise StoreFull
+        return super().take(windows, rows, persons)
+
+
+@pytest.mark.parametrize(("away", "steps"), [(0, [1]), (1, [1, 1])])
+def test_a_person_who_is_named_and_comes_is_counted_in_one_step(
+    cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch, away: int, steps: list[int]
+) -> None:
+    """Each step is a way to the shared store and back. A step that failed has counted nobody."""
+    settings.QUOTA_STORE_DOWN = "allow"
+    store = Steps(away)
+    monkeypatch.setattr(row_quotas, "store", store)
+    columns = "SELECT id, nama FROM orang WHERE id = :id"
+    cast.operation("orang", columns, parameters=({"name": "id", "subject": True},))
+    limit(cast, "orang", subject_limit="1/day")
+    assert cast.get("orang", "id=1").status == 200
+    assert store.steps == steps
+    assert is_refused(cast.get("orang", "id=2"), faults.PERSONS_EXCEEDED)
+
+
 def test_persons_in_rows_count_by_their_number(cast: Cast) -> None:
     cast.operation("warga", PERSONS_SQL, parameters=RANGE)
     limit(cast, "warga", subject_limit="10/hour")
