@@ -9,12 +9,18 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
-# Where files of uploaded tables, of jobs and of MANTRA 1.99x are sent to.
-_API, _JOBS = "/manage/api/v1/uploaded-tables/", ("/admin/jobs/new/",)
-_PAGES = ("/admin/dataservices/uploadedtable/", "/admin/reconciliations/")
-_MOVING_IN = ("/admin/moving-in/new/", "/admin/moving-in/again/", "/admin/moving-in/compare/")
-#: All of them. nginx has these addresses too (deploy/nginx/answers.conf).
-UPLOADS = (_API, *_JOBS, *_PAGES, *_MOVING_IN)
+#: Where files are sent to → the setting with their bytes: of uploaded tables, of jobs, dumps and logs of MANTRA 1.99x.
+#: nginx has these addresses too (deploy/nginx/answers.conf).
+UPLOADS = {
+    "/manage/api/v1/uploaded-tables/": "MAX_UPLOAD_BYTES",
+    "/admin/dataservices/uploadedtable/": "MAX_UPLOAD_BYTES",
+    "/admin/reconciliations/": "MAX_UPLOAD_BYTES",
+    "/admin/jobs/new/": "MAX_JOB_BYTES",
+    "/admin/moving-in/new/": "MAX_LEGACY_DUMP_BYTES",
+    "/admin/moving-in/again/": "MAX_LEGACY_DUMP_BYTES",
+    "/admin/moving-in/compare/": "MAX_LEGACY_DUMP_BYTES",
+}
+_API = "/manage/api/"
 
 
 class BodyLimitMiddleware:
@@ -39,7 +45,7 @@ class BodyLimitMiddleware:
         if int(stated[:20]) <= limit:
             return self.get_response(request)
         message = _("The request is larger than %(size)d bytes. Send less at once.") % {"size": limit}
-        if request.path.startswith("/manage/api/"):
+        if request.path.startswith(_API):
             return JsonResponse({"detail": message}, status=413)
         return HttpResponse(f"{message}\n", status=413, content_type="text/plain; charset=utf-8")
 
@@ -49,13 +55,8 @@ def _upload_limit(request: HttpRequest) -> int:
 
     Pages are read before the view knows the user; the API after.
     """
-    if request.path.startswith(_API):
-        return settings.MAX_UPLOAD_BYTES
-    for pages, limit in (
-        (_PAGES, settings.MAX_UPLOAD_BYTES),
-        (_JOBS, settings.MAX_JOB_BYTES),
-        (_MOVING_IN, settings.MAX_LEGACY_DUMP_BYTES),
-    ):
-        if request.path.startswith(pages) and SESSION_KEY in request.session:
+    for address, setting in UPLOADS.items():
+        if request.path.startswith(address) and (address.startswith(_API) or SESSION_KEY in request.session):
+            limit: int = getattr(settings, setting)
             return limit
     return 0

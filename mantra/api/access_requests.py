@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mantra.api.serializers import NameListField, PairsField, of_agency, operation
-from mantra.api.views import Conflict, ReadableMixin, RegistryViewSet, RolePermission, _text
+from mantra.api.views import Conflict, ReadableMixin, RegistryViewSet, RolePermission, SteppedMixin, _text
 from registry import agreements, catalogue, requests, tenancy
 from registry.models import AccessRequest, Application, Operation, RequestedOperation, bounds, names
 from registry.models.requests import TEXT
@@ -191,7 +191,7 @@ class StepPermission(RolePermission):
         return super().has_permission(request, view) if right is None else request.user.has_perm(right)
 
 
-class AccessRequests(mixins.CreateModelMixin, ReadableMixin, RegistryViewSet):
+class AccessRequests(SteppedMixin, mixins.CreateModelMixin, ReadableMixin, RegistryViewSet):
     """Requests for grants. The applicant's agency and the offering one see them, and each takes its steps."""
 
     queryset = AccessRequest.objects.select_related(
@@ -203,15 +203,6 @@ class AccessRequests(mixins.CreateModelMixin, ReadableMixin, RegistryViewSet):
         "consumer_agency": ("application__agency__code", _text), "application": ("application__code", _text),
     }  # fmt: skip
     permission_classes = (StepPermission,)
-
-    def find_object(self) -> Any:
-        row = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if row is None:
-            raise NotFound
-        return row
-
-    def get_object(self) -> Any:
-        return self.find_object()  # the steps lock it
 
     @extend_schema(request=WantedSerializer)
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mantra.api.serializers import ReferenceField
-from mantra.api.views import ReadableMixin, RegistryViewSet, _boolean, _datetime, _number, _text
+from mantra.api.views import ReadableMixin, RegistryViewSet, SteppedMixin, _boolean, _datetime, _number, _text
 from mantra.containment.affected import counted
 from registry import containment, incidents
 from registry.models import Incident, IncidentObject, Stop, StopKind, User
@@ -106,7 +106,7 @@ class ReleaseSerializer(serializers.Serializer):  # type: ignore[misc]
     checks = serializers.MultipleChoiceField(choices=_CHECKS, required=False)
 
 
-class Stops(ReadableMixin, RegistryViewSet):
+class Stops(SteppedMixin, ReadableMixin, RegistryViewSet):
     """What is stopped, and what was. A stop shuts calls out in every process within a second; it is never deleted."""
 
     queryset = Stop.objects.select_related("agency", "owner", "started_by", "released_by")
@@ -126,15 +126,6 @@ class Stops(ReadableMixin, RegistryViewSet):
 
     def get_serializer_class(self) -> Any:
         return CountedStopSerializer if self.action == "retrieve" else StopSerializer
-
-    def find_object(self) -> Any:
-        row = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if row is None:
-            raise NotFound
-        return row
-
-    def get_object(self) -> Any:
-        return self.find_object()  # containment.py locks it
 
     @extend_schema(request=NewStopSerializer, responses={201: StopSerializer, 200: StopSerializer})
     def create(self, request: Request) -> Response:

@@ -278,6 +278,20 @@ class ReadableMixin(mixins.ListModelMixin, mixins.RetrieveModelMixin):  # type: 
     """The list of rows, and one row."""
 
 
+class SteppedMixin:
+    """Rows that change by steps: who may take one, and the row's lock, are those of the module in registry/."""
+
+    def find_object(self) -> Any:
+        """Return the request's row. Raises NotFound."""
+        row = self.get_queryset().filter(pk=self.kwargs["pk"]).first()  # type: ignore[attr-defined]
+        if row is None:
+            raise NotFound
+        return row
+
+    def get_object(self) -> Any:
+        return self.find_object()
+
+
 class Agencies(ReadableMixin, WritableMixin, RegistryViewSet):
     queryset = Agency.objects.select_related("parent")
     serializer_class = serializers.AgencySerializer

@@ -207,7 +207,7 @@ class ComparisonInput(WithLog):
 
 
 class HostComparison(Work):
-    """A comparison of the host of MANTRA 1.99x with this one, after a run of the page: what was asked for, and counts.
+    """A comparison of the host of MANTRA 1.99x with this one, after a run of the page: how it was made, and counts.
 
     Nothing of requests and responses is in it.
     """

@@ -66,7 +66,7 @@ def test_a_rule_for_all_is_not_an_agencys_business(cast: Cast, provider: Person,
     assert supervisor.patch(f"alarm-rules/{row.pk}/", {"mode": "off"}).status_code == 403
 
 
-def test_the_past_is_told_step_by_step(cast: Cast, administrator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_past_is_shown_step_by_step(cast: Cast, administrator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     at = timezone.now() - timedelta(days=2)
     for number in (1, 2):
         Caller(application=f"app{number}", key_ref=number).fetch(at, 300, near=290)
@@ -103,10 +103,10 @@ def test_alarms_are_read_by_those_whose_rule_it_is(cast: Cast, provider: Person,
     }  # fmt: skip
     row = HarvestAlarm.objects.create(rule=own, agency="prov", **common)
     HarvestAlarm.objects.create(rule=HarvestRule.objects.get(kind="rows", agency=None), **common)
-    (told,) = provider.get("alarms/").json()["results"]
-    assert (told["id"], told["rule"], told["kind"], told["agencies"]) == (row.pk, own.pk, "rows", ["prov"])
-    assert (told["number"], told["usual"], told["action"], told["incident"]) == (5000, 10, "", None)
+    (shown,) = provider.get("alarms/").json()["results"]
+    assert (shown["id"], shown["rule"], shown["kind"], shown["agencies"]) == (row.pk, own.pk, "rows", ["prov"])
+    assert (shown["number"], shown["usual"], shown["action"], shown["incident"]) == (5000, 10, "", None)
     assert stranger.get("alarms/").json()["results"] == []
     assert provider.get("alarms/?kind=calls").json()["results"] == []
-    assert provider.get(f"alarms/?rule={own.pk}&application=app").json()["results"] == [told]
+    assert provider.get(f"alarms/?rule={own.pk}&application=app").json()["results"] == [shown]
     assert provider.delete(f"alarms/{row.pk}/").status_code in (403, 405)

@@ -51,15 +51,15 @@ def test_what_the_api_stops_is_refused_until_it_releases(cast: Cast, kind: str, 
     monitor = of(cast, *ROLES[kind])
     made = monitor.post("stops/", body(cast, kind, by))
     assert made.status_code == 201, made.content
-    told = made.json()
-    assert (told["kind"], told["ref"], told["reason"]) == (kind, objects(cast)[kind], "Kunci bocor")
-    assert (told["origin"], told["started_by"], told["in_force"]) == ("user", monitor.user.username, True)
+    shown = made.json()
+    assert (shown["kind"], shown["ref"], shown["reason"]) == (kind, objects(cast)[kind], "Kunci bocor")
+    assert (shown["origin"], shown["started_by"], shown["in_force"]) == ("user", monitor.user.username, True)
     assert called(cast) == STOPPED
-    released = monitor.post(f"stops/{told['id']}/release/", {"reason": "Kunci baru", "checks": ["key", "cause"]})
+    released = monitor.post(f"stops/{shown['id']}/release/", {"reason": "Kunci baru", "checks": ["key", "cause"]})
     assert released.status_code == 200, released.content
-    told = released.json()
-    assert (told["in_force"], told["released_by"]) == (False, monitor.user.username)
-    assert (told["released_reason"], told["checks"]) == ("Kunci baru", ["cause", "key"])
+    shown = released.json()
+    assert (shown["in_force"], shown["released_by"]) == (False, monitor.user.username)
+    assert (shown["released_reason"], shown["checks"]) == ("Kunci baru", ["cause", "key"])
     assert called(cast) == 200
 
 
@@ -180,10 +180,10 @@ def test_those_who_are_shut_out_see_that_it_is_so_and_not_why(cast: Cast) -> Non
     Stop.objects.filter(pk=row.pk).update(started_at=timezone.now() - timedelta(days=1))
     shut_out = of(cast, "Requester", "consumer").get(f"stops/{row.pk}/")
     assert "Rahasia" not in shut_out.content.decode()
-    told = shut_out.json()
-    assert (told["name"], told["owner"], told["in_force"]) == (row.name, "prov", True)
+    shown = shut_out.json()
+    assert (shown["name"], shown["owner"], shown["in_force"]) == (row.name, "prov", True)
     hidden = ("agency", "reason", "origin", "started_by", "released_by", "incident", "checks", "refused", "served")
-    assert {told[name] for name in hidden} == {None}
+    assert {shown[name] for name in hidden} == {None}
     inside = provider.get(f"stops/{row.pk}/").json()
     assert (inside["reason"], inside["agency"], inside["refused"]) == ("Rahasia penyelidikan", "prov", 3)
     assert inside["served"] is None  # nothing yet: it is not released
@@ -248,13 +248,13 @@ def test_an_incident_lists_its_stops_in_the_order_of_release(cast: Cast) -> None
         for kind in ("application", "all", "operation")
     }
     assert {each["incident"] for each in made.values()} == {row.number}
-    told = administrator.get(f"incidents/{row.pk}/").json()
-    assert told["stops"] == [made[kind]["id"] for kind in ("operation", "application", "all")]
-    assert {(each["kind"], each["name"]) for each in told["objects"]} == {
+    shown = administrator.get(f"incidents/{row.pk}/").json()
+    assert shown["stops"] == [made[kind]["id"] for kind in ("operation", "application", "all")]
+    assert {(each["kind"], each["name"]) for each in shown["objects"]} == {
         (each["kind"], each["name"]) for each in made.values()
     }
-    assert (told["number"], told["state"], told["opened_by"]) == (row.number, "open", "administrator")
-    for number in told["stops"]:
+    assert (shown["number"], shown["state"], shown["opened_by"]) == (row.number, "open", "administrator")
+    for number in shown["stops"]:
         assert administrator.post(f"stops/{number}/release/", {"reason": "Aman"}).status_code == 200
     assert administrator.get(f"incidents/{row.pk}/").json()["stops"] == []
     assert list(row.notes.values_list("step", flat=True)) == ["opened", *["stopped"] * 3, *["released"] * 3]

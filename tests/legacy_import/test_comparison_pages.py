@@ -308,6 +308,8 @@ def test_what_is_not_compared_has_its_reason(client: Client, old: FakeOldHost, n
     work()
     one = result()
     response = shown(client, one, "?kind=skipped-no-sample")
+    (kind,) = [each for each in response.context["kinds"] if each.kind == "skipped-no-sample"]
+    assert (kind.compared, kind.harmless) == (False, False)  # nobody knows what its callers will get
     assert [(row.line.path, row.label) for row in response.context["rows"]] == [
         ("bkd/simpeg/cuaca", compared.label_of("skipped-no-sample"))
     ]

@@ -80,13 +80,13 @@ def compare(
     progress = progress or _ignored
     comparison = Comparison()
     chosen = _chosen(snapshot, options.only)
-    asked = _askable(chosen, comparison, options.only)
+    to_call = _callable(chosen, comparison, options.only)
     found: list[Question] = []
     if options.logs:
         logged = _from_logs(old, keys, snapshot, options, comparison, progress)
-        found = [each for each in logged if each.operation.id in asked]
+        found = [each for each in logged if each.operation.id in to_call]
     in_logs = {each.operation.id for each in found}
-    others = [each for pk, each in asked.items() if pk not in in_logs]
+    others = [each for pk, each in to_call.items() if pk not in in_logs]
     found += _from_rows(old, keys, others, options, comparison, progress)
     usable = []
     for question in found:
@@ -116,17 +116,17 @@ def is_named(operation: Operation, only: Collection[str]) -> bool:
     return any("/".join(names) in only for names in questions.names_of(operation))
 
 
-def _askable(operations: dict[int, Operation], comparison: Comparison, only: Collection[str]) -> dict[int, Operation]:
+def _callable(operations: dict[int, Operation], comparison: Comparison, only: Collection[str]) -> dict[int, Operation]:
     """Return the operations that only read. The others are noted as skipped: nothing is written twice."""
     proxies = ProxyOperation.objects.in_bulk([pk for pk, each in operations.items() if each.kind == "proxy"])
-    askable = {}
+    to_call = {}
     for pk, operation in operations.items():
         word = _reason_to_skip(operation, proxies.get(pk), only)
         if word:
             comparison.of(operation.path).skipped = word
         else:
-            askable[pk] = operation
-    return askable
+            to_call[pk] = operation
+    return to_call
 
 
 def _reason_to_skip(operation: Operation, proxy: ProxyOperation | None, only: Collection[str]) -> str:

@@ -71,10 +71,14 @@ def progress(comparison: HostComparison) -> Shown:
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """How often a kind occurs, and how often it did in the former comparison; None without one."""
+    """How often a kind occurs, and how often it did in the former comparison; None without one.
+
+    ``compared``: False for a reason not to compare an operation, which says nothing of what its callers will get.
+    """
 
     kind: str
     label: str
+    compared: bool
     harmless: bool
     number: int
     before: int | None
@@ -85,7 +89,7 @@ def kinds(comparison: HostComparison, former: HostComparison | None) -> list[Kin
     now, before = comparison.kinds, former.kinds if former is not None else {}
     return [
         KindLine(
-            kind, label_of(kind), kind.startswith(NOT_COMPARED) or KINDS[kind].harmless, now.get(kind, 0),
+            kind, described(kind)[0], kind in KINDS, kind in KINDS and KINDS[kind].harmless, now.get(kind, 0),
             before.get(kind, 0) if former is not None else None,
         )
         for kind in _ORDER if kind in now or kind in before

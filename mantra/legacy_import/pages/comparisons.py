@@ -69,7 +69,7 @@ def start(
 
 
 def cancel(comparison: HostComparison, now: datetime) -> None:
-    """End a comparison that waits, or ask the worker to end it at its next report. Raises OSError."""
+    """End a comparison that waits, or let the worker end it at its next report. Raises OSError."""
     waiting = HostComparison.objects.filter(pk=comparison.pk, state=State.WAITING)
     if comparison.state != State.WAITING or not waiting.update(state=State.CANCELLED, finished_at=now):
         inputs.cancel(comparison.mark)

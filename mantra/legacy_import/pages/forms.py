@@ -244,7 +244,7 @@ class AgainForm(RunForm):
 
 
 class ComparisonForm(LogForm):
-    """The old host, and what is asked of it and of this MANTRA."""
+    """The old host, and which requests it and this MANTRA get."""
 
     old_url = forms.CharField(
         label=gettext_lazy("Address of the old server"), max_length=URL, validators=[validate_url],
